@@ -1,0 +1,211 @@
+"""The exception tree. Each class carries a reason, what to do next, and an exit status.
+
+Decisions are made on these types and on errno, never on the text of a message.
+"""
+
+from __future__ import annotations
+
+
+class StracedError(Exception):
+    """Base of all errors that straced raises on purpose.
+
+    Attributes:
+        reason: what is wrong, one sentence without a full stop.
+        hint: what to type or do next, or ``""``.
+        pid: the target concerned, or ``None``.
+    """
+
+    exit_code = 1
+    code = "error"
+
+    def __init__(self, reason: str, *, hint: str = "", pid: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+        self.pid = pid
+
+
+class InvalidArgument(StracedError):
+    """A value that no process or kernel was asked about, because it cannot be right."""
+
+    exit_code = 2
+    code = "invalid_argument"
+
+
+# --- tracers that cannot serve ------------------------------------------------------------------------
+
+
+class TracerUnavailable(StracedError):
+    """No usable tracer, or the one asked for cannot serve here."""
+
+    exit_code = 5
+    code = "tracer_unavailable"
+
+
+class StraceMissing(TracerUnavailable):
+    """No executable strace on PATH, or one too old to be of use."""
+
+    code = "strace_missing"
+
+
+class StraceRequired(TracerUnavailable):
+    """Only ptrace could serve, and it was not asked for by name."""
+
+    code = "strace_required"
+
+
+class NotLive(TracerUnavailable):
+    """The tracer of this session gives no figures before it is detached."""
+
+    code = "not_live"
+
+
+class TracerCrashed(StracedError):
+    """The tracer died by itself; ``signal`` says of what."""
+
+    exit_code = 5
+    code = "tracer_crashed"
+
+    def __init__(self, reason: str, *, signal: int = 0, hint: str = "", pid: int | None = None) -> None:
+        super().__init__(reason, hint=hint, pid=pid)
+        self.signal = signal
+
+
+# --- attaching ----------------------------------------------------------------------------------------
+
+
+class AttachError(StracedError):
+    """The target could not be attached to. It goes on running, untraced."""
+
+    exit_code = 4
+    code = "attach_failed"
+
+
+class NoSuchProcess(AttachError):
+    """Gone, or never there."""
+
+    exit_code = 3
+    code = "gone"
+
+
+class TargetIsZombie(AttachError):
+    """Ended, and not yet waited for by its parent: there is nothing left to trace."""
+
+    exit_code = 3
+    code = "zombie"
+
+
+class NotPermitted(AttachError):
+    """Another user's process."""
+
+    code = "uid"
+
+
+class NotDumpable(AttachError):
+    """Same user, but the process set PR_SET_DUMPABLE to 0, or gained privileges by exec."""
+
+    code = "not_dumpable"
+
+
+class MissingCapability(AttachError):
+    """Root in name, without CAP_SYS_PTRACE."""
+
+    code = "capability"
+
+
+class YamaScope(AttachError):
+    """Yama's ptrace_scope forbids it."""
+
+    code = "yama"
+
+    def __init__(self, scope: int, reason: str, *, hint: str = "", pid: int | None = None) -> None:
+        super().__init__(reason, hint=hint, pid=pid)
+        self.scope = scope
+
+
+class PtraceBlocked(AttachError):
+    """A seccomp filter (a container's, as a rule) refuses ptrace(2)."""
+
+    code = "seccomp"
+
+
+class AlreadyTraced(AttachError):
+    """The kernel allows one tracer a process, and there is one; ``tracer_pid`` names it."""
+
+    code = "already_traced"
+
+    def __init__(self, tracer_pid: int, reason: str, *, hint: str = "", pid: int | None = None) -> None:
+        super().__init__(reason, hint=hint, pid=pid)
+        self.tracer_pid = tracer_pid
+
+
+class KernelThread(AttachError):
+    """Kernel threads make no system calls and cannot be traced."""
+
+    code = "kernel_thread"
+
+
+class OwnProcess(AttachError):
+    """straced itself, one of its helpers, one of its ancestors, or another tracer."""
+
+    exit_code = 2
+    code = "own_process"
+
+
+class ProtectedTarget(AttachError):
+    """The host's pid 1: refused unless forced."""
+
+    code = "protected"
+
+
+class FrozenTarget(AttachError):
+    """Frozen by its cgroup: a tracer could neither read it nor let go of it until it is thawed."""
+
+    code = "frozen"
+
+
+class AttachTimeout(AttachError):
+    """The kernel did not confirm the attachment in time."""
+
+    code = "timeout"
+
+
+# --- full traces and programs -------------------------------------------------------------------------
+
+
+class OutputError(StracedError):
+    """The file to write cannot be written."""
+
+    exit_code = 2
+    code = "output"
+
+
+class OutputExists(OutputError):
+    """There is a file already, and nobody said that it may be replaced."""
+
+    code = "output_exists"
+
+
+class ExecFailed(StracedError):
+    """The command cannot be started; ``errno`` says why."""
+
+    exit_code = 126
+    code = "exec_failed"
+
+    def __init__(self, errno: int, reason: str, *, hint: str = "") -> None:
+        super().__init__(reason, hint=hint)
+        self.errno = errno
+
+
+class CommandNotFound(ExecFailed):
+    """No such command on PATH."""
+
+    exit_code = 127
+    code = "command_not_found"
+
+
+class ServiceUnreachable(StracedError):
+    """No straced service answers."""
+
+    exit_code = 6
+    code = "service_unreachable"

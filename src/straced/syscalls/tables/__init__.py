@@ -1,0 +1,1 @@
+"""Generated: one module an ABI, number -> name."""

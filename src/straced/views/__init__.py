@@ -1,0 +1,1 @@
+"""What people and programs see: text, JSON, pictures. Views know values, never a tracer."""
