@@ -127,9 +127,7 @@ def children(pid: int, root: str = ROOT) -> list[int]:
             try:
                 found += [int(word) for word in read(f"{pid}/task/{tid}/children", root).split()]
             except Gone:
-                if not os.path.exists(f"{root}/{pid}/task/{pid}/children") and os.path.exists(
-                    f"{root}/{pid}"
-                ):
+                if not os.path.exists(f"{root}/{pid}/task/{pid}/children") and os.path.exists(f"{root}/{pid}"):
                     return _children_by_ppid(pid, root)
     except Gone:
         return []
