@@ -49,7 +49,7 @@ _HOMES = {
     "gate": "gating",
 }
 
-__all__ = [*_HOMES, "__version__", "errors"]  # noqa: PLE0604
+__all__ = [*_HOMES, "__version__", "errors"]
 
 
 def __getattr__(name: str) -> object:

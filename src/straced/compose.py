@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from straced import procfs, summary as rows_of
+from straced import procfs
+from straced import summary as rows_of
 from straced.model import Counters, Overhead, Part, Quality, Reason, Sample, Summary, Target, Window
 from straced.tracers.base import Ending
 

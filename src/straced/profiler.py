@@ -72,7 +72,7 @@ class Profiler:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
         Args:
-            pid: the process; a TID stands for its process.
+            pid: the process.
             follow: its children too, those that exist and those to come.
             labels: kept with every summary.
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``).

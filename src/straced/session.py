@@ -177,6 +177,11 @@ class Session:
             self._lent = asyncio.create_task(self._take_back(recording))
             return recording
 
+    async def settled(self) -> None:
+        """Until a full trace that has ended has given the target back, and counting goes on or is over."""
+        if self._lent is not None:
+            await asyncio.shield(self._lent)
+
     async def _take_back(self, recording: Recording) -> None:
         ending = await recording.wait()
         async with self._lock:

@@ -1,4 +1,6 @@
-"""The gate process: wait to be traced, then become the program. ``__main__.py OWNER START_TICKS PATIENCE_MS PATH ARGV...``
+"""The gate process: wait to be traced, then become the program.
+
+Called as ``__main__.py OWNER START_TICKS PATIENCE_MS PATH ARGV...``.
 
 It waits in epoll_wait(2), one of the calls that return EINTR when a tracer attaches (signal(7)), so the first thing
 that the tracer sees of it is the execve of the program: the gate adds nothing to any count. It fails open: the same
@@ -7,11 +9,10 @@ epoll_wait ends when its patience is over or its owner has died, and the program
 Started with ``-I -S``: only what is imported here is loaded.
 """
 
+import _signal as signal
 import ctypes
 import os
 import sys
-
-import _signal as signal
 
 NAME = b"straced-gate"
 PR_SET_NAME = 15

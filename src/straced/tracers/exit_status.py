@@ -18,7 +18,8 @@ def of(pidfd: int) -> int | None:
     try:
         found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if found is not None:
-            return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+            status: int = found.si_status
+            return status if found.si_code == os.CLD_EXITED else -status
         return None
     except OSError:
         pass
@@ -27,7 +28,8 @@ def of(pidfd: int) -> int | None:
         fcntl.ioctl(pidfd, PIDFD_GET_INFO, buffer)
     except OSError:
         return None
-    mask, *_rest, status = _INFO.unpack(bytes(buffer))
+    fields = _INFO.unpack(bytes(buffer))
+    mask, status = int(fields[0]), int(fields[-1])
     if not mask & PIDFD_INFO_EXIT:
         return None
     return -(status & 0x7F) if status & 0x7F else (status >> 8) & 0xFF

@@ -69,7 +69,7 @@ class StraceTracer:
             AttachError: the kernel refused, or did not confirm in time.
         """
         strace = await asyncio.to_thread(strace_binary.find)
-        pidfd = self.hold(target, options.force)
+        pidfd, alone = self.hold(target, options.force)
         outputs: list[int] = []
         reasons: list[Reason] = []
         only = self._too_many(target, options, reasons)
@@ -79,7 +79,9 @@ class StraceTracer:
             outputs.append(fd)
             return self.guard.spawn(_summary_argv(strace, options, pids, only is None), pids, fd)
 
-        attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=own_helpers(), only=only)
+        attachment = Attachment(
+            target.pid, spawn, follow=options.follow, excluded=own_helpers(), only=only, instead=alone
+        )
         try:
             coverage = await self.confirmed(target, attachment)
         except BaseException:
@@ -94,8 +96,11 @@ class StraceTracer:
         self._sessions.append(session)
         return session
 
-    def hold(self, target: Target, force: bool) -> int:
+    def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
         """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).
+
+        Returns:
+            The pidfd, and the live threads to attach to when the leader has exited (F5), else nothing.
 
         Raises:
             AttachError: refused before any tracer was started.
@@ -107,7 +112,7 @@ class StraceTracer:
         except OSError as error:
             raise AttachError(f"process {target.pid} cannot be held ({error.strerror})", pid=target.pid) from error
         try:
-            preflight.check(target.pid, force=force, helpers=own_helpers())
+            alone = preflight.check(target.pid, force=force, helpers=own_helpers())
             if procfs.stat(target.pid).start_ticks != target.start_ticks:
                 raise procfs.Gone
         except procfs.Gone as error:
@@ -116,7 +121,7 @@ class StraceTracer:
         except BaseException:
             os.close(pidfd)
             raise
-        return pidfd
+        return pidfd, alone
 
     async def confirmed(self, target: Target, attachment: Attachment) -> Coverage:
         """Run an attachment; whatever goes wrong, cancellation included, the target is let go of.
@@ -137,7 +142,9 @@ class StraceTracer:
             failed = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
             await self._give_up(attachment)
             if not failed:
-                raise AttachTimeout(f"the kernel did not confirm the attachment to {target.pid} in time", pid=target.pid)
+                raise AttachTimeout(
+                    f"the kernel did not confirm the attachment to {target.pid} in time", pid=target.pid
+                )
             raise preflight.explain_refusal(target.pid, helpers=own_helpers())
         return coverage
 
@@ -188,7 +195,9 @@ class StraceTracer:
         await asyncio.to_thread(self.guard.wait_closed, REAP_S)
 
 
-def _summary_argv(strace: strace_binary.Strace, options: AttachOptions, pids: list[int], follow_tasks: bool) -> list[str]:
+def _summary_argv(
+    strace: strace_binary.Strace, options: AttachOptions, pids: list[int], follow_tasks: bool
+) -> list[str]:
     argv = [strace.path, "-q", *(["-f"] if follow_tasks else []), "-c"]
     argv += ["-w"] if options.time == "wall" else []
     argv += ["-U", COLUMNS] if strace.selects_columns else []

@@ -97,12 +97,15 @@ class Attachment:
         follow: bool,
         excluded: frozenset[int],
         only: list[int] | None = None,
+        instead: tuple[int, ...] = (),
     ) -> None:
         self.pid = pid
         self.follow = follow
         self.excluded = excluded
         self.only = only
         """The tasks to attach to and no others, when there are too many for all."""
+        self._instead = instead
+        """What to name to strace in place of a leader that has exited."""
         self._spawn = spawn
         self.helpers: list[Helper] = []
         self._confirmed: set[int] = set()
@@ -112,6 +115,8 @@ class Attachment:
     async def run(self) -> Coverage:
         """Attach; return what the kernel confirmed. All helpers may be gone by then: the target ended, or refused."""
         targets = self.only or processes_of(self.pid, self.follow, self.excluded)
+        if self._instead and self.only is None:
+            targets = [*self._instead[:1], *targets[1:]]
         await self._start(targets)
         deadline = time.monotonic() + PATIENCE_S
         rounds = clean = 0

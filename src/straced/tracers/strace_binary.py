@@ -37,7 +37,9 @@ def find(search_path: str | None = None) -> Strace:
     """
     found = procfs.find_executable("strace", search_path)
     if found is None:
-        raise StraceMissing("there is no strace on PATH", hint="install it: apt-get install strace, or dnf install strace")
+        raise StraceMissing(
+            "there is no strace on PATH", hint="install it: apt-get install strace, or dnf install strace"
+        )
     path = os.path.realpath(found)
     facts = os.stat(path)
     return _examine(path, facts.st_mtime_ns, facts.st_size)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SPILL_BYTES = 256 * 1000 * 1000
 OUTPUT = "/dev/fd/3"
+LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone")
+"""Reasons for which the guard ends a full trace by itself."""
 
 
 class RecordOptions(Struct, frozen=True, kw_only=True):
@@ -121,7 +123,9 @@ class Recording:
 
     def _find_ending(self, exits: list[HelperExit]) -> Ending:
         status = exit_status.of(self._pidfd)
-        limit = next((e["why"] for e in exits if e["why"] in ("max_bytes", "max_seconds", "disk_full", "reader_gone")), None)
+        limit = next(
+            (e["why"] for e in exits if e["why"] in ("max_bytes", "max_seconds", "disk_full", "reader_gone")), None
+        )
         if limit is not None:
             return Ending(reason=limit, exit_status=status)
         if self._why is not None:
@@ -143,7 +147,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
         StraceMissing, AttachError: as for a summary; nothing was written then.
     """
     strace = await asyncio.to_thread(strace_binary.find)
-    pidfd = tracer.hold(target, options.force)
+    pidfd, alone = tracer.hold(target, options.force)
     limits: dict[str, float] = {}
     for name in ("max_bytes", "max_seconds", "spill_bytes"):
         if (value := getattr(options, name)) is not None:
@@ -166,16 +170,14 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
 
     from straced.tracers.strace import own_helpers
 
-    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=own_helpers())
+    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=own_helpers(), instead=alone)
     try:
         coverage = await tracer.confirmed(target, attachment)
     except BaseException:
         for fd in [*readers, pidfd]:
             os.close(fd)
         raise
-    recording = Recording(
-        tracer.guard, target, pidfd, attachment.helpers, coverage, options, readers, tracer.forget
-    )
+    recording = Recording(tracer.guard, target, pidfd, attachment.helpers, coverage, options, readers, tracer.forget)
     tracer.adopt(recording)
     return recording
 

@@ -12,10 +12,10 @@ from straced.errors import InvalidArgument
 from straced.scrub import scrub
 from straced.syscalls import ABIS, names
 
-CLASSES = (
-    "%file %process %network %net %signal %ipc %desc %memory %creds %stat %lstat %fstat %%stat %statfs %fstatfs "
-    "%%statfs %clock %pure all none file process network signal ipc desc memory"
-).split()
+CLASSES = frozenset(
+    """%file %process %network %net %signal %ipc %desc %memory %creds %stat %lstat %fstat %%stat %statfs %fstatfs
+    %%statfs %clock %pure all none file process network signal ipc desc memory""".split()  # noqa: SIM905
+)
 STATUSES = ("successful", "failed", "unfinished", "unavailable", "detached")
 _REGEX = re.compile(r"/[A-Za-z0-9_^$.*+?()|\[\]\\-]{1,200}")
 _NUMBER = re.compile(r"\d{1,5}")

@@ -1,10 +1,10 @@
 """One strace: how it is started, and the ladder by which it is stopped."""
 
+import _signal as signal
 import fcntl
 import os
 import time
 
-import _signal as signal
 import kernel
 
 OUTPUT_FD = 3

@@ -4,9 +4,8 @@ Only the C modules behind ``ctypes`` and ``signal`` are imported: the Python one
 """
 
 import _ctypes
-import os
-
 import _signal as signal
+import os
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15

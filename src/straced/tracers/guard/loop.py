@@ -6,14 +6,14 @@ Messages are marshalled tuples, one a packet, over a socket pair that nobody els
 ``("spawned", number, pid)``, ``("failed", number, errno)``, ``("exit", number, facts)``, ``("cost", ns)``.
 """
 
+import _signal as signal
+import _socket
 import marshal
 import os
 import select
 import sys
 import time
 
-import _signal as signal
-import _socket
 import calibrate
 import kernel
 from helper import Helper
