@@ -52,11 +52,9 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
 
 
 @pytest.fixture
-def start(world: None, binaries: tuple[Path, Path | None], tmp_path: Path) -> Iterator[Starter]:
+def start(world: None, binaries: tuple[Path, Path | None]) -> Iterator[Starter]:
     """Start workloads; at the end none of them may be traced, stopped or left."""
-    folder = tmp_path / "ticks"
-    folder.mkdir()
-    starter = Starter(*binaries, folder)
+    starter = Starter(*binaries)
     harm = ["the test did not end"]
     try:
         yield starter

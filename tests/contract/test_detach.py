@@ -92,17 +92,19 @@ async def test_p14_a_target_that_ended_still_has_its_summary(manager: StraceMana
     assert await manager.detach(workload.pid) is None
 
 
-async def test_p14_summaries_that_nobody_asked_for_are_kept(manager: StraceManager, start: Starter) -> None:
-    pids = []
-    for count in (10, 20):
+async def test_p14_summaries_wait_until_they_are_asked_for(manager: StraceManager, start: Starter) -> None:
+    counts = {}
+    for count in (10, 20, 30):
         workload = start("n", count)
         assert await manager.attach(workload.pid)
         await workload.work()
         await asyncio.to_thread(workload.let_end)
-        pids.append(workload.pid)
-    await auntil(lambda: manager.attached_pids == [], what="both drop out")
-    finished = {target.pid: summary for target, summary in manager.take_finished()}
-    assert {pid: finished[pid]["syscall_counts"]["getppid"] for pid in pids} == dict(zip(pids, (10, 20), strict=True))
+        counts[workload.pid] = count
+    await auntil(lambda: manager.attached_pids == [], what="all drop out")
+    for pid, count in counts.items():
+        result = await manager.detach(pid)
+        assert result is not None
+        assert result["syscall_counts"]["getppid"] == count
     assert manager.take_finished() == []
 
 

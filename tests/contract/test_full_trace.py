@@ -1,5 +1,6 @@
 """Points 19 to 22: the full trace of one target, into a file."""
 
+# ruff: noqa: ASYNC240
 from __future__ import annotations
 
 import asyncio
@@ -27,7 +28,7 @@ def calls(path: Path, name: str) -> int:
 async def test_p19_refusals(start: Starter, events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workload = start("tick")
     assert await StraceManager(enabled=False).attach_full_trace(workload.pid, tmp_path / "a") is False
-    assert events.all("strace_disabled")
+    assert [name for name in events.names() if name.startswith("strace_disabled")]
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     assert await StraceManager().attach_full_trace(workload.pid, tmp_path / "b") is False
     assert events.one("strace_not_available_full")["level"] == "warning"

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from straced import ProcessGroupManager
 from tests.support import proc
 from tests.support.owner import start_owner
 from tests.support.poll import until
@@ -54,7 +50,11 @@ def test_p25_setup_leads_a_group_once(start: Starter) -> None:
 def test_p25_setup_is_fine_for_a_leader(start: Starter) -> None:
     owner = start_owner(
         start,
-        "manager = ProcessGroupManager(); manager.setup(); say('after', manager.is_leader, os.getpgrp() == os.getpid())",
+        """
+        manager = ProcessGroupManager()
+        manager.setup()
+        say("after", manager.is_leader, os.getpgrp() == os.getpid())
+        """,
         start_new_session=True,
     )
     assert owner.channel.expect("after") == "True True"
@@ -112,26 +112,44 @@ def test_p26_helpers_are_registered_by_themselves(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_p26_a_reused_pid_is_never_signalled() -> None:
-    manager = ProcessGroupManager()
-    process = subprocess.Popen(["true"])
-    manager.track(process.pid)
-    process.wait()
-    manager.kill_all_children(signal.SIGKILL)
-    manager.track(2**22 - 1)
-    manager.untrack(2**22 - 1)
-    manager.untrack(process.pid)
+def test_p26_a_reaped_pid_is_never_signalled(start: Starter) -> None:
+    owner = start_owner(
+        start,
+        """
+        import subprocess
+        manager = ProcessGroupManager()
+        process = subprocess.Popen(["true"])
+        manager.track(process.pid)
+        process.wait()
+        os.kill = lambda *_: say("os.kill", *_)
+        manager.kill_all_children(signal.SIGKILL)
+        manager.track(2**22 - 1); manager.untrack(2**22 - 1); manager.untrack(process.pid)
+        say("fine")
+        """,
+    )
+    owner.channel.expect("fine")
+    assert owner.channel.heard == []
+    owner.process.wait(10)
 
 
 def test_p26_untracked_is_left_alone(start: Starter) -> None:
-    manager = ProcessGroupManager()
     one, two = start("tick"), start("tick")
-    manager.track(one.pid)
-    manager.track(two.pid)
-    manager.untrack(two.pid)
-    manager.kill_all_children(signal.SIGKILL)
+    owner = start_owner(
+        start,
+        """
+        manager = ProcessGroupManager()
+        for pid in (pids := [int(word) for word in os.environ["PIDS"].split()]):
+            manager.track(pid)
+        manager.untrack(pids[1])
+        manager.kill_all_children(signal.SIGKILL)
+        say("killed")
+        """,
+        env={"PIDS": f"{one.pid} {two.pid}"},
+    )
+    owner.channel.expect("killed")
     until(lambda: not proc.alive(one.pid), what="the tracked one died")
     assert two.runs()
+    owner.process.wait(10)
 
 
 KILLER = """
@@ -176,13 +194,25 @@ def test_p27_somebody_elses_group_is_left_alone(start: Starter) -> None:
 
 
 def test_p27_a_child_that_ignores_the_signal_is_found_out(start: Starter) -> None:
-    target = start.program([sys.executable, "-S", "-c", "import os, signal, socket\n"
-        "signal.signal(15, signal.SIG_IGN)\ns = socket.socket(fileno=int(os.environ['GT_FD']))\n"
-        "s.send(b'ready 1\\n')\ns.recv(1)\ns.recv(1)"])  # fmt: skip
-    manager = ProcessGroupManager()
-    manager.track(target.pid)
-    manager.kill_all_children(signal.SIGTERM)
-    until(lambda: not proc.alive(target.pid), 8, "it is verified that it died")
+    """``kill_all_children`` verifies: who survived is in what it returns."""
+    owner = start_owner(
+        start,
+        """
+        import subprocess
+        script = "trap '' TERM; echo; while :; do sleep 0.01; done"
+        child = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        manager = ProcessGroupManager()
+        manager.track(child.pid)
+        left = manager.kill_all_children(signal.SIGTERM)
+        say("left", child.pid in left or child.poll() is not None)
+        left = manager.kill_all_children(signal.SIGKILL)
+        say("then", left, child.wait())
+        """,
+    )
+    assert owner.channel.expect("left") == "True"
+    assert owner.channel.expect("then") == "[] -9"
+    owner.process.wait(10)
 
 
 def test_p28_exit_statuses_are_not_stolen(start: Starter) -> None:

@@ -11,7 +11,7 @@ from straced import StraceManager
 from tests.support import proc
 from tests.support.events import Events
 from tests.support.needs import require
-from tests.support.owner import start_owner, unprivileged
+from tests.support.owner import NOBODY, start_owner
 from tests.support.rival import rival_strace
 from tests.support.workload import Starter, Workload
 
@@ -114,7 +114,7 @@ def ask_as_nobody(start: Starter, target: Workload) -> list[str]:
             say("answer", answer, error and error.code, ",".join(names))
         asyncio.run(main(int(os.environ["TARGET"])))
         """,
-        prefix=unprivileged(),
+        prefix=NOBODY,
         env={"TARGET": str(target.pid)},
     )
     words = owner.channel.expect("answer").split()
@@ -133,7 +133,7 @@ def test_p05_another_users_process(start: Starter) -> None:
 
 @pytest.mark.needs("root", "setpriv")
 def test_p05_not_dumpable(start: Starter) -> None:
-    target = start.program([*unprivileged(), str(start.gt), "nodump"])
+    target = start.program([*NOBODY, str(start.gt), "nodump"])
     answer, code, _ = ask_as_nobody(start, target)
     assert (answer, code) == ("False", "not_dumpable")
     assert target.runs()
@@ -142,7 +142,7 @@ def test_p05_not_dumpable(start: Starter) -> None:
 @pytest.mark.needs("root", "setpriv")
 def test_p05_root_without_the_capability(start: Starter) -> None:
     require("root")
-    target = start.program([*unprivileged(), str(start.gt), "tick"])
+    target = start.program([*NOBODY, str(start.gt), "tick"])
     owner = start_owner(
         start,
         """

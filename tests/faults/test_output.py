@@ -1,5 +1,6 @@
 """F38 to F44, F56: readers that do not read, disks that are full, limits, cut pipes."""
 
+# ruff: noqa: ASYNC230
 from __future__ import annotations
 
 import os

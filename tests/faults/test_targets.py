@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from straced import Profiler, errors
 from tests.support import proc
 from tests.support.cli import straced
-from tests.support.owner import start_owner, unprivileged
+from tests.support.owner import NOBODY, start_owner
 from tests.support.poll import auntil, until
 from tests.support.rival import rival_strace
 from tests.support.workload import Starter
@@ -126,15 +126,15 @@ async def test_f07_traced_by_gdb(profiler: Profiler, start: Starter) -> None:
 @pytest.mark.needs("root", "setpriv")
 def test_f08_another_users_process(start: Starter) -> None:
     target = start("tick")
-    result = straced("attach", target.pid, "--tracer", "strace", prefix=unprivileged())
+    result = straced("attach", target.pid, "--tracer", "strace", prefix=NOBODY)
     result.assert_clear_error(4)
     assert target.runs()
 
 
 @pytest.mark.needs("root", "setpriv")
 def test_f09_not_dumpable(start: Starter) -> None:
-    target = start.program([*unprivileged(), str(start.gt), "nodump"])
-    straced("attach", target.pid, "--tracer", "strace", prefix=unprivileged()).assert_clear_error(4)
+    target = start.program([*NOBODY, str(start.gt), "nodump"])
+    straced("attach", target.pid, "--tracer", "strace", prefix=NOBODY).assert_clear_error(4)
     result = straced("attach", target.pid, "--tracer", "strace", "-d", "0.2s", "--json")
     assert result.status == 0, "root may"
     assert target.runs()
@@ -142,7 +142,7 @@ def test_f09_not_dumpable(start: Starter) -> None:
 
 @pytest.mark.needs("root", "setpriv")
 def test_f10_root_without_cap_sys_ptrace(start: Starter) -> None:
-    target = start.program([*unprivileged(), str(start.gt), "tick"])
+    target = start.program([*NOBODY, str(start.gt), "tick"])
     result = straced("attach", target.pid, "--tracer", "strace", prefix=("setpriv", "--bounding-set=-sys_ptrace"))
     result.assert_clear_error(4)
     assert "CAP_SYS_PTRACE" in result.err

@@ -10,13 +10,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tests.support.owner import environment
+from tests.support.owner import NOBODY, environment, python_of_nobody
 
-STRACED = [
-    sys.executable,
-    "-c",
-    "import sys; sys.argv[0] = 'straced'; from straced.commands import main; sys.exit(main())",
-]
+STRACED = [sys.executable, "-m", "straced"]
 
 
 class Result(NamedTuple):
@@ -62,4 +58,5 @@ def popen_straced(*words: object, env: dict[str, str] | None = None, prefix: Seq
     """Start ``straced WORDS`` with both outputs in pipes, unless told otherwise."""
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
     environ = {**os.environ, **environment(), "NO_COLOR": "1", **(env or {})}
-    return subprocess.Popen([*prefix, *STRACED, *map(str, words)], env=environ, **options)
+    python = python_of_nobody() if tuple(prefix) == NOBODY else sys.executable
+    return subprocess.Popen([*prefix, python, *STRACED[1:], *map(str, words)], env=environ, **options)

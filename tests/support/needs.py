@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -83,7 +84,7 @@ def require(*names: str) -> None:
             unavailable(name, reason)
 
 
-def unavailable(name: str, reason: str) -> None:
+def unavailable(name: str, reason: str) -> NoReturn:
     """Skip because of ``name``, or fail where the run was told that it must be there."""
     if name in os.environ.get("STRACED_REQUIRE", "").replace(",", " ").split():
         pytest.fail(f"required here, and missing: {name}: {reason}", pytrace=False)

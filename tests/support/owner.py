@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
+from tests.support.needs import unavailable
 from tests.support.workload import Starter, Workload
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,34 +32,38 @@ from straced import ProcessGroupManager, Profiler, StraceManager, errors, gate
 
 
 def environment() -> dict[str, str]:
-    """An environment in which the straced under test can be imported."""
+    """An environment in which the straced under test, and what it needs, can be imported by any Python."""
+    import msgspec
+
     import straced
 
-    source = str(Path(straced.__file__).parent.parent)
-    return {"PYTHONPATH": source, "PYTHONDONTWRITEBYTECODE": "1"}
+    folders = [Path(module.__file__ or "").parent.parent for module in (straced, msgspec)]
+    return {"PYTHONPATH": os.pathsep.join(map(str, folders)), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def argv(code: str) -> list[str]:
+def argv(code: str, python: str = sys.executable) -> list[str]:
     """The command line of an owner that runs ``code`` (``await`` is allowed inside its own ``main``)."""
-    return [sys.executable, "-c", PRELUDE + textwrap.dedent(code)]
+    return [python, "-c", PRELUDE + textwrap.dedent(code)]
 
 
 def start_owner(
     start: Starter, code: str, *, prefix: tuple[str, ...] = (), env: dict[str, str] | None = None, **options: Any
 ) -> Workload:
     """Start an owner; it talks over the same channel as a workload."""
-    return start.program([*prefix, *argv(code)], ready=False, env={**environment(), **(env or {})}, **options)
+    python = python_of_nobody() if prefix == NOBODY else sys.executable
+    return start.program([*prefix, *argv(code, python)], ready=False, env={**environment(), **(env or {})}, **options)
 
 
-def unprivileged() -> tuple[str, ...]:
-    """The words that run a command as nobody; ``setpriv`` must be there, and root."""
-    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+"""The words that run a command as nobody; ``setpriv`` must be there, and root."""
 
 
-def path_of(program: str) -> str:
-    """Where a system program lies, for an environment with another PATH."""
-    import shutil
-
-    found = shutil.which(program)
-    assert found, program
-    return os.path.abspath(found)
+@functools.cache
+def python_of_nobody() -> str:
+    """A Python that nobody can run and that can import straced (root's own may lie below /root)."""
+    code = "import os, sys, straced, straced.model; sys.exit(not os.access(sys.executable, os.X_OK))"
+    for python in (sys.executable, os.path.realpath(sys.executable), "/usr/bin/python3"):
+        result = subprocess.run([*NOBODY, python, "-c", code], env=environment(), capture_output=True, cwd="/")
+        if result.returncode == 0:
+            return python
+    return unavailable("nobody", "no Python that another user can run can read this source tree")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import mmap
 import os
 import signal
@@ -18,6 +19,7 @@ from tests.support import proc
 from tests.support.channel import Channel
 from tests.support.poll import until
 
+_numbers = itertools.count()
 ENDLESS = {"tick", "spin", "compute", "busy", "relay", "storm", "esc", "nodump", "ldead", "pause", "threads"}
 """Modes that are let go at once: they run until they are killed."""
 
@@ -116,11 +118,12 @@ class Workload:
 class Starter:
     """Callable that starts ``gt MODE ARGS``; the registry of what this test started."""
 
-    def __init__(self, gt: Path, gt32: Path | None, folder: Path) -> None:
+    def __init__(self, gt: Path, gt32: Path | None) -> None:
         self.gt, self.gt32 = gt, gt32
-        self.folder = folder
+        self.folder = gt.parent
         self.started: list[Workload] = []
         self.extra: list[int] = []
+        self.files: list[Path] = []
 
     def __call__(self, mode: str, *args: object, binary: Path | None = None, **options: Any) -> Workload:
         """Start a workload and wait until it is ready; one without an end is let go as well."""
@@ -131,11 +134,12 @@ class Starter:
                 **popen: Any) -> Workload:  # fmt: skip
         """Start any program that speaks over GT_FD (or, with ``ready=False``, one that does not)."""
         channel = Channel()
-        path = self.folder / f"ticks.{len(self.started)}"
+        path = self.folder / f"ticks.{os.getpid()}.{next(_numbers)}"
         path.write_bytes(b"\0" * 8)
         path.chmod(0o666)
         with path.open("r+b") as file:
             ticks = mmap.mmap(file.fileno(), 8)
+        self.files.append(path)
         number = channel.child.fileno()
         environment = {**os.environ, "GT_FD": str(number), "GT_TICKS": str(path), **(env or {})}
         process = subprocess.Popen(argv, pass_fds=(number,), env=environment, preexec_fn=preexec, **popen)
@@ -171,6 +175,8 @@ class Starter:
             os.close(pidfd)
         for workload in self.started:
             workload.close()
+        for path in self.files:
+            path.unlink()
         return harm
 
 
