@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -68,7 +69,7 @@ def command(
     )
     report = Report(as_json=as_json, sort=sort, limit=limit, color=color)
     several = len(targets) > 1 or interval_ns is not None
-    with destination(output, overwrite, click.get_text_stream("stdout")) as stream:
+    with destination(output, overwrite, sys.stdout) as stream:
 
         def show(summary: Summary) -> None:
             report.write(summary, stream, indent=0 if several else 2)

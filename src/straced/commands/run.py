@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -66,7 +67,7 @@ def command(
         as_caller=as_caller,
     )
     report = Report(as_json=as_json, sort=sort, limit=limit, color=color)
-    with destination(output, overwrite, click.get_text_stream("stderr")) as stream:
+    with destination(output, overwrite, sys.stderr) as stream:
 
         def show(summary: Summary) -> None:
             report.write(summary, stream, title=" ".join(words))
