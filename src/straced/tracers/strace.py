@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from straced import procfs
 from straced.errors import AttachError, AttachTimeout, NoSuchProcess, StraceMissing, TracerUnavailable
 from straced.model import Reason, Target
-from straced.tracers import preflight, strace_binary
+from straced.tracers import preflight, strace_binary, task_count
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.guard_client import GuardClient, Helper
 from straced.tracers.strace_attach import Attachment, Coverage, processes_of, scan
@@ -157,12 +157,11 @@ class StraceTracer:
 
     def _too_many(self, target: Target, options: AttachOptions, reasons: list[Reason]) -> list[int] | None:
         """The tasks to attach to when there are more than may be, and a word about it (S25)."""
-        processes = processes_of(target.pid, options.follow, own_helpers())
-        tasks = scan(processes) if len(processes) > options.max_tasks else None
-        count = len(tasks) if tasks is not None else sum(_count_tasks(pid) for pid in processes)
+        count = task_count.count(target.pid, options.follow, own_helpers())
         if count <= options.max_tasks:
             return None
-        tids = [task.tid for task in (tasks or scan(processes)) if not task.is_dead][: options.max_tasks]
+        tasks = scan(processes_of(target.pid, options.follow, own_helpers()))
+        tids = [task.tid for task in tasks if not task.is_dead][: options.max_tasks]
         reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (--max-tasks), new ones not followed"))
         return tids
 
@@ -205,13 +204,6 @@ def _summary_argv(
     for pid in pids:
         argv += ["-p", str(pid)]
     return argv
-
-
-def _count_tasks(pid: int) -> int:
-    try:
-        return procfs.stat(pid).num_threads
-    except procfs.Gone:
-        return 0
 
 
 def _ended_well(attachment: Attachment) -> bool:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from straced.errors import InvalidArgument
+from straced.errors import InvalidArgument, TooManyTasks
 from straced.model import Overhead, Reason, Sample, Target
-from straced.tracers import exit_status, strace_binary, strace_order
+from straced.tracers import exit_status, strace_binary, strace_order, task_count
 from straced.tracers.base import Ending
 from straced.tracers.guard_client import GuardClient, Helper, HelperExit
 from straced.tracers.strace_attach import Attachment, Coverage
@@ -148,6 +148,14 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     """
     strace = await asyncio.to_thread(strace_binary.find)
     pidfd, alone = tracer.hold(target, options.force)
+    from straced.tracers.strace import own_helpers
+
+    excluded = own_helpers()
+    try:
+        task_count.check(target.pid, options.follow, options.max_tasks, excluded)
+    except TooManyTasks:
+        os.close(pidfd)
+        raise
     limits: dict[str, float] = {}
     for name in ("max_bytes", "max_seconds", "spill_bytes"):
         if (value := getattr(options, name)) is not None:
@@ -168,9 +176,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
         finally:
             os.close(writer)
 
-    from straced.tracers.strace import own_helpers
-
-    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=own_helpers(), instead=alone)
+    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=excluded, instead=alone)
     try:
         coverage = await tracer.confirmed(target, attachment)
     except BaseException:

@@ -55,6 +55,8 @@ class StraceSession:
         self._why: str | None = None
         self._final: Sample | None = None
         self._ending: Ending | None = None
+        self.shed = any(reason.code == "tasks" for reason in reasons)
+        """There were too many tasks at the attach already: only some are traced, and none of the new ones."""
         self.lost_to_kill = False
         """The ladder had to kill a helper, and with it went what it had counted."""
 
