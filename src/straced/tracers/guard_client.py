@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypedDict
@@ -38,14 +39,21 @@ class HelperExit(TypedDict, total=False):
     dropped_bytes: int
 
 
+def _answer() -> Future[Any]:
+    """A future that a cancelled waiter cannot cancel: the answer arrives whether or not anybody still waits."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 class Helper:
     """One strace, as its owner sees it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.pid: int | None = None
-        self.spawned: Future[int] = Future()
-        self.exited: Future[HelperExit] = Future()
+        self.spawned: Future[int] = _answer()
+        self.exited: Future[HelperExit] = _answer()
 
     @property
     def alive(self) -> bool:
@@ -62,7 +70,7 @@ class GuardClient:
         self._owner = os.getpid()
         self._numbers = itertools.count(1)
         self._helpers: dict[int, Helper] = {}
-        self.cost_ns: Future[int] = Future()
+        self.cost_ns: Future[int] = _answer()
         """What one traced call costs here, once :meth:`calibrate` has found it."""
         self._calibrating = False
 
@@ -156,23 +164,18 @@ class GuardClient:
             finally:
                 os.close(owner)
         self._socket = ours
-        threading.Thread(target=self._listen, args=(ours, self._process), daemon=True, name="straced-guard").start()
+        # An owner that is dropped without a word lets its guard go too.
+        self._finalizer = weakref.finalize(self, _hang_up, ours, os.getpid())
+        listener = threading.Thread(
+            target=_listen, args=(weakref.ref(self), ours, self._process), daemon=True, name="straced-guard"
+        )
+        listener.start()
 
-    def _listen(self, channel: socket.socket, process: subprocess.Popen[bytes]) -> None:
-        while True:
-            try:
-                data = channel.recv(_PACKET)
-            except OSError:
-                break
-            if not data:
-                break
-            self._hear(*marshal.loads(data))
+    def _lost(self, channel: socket.socket) -> None:
+        """The guard is gone: the next order starts a new one."""
         with self._lock:
             if self._socket is channel:
                 self._socket = None
-            channel.close()
-        process.wait()
-        self._guard_ended()
 
     def _hear(self, kind: str, *rest: Any) -> None:
         if kind == "cost":
@@ -204,6 +207,34 @@ class GuardClient:
                 sweep_group(helper.pid)
             if not helper.exited.done():
                 helper.exited.set_result({"pid": helper.pid or 0, "code": -9, "why": "guard_gone", "stderr": b""})
+
+
+def _listen(client: weakref.ref[GuardClient], channel: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    """Hear the guard out, on a thread of its own that does not keep its client alive."""
+    while True:
+        try:
+            data = channel.recv(_PACKET)
+        except OSError:
+            break
+        if not data:
+            break
+        if (listening := client()) is not None:
+            listening._hear(*marshal.loads(data))
+            del listening
+    if (listening := client()) is not None:
+        listening._lost(channel)
+        del listening
+    channel.close()
+    process.wait()
+    if (listening := client()) is not None:
+        listening._guard_ended()
+
+
+def _hang_up(channel: socket.socket, owner: int) -> None:
+    """End the conversation, by which the guard stops everything and leaves; not from a forked copy."""
+    if os.getpid() == owner:
+        with contextlib.suppress(OSError):
+            channel.shutdown(socket.SHUT_RDWR)
 
 
 def sweep_group(leader: int) -> None:
