@@ -52,6 +52,8 @@ class Helper:
     def __init__(self, number: int) -> None:
         self.number = number
         self.pid: int | None = None
+        self.stopping = False
+        """Whether it was told to let go of its targets."""
         self.spawned: Future[int] = _answer()
         self.exited: Future[HelperExit] = _answer()
 
@@ -100,8 +102,13 @@ class GuardClient:
     def stop(self, helper: Helper, why: str = "detach", grace_s: float = 2.0) -> None:
         """Begin the stop ladder: SIGINT, SIGINT after a second, SIGKILL after ``grace_s``. Returns at once."""
         if self.mine and not helper.exited.done():
+            helper.stopping = True
             with contextlib.suppress(OSError):
                 self._send(("stop", helper.number, why, float(grace_s)), [])
+
+    def leaving(self, pid: int) -> Helper | None:
+        """The helper of this pid, if it is on its way out: what it traces will be free in a moment."""
+        return next((helper for helper in list(self._helpers.values()) if helper.pid == pid and helper.stopping), None)
 
     def calibrate(self, strace: str) -> None:
         """Measure once, in the background, what a traced call costs."""

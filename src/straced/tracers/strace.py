@@ -69,6 +69,7 @@ class StraceTracer:
             AttachError: the kernel refused, or did not confirm in time.
         """
         strace = await asyncio.to_thread(strace_binary.find)
+        await self.until_free(target)
         pidfd, alone = self.hold(target, options.force)
         outputs: list[int] = []
         reasons: list[Reason] = []
@@ -95,6 +96,16 @@ class StraceTracer:
         )
         self._sessions.append(session)
         return session
+
+    async def until_free(self, target: Target) -> None:
+        """Wait for a helper of ours that is just letting go of the target, after a detach or a cancelled attach."""
+        try:
+            helper = self.guard.leaving(procfs.tracer_pid(target.pid))
+        except (procfs.Gone, OSError):
+            return
+        if helper is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(helper.exited), REAP_S)
 
     def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
         """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).
