@@ -6,6 +6,7 @@ loop, in any thread, may wait for them, and several loops one after the other ma
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import marshal
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypedDict
@@ -49,8 +51,9 @@ def _answer() -> Future[Any]:
 class Helper:
     """One strace, as its owner sees it."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, targets: Sequence[int]) -> None:
         self.number = number
+        self.targets = frozenset(targets)
         self.pid: int | None = None
         self.stopping = False
         """Whether it was told to let go of its targets."""
@@ -60,6 +63,11 @@ class Helper:
     @property
     def alive(self) -> bool:
         return self.pid is not None and not self.exited.done()
+
+
+async def all_ended(helpers: Sequence[Helper]) -> list[HelperExit]:
+    """Wait until every one of these straces has ended; what the guard says of each."""
+    return [await asyncio.wrap_future(helper.exited) for helper in helpers]
 
 
 class GuardClient:
@@ -89,7 +97,7 @@ class GuardClient:
 
     def spawn(self, argv: list[str], pids: list[int], fd: int, limits: dict[str, float] | None = None) -> Helper:
         """Start a strace on ``pids``; ``fd`` becomes its output (or, with ``spill_bytes``, the sink of a relay)."""
-        helper = Helper(next(self._numbers))
+        helper = Helper(next(self._numbers), pids)
         self._helpers[helper.number] = helper
         order = ("spawn", helper.number, [os.fsencode(word) for word in argv], tuple(pids), limits or {})
         try:
@@ -106,9 +114,9 @@ class GuardClient:
             with contextlib.suppress(OSError):
                 self._send(("stop", helper.number, why, float(grace_s)), [])
 
-    def leaving(self, pid: int) -> Helper | None:
-        """The helper of this pid, if it is on its way out: what it traces will be free in a moment."""
-        return next((helper for helper in list(self._helpers.values()) if helper.pid == pid and helper.stopping), None)
+    def leaving(self, target: int) -> list[Helper]:
+        """Helpers that were told to let go of ``target`` and have not ended: it will be free in a moment."""
+        return [helper for helper in list(self._helpers.values()) if helper.stopping and target in helper.targets]
 
     def calibrate(self, strace: str) -> None:
         """Measure once, in the background, what a traced call costs."""

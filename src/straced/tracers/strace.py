@@ -13,7 +13,7 @@ from straced.errors import AttachError, AttachTimeout, NoSuchProcess, StraceMiss
 from straced.model import Reason, Target
 from straced.tracers import preflight, strace_binary, task_count
 from straced.tracers.base import AttachOptions, Availability
-from straced.tracers.guard_client import GuardClient, Helper
+from straced.tracers.guard_client import GuardClient, Helper, all_ended
 from straced.tracers.strace_attach import Attachment, Coverage, processes_of, scan
 from straced.tracers.strace_session import REAP_S, StraceSession
 
@@ -99,13 +99,8 @@ class StraceTracer:
 
     async def until_free(self, target: Target) -> None:
         """Wait for a helper of ours that is just letting go of the target, after a detach or a cancelled attach."""
-        try:
-            helper = self.guard.leaving(procfs.tracer_pid(target.pid))
-        except (procfs.Gone, OSError):
-            return
-        if helper is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(helper.exited), REAP_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(all_ended(self.guard.leaving(target.pid)), REAP_S)
 
     def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
         """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).
@@ -162,9 +157,8 @@ class StraceTracer:
     async def _give_up(self, attachment: Attachment) -> None:
         for helper in attachment.helpers:
             self.guard.stop(helper, "cancelled")
-        waits = [asyncio.wrap_future(helper.exited) for helper in attachment.helpers]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*waits), 2 * REAP_S)
+            await asyncio.wait_for(all_ended(attachment.helpers), 2 * REAP_S)
 
     def _too_many(self, target: Target, options: AttachOptions, reasons: list[Reason]) -> list[int] | None:
         """The tasks to attach to when there are more than may be, and a word about it (S25)."""

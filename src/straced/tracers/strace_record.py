@@ -16,7 +16,7 @@ from straced.errors import InvalidArgument, TooManyTasks
 from straced.model import Overhead, Reason, Sample, Target
 from straced.tracers import exit_status, strace_binary, strace_order, task_count
 from straced.tracers.base import Ending
-from straced.tracers.guard_client import GuardClient, Helper, HelperExit
+from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
 from straced.tracers.strace_attach import Attachment, Coverage
 from straced.tracers.strace_session import GRACE_S, REAP_S, estimate
 
@@ -99,7 +99,7 @@ class Recording:
 
     async def wait(self) -> Ending:
         """Until the trace is over: the target ended, a limit was reached, or it was stopped."""
-        exits = await asyncio.gather(*(asyncio.wrap_future(helper.exited) for helper in self._helpers))
+        exits = await all_ended(self._helpers)
         if self._ending is None:
             self.ended_ns = time.monotonic_ns()
             self._ending = self._find_ending(exits)

@@ -13,7 +13,7 @@ from straced.errors import NotLive
 from straced.model import Counters, Overhead, Reason, Sample, Target
 from straced.tracers import exit_status, strace_counts
 from straced.tracers.base import Ending
-from straced.tracers.guard_client import GuardClient, Helper, HelperExit
+from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
 from straced.tracers.strace_attach import Coverage
 from straced.tracers.strace_text import parse_tables
 
@@ -91,7 +91,7 @@ class StraceSession:
 
     async def wait(self) -> Ending:
         """Until no helper is left: the target ended, strace died, or somebody asked it to stop."""
-        await asyncio.gather(*(asyncio.wrap_future(helper.exited) for helper in self._helpers))
+        await all_ended(self._helpers)
         self._settle()
         assert self._ending is not None
         return self._ending
