@@ -21,7 +21,6 @@ TRACERS = ("auto", "ebpf", "strace", "sampler")
 SORT_KEYS = ("time", "total", "working", "waiting", "calls", "errors", "name")
 DEFAULT_LIMIT = 20
 Function = TypeVar("Function", bound=Callable[..., Any])
-Decorator = Callable[[Function], Function]
 
 
 class Duration(click.ParamType):
@@ -162,7 +161,7 @@ def interval(function: Function) -> Function:
     )(function)
 
 
-def targets(required: bool = True) -> Decorator[Function]:
+def targets(required: bool = True) -> Callable[[Function], Function]:
     """TARGET... and ``-p PID`` (both may be repeated), as ``targets: tuple[TargetSpec, ...]``, each once."""
 
     def join(ctx: click.Context, param: click.Parameter, value: tuple[TargetSpec, ...]) -> tuple[TargetSpec, ...]:

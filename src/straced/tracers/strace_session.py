@@ -13,7 +13,7 @@ from straced.errors import NotLive
 from straced.model import Counters, Overhead, Reason, Sample, Target
 from straced.tracers import exit_status, strace_counts
 from straced.tracers.base import Ending
-from straced.tracers.guard_client import GuardClient, Helper, HelperExit
+from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
 from straced.tracers.strace_attach import Coverage
 from straced.tracers.strace_text import parse_tables
 
@@ -55,6 +55,8 @@ class StraceSession:
         self._why: str | None = None
         self._final: Sample | None = None
         self._ending: Ending | None = None
+        self.shed = any(reason.code == "tasks" for reason in reasons)
+        """There were too many tasks at the attach already: only some are traced, and none of the new ones."""
         self.lost_to_kill = False
         """The ladder had to kill a helper, and with it went what it had counted."""
 
@@ -89,7 +91,7 @@ class StraceSession:
 
     async def wait(self) -> Ending:
         """Until no helper is left: the target ended, strace died, or somebody asked it to stop."""
-        await asyncio.gather(*(asyncio.wrap_future(helper.exited) for helper in self._helpers))
+        await all_ended(self._helpers)
         self._settle()
         assert self._ending is not None
         return self._ending
