@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from straced import Profiler, errors
 from tests.support import proc
-from tests.support.cli import straced
-from tests.support.owner import NOBODY, start_owner
+from tests.support.cli import STRACED, straced
+from tests.support.owner import NOBODY, environment, start_owner
 from tests.support.poll import auntil, until
 from tests.support.rival import rival_strace
 from tests.support.workload import Starter
 from tests.support.world import WORLD
 
+NEW_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+QUIET = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
@@ -108,9 +110,7 @@ async def test_f07_traced_by_another_strace(profiler: Profiler, start: Starter) 
 @pytest.mark.needs("gdb")
 async def test_f07_traced_by_gdb(profiler: Profiler, start: Starter) -> None:
     workload = start("tick")
-    gdb = await asyncio.create_subprocess_exec(
-        "gdb", "-nx", "-q", "-p", str(workload.pid), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )  # fmt: skip
+    gdb = await asyncio.create_subprocess_exec("gdb", "-nx", "-q", "-p", str(workload.pid), **QUIET)
     try:
         await auntil(lambda: proc.tracer(workload.pid) == gdb.pid, 30, "gdb attaches")
         with pytest.raises(errors.AlreadyTraced) as caught:
@@ -165,9 +165,8 @@ def test_f12_a_program_still_runs_where_ptrace_is_refused(start: Starter) -> Non
 
 @pytest.mark.needs("root", "pidns")
 async def test_f13_a_target_in_another_pid_namespace(profiler: Profiler, start: Starter) -> None:
-    outer = start.program(
-        ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", f"{start.gt} tick; true"]
-    )
+    script = f"{start.gt} tick; true"
+    outer = start.program([*NEW_NAMESPACE, "sh", "-c", script], go=True)
     below = [pid for pid in proc.descendants(outer.pid) if proc.cmdline(pid)[1:] == ["tick"]]
     (inner,) = below
     session = await profiler.attach(inner)
@@ -182,7 +181,7 @@ async def test_f13_a_target_in_another_pid_namespace(profiler: Profiler, start: 
 
 @pytest.mark.needs("root", "pidns")
 async def test_f14_the_init_of_a_namespace_may_be_traced(profiler: Profiler, start: Starter) -> None:
-    outer = start.program(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", str(start.gt), "tick"])
+    outer = start.program([*NEW_NAMESPACE, str(start.gt), "tick"])
     (init,) = proc.children(outer.pid)
     assert proc.status(init, "NSpid").split()[-1] == "1"
     session = await profiler.attach(init)
@@ -193,7 +192,7 @@ async def test_f14_the_init_of_a_namespace_may_be_traced(profiler: Profiler, sta
 
 @pytest.mark.needs("root", "pidns")
 def test_f14_pid_one_of_a_container_from_within(start: Starter) -> None:
-    outer = start.program(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", str(start.gt), "tick"])
+    outer = start.program([*NEW_NAMESPACE, str(start.gt), "tick"])
     (init,) = proc.children(outer.pid)
     owner = start_owner(
         start,
@@ -219,28 +218,16 @@ async def test_f14_the_hosts_pid_one_is_refused(profiler: Profiler) -> None:
     assert proc.tracer(1) == 0
 
 
-def test_f15_its_own_parent_and_shell(start: Starter) -> None:
-    owner = start.program(
-        ["sh", "-c", '"$@" attach $$ --tracer strace 2>&1; echo status $?', "sh", *_cli_words()],
+def test_f15_its_own_parent(start: Starter) -> None:
+    shell = start.program(
+        ["sh", "-c", '"$@" attach $$ --tracer strace 2>&1; echo status $?', "sh", *STRACED],
         ready=False,
         stdout=subprocess.PIPE,
-        env={**_cli_env()},
+        env=environment(),
     )
-    out, _ = owner.process.communicate(timeout=20)
+    out, _ = shell.process.communicate(timeout=20)
     assert out.decode().rstrip().endswith("status 2")
     assert "Traceback" not in out.decode()
-
-
-def _cli_words() -> list[str]:
-    from tests.support.cli import STRACED
-
-    return STRACED
-
-
-def _cli_env() -> dict[str, str]:
-    from tests.support.owner import environment
-
-    return environment()
 
 
 async def test_f16_another_tracer_is_never_traced(profiler: Profiler, start: Starter) -> None:
