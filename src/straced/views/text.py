@@ -27,6 +27,8 @@ ENDINGS = {
     "taken_over": "handed to another tracer",
 }
 MAX_IN_FLIGHT = 4
+KEPT_SMALL = ("strace", "eBPF")
+"""Names that begin a sentence as they are written."""
 
 
 class Span(NamedTuple):
@@ -147,7 +149,8 @@ def explanations(summary: Summary, sort: str = "time") -> list[str]:
 def sentence(text: str) -> str:
     """Foreign or internal words as a sentence: scrubbed, a capital first, a full stop last."""
     safe = scrub(text, 300).strip()
-    return safe[:1].upper() + safe[1:] + ("" if safe.endswith((".", "!", "?")) else ".") if safe else ""
+    first = safe[:1] if safe.startswith(KEPT_SMALL) else safe[:1].upper()
+    return first + safe[1:] + ("" if safe.endswith((".", "!", "?")) else ".") if safe else ""
 
 
 def quality_line(summary: Summary) -> str:
