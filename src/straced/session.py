@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from straced import compose, procfs
+from straced.errors import NotLive
 from straced.limits import watch_limits
-from straced.model import Quality, Sample, Summary, Target
+from straced.model import Event, Quality, Sample, Summary, Target
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
 
 if TYPE_CHECKING:
