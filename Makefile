@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything lives in .venv; system parts are looked for, and installed only as root.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format soak bench bpf wheel-check lock picture clean
+.PHONY: help run test lint format soak bench bpf wheel-check lock picture changelog clean
 PYTHON := .venv/bin/python
 CMD ?= du -sh /usr/bin
 TESTS ?= tests
@@ -49,6 +49,10 @@ lock: ## Bring uv.lock up to date (needs uv)
 picture: ## Make the picture of the README from a real run
 	@scripts/bootstrap run
 	$(PYTHON) scripts/picture.py
+
+changelog: ## Collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
+	@scripts/bootstrap dev
+	.venv/bin/towncrier build --yes --version $(VERSION)
 
 clean: ## Remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

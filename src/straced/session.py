@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from straced import compose, procfs
+from straced.errors import NotLive
 from straced.limits import watch_limits
-from straced.model import Quality, Sample, Summary, Target
+from straced.model import Event, Quality, Sample, Summary, Target
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
 
 if TYPE_CHECKING:
@@ -101,6 +102,18 @@ class Session:
         if self._result is not None and since is None:
             return self._result
         return self._compose(await self.read(), since, Ending(reason="running"))
+
+    def events(self) -> AsyncIterator[Event]:
+        """Forks, execs and exits of the target and its descendants, from now on, until the session is over.
+
+        Raises:
+            NotLive: only eBPF sees them as they happen.
+        """
+        listen = getattr(self._inner, "events", None)
+        if listen is None:
+            raise NotLive(f"the {self.tracer} tracer tells no events", hint="use --tracer ebpf", pid=self.target.pid)
+        stream: AsyncIterator[Event] = listen()
+        return stream
 
     async def every(self, seconds: float) -> AsyncIterator[Summary]:
         """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter."""

@@ -8,10 +8,10 @@ import os
 import weakref
 from typing import TYPE_CHECKING
 
-from straced import procfs
+from straced import gating, procfs
 from straced.errors import AttachError, AttachTimeout, NoSuchProcess, StraceMissing, TracerUnavailable
 from straced.model import Reason, Target
-from straced.tracers import preflight, strace_binary, task_count
+from straced.tracers import interrupted, preflight, strace_binary, task_count
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.guard_client import GuardClient, Helper, all_ended
 from straced.tracers.strace_attach import Attachment, Coverage, processes_of, scan
@@ -72,7 +72,7 @@ class StraceTracer:
         await self.until_free(target)
         pidfd, alone = self.hold(target, options.force)
         outputs: list[int] = []
-        reasons: list[Reason] = []
+        reasons = _known_before(target, options, leader_exited=bool(alone))
         only = self._too_many(target, options, reasons)
 
         def spawn(pids: list[int]) -> Helper:
@@ -215,6 +215,19 @@ def _ended_well(attachment: Attachment) -> bool:
     """The target was gone before we could look, but strace had it: a clean end without a complaint."""
     exits = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
     return bool(exits) and all(end["code"] == 0 and end["why"] == "self" and not end["stderr"] for end in exits)
+
+
+def _known_before(target: Target, options: AttachOptions, *, leader_exited: bool) -> list[Reason]:
+    """What is said about the attachment whatever comes of it."""
+    reasons = []
+    if leader_exited:
+        reasons.append(Reason("leader_exited", "the leader of the process has exited; its other threads are traced"))
+    if not options.follow:
+        text = "strace cannot follow new threads without new children: children born later are counted too"
+        reasons.append(Reason("children", text))
+    if (interrupted_calls := interrupted.reason(target.pid)) is not None and gating.program_of(target.pid) is None:
+        reasons.append(interrupted_calls)
+    return reasons
 
 
 def _judge(coverage: Coverage, reasons: list[Reason]) -> None:

@@ -23,6 +23,8 @@ BUSY_GRACE_S = 4.5
 """With hundreds of busy threads, letting go of each takes strace its time, and a kill would lose the counts."""
 BUSY_TASKS = 200
 REAP_S = 3.0
+CALIBRATION_S = 0.5
+"""It takes a tenth of that, once an owner."""
 _STOPPED_BY_US = frozenset({"detach", "overhead", "tasks", "duration", "taken_over", "cancelled"})
 
 
@@ -92,9 +94,17 @@ class StraceSession:
     async def wait(self) -> Ending:
         """Until no helper is left: the target ended, strace died, or somebody asked it to stop."""
         await all_ended(self._helpers)
+        await self._cost_known()
         self._settle()
         assert self._ending is not None
         return self._ending
+
+    async def _cost_known(self) -> None:
+        """Give the first calibration of this owner the time it takes, so that every summary tells its overhead."""
+        cost = self._guard.cost_ns
+        if self._final is None and not cost.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(cost), CALIBRATION_S)
 
     async def detach(self, why: str = "detach", grace_s: float | None = None) -> Sample:
         """Let go and return the counts. What a killed strace had counted is lost, and the sample says so."""
