@@ -89,3 +89,10 @@ async def profiler(start: Starter, events: Events) -> AsyncIterator[Profiler]:
     require("strace")
     async with Profiler(tracer="strace") as made:
         yield made
+
+
+def pytest_report_header() -> str:
+    """Name the straced under test: an installed one must not be mistaken for this source tree."""
+    import straced
+
+    return f"straced from {Path(straced.__file__).parent.parent}"

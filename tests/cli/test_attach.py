@@ -87,7 +87,7 @@ def test_by_cgroup(start: Starter) -> None:
     try:
         (folder / "cgroup.procs").write_text(str(target.pid))
         result = straced("attach", f"cgroup:{folder}", *STRACE, "-d", "0.3s", "--json")
-        assert json.loads(result.out.splitlines()[0])["target"]["pid"] == target.pid, result.err
+        assert result.json()["target"]["pid"] == target.pid, result.err
     finally:
         target.kill()
         until(lambda: _removed(folder), what="the cgroup is empty")

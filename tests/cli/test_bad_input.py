@@ -19,7 +19,7 @@ STRACE = ("--tracer", "strace")
 @pytest.mark.parametrize(
     ("pid", "statuses"),
     [("0", {2}), ("-1", {2}), ("2147483648", {2, 3}), ("100000000000", {2, 3}), ("12abc", {2}), ("", {2}),
-     ("4194303", {3}), ("1 2", {2}), ("٤٢", {2}), ("0x10", {2}), ("unit:", {2}), ("name:", {2})],
+     ("4194303", {2, 3}), ("1 2", {2}), ("٤٢", {2}), ("0x10", {2}), ("unit:", {2}), ("name:", {2})],
 )  # fmt: skip
 def test_pids_that_cannot_be(verb: str, pid: str, statuses: set[int]) -> None:
     words = STRACE if verb == "attach" else ()
