@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,13 @@ def test_completion_prints_a_script_that_calls_straced_back(shell: str) -> None:
 def test_completion_offers_verbs() -> None:
     environment = {**os.environ, "_STRACED_COMPLETE": "bash_complete", "COMP_WORDS": "straced compl", "COMP_CWORD": "1"}
     assert straced(env=environment).stdout == "plain,completion\n"
+
+
+def test_completion_offers_running_processes_with_their_names() -> None:
+    words = {"_STRACED_COMPLETE": "fish_complete", "COMP_WORDS": "straced doctor ", "COMP_CWORD": str(os.getpid())}
+    lines = straced(env={**os.environ, **words}).stdout.splitlines()
+    comm = Path("/proc/self/comm").read_text().strip()
+    assert lines == [f"plain,{os.getpid()}\t{comm}"]
 
 
 def test_a_reader_who_left_is_not_an_error_message() -> None:
