@@ -151,6 +151,18 @@ def test_a_full_disk_under_stdout_is_one_line() -> None:
     assert done.stderr == "straced: No space left on device\n"
 
 
+def test_a_closed_stdout_is_nobodys_fault() -> None:
+    command = f"{sys.executable} -m straced doctor >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_without_unicode_gets_escapes() -> None:
+    done = straced("doctor", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xb7" in done.stdout
+
+
 def raising(error: BaseException) -> int:
     raise error
 

@@ -366,6 +366,34 @@ def test_a_refusal_that_nothing_explains_is_not_guessed() -> None:
         assert "does not say why" in error.reason
 
 
+def test_a_target_outside_the_user_namespace() -> None:
+    real.need_root()
+
+    def become() -> None:
+        assert real.LIBC.unshare(real.CLONE_NEWUSER) == 0
+        Path("/proc/self/uid_map").write_text("0 0 1")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/gid_map").write_text("0 0 1")
+
+    def ask() -> tuple[bool, tuple[int, ...], str]:
+        capable = rights.caller().has("SYS_PTRACE")
+        return capable, preflight.check(pid), preflight.explain_refusal(pid).reason
+
+    with real.running() as pid:
+        capable, before, after = real.seen_by(become, ask)
+    assert capable
+    assert before == ()
+    assert "user namespace" in after
+
+
+def test_an_interpreter_that_is_none_says_nothing_about_ptrace(monkeypatch: pytest.MonkeyPatch) -> None:
+    rights.ptrace_blocked.cache_clear()
+    for program in ("", "/bin/echo", "/nonexistent"):
+        monkeypatch.setattr(sys, "executable", program)
+        assert not rights.ptrace_blocked()
+        rights.ptrace_blocked.cache_clear()
+
+
 def test_a_target_that_ended_explains_the_refusal() -> None:
     with real.running() as pid:
         pass
