@@ -169,7 +169,7 @@ class StraceTracer:
         if count <= options.max_tasks:
             return None
         tasks = scan(processes_of(target.pid, options.follow, own_helpers()))
-        tids = [task.tid for task in tasks if not task.is_dead][: options.max_tasks]
+        tids = [task.tid for task in tasks.tasks if not task.is_dead][: options.max_tasks]
         reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (--max-tasks), new ones not followed"))
         return tids
 
@@ -245,5 +245,8 @@ def _judge(coverage: Coverage, reasons: list[Reason]) -> None:
     if coverage.foreign:
         others = ", ".join(str(pid) for pid in coverage.foreign)
         reasons.append(Reason("already_traced", f"some tasks belong to another tracer ({others})"))
+    elif coverage.churn:
+        text = f"threads came and went faster than they could be looked at; {coverage.traced} confirmed"
+        reasons.append(Reason("coverage", text))
     elif not coverage.complete:
         reasons.append(Reason("coverage", f"{coverage.traced} of {coverage.seen} tasks confirmed"))
