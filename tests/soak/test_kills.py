@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(1800)]
 
 
 def some_targets(start: Starter) -> list[Workload]:
-    return [start("tick"), start("busy", 10), start("spin")]
+    return [start("tick"), start("busy", 10), start("relay", 2)]
 
 
 def test_owners_killed_at_random_times(start: Starter, figures: Figures) -> None:
@@ -36,7 +36,7 @@ def test_owners_killed_at_random_times(start: Starter, figures: Figures) -> None
         for _ in range(count):
             owner = start_owner(start, BUSY_OWNER, env={"TARGETS": " ".join(str(target.pid) for target in every)})
             owner.channel.expect("begins")
-            time.sleep(chance.uniform(0, 0.12))  # the random moment itself: attaching, tracing, stopping
+            time.sleep(chance.uniform(0, 0.25))  # the random moment itself: attaching, tracing, stopping
             below = proc.descendants(owner.pid)
             traced += any(proc.tracer(target.pid) for target in every)
             owner.signal(signal.SIGKILL)
