@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import proc
 from tests.support.workload import Workload
+from tests.support.world import describe
 
 if os.environ.get("STRACED_SOAK") != "1":
     collect_ignore_glob = ["test_*.py"]
@@ -54,9 +55,16 @@ def times(count: int) -> int:
 def survivors(pids: list[int], seconds: float = 3.0) -> int:
     """How many of these processes still live after ``seconds``; returns as soon as none does."""
     deadline = time.monotonic() + seconds
-    while (left := sum(map(proc.alive, pids))) and time.monotonic() < deadline:
+    while (left := [pid for pid in pids if proc.alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.002)
-    return left
+    for pid in left:
+        print("survivor:", describe(pid))
+    return len(left)
+
+
+def tracers_of(target: Workload) -> set[int]:
+    """Who traces any task of it."""
+    return {task.tracer for task in proc.tasks(target.pid).values() if task.tracer}
 
 
 def harmed(targets: list[Workload], seconds: float = 3.0) -> int:
@@ -72,6 +80,9 @@ def harmed(targets: list[Workload], seconds: float = 3.0) -> int:
 
     while (left := unwell()) and time.monotonic() < deadline:
         time.sleep(0.002)
+    if left:
+        for target in targets:
+            print("harmed:", target.process.args, target.ticks(), target.harm(), *map(describe, tracers_of(target)))
     return left
 
 
