@@ -20,7 +20,10 @@ PATIENCE_S = 2.0
 ROUNDS = 20
 STALL_S = 0.02
 """A task still untraced after this long without any progress was missed, and gets a strace of its own."""
-_FIRST_POLL_S = 0.0004
+_POLL_S = 0.0005
+_SLOW_POLL_S = 0.005
+_QUICK_S = 0.03
+"""strace attaches within 5 to 20 ms as a rule: looked for often at first, then less so."""
 
 
 class Task(Struct, frozen=True):
@@ -133,7 +136,7 @@ class Attachment:
         deadline = time.monotonic() + PATIENCE_S
         rounds = clean = unsettled = 0
         progressed = time.monotonic()
-        pause = _FIRST_POLL_S
+        began = time.monotonic()
         while time.monotonic() < deadline:
             missing, progress, vanished = self._look_around()
             now = time.monotonic()
@@ -158,8 +161,7 @@ class Attachment:
                 if again:
                     await self._start(again)
                     progressed = time.monotonic()
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.3, 0.005)
+            await asyncio.sleep(_POLL_S if now - began < _QUICK_S else _SLOW_POLL_S)
         missing, _, vanished = self._look_around()
         return self._coverage(missing, churn=bool(vanished))
 
