@@ -7,14 +7,9 @@
 #ifndef STRACED_ATTACH_H
 #define STRACED_ATTACH_H
 
-/* Enlists a task that lives already. It may be ending on another CPU: whoever comes second takes it out again. */
-INLINE void enlist_living(struct task_state *state, struct task_struct *task)
+/* Counts a task that lives already. It may be ending on another CPU: whoever comes second takes it out again. */
+INLINE void count_living(struct task_state *state, struct task_struct *task)
 {
-	struct owner *owner = owner_at(control.mark_owner);
-
-	if (owner && !owner->host_pid)
-		owner->host_pid = task->tgid;
-	enlist(state, control.mark_owner, task, TASK_EXISTED);
 	if (__sync_val_compare_and_swap(&state->counted, COUNT_NOT_YET, COUNT_LIVE) != COUNT_NOT_YET) {
 		end_thread(state, true);
 		leave(control.mark_owner, task, true);
@@ -34,22 +29,36 @@ int mark(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 	struct task_struct *leader;
 	struct task_state *state;
+	struct owner *owner, *session;
 
 	if (!task || task->flags & PF_EXITING)
 		return 0;
 	leader = task->group_leader;
 	if (!leader)
 		return 0;
-	state = bpf_task_storage_get(&tasks, leader, 0, 0);
+	state = state_of(leader);
 	if (!state || state->process != control.mark_owner)
 		return 0;
-	state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	state = state_of(task);
 	if (!state) {
-		ADD(control.lost_tasks, 1);
+		state = enlist(control.mark_owner, task, TASK_EXISTED, COUNT_NOT_YET);
+		if (state)
+			count_living(state, task);
 		return 0;
 	}
-	if (state->counted == COUNT_NOT_YET)
-		enlist_living(state, task);
+	if (state->counted != COUNT_NOT_YET)
+		return 0;
+	/* The leader, as user space claimed it. */
+	owner = owner_at(control.mark_owner);
+	session = owner ? owner_at(owner->session) : 0;
+	if (!session)
+		return 0;
+	owner->host_pid = task->tgid;
+	owner->start_ns = task->start_boottime;
+	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
+	ADD(session->threads, 1);
+	ADD(owner->live, 1);
+	count_living(state, task);
 	return 0;
 }
 
@@ -62,7 +71,7 @@ int unmark(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	state = state_of(task);
 	process = state ? owner_at(state->process) : 0;
 	if (!process || process->session != control.mark_owner)
 		return 0;

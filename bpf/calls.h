@@ -82,31 +82,23 @@ INLINE bool is_restart_syscall(u32 key)
 	return false;
 }
 
-/* Numbers of 256 and more share places with calls that are rarely made. */
-INLINE u32 cache_place(u32 key)
-{
-	u32 nr = key & KEY_NR_MASK;
-
-	return (nr < 256 ? nr : nr + 97) & (CACHE_SIZE - 1);
-}
-
 /* The index of the row of a key; made if need be; 0 and a lost call where there is no room. */
-INLINE u32 row_of(struct task_state *state, u32 key)
+INLINE u32 row_of(struct running *run, u32 key)
 {
-	u32 place = cache_place(key);
-	u32 index = state->cache[place];
+	u32 place = (key ^ run->owner * 40503) & (CACHE_SIZE - 1);
+	u32 index = run->cache[place];
 	struct row *row = row_at(index);
 
-	if (row && row->key == key && row->owner == state->owner)
+	if (row && row->key == key && row->owner == run->owner)
 		return index;
-	index = find_row(state->owner, key) ?: make_row(state->owner, key);
+	index = find_row(run->owner, key) ?: make_row(run->owner, key);
 	if (!index) {
-		struct owner *owner = owner_at(state->owner);
+		struct owner *owner = owner_at(run->owner);
 
 		if (owner)
 			ADD(owner->lost, 1);
 	}
-	state->cache[place] = index;
+	run->cache[place] = index;
 	return index;
 }
 

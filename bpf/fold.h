@@ -95,7 +95,6 @@ __attribute__((noinline)) int add_row(u32 from_index, u32 to_index)
 
 	if (!from || !to)
 		return 0;
-	ADD(to->wall_ns, from->wall_ns);
 	ADD(to->waiting_ns, from->waiting_ns);
 	ADD(to->restarts, from->restarts);
 	if (from->min_ns)
@@ -105,7 +104,8 @@ __attribute__((noinline)) int add_row(u32 from_index, u32 to_index)
 	if (from->slots[0])
 		bpf_loop(EXTRA_MAX, part_step, &addition, 0);
 	ADD(to->calls, from->calls);
-	ADD(to->done, from->done);
+	ADD(to->untimed, from->untimed);
+	ADD(to->wall_ns, from->wall_ns);
 	return 0;
 }
 

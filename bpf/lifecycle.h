@@ -64,26 +64,31 @@ INLINE u32 make_owner(u32 kind, u32 session, u32 parent, struct task_struct *tas
 	return index;
 }
 
-/* Takes a task into a process of a session. Its first call is still to come, or at most one is in flight. */
-INLINE void enlist(struct task_state *state, u32 process, struct task_struct *task, u32 flags)
+/* A task comes into a process of a session. Its first call is still to come, or at most one is in flight. */
+INLINE struct task_state *enlist(u32 process, struct task_struct *task, u32 flags, u32 counted)
 {
 	struct owner *owner = owner_at(process);
-	struct owner *session;
+	struct owner *session = owner ? owner_at(owner->session) : 0;
+	struct task_state fresh = {}, *state;
 
-	if (!owner)
-		return;
-	state->process = process;
-	state->owner = process;
-	session = owner_at(owner->session);
-	if (session) {
-		ADD(session->threads, 1);
-		if (session->flags & SESSION_PER_THREAD && !(owner->flags & OWNER_QUIET))
-			state->owner = make_owner(KIND_THREAD, owner->session, process, task) ?: process;
-	}
+	if (!session)
+		return 0;
+	fresh.marked_ns = bpf_ktime_get_ns();
+	fresh.process = fresh.owner = process;
+	fresh.counted = counted;
+	fresh.flags = flags;
 	if (owner->flags & OWNER_QUIET)
-		flags |= TASK_QUIET;
+		fresh.flags |= TASK_QUIET;
+	else if (session->flags & SESSION_PER_THREAD)
+		fresh.owner = make_owner(KIND_THREAD, owner->session, process, task) ?: process;
+	state = bpf_task_storage_get(&tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state) {
+		ADD(control.lost_tasks, 1);
+		return 0;
+	}
+	ADD(session->threads, 1);
 	ADD(owner->live, 1);
-	state->flags |= flags;
+	return state;
 }
 
 /* `later`: leave the folding to the reader. */
@@ -151,13 +156,17 @@ INLINE void leave(u32 process, struct task_struct *task, bool later)
 INLINE void end_task(struct task_state *state, struct task_struct *task)
 {
 	u32 counted = __sync_lock_test_and_set(&state->counted, COUNT_ENDED);
+	struct running *run = target_here();
 
-	if (state->key)
-		abandon(state->row);
+	if (run) {
+		if (run->call.key)
+			abandon(run->call.row);
+		run->call.key = 0;
+		run->target = 0;
+	}
 	for (int i = 0; i < SUSPENDED_MAX; i++)
 		if (i < state->depth)
 			abandon(state->suspended[i].row);
-	state->key = 0;
 	state->depth = 0;
 	if (counted != COUNT_LIVE)
 		return;

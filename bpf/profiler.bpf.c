@@ -16,6 +16,7 @@
 #include "maps.h"
 #include "rows.h"
 #include "fold.h"
+#include "running.h"
 #include "calls.h"
 #include "restarts.h"
 #include "lifecycle.h"
@@ -23,37 +24,28 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-INLINE struct task_state *state_of(struct task_struct *task)
-{
-	return bpf_task_storage_get(&tasks, task, 0, 0);
-}
-
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = state_of(task);
+	struct running *run = target_here();
 	struct row *row;
 	u32 key;
 
-	if (!state)
+	if (!run)
 		return 0;
-	key = key_of(task, regs, nr);
-	if (state->flags) {
-		if (state->flags & TASK_QUIET)
-			return 0;
-		state->flags &= ~(TASK_EXISTED | TASK_FRESH);
-		if (state->depth && resumed(state, regs, key))
+	key = key_of(bpf_get_current_task_btf(), regs, nr);
+	if (run->flags) {
+		run->flags &= ~(TASK_EXISTED | TASK_FRESH);
+		if (run->flags & TASK_SUSPENDED && resumed(run, regs, key))
 			return 0;
 	}
-	state->key = key;
-	state->row = row_of(state, key);
-	row = row_at(state->row);
-	if (row && state->row)
+	run->call.key = key;
+	run->call.row = row_of(run, key);
+	row = row_at(run->call.row);
+	if (row && run->call.row)
 		ADD(row->calls, 1);
-	state->waiting_ns = 0;
-	state->off_ns = 0;
-	state->enter_ns = bpf_ktime_get_ns();
+	run->call.waiting_ns = 0;
+	run->call.enter_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
@@ -61,85 +53,88 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
  * An exit without an enter: a call that seccomp denied before the tracepoint. Not so for the child side of a clone, and
  * for the one call that a task may have been in when it was attached to.
  */
-static __attribute__((noinline)) void exit_only(struct task_state *state, struct task_struct *task,
-						struct pt_regs *regs, long ret)
+__attribute__((noinline)) static int exit_only(struct running *run, struct pt_regs *regs, long ret)
 {
-	u32 key = key_of(task, regs, number_in(regs));
+	u32 key = key_of(bpf_get_current_task_btf(), regs, number_in(regs));
+	u32 flags = run->flags;
 	struct row *row;
 	u32 index;
 
-	if (state->flags & (TASK_QUIET | TASK_EXISTED | TASK_FRESH)) {
-		if (state->flags & TASK_EXISTED && is_restart(ret)) {
-			state->waiting_ns = 0;
-			suspend(state, regs, key, 0, 0, ret);
+	if (flags & (TASK_EXISTED | TASK_FRESH)) {
+		run->flags &= ~(TASK_EXISTED | TASK_FRESH);
+		if (flags & TASK_EXISTED && is_restart(ret)) {
+			/* it will be made again: not a call of ours then either */
+			run->call.key = key;
+			run->call.row = 0;
+			run->call.waiting_ns = 0;
+			suspend(run, regs, 0, ret);
 		}
-		state->flags &= ~(TASK_EXISTED | TASK_FRESH);
-		return;
+		return 0;
 	}
-	index = row_of(state, key);
+	index = row_of(run, key);
 	row = row_at(index);
 	if (!row || !index)
-		return;
+		return 0;
 	if (ret < 0 && ret >= -4095 && !is_restart(ret))
 		add_slot(index, -ret, 1);
 	ADD(row->calls, 1);
-	ADD(row->done, 1);
+	ADD(row->untimed, 1);
+	return 0;
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = state_of(task);
+	struct running *run = target_here();
 	u64 wall_ns;
-	u32 key, row;
+	u32 key;
 
-	if (!state)
+	if (!run)
 		return 0;
-	key = state->key;
-	row = state->row;
+	key = run->call.key;
 	if (!key) {
-		exit_only(state, task, regs, ret);
+		exit_only(run, regs, ret);
 		return 0;
 	}
-	wall_ns = bpf_ktime_get_ns() - state->enter_ns;
-	state->key = 0;
+	wall_ns = bpf_ktime_get_ns() - run->call.enter_ns;
 	if (ret < 0) {
 		if (is_sigreturn(key)) {
 			ret = 0;
 		} else if (is_restart(ret)) {
-			suspend(state, regs, key, row, wall_ns, ret);
+			suspend(run, regs, wall_ns, ret);
 			return 0;
 		}
 	}
-	finish(row, wall_ns, state->waiting_ns, ret);
+	run->call.key = 0;
+	finish(run->call.row, wall_ns, run->call.waiting_ns, ret);
 	return 0;
 }
 
 SEC("tp_btf/signal_deliver")
 int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct k_sigaction *action)
 {
-	struct task_state *state = state_of(bpf_get_current_task_btf());
+	struct running *run = target_here();
+	struct task_state *state;
 
-	if (state && state->depth)
-		interrupted(state, action);
+	if (!run || !(run->flags & TASK_SUSPENDED))
+		return 0;
+	state = state_of(bpf_get_current_task_btf());
+	if (state)
+		interrupted(run, state, action);
 	return 0;
 }
 
-/* Time switched out inside a call is waiting; the rest is working. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *from, struct task_struct *to)
 {
-	struct task_state *state = state_of(from);
+	struct running *run = running_here();
 	u64 now = 0;
 
-	if (state && state->key)
-		state->off_ns = now = bpf_ktime_get_ns();
-	state = state_of(to);
-	if (state && state->key && state->off_ns) {
-		state->waiting_ns += (now ?: bpf_ktime_get_ns()) - state->off_ns;
-		state->off_ns = 0;
-	}
+	if (!run)
+		return 0;
+	if (run->target)
+		switch_out(run, from, &now);
+	switch_in(run, to, now);
 	return 0;
 }
 
@@ -147,7 +142,6 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct task_state *from = state_of(parent);
-	struct task_state *state;
 	struct owner *process, *session;
 	bool thread = child->tgid == parent->tgid;
 	u32 index;
@@ -158,11 +152,6 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	session = process ? owner_at(process->session) : 0;
 	if (!session || session->flags & SESSION_CLOSED || (!thread && !(session->flags & SESSION_FOLLOW)))
 		return 0;
-	state = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!state) {
-		ADD(control.lost_tasks, 1);
-		return 0;
-	}
 	index = from->process;
 	if (!thread) {
 		ADD(session->processes, 1);
@@ -172,8 +161,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 			index = from->process;
 		}
 	}
-	enlist(state, index, child, TASK_FRESH);
-	state->counted = COUNT_LIVE;
+	enlist(index, child, TASK_FRESH, COUNT_LIVE);
 	if (!thread)
 		report(EVENT_FORK, process->session, process->pid, pid_in_namespace(parent), pid_in_namespace(child), 0);
 	return 0;

@@ -29,17 +29,20 @@ INLINE struct suspended *top_of(struct task_state *state)
 	return &state->suspended[top];
 }
 
-INLINE void drop_top(struct task_state *state)
+INLINE void drop_to(struct running *run, struct task_state *state, u32 depth)
 {
-	if (state->depth)
-		state->depth--;
-	if (!state->depth)
-		state->flags &= ~TASK_SUSPENDED;
+	state->depth = depth;
+	if (!depth)
+		run->flags &= ~TASK_SUSPENDED;
 }
 
-INLINE void suspend(struct task_state *state, struct pt_regs *regs, u32 key, u32 row, u64 wall_ns, long ret)
+__attribute__((noinline)) static int suspend(struct running *run, struct pt_regs *regs, u64 wall_ns, long ret)
 {
+	struct task_state *state = state_of(bpf_get_current_task_btf());
 	struct suspended *top;
+
+	if (!state)
+		return 0;
 
 	if (state->depth >= SUSPENDED_MAX) {
 		/* Handlers left by longjmp: the oldest will not come back. */
@@ -49,36 +52,38 @@ INLINE void suspend(struct task_state *state, struct pt_regs *regs, u32 key, u32
 		state->depth = SUSPENDED_MAX - 1;
 	}
 	state->depth++;
-	state->flags |= TASK_SUSPENDED;
+	run->flags |= TASK_SUSPENDED;
 	top = top_of(state);
 	if (!top)
-		return;
-	top->row = row;
-	top->key = key;
+		return 0;
+	top->row = run->call.row;
+	top->key = run->call.key;
 	top->wall_ns = wall_ns;
-	top->waiting_ns = state->waiting_ns;
+	top->waiting_ns = run->call.waiting_ns;
 	top->ip = ip_in(regs);
 	top->sp = sp_in(regs);
 	top->ret = ret;
+	run->call.key = 0;
+	return 0;
 }
 
-INLINE void resume(struct task_state *state, struct suspended *call)
+INLINE void resume(struct running *run, struct suspended *call)
 {
 	struct row *row = row_at(call->row);
 
 	if (row && call->row)
 		ADD(row->restarts, 1);
-	state->key = call->key;
-	state->row = call->row;
-	state->waiting_ns = call->waiting_ns;
-	state->off_ns = 0;
-	state->enter_ns = bpf_ktime_get_ns() - call->wall_ns;
+	run->call.key = call->key;
+	run->call.row = call->row;
+	run->call.waiting_ns = call->waiting_ns;
+	run->call.enter_ns = bpf_ktime_get_ns() - call->wall_ns;
 }
 
 /* Whether this enter is an interrupted call that is made again. */
-__attribute__((noinline)) static bool resumed(struct task_state *state, struct pt_regs *regs, u32 key)
+__attribute__((noinline)) static bool resumed(struct running *run, struct pt_regs *regs, u32 key)
 {
-	struct suspended *top = top_of(state);
+	struct task_state *state = state_of(bpf_get_current_task_btf());
+	struct suspended *top = state ? top_of(state) : 0;
 	u64 ip, sp;
 
 	if (!top)
@@ -87,10 +92,10 @@ __attribute__((noinline)) static bool resumed(struct task_state *state, struct p
 		bool same = key == top->key || is_restart_syscall(key);
 
 		if (same)
-			resume(state, top);
+			resume(run, top);
 		else
 			abandon(top->row);
-		drop_top(state);
+		drop_to(run, state, state->depth - 1);
 		return same;
 	}
 	/* A handler ran first; the call made again comes from the same place on the same stack. */
@@ -101,20 +106,18 @@ __attribute__((noinline)) static bool resumed(struct task_state *state, struct p
 
 		if (i >= state->depth || call->ret || call->key != key || call->ip != ip || call->sp != sp)
 			continue;
-		resume(state, call);
+		resume(run, call);
 		for (int above = i + 1; above < SUSPENDED_MAX; above++)
 			if (above < state->depth)
 				abandon(state->suspended[above].row);
-		state->depth = i;
-		if (!i)
-			state->flags &= ~TASK_SUSPENDED;
+		drop_to(run, state, i);
 		return true;
 	}
 	return false;
 }
 
 /* A signal with a handler is about to be delivered. */
-INLINE void interrupted(struct task_state *state, struct k_sigaction *action)
+INLINE void interrupted(struct running *run, struct task_state *state, struct k_sigaction *action)
 {
 	struct suspended *top = top_of(state);
 
@@ -125,7 +128,7 @@ INLINE void interrupted(struct task_state *state, struct k_sigaction *action)
 		return;
 	}
 	finish(top->row, top->wall_ns, top->waiting_ns, -EINTR);
-	drop_top(state);
+	drop_to(run, state, state->depth - 1);
 }
 
 #endif

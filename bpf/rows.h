@@ -208,9 +208,6 @@ INLINE void finish(u32 index, u64 wall_ns, u64 waiting_ns, long ret)
 
 	if (!row || !index)
 		return;
-	ADD(row->wall_ns, wall_ns);
-	if (waiting_ns)
-		ADD(row->waiting_ns, waiting_ns);
 	if (wall_ns > row->max_ns)
 		raise_max(row, wall_ns);
 	if (wall_ns < row->min_ns || !row->min_ns)
@@ -220,7 +217,9 @@ INLINE void finish(u32 index, u64 wall_ns, u64 waiting_ns, long ret)
 		add_slot(index, SLOT_CARRY + bucket, 1);
 	if (ret < 0 && ret >= -4095)
 		add_slot(index, -ret, 1);
-	ADD(row->done, 1);	/* last: a reader that sees it sees the rest */
+	if (waiting_ns)
+		ADD(row->waiting_ns, waiting_ns);
+	ADD(row->wall_ns, wall_ns ?: 1);
 }
 
 /* The call of a row will never return. */
@@ -229,7 +228,7 @@ INLINE void abandon(u32 index)
 	struct row *row = row_at(index);
 
 	if (row && index)
-		ADD(row->done, 1);
+		ADD(row->untimed, 1);
 }
 
 #endif

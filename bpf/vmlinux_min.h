@@ -29,6 +29,7 @@ typedef _Bool bool;
 
 enum bpf_map_type_min {
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -43,6 +44,7 @@ enum {
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pid_namespace;
+struct bpf_local_storage;
 
 struct upid {
 	int nr;
@@ -75,6 +77,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
 	struct pid *thread_pid;
+	struct bpf_local_storage *bpf_storage;
 	char comm[16];
 };
 

@@ -43,8 +43,8 @@ enum owner_flags {
 #define SLOT_CARRY 4096
 struct row {
 	u64 calls;	/* entered */
-	u64 done;	/* returned, or never will */
-	u64 wall_ns;
+	u64 untimed;	/* denied by seccomp, or ended with their thread: not in the histogram */
+	u64 wall_ns;	/* written last: a reader that sees a call here sees the rest of it */
 	u64 waiting_ns;
 	u64 restarts;
 	u64 max_ns;
@@ -98,15 +98,17 @@ struct limits {
 
 /* Global state; in .bss, so user space sees it by mmap. */
 struct control {
+	u32 epoch;		/* changes with every mark and unmark, see struct running */
 	u32 hold;		/* a read is under way: nothing may be folded */
 	u32 folding;		/* folds under way */
-	u32 next_row;		/* never used so far; used and free ones are on a stack */
+	u32 next_row;		/* highest given out; free ones below it are on a stack */
 	u32 next_owner;
 	u32 listening;		/* somebody wants events */
 	u32 self_level;		/* PID namespace of user space */
 	u64 self_namespace;
 	u32 mark_owner;		/* parameters and result of the task iterators */
 	u32 marked;
+	u32 unused;
 	u64 lost_folds;		/* calls of ended tasks that could not be handed on */
 	u64 lost_tasks;		/* tasks that could not be followed */
 	u64 lost_errnos;
@@ -124,7 +126,6 @@ struct request {
 
 /* What is known of a traced task: its presence in task storage is what makes it a target. */
 #define SUSPENDED_MAX 4		/* a power of two */
-#define CACHE_SIZE 256
 enum task_flags {
 	TASK_EXISTED = 1,	/* at attach: its first exit may lack an enter */
 	TASK_FRESH = 2,		/* the child side of a clone: likewise */
@@ -132,6 +133,14 @@ enum task_flags {
 	TASK_SUSPENDED = 8,	/* there are interrupted calls */
 };
 enum task_counted { COUNT_NOT_YET, COUNT_LIVE, COUNT_ENDED };
+
+/* A call in flight. */
+struct call {
+	u64 enter_ns;
+	u64 waiting_ns;
+	u32 key;	/* 0: none */
+	u32 row;	/* 0: not counted */
+};
 
 /* A call that left the kernel to be restarted. */
 struct suspended {
@@ -146,19 +155,31 @@ struct suspended {
 };
 
 struct task_state {
-	u64 enter_ns;
-	u64 waiting_ns;
-	u64 off_ns;	/* switched out since, inside a call */
-	u32 key;	/* call in flight */
-	u32 row;	/* of the call in flight; 0: not counted */
+	struct call call;	/* while the task does not run; else struct running has it */
+	u64 off_ns;		/* switched out since, inside a call */
+	u64 marked_ns;		/* tells this entry from an earlier one of the same task */
 	u32 flags;
 	u32 owner;
 	u32 process;
-	u32 counted;	/* whether it stands in owner.live */
-	u32 depth;	/* of suspended */
+	u32 counted;		/* whether it stands in owner.live */
+	u32 depth;		/* of suspended */
 	u32 unused;
 	struct suspended suspended[SUSPENDED_MAX];
-	u16 cache[CACHE_SIZE];	/* row by number; a hint, checked on use */
+};
+
+/*
+ * The task that runs on this CPU, kept here between two context switches so that a call needs no look-up of its task.
+ * It is valid while epoch is control.epoch; else the task may have been marked or unmarked meanwhile.
+ */
+#define CACHE_SIZE 1024
+struct running {
+	u32 epoch;
+	u32 target;
+	struct call call;
+	u64 marked_ns;
+	u32 flags;
+	u32 owner;
+	u16 cache[CACHE_SIZE];	/* row by owner and number; a hint, checked on use */
 };
 
 #endif

@@ -10,12 +10,14 @@ import ctypes
 import errno
 import mmap
 import os
+import time
 from collections.abc import Iterable
 from importlib import resources
 
 from straced.tracers.ebpf import btf, libbpf, wire
 
-PROGRAMS = ("on_end", "on_fork", "on_exec", "on_signal", "on_switch", "on_exit", "on_enter")
+PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit", "on_enter")
+"""In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_CMD_GLOBAL = 1
 _MARK_PASSES = 100
@@ -109,6 +111,7 @@ class Engine:
         """Attach the programs: from here on every call on the machine passes them."""
         if self._links:
             return
+        self.control.epoch += 1
         try:
             for name in PROGRAMS:
                 link = self._library.bpf_program__attach(self._program(name))
@@ -177,14 +180,14 @@ class Engine:
             raise OSError(errno.ENOSPC, "too many processes are traced")
         return index
 
-    def claim(self, pidfd: int, owner: int, flags: int = wire.TASK_EXISTED) -> None:
-        """Give the leader of a process the entry that makes it a target.
+    def claim(self, pidfd: int, process: int, owner: int, flags: int = wire.TASK_EXISTED) -> None:
+        """Give the leader of a process the entry that makes it a target; ``owner`` is the process or its thread.
 
         Raises:
             Conflict: it has one.
             ProcessLookupError: it is gone.
         """
-        state = wire.TaskState(process=owner, owner=owner, flags=flags)
+        state = wire.TaskState(process=process, owner=owner, flags=flags, marked_ns=time.monotonic_ns())
         key = ctypes.c_int(pidfd)
         result = self._library.bpf_map_update_elem(
             self._tasks_fd, ctypes.byref(key), ctypes.byref(state), libbpf.BPF_NOEXIST
@@ -210,12 +213,14 @@ class Engine:
             total += found
             if not found:
                 break
+        self.control.epoch += 1
         return total
 
     def unmark(self, session: int) -> None:
         """Take the entries of all tasks of a session away."""
         while self._iterate("unmark", session):
             pass
+        self.control.epoch += 1
 
     def _iterate(self, name: str, owner: int, pidfd: int | None = None) -> int:
         """Run a task iterator over one process, or over all tasks."""

@@ -70,21 +70,20 @@ class Instance:
     def _add_process(self, session: int, pid: int, pidfd: int, flags: int, *, quiet: bool = False) -> tuple[int, int]:
         """Mark one process with its threads; returns its owner, and its pid in the initial namespace."""
         engine = self.engine
-        index = engine.new_owner()
+        index = self._new_owner(wire.KIND_PROCESS, session, session, pid)
+        per_thread = engine.owner(session).flags & wire.SESSION_PER_THREAD
+        leader = self._new_owner(wire.KIND_THREAD, session, index, pid) if per_thread and not quiet else index
         owner = engine.owner(index)
-        owner.kind, owner.parent, owner.session, owner.pid = wire.KIND_PROCESS, session, session, pid
         owner.flags = flags | wire.OWNER_QUIET * quiet
         owner.live = 1  # a thread that does not exist, so that no end of a thread ends the process too early
-        owner.state = wire.STATE_LIVE
         try:
             while True:
-                engine.claim(pidfd, index, wire.TASK_EXISTED | wire.TASK_QUIET * quiet)
+                engine.claim(pidfd, index, leader, wire.TASK_EXISTED | wire.TASK_QUIET * quiet)
                 engine.mark_threads(index, pidfd)
                 if engine.process_of(pidfd) == index:
                     break  # else an execve of another thread replaced the leader before that thread was marked
         except BaseException:
-            owner.state = wire.STATE_FREE
-            engine.recycle((), (index,))
+            engine.recycle((), {index, leader})
             raise
         if owner.live == 1:
             raise ProcessLookupError
@@ -92,6 +91,13 @@ class Instance:
         host_pid = int(owner.host_pid)
         engine.request(wire.UNBIAS, index)
         return index, host_pid
+
+    def _new_owner(self, kind: int, session: int, parent: int, pid: int) -> int:
+        index = self.engine.new_owner()
+        owner = self.engine.owner(index)
+        owner.kind, owner.session, owner.parent, owner.pid = kind, session, parent, pid
+        owner.state = wire.STATE_LIVE
+        return index
 
     def _add_descendants(self, session: int, pid: int) -> tuple[Reason, ...]:
         """Mark the descendants that live already, until a look finds no new one."""

@@ -72,7 +72,7 @@ class Reader:
             marks = self._read_marks()
             changed = [i for i, (new, old) in enumerate(zip(marks, self._marks, strict=False)) if new != old]
             changed += range(len(self._marks), len(marks))
-            copies = [(i, self._copy(i)) for i in changed if marks[i][3] >> 32]
+            copies = [(i, self._copy(i)) for i in changed if marks[i][4] >> 32]
             used = (engine.control.next_owner + 1) * wire.OWNER_BYTES
             owner_bytes = bytes(engine.owners[:used])
         finally:
@@ -84,16 +84,17 @@ class Reader:
             self._decoded[index] = decode(copy, owners)
         rows: dict[int, list[Counters]] = {}
         for index, mark in enumerate(marks):
-            if mark[3] >> 32:
-                rows.setdefault(mark[3] & 0xFFFFFFFF, []).append(self._decoded[index])
+            if mark[4] >> 32:
+                rows.setdefault(mark[4] & 0xFFFFFFFF, []).append(self._decoded[index])
         return Snapshot(rows=rows, owners=owners)
 
     def _read_marks(self) -> list[tuple[int, ...]]:
-        """Of each row what tells whether it changed: calls, done, restarts, owner with key, birth."""
+        """Of each row what tells whether it changed: calls, untimed, wall time, restarts, owner with
+        key, birth."""
         used = min(self._engine.control.next_row + 1, self._engine.rows_max)
         words = self._engine.rows.cast("Q")
         end = used * _WORDS
-        columns = [words[column:end:_WORDS].tolist() for column in (0, 1, 4, 7, 9)]
+        columns = [words[column:end:_WORDS].tolist() for column in (0, 1, 2, 4, 7, 9)]
         words.release()
         return list(zip(*columns, strict=True))
 
@@ -139,7 +140,7 @@ class Reader:
         wanted = frozenset(owners)
         found = []
         for index, mark in enumerate(self._read_marks()):
-            if mark[3] & 0xFFFFFFFF in wanted and mark[3] >> 32:
+            if mark[4] & 0xFFFFFFFF in wanted and mark[4] >> 32:
                 found.append(index)
                 for part in self._copy(index):
                     extra = int.from_bytes(part[68:72], "little")
@@ -184,7 +185,7 @@ def identify(key: int) -> tuple[str, int, str]:
 def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
     """The counters in a row and those that continue it."""
     fields = wire.ROW.unpack(parts[0])
-    calls, done, wall_ns, waiting_ns, restarts, max_ns, min_ns, owner_index, key = fields[:9]
+    calls, untimed, wall_ns, waiting_ns, restarts, max_ns, min_ns, owner_index, key = fields[:9]
     name, number, abi = identify(key)
     owner = owners.get(owner_index)
     pid = tid = None
@@ -214,7 +215,7 @@ def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
         min_ns=min_ns or None,
         max_ns=max_ns or None,
         histogram=buckets,
-        in_flight=max(calls - done, 0),
+        in_flight=max(calls - untimed - sum(buckets), 0),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from ctypes import c_char, c_int32, c_uint16, c_uint32, c_uint64
+from ctypes import c_char, c_int32, c_uint32, c_uint64
 
 from straced import histogram
 from straced.tracers.ebpf.btf import Types
@@ -36,7 +36,7 @@ class Row(ctypes.Structure):
 
     _fields_ = (
         ("calls", c_uint64),
-        ("done", c_uint64),
+        ("untimed", c_uint64),
         ("wall_ns", c_uint64),
         ("waiting_ns", c_uint64),
         ("restarts", c_uint64),
@@ -95,6 +95,7 @@ class Control(ctypes.Structure):
     """The global state, by mmap."""
 
     _fields_ = (
+        ("epoch", c_uint32),
         ("hold", c_uint32),
         ("folding", c_uint32),
         ("next_row", c_uint32),
@@ -104,6 +105,7 @@ class Control(ctypes.Structure):
         ("self_namespace", c_uint64),
         ("mark_owner", c_uint32),
         ("marked", c_uint32),
+        ("unused", c_uint32),
         ("lost_folds", c_uint64),
         ("lost_tasks", c_uint64),
         ("lost_errnos", c_uint64),
@@ -143,15 +145,19 @@ class Suspended(ctypes.Structure):
     )
 
 
+class Call(ctypes.Structure):
+    """A call in flight."""
+
+    _fields_ = (("enter_ns", c_uint64), ("waiting_ns", c_uint64), ("key", c_uint32), ("row", c_uint32))
+
+
 class TaskState(ctypes.Structure):
     """The entry that makes a task a target."""
 
     _fields_ = (
-        ("enter_ns", c_uint64),
-        ("waiting_ns", c_uint64),
+        ("call", Call),
         ("off_ns", c_uint64),
-        ("key", c_uint32),
-        ("row", c_uint32),
+        ("marked_ns", c_uint64),
         ("flags", c_uint32),
         ("owner", c_uint32),
         ("process", c_uint32),
@@ -159,7 +165,6 @@ class TaskState(ctypes.Structure):
         ("depth", c_uint32),
         ("unused", c_uint32),
         ("suspended", Suspended * 4),
-        ("cache", c_uint16 * 256),
     )
 
 
@@ -170,6 +175,7 @@ LAYOUTS: dict[str, type[ctypes.Structure]] = {
     "control": Control,
     "limits": Limits,
     "request": Request,
+    "call": Call,
     "suspended": Suspended,
     "task_state": TaskState,
 }
