@@ -27,13 +27,14 @@ char LICENSE[] SEC("license") = "GPL";
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 {
-	struct running *run = target_here();
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct running *run = target_here(task);
 	struct row *row;
 	u32 key;
 
 	if (!run)
 		return 0;
-	key = key_of(bpf_get_current_task_btf(), regs, nr);
+	key = key_of(task, regs, nr);
 	if (run->flags) {
 		run->flags &= ~(TASK_EXISTED | TASK_FRESH);
 		if (run->flags & TASK_SUSPENDED && resumed(run, regs, key))
@@ -85,7 +86,7 @@ __attribute__((noinline)) static int exit_only(struct running *run, struct pt_re
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 {
-	struct running *run = target_here();
+	struct running *run = target_here(bpf_get_current_task_btf());
 	u64 wall_ns;
 	u32 key;
 
@@ -113,12 +114,13 @@ int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 SEC("tp_btf/signal_deliver")
 int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct k_sigaction *action)
 {
-	struct running *run = target_here();
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct running *run = target_here(task);
 	struct task_state *state;
 
 	if (!run || !(run->flags & TASK_SUSPENDED))
 		return 0;
-	state = state_of(bpf_get_current_task_btf());
+	state = state_of(task);
 	if (state)
 		interrupted(run, state, action);
 	return 0;
@@ -193,8 +195,12 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_end, struct task_struct *task)
 {
 	struct task_state *state = state_of(task);
+	struct running *run;
 
 	if (state)
 		end_task(state, task);
+	run = running_here();
+	if (run)
+		run->task = 0;	/* another task may get its address */
 	return 0;
 }

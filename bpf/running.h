@@ -27,37 +27,45 @@ INLINE u32 epoch_now(void)
 	return *(volatile u32 *)&control.epoch;
 }
 
-INLINE void load_state(struct running *run, struct task_state *state)
+INLINE void load_state(struct running *run, struct task_state *state, u64 now)
 {
 	run->target = state->process && !(state->flags & TASK_QUIET) && state->counted != COUNT_ENDED;
 	run->call = state->call;
 	run->marked_ns = state->marked_ns;
 	run->flags = state->flags;
 	run->owner = state->owner;
+	if (run->call.key && state->off_ns)
+		run->call.waiting_ns += (now ?: bpf_ktime_get_ns()) - state->off_ns;
+	state->off_ns = 0;
 }
 
-/* Something was marked or unmarked since this task was switched in: it may concern this task. */
+/*
+ * Something was marked or unmarked since this task was switched in, which may concern it. Or it was switched in unseen:
+ * that happens after tasks whose switches a kernel does not trace.
+ */
 __attribute__((noinline)) static int refresh(struct running *run)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	u32 epoch = epoch_now();
-	struct task_state *state = state_of(bpf_get_current_task_btf());
+	struct task_state *state = state_of(task);
 
 	if (!state)
 		run->target = 0;
-	else if (!run->target || run->marked_ns != state->marked_ns)
-		load_state(run, state);
+	else if (!run->target || run->task != (u64)task || run->marked_ns != state->marked_ns)
+		load_state(run, state, 0);
+	run->task = (u64)task;
 	run->epoch = epoch;
 	return 0;
 }
 
 /* What runs here, if it is a target. */
-INLINE struct running *target_here(void)
+INLINE struct running *target_here(struct task_struct *task)
 {
 	struct running *run = running_here();
 
 	if (!run)
 		return 0;
-	if (run->epoch != epoch_now())
+	if (run->task != (u64)task || run->epoch != epoch_now())
 		refresh(run);
 	return run->target ? run : 0;
 }
@@ -67,7 +75,7 @@ INLINE void switch_out(struct running *run, struct task_struct *task, u64 *now)
 {
 	struct task_state *state = state_of(task);
 
-	if (!state || state->marked_ns != run->marked_ns)
+	if (!state || state->marked_ns != run->marked_ns || run->task != (u64)task)
 		return;
 	state->call = run->call;
 	state->flags = run->flags;
@@ -79,17 +87,14 @@ INLINE void switch_in(struct running *run, struct task_struct *task, u64 now)
 {
 	struct task_state *state;
 
+	run->task = (u64)task;
 	run->epoch = epoch_now();
 	run->target = 0;
 	if (!task->bpf_storage)
 		return;
 	state = state_of(task);
-	if (!state)
-		return;
-	load_state(run, state);
-	if (run->call.key && state->off_ns)
-		run->call.waiting_ns += (now ?: bpf_ktime_get_ns()) - state->off_ns;
-	state->off_ns = 0;
+	if (state)
+		load_state(run, state, now);
 }
 
 #endif

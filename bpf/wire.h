@@ -168,11 +168,12 @@ struct task_state {
 };
 
 /*
- * The task that runs on this CPU, kept here between two context switches so that a call needs no look-up of its task.
- * It is valid while epoch is control.epoch; else the task may have been marked or unmarked meanwhile.
+ * The task that runs on this CPU, kept here between two context switches so that a call needs no look-up of its state.
+ * It is valid for this task, and while epoch is control.epoch; else it may have been marked or unmarked meanwhile.
  */
 #define CACHE_SIZE 1024
 struct running {
+	u64 task;	/* its address */
 	u32 epoch;
 	u32 target;
 	struct call call;
