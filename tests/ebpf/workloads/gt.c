@@ -221,6 +221,7 @@ static void restarted_read(long times)
 
 	if (pipe(ends))
 		_exit(97);
+	ready();
 	if (!fork()) {
 		struct timespec pause = { times / 500, times % 500 * 2000000 };
 
@@ -231,7 +232,6 @@ static void restarted_read(long times)
 		_exit(0);
 	}
 	handler(SA_RESTART);
-	ready();
 	every_ms(2);
 	if (syscall(SYS_readv, ends[0], &(struct { void *at; size_t size; }){ &byte, 1 }, 1) != 1)
 		_exit(95);
