@@ -71,8 +71,10 @@ INLINE void resume(struct running *run, struct suspended *call)
 {
 	struct row *row = row_at(call->row);
 
-	if (row && call->row)
+	if (row && call->row) {
 		ADD(row->restarts, 1);
+		touch(call->row);
+	}
 	run->call.key = call->key;
 	run->call.row = call->row;
 	run->call.waiting_ns = call->waiting_ns;

@@ -9,7 +9,8 @@
 #ifndef STRACED_WIRE_H
 #define STRACED_WIRE_H
 
-#define ROWS_DEFAULT 32768	/* a row index fits 16 bits, see task_state.cache */
+#define ROWS_DEFAULT 32768
+#define ROWS_LIMIT 65536	/* a row index fits 16 bits, see running.cache */
 #define OWNERS_DEFAULT 16384
 #define OWNER_ROWS_MAX 1024	/* different calls of one owner; what goes beyond is counted as lost */
 #define SLOTS 10
@@ -114,6 +115,7 @@ struct control {
 	u64 lost_errnos;
 	u64 lost_events;
 	u64 shared_owners;	/* processes counted into their parent for want of an owner */
+	u8 touched[ROWS_LIMIT];	/* by row: changed since the reader last cleared it */
 };
 
 enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER };

@@ -340,6 +340,37 @@ static void *blocked(void *unused)
 	return NULL;
 }
 
+/* Many processes of twenty different calls each; they stay until stdin is closed. Says "d" when all have made them. */
+static void family(long members)
+{
+	static const int numbers[] = { SYS_getpid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_gettid,
+				       SYS_getpgrp, SYS_sched_yield, SYS_getcpu, SYS_getpgid, SYS_getsid, SYS_umask,
+				       SYS_close, SYS_dup, SYS_fcntl, SYS_lseek, SYS_fsync, SYS_fstat };
+	int done[2], stay[2];
+	char byte;
+
+	if (pipe(done) || pipe(stay))
+		_exit(97);
+	ready();
+	for (long i = 0; i < members; i++)
+		if (!fork()) {
+			close(stay[1]);
+			for (unsigned k = 0; k < sizeof(numbers) / sizeof(*numbers); k++)
+				syscall(numbers[k], -1, -1, -1);
+			if (write(done[1], "d", 1) != 1)
+				_exit(91);
+			_exit(read(stay[0], &byte, 1) != 0);
+		}
+	for (long i = 0; i < members; i++)
+		if (read(done[0], &byte, 1) != 1)
+			_exit(90);
+	if (write(1, "d", 1) != 1 || read(0, &byte, 1) < 0)
+		_exit(89);
+	close(stay[1]);
+	while (wait(NULL) > 0)
+		;
+}
+
 static void sleep_busy(long ms)
 {
 	struct timespec pause = { ms / 1000, ms % 1000 * 1000000 };
@@ -371,6 +402,8 @@ int main(int argc, char **argv)
 		stopped_sleep(count);
 	else if (!strcmp(mode, "manyerrs"))
 		many_errors(width);
+	else if (!strcmp(mode, "family"))
+		family(count);
 	else if (!strcmp(mode, "io"))
 		io(count);
 	else if (!strcmp(mode, "everything"))

@@ -164,12 +164,8 @@ class Instance:
             engine.settle()
         engine.unmark(index)
         engine.settle()
-        engine.hold()
-        try:
-            members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
-            engine.recycle(self.reader.rows_of(members), members)
-        finally:
-            engine.resume()
+        members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
+        engine.recycle(self.reader.places_of(members), members)
 
     async def close(self) -> None:
         """Detach all sessions and unload."""

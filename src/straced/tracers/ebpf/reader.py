@@ -1,6 +1,6 @@
 """From the shared memory of the programs to values: which rows changed, and what stands in them.
 
-A row that did not change since the last snapshot costs a comparison; only changed ones are copied and decoded.
+The programs set a byte for each row they change. Only those rows are read again; the others cost nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.errnos import errno_name
 
-_WORDS = wire.ROW_BYTES // 8
-_HISTOGRAM_AT = 12 + wire.SLOTS
+_NOTHING = bytes(wire.ROWS_LIMIT)
+_SLOTS_AT = 12
+_HISTOGRAM_AT = _SLOTS_AT + wire.SLOTS
 _COUNT_MASK = (1 << 48) - 1
 _EXTRA_ROWS = 16
+_OWNER, _KEY, _EXTRA = 7, 8, 10
 
 
 class OwnerFacts(Struct, frozen=True):
@@ -44,9 +46,9 @@ class OwnerFacts(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """All rows by owner, and the owners in use, at one moment."""
+    """All rows by owner and place, and the owners in use, at one moment. Valid until the next one is taken."""
 
-    rows: dict[int, list[Counters]]
+    rows: dict[int, dict[int, Counters]]
     owners: dict[int, OwnerFacts]
 
     def members(self, session: int) -> Iterator[OwnerFacts]:
@@ -59,53 +61,66 @@ class Reader:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._marks: list[tuple[int, ...]] = []
-        self._decoded: dict[int, Counters] = {}
+        self._rows: dict[int, dict[int, Counters]] = {}
+        self._owner_of: dict[int, int] = {}
         self._owner_raw: dict[int, bytes] = {}
         self._owner_facts: dict[int, OwnerFacts] = {}
 
-    def snapshot(self) -> Snapshot:
-        """Read everything once: each count exactly once, whatever ends meanwhile."""
+    def snapshot(self, *, again: Iterable[int] = ()) -> Snapshot:
+        """Read everything once: each count exactly once, whatever ends meanwhile.
+
+        ``again`` names owners whose rows are read even if nothing says that they changed.
+        """
         engine = self._engine
-        engine.hold()
+        touched = self._take_touched()
+        touched += [place for owner in again for place in self._rows.get(owner, ())]
+        engine.hold()  # also the barrier between clearing a byte and reading its row
         try:
-            marks = self._read_marks()
-            changed = [i for i, (new, old) in enumerate(zip(marks, self._marks, strict=False)) if new != old]
-            changed += range(len(self._marks), len(marks))
-            copies = [(i, self._copy(i)) for i in changed if marks[i][4] >> 32]
+            copies = [(place, self._copy(place)) for place in touched]
             used = (engine.control.next_owner + 1) * wire.OWNER_BYTES
             owner_bytes = bytes(engine.owners[:used])
         finally:
             engine.resume()
-        self._marks = marks
         owners = self._decode_owners(owner_bytes)
         self._fold(owners)
-        for index, copy in copies:
-            self._decoded[index] = decode(copy, owners)
-        rows: dict[int, list[Counters]] = {}
-        for index, mark in enumerate(marks):
-            if mark[4] >> 32:
-                rows.setdefault(mark[4] & 0xFFFFFFFF, []).append(self._decoded[index])
-        return Snapshot(rows=rows, owners=owners)
+        for place, parts in copies:
+            self._put(place, parts, owners)
+        return Snapshot(rows=self._rows, owners=owners)
 
-    def _read_marks(self) -> list[tuple[int, ...]]:
-        """Of each row what tells whether it changed: calls, untimed, wall time, restarts, owner with
-        key, birth."""
+    def _take_touched(self) -> list[int]:
+        """The places of the rows that changed, and forget that they did."""
         used = min(self._engine.control.next_row + 1, self._engine.rows_max)
-        words = self._engine.rows.cast("Q")
-        end = used * _WORDS
-        columns = [words[column:end:_WORDS].tolist() for column in (0, 1, 2, 4, 7, 9)]
-        words.release()
-        return list(zip(*columns, strict=True))
+        view = self._engine.touched
+        flags = bytes(view[:used])
+        if flags == _NOTHING[:used]:
+            return []
+        places = []
+        place = flags.find(1)
+        while place >= 0:
+            view[place] = 0
+            places.append(place)
+            place = flags.find(1, place + 1)
+        return places
 
-    def _copy(self, index: int) -> list[bytes]:
-        """A row, and those that continue it."""
-        parts: list[bytes] = []
-        while index and len(parts) < _EXTRA_ROWS:
-            start = index * wire.ROW_BYTES
-            parts.append(bytes(self._engine.rows[start : start + wire.ROW_BYTES]))
-            index = int.from_bytes(parts[-1][68:72], "little")
+    def _copy(self, place: int) -> list[tuple[int, ...]]:
+        """The fields of a row, and of those that continue it."""
+        rows = self._engine.rows
+        parts: list[tuple[int, ...]] = [wire.ROW.unpack_from(rows, place * wire.ROW_BYTES)]
+        while (extra := parts[-1][_EXTRA]) and len(parts) < _EXTRA_ROWS:
+            parts.append(wire.ROW.unpack_from(rows, extra * wire.ROW_BYTES))
         return parts
+
+    def _put(self, place: int, parts: list[tuple[int, ...]], owners: dict[int, OwnerFacts]) -> None:
+        """Note down a row where it belongs now; a free one, or one that continues another, nowhere."""
+        owner, key = parts[0][_OWNER], parts[0][_KEY]
+        before = self._owner_of.get(place)
+        if before is not None and (before != owner or not key):
+            del self._owner_of[place], self._rows[before][place]
+            if not self._rows[before]:
+                del self._rows[before]
+        if owner and key:
+            self._owner_of[place] = owner
+            self._rows.setdefault(owner, {})[place] = decode(parts, owners)
 
     def _decode_owners(self, data: bytes) -> dict[int, OwnerFacts]:
         facts: dict[int, OwnerFacts] = {}
@@ -135,18 +150,11 @@ class Reader:
         used = (self._engine.control.next_owner + 1) * wire.OWNER_BYTES
         return list(self._decode_owners(bytes(self._engine.owners[:used])).values())
 
-    def rows_of(self, owners: Iterable[int]) -> list[int]:
-        """Indices of all rows of some owners, with those that continue them."""
-        wanted = frozenset(owners)
-        found = []
-        for index, mark in enumerate(self._read_marks()):
-            if mark[4] & 0xFFFFFFFF in wanted and mark[4] >> 32:
-                found.append(index)
-                for part in self._copy(index):
-                    extra = int.from_bytes(part[68:72], "little")
-                    if extra:
-                        found.append(extra)
-        return found
+    def places_of(self, owners: Iterable[int]) -> list[int]:
+        """The places of all rows of some owners, with those that continue them."""
+        self.snapshot()
+        places = [place for owner in owners for place in self._rows.get(owner, ())]
+        return places + [part[_EXTRA] for place in places for part in self._copy(place) if part[_EXTRA]]
 
 
 def _owner(index: int, raw: bytes) -> OwnerFacts:
@@ -182,9 +190,9 @@ def identify(key: int) -> tuple[str, int, str]:
     return syscall_name(number, abi), number, abi
 
 
-def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
+def decode(parts: list[tuple[int, ...]], owners: dict[int, OwnerFacts]) -> Counters:
     """The counters in a row and those that continue it."""
-    fields = wire.ROW.unpack(parts[0])
+    fields = parts[0]
     calls, untimed, wall_ns, waiting_ns, restarts, max_ns, min_ns, owner_index, key = fields[:9]
     name, number, abi = identify(key)
     owner = owners.get(owner_index)
@@ -196,9 +204,13 @@ def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
         pid = owners[owner.parent].pid if owner.parent in owners else None
     buckets = fields[_HISTOGRAM_AT:]
     errno: dict[str, int] = {}
-    if fields[12]:
-        buckets = _add_slots(parts, fields, errno, buckets)
-    waiting_ns = min(waiting_ns, wall_ns)
+    errors = 0
+    if fields[_SLOTS_AT]:
+        buckets = _add_slots(parts, errno, buckets)
+        errors = sum(errno.values())
+    if waiting_ns > wall_ns:  # read in the middle of an update
+        waiting_ns = wall_ns
+    in_flight = calls - untimed - sum(buckets)
     return Counters(
         name=name,
         nr=number,
@@ -206,7 +218,7 @@ def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
         pid=pid,
         tid=tid,
         calls=calls,
-        errors=sum(errno.values()) if errno else 0,
+        errors=errors,
         restarts=restarts,
         errno=errno,
         wall_ns=wall_ns,
@@ -215,20 +227,18 @@ def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
         min_ns=min_ns or None,
         max_ns=max_ns or None,
         histogram=buckets,
-        in_flight=max(calls - untimed - sum(buckets), 0),
+        in_flight=in_flight if in_flight > 0 else 0,
     )
 
 
-def _add_slots(
-    parts: list[bytes], fields: tuple[int, ...], errno: dict[str, int], buckets: tuple[int, ...]
-) -> tuple[int, ...]:
+def _add_slots(parts: list[tuple[int, ...]], errno: dict[str, int], buckets: tuple[int, ...]) -> tuple[int, ...]:
     """Sort the slots into errors by name and carries of the histogram."""
     carried: list[int] | None = None
     for part in parts:
-        for slot in (fields if part is parts[0] else wire.ROW.unpack(part))[12:_HISTOGRAM_AT]:
-            code, count = slot >> 48, slot & _COUNT_MASK
-            if not code:
+        for slot in part[_SLOTS_AT:_HISTOGRAM_AT]:
+            if not slot:
                 break
+            code, count = slot >> 48, slot & _COUNT_MASK
             if code < wire.SLOT_CARRY:
                 name = errno_name(code)
                 errno[name] = errno.get(name, 0) + count

@@ -64,7 +64,7 @@ def build(
 
 
 def _rows(snapshot: Snapshot, owner: OwnerFacts) -> list[Counters]:
-    rows = snapshot.rows.get(owner.index, [])
+    rows = list(snapshot.rows.get(owner.index, {}).values())
     if owner.kind == wire.KIND_THREAD and rows and rows[0].tid != owner.pid:
         # execve from a thread: it took the number of its process over after these rows were decoded
         return [msgspec.structs.replace(row, tid=owner.pid) for row in rows]

@@ -126,7 +126,9 @@ class EbpfSession:
     async def detach(self) -> Sample:
         """Let go of all tasks and return the last counters. Idempotent."""
         if self._final is None:
-            final = self.read_now()
+            reader = self._instance.reader
+            members = [owner.index for owner in reader.owners() if self.index in (owner.index, owner.session)]
+            final = self.sample_of(reader.snapshot(again=members))
             if self._result is None and _readable(self._pidfd):
                 self._end(self.exit_status_ending())
             self._final = final

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from ctypes import c_char, c_int32, c_uint32, c_uint64
+from ctypes import c_char, c_int32, c_uint8, c_uint32, c_uint64
 
 from straced import histogram
 from straced.tracers.ebpf.btf import Types
 
 ROWS = 32768
-ROWS_LIMIT = 65535
+ROWS_LIMIT = 65536
 OWNERS = 16384
 SLOTS = 10
 SLOT_CARRY = 4096
@@ -111,6 +111,7 @@ class Control(ctypes.Structure):
         ("lost_errnos", c_uint64),
         ("lost_events", c_uint64),
         ("shared_owners", c_uint64),
+        ("touched", c_uint8 * ROWS_LIMIT),
     )
 
 
