@@ -32,6 +32,8 @@ from straced.tracers.ebpf.errors import (
 BTF = "/sys/kernel/btf/vmlinux"
 LOCKDOWN = "/sys/kernel/security/lockdown"
 CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 19, 21, 38, 39
+INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+"""PROC_PID_INIT_INO of include/linux/proc_ns.h."""
 MINIMUM = (5, 17)
 """bpf_loop(); task storage for tracing programs came in 5.11, BPF_PROG_TYPE_SYSCALL in 5.14."""
 
@@ -142,7 +144,7 @@ def _check_kind(target: Target, facts: procfs.Stat, force: bool) -> None:
     pid = target.pid
     if pid == os.getpid():
         raise OwnProcess("that is straced itself", pid=pid, hint="follow what it starts with watch_children")
-    if pid == 1 and not force and target.host_pid in (None, 1):
+    if pid == 1 and not force and os.readlink(f"{procfs.ROOT}/self/ns/pid") == INITIAL_PID_NAMESPACE:
         raise ProtectedTarget("process 1 is left alone unless forced", pid=pid, hint="add --force")
     if facts.is_kernel_thread:
         raise KernelThread(f"{pid} ({facts.comm}) is a kernel thread: it makes no system calls", pid=pid)

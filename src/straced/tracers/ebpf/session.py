@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from straced.model import Event, Overhead, Reason, Sample, Target
 from straced.tracers.base import AttachOptions, Ending
 from straced.tracers.ebpf import samples
+from straced.tracers.ebpf.reader import Snapshot
 from straced.tracers.ebpf.samples import Losses
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class EbpfSession:
             return self._final
         return self.sample_of(self._instance.reader.snapshot())
 
-    def sample_of(self, snapshot: samples.Snapshot) -> Sample:
+    def sample_of(self, snapshot: Snapshot) -> Sample:
         """This session's part of a snapshot."""
         losses = Losses.of(self._instance.engine).since(self._losses)
         return samples.build(
