@@ -46,6 +46,8 @@ class Counters(Struct, frozen=True, kw_only=True):
     restarts: int | None = None
     errno: dict[str, int] | None = None
     wall_ns: int | None = None
+    wall_error_ns: int | None = None
+    """Standard error of ``wall_ns`` where that is an estimate (sampler)."""
     working_ns: int | None = None
     """Time on a CPU inside the call."""
     waiting_ns: int | None = None
@@ -129,6 +131,8 @@ class SyscallStats(Struct, frozen=True, kw_only=True):
     restarts: int | None = None
     errno: dict[str, int] | None = None
     wall_ns: int | None = None
+    wall_error_ns: int | None = None
+    """Standard error of ``wall_ns`` where that is an estimate (sampler)."""
     working_ns: int | None = None
     waiting_ns: int | None = None
     min_ns: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import TypeVar
@@ -48,6 +49,7 @@ def _merge(group: Sequence[Counters]) -> Counters:
         min_ns=min((row.min_ns for row in group if row.min_ns is not None), default=None),
         max_ns=max((row.max_ns for row in group if row.max_ns is not None), default=None),
         histogram=_merge_histograms([row.histogram for row in group]),
+        wall_error_ns=_merge_errors([row.wall_error_ns for row in group]),
         **sums,
     )
 
@@ -60,6 +62,12 @@ def _merge_errno(parts: Sequence[dict[str, int] | None]) -> dict[str, int] | Non
         for name, count in part.items():
             merged[name] = merged.get(name, 0) + count
     return merged
+
+
+def _merge_errors(parts: Sequence[int | None]) -> int | None:
+    """The standard error of a sum: variances add up."""
+    known = [part for part in parts if part is not None]
+    return round(math.hypot(*known)) if known else None
 
 
 def _merge_histograms(parts: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:
@@ -102,8 +110,15 @@ def _subtract(after: Counters, before: Counters | None) -> Counters:
         errno=errno,
         histogram=buckets,
         in_flight=after.in_flight,
+        wall_error_ns=_subtract_error(after.wall_error_ns, before.wall_error_ns),
         **left,
     )
+
+
+def _subtract_error(after: int | None, before: int | None) -> int | None:
+    if after is None or before is None:
+        return after
+    return round(math.sqrt(max(after * after - before * before, 0)))
 
 
 def time_ns(row: Counters | SyscallStats | Total, time: str) -> int | None:
@@ -132,6 +147,7 @@ def table(rows: Iterable[Counters], time: str) -> tuple[tuple[SyscallStats, ...]
             restarts=row.restarts,
             errno=row.errno,
             wall_ns=row.wall_ns,
+            wall_error_ns=row.wall_error_ns,
             working_ns=row.working_ns,
             waiting_ns=row.waiting_ns,
             min_ns=row.min_ns,

@@ -22,7 +22,7 @@ from straced.errors import StracedError
 from straced.summary import merge_rows
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer, events, instance, libbpf, tracer as _
-import encodings.idna, select, concurrent.futures.thread, importlib.resources
+import encodings.idna, select, concurrent.futures.thread  # later, nobody could not read them
 from straced.syscalls import names
 names("x86_64")
 libbpf.load()

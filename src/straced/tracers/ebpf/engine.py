@@ -12,7 +12,7 @@ import mmap
 import os
 import time
 from collections.abc import Iterable
-from importlib import resources
+from pathlib import Path
 
 from straced.tracers.ebpf import btf, libbpf, wire
 
@@ -29,7 +29,7 @@ class Conflict(Exception):
 
 def object_bytes() -> bytes:
     """The prebuilt object that ships in the package."""
-    return resources.files(__package__).joinpath("profiler.bpf.o").read_bytes()
+    return Path(__file__).with_name("profiler.bpf.o").read_bytes()
 
 
 class Engine:
