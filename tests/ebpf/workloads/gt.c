@@ -421,6 +421,9 @@ int main(int argc, char **argv)
 		ready();
 		pthread_create(&id, NULL, blocked, NULL);
 		pthread_join(id, NULL);
+	} else if (!strcmp(mode, "become")) {
+		ready();
+		execv(argv[2], argv + 2);
 	} else {
 		ready();
 		if (!strcmp(mode, "n"))

@@ -46,6 +46,7 @@ class EbpfSession:
         self._pidfd = pidfd
         self._reasons = reasons
         self._losses = Losses.of(instance.engine)
+        self._events_lost = instance.events.lost
         self._final: Sample | None = None
         self._ending: asyncio.Future[Ending] | None = None
         self._result: Ending | None = None
@@ -153,6 +154,11 @@ class EbpfSession:
     def events(self) -> AsyncIterator[Event]:
         """Forks, execs and exits of the target and its descendants, from now on, until the session is over."""
         return self._instance.events.listen(self.index)
+
+    @property
+    def events_lost(self) -> int:
+        """Events that did not reach a listener, of all sessions of the engine, since this one began."""
+        return self._instance.events.lost - self._events_lost
 
     def on_close(self, callback: Callable[[], None]) -> None:
         """Call back when the session is over."""
