@@ -152,14 +152,23 @@ def table(rows: Iterable[Counters], time: str) -> tuple[tuple[SyscallStats, ...]
             waiting_ns=row.waiting_ns,
             min_ns=row.min_ns,
             max_ns=row.max_ns,
-            p50_ns=None if row.histogram is None else histogram.percentile_ns(row.histogram, 0.5),
-            p99_ns=None if row.histogram is None else histogram.percentile_ns(row.histogram, 0.99),
+            p50_ns=_percentile_ns(row, 0.5),
+            p99_ns=_percentile_ns(row, 0.99),
             time_pct=_share(time_ns(row, time), whole),
             in_flight=row.in_flight,
         )
         for row in kept
     ]
     return sort_rows(stats, "time", time), total
+
+
+def _percentile_ns(row: Counters, share: float) -> int | None:
+    """Out of the buckets, but never beyond the shortest and the longest call where these are known."""
+    found = None if row.histogram is None else histogram.percentile_ns(row.histogram, share)
+    if found is None:
+        return None
+    found = found if row.min_ns is None else max(found, row.min_ns)
+    return found if row.max_ns is None else min(found, row.max_ns)
 
 
 def _share(part: int | None, whole: int | None) -> float | None:
