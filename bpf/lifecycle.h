@@ -133,6 +133,22 @@ INLINE void end_process(u32 index, bool later)
 	fold_end();
 }
 
+/* Whether an execve gave a process rights that the caller has not (a set-user-ID program): it must not be seen then. */
+INLINE bool left_user(u32 session_index, struct task_struct *task)
+{
+	struct owner *session = owner_at(session_index);
+	u32 uid;
+
+	if (!session || !(session->flags & SESSION_ONE_USER))
+		return false;
+	uid = session->uid;
+	if (BPF_CORE_READ(task, cred, uid.val) == uid && BPF_CORE_READ(task, cred, euid.val) == uid &&
+	    BPF_CORE_READ(task, cred, suid.val) == uid)
+		return false;
+	__sync_fetch_and_or(&session->flags, SESSION_LOST_USER);
+	return true;
+}
+
 /* wait(2)'s status, as kernel/exit.c wait_task_zombie() makes it. */
 INLINE u32 exit_code_of(struct task_struct *task)
 {

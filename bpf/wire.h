@@ -35,6 +35,8 @@ enum owner_flags {
 	SESSION_FOLLOW = 4,
 	SESSION_PER_THREAD = 8,
 	SESSION_CLOSED = 16,
+	SESSION_ONE_USER = 32,	/* for a caller who may only see processes of the user in owner.uid */
+	SESSION_LOST_USER = 64,	/* an execve changed the user of a process, and it was let go */
 };
 
 /*
@@ -74,6 +76,8 @@ struct owner {
 	u32 exit_code;	/* as wait(2) has it */
 	u32 processes;	/* of a session, ended ones included */
 	u32 threads;
+	u32 uid;		/* of a session with SESSION_ONE_USER, in the initial user namespace */
+	u32 unused;
 	u64 start_ns;	/* since boot */
 	u64 lost;	/* calls that found no room for a row */
 	char comm[16];

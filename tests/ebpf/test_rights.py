@@ -48,7 +48,8 @@ async def main(program, root_pid, *capabilities):
     told = {"pid": 0, "host_pid": 0}
     available = tracer.probe()
     told["usable"], told["error"] = available.usable, type(available.error).__name__
-    child = subprocess.Popen([program, "n", "77"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    command = ["become", os.environ["BECOME"], "marks", "5"] if "BECOME" in os.environ else ["n", "77"]
+    child = subprocess.Popen([program, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     child.stdout.read(1)
     try:
         session = await tracer.attach(procfs.target(child.pid), AttachOptions())
@@ -56,6 +57,7 @@ async def main(program, root_pid, *capabilities):
         child.communicate(b"g")
         sample = await session.detach()
         told["calls"] = [row.calls for row in merge_rows(sample.rows) if row.name == "getppid"]
+        told["reasons"] = [reason.code for reason in sample.reasons]
         told["pids"] = sorted({row.pid for row in sample.rows})
     except StracedError as error:
         told["refused"] = type(error).__name__
@@ -72,8 +74,12 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def told(programs: Path, *arguments: object, before: tuple[str, ...] = ()) -> dict[str, object]:
+def told(
+    programs: Path, *arguments: object, before: tuple[str, ...] = (), become: Path | None = None
+) -> dict[str, object]:
     """Run the script, and return what it found."""
+    if become is not None:
+        before = (*before, "env", f"BECOME={become}")
     argv = [*before, sys.executable, "-c", SCRIPT, str(programs / "gt"), *map(str, arguments)]
     done = subprocess.run(argv, capture_output=True, timeout=30, check=True)
     found: dict[str, object] = json.loads(done.stdout)
@@ -87,6 +93,24 @@ def test_two_capabilities_are_enough_for_ones_own_processes(programs: Path, star
     assert found["usable"]
     assert found["calls"] == [77]
     assert found["root"] == "NotPermitted"
+
+
+def test_a_set_user_id_program_is_let_go(programs: Path, tmp_path: Path) -> None:
+    """What a process does after it gained rights by execve is not shown to a caller without them."""
+    require("ebpf", "root")
+    import shutil
+
+    folder = programs / "setuid"
+    folder.mkdir(exist_ok=True)
+    strong = folder / "gt"
+    shutil.copy(programs / "gt", strong)
+    strong.chmod(0o4755)
+    found = told(programs, 0, probe.CAP_BPF, probe.CAP_PERFMON, become=strong)
+    assert found["reasons"] == ["changed_user"]
+    assert found["calls"] == []
+    strong.chmod(0o755)
+    found = told(programs, 0, probe.CAP_BPF, probe.CAP_PERFMON, become=strong)
+    assert (found["reasons"], found["calls"]) == ([], [5])
 
 
 def test_without_capabilities_it_is_refused_with_the_reason(programs: Path) -> None:

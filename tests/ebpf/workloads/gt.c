@@ -331,6 +331,14 @@ static void everything(long times)
 		syscall(SYS_getpgid, 0);
 }
 
+static void *idle(void *unused)
+{
+	struct timespec hour = { 3600, 0 };
+
+	nanosleep(&hour, NULL);
+	return NULL;
+}
+
 static void *blocked(void *unused)
 {
 	char byte;
@@ -421,6 +429,22 @@ int main(int argc, char **argv)
 		ready();
 		pthread_create(&id, NULL, blocked, NULL);
 		pthread_join(id, NULL);
+	} else if (!strcmp(mode, "oddname")) {
+		prctl(PR_SET_NAME, "\033[31m) R\n");
+		ready();
+		mark(count);
+	} else if (!strcmp(mode, "vdso")) {
+		struct timespec time;
+
+		ready();
+		for (long i = 0; i < count; i++)
+			clock_gettime(CLOCK_MONOTONIC, &time);
+	} else if (!strcmp(mode, "idle")) {
+		pthread_t ids[128];
+
+		for (int i = 0; i < width; i++)
+			pthread_create(&ids[i], NULL, idle, NULL);
+		ready();
 	} else if (!strcmp(mode, "become")) {
 		ready();
 		execv(argv[2], argv + 2);

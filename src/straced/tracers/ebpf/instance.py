@@ -16,7 +16,7 @@ from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Conflict, Engine
 from straced.tracers.ebpf.events import Events
-from straced.tracers.ebpf.probe import gone
+from straced.tracers.ebpf.probe import gone, may_see_all
 from straced.tracers.ebpf.reader import Reader
 from straced.tracers.ebpf.session import EbpfSession
 
@@ -65,6 +65,9 @@ class Instance:
         owner = self.engine.owner(index)
         owner.kind, owner.state = wire.KIND_SESSION, wire.STATE_LIVE
         owner.flags = wire.SESSION_FOLLOW * (options.follow or quiet) + wire.SESSION_PER_THREAD * options.per_thread
+        if not may_see_all():
+            owner.uid = os.geteuid()
+            owner.flags |= wire.SESSION_ONE_USER
         return index
 
     def _add_process(self, session: int, pid: int, pidfd: int, flags: int, *, quiet: bool = False) -> tuple[int, int]:

@@ -129,10 +129,15 @@ def check_target(target: Target, *, force: bool = False) -> None:
         if facts.start_ticks != target.start_ticks:
             raise gone(pid)
         _check_kind(target, facts, force)
-        if not capabilities() >> CAP_SYS_PTRACE & 1:
+        if not may_see_all():
             _check_owner(pid)
     except procfs.Gone:
         raise gone(pid) from None
+
+
+def may_see_all() -> bool:
+    """Whether we may look at processes of other users: CAP_SYS_PTRACE, as for ptrace(2)."""
+    return bool(capabilities() >> CAP_SYS_PTRACE & 1)
 
 
 def gone(pid: int) -> NoSuchProcess:

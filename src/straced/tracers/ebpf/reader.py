@@ -160,7 +160,7 @@ class Reader:
 def _owner(index: int, raw: bytes) -> OwnerFacts:
     fields = wire.OWNER.unpack(raw)
     state, kind, flags, parent, session, _head, _rows, _live, deferred, pid, host_pid, exit_code = fields[:12]
-    processes, threads, start_ns, lost, comm = fields[12:]
+    processes, threads, _uid, _unused, start_ns, lost, comm = fields[12:]
     return OwnerFacts(
         index=index,
         state=state,

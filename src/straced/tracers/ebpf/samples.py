@@ -51,6 +51,9 @@ def build(
     full = sum(owner.lost for owner in members)
     lost, doubts = _doubts(full, losses)
     totals = snapshot.owners[session]
+    if totals.flags & wire.SESSION_LOST_USER:
+        text = "a process changed its user by execve: what it did from there on is not yours to see"
+        reasons = (*reasons, Reason("changed_user", text))
     return Sample(
         monotonic_ns=monotonic_ns,
         epoch_s=epoch_s,
