@@ -1,7 +1,8 @@
 """What tracing costs, side by side in one run: a table on stdout, and JSON with --json FILE.
 
-Rounds alternate over all tracers, so that the noise of the machine hits them alike. Figures are medians, with the
-smallest and the largest. Tracers that cost tens of microseconds a call get a small workload and are compared with that.
+Rounds alternate over all tracers, so that the noise of the machine hits them alike. Figures are medians. What works
+inside the kernel is compared by the CPU time of the workload, which other processes of the machine disturb less; perf
+and strace by wall time, since the workload waits for them. These take microseconds a call: they get a small workload.
 
     python benchmarks/overhead.py [--rounds 7] [--json FILE] [--find /usr]
 
@@ -36,10 +37,10 @@ from straced.tracers.ebpf import EbpfTracer  # noqa: E402
 
 FAST = ("untraced", "empty pair", "straced", "another traced", "bpftrace")
 SLOW = ("untraced small", "perf trace -s", "strace -c", "strace -f -c")
-Results = dict[tuple[str, str], list[float]]
+Results = dict[tuple[str, str], list[tuple[float, float]]]
 
 
-async def run_one(name: str, workload: Workload, tracer: EbpfTracer, folder: Path, other: int) -> float:
+async def run_one(name: str, workload: Workload, tracer: EbpfTracer, folder: Path, other: int) -> tuple[float, float]:
     """One figure: a workload under a tracer."""
     async with contextlib.AsyncExitStack() as stack:
         if name == "another traced":
@@ -100,25 +101,33 @@ async def calls_of(folder: Path, arguments: argparse.Namespace) -> dict[tuple[st
 
 def summarise(results: Results, calls: dict[tuple[str, str], int]) -> list[dict[str, object]]:
     """Medians, spreads, and ratios to the floor and to the untraced run of the same size."""
+
+    def middle(workload: str, name: str, which: int) -> float:
+        return statistics.median(figure[which] for figure in results[workload, name])
+
     rows = []
     for (workload, name), figures in results.items():
         small = name in SLOW
-        middle = statistics.median(figures)
-        bare = statistics.median(results[workload, SLOW[0] if small else FAST[0]])
-        floor = statistics.median(results[workload, FAST[1]])
+        which = 0 if small else 1
+        bare = middle(workload, SLOW[0] if small else FAST[0], which)
+        mine = middle(workload, name, which)
         count = calls.get((workload, "small" if small else "full"))
         rows.append(
             {
                 "workload": workload,
                 "tracer": name,
                 "unit": "ms" if count else "ns/call",
-                "median": round(middle, 1),
-                "min": round(min(figures), 1),
-                "max": round(max(figures), 1),
+                "wall": round(middle(workload, name, 0), 1),
+                "wall_min": round(min(figure[0] for figure in figures), 1),
+                "wall_max": round(max(figure[0] for figure in figures), 1),
+                "cpu": round(middle(workload, name, 1), 1),
+                "cpu_min": round(min(figure[1] for figure in figures), 1),
+                "cpu_max": round(max(figure[1] for figure in figures), 1),
                 "runs": len(figures),
-                "to_untraced": round(middle / bare, 2),
-                "to_floor": None if small else round(middle / floor, 2),
-                "added_ns_a_call": round((middle - bare) * (1e6 / count if count else 1)),
+                "by": "wall" if small else "cpu",
+                "to_untraced": round(mine / bare, 2),
+                "to_floor": None if small else round(mine / middle(workload, FAST[1], 1), 2),
+                "added_ns_a_call": round((mine - bare) * (1e6 / count if count else 1)),
             }
         )
     return rows
@@ -127,13 +136,17 @@ def summarise(results: Results, calls: dict[tuple[str, str], int]) -> list[dict[
 def table(rows: list[dict[str, object]]) -> str:
     """The figures for people."""
     lines = [
-        f"{'workload':<9} {'tracer':<15} {'median':>10} {'min':>10} {'max':>10} unit    untraced  floor  added ns/call"
+        f"{'workload':<8} {'tracer':<14} {'wall':>9} {'(min..max)':>22} {'cpu':>8} {'(min..max)':>18} {'unit':<7} "
+        f"{'untraced':>8} {'floor':>6} {'added ns/call':>13} by"
     ]
     for row in rows:
         floor = "-" if row["to_floor"] is None else f"x{row['to_floor']:.2f}"
+        wall_spread = f"({row['wall_min']:,.0f}..{row['wall_max']:,.0f})"
+        cpu_spread = f"({row['cpu_min']:,.0f}..{row['cpu_max']:,.0f})"
         lines.append(
-            f"{row['workload']:<9} {row['tracer']:<15} {row['median']:>10,} {row['min']:>10,} {row['max']:>10,} "
-            f"{row['unit']:<8} x{row['to_untraced']:<8,} {floor:<6} {row['added_ns_a_call']:>10,}"
+            f"{row['workload']:<8} {row['tracer']:<14} {row['wall']:>9,.0f} {wall_spread:>22} {row['cpu']:>8,.0f} "
+            f"{cpu_spread:>18} {row['unit']:<7} {'x' + format(row['to_untraced'], ',.2f'):>8} {floor:>6} "
+            f"{row['added_ns_a_call']:>13,} {row['by']}"
         )
     return "\n".join(lines)
 

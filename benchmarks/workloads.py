@@ -59,15 +59,19 @@ class Running:
     def pid(self) -> int:
         return self.process.pid
 
-    def measure(self, unit: str) -> float:
-        """Let it go, and return what it took."""
+    def measure(self, unit: str) -> tuple[float, float]:
+        """Let it go, and return what it took: wall time and CPU time, in the unit of the workload."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         begin = time.perf_counter()
         self.process.stdin.write(b"g")
         output = self.process.stdout.read()
-        self.process.wait()
+        _, status, usage = os.wait4(self.pid, 0)
         took_ms = (time.perf_counter() - begin) * 1000
+        self.process.returncode = os.waitstatus_to_exitcode(status)
         self.process.stdin.close()
         self.process.stdout.close()
-        return took_ms if unit == "ms" else float(output)
+        if unit == "ms":
+            return took_ms, (usage.ru_utime + usage.ru_stime) * 1000
+        wall_ns, cpu_ns = map(float, output.split())
+        return wall_ns, cpu_ns

@@ -304,3 +304,26 @@ def test_first_attach_and_further_ones(start: Start) -> None:
         assert time.perf_counter() - begin < 1
     finally:
         engine.close()
+
+
+async def test_overhead_is_measured_here(tracer: EbpfTracer, start: Start) -> None:
+    workload = start("n", 100_000)
+    session = await attach(tracer, workload.pid)
+    begin = time.perf_counter_ns()
+    workload.run()
+    sample = await session.detach()
+    found = session.overhead(sample, time.perf_counter_ns() - begin)
+    assert found.basis == "calibrated"
+    assert found.ns_per_call
+    assert found.pct
+
+
+async def test_too_much_overhead_ends_the_session(tracer: EbpfTracer, start: Start) -> None:
+    workload = start("n", 1_000_000_000)
+    options = AttachOptions(max_overhead_pct=0.001)
+    session = await tracer.attach(procfs.target(workload.pid), options)
+    workload.go()
+    ending = await asyncio.wait_for(session.wait(), 10)
+    assert ending.reason == "overhead"
+    assert (row(await session.read(), "getppid").calls or 0) > 0
+    assert workload.process.poll() is None

@@ -184,20 +184,23 @@ class Instance:
         snapshot = self.reader.snapshot()
         return {session: session.sample_of(snapshot) for session in self.sessions.values()}
 
-    def call_cost_ns(self) -> int:
-        """What one traced call costs here, measured once on ourselves against calls before anything was attached."""
+    def call_cost_ns(self) -> int | None:
+        """What one traced call costs here: measured once, on ourselves, against calls before anything was attached.
+
+        Returns:
+            ``None`` where we are a target ourselves, so that there is nothing to compare with.
+        """
         if self._cost_ns is None:
             pidfd = os.pidfd_open(os.getpid())
             try:
                 session = self.attach(procfs.target(os.getpid()), AttachOptions(follow=False), pidfd)
-                traced_ns = _call_ns()
-                self.sessions.pop(session.index)
-                self._drop(session.index)
-                self._cost_ns = max(0, traced_ns - self._bare_ns)
             except (Conflict, OSError, NoSuchProcess):
-                return 0
+                return None
             finally:
                 os.close(pidfd)
+            traced_ns = _call_ns()
+            self.release(session)
+            self._cost_ns = max(1, traced_ns - self._bare_ns)
         return self._cost_ns
 
 

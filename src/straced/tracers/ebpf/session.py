@@ -145,6 +145,8 @@ class EbpfSession:
 
     def _slowdown(self, calls: int, duration_ns: int, sample: Sample) -> Overhead:
         cost_ns = self._instance.call_cost_ns()
+        if cost_ns is None:
+            return Overhead(pct=None, basis="unknown")
         lanes = max(1, min(sample.threads or 1, os.cpu_count() or 1))
         left_ns = duration_ns * lanes - calls * cost_ns
         if duration_ns <= 0 or left_ns <= 0:
