@@ -55,7 +55,7 @@ class Counters(Struct, frozen=True, kw_only=True):
     min_ns: int | None = None
     max_ns: int | None = None
     histogram: tuple[int, ...] | None = None
-    """Calls by duration, in the buckets of :mod:`straced.histogram`."""
+    """Calls by duration, in the buckets of :mod:`straced.histogram`; empty ones at the end are left out."""
     in_flight: int | None = None
     """Entered and not returned at the moment of reading."""
 

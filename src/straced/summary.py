@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from operator import attrgetter
 from typing import TypeVar
 
@@ -73,7 +74,7 @@ def _merge_errors(parts: Sequence[int | None]) -> int | None:
 def _merge_histograms(parts: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:
     if any(part is None for part in parts):
         return None
-    return tuple(sum(column) for column in zip(*(part for part in parts if part is not None), strict=True))
+    return tuple(map(sum, zip_longest(*(part for part in parts if part is not None), fillvalue=0)))
 
 
 def difference(earlier: Sample | None, later: Sample) -> list[Counters]:
@@ -102,7 +103,7 @@ def _subtract(after: Counters, before: Counters | None) -> Counters:
         errno = {name: count for name, count in counts.items() if count}
     buckets = None
     if after.histogram is not None and before.histogram is not None:
-        buckets = tuple(a - b for a, b in zip(after.histogram, before.histogram, strict=True))
+        buckets = tuple(a - b for a, b in zip_longest(after.histogram, before.histogram, fillvalue=0))
     return Counters(
         name=after.name,
         nr=after.nr,

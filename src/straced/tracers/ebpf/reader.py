@@ -5,7 +5,9 @@ The programs set a byte for each row they change. Only those rows are read again
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -19,10 +21,12 @@ from straced.tracers.ebpf.errnos import errno_name
 
 _NOTHING = bytes(wire.ROWS_LIMIT)
 _SLOTS_AT = 12
-_HISTOGRAM_AT = _SLOTS_AT + wire.SLOTS
+_HISTOGRAM_AT = wire.Row.histogram.offset
+_EXTRA_AT = wire.Row.extra.offset
+_NO_EXTRA = bytes(4)
 _COUNT_MASK = (1 << 48) - 1
 _EXTRA_ROWS = 16
-_OWNER, _KEY, _EXTRA = 7, 8, 10
+_MANY = 1000
 
 
 class OwnerFacts(Struct, frozen=True):
@@ -83,8 +87,9 @@ class Reader:
             engine.resume()
         owners = self._decode_owners(owner_bytes)
         self._fold(owners)
-        for place, parts in copies:
-            self._put(place, parts, owners)
+        with _no_collections(len(copies)):
+            for place, parts in copies:
+                self._put(place, parts, owners)
         return Snapshot(rows=self._rows, owners=owners)
 
     def _take_touched(self) -> list[int]:
@@ -102,17 +107,21 @@ class Reader:
             place = flags.find(1, place + 1)
         return places
 
-    def _copy(self, place: int) -> list[tuple[int, ...]]:
-        """The fields of a row, and of those that continue it."""
-        rows = self._engine.rows
-        parts: list[tuple[int, ...]] = [wire.ROW.unpack_from(rows, place * wire.ROW_BYTES)]
-        while (extra := parts[-1][_EXTRA]) and len(parts) < _EXTRA_ROWS:
-            parts.append(wire.ROW.unpack_from(rows, extra * wire.ROW_BYTES))
+    def _copy(self, place: int) -> list[bytes]:
+        """A row, and those that continue it."""
+        start = place * wire.ROW_BYTES
+        part = bytes(self._engine.rows[start : start + wire.ROW_BYTES])
+        parts = [part]
+        while part[_EXTRA_AT : _EXTRA_AT + 4] != _NO_EXTRA and len(parts) < _EXTRA_ROWS:
+            start = int.from_bytes(part[_EXTRA_AT : _EXTRA_AT + 4], "little") * wire.ROW_BYTES
+            part = bytes(self._engine.rows[start : start + wire.ROW_BYTES])
+            parts.append(part)
         return parts
 
-    def _put(self, place: int, parts: list[tuple[int, ...]], owners: dict[int, OwnerFacts]) -> None:
+    def _put(self, place: int, parts: list[bytes], owners: dict[int, OwnerFacts]) -> None:
         """Note down a row where it belongs now; a free one, or one that continues another, nowhere."""
-        owner, key = parts[0][_OWNER], parts[0][_KEY]
+        fields = wire.ROW.unpack_from(parts[0])
+        owner, key = fields[7], fields[8]
         before = self._owner_of.get(place)
         if before is not None and (before != owner or not key):
             del self._owner_of[place], self._rows[before][place]
@@ -120,7 +129,7 @@ class Reader:
                 del self._rows[before]
         if owner and key:
             self._owner_of[place] = owner
-            self._rows.setdefault(owner, {})[place] = decode(parts, owners)
+            self._rows.setdefault(owner, {})[place] = decode(fields, parts, owners)
 
     def _decode_owners(self, data: bytes) -> dict[int, OwnerFacts]:
         facts: dict[int, OwnerFacts] = {}
@@ -154,7 +163,8 @@ class Reader:
         """The places of all rows of some owners, with those that continue them."""
         self.snapshot()
         places = [place for owner in owners for place in self._rows.get(owner, ())]
-        return places + [part[_EXTRA] for place in places for part in self._copy(place) if part[_EXTRA]]
+        extras = [wire.ROW.unpack_from(part)[10] for place in places for part in self._copy(place)]
+        return places + [extra for extra in extras if extra]
 
 
 def _owner(index: int, raw: bytes) -> OwnerFacts:
@@ -180,6 +190,19 @@ def _owner(index: int, raw: bytes) -> OwnerFacts:
     )
 
 
+@contextlib.contextmanager
+def _no_collections(objects: int) -> Iterator[None]:
+    """Make many objects at once without the collector walking over all of them again and again: a third of the time."""
+    if objects < _MANY or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 @functools.cache
 def identify(key: int) -> tuple[str, int, str]:
     """Name, number and ABI of a key."""
@@ -190,9 +213,8 @@ def identify(key: int) -> tuple[str, int, str]:
     return syscall_name(number, abi), number, abi
 
 
-def decode(parts: list[tuple[int, ...]], owners: dict[int, OwnerFacts]) -> Counters:
+def decode(fields: tuple[int, ...], parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
     """The counters in a row and those that continue it."""
-    fields = parts[0]
     calls, untimed, wall_ns, waiting_ns, restarts, max_ns, min_ns, owner_index, key = fields[:9]
     name, number, abi = identify(key)
     owner = owners.get(owner_index)
@@ -202,7 +224,8 @@ def decode(parts: list[tuple[int, ...]], owners: dict[int, OwnerFacts]) -> Count
     elif owner is not None and owner.kind == wire.KIND_THREAD:
         tid = owner.pid
         pid = owners[owner.parent].pid if owner.parent in owners else None
-    buckets = fields[_HISTOGRAM_AT:]
+    filled = parts[0][_HISTOGRAM_AT:].rstrip(b"\0")
+    buckets = wire.BUCKETS[len(filled) + 3 >> 2].unpack_from(parts[0], _HISTOGRAM_AT)
     errno: dict[str, int] = {}
     errors = 0
     if fields[_SLOTS_AT]:
@@ -231,11 +254,11 @@ def decode(parts: list[tuple[int, ...]], owners: dict[int, OwnerFacts]) -> Count
     )
 
 
-def _add_slots(parts: list[tuple[int, ...]], errno: dict[str, int], buckets: tuple[int, ...]) -> tuple[int, ...]:
+def _add_slots(parts: list[bytes], errno: dict[str, int], buckets: tuple[int, ...]) -> tuple[int, ...]:
     """Sort the slots into errors by name and carries of the histogram."""
     carried: list[int] | None = None
     for part in parts:
-        for slot in part[_SLOTS_AT:_HISTOGRAM_AT]:
+        for slot in wire.ROW.unpack_from(part)[_SLOTS_AT:]:
             if not slot:
                 break
             code, count = slot >> 48, slot & _COUNT_MASK
@@ -243,6 +266,6 @@ def _add_slots(parts: list[tuple[int, ...]], errno: dict[str, int], buckets: tup
                 name = errno_name(code)
                 errno[name] = errno.get(name, 0) + count
             elif code - wire.SLOT_CARRY < histogram.SIZE:
-                carried = carried or list(buckets)
+                carried = carried or [*buckets, *[0] * (histogram.SIZE - len(buckets))]
                 carried[code - wire.SLOT_CARRY] += count << 32
     return tuple(carried) if carried else buckets

@@ -183,8 +183,11 @@ LAYOUTS: dict[str, type[ctypes.Structure]] = {
     "suspended": Suspended,
     "task_state": TaskState,
 }
-ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q{histogram.SIZE}I")
-ROW_BYTES = ROW.size
+ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q")
+"""A row without its histogram."""
+BUCKETS = tuple(struct.Struct(f"={count}I") for count in range(histogram.SIZE + 1))
+"""The first so many buckets of a histogram."""
+ROW_BYTES = ctypes.sizeof(Row)
 OWNER = struct.Struct("=16I2Q16s")
 OWNER_BYTES = OWNER.size
 
