@@ -81,11 +81,10 @@ async def test_restarted_read_is_one_call(tracer: EbpfTracer, start: Start) -> N
         sample = await session.detach()
         found = row(sample, "readv")
         assert (found.calls, found.errors, found.in_flight) == (1, 0, 0)
-        signals = row(sample, "getpgid").calls
-        assert signals is not None
-        assert signals > 20
+        assert row(sample, "getpgid").calls == 50
         assert found.restarts is not None
-        assert signals - 3 <= found.restarts <= signals
+        # a signal may come before the call is made again after the one before
+        assert 1 <= found.restarts <= 50
         assert row(sample, "rt_sigreturn").errors == 0
         assert found.wall_ns is not None
         assert found.wall_ns > 50_000_000

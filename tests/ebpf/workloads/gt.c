@@ -213,29 +213,43 @@ static void interrupted_sleeps(long times)
 	every_ms(0);
 }
 
-/* One read, interrupted by about `count` signals whose handler restarts it; a child ends it. */
+static int answers[2];
+
+static void on_answered(int signal)
+{
+	syscall(SYS_getpgid, 0);
+	if (write(answers[1], "a", 1) != 1)
+		_exit(87);
+}
+
+/* One read, interrupted by `times` signals whose handler restarts it; the child that sends them ends it. */
 static void restarted_read(long times)
 {
+	struct sigaction action = { .sa_handler = on_answered, .sa_flags = SA_RESTART };
+	pid_t self = getpid();
 	int ends[2];
 	char byte;
 
-	if (pipe(ends))
+	if (pipe(ends) || pipe(answers))
 		_exit(97);
+	sigaction(SIGALRM, &action, NULL);
 	ready();
 	if (!fork()) {
-		struct timespec pause = { times / 500, times % 500 * 2000000 };
+		struct timespec pause = { 0, 2000000 };
 
-		signal(SIGALRM, SIG_IGN);
+		for (long i = 0; i < times; i++) {
+			nanosleep(&pause, NULL);
+			kill(self, SIGALRM);
+			if (read(answers[0], &byte, 1) != 1)
+				_exit(1);
+		}
 		nanosleep(&pause, NULL);
 		if (write(ends[1], "x", 1) != 1)
 			_exit(1);
 		_exit(0);
 	}
-	handler(SA_RESTART);
-	every_ms(2);
 	if (syscall(SYS_readv, ends[0], &(struct { void *at; size_t size; }){ &byte, 1 }, 1) != 1)
 		_exit(95);
-	every_ms(0);
 	wait(NULL);
 }
 
