@@ -345,6 +345,44 @@ static void everything(long times)
 		syscall(SYS_getpgid, 0);
 }
 
+static void *without_leader(void *unused)
+{
+	ready();
+	mark(count);
+	_exit(0);
+}
+
+static volatile int stopped;
+
+/* A lineage of threads: each makes a call of its lineage's own, starts the next one, and ends. */
+static void *lineage(void *number)
+{
+	pthread_attr_t detached;
+	pthread_t next;
+
+	syscall((long)number);
+	if (stopped)
+		return NULL;
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	while (pthread_create(&next, &detached, lineage, number))
+		;
+	return NULL;
+}
+
+static void relay(void)
+{
+	static const long numbers[] = { SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid };
+	char byte;
+
+	for (int i = 0; i < 4; i++)
+		lineage((void *)numbers[i]);
+	ready();
+	stopped = 1;
+	if (read(0, &byte, 1) < 0)
+		_exit(86);
+}
+
 static void *idle(void *unused)
 {
 	struct timespec hour = { 3600, 0 };
@@ -453,6 +491,13 @@ int main(int argc, char **argv)
 		ready();
 		for (long i = 0; i < count; i++)
 			clock_gettime(CLOCK_MONOTONIC, &time);
+	} else if (!strcmp(mode, "leaderless")) {
+		pthread_t id;
+
+		pthread_create(&id, NULL, without_leader, NULL);
+		pthread_exit(NULL);
+	} else if (!strcmp(mode, "relay")) {
+		relay();
 	} else if (!strcmp(mode, "idle")) {
 		pthread_t ids[128];
 
