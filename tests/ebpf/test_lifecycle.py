@@ -319,7 +319,7 @@ async def test_overhead_is_measured_here(tracer: EbpfTracer, start: Start) -> No
 
 
 async def test_a_process_whose_leader_has_exited(tracer: EbpfTracer, start: Start) -> None:
-    workload = start("leaderless", 500)
+    workload = start("leaderless", 500, held=False)
     until(lambda: procfs.stat(workload.pid).state == "Z")
     session = await attach(tracer, workload.pid)
     assert workload.run() == 0
