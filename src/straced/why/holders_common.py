@@ -1,0 +1,44 @@
+"""Turn "these processes have the other end open" into holders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from straced import procfs
+from straced.procfs import Gone
+from straced.why import calls
+from straced.why.look import Look
+from straced.why.model import HOLDS, LIKELY, ONE_OF, Holder
+
+
+def from_pids(look: Look, pids: Iterable[int], evidence: str, *, sure: bool = True) -> list[Holder]:
+    """One process holds; of several one is meant. ``sure`` is False where somebody could not be looked at."""
+    remaining = without_awaited_children(look, sorted(set(pids)))
+    if len(remaining) == 1:
+        relation = HOLDS if sure and len(set(pids)) == 1 else LIKELY
+        return [Holder(pid=remaining[0], relation=relation, evidence=evidence)]
+    return [Holder(pid=pid, relation=ONE_OF, evidence=evidence) for pid in remaining]
+
+
+def without_awaited_children(look: Look, pids: list[int]) -> list[int]:
+    """Leave out those whose own parent is among them and waits for children: the chain leads to them anyway.
+
+    So is ``(make; echo done) | tee log``: the subshell and make both have the pipe, and the subshell waits for make.
+    """
+    if len(pids) < 2:
+        return pids
+    waiting = {pid for pid in pids if _waits_for_children(look, pid)}
+    dropped = {pid for pid in pids if any(above in waiting for above in procfs.ancestors(pid, look.proc.root)[:8])}
+    return [pid for pid in pids if pid not in dropped] or pids
+
+
+def _waits_for_children(look: Look, pid: int) -> bool:
+    try:
+        return look.call_name(look.task(pid, pid)) in calls.CHILD | {"vfork"}
+    except (Gone, OSError):
+        return False
+
+
+def everybody_seen(look: Look) -> bool:
+    """Whether the descriptors of all processes could be read: only then "the only one" can be said."""
+    return bool(look.owners.table) and not look.owners.hidden
