@@ -1,0 +1,29 @@
+"""Compare an answer with the truth: right, unknown (no culprit, or one of several) or wrong."""
+
+from __future__ import annotations
+
+from straced.views.why_text import sentence
+from straced.why.model import ONE_OF, Why
+from why_stages import Stage
+
+
+def grade(stage: Stage, why: Why) -> tuple[str, str]:
+    """(``right``, ``unknown`` or ``wrong``; the sentence and what is amiss)."""
+    text = sentence(why)
+    roots = {root.task.tid for root in why.roots if root.relation or root.cycle}
+    amiss = [f"it does not say {words!r}" for words in stage.says if words not in text]
+    if why.verdict != stage.verdict:
+        amiss.append(f"verdict {why.verdict}, not {stage.verdict}")
+    if why.deadlock != stage.deadlock:
+        amiss.append(f"deadlock {why.deadlock}")
+    expected = set() if stage.culprit is None else {stage.culprit}
+    if roots != expected and not stage.deadlock:
+        named = {root.task.tid for root in why.roots if root.relation not in (None, ONE_OF)}
+        if named - expected:
+            return "wrong", f"{text} [names {sorted(roots)}, truth {sorted(expected)}]"
+        if not roots or expected <= roots:
+            return "unknown", f"{text} [{', '.join(amiss)}]"
+        return "wrong", f"{text} [names {sorted(roots)}, truth {sorted(expected)}]"
+    if expected and str(stage.culprit) not in text:
+        amiss.append("the culprit is not in the sentence")
+    return ("wrong", f"{text} [{'; '.join(amiss)}]") if amiss else ("right", text)
