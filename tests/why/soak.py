@@ -8,8 +8,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-
-
 from why_grade import grade
 from why_stages import STAGES
 from why_world import World, build_roles

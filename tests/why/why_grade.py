@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from why_stages import Stage
+
 from straced.views.why_text import sentence
 from straced.why.model import ONE_OF, Why
-from why_stages import Stage
 
 
 def grade(stage: Stage, why: Why) -> tuple[str, str]:
@@ -16,7 +17,8 @@ def grade(stage: Stage, why: Why) -> tuple[str, str]:
         amiss.append(f"verdict {why.verdict}, not {stage.verdict}")
     if why.deadlock != stage.deadlock:
         amiss.append(f"deadlock {why.deadlock}")
-    expected = set() if stage.culprit is None else {stage.culprit}
+    culprits = stage.culprit if isinstance(stage.culprit, tuple) else (stage.culprit,)
+    expected = {culprit for culprit in culprits if culprit is not None}
     if roots != expected and not stage.deadlock:
         named = {root.task.tid for root in why.roots if root.relation not in (None, ONE_OF)}
         if named - expected:
@@ -24,6 +26,6 @@ def grade(stage: Stage, why: Why) -> tuple[str, str]:
         if not roots or expected <= roots:
             return "unknown", f"{text} [{', '.join(amiss)}]"
         return "wrong", f"{text} [names {sorted(roots)}, truth {sorted(expected)}]"
-    if expected and str(stage.culprit) not in text:
+    if any(str(culprit) not in text for culprit in expected):
         amiss.append("the culprit is not in the sentence")
     return ("wrong", f"{text} [{'; '.join(amiss)}]") if amiss else ("right", text)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
-
 from why_world import Role, World, close
 
 
@@ -18,8 +17,8 @@ class Stage(Struct, frozen=True, kw_only=True):
 
     target: int
     verdict: str
-    culprit: int | None = None
-    """The task at the root of the chain; ``None`` when nobody else holds the target up."""
+    culprit: int | tuple[int, ...] | None = None
+    """The task (or all of them) at the root of the chain; ``None`` when nobody else holds the target up."""
     says: tuple[str, ...] = ()
     """Words that the sentence must have: the resource, as a rule."""
     deadlock: bool = False
@@ -103,7 +102,11 @@ def cycle_of_two(world: World) -> Stage:
     close(*first[:2], *second[:2])
     world.rests(one.pid, other.pid)
     return Stage(
-        target=one.pid, culprit=one.pid, verdict="stuck", deadlock=True, says=(first[2], second[2], str(other.pid), "deadlock")
+        target=one.pid,
+        culprit=one.pid,
+        verdict="stuck",
+        deadlock=True,
+        says=(first[2], second[2], str(other.pid), "deadlock"),
     )
 
 
@@ -111,7 +114,9 @@ def cycle_of_two(world: World) -> Stage:
 def pipe_to_itself(world: World) -> Stage:
     target = world.python("r, w = os.pipe(); ready(os.readlink(f'/proc/self/fd/{r}')); os.read(r, 1)")
     world.rests(target.pid)
-    return Stage(target=target.pid, culprit=target.pid, verdict="stuck", deadlock=True, says=(target.words[0], "deadlock"))
+    return Stage(
+        target=target.pid, culprit=target.pid, verdict="stuck", deadlock=True, says=(target.words[0], "deadlock")
+    )
 
 
 @stage
@@ -120,7 +125,9 @@ def pipeline_stopped(world: World) -> Stage:
     shell = world.command("sh", "-c", "yes | cat | sleep 600; true", stdout=-3)
     world.until(lambda: len(_children(shell.pid)) == 3, "the pipeline is not complete")
     members = {_comm(pid): pid for pid in _children(shell.pid)}
-    world.until(lambda: {_comm(pid) for pid in _children(shell.pid)} == {"yes", "cat", "sleep"}, "members did not start")
+    world.until(
+        lambda: {_comm(pid) for pid in _children(shell.pid)} == {"yes", "cat", "sleep"}, "members did not start"
+    )
     members = {_comm(pid): pid for pid in _children(shell.pid)}
     os.kill(members["sleep"], signal.SIGSTOP)
     world.rests(members["sleep"], states="T")
@@ -132,7 +139,10 @@ def pipeline_stopped(world: World) -> Stage:
 def pipeline_of_a_shell(world: World) -> Stage:
     """The same, asked of the shell."""
     return Stage(
-        target=_parent((found := pipeline_stopped(world)).target), culprit=found.culprit, verdict="stuck", says=("stopped",)
+        target=_parent((found := pipeline_stopped(world)).target),
+        culprit=found.culprit,
+        verdict="stuck",
+        says=("stopped",),
     )
 
 
@@ -316,6 +326,45 @@ def lock_queue(world: World) -> Stage:
 
 
 @stage
+def lock_shared_by_readers(world: World) -> Stage:
+    """A writer waits for two readers: the kernel lists it under one of them, and both are in its way."""
+    path = world.directory / "readers.lock"
+    code = "f = open(ARGS[0], 'w'); fcntl.flock(f, fcntl.LOCK_SH); ready(); rest()"
+    one, other = world.python(code, path), world.python(code, path)
+    target = world.python(_FLOCK, path)
+    world.rests(one.pid, other.pid, target.pid)
+    return Stage(target=target.pid, culprit=(one.pid, other.pid), verdict="stuck", says=(str(one.pid), str(other.pid)))
+
+
+def _ranges(world: World, holding: str, waiting: str) -> Stage:
+    path = world.directory / "ranges.lock"
+    world.python(f"f = open(ARGS[0], 'w'); a, n = 0, 10\n{holding}; ready(); rest()", path)
+    culprit = world.python(f"f = open(ARGS[0], 'w'); a, n = 20, 10\n{holding}; ready(); rest()", path)
+    target = world.python(f"f = open(ARGS[0], 'w'); a, n = 25, 1; ready()\n{waiting}", path)
+    return _pair(world, target, culprit, "ranges.lock", "held by")
+
+
+_OFD_RANGE = "fcntl.fcntl(f, 38, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, a, n, 0))"
+_POSIX_RANGE = "fcntl.lockf(f, fcntl.LOCK_EX, n, a)"
+
+
+@stage
+def lock_range_fcntl(world: World) -> Stage:
+    """Two processes hold ranges of one file; only one is in the way."""
+    return _ranges(world, _POSIX_RANGE, _POSIX_RANGE)
+
+
+@stage
+def lock_range_ofd(world: World) -> Stage:
+    return _ranges(world, _OFD_RANGE, _OFD_RANGE)
+
+
+@stage
+def lock_ofd_held_by_fcntl(world: World) -> Stage:
+    return _ranges(world, _POSIX_RANGE, _OFD_RANGE)
+
+
+@stage
 def lock_through_fork(world: World) -> Stage:
     """The process that took the lock has ended; its child still has it, and /proc/locks names the dead one."""
     path = world.directory / "forked.lock"
@@ -464,7 +513,7 @@ def zombie(world: World) -> Stage:
     child = int(culprit.words[0])
     world.rests(child, states="Z")
     world.rests(culprit.pid)
-    return Stage(target=child, culprit=culprit.pid, verdict="ended", says=("parent", "not waited"))
+    return Stage(target=child, culprit=culprit.pid, verdict="ended", says=("not yet waited for by its parent",))
 
 
 @stage
@@ -473,7 +522,7 @@ def vfork_parent(world: World) -> Stage:
     world.until(lambda: len(_children(target.pid)) == 1, "no vfork child")
     child = _children(target.pid)[0]
     world.rests(child, target.pid)
-    return Stage(target=target.pid, culprit=child, verdict="stuck", says=("vfork child",))
+    return Stage(target=target.pid, culprit=child, verdict="stuck", says=("vfork",))
 
 
 def _frozen(world: World, mount: str, freeze: Callable[[Path, bool], object]) -> Stage:
@@ -527,7 +576,8 @@ def make_waits_for_token(world: World) -> Stage:
     target = found()[0]
     world.until(lambda: _comm(_children(target)[0]) == "sleep", "the recipe did not start")
     world.rests(target)
-    return Stage(target=target, culprit=_children(target)[0], verdict="stuck", says=("job token", "sleep"))
+    recipes = [*_children(target), *(pid for pid in _children(outer.pid) if pid != target)]
+    return Stage(target=target, culprit=tuple(recipes), verdict="stuck", says=("job token", *map(str, recipes)))
 
 
 # --- nobody's fault -----------------------------------------------------------------------------------

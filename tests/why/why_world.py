@@ -64,7 +64,9 @@ class World:
         process = self._start(list(argv), fds, **options)
         return Role(process, [])
 
-    def _spawn(self, command: list[str], words: list[str], args: tuple[object, ...], fds: tuple[int, ...], **options: object) -> Role:
+    def _spawn(
+        self, command: list[str], words: list[str], args: tuple[object, ...], fds: tuple[int, ...], **options: object
+    ) -> Role:
         receiving, sending = os.pipe()
         try:
             process = self._start([*command, str(sending), *map(str, args)], (*fds, sending), **options)

@@ -20,7 +20,7 @@ def sentence(why: Why) -> str:
         return f"{why.pid}{f' ({why.comm})' if why.comm else ''} is gone: it ended while it was looked at."
     chain = why.chain
     who = name(chain.task)
-    if why.verdict == "ended" and chain.holders:
+    if why.verdict in ("ended", "stopped"):
         return f"{who} {_clauses(chain)}."
     verb = _VERB.get(why.verdict, f"is {why.verdict}")
     if why.verdict in ("busy", "spinning"):
@@ -39,7 +39,7 @@ def _activity(why: Why) -> str:
 
 
 def _skip_children(chain: Node) -> Node:
-    """A wait for a single child that itself waits for somebody says nothing new: begin with what the child waits for."""
+    """A wait for a single child that waits for somebody says nothing new: begin with what the child waits for."""
     while chain.task.wait.kind == "child" and len(chain.holders) == 1 and chain.holders[0].holders:
         chain = chain.holders[0]
     return chain
@@ -56,7 +56,7 @@ def _clauses(node: Node) -> str:
             return text + _many(node, ends)
         node = node.holders[0]
         if node.cycle:
-            return f"{text} again: a deadlock"
+            return f"{text}{'' if text.endswith('itself') else ' again'}: a deadlock"
         if not node.holders:
             return f"{text}, which {alone(node.task.wait, _shown_cpu(node))}"
         if count >= _SPELLED_OUT and len(ends) == 1:
@@ -167,7 +167,9 @@ def overview(found: WhyAll, limit: int = 20) -> str:
     left = len(found.processes) - limit
     if left > 0:
         lines.append(f"({left} more: -n {len(found.processes)})")
-    trees = [why.chain for why in found.processes[:limit] if why.chain is not None and why.chain.holders]
+    shown = [why for why in found.processes[:limit] if why.chain is not None and why.chain.holders]
+    tops = [why for why in shown if why.pid not in found.waited_for or why.deadlock]
+    trees = [why.chain for why in tops if why.chain is not None]
     for chain in trees:
         lines += ["", *tree(chain)]
     return "\n".join(lines + [""] * bool(found.not_seen) + _section("not seen", found.not_seen))

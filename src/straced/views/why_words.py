@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from straced.units import format_ns
+from straced.why.kinds import HALTED
 from straced.why.model import LIKELY, ONE_OF, Node, Resource, Task, Wait
 
 _WITH_HOLDER = {
-    "pipe_read": "waits to read {r}, whose writer is {h}",
-    "pipe_write": "waits to write to {r}, which is full and whose reader is {h}",
-    "socket_read": "waits for data on {r}, whose other end is {h}",
-    "socket_write": "waits for room to send on {r}, whose reader is {h}",
-    "connect": "waits to connect to {r}, where {h} listens",
-    "lock": "waits for a {lock} on {r} {held} {h}",
-    "lease": "waits to open {r}, on which a lease is {held} {h}",
-    "mutex": "waits for the {r} {held} {h}",
-    "join": "waits for the end of {h}",
-    "futex": "waits on the {r}, which {h} must wake",
+    "pipe_read": "waits to read {r}, whose writer is {likely}{h}",
+    "pipe_write": "waits to write to {r}, which is full and whose reader is {likely}{h}",
+    "socket_read": "waits for data on {r}, whose other end is {likely}{h}",
+    "socket_write": "waits for room to send on {r}, whose reader is {likely}{h}",
+    "connect": "waits to connect to {r}, where the listener is {likely}{h}",
+    "lock": "waits for a {lock} on {r} {likely}held by {h}",
+    "lease": "waits to open {r}, on which a lease is {likely}held by {h}",
+    "mutex": "waits for the {r} {likely}held by {h}",
+    "join": "{likely}waits for the end of {h}",
+    "futex": "waits on the {r}, to be woken {likely}by {h}",
+    "job_token": "waits for a job token of {r}, {likely}held by {h}",
     "child": "waits for its child {h}",
-    "vfork": "is suspended until its vfork child {h} executes or ends",
+    "vfork": "is suspended by vfork until the exec or the end of its child {h}",
     "traced": "is held in a tracing stop by its tracer {h}",
-    "zombie": "has ended, but its parent {h} has not waited for it",
-    "poll": "watches {r}, whose other end is {h}",
-    "tty_write": "waits to write to {r}, which {h} does not empty",
+    "zombie": "has ended and is not yet waited for by its parent {h}",
+    "poll": "watches {r}, whose other end is {likely}{h}",
+    "tty_write": "waits to write to {r}, which should be emptied by {likely}{h}",
 }
 _ALONE = {
     "running": "runs",
-    "pipe_read": "waits to read {r}",
-    "pipe_write": "waits to write to {r}, which is full",
-    "fifo_open": "waits to open the FIFO {r}: {d}",
+    "pipe_read": "waits to read {r}, whose writer cannot be seen",
+    "pipe_write": "waits to write to {r}, which is full and whose reader cannot be seen",
+    "fifo_open": "waits to open {r}: {d}",
     "socket_read": "waits for data on {r}",
     "socket_write": "waits for room to send on {r}",
     "connect": "waits to connect to {r}",
@@ -36,6 +38,7 @@ _ALONE = {
     "lease": "waits to open {r}, on which somebody has a lease",
     "mutex": "waits for the {r}",
     "join": "waits for the end of {r}",
+    "job_token": "waits for a job token of {r}",
     "futex": "waits on the {r}",
     "child": "waits for {r}",
     "vfork": "is suspended until its vfork child executes or ends",
@@ -63,8 +66,12 @@ _LONG = 72
 
 def name(task: Task, seen_from: Task | None = None) -> str:
     """``4100 (backup)``; a thread that is not the main one is named with its process."""
+    if seen_from is not None and seen_from.tid == task.tid:
+        return "itself"
     if task.tid == task.pid:
-        return f"{task.pid} ({task.comm})" if seen_from is None or seen_from.pid != task.pid else f"its thread {task.tid}"
+        return (
+            f"{task.pid} ({task.comm})" if seen_from is None or seen_from.pid != task.pid else f"its thread {task.tid}"
+        )
     if seen_from is not None and seen_from.pid == task.pid:
         return f"its thread {task.tid} ({task.comm})"
     return f"thread {task.tid} of {task.pid} ({task.comm})"
@@ -82,7 +89,7 @@ def resource_name(resource: Resource | None) -> str:
     text = shorten(resource.name)
     if resource.kind in ("unix", "tcp", "udp"):
         to = f" -> {shorten(resource.peer)}" if resource.peer and resource.peer != resource.name else ""
-        return f"the {resource.kind} socket {text}{to}"
+        return f"the {resource.kind if resource.kind == 'unix' else resource.kind.upper()} socket {text}{to}"
     if resource.kind == "fifo":
         return f"the FIFO {text}"
     return text
@@ -92,9 +99,11 @@ def alone(wait: Wait, cpu_pct: float | None = None) -> str:
     """What a task does, when nobody is known to stand behind it: the end of a sentence."""
     if wait.kind == "running" and cpu_pct is not None:
         return f"is busy ({cpu_pct:.0f} % of a CPU)"
-    outside = wait.kind in ("socket_read", "socket_write", "connect") and wait.resource is not None and _is_outside(wait)
+    outside = (
+        wait.kind in ("socket_read", "socket_write", "connect") and wait.resource is not None and _is_outside(wait)
+    )
     text = _ALONE.get(wait.kind, "waits").format(**_parts(wait))
-    left = f" ({format_ns(wait.left_ns)} left)" if wait.left_ns is not None else ""
+    left = f" ({format_ns(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
     if wait.kind == "futex" and wait.detail:
         return f"{text}: {wait.detail}"
     return text + (", outside this machine" if outside else "") + left
@@ -102,8 +111,11 @@ def alone(wait: Wait, cpu_pct: float | None = None) -> str:
 
 def _is_outside(wait: Wait) -> bool:
     peer = wait.resource.peer if wait.resource else None
-    return bool(peer) and wait.resource is not None and wait.resource.kind in ("tcp", "udp") and not str(peer).startswith(
-        ("127.", "[::1]")
+    return (
+        bool(peer)
+        and wait.resource is not None
+        and wait.resource.kind in ("tcp", "udp")
+        and not str(peer).startswith(("127.", "[::1]"))
     )
 
 
@@ -120,10 +132,10 @@ def edge(node: Node) -> str:
         who = f"one of {', '.join(names)}"
     else:
         who = " and ".join([", ".join(names[:-1]), names[-1]])
-    held = "likely held by" if relation == LIKELY else "held by"
-    if relation == LIKELY and "{held}" not in _WITH_HOLDER.get(wait.kind, ""):
-        who = f"likely {who}"
-    return _WITH_HOLDER.get(wait.kind, "waits for {h}").format(h=who, held=held, **_parts(wait))
+    if len(names) > 1 and wait.kind == "child":
+        return f"waits for its children {', '.join(names)}"
+    likely = "likely " if relation == LIKELY else ""
+    return _WITH_HOLDER.get(wait.kind, "waits for {h}").format(h=who, likely=likely, **_parts(wait))
 
 
 def _parts(wait: Wait) -> dict[str, str]:
@@ -146,4 +158,6 @@ def _parts(wait: Wait) -> dict[str, str]:
 def _lock_word(call: str | None) -> str:
     if call is None:
         return "file lock"
-    return "file lock (flock)" if call.startswith("flock") else "file lock (OFD)" if "OFD" in call else "file lock (fcntl)"
+    return (
+        "file lock (flock)" if call.startswith("flock") else "file lock (OFD)" if "OFD" in call else "file lock (fcntl)"
+    )

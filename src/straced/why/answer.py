@@ -11,6 +11,7 @@ from straced.why import storms, verdict
 from straced.why.chain import ChainBuilder, settled
 from straced.why.limits import next_step, not_seen
 from straced.why.look import Look
+from straced.why.memory import memory_is_safe
 from straced.why.meter import Activity, Io, Meter
 from straced.why.model import Node, Storm, Why, leaves
 from straced.why.proc import Proc
@@ -159,7 +160,16 @@ def assemble(
         next=next_step(look, chain, word),
         window_ns=window_ns,
         cpu_pct=cpu_pct,
+        cmdline=_cmdline(look, pid),
     )
+
+
+def _cmdline(look: Look, pid: int) -> tuple[str, ...]:
+    """The command line, which lies in the target's memory: left out when that is not safe to read."""
+    try:
+        return procfs.cmdline(pid, look.proc.root) if memory_is_safe(look.proc, pid) else ()
+    except (Gone, OSError):
+        return ()
 
 
 def _evidence(chain: Node, io: Io) -> tuple[str, ...]:

@@ -66,7 +66,11 @@ class ChainBuilder:
             if node is not None:
                 below.append(node)
         return Node(
-            task=task, relation=relation, evidence=evidence, holders=tuple(below), more=max(0, len(holders) - len(below))
+            task=task,
+            relation=relation,
+            evidence=evidence,
+            holders=tuple(below),
+            more=max(0, len(holders) - len(below)),
         )
 
     def _below(self, holder: Holder, above: tuple[RawTask, ...], follow: bool) -> Node | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from straced.procfs import Gone
 from straced.why import calls, wait_fds, wait_polls, wait_tasks
 from straced.why.freezer import frozen_by
+from straced.why.holders_files import is_job_server
 from straced.why.look import Look
 from straced.why.model import Resource, Wait
 from straced.why.proc import RawTask
@@ -68,10 +69,20 @@ def _by_call(look: Look, raw: RawTask) -> Wait:
     for explain in (wait_tasks.explain, wait_polls.explain, wait_fds.explain):
         wait = explain(look, raw, name, call)
         if wait is not None:
-            return wait
+            return _job_token(look, raw, wait) or wait
     if raw.state == "D":
         return Wait(kind="file_io", state="D", call=call)
     return Wait(kind="other", state=raw.state, call=call)
+
+
+def _job_token(look: Look, raw: RawTask, wait: Wait) -> Wait | None:
+    """A make reads or watches its job server while it waits for a token (and, the same way, for its recipes)."""
+    resource = wait.watched[0] if wait.kind == "poll" and len(wait.watched) == 1 else wait.resource
+    if wait.kind not in ("poll", "pipe_read") or resource is None or resource.fd is None:
+        return None
+    if not is_job_server(look, raw, resource.fd):
+        return None
+    return Wait(kind="job_token", state=wait.state, call=wait.call, resource=resource)
 
 
 def _outside_calls(look: Look, raw: RawTask) -> Wait:

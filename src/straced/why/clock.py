@@ -1,7 +1,7 @@
 """How long ago a task last ran: ``se.exec_start`` of /proc/TID/sched against the same clock, read now.
 
-The scheduler's clock is kept per CPU, without interrupt and stolen time, so two CPUs drift apart by as much as they were
-robbed. A task is therefore compared with this thread on the CPU the task last ran on. The difference can
+The scheduler's clock is kept per CPU, without interrupt and stolen time, so two CPUs drift apart by as much as
+they were robbed. A task is therefore compared with this thread on the CPU the task last ran on. The difference can
 only be too small: it is a lower bound.
 """
 

@@ -68,6 +68,7 @@ _FINDERS: dict[str, Finder] = {
     for kind, finder in {
         "pipe_read": holders_files.pipe,
         "pipe_write": holders_files.pipe,
+        "job_token": holders_files.job_tokens,
         "tty_write": holders_files.terminal,
         "socket_read": holders_sockets.peer,
         "socket_write": holders_sockets.peer,

@@ -9,7 +9,7 @@ from straced.procfs import Gone
 from straced.why import fds
 from straced.why.holders_common import everybody_seen, from_pids
 from straced.why.look import Look
-from straced.why.model import HOLDS, ONE_OF, Holder, Wait
+from straced.why.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
 from straced.why.proc import RawTask
 
 _TTY_INDEX = re.compile(rb"^tty-index:\s*(\d+)", re.MULTILINE)
@@ -34,8 +34,6 @@ def _other_end(look: Look, raw: RawTask, wait: Wait, *, needs_writer: bool) -> l
     if fd is None:
         return []
     needed, both = ends(look, raw, fd, needs_writer)
-    if raw.pid in needed and needs_writer and raw.stat.comm in ("make", "gmake"):
-        return _job_tokens(look, needed)
     end = "write" if needs_writer else "read"
     others = needed - {raw.pid}
     if others:
@@ -74,11 +72,31 @@ def _list(pids: set[int]) -> str:
     return ", ".join(map(str, shown[:6])) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
 
 
-def _job_tokens(look: Look, makes: set[int]) -> list[Holder]:
+def is_job_server(look: Look, raw: RawTask, number: int) -> bool:
+    """Whether a descriptor is the pipe or FIFO of a job server: make has both ends, to take and to give back."""
+    if raw.stat.comm not in ("make", "gmake"):
+        return False
+    fd = fds.get(look.proc, raw.pid, number)
+    if fd is None or fd.kind not in ("pipe", "file"):
+        return False
+    own = [
+        fds.info(look.proc, raw.pid, other.number)
+        for other in fds.listing(look.proc, raw.pid) or ()
+        if other.link == fd.link
+    ]
+    return any(info and info.reads for info in own) and any(info and info.writes for info in own)
+
+
+def job_tokens(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     """Every running recipe has one token: the children of the makes of this job server that are no makes themselves."""
+    fd = fds.get(look.proc, raw.pid, wait.resource.fd) if wait.resource and wait.resource.fd is not None else None
+    if fd is None:
+        return []
+    makes = ends(look, raw, fd, needs_writer=True)[0]
     recipes = {child for make in makes for child in procfs.children(make, look.proc.root) if child not in makes}
     alive = {pid for pid in recipes if _is_alive(look, pid)}
-    return from_pids(look, alive, f"job server shared by {_list(makes)}; running recipes {_list(alive)}", sure=False)
+    evidence = f"job server shared by {_list(makes)}; running recipes: {_list(alive)}"
+    return [Holder(pid=pid, relation=LIKELY, evidence=evidence) for pid in sorted(alive)]
 
 
 def _is_alive(look: Look, pid: int) -> bool:

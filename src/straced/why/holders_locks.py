@@ -59,7 +59,7 @@ def _holders(look: Look, raw: RawTask, fd: fds.Fd | None, blocker: Lock, waiter_
     if sharing:
         evidence += f"; fdinfo: open in {', '.join(map(str, sharing[:6]))}"
         return [Holder(pid=pid, relation=HOLDS, evidence=evidence) for pid in without_awaited_children(look, sharing)]
-    # Nobody that we may look at has it. Whoever took it may have passed it on and ended, and its pid may be another's now.
+    # Nobody that we may look at has it. Whoever took it may have passed it on and ended, its pid may be another's.
     if blocker.pid > 0 and (blocker.pid in look.owners.hidden or (fd is None and _may_hold(look, blocker))):
         return [Holder(pid=blocker.pid, relation=LIKELY, evidence=evidence)]
     return []

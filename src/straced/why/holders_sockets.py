@@ -74,7 +74,9 @@ def _unix_peer(look: Look, sock: Sock, wait: Wait) -> list[Holder]:
         named = look.sockets.unix_named(wait.resource.peer, sock.type)
         return _owners(look, named[0].inode, f"unix {named[0].local}: queue full") if len(named) == 1 else []
     if wait.kind == "socket_read" and sock.type == socket.SOCK_DGRAM:
-        senders = {pid for other in look.sockets.unix.values() if other.peer_inode == sock.inode for pid in _pids(look, other)}
+        senders = {
+            pid for other in look.sockets.unix.values() if other.peer_inode == sock.inode for pid in _pids(look, other)
+        }
         return from_pids(look, senders, f"unix {sock.local}: connected senders", sure=False) if senders else []
     return []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 
-
 from straced import procfs, syscalls
 from straced.procfs import Gone
 from straced.why import futexes, wait_tasks
@@ -44,7 +43,9 @@ def _other_mappers(look: Look, raw: RawTask, facts: futexes.Futex) -> list[Holde
     page = futexes.mapping(look, raw.pid, facts.address)
     if page is None:
         return _other_threads(look, raw)
-    others = [pid for pid in procfs.pids(look.proc.root) if pid != raw.pid and page in futexes.shared_mappings(look, pid)]
+    others = [
+        pid for pid in procfs.pids(look.proc.root) if pid != raw.pid and page in futexes.shared_mappings(look, pid)
+    ]
     sure = len(others) == 1 and raw.stat.num_threads == 1
     evidence = f"maps the page of the futex at {facts.address:#x}"
     return [Holder(pid=pid, relation=LIKELY if sure else ONE_OF, evidence=evidence) for pid in others]
@@ -94,5 +95,3 @@ def parent(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     """The parent that has not waited for a zombie."""
     pid = raw.stat.ppid
     return [Holder(pid=pid, relation=HOLDS, evidence=f"its parent {pid} has not waited for it")] if pid else []
-
-

@@ -6,6 +6,7 @@ KINDS = {
     "running": "runs, or is ready to",
     "pipe_read": "reads an empty pipe or FIFO",
     "pipe_write": "writes a full pipe or FIFO",
+    "job_token": "a make that waits for a token of its job server",
     "fifo_open": "opens a FIFO whose other end nobody has opened",
     "socket_read": "waits for data from a socket",
     "socket_write": "waits for room in a socket's queue",
@@ -47,5 +48,7 @@ HALTED = frozenset({"stopped", "traced", "frozen"})
 
 ENDED = frozenset({"zombie", "dead"})
 
-SUSPECT = frozenset({"lock", "lease", "mutex", "pipe_write", "socket_write", "connect", "file_io", "fifo_open", "memory"})
+SUSPECT = frozenset(
+    {"lock", "lease", "mutex", "pipe_write", "socket_write", "connect", "file_io", "fifo_open", "memory"}
+)
 """Waits worth a word even in a thread that is not the main one: threads are not built to rest in them."""

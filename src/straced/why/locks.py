@@ -33,7 +33,11 @@ class Lock(Struct, frozen=True, kw_only=True):
         return self.overlaps(other) and "WRITE" in (self.mode, other.mode)
 
     def text(self) -> str:
-        span = "" if self.start == 0 and self.end is None else f" bytes {self.start}-{self.end if self.end is not None else 'EOF'}"
+        span = (
+            ""
+            if self.start == 0 and self.end is None
+            else f" bytes {self.start}-{self.end if self.end is not None else 'EOF'}"
+        )
         return f"{self.kind} {self.mode} inode {self.inode}{span}"
 
 
@@ -81,13 +85,16 @@ class Locks:
             self.all = []
 
     def blocked_by(self, waiter: Lock) -> list[Lock]:
-        """The held locks that a waiting one waits for: the kernel lists waiters under their blocker."""
+        """The held locks that a waiting one waits for.
+
+        The kernel lists a waiter under the first that is in its way, or under another waiter; all that conflict are.
+        """
+        family = ("FLOCK",) if waiter.kind == "FLOCK" else ("POSIX", "OFDLCK")
         return [
             lock
-            for lock in self.all
-            if lock.depth == 0
-            and lock.number == waiter.number
-            and (lock.device, lock.inode) == (waiter.device, waiter.inode)
+            for lock in self.on(waiter.inode, waiter.device)
+            if lock.depth == 0 and lock.kind in family and lock.conflicts(waiter)
+            if not (lock.kind == waiter.kind == "POSIX" and lock.pid == waiter.pid)
         ]
 
     def waiting(self, pid: int) -> list[Lock]:

@@ -126,5 +126,3 @@ class Meter:
         lines = (self._proc.optional(self._io_of, "io") or b"").split(b"\n")
         pairs = (line.partition(b":") for line in lines)
         return {key.decode(): int(value) for key, colon, value in pairs if colon}
-
-

@@ -26,7 +26,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     """The thing that is waited on."""
 
     kind: str
-    """``pipe``, ``fifo``, ``unix``, ``tcp``, ``udp``, ``file``, ``lock``, ``futex``, ``process``, ``tty``, ``timer``, ..."""
+    """``pipe``, ``fifo``, ``unix``, ``tcp``, ``udp``, ``file``, ``lock``, ``futex``, ``process``, ``tty``, ..."""
     name: str
     """As a reader would name it: a path, an address, ``pipe:[4711]``; already scrubbed."""
     inode: int | None = None
@@ -117,7 +117,7 @@ class Why(Struct, frozen=True, kw_only=True):
     comm: str
     uid: int | None
     verdict: str
-    """``stuck``, ``slow``, ``spinning``, ``busy``, ``idle``, ``stopped``, ``ended`` (a zombie), ``gone`` or ``unknown``."""
+    """``stuck``, ``slow``, ``spinning``, ``busy``, ``idle``, ``stopped``, ``ended``, ``gone``, ``unknown``."""
     reason: str = ""
     """What decided the verdict where the chain does not show it, ``deadlock``, ``98 % of a CPU``."""
     chain: Node | None = None

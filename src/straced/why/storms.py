@@ -22,7 +22,7 @@ def from_io(io: Io) -> list[Storm]:
         if not io.known or rate < _MANY_PER_SECOND or size >= _TINY_BYTES:
             continue
         if size < 0.01:
-            text = f"{format_count(round(rate))} {verb} calls a second move no bytes: each fails at once (EAGAIN) or finds the end"
+            text = f"{format_count(round(rate))} {verb} calls a second move no bytes: EAGAIN, or the end of a file"
             found.append(Storm(kind=f"empty_{verb}s", per_second=round(rate, 1), text=text))
         else:
             text = f"{format_count(round(rate))} {verb} calls a second move {size:.1f} bytes each"
@@ -40,11 +40,13 @@ def from_samples(activity: Activity, native: bool) -> list[Storm]:
     )
     if share < 0.3 or not activity.switches:
         return []
-    return [Storm(kind="fsync", per_second=None, text=f"in fsync {share:.0%} of the time, {activity.switches} switches")]
+    return [
+        Storm(kind="fsync", per_second=None, text=f"in fsync {share:.0%} of the time, {activity.switches} switches")
+    ]
 
 
 def from_summary(summary: Summary) -> list[Storm]:
-    """The same and more, exactly, where a tracer counted: searches that find nothing, spins, fsync, stat, tiny transfers."""
+    """The same and more, exactly, where a tracer counted: searches that find nothing, spins, fsync, stat."""
     seconds = max(summary.window.duration_ns / 1e9, 1e-6)
     found = []
     for row in summary.rows:
@@ -60,7 +62,8 @@ def from_summary(summary: Summary) -> list[Storm]:
             text = f"{format_count(round(calls / seconds))} {row.name} calls a second"
             found.append(Storm(kind="stat", per_second=round(calls / seconds, 1), text=text))
         if row.name in _SYNC and row.wall_ns is not None and row.wall_ns >= summary.window.duration_ns * 0.3:
-            text = f"{row.name}: {calls / seconds:.0f} calls a second take {row.wall_ns / summary.window.duration_ns:.0%} of the time"
+            share = row.wall_ns / summary.window.duration_ns
+            text = f"{row.name}: {calls / seconds:.0f} calls a second take {share:.0%} of the time"
             found.append(Storm(kind="fsync", per_second=round(calls / seconds, 1), text=text))
     return found
 

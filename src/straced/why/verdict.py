@@ -20,7 +20,9 @@ def total_cpu_pct(activity: Mapping[Key, Activity], keys: Sequence[Key]) -> floa
     return round(sum(known), 1) if known else None
 
 
-def judge(chain: Node, cpu_pct: float | None, storms: Sequence[Storm], activity: Mapping[Key, Activity]) -> tuple[str, str]:
+def judge(
+    chain: Node, cpu_pct: float | None, storms: Sequence[Storm], activity: Mapping[Key, Activity]
+) -> tuple[str, str]:
     """(verdict, what decided it).
 
     Args:

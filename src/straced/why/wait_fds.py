@@ -38,7 +38,7 @@ def _fd(raw: RawTask, argument: int) -> int:
 
 
 def resource_of(look: Look, pid: int, number: int) -> Resource:
-    """Name a descriptor of a process: the path, the addresses of a socket, or only its number if that is all there is."""
+    """Name a descriptor: its path, the addresses of a socket, or only its number if that is all there is."""
     fd = fds.get(look.proc, pid, number)
     if fd is None:
         return Resource(kind="unknown", name=f"fd {number}", fd=number)
@@ -53,7 +53,9 @@ def socket_resource(look: Look, pid: int, inode: int, number: int) -> Resource:
     if sock is None:
         where = " of another network namespace" if look.sockets.namespace_differs(pid) else ""
         return Resource(kind="socket", name=f"socket:[{inode}]{where}", inode=inode, fd=number)
-    return Resource(kind=sock.family, name=_socket_name(look, sock), inode=inode, fd=number, peer=_peer_name(look, sock))
+    return Resource(
+        kind=sock.family, name=_socket_name(look, sock), inode=inode, fd=number, peer=_peer_name(look, sock)
+    )
 
 
 def _socket_name(look: Look, sock: Sock) -> str:
@@ -129,7 +131,9 @@ def _open(look: Look, raw: RawTask, name: str, call: str) -> Wait:
         mode = raw.args[calls.OPENS[name] + 1] & fds.O_ACCMODE if name in ("open", "openat") else 0
         other = "reading" if mode == 1 else "writing"
         detail = f"nobody has it open for {other}"
-        return Wait(kind="fifo_open", state=raw.state, call=call, resource=Resource(kind="fifo", name=shown), detail=detail)
+        return Wait(
+            kind="fifo_open", state=raw.state, call=call, resource=Resource(kind="fifo", name=shown), detail=detail
+        )
     kind = "lease" if "break_lease" in kernel else "file_io"
     return Wait(kind=kind, state=raw.state, call=call, resource=Resource(kind="file", name=shown))
 

@@ -33,7 +33,9 @@ def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
         identifier = f"{'queue' if name.startswith('m') else 'semaphore set'} {raw.args[0]}"
         return Wait(kind="ipc", state=state, call=call, resource=Resource(kind="ipc", name=identifier))
     if name in calls.RINGS:
-        resource = Resource(kind="io_uring" if "uring" in name else "aio", name="io_uring" if "uring" in name else "aio")
+        resource = Resource(
+            kind="io_uring" if "uring" in name else "aio", name="io_uring" if "uring" in name else "aio"
+        )
         return Wait(kind="io_uring", state=state, call=call, resource=resource)
     return None
 
