@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -69,6 +70,31 @@ static pthread_mutex_t *shared_mutex(const char *path, int create, int robust)
     return mutex;
 }
 
+static pthread_mutex_t ring[3] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
+
+static void *lock_in_a_ring(void *which)
+{
+    pthread_mutex_lock(&ring[(long)which]);
+    pthread_barrier_wait(&barrier);
+    pthread_mutex_lock(&ring[(long)which + 1]);
+    return NULL;
+}
+
+static void *lock_and_end(void *unused)
+{
+    other_tid = gettid();
+    pthread_mutex_lock(&first);
+    return unused;
+}
+
+static void *read_pipe(void *fd)
+{
+    char byte;
+    ready(gettid());
+    if (read((int)(long)fd, &byte, 1) < 0) return fd;
+    return NULL;
+}
+
 static void *count_up(void *counter)
 {
     for (;;) ++*(volatile unsigned long *)counter;
@@ -122,6 +148,57 @@ int main(int argc, char **argv)
         ready(count);
         pthread_mutex_lock(&first);
         pthread_cond_wait(&condition, &first);
+    } else if (!strcmp(role, "foreign_futex")) { /* a lock that is not glibc's, in memory that looks a little like it */
+        static int word[6] = {2, 0, 0, 1, 77777, 0};
+        start(hold_and_rest, NULL);
+        start(hold_and_rest, NULL);
+        word[2] = other_tid;
+        ready(other_tid);
+        syscall(SYS_futex, word, 128, 2, NULL, NULL, 0);
+    } else if (!strcmp(role, "dead_owner")) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, lock_and_end, NULL);
+        pthread_join(thread, NULL);
+        ready(other_tid);
+        pthread_mutex_lock(&first);
+    } else if (!strcmp(role, "cycle_of_three")) {
+        pthread_t threads[2];
+        pthread_barrier_init(&barrier, NULL, 3);
+        for (long i = 0; i < 2; i++) pthread_create(&threads[i], NULL, lock_in_a_ring, (void *)i);
+        pthread_mutex_lock(&ring[2]);
+        ready(0);
+        pthread_barrier_wait(&barrier);
+        pthread_mutex_lock(&ring[0]);
+    } else if (!strcmp(role, "leader_ends")) { /* the main thread ends, another goes on and waits for a pipe */
+        pthread_t thread;
+        pthread_create(&thread, NULL, read_pipe, (void *)(long)atoi(argv[3]));
+        pthread_detach(thread);
+        pthread_exit(NULL);
+    } else if (!strcmp(role, "vfork_second")) { /* there is an older child, which has nothing to do with the wait */
+        pid_t older = fork();
+        if (older == 0) rest();
+        ready(older);
+        if (vfork() == 0) for (;;) syscall(SYS_pause);
+    } else if (!strcmp(role, "io_uring")) {
+        char parameters[120] = {0};
+        int ring_fd = syscall(SYS_io_uring_setup, 4, parameters);
+        ready(ring_fd < 0 ? errno : 0);
+        syscall(SYS_io_uring_enter, ring_fd, 0, 1, 1, NULL, 0);
+    } else if (!strcmp(role, "sync")) { /* a program that syncs after each small write */
+        char line[64] = "line";
+        int fd = open(argv[3], O_RDWR | O_CREAT, 0600);
+        ready(0);
+        for (;;) if (pwrite(fd, line, 64, 0) != 64 || fsync(fd)) return 1;
+    } else if (!strcmp(role, "tiny_writes")) {
+        int fd = open("/dev/null", O_WRONLY);
+        ready(0);
+        for (;;) if (write(fd, "x", 1) != 1) return 1;
+    } else if (!strcmp(role, "spin_recv")) {
+        int ends[2];
+        char byte;
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) return 1;
+        ready(0);
+        for (;;) if (recv(ends[0], &byte, 1, MSG_DONTWAIT) >= 0) return 1;
     } else if (!strcmp(role, "shared_hold")) {
         pthread_mutex_lock(shared_mutex(argv[3], 1, atoi(argv[4])));
         ready(0);

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import why_more_stages  # noqa: F401, registers its stages
 from why_grade import grade
 from why_stages import STAGES
 from why_world import World, build_roles

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from straced import procfs
+from straced import procfs, syscalls
 
 DEADLINE_S = 10.0
 
@@ -117,6 +117,16 @@ class World:
         """Wait until each of these tasks rests: its state is one of ``states`` and it did not run for a moment."""
         for pid in pids:
             self.until(lambda pid=pid: self._is_at_rest(pid, states), f"{pid} does not rest in {states}")
+
+    def rests_in(self, calls: tuple[str, ...], *pids: int) -> None:
+        """Wait until each of these tasks is in one of these system calls."""
+        for pid in pids:
+            self.until(lambda pid=pid: self._call(pid) in calls, f"{pid} is not in {calls}")
+        self.rests(*pids)
+
+    def _call(self, pid: int) -> str:
+        words = procfs.read(f"{pid}/syscall").split()
+        return syscalls.syscall_name(int(words[0])) if words[0] != b"running" else ""
 
     def _is_at_rest(self, pid: int, states: str) -> bool:
         def look() -> tuple[str, bytes]:

@@ -77,7 +77,7 @@ def _distinct_roots(node: Node) -> list[Node]:
 
 
 def _many(node: Node, ends: list[Node]) -> str:
-    if node.task.wait.kind == "futex":
+    if all(holder.task.pid == node.task.pid for holder in node.holders):
         return ""
     if len(ends) == 1 and not node.more:
         root = ends[0]

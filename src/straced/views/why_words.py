@@ -126,7 +126,9 @@ def edge(node: Node) -> str:
     names = [name(holder.task, node.task) for holder in node.holders]
     if node.more:
         names.append(f"{node.more} more")
-    if len(names) == 1:
+    if len(names) > 1 and all(holder.task.pid == node.task.pid for holder in node.holders):
+        who = "one of its threads " + ", ".join(word.removeprefix("its thread ") for word in names)
+    elif len(names) == 1:
         who = names[0]
     elif relation == ONE_OF:
         who = f"one of {', '.join(names)}"

@@ -57,7 +57,7 @@ class ChainBuilder:
         if any(raw.key == other.key for other in above):
             return Node(task=task, relation=relation, evidence=evidence, cycle=_closes(via, raw))
         holders = holders_of(self._look, raw, task.wait)
-        guess = len(holders) > 1 and task.wait.kind == "futex"
+        guess = len(holders) > 1 and all(holder.pid == raw.pid and holder.relation == ONE_OF for holder in holders)
         below: list[Node] = []
         for holder in holders[:_MAX_BREADTH]:
             if self._left <= 0 or len(above) >= _MAX_DEPTH:

@@ -90,7 +90,7 @@ def listing(proc: Proc, pid: int) -> list[Fd] | None:
 
     def make() -> list[Fd] | None:
         try:
-            numbers = os.listdir(f"{proc.root}/{pid}/fd")
+            numbers = os.listdir(f"{proc.root}/{proc.where(pid, 'fd')}/fd")
         except (FileNotFoundError, ProcessLookupError):
             return []
         except OSError:
@@ -120,7 +120,7 @@ class Owners:
         return self._table
 
     def _add(self, pid: int, table: dict[bytes, list[tuple[int, int]]]) -> None:
-        where = os.fsencode(f"{self._proc.root}/{pid}/fd")
+        where = os.fsencode(f"{self._proc.root}/{self._proc.where(pid, 'fd')}/fd")
         try:
             names = os.listdir(where)
         except (FileNotFoundError, ProcessLookupError):

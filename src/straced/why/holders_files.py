@@ -7,9 +7,9 @@ import re
 from straced import procfs
 from straced.procfs import Gone
 from straced.why import fds
-from straced.why.holders_common import everybody_seen, from_pids
+from straced.why.holders_common import everybody_seen, from_pids, other_threads
 from straced.why.look import Look
-from straced.why.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
+from straced.why.model import HOLDS, LIKELY, Holder, Wait
 from straced.why.proc import RawTask
 
 _TTY_INDEX = re.compile(rb"^tty-index:\s*(\d+)", re.MULTILINE)
@@ -38,12 +38,12 @@ def _other_end(look: Look, raw: RawTask, wait: Wait, *, needs_writer: bool) -> l
     others = needed - {raw.pid}
     if others:
         pure = others - both or others
-        sure = everybody_seen(look) and raw.pid not in needed
+        sure = everybody_seen(look) and raw.pid not in needed and pure == others
         return from_pids(look, pure, f"{fd_name(fd)}: {end} end open in {_list(others)}", sure=sure)
     if raw.pid not in needed:
         return []
     if raw.stat.num_threads > 1:
-        return [Holder(pid=raw.pid, relation=ONE_OF, evidence=f"{fd_name(fd)}: {end} end open in its own process only")]
+        return other_threads(look, raw)
     return [Holder(pid=raw.pid, tid=raw.tid, relation=HOLDS, evidence=f"{fd_name(fd)}: {end} end open in itself only")]
 
 

@@ -35,8 +35,7 @@ def lock(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
 
 def lease(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     """The holders of a lease that is being broken (fcntl(2), F_SETLEASE): only when just one is."""
-    breaking = [held for held in look.locks.all if held.kind == "LEASE" and held.mode in ("READ", "UNLCK", "WRITE")]
-    leases = [held for held in breaking if held.depth == 0 and held.pid > 0]
+    leases = [held for held in look.locks.all if held.kind == "LEASE" and held.flag == "BREAKING" and held.pid > 0]
     return [Holder(pid=leases[0].pid, relation=LIKELY, evidence=leases[0].text())] if len(leases) == 1 else []
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 
 from straced import procfs, syscalls
-from straced.procfs import Gone
 from straced.why import futexes, wait_tasks
+from straced.why.holders_common import has_ended, other_threads
 from straced.why.look import Look
 from straced.why.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
 from straced.why.proc import RawTask
@@ -27,22 +27,14 @@ def futex(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
             evidence = f"the {facts.kind} at {facts.address:#x} names thread {tid} as its owner"
         return [Holder(pid=pid, tid=tid, relation=HOLDS if facts.certain else LIKELY, evidence=evidence)]
     if facts.private:
-        return _other_threads(look, raw)
+        return other_threads(look, raw)
     return _other_mappers(look, raw, facts)
-
-
-def _other_threads(look: Look, raw: RawTask) -> list[Holder]:
-    others = [tid for tid in look.tasks(raw.pid) if tid != raw.tid and not _ended(look, raw.pid, tid)]
-    if len(others) == 1:
-        return [Holder(pid=raw.pid, tid=others[0], relation=LIKELY, evidence="the only other thread of its process")]
-    evidence = f"any of the {len(others)} other threads of its process may wake it"
-    return [Holder(pid=raw.pid, tid=tid, relation=ONE_OF, evidence=evidence) for tid in others]
 
 
 def _other_mappers(look: Look, raw: RawTask, facts: futexes.Futex) -> list[Holder]:
     page = futexes.mapping(look, raw.pid, facts.address)
     if page is None:
-        return _other_threads(look, raw)
+        return other_threads(look, raw)
     others = [
         pid for pid in procfs.pids(look.proc.root) if pid != raw.pid and page in futexes.shared_mappings(look, pid)
     ]
@@ -51,17 +43,10 @@ def _other_mappers(look: Look, raw: RawTask, facts: futexes.Futex) -> list[Holde
     return [Holder(pid=pid, relation=LIKELY if sure else ONE_OF, evidence=evidence) for pid in others]
 
 
-def _ended(look: Look, pid: int, tid: int | None = None) -> bool:
-    try:
-        return look.proc.stat(pid, tid).state in "ZX"
-    except (Gone, OSError):
-        return True
-
-
 def child(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     """The children whose end or stop is waited for."""
     name = (wait.call or "wait4").partition("(")[0]
-    wanted = [pid for pid in wait_tasks.wanted_children(look, raw, name) if not _ended(look, pid)]
+    wanted = [pid for pid in wait_tasks.wanted_children(look, raw, name) if not has_ended(look, pid)]
     relation = HOLDS if len(wanted) == 1 else ONE_OF
     evidence = f"{name}: child {wanted[0]} runs on" if len(wanted) == 1 else f"{name}: {len(wanted)} children run on"
     return [Holder(pid=pid, relation=relation, evidence=evidence) for pid in wanted]
@@ -70,7 +55,7 @@ def child(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
 def vfork_child(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     """The child that still uses the parent's memory: kcmp(2) tells, or there is just one child."""
     data = look.proc.optional(raw.pid, "children", raw.tid) or b""
-    own = [int(word) for word in data.split() if not _ended(look, int(word))]
+    own = [int(word) for word in data.split() if not has_ended(look, int(word))]
     same = [pid for pid in own if _same_memory(raw.pid, pid)] if look.proc.root == "/proc" else []
     if len(same) == 1:
         return [Holder(pid=same[0], relation=HOLDS, evidence=f"kcmp: child {same[0]} still uses its parent's memory")]

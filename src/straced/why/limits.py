@@ -28,7 +28,7 @@ def not_seen(look: Look, chain: Node) -> tuple[str, ...]:
         refused = look.proc.refused.get(pid, set())
         what = list(dict.fromkeys(_MEANING[name] for name in sorted(refused) if name in _MEANING))
         if what:
-            lines.append(f"{', '.join(what)} of {pid} ({_because(look, pid)})")
+            lines.append(f"of {pid}: {', '.join(what)} ({_because(look, pid)})")
     hidden = [pid for pid in look.owners.hidden if pid not in pids]
     if hidden:
         few = ", ".join(map(str, hidden[:3])) + (" ..." if len(hidden) > 3 else "")
@@ -39,7 +39,7 @@ def not_seen(look: Look, chain: Node) -> tuple[str, ...]:
 def _because(look: Look, pid: int) -> str:
     uid = look.proc.uid(pid)
     if os.geteuid() == 0:
-        return "the kernel refused: a missing CAP_SYS_PTRACE, or a security module"
+        return "refused even to root: a capability, a security module or a user namespace is in the way"
     if uid is not None and uid != os.geteuid():
         return "another user; sudo shows it"
     return "not dumpable, or Yama's ptrace_scope; sudo shows it"

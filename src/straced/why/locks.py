@@ -15,6 +15,8 @@ class Lock(Struct, frozen=True, kw_only=True):
     number: int
     kind: str
     """``POSIX``, ``FLOCK``, ``OFDLCK`` or ``LEASE``."""
+    flag: str
+    """``ADVISORY``; for a lease ``ACTIVE``, ``BREAKING`` or ``BREAKER``."""
     mode: str
     """``READ``, ``WRITE`` or ``UNLCK``."""
     pid: int
@@ -58,11 +60,12 @@ def parse_entry(rest: bytes, number: int = 0) -> Lock | None:
     arrow = rest.find(b"->")
     words = rest[arrow + 2 :].split() if arrow >= 0 else rest.split()
     try:
-        kind, _, mode, pid, place, start, end = (word.decode("ascii") for word in words)
+        kind, flag, mode, pid, place, start, end = (word.decode("ascii") for word in words)
         major, minor, inode = place.split(":")
         return Lock(
             number=number,
             kind=kind,
+            flag=flag,
             mode=mode,
             pid=int(pid),
             device=(int(major, 16), int(minor, 16)),

@@ -16,7 +16,7 @@ def peek(proc: Proc, pid: int, address: int, size: int) -> bytes | None:
     if not 0 < address < 2**63 or not memory_is_safe(proc, pid):
         return None
     try:
-        fd = os.open(f"{proc.root}/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"{proc.root}/{proc.where(pid, 'mem')}/mem", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError:

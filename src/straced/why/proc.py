@@ -15,6 +15,7 @@ from straced import procfs
 from straced.procfs import Gone, Stat
 
 T = TypeVar("T")
+_OWNED = frozenset({"fd", "fdinfo", "mem", "maps", "auxv", "mountinfo", "ns"})
 
 
 class RawTask(Struct, frozen=True, kw_only=True):
@@ -65,12 +66,28 @@ class Proc:
         Raises:
             Gone: the task ended.
         """
-        where = f"{pid}/{path}" if tid is None else f"{pid}/task/{tid}/{path}"
+        where = f"{self.where(pid, path)}/{path}" if tid is None else f"{pid}/task/{tid}/{path}"
         try:
             return procfs.read(where, self.root)
         except OSError:
             self.refused.setdefault(pid, set()).add(path.partition("/")[0])
             return None
+
+    def where(self, pid: int, path: str) -> str:
+        """The directory that shows what a process owns: a living thread's when the leader has ended."""
+        if path.partition("/")[0] not in _OWNED:
+            return str(pid)
+        return self.cached("where", pid, lambda: self._where(pid))
+
+    def _where(self, pid: int) -> str:
+        try:
+            if self.stat(pid).state == "Z":
+                for tid in self.tasks(pid):
+                    if self.stat(pid, tid).state not in "ZX":
+                        return f"{pid}/task/{tid}"
+        except (Gone, OSError):
+            pass
+        return str(pid)
 
     def optional(self, pid: int, path: str, tid: int | None = None) -> bytes | None:
         """As :meth:`read`, for files that not every kernel has: absence is ``None`` too."""
@@ -112,7 +129,7 @@ class Proc:
     def link(self, pid: int, path: str) -> bytes | None:
         """Where a link of /proc/PID points, unscrubbed; ``None`` when refused or gone."""
         try:
-            return os.readlink(os.fsencode(f"{self.root}/{pid}/{path}"))
+            return os.readlink(os.fsencode(f"{self.root}/{self.where(pid, path)}/{path}"))
         except FileNotFoundError:
             return None
         except OSError:

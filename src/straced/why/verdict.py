@@ -72,7 +72,7 @@ def is_suspect(task: Task) -> bool:
 def _by_root(chain: Node) -> tuple[str, str]:
     """Nothing completes here; a root cause that works is a slow one, not a dead one."""
     ends = [leaf for leaf in leaves(chain) if leaf is not chain]
-    if ends and all(leaf.task.wait.kind == "running" or (leaf.task.cpu_pct or 0) >= _BUSY_PCT for leaf in ends):
+    if any(leaf.task.wait.kind == "running" or (leaf.task.cpu_pct or 0) >= _BUSY_PCT for leaf in ends):
         return "slow", "the root cause works"
     return "stuck", ""
 
