@@ -199,6 +199,22 @@ int main(int argc, char **argv)
         if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) return 1;
         ready(0);
         for (;;) if (recv(ends[0], &byte, 1, MSG_DONTWAIT) >= 0) return 1;
+    } else if (!strcmp(role, "crowd")) { /* many processes, each of which reads a pipe that its neighbour writes */
+        int count = atoi(argv[3]), ends[2], before = -1;
+        for (int i = 0; i < count; i++) {
+            char byte;
+            if (pipe(ends)) return 1;
+            if (fork() == 0) {
+                close(ends[0]);
+                if (before < 0 || i % 4 == 0) rest();
+                if (read(before, &byte, 1) >= 0) return 0;
+            }
+            if (before >= 0) close(before);
+            before = ends[0];
+            close(ends[1]);
+        }
+        ready(count);
+        rest();
     } else if (!strcmp(role, "shared_hold")) {
         pthread_mutex_lock(shared_mutex(argv[3], 1, atoi(argv[4])));
         ready(0);

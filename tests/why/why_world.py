@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from straced import procfs, syscalls
 
 DEADLINE_S = 10.0
+PYTHON = sys.executable if os.access(sys.executable, os.X_OK) else shutil.which("python3") or sys.executable
+"""Another user may not be allowed to execute the one that runs the tests; the roles need the standard library only."""
 
 PRELUDE = """
 import fcntl, os, select, signal, socket, struct, sys, threading, time
@@ -50,26 +53,24 @@ class World:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def python(self, code: str, *args: object, fds: tuple[int, ...] = (), name: str | None = None) -> Role:
+    def python(self, code: str, *args: object, fds: tuple[int, ...] = ()) -> Role:
         """Run Python code as a role; it has ``ready``, ``rest`` and ``ARGS``."""
-        command = [name or sys.executable, "-I", "-S", "-c", PRELUDE + code]
-        return self._spawn(command, [], args, fds, executable=sys.executable)
+        command = [PYTHON, "-I", "-S", "-c", PRELUDE + code]
+        return self._spawn(command, args, fds)
 
     def program(self, role: str, *args: object, fds: tuple[int, ...] = ()) -> Role:
         """Run a role of roles.c."""
-        return self._spawn([str(self._programs), role], [], args, fds)
+        return self._spawn([str(self._programs), role], args, fds)
 
     def command(self, *argv: str, fds: tuple[int, ...] = (), **options: object) -> Role:
         """Run any program, which says nothing when it is ready."""
         process = self._start(list(argv), fds, **options)
         return Role(process, [])
 
-    def _spawn(
-        self, command: list[str], words: list[str], args: tuple[object, ...], fds: tuple[int, ...], **options: object
-    ) -> Role:
+    def _spawn(self, command: list[str], args: tuple[object, ...], fds: tuple[int, ...]) -> Role:
         receiving, sending = os.pipe()
         try:
-            process = self._start([*command, str(sending), *map(str, args)], (*fds, sending), **options)
+            process = self._start([*command, str(sending), *map(str, args)], (*fds, sending))
         finally:
             os.close(sending)
         with os.fdopen(receiving, "rb") as file:

@@ -8,12 +8,15 @@ import re
 import time
 from collections.abc import Iterator
 
+import msgspec
+
 import straced
 from straced.units import format_ns
 from straced.views.why_text import report
+from straced.views.why_words import shorten
 from straced.why.model import Node, Resource, Why
 
-_PATH = re.compile(r"(?<![\w/])/(?!proc/locks)[^\s,;:()]*[^\s,;:().]")
+_PATH = re.compile(r"(?<![\w/])(?:/(?!proc/locks|dev/(?:pts|tty|null))|@)[^\s,;:()]*[^\s,;:().]")
 
 
 def bundle(why: Why, *, redact: bool = True) -> str:
@@ -21,11 +24,15 @@ def bundle(why: Why, *, redact: bool = True) -> str:
 
     Program names (comm), pids, system calls and local addresses stay: without them the text says nothing.
     """
+    if redact:  # py-spy names source files in parentheses
+        stack = tuple(line.partition(" (")[0] for line in why.python_stack)
+        why = msgspec.structs.replace(why, python_stack=stack)
     system = os.uname()
     lines = [
         f"straced {straced.__version__} why, {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
         f"kernel {system.release} {system.machine}, Python {platform.python_version()}, uid {os.geteuid()}",
         f"watched for {format_ns(why.window_ns)}; names are {'redacted' if redact else 'not redacted'}",
+        f"command line: {_command_line(why, redact)}",
         "",
         report(why),
         "",
@@ -35,6 +42,12 @@ def bundle(why: Why, *, redact: bool = True) -> str:
     ]
     text = "\n".join(lines)
     return _redacted(text, why) if redact else text
+
+
+def _command_line(why: Why, redact: bool) -> str:
+    if not why.cmdline:
+        return "not read"
+    return f"{why.comm} and {len(why.cmdline) - 1} arguments" if redact else " ".join(why.cmdline)
 
 
 def _threads(why: Why) -> Iterator[str]:
@@ -63,8 +76,8 @@ def _redacted(text: str, why: Why) -> str:
 
 
 def _secrets(why: Why) -> set[str]:
-    """What only this host knows: names of files and sockets, addresses of other machines, arguments, cgroups."""
-    found = {word for word in why.cmdline[1:] if len(word) > 1}
+    """What only this host knows: names of files and sockets, addresses of other machines."""
+    found: set[str] = set()
     resources = [resource for task in why.threads for resource in _resources(task.wait.resource, task.wait.watched)]
     if why.chain is not None:
         for node in _walk(why.chain):
@@ -72,8 +85,8 @@ def _secrets(why: Why) -> set[str]:
     for resource in resources:
         for name in (resource.name, resource.peer or ""):
             if _is_private(resource, name):
-                found |= {name, name.removesuffix(" (listening)")}
-    return found
+                found |= {name, name.removesuffix(" (listening)"), shorten(name)}
+    return found - {""}
 
 
 def _is_private(resource: Resource, name: str) -> bool:

@@ -29,7 +29,7 @@ def sentence(why: Why) -> str:
         return f"{who} {verb}."
     if why.verdict == "unknown":
         verb = "waits"
-    return f"{who} {verb}: it {_clauses(_skip_children(chain))}."
+    return f"{who} {verb}: it {_through_children(chain)}."
 
 
 def _activity(why: Why) -> str:
@@ -38,11 +38,18 @@ def _activity(why: Why) -> str:
     return f"{spins[0]}, at {cpu}" if spins and why.verdict == "spinning" else cpu
 
 
-def _skip_children(chain: Node) -> Node:
-    """A wait for a single child that waits for somebody says nothing new: begin with what the child waits for."""
-    while chain.task.wait.kind == "child" and len(chain.holders) == 1 and chain.holders[0].holders:
-        chain = chain.holders[0]
-    return chain
+def _through_children(chain: Node) -> str:
+    """A wait for a child that itself waits for somebody says little: say what the child waits for."""
+    through: list[Node] = []
+    node = chain
+    while node.task.wait.kind == "child" and len(node.holders) == 1 and node.holders[0].holders:
+        node = node.holders[0]
+        through.append(node)
+    text = _clauses(node)
+    if not through or node.cycle or not text.startswith("waits "):
+        return _clauses(chain)
+    names = ", ".join(name(child.task) for child in through[:3])
+    return f"waits, through its child {names}, {text.removeprefix('waits ')}"
 
 
 def _clauses(node: Node) -> str:

@@ -61,7 +61,7 @@ class Sockets:
     @functools.cached_property
     def unix(self) -> dict[int, Sock]:
         request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, _SHOW, 0xFFFFFFFF, 0xFFFFFFFF)
-        return {sock.inode: sock for sock in map(_parse_unix, self._dump(request)) if sock is not None}
+        return {sock.inode: sock for sock in map(parse_unix, self._dump(request)) if sock is not None}
 
     @functools.cached_property
     def inet(self) -> list[Sock]:
@@ -69,7 +69,7 @@ class Sockets:
         for name, protocol in (("tcp", socket.IPPROTO_TCP), ("udp", socket.IPPROTO_UDP)):
             for family in (socket.AF_INET, socket.AF_INET6):
                 request = struct.pack("=BBBBI", family, protocol, 0, 0, 0xFFFFFFFF) + bytes(48)
-                found += [sock for data in self._dump(request) if (sock := _parse_inet(data, name)) is not None]
+                found += [sock for data in self._dump(request) if (sock := parse_inet(data, name)) is not None]
         return found
 
     @functools.cached_property
@@ -138,7 +138,7 @@ class Sockets:
         return theirs is not None and theirs != os.fsencode(os.readlink("/proc/self/ns/net"))
 
 
-def _parse_unix(data: bytes) -> Sock | None:
+def parse_unix(data: bytes) -> Sock | None:
     if len(data) < 16:
         return None
     _, kind, state, _, inode = struct.unpack_from("=BBBBI", data)
@@ -166,7 +166,7 @@ def _parse_unix(data: bytes) -> Sock | None:
     )
 
 
-def _parse_inet(data: bytes, name: str) -> Sock | None:
+def parse_inet(data: bytes, name: str) -> Sock | None:
     if len(data) < 72:
         return None
     family, state, _, _ = struct.unpack_from("=BBBB", data)
