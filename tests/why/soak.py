@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import why_more_stages  # noqa: F401, registers its stages
+import why_net_stages  # noqa: F401, registers its stages
 from why_grade import grade
 from why_stages import STAGES
 from why_world import World, build_roles

@@ -58,7 +58,7 @@ def test_a_tcp_message() -> None:
     sock = sockets.parse_inet(data, "tcp")
     assert sock is not None
     assert (sock.local, sock.remote, sock.inode) == ("127.0.0.1:80", "127.0.0.2:4711", 55)
-    assert (sock.receive_queue, sock.send_queue, sock.outside) == (7, 9, False)
+    assert (sock.receive_queue, sock.send_queue, sock.is_local) == (7, 9, True)
 
 
 @pytest.mark.parametrize(

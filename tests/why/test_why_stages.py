@@ -8,6 +8,7 @@ import re
 import msgspec
 import pytest
 import why_more_stages  # noqa: F401, registers its stages
+import why_net_stages  # noqa: F401, registers its stages
 from why_grade import grade
 from why_require import need
 from why_stages import STAGES

@@ -34,6 +34,8 @@ def sentence(why: Why) -> str:
 
 def _activity(why: Why) -> str:
     cpu = f"{why.cpu_pct:.0f} % of a CPU" if why.cpu_pct is not None else "it runs"
+    if why.kernel_share is not None and why.kernel_share >= 0.3:
+        cpu += f", {why.kernel_share:.0%} of that in the kernel"
     spins = [storm.text for storm in why.storms if storm.kind.startswith(("empty_", "spin_"))]
     return f"{spins[0]}, at {cpu}" if spins and why.verdict == "spinning" else cpu
 

@@ -106,7 +106,7 @@ def alone(wait: Wait, cpu_pct: float | None = None) -> str:
     left = f" ({format_ns(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
     if wait.kind == "futex" and wait.detail:
         return f"{text}: {wait.detail}"
-    return text + (", outside this machine" if outside else "") + left
+    return text + (", outside this machine or network namespace" if outside else "") + left
 
 
 def _is_outside(wait: Wait) -> bool:

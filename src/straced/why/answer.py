@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from straced import errors, procfs
+from straced.model import Summary
 from straced.procfs import Gone
 from straced.why import storms, verdict
 from straced.why.chain import ChainBuilder, settled
 from straced.why.limits import next_step, not_seen
 from straced.why.look import Look
 from straced.why.memory import memory_is_safe
-from straced.why.meter import Activity, Io, Meter
+from straced.why.meter import Io, Meter, Observation
 from straced.why.model import Node, Storm, Why, leaves
 from straced.why.proc import Proc
 
 DEFAULT_DURATION_NS = 2 * 10**9
 _ATTEMPTS = 4
 Key = tuple[int, int]
+Sharpen = Callable[[int, int], Summary | None]
+"""(pid, duration in ns) -> what a tracer counted meanwhile; the door through which eBPF comes in."""
 
 
 def why_process(
     pid: int,
     duration_ns: int = DEFAULT_DURATION_NS,
     root: str = procfs.ROOT,
+    sharpen: Sharpen | None = None,
 ) -> Why:
     """Explain one process (or, given a thread id, that thread); sleeps for ``duration_ns``, changes nothing.
 
@@ -32,6 +37,7 @@ def why_process(
         pid: a process or thread id.
         duration_ns: how long to watch before judging.
         root: where /proc is.
+        sharpen: asked for a tracer's summary of the same time; it makes storms and spins exact.
 
     Raises:
         NoSuchProcess: no such pid now.
@@ -42,7 +48,7 @@ def why_process(
     leader, thread = _resolve(pid, root)
     try:
         start = procfs.stat(leader, root).start_ticks
-        return _explain(leader, thread, start, duration_ns, root)
+        return _explain(leader, thread, start, duration_ns, root, sharpen)
     except Gone:
         return Why(pid=leader, start_ticks=0, comm="", uid=None, verdict="gone", window_ns=duration_ns)
 
@@ -59,21 +65,29 @@ def _resolve(pid: int, root: str) -> tuple[int, int | None]:
     return leader, pid if leader != pid else None
 
 
-def _explain(pid: int, thread: int | None, start: int, duration_ns: int, root: str) -> Why:
+def _explain(pid: int, thread: int | None, start: int, duration_ns: int, root: str, sharpen: Sharpen | None) -> Why:
     meter = _watch(pid, thread, root)
-    meter.run(duration_ns)
-    activity, io, window_ns = meter.finish()
+    counted: list[Storm] = []
+    if sharpen is None:
+        meter.run(duration_ns)
+    else:
+        with ThreadPoolExecutor(1) as beside:
+            future = beside.submit(sharpen, pid, duration_ns)
+            meter.run(duration_ns)
+        summary = future.result()
+        counted = storms.from_summary(summary) if summary is not None else []
+    seen = meter.finish()
     for attempt in range(_ATTEMPTS):
         look = Look(Proc(root))
         if look.proc.stat(pid).start_ticks != start:
             raise Gone(str(pid))
-        builder = ChainBuilder(look, activity)
+        builder = ChainBuilder(look, seen.tasks)
         chain = choose(builder, look, pid, thread)
         if settled(look, chain) or attempt == _ATTEMPTS - 1:
             break
     if not settled(look, chain):
         chain = Node(task=chain.task)  # it moves too fast to say who it waits for
-    return assemble(look, builder, chain, activity, io, window_ns)
+    return assemble(look, builder, chain, seen, counted)
 
 
 def _watch(pid: int, thread: int | None, root: str) -> Meter:
@@ -134,17 +148,21 @@ def _idle_thread(builder: ChainBuilder, look: Look, pid: int) -> Node | None:
 
 
 def assemble(
-    look: Look, builder: ChainBuilder, chain: Node, activity: dict[Key, Activity], io: Io, window_ns: int
+    look: Look,
+    builder: ChainBuilder,
+    chain: Node,
+    seen: Observation,
+    counted: Sequence[Storm] = (),
 ) -> Why:
     """Judge, and add what people want to see beside the verdict."""
     pid = chain.task.pid
     raws = [look.task(pid, tid) for tid in look.tasks(pid)]
-    cpu_pct = verdict.total_cpu_pct(activity, [raw.key for raw in raws])
-    found: list[Storm] = storms.from_io(io)
-    own = activity.get((pid, chain.task.tid))
+    cpu_pct = verdict.total_cpu_pct(seen.tasks, [raw.key for raw in raws])
+    found: list[Storm] = [*counted, *storms.from_io(seen.io)]
+    own = seen.tasks.get((pid, chain.task.tid))
     if own is not None:
         found += storms.from_samples(own, look.proc.is_native(pid))
-    word, reason = verdict.judge(chain, cpu_pct, found, activity)
+    word, reason = verdict.judge(chain, cpu_pct, found, seen.tasks)
     return Why(
         pid=pid,
         start_ticks=look.proc.stat(pid).start_ticks,
@@ -155,11 +173,12 @@ def assemble(
         chain=chain,
         threads=tuple(builder.describe(raw) for raw in raws),
         storms=tuple(found),
-        evidence=_evidence(chain, io),
+        evidence=_evidence(chain, seen.io),
         not_seen=not_seen(look, chain),
         next=next_step(look, chain, word),
-        window_ns=window_ns,
+        window_ns=seen.window_ns,
         cpu_pct=cpu_pct,
+        kernel_share=seen.kernel_share,
         cmdline=_cmdline(look, pid),
     )
 

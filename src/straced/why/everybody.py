@@ -10,12 +10,11 @@ from straced.procfs import Gone
 from straced.why.answer import assemble, choose, walk
 from straced.why.chain import ChainBuilder, settled
 from straced.why.look import Look
-from straced.why.meter import Io, Meter
+from straced.why.meter import Meter
 from straced.why.model import Node, Why, WhyAll
 from straced.why.proc import Proc
 
 _RANK = {"stuck": 0, "spinning": 1, "stopped": 2, "slow": 3, "busy": 4, "unknown": 5, "ended": 6, "idle": 7, "gone": 8}
-_NO_IO = Io({}, {}, 1.0)
 
 
 def why_everybody(
@@ -46,9 +45,9 @@ def why_everybody(
             continue
     meter = Meter(first.proc, keys)
     meter.run(duration_ns, sweeps=4, cpu_budget_ns=200_000_000)
-    activity, _, window_ns = meter.finish()
+    seen = meter.finish()
     look = Look(Proc(root))
-    builder = ChainBuilder(look, activity)
+    builder = ChainBuilder(look, seen.tasks)
     answers = []
     for pid, start in starts.items():
         try:
@@ -57,7 +56,7 @@ def why_everybody(
             chain = choose(builder, look, pid)
             if not settled(look, chain):
                 chain = Node(task=chain.task)
-            answers.append(assemble(look, builder, chain, activity, _NO_IO, window_ns))
+            answers.append(assemble(look, builder, chain, seen))
         except (Gone, OSError):
             continue
     if keep is not None:
@@ -66,7 +65,7 @@ def why_everybody(
     answers.sort(key=lambda why: (_RANK.get(why.verdict, 9), -waited_for.get(why.pid, 0), why.pid))
     hidden = len(look.owners.hidden)
     not_seen = (f"the descriptors of {hidden} processes (sudo shows them)",) if hidden else ()
-    return WhyAll(processes=tuple(answers), waited_for=waited_for, not_seen=not_seen, window_ns=window_ns)
+    return WhyAll(processes=tuple(answers), waited_for=waited_for, not_seen=not_seen, window_ns=seen.window_ns)
 
 
 def _is_ours(pid: int, root: str) -> bool:

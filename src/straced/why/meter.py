@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from straced.procfs import Gone
 from straced.why.proc import Proc
@@ -14,6 +14,7 @@ Key = tuple[int, int]
 Call = tuple[int, int]
 """(number, first argument) of a system call; (-2, 0) for running."""
 RUNNING: Call = (-2, 0)
+_ENOUGH_TICKS = 10
 
 
 class Activity:
@@ -47,6 +48,17 @@ class Io:
         return self._delta.get(bytes_key, 0) / calls if calls else 0.0
 
 
+class Observation:
+    """All that was seen over a window."""
+
+    def __init__(self, tasks: Mapping[Key, Activity], io: Io, window_ns: int, kernel_share: float | None) -> None:
+        self.tasks = tasks
+        self.io = io
+        self.window_ns = window_ns
+        self.kernel_share = kernel_share
+        """The part of the process's CPU time that was spent in the kernel, 0 to 1; ``None`` when it used too little."""
+
+
 class Meter:
     """Reads a set of tasks now and again until :meth:`finish`. Only files of /proc are read: nobody is stopped."""
 
@@ -54,6 +66,7 @@ class Meter:
         self._proc = proc
         self._io_of = io_of
         self.started_ns = time.monotonic_ns()
+        self._ticks = self._read_ticks()
         self._first: dict[Key, tuple[int, int]] = {}
         self._last: dict[Key, tuple[int, int]] = {}
         self._found: dict[Key, Activity] = {}
@@ -93,8 +106,8 @@ class Meter:
             time.sleep(pause_ns / 1e9)
             self.sweep()
 
-    def finish(self) -> tuple[dict[Key, Activity], Io, int]:
-        """(activity of each task, io of the process, length of the window in ns)."""
+    def finish(self) -> Observation:
+        """Read all counters once more, and close the window."""
         window_ns = max(1, time.monotonic_ns() - self.started_ns)
         for key, activity in self._found.items():
             last, first = self._counters(key) or self._last.get(key), self._first.get(key)
@@ -102,7 +115,8 @@ class Meter:
                 activity.run_ns = last[0] - first[0]
                 activity.switches = last[1] - first[1]
                 activity.cpu_pct = round(100 * activity.run_ns / window_ns, 1)
-        return self._found, Io(self._io, self._read_io(), window_ns / 1e9), window_ns
+        io = Io(self._io, self._read_io(), window_ns / 1e9)
+        return Observation(self._found, io, window_ns, self._kernel_share())
 
     def _counters(self, key: Key) -> tuple[int, int] | None:
         try:
@@ -119,6 +133,17 @@ class Meter:
         if not words or words[0] == b"running":
             return RUNNING
         return int(words[0]), int(words[1], 16) if len(words) > 3 else 0
+
+    def _kernel_share(self) -> float | None:
+        user, system = (after - before for before, after in zip(self._ticks, self._read_ticks(), strict=True))
+        return system / (user + system) if user + system >= _ENOUGH_TICKS else None
+
+    def _read_ticks(self) -> tuple[int, int]:
+        try:
+            facts = self._proc.stat(self._io_of) if self._io_of is not None else None
+        except (Gone, OSError):
+            facts = None
+        return (facts.utime_ticks, facts.stime_ticks) if facts else (0, 0)
 
     def _read_io(self) -> dict[str, int]:
         if self._io_of is None:

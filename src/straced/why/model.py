@@ -130,6 +130,9 @@ class Why(Struct, frozen=True, kw_only=True):
     """The line to type that would show more, or end the wait."""
     window_ns: int = 0
     cpu_pct: float | None = None
+    """Of one CPU, all threads together, over the window."""
+    kernel_share: float | None = None
+    """The part of that time that was spent in the kernel, 0 to 1; ``None`` when there was too little of it."""
     python_stack: tuple[str, ...] = ()
     cmdline: tuple[str, ...] = ()
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import functools
-import os
 import socket
 import struct
-from collections.abc import Iterator
 
 from msgspec import Struct
 
+from straced import procfs
+from straced.why import sock_diag
 from straced.why.memory import unix_name
 from straced.why.proc import Proc
 
-_NETLINK_SOCK_DIAG = 4
-_SOCK_DIAG_BY_FAMILY = 20
-_REQUEST_DUMP = 0x301
-_DONE, _ERROR = 3, 2
 _UNIX_NAME, _UNIX_PEER, _UNIX_ICONS, _UNIX_RQLEN = 0, 2, 3, 4
 _SHOW = 0x01 | 0x04 | 0x08 | 0x10
-ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10
+ESTABLISHED, UNCONNECTED, LISTEN = 1, 7, 10
 STATES = {1: "established", 2: "SYN sent", 3: "SYN received", 4: "FIN wait 1", 5: "FIN wait 2", 6: "time wait"} | {
     7: "closed", 8: "close wait", 9: "last ack", 10: "listening", 11: "closing"
 }  # fmt: skip
 
 
 class Sock(Struct, frozen=True, kw_only=True):
-    """A socket of this network namespace."""
+    """A socket, as one network namespace shows it."""
 
     family: str
     """``unix``, ``tcp`` or ``udp``."""
@@ -46,22 +42,32 @@ class Sock(Struct, frozen=True, kw_only=True):
     """For a listening socket the two are the accept queue's length and limit."""
 
     @property
-    def outside(self) -> bool:
-        """Whether the other end is another machine (or another network namespace), as far as its address says."""
-        host = self.remote.rpartition(":")[0].strip("[]")
-        return self.family != "unix" and not (host.startswith("127.") or host in ("::1", "0.0.0.0", "::", ""))
+    def queue_is_full(self) -> bool:
+        """Whether a listening socket takes no more connections (``sk_acceptq_is_full``)."""
+        return self.receive_queue > self.send_queue
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the destination is this host: loopback, or an address that is its own source (ip(7))."""
+        host = self.remote.rpartition(":")[0]
+        return is_loopback(host) or host == self.local.rpartition(":")[0]
 
 
-class Sockets:
-    """All sockets by inode; each family is dumped on first use."""
+def is_loopback(host: str) -> bool:
+    return host.startswith("127.") or host == "[::1]"
 
-    def __init__(self, proc: Proc) -> None:
-        self._proc = proc
+
+class Namespace:
+    """The sockets of one network namespace; each family is dumped on first use."""
+
+    def __init__(self, link: bytes | None, pid: int | None) -> None:
+        self.link = link
+        self._pid = pid
 
     @functools.cached_property
     def unix(self) -> dict[int, Sock]:
         request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, _SHOW, 0xFFFFFFFF, 0xFFFFFFFF)
-        return {sock.inode: sock for sock in map(parse_unix, self._dump(request)) if sock is not None}
+        return {sock.inode: sock for sock in map(parse_unix, sock_diag.dump(request, self._pid)) if sock is not None}
 
     @functools.cached_property
     def inet(self) -> list[Sock]:
@@ -69,35 +75,31 @@ class Sockets:
         for name, protocol in (("tcp", socket.IPPROTO_TCP), ("udp", socket.IPPROTO_UDP)):
             for family in (socket.AF_INET, socket.AF_INET6):
                 request = struct.pack("=BBBBI", family, protocol, 0, 0, 0xFFFFFFFF) + bytes(48)
-                found += [sock for data in self._dump(request) if (sock := parse_inet(data, name)) is not None]
+                parsed = (parse_inet(data, name) for data in sock_diag.dump(request, self._pid))
+                found += [sock for sock in parsed if sock is not None]
         return found
 
     @functools.cached_property
-    def _inet_by_inode(self) -> dict[int, Sock]:
+    def inet_by_inode(self) -> dict[int, Sock]:
         return {sock.inode: sock for sock in self.inet if sock.inode}
 
     @functools.cached_property
-    def _inet_by_ends(self) -> dict[tuple[str, str, str], Sock]:
+    def _by_ends(self) -> dict[tuple[str, str, str], Sock]:
         return {(sock.family, sock.local, sock.remote): sock for sock in self.inet}
 
-    def get(self, inode: int) -> Sock | None:
-        """The socket with this inode; ``None`` in another network namespace, or for a family that is not dumped."""
-        return self._inet_by_inode.get(inode) or self.unix.get(inode)
-
     def other_end(self, sock: Sock) -> Sock | None:
-        """The local socket at the other end of a TCP connection or a connected UDP socket."""
-        exact = self._inet_by_ends.get((sock.family, sock.remote, sock.local))
-        if exact is None and sock.family == "udp":
-            return self.bound(sock.remote, "udp")
-        return exact
+        """The socket at the other end of a TCP connection or of a UDP socket that is connected both ways."""
+        return self._by_ends.get((sock.family, sock.remote, sock.local))
 
-    def bound(self, address: str, family: str = "tcp") -> Sock | None:
-        """The listening TCP (or unconnected UDP) socket that serves ``address:port``."""
+    def bound(self, address: str, family: str = "tcp") -> list[Sock]:
+        """The listening TCP (or unconnected UDP) sockets that serve ``address:port``: several with SO_REUSEPORT."""
         port = address.rpartition(":")[2]
-        wanted = (address, f"0.0.0.0:{port}", f"[::]:{port}")
-        state = LISTEN if family == "tcp" else 7
-        fitting = [s for s in self.inet if s.family == family and s.state == state and s.local in wanted]
-        return min(fitting, key=lambda s: wanted.index(s.local)) if fitting else None
+        state = LISTEN if family == "tcp" else UNCONNECTED
+        for wanted in (address, f"0.0.0.0:{port}", f"[::]:{port}"):
+            found = [s for s in self.inet if s.family == family and s.state == state and s.local == wanted]
+            if found:
+                return found
+        return []
 
     def unix_named(self, name: str, kind: int | None = None) -> list[Sock]:
         """The unix sockets bound to a name that can be connected or sent to."""
@@ -108,34 +110,32 @@ class Sockets:
             if kind is None or sock.type == kind
         ]
 
-    def _dump(self, request: bytes) -> Iterator[bytes]:
-        if self._proc.root != "/proc":
-            return  # a /proc of somebody else's making: our sockets are not its sockets
-        try:
-            netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
-        except OSError:
-            return
-        with netlink:
-            netlink.settimeout(2.0)
-            header = struct.pack("=IHHII", 16 + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
-            try:
-                netlink.send(header + request)
-                while True:
-                    data = netlink.recv(1 << 18)
-                    at = 0
-                    while at + 16 <= len(data):
-                        length, kind = struct.unpack_from("=IH", data, at)
-                        if kind in (_DONE, _ERROR) or length < 16:
-                            return
-                        yield data[at + 16 : at + length]
-                        at += (length + 3) & ~3
-            except OSError:
-                return
 
-    def namespace_differs(self, pid: int) -> bool:
+class Sockets:
+    """The sockets of our own network namespace, and of others as far as we may enter them."""
+
+    def __init__(self, proc: Proc) -> None:
+        self._proc = proc
+        self._known: dict[bytes | None, Namespace] = {}
+
+    def namespace(self, pid: int) -> Namespace:
+        """The network namespace of a process, or ours where its own cannot be read."""
+        ours = self._proc.link_self("ns/net")
+        if self._proc.root != procfs.ROOT:
+            return self._known.setdefault(None, Namespace(None, -1))  # not the /proc of our sockets
+        theirs = self._proc.link(pid, "ns/net") or ours
+        if theirs not in self._known:
+            self._known[theirs] = Namespace(theirs, None if theirs == ours else pid)
+        return self._known[theirs]
+
+    def get(self, pid: int, inode: int) -> Sock | None:
+        """A socket of a process; ``None`` where its namespace cannot be entered, or for other families."""
+        space = self.namespace(pid)
+        return space.inet_by_inode.get(inode) or space.unix.get(inode)
+
+    def is_foreign(self, pid: int) -> bool:
         """Whether a process lives in another network namespace than we do."""
-        theirs = self._proc.link(pid, "ns/net")
-        return theirs is not None and theirs != os.fsencode(os.readlink("/proc/self/ns/net"))
+        return self.namespace(pid).link not in (None, self._proc.link_self("ns/net"))
 
 
 def parse_unix(data: bytes) -> Sock | None:

@@ -10,7 +10,6 @@ from straced.why.model import Node, Storm, Task, leaves
 
 _BUSY_PCT = 50.0
 _SETTLED_SHARE = 0.9
-_PERSON = frozenset({"tty_read"})
 Key = tuple[int, int]
 
 
@@ -59,9 +58,14 @@ def is_idle(chain: Node) -> bool:
     """Whether the task waits for work, a clock or a person, and not for somebody known."""
     wait = chain.task.wait
     if chain.holders:
-        return all(leaf.task.wait.kind in _PERSON for leaf in leaves(chain)) and wait.kind in ("child", "poll")
+        return wait.kind == "child" and all(is_idle(below) and _is_served(below) for below in chain.holders)
     unconnected = wait.kind == "socket_read" and wait.resource is not None and not wait.resource.peer
     return wait.kind in IDLE or (unconnected and wait.resource is not None and wait.resource.kind in ("udp", "unix"))
+
+
+def _is_served(node: Node) -> bool:
+    """Whether a child rests for work or a person: then its parent does. One that sleeps for a time keeps it waiting."""
+    return node.task.wait.kind != "sleep"
 
 
 def is_suspect(task: Task) -> bool:

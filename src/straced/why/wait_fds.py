@@ -49,26 +49,21 @@ def resource_of(look: Look, pid: int, number: int) -> Resource:
 
 def socket_resource(look: Look, pid: int, inode: int, number: int) -> Resource:
     """Name a socket by its addresses, from sock_diag."""
-    sock = look.sockets.get(inode)
+    sock = look.sockets.get(pid, inode)
     if sock is None:
-        where = " of another network namespace" if look.sockets.namespace_differs(pid) else ""
+        where = " of another network namespace" if look.sockets.is_foreign(pid) else ""
         return Resource(kind="socket", name=f"socket:[{inode}]{where}", inode=inode, fd=number)
-    return Resource(
-        kind=sock.family, name=_socket_name(look, sock), inode=inode, fd=number, peer=_peer_name(look, sock)
-    )
+    peer = _peer_name(look, pid, sock)
+    name = sock.local if sock.family != "unix" else sock.local or peer or f"unix:[{sock.inode}]"
+    if sock.state == LISTEN:
+        name += " (listening)"
+    return Resource(kind=sock.family, name=name, inode=inode, fd=number, peer=peer)
 
 
-def _socket_name(look: Look, sock: Sock) -> str:
-    if sock.family != "unix":
-        return f"{sock.local} (listening)" if sock.state == LISTEN else sock.local
-    name = sock.local or _peer_name(look, sock)
-    return (name or f"unix:[{sock.inode}]") + (" (listening)" if sock.state == LISTEN else "")
-
-
-def _peer_name(look: Look, sock: Sock) -> str | None:
+def _peer_name(look: Look, pid: int, sock: Sock) -> str | None:
     if sock.family != "unix":
         return sock.remote if not sock.remote.endswith(":0") else None
-    peer = look.sockets.unix.get(sock.peer_inode) if sock.peer_inode else None
+    peer = look.sockets.namespace(pid).unix.get(sock.peer_inode) if sock.peer_inode else None
     return peer.local or None if peer else None
 
 
@@ -90,13 +85,13 @@ def _transfer(look: Look, raw: RawTask, call: str, number: int, reading: bool) -
         kind = f"pipe_{direction}"
         resource = Resource(kind="fifo", name=resource.name, fd=number)
     elif kind.startswith("socket"):
-        detail = _socket_detail(look, resource)
+        detail = _socket_detail(look, raw, resource)
         resource = _destination(look, raw, resource) if not reading and resource.peer is None else resource
     return Wait(kind=kind, state=raw.state, call=call, resource=resource, detail=detail)
 
 
-def _socket_detail(look: Look, resource: Resource) -> str:
-    sock = look.sockets.get(resource.inode) if resource.inode else None
+def _socket_detail(look: Look, raw: RawTask, resource: Resource) -> str:
+    sock = look.sockets.get(raw.pid, resource.inode) if resource.inode else None
     if sock is None or sock.family != "tcp" or sock.state == 1:
         return ""
     return STATES.get(sock.state, "")
@@ -146,7 +141,9 @@ def _connect(look: Look, raw: RawTask, call: str) -> Wait:
         if address is not None:
             name = address[1]
             resource = Resource(kind=resource.kind, name=name, inode=resource.inode, fd=resource.fd, peer=name)
-    return Wait(kind="connect", state=raw.state, call=call, resource=resource, detail=_socket_detail(look, resource))
+    return Wait(
+        kind="connect", state=raw.state, call=call, resource=resource, detail=_socket_detail(look, raw, resource)
+    )
 
 
 def _lock(look: Look, raw: RawTask) -> Resource:
