@@ -36,9 +36,12 @@ def judge(
     if task.wait.kind in HALTED:
         return "stopped", ""
     own = activity.get((task.pid, task.tid))
-    if cpu_pct is not None and cpu_pct >= _BUSY_PCT:
-        spins = [storm for storm in storms if storm.kind.startswith(("empty_", "spin_"))]
-        return ("spinning", spins[0].text) if spins else ("busy", f"{cpu_pct:.0f} % of a CPU")
+    works = cpu_pct is not None and cpu_pct >= _BUSY_PCT
+    spins = [storm for storm in storms if storm.kind.startswith(("empty_", "spin_"))]
+    if spins and (works or task.wait.kind == "running"):
+        return "spinning", spins[0].text
+    if works:
+        return "busy", f"{cpu_pct:.0f} % of a CPU"
     if task.wait.kind == "running":
         return ("slow", "") if own is not None and own.calls and not _mostly_running(own) else ("busy", "")
     if any(leaf.cycle for leaf in leaves(chain)) and not chain.more:

@@ -94,7 +94,7 @@ def _socket_detail(look: Look, raw: RawTask, resource: Resource) -> str:
     sock = look.sockets.get(raw.pid, resource.inode) if resource.inode else None
     if sock is None or sock.family != "tcp" or sock.state == 1:
         return ""
-    return STATES.get(sock.state, "")
+    return f"its socket: {STATES.get(sock.state, sock.state)}"
 
 
 def _destination(look: Look, raw: RawTask, resource: Resource) -> Resource:
