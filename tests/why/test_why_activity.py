@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 from why_require import need
@@ -93,3 +95,24 @@ def test_python_stack(world: World) -> None:
     need("py-spy", why_not is None or "not installed" not in why_not, "py-spy is not installed")
     assert why_not is None
     assert any("get (" in line for line in lines), lines
+
+
+def test_a_tracer_that_lets_it_run_is_named(world: World, tmp_path: Path) -> None:
+    """Under strace a process is in a tracing stop now and then: slow, and by whom; never "stopped"."""
+    strace = shutil.which("strace")
+    need("strace", strace is not None, "there is no strace")
+    output = tmp_path / "trace"
+    tracer = world.command(str(strace), "-o", str(output), "-e", "trace=write", str(world.programs), "tiny_writes", "2")
+    world.until(lambda: output.exists() and output.stat().st_size > 1000, "nothing was traced")
+    target = int(Path(f"/proc/{tracer.pid}/task/{tracer.pid}/children").read_text().split()[0])
+    for _ in range(5):
+        why = why_process(target, 50_000_000)
+        assert why.verdict in ("slow", "busy", "spinning"), sentence(why)
+        assert f"{tracer.pid} (strace)" in report(why)
+
+
+def test_many_threads_are_capped(world: World) -> None:
+    target = world.program("threads", 520)
+    why = why_process(target.pid, 10_000_000)
+    assert len(why.threads) == 500
+    assert f"20 threads of {target.pid} beyond the first ones" in why.not_seen

@@ -11,7 +11,7 @@ from straced.why.model import ONE_OF, Why
 def grade(stage: Stage, why: Why) -> tuple[str, str]:
     """(``right``, ``unknown`` or ``wrong``; the sentence and what is amiss)."""
     text = sentence(why)
-    roots = {root.task.tid for root in why.roots if root.relation or root.cycle}
+    roots = {root.task.tid for root in why.roots if root.relation and (why.deadlock or not root.cycle)}
     amiss = [f"it does not say {words!r}" for words in stage.says if words not in text]
     if why.verdict != stage.verdict:
         amiss.append(f"verdict {why.verdict}, not {stage.verdict}")
@@ -20,7 +20,7 @@ def grade(stage: Stage, why: Why) -> tuple[str, str]:
     culprits = stage.culprit if isinstance(stage.culprit, tuple) else (stage.culprit,)
     expected = {culprit for culprit in culprits if culprit is not None}
     if roots != expected and not stage.deadlock:
-        named = {root.task.tid for root in why.roots if root.relation not in (None, ONE_OF)}
+        named = {root.task.tid for root in why.roots if root.relation not in (None, ONE_OF) and not root.cycle}
         if named - expected:
             return "wrong", f"{text} [names {sorted(roots)}, truth {sorted(expected)}]"
         if not roots or expected <= roots:

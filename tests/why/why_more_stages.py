@@ -67,6 +67,18 @@ def own_thread_has_the_other_end(world: World) -> Stage:
 
 
 @stage
+def cycle_with_a_way_out(world: World) -> Stage:
+    """One of two writers waits for the reader itself, the other could write at any time: no deadlock."""
+    first, second = world.pipe(), world.pipe()
+    culprit = world.python(SLEEPER, fds=(first[1],))
+    target = world.python(READER, first[0], fds=(first[0], second[1]))
+    other = world.python(READER, second[0], fds=(second[0], first[1]))
+    close(*first[:2], *second[:2])
+    world.rests(target.pid, other.pid, culprit.pid)
+    return Stage(target=target.pid, culprit=culprit.pid, verdict="stuck", says=(first[2], "one of", str(other.pid)))
+
+
+@stage
 def splice_into_a_full_pipe(world: World) -> Stage:
     reading, writing, name = world.pipe()
     culprit = world.python(SLEEPER, fds=(reading,))

@@ -44,7 +44,7 @@ class World:
 
     def __init__(self, directory: Path, programs: Path) -> None:
         self.directory = directory
-        self._programs = programs
+        self.programs = programs
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> World:
@@ -60,7 +60,7 @@ class World:
 
     def program(self, role: str, *args: object, fds: tuple[int, ...] = ()) -> Role:
         """Run a role of roles.c."""
-        return self._spawn([str(self._programs), role], args, fds)
+        return self._spawn([str(self.programs), role], args, fds)
 
     def command(self, *argv: str, fds: tuple[int, ...] = (), **options: object) -> Role:
         """Run any program, which says nothing when it is ready."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from straced.units import format_ns
 from straced.views.why_words import alone, edge, name, resource_name, shorten
 from straced.why.kinds import HALTED
-from straced.why.model import LIKELY, Node, Why, WhyAll, leaves
+from straced.why.model import LIKELY, Node, Why, WhyAll, is_deadlock, leaves
 
 _SPELLED_OUT = 3
 _VERB = {"ended": "has ended", "gone": "is gone", "unknown": "sleeps, and why cannot be read"}
@@ -97,7 +97,8 @@ def _many(node: Node, ends: list[Node]) -> str:
 
 def tree(chain: Node) -> list[str]:
     """The chain as lines with aligned columns: who, in which call, on what, since when."""
-    rows = list(_rows(chain, "", "", set()))
+    closing = "again: deadlock" if is_deadlock(chain) else "again"
+    rows = list(_rows(chain, "", "", set(), closing))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = []
     for row in rows:
@@ -106,7 +107,9 @@ def tree(chain: Node) -> list[str]:
     return lines
 
 
-def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]]) -> Iterator[tuple[str, str, str, str]]:
+def _rows(
+    node: Node, first: str, rest: str, shown: set[tuple[int, int]], closing: str
+) -> Iterator[tuple[str, str, str, str]]:
     task, wait = node.task, node.task.wait
     top, again = not shown, (task.pid, task.tid) in shown and bool(node.holders)
     shown.add((task.pid, task.tid))
@@ -117,7 +120,7 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]]) -> Ite
         ran = f"no progress for >= {format_ns(wait.since_ns)}"
     if wait.left_ns is not None and wait.kind not in HALTED:
         ran += f", {format_ns(wait.left_ns)} left"
-    mark = "  <- again: deadlock" if node.cycle else "  <- root cause" if root else ""
+    mark = f"  <- {closing}" if node.cycle else "  <- root cause" if root else ""
     mark += "  (see above)" if again else ""
     if node.relation == LIKELY:
         mark = f"  likely{mark}"
@@ -130,7 +133,7 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]]) -> Ite
         return
     for index, holder in enumerate(node.holders):
         last = index == len(node.holders) - 1 and not node.more
-        yield from _rows(holder, f"{rest}{'└' if last else '├'} ", rest + ("  " if last else "│ "), shown)
+        yield from _rows(holder, f"{rest}{'└' if last else '├'} ", rest + ("  " if last else "│ "), shown, closing)
     if node.more:
         yield f"{rest}└ {node.more} more", "", "", ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from straced import errors, procfs
 from straced.model import Summary
@@ -15,10 +14,12 @@ from straced.why.limits import next_step, not_seen
 from straced.why.look import Look
 from straced.why.memory import memory_is_safe
 from straced.why.meter import Io, Meter, Observation
-from straced.why.model import Node, Storm, Why, leaves
-from straced.why.proc import Proc
+from straced.why.model import Node, Storm, Why, is_deadlock
+from straced.why.proc import Proc, RawTask
 
 DEFAULT_DURATION_NS = 2 * 10**9
+MAX_THREADS = 500
+"""Threads of one process that are explained; all are counted and watched."""
 _ATTEMPTS = 4
 Key = tuple[int, int]
 Sharpen = Callable[[int, int], Summary | None]
@@ -71,6 +72,8 @@ def _explain(pid: int, thread: int | None, start: int, duration_ns: int, root: s
     if sharpen is None:
         meter.run(duration_ns)
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(1) as beside:
             future = beside.submit(sharpen, pid, duration_ns)
             meter.run(duration_ns)
@@ -94,7 +97,8 @@ def _watch(pid: int, thread: int | None, root: str) -> Meter:
     """Watch all threads of the process, and everybody who seems to hold it up at this moment."""
     look = Look(Proc(root))
     keys = [(pid, tid) for tid in look.tasks(pid)]
-    chain = choose(ChainBuilder(look), look, pid, thread)
+    builder = ChainBuilder(look)
+    chain = builder.build(pid, thread if thread is not None else builder.representative(pid))
     others = {(node.task.pid, node.task.tid) for node in walk(chain)} - set(keys)
     return Meter(look.proc, [*keys, *sorted(others)], io_of=pid)
 
@@ -113,10 +117,10 @@ def choose(builder: ChainBuilder, look: Look, pid: int, thread: int | None = Non
     if thread is not None:
         return builder.build(pid, thread)
     usual = builder.build(pid, builder.representative(pid))
-    if usual.task.wait.kind == "running" or any(leaf.cycle for leaf in leaves(usual)):
+    if usual.task.wait.kind == "running" or is_deadlock(usual):
         return usual
     best = usual
-    for tid in look.tasks(pid):
+    for tid in list(look.tasks(pid))[:MAX_THREADS]:
         if tid == usual.task.tid:
             continue
         try:
@@ -126,7 +130,7 @@ def choose(builder: ChainBuilder, look: Look, pid: int, thread: int | None = Non
             chain = builder.build(pid, tid)
         except Gone:
             continue
-        if any(leaf.cycle for leaf in leaves(chain)):
+        if is_deadlock(chain):
             return chain
         if best is usual and (verdict.is_idle(usual) or usual.task.wait.kind == "futex") and chain.holders:
             best = chain
@@ -137,7 +141,7 @@ def choose(builder: ChainBuilder, look: Look, pid: int, thread: int | None = Non
 
 def _idle_thread(builder: ChainBuilder, look: Look, pid: int) -> Node | None:
     """In a program whose main thread rests on a futex, the thread that waits for work says more."""
-    for tid in look.tasks(pid):
+    for tid in list(look.tasks(pid))[:MAX_THREADS]:
         try:
             task = builder.describe(look.task(pid, tid))
             if task.wait.kind in ("accept", "poll"):
@@ -156,8 +160,10 @@ def assemble(
 ) -> Why:
     """Judge, and add what people want to see beside the verdict."""
     pid = chain.task.pid
-    raws = [look.task(pid, tid) for tid in look.tasks(pid)]
-    cpu_pct = verdict.total_cpu_pct(seen.tasks, [raw.key for raw in raws])
+    tids = list(look.tasks(pid))
+    raws = (_task_or_none(look, pid, tid) for tid in tids[:MAX_THREADS])
+    threads = [builder.describe(raw) for raw in raws if raw is not None]
+    cpu_pct = verdict.total_cpu_pct(seen.tasks, [(pid, tid) for tid in tids])
     found: list[Storm] = [*counted, *storms.from_io(seen.io)]
     own = seen.tasks.get((pid, chain.task.tid))
     if own is not None:
@@ -171,16 +177,35 @@ def assemble(
         verdict=word,
         reason=reason,
         chain=chain,
-        threads=tuple(builder.describe(raw) for raw in raws),
+        threads=tuple(threads),
         storms=tuple(found),
-        evidence=_evidence(chain, seen.io),
-        not_seen=not_seen(look, chain),
+        evidence=(*_tracer(look, chain), *_evidence(chain, seen.io)),
+        not_seen=not_seen(look, chain, len(tids) - MAX_THREADS),
         next=next_step(look, chain, word),
         window_ns=seen.window_ns,
         cpu_pct=cpu_pct,
         kernel_share=seen.kernel_share,
         cmdline=_cmdline(look, pid),
     )
+
+
+def _task_or_none(look: Look, pid: int, tid: int) -> RawTask | None:
+    try:
+        return look.task(pid, tid)
+    except Gone:
+        return None
+
+
+def _tracer(look: Look, chain: Node) -> tuple[str, ...]:
+    """A tracer is worth a line even when it does not hold the task at this moment: it slows it."""
+    task = chain.task
+    tracer = procfs.tracer_pid(f"{task.pid}/task/{task.tid}", look.proc.root)
+    if not tracer or task.wait.kind == "traced":
+        return ()
+    try:
+        return (f"{task.tid} is traced by {tracer} ({look.proc.stat(tracer).comm})",)
+    except (Gone, OSError):
+        return (f"{task.tid} is traced by {tracer}",)
 
 
 def _cmdline(look: Look, pid: int) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ _MAX_NODES = 64
 _MAX_BREADTH = 8
 _MAX_DEPTH = 24
 _MAX_THREADS_LOOKED_AT = 256
+_LASTING = frozenset({"traced", "zombie"})
+"""Relations that hold on though the task may run for a moment."""
 Key = tuple[int, int]
 
 
@@ -119,6 +121,7 @@ def settled(look: Look, node: Node) -> bool:
             counters = look.proc.counters(raw.pid, raw.tid)
         except (Gone, OSError):
             return False
-        if node.holders and counters is not None and counters[1] != raw.slices:
+        moved = counters is not None and counters[1] != raw.slices
+        if node.holders and moved and node.task.wait.kind not in _LASTING:
             return False
     return all(settled(look, below) for below in node.holders)

@@ -20,7 +20,7 @@ _MEANING = {
 }
 
 
-def not_seen(look: Look, chain: Node) -> tuple[str, ...]:
+def not_seen(look: Look, chain: Node, more_threads: int = 0) -> tuple[str, ...]:
     """One line a process of the chain, and one for all whose descriptors were out of reach."""
     lines = []
     pids = dict.fromkeys(node.task.pid for node in _walk(chain))
@@ -33,6 +33,8 @@ def not_seen(look: Look, chain: Node) -> tuple[str, ...]:
     if hidden:
         few = ", ".join(map(str, hidden[:3])) + (" ..." if len(hidden) > 3 else "")
         lines.append(f"the descriptors of {len(hidden)} other processes ({few})")
+    if more_threads > 0:
+        lines.append(f"{more_threads} threads of {chain.task.pid} beyond the first ones")
     return tuple(lines)
 
 

@@ -94,7 +94,7 @@ class Meter:
             activity.calls[call] += 1
             activity.latest = call
 
-    def run(self, duration_ns: int, sweeps: int = 40, cpu_budget_ns: int = 80_000_000) -> None:
+    def run(self, duration_ns: int, sweeps: int = 30, cpu_budget_ns: int = 40_000_000) -> None:
         """Sweep at random moments until ``duration_ns`` is over, as often as the budget of CPU time allows."""
         end_ns = self.started_ns + duration_ns
         cpu_ns = time.thread_time_ns()

@@ -143,7 +143,8 @@ class Why(Struct, frozen=True, kw_only=True):
 
     @property
     def deadlock(self) -> bool:
-        return any(root.cycle for root in self.roots)
+        """Whether no task of the chain can ever go on by itself."""
+        return self.chain is not None and is_deadlock(self.chain)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of this answer, schema ``straced.why/1``."""
@@ -169,6 +170,18 @@ class WhyAll(Struct, frozen=True, kw_only=True):
             "not_seen": list(self.not_seen),
             "window_ns": self.window_ns,
         }
+
+
+def is_deadlock(node: Node) -> bool:
+    """Whether a chain closes on itself with no way out.
+
+    Where one of several tasks suffices to end a wait, all must be caught in it; where all are needed, one is enough.
+    """
+    if node.cycle or not node.holders:
+        return node.cycle
+    caught = [is_deadlock(holder) for holder in node.holders]
+    any_suffices = node.task.wait.kind in ("child", "job_token") or node.holders[0].relation == ONE_OF
+    return all(caught) and not node.more if any_suffices else any(caught)
 
 
 def leaves(node: Node) -> list[Node]:

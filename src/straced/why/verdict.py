@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from straced.why.kinds import ENDED, HALTED, IDLE, SUSPECT
 from straced.why.meter import Activity
-from straced.why.model import Node, Storm, Task, leaves
+from straced.why.model import Node, Storm, Task, is_deadlock, leaves
 
 _BUSY_PCT = 50.0
 _SETTLED_SHARE = 0.9
@@ -33,9 +33,9 @@ def judge(
     task = chain.task
     if task.wait.kind in ENDED:
         return "ended", ""
-    if task.wait.kind in HALTED:
-        return "stopped", ""
     own = activity.get((task.pid, task.tid))
+    if task.wait.kind in HALTED:
+        return ("slow", "it runs under a tracer") if own is not None and own.switches else ("stopped", "")
     works = cpu_pct is not None and cpu_pct >= _BUSY_PCT
     spins = [storm for storm in storms if storm.kind.startswith(("empty_", "spin_"))]
     if spins and (works or task.wait.kind == "running"):
@@ -44,7 +44,7 @@ def judge(
         return "busy", f"{cpu_pct:.0f} % of a CPU"
     if task.wait.kind == "running":
         return ("slow", "") if own is not None and own.calls and not _mostly_running(own) else ("busy", "")
-    if any(leaf.cycle for leaf in leaves(chain)) and not chain.more:
+    if is_deadlock(chain):
         return "stuck", "deadlock"
     if task.wait.kind == "kernel":
         return ("stuck" if task.wait.state == "D" else "idle"), ""
