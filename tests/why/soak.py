@@ -12,7 +12,7 @@ import why_more_stages  # noqa: F401, registers its stages
 import why_net_stages  # noqa: F401, registers its stages
 from why_grade import grade
 from why_stages import STAGES
-from why_world import World, build_roles
+from why_world import World, build_roles, yama_root
 
 from straced.why.answer import why_process
 
@@ -21,10 +21,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", "--runs", type=int, default=20)
     parser.add_argument("-d", "--duration", type=float, default=0.1, help="seconds to watch")
+    parser.add_argument("--yama", action="store_true", help="refuse what Yama's ptrace_scope 1 refuses")
     parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("stages", nargs="*", default=[])
     options = parser.parse_args()
     totals: collections.Counter[str] = collections.Counter()
+
+    def root(place: Path) -> str:
+        return yama_root(place / "proc") if options.yama else "/proc"
+
     with tempfile.TemporaryDirectory() as directory:
         program = build_roles(Path(directory))
         for name in options.stages or STAGES:
@@ -35,7 +40,8 @@ def main() -> int:
                 try:
                     with World(place, program) as world:
                         stage = STAGES[name](world)
-                        word, text = grade(stage, why_process(stage.target, int(options.duration * 1e9)))
+                        why = why_process(stage.target, int(options.duration * 1e9), root=root(place))
+                        word, text = grade(stage, why, may_say_less=options.yama)
                 except (OSError, RuntimeError) as error:
                     word, text = "not staged", repr(error)
                 counted[word] += 1

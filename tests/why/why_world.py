@@ -82,7 +82,9 @@ class World:
         return Role(process, line.split())
 
     def _start(self, argv: list[str], fds: tuple[int, ...], **options: object) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(argv, pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True, **options)  # type: ignore[call-overload]
+        null = subprocess.DEVNULL
+        given: dict[str, object] = {"stdin": null, "stdout": null, "stderr": null, **options}
+        process = subprocess.Popen(argv, pass_fds=fds, start_new_session=True, **given)  # type: ignore[call-overload]
         self._stack.callback(self._end, process)
         return process
 
@@ -136,6 +138,28 @@ class World:
         before = look()
         time.sleep(0.01)
         return before == look() and before[0] in states
+
+
+def yama_root(root: Path) -> str:
+    """A /proc of links into the real one, in which calls and memory are refused, as Yama's ptrace_scope 1 has it."""
+    root.mkdir()
+    for name in ("locks", "self", "sys"):
+        (root / name).symlink_to(f"/proc/{name}")
+    for pid in procfs.pids():
+        with contextlib.suppress(OSError):
+            _link_all(root / str(pid), Path(f"/proc/{pid}"), skip=("task",))
+            (root / str(pid) / "task").mkdir()
+            for tid in os.listdir(f"/proc/{pid}/task"):
+                _link_all(root / str(pid) / "task" / tid, Path(f"/proc/{pid}/task/{tid}"))
+    return str(root)
+
+
+def _link_all(place: Path, original: Path, skip: tuple[str, ...] = ()) -> None:
+    place.mkdir()
+    for name in os.listdir(original):
+        if name not in skip:
+            # A link to itself: ELOOP is a refusal, unlike ENOENT, which would mean that the process is gone.
+            (place / name).symlink_to(name if name in ("syscall", "mem", "stack") else original / name)
 
 
 def close(*fds: int) -> None:

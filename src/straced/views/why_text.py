@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from straced.units import format_ns
 from straced.views.why_words import alone, edge, name, resource_name, shorten
-from straced.why.kinds import HALTED
+from straced.why.kinds import HALTED, UNRESOLVED
 from straced.why.model import LIKELY, Node, Why, WhyAll, is_deadlock, leaves
 
 _SPELLED_OUT = 3
@@ -28,7 +28,7 @@ def sentence(why: Why) -> str:
     if why.verdict == "unknown" and not chain.holders:
         return f"{who} {verb}."
     if why.verdict == "unknown":
-        verb = "waits"
+        return f"{who} {_clauses(chain)}."
     return f"{who} {verb}: it {_through_children(chain)}."
 
 
@@ -120,7 +120,7 @@ def _rows(
         ran = f"no progress for >= {format_ns(wait.since_ns)}"
     if wait.left_ns is not None and wait.kind not in HALTED:
         ran += f", {format_ns(wait.left_ns)} left"
-    mark = f"  <- {closing}" if node.cycle else "  <- root cause" if root else ""
+    mark = f"  <- {closing}" if node.cycle else _end_mark(node) if root else ""
     mark += "  (see above)" if again else ""
     if node.relation == LIKELY:
         mark = f"  likely{mark}"
@@ -136,6 +136,14 @@ def _rows(
         yield from _rows(holder, f"{rest}{'└' if last else '├'} ", rest + ("  " if last else "│ "), shown, closing)
     if node.more:
         yield f"{rest}└ {node.more} more", "", "", ""
+
+
+def _end_mark(node: Node) -> str:
+    """The last of a chain is its root cause only if it waits for nobody else."""
+    outside = node.task.wait.resource is not None and node.task.wait.resource.kind in ("tcp", "udp")
+    if node.task.wait.kind in UNRESOLVED and not outside:
+        return "  <- what is behind it is not seen"
+    return "  <- root cause"
 
 
 def _watched(node: Node) -> str:

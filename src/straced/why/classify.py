@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from straced.procfs import Gone
-from straced.why import calls, wait_fds, wait_polls, wait_tasks
+from straced.why import by_wchan, calls, fds, wait_fds, wait_polls, wait_tasks
 from straced.why.freezer import frozen_by
 from straced.why.holders_files import is_job_server
+from straced.why.locks import Lock
 from straced.why.look import Look
 from straced.why.model import Resource, Wait
 from straced.why.proc import RawTask
@@ -85,6 +86,15 @@ def _job_token(look: Look, raw: RawTask, wait: Wait) -> Wait | None:
     return Wait(kind="job_token", state=wait.state, call=wait.call, resource=resource)
 
 
+def _locked_file(look: Look, raw: RawTask, lock: Lock) -> Resource:
+    """The file of a lock, by the descriptor of it that the process has, where descriptors may be read."""
+    for fd in fds.listing(look.proc, raw.pid) or ():
+        info = fds.info(look.proc, raw.pid, fd.number) if fd.kind == "file" else None
+        if info and info.inode == lock.inode and fds.mount_device(look.proc, raw.pid, info.mount) == lock.device:
+            return Resource(kind="lock", name=fd.name, inode=lock.inode, fd=fd.number)
+    return Resource(kind="lock", name=f"inode {lock.inode}", inode=lock.inode)
+
+
 def _outside_calls(look: Look, raw: RawTask) -> Wait:
     """In no call (a page fault), or in one that may not be read: then /proc/locks may know, it is open to all."""
     if raw.number == -1:
@@ -98,10 +108,5 @@ def _outside_calls(look: Look, raw: RawTask) -> Wait:
         alone = False
     if len(waiting) == 1 and alone:
         lock = waiting[0]
-        return Wait(
-            kind="lock",
-            state=raw.state,
-            resource=Resource(kind="lock", name=f"inode {lock.inode}", inode=lock.inode),
-            detail=lock.text(),
-        )
-    return Wait(kind="hidden", state=raw.state)
+        return Wait(kind="lock", state=raw.state, resource=_locked_file(look, raw, lock), detail=lock.text())
+    return by_wchan.explain(look, raw) or Wait(kind="hidden", state=raw.state)

@@ -16,6 +16,8 @@ _KCMP_VM = 1
 
 def futex(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     """The owner of a mutex or the thread that is joined; else all that could wake the futex."""
+    if not raw.args:  # the call cannot be read: which futex it is, and whose, is not known
+        return [Holder(pid=h.pid, tid=h.tid, relation=ONE_OF, evidence=h.evidence) for h in other_threads(look, raw)]
     facts = futexes.inspect(look, raw, wait.call or "futex")
     if facts.dead_owner is not None:
         return []
@@ -47,7 +49,7 @@ def child(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     """The children whose end or stop is waited for."""
     name = (wait.call or "wait4").partition("(")[0]
     wanted = [pid for pid in wait_tasks.wanted_children(look, raw, name) if not has_ended(look, pid)]
-    relation = HOLDS if len(wanted) == 1 else ONE_OF
+    relation = HOLDS if len(wanted) == 1 and raw.args else LIKELY if len(wanted) == 1 else ONE_OF
     evidence = f"{name}: child {wanted[0]} runs on" if len(wanted) == 1 else f"{name}: {len(wanted)} children run on"
     return [Holder(pid=pid, relation=relation, evidence=evidence) for pid in wanted]
 

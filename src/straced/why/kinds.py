@@ -48,6 +48,12 @@ HALTED = frozenset({"stopped", "traced", "frozen"})
 
 ENDED = frozenset({"zombie", "dead"})
 
+UNRESOLVED = frozenset(
+    {"hidden", "other", "pipe_read", "pipe_write", "socket_read", "socket_write", "connect", "lock", "lease"}
+    | {"mutex", "join", "futex", "child", "vfork", "job_token", "traced", "zombie"}
+)
+"""Waits that somebody must stand behind: a chain that ends in one has not come to its root cause."""
+
 SUSPECT = frozenset(
     {"lock", "lease", "mutex", "pipe_write", "socket_write", "connect", "file_io", "fifo_open", "memory"}
 )

@@ -121,9 +121,10 @@ class Sockets:
     def namespace(self, pid: int) -> Namespace:
         """The network namespace of a process, or ours where its own cannot be read."""
         ours = self._proc.link_self("ns/net")
-        if self._proc.root != procfs.ROOT:
-            return self._known.setdefault(None, Namespace(None, -1))  # not the /proc of our sockets
-        theirs = self._proc.link(pid, "ns/net") or ours
+        theirs = self._proc.link(pid, "ns/net")
+        if theirs is None and self._proc.root != procfs.ROOT:
+            return self._known.setdefault(None, Namespace(None, -1))  # maybe not the /proc of our sockets
+        theirs = theirs or ours
         if theirs not in self._known:
             self._known[theirs] = Namespace(theirs, None if theirs == ours else pid)
         return self._known[theirs]

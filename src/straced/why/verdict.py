@@ -79,6 +79,8 @@ def is_suspect(task: Task) -> bool:
 def _by_root(chain: Node) -> tuple[str, str]:
     """Nothing completes here; a root cause that works is a slow one, not a dead one."""
     ends = [leaf for leaf in leaves(chain) if leaf is not chain]
+    if chain.task.wait.kind == "child" and all(below.task.wait.kind == "hidden" for below in chain.holders):
+        return "unknown", ""
     if any(leaf.task.wait.kind == "running" or (leaf.task.cpu_pct or 0) >= _BUSY_PCT for leaf in ends):
         return "slow", "the root cause works"
     return "stuck", ""

@@ -23,7 +23,7 @@ def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
     if name not in calls.POLLS:
         return None
     if name.startswith("epoll"):
-        numbers = _epoll(look, raw)
+        numbers = epoll_targets(look, raw.pid, raw.args[0] & 0xFFFFFFFF)
     elif name in ("poll", "ppoll"):
         numbers = _poll(look, raw)
     else:
@@ -35,9 +35,9 @@ def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
     return Wait(kind="poll", state=raw.state, call=call, watched=watched, detail=detail)
 
 
-def _epoll(look: Look, raw: RawTask) -> list[int] | None:
-    """The ``tfd:`` lines of the epoll descriptor; a nested epoll is followed one level."""
-    info = fds.info(look.proc, raw.pid, raw.args[0] & 0xFFFFFFFF)
+def epoll_targets(look: Look, pid: int, number: int) -> list[int] | None:
+    """The descriptors that an epoll descriptor watches: the ``tfd:`` lines of its fdinfo."""
+    info = fds.info(look.proc, pid, number)
     if info is None:
         return None
     return [int(word) for word in _TARGET.findall(info.text)][:_MAX_WATCHED]

@@ -83,6 +83,8 @@ def _group_of(look: Look, pid: int) -> int:
 
 
 def _wanted_child(raw: RawTask, name: str) -> int | None:
+    if not raw.args:
+        return None
     first, second = _signed(raw.args[0]), _signed(raw.args[1])
     if name == "waitid":
         return second if first == _P_PID else None
@@ -91,6 +93,8 @@ def _wanted_child(raw: RawTask, name: str) -> int | None:
 
 def _wanted_group(raw: RawTask, name: str) -> int | None:
     """The process group that is waited for, 0 for the own one; ``None`` when the group does not matter."""
+    if not raw.args:
+        return None
     first, second = _signed(raw.args[0]), _signed(raw.args[1])
     if name == "waitid":
         return second if first == _P_PGID else None
