@@ -11,7 +11,7 @@ from pathlib import Path
 import why_more_stages  # noqa: F401, registers its stages
 import why_net_stages  # noqa: F401, registers its stages
 from why_grade import grade
-from why_stages import STAGES
+from why_stages import STAGES, Stage
 from why_world import World, build_roles, yama_root
 
 from straced.why.answer import why_process
@@ -27,8 +27,8 @@ def main() -> int:
     options = parser.parse_args()
     totals: collections.Counter[str] = collections.Counter()
 
-    def root(place: Path) -> str:
-        return yama_root(place / "proc") if options.yama else "/proc"
+    def root(place: Path, stage: Stage) -> str:
+        return yama_root(place / "proc", *stage.pids) if options.yama else "/proc"
 
     with tempfile.TemporaryDirectory() as directory:
         program = build_roles(Path(directory))
@@ -40,7 +40,7 @@ def main() -> int:
                 try:
                     with World(place, program) as world:
                         stage = STAGES[name](world)
-                        why = why_process(stage.target, int(options.duration * 1e9), root=root(place))
+                        why = why_process(stage.target, int(options.duration * 1e9), root=root(place, stage))
                         word, text = grade(stage, why, may_say_less=options.yama)
                 except (OSError, RuntimeError) as error:
                     word, text = "not staged", repr(error)

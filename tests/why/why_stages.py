@@ -23,6 +23,12 @@ class Stage(Struct, frozen=True, kw_only=True):
     """Words that the sentence must have: the resource, as a rule."""
     deadlock: bool = False
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Processes of the stage that may be nobody's children any more."""
+        culprits = self.culprit if isinstance(self.culprit, tuple) else (self.culprit,)
+        return self.target, *(pid for pid in culprits if pid is not None and os.path.exists(f"/proc/{pid}/task/{pid}"))
+
 
 STAGES: dict[str, Callable[[World], Stage]] = {}
 

@@ -140,12 +140,15 @@ class World:
         return before == look() and before[0] in states
 
 
-def yama_root(root: Path) -> str:
-    """A /proc of links into the real one, in which calls and memory are refused, as Yama's ptrace_scope 1 has it."""
+def yama_root(root: Path, *more: int) -> str:
+    """A /proc of links into the real one, in which calls and memory are refused, as Yama's ptrace_scope 1 has it.
+
+    It shows this process, its descendants, and ``more``.
+    """
     root.mkdir()
     for name in ("locks", "self", "sys"):
         (root / name).symlink_to(f"/proc/{name}")
-    for pid in procfs.pids():
+    for pid in {os.getpid(), *procfs.descendants(os.getpid()), *more}:
         with contextlib.suppress(OSError):
             _link_all(root / str(pid), Path(f"/proc/{pid}"), skip=("task",))
             (root / str(pid) / "task").mkdir()
