@@ -120,9 +120,12 @@ class Owners:
         return self._table
 
     def _add(self, pid: int, table: dict[bytes, list[tuple[int, int]]]) -> None:
-        where = os.fsencode(f"{self._proc.root}/{self._proc.where(pid, 'fd')}/fd")
+        where = os.fsencode(f"{self._proc.root}/{pid}/fd")
         try:
             names = os.listdir(where)
+            if not names:  # a leader that has ended owns nothing any more, its other threads may
+                where = os.fsencode(f"{self._proc.root}/{self._proc.where(pid, 'fd')}/fd")
+                names = os.listdir(where)
         except (FileNotFoundError, ProcessLookupError):
             return
         except OSError:
