@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from straced import errors, units
+from straced import __version__, errors, units
 
 if TYPE_CHECKING:
     from straced.why.model import Why
@@ -120,7 +120,7 @@ def _write_bundle(path: str, why: Why, redact: bool) -> None:
     """Write the bundle to a new file that only its owner can read, or to stdout for ``-``."""
     from straced.views.why_bundle import bundle
 
-    text = bundle(why, redact=redact)
+    text = bundle(why, redact=redact, version=__version__)
     if path == "-":
         click.echo(text)
         return

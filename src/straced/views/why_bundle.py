@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-import straced
 from straced.units import format_ns
 from straced.views.why_text import report
 from straced.views.why_words import shorten
@@ -19,7 +18,7 @@ from straced.why.model import Node, Resource, Why
 _PATH = re.compile(r"(?<![\w/])(?:/(?!proc/locks|dev/(?:pts|tty|null))|@)[^\s,;:()]*[^\s,;:().]")
 
 
-def bundle(why: Why, *, redact: bool = True) -> str:
+def bundle(why: Why, *, redact: bool = True, version: str = "") -> str:
     """The text; with ``redact`` each path, socket name and foreign address is a token, the same one wherever it stands.
 
     Program names (comm), pids, system calls and local addresses stay: without them the text says nothing.
@@ -29,7 +28,7 @@ def bundle(why: Why, *, redact: bool = True) -> str:
         why = msgspec.structs.replace(why, python_stack=stack)
     system = os.uname()
     lines = [
-        f"straced {straced.__version__} why, {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
+        f"straced {version} why, {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
         f"kernel {system.release} {system.machine}, Python {platform.python_version()}, uid {os.geteuid()}",
         f"watched for {format_ns(why.window_ns)}; names are {'redacted' if redact else 'not redacted'}",
         f"command line: {_command_line(why, redact)}",
