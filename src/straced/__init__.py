@@ -1,5 +1,66 @@
-"""straced: what running processes ask of the kernel, and why a process is stuck."""
+"""straced: what running processes ask of the kernel, and why a process is stuck.
+
+    async with straced.Profiler() as profiler:
+        session = await profiler.attach(pid)
+        ...
+        summary = await session.detach()
+
+Names are imported when they are first used, so that ``import straced`` costs next to nothing.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from straced import errors as errors
+    from straced.errors import AttachError as AttachError
+    from straced.errors import StracedError as StracedError
+    from straced.errors import TracerUnavailable as TracerUnavailable
+    from straced.gating import gate as gate
+    from straced.model import Event as Event
+    from straced.model import Quality as Quality
+    from straced.model import Sample as Sample
+    from straced.model import Summary as Summary
+    from straced.model import SyscallStats as SyscallStats
+    from straced.model import Target as Target
+    from straced.process_group import ProcessGroupManager as ProcessGroupManager
+    from straced.profiler import Profiler as Profiler
+    from straced.session import Session as Session
+    from straced.strace_manager import StraceManager as StraceManager
+
+_HOMES = {
+    "AttachError": "errors",
+    "Event": "model",
+    "ProcessGroupManager": "process_group",
+    "Profiler": "profiler",
+    "Quality": "model",
+    "Sample": "model",
+    "Session": "session",
+    "StraceManager": "strace_manager",
+    "StracedError": "errors",
+    "Summary": "model",
+    "SyscallStats": "model",
+    "Target": "model",
+    "TracerUnavailable": "errors",
+    "gate": "gating",
+}
+
+__all__ = [*_HOMES, "__version__", "errors"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "errors":
+        return import_module("straced.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'straced' has no attribute {name!r}")
+    value: object = getattr(import_module(f"straced.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

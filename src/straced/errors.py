@@ -32,6 +32,16 @@ class InvalidArgument(StracedError):
     code = "invalid_argument"
 
 
+class AmbiguousTarget(InvalidArgument):
+    """A name that several processes have; ``candidates`` are their pids."""
+
+    code = "ambiguous"
+
+    def __init__(self, reason: str, *, candidates: tuple[int, ...] = (), hint: str = "") -> None:
+        super().__init__(reason, hint=hint)
+        self.candidates = candidates
+
+
 # --- tracers that cannot serve ------------------------------------------------------------------------
 
 
@@ -96,9 +106,13 @@ class TargetIsZombie(AttachError):
 
 
 class NotPermitted(AttachError):
-    """Another user's process."""
+    """Another user's process; ``uid`` is whose, where that is the reason."""
 
     code = "uid"
+
+    def __init__(self, reason: str, *, uid: int | None = None, hint: str = "", pid: int | None = None) -> None:
+        super().__init__(reason, hint=hint, pid=pid)
+        self.uid = uid
 
 
 class NotDumpable(AttachError):

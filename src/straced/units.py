@@ -54,19 +54,19 @@ def format_count(value: int | None) -> str:
 
 
 def format_ns(value: int | None) -> str:
-    """A time in the unit that keeps two or three digits: ``3 us``, ``98 ms``, ``1.9 s``, ``118 s``."""
+    """A time in the unit that keeps two or three digits: ``3 ns``, ``1.2 us``, ``98 ms``, ``12.4 s``, ``118 s``."""
     if value is None:
         return "-"
     for limit, unit, size in ((10**3, "ns", 1), (10**6, "us", 10**3), (10**9, "ms", 10**6)):
         if value < limit:
-            return _two_digits(value / size, unit, whole=size == 1)
-    return _two_digits(value / 10**9, "s", whole=False)
+            return _digits(value / size, unit, decimal_below=0 if size == 1 else 9.95)
+    return _digits(value / 10**9, "s", decimal_below=99.95)
 
 
-def _two_digits(value: float, unit: str, *, whole: bool) -> str:
+def _digits(value: float, unit: str, *, decimal_below: float) -> str:
     if value == 0:
         return f"0 {unit}"
-    return f"{value:.1f} {unit}" if value < 9.95 and not whole else f"{value:,.0f} {unit}"
+    return f"{value:.1f} {unit}" if value < decimal_below else f"{value:,.0f} {unit}"
 
 
 def format_bytes(value: int | None) -> str:

@@ -1,0 +1,77 @@
+"""``straced attach``: what is this process doing?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from straced.commands import options
+from straced.commands.group import verb
+from straced.model import Summary
+from straced.targets import TargetSpec
+
+
+@verb(
+    "attach",
+    examples=(
+        ("straced attach 4242", "what is it doing? until Ctrl-C"),
+        ("straced attach name:postgres -d 30s --json", "half a minute of it, for a program"),
+    ),
+)
+@options.targets()
+@options.tracer
+@options.follow
+@options.duration
+@options.interval
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write into FILE, not to stdout.")
+@click.option("--overwrite", is_flag=True, help="FILE may exist, and is replaced.")
+@options.json
+@options.sort
+@options.limit
+@options.color
+@click.option("--max-overhead", type=click.FloatRange(min=0), metavar="PCT", help="Let go beyond this slowdown.")
+@click.option("--max-tasks", type=click.IntRange(min=1), default=1000, show_default=True, help="Most tasks to ptrace.")
+@click.option("--force", is_flag=True, help="Allow the machine's pid 1.")
+def command(
+    targets: tuple[TargetSpec, ...],
+    tracer: str,
+    follow: bool,
+    duration_ns: int | None,
+    interval_ns: int | None,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    sort: str,
+    limit: int | None,
+    color: str,
+    max_overhead: float | None,
+    max_tasks: int,
+    force: bool,
+) -> int:
+    """Count the system calls of running processes until Ctrl-C, the end of -d, or their own end.
+
+    The table is on stdout. All threads are counted, children too. The targets run on, whatever happens to straced.
+    """
+    from straced.commands.output import Report, destination
+    from straced.watching import Watch, watch
+
+    wanted = Watch(
+        targets=targets,
+        tracer=tracer,
+        follow=follow,
+        duration_s=None if duration_ns is None else duration_ns / 1e9,
+        interval_s=None if interval_ns is None else interval_ns / 1e9,
+        max_overhead_pct=max_overhead,
+        max_tasks=max_tasks,
+        force=force,
+    )
+    report = Report(as_json=as_json, sort=sort, limit=limit, color=color)
+    several = len(targets) > 1 or interval_ns is not None
+    with destination(output, overwrite, sys.stdout) as stream:
+
+        def show(summary: Summary) -> None:
+            report.write(summary, stream, indent=0 if several else 2)
+
+        return watch(wanted, show)

@@ -1,0 +1,210 @@
+"""Options that verbs share: each is a decorator, and what it hands over is checked and parsed.
+
+Text becomes values here, at the door: durations are nanoseconds, targets are :class:`straced.targets.TargetSpec`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import IO, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from straced import targets as target_syntax
+from straced.errors import InvalidArgument
+from straced.targets import TargetSpec
+from straced.units import parse_duration_ns, parse_size_bytes
+
+TRACERS = ("auto", "ebpf", "strace", "sampler")
+SORT_KEYS = ("time", "total", "working", "waiting", "calls", "errors", "name")
+DEFAULT_LIMIT = 20
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType):
+    """``30s``, ``5m``, ``1h30m`` or seconds, as nanoseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return value if isinstance(value, int) else _checked(lambda: parse_duration_ns(value), param, ctx)
+
+
+class Size(click.ParamType):
+    """``500k``, ``50MB`` or ``1GiB``, as bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return value if isinstance(value, int) else _checked(lambda: parse_size_bytes(value), param, ctx)
+
+
+class TargetType(click.ParamType):
+    """A TARGET; completes to the processes that run, with their names."""
+
+    name = "target"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TargetSpec:
+        return value if isinstance(value, TargetSpec) else target_syntax.parse(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if incomplete and not incomplete.isdecimal():
+            return [CompletionItem(kind) for kind in ("name:", "unit:", "cgroup:") if kind.startswith(incomplete)]
+        return [CompletionItem(str(pid), help=comm) for pid, comm in _running() if str(pid).startswith(incomplete)]
+
+
+class PidType(TargetType):
+    """A pid and nothing else, as ``strace -p`` and ``py-spy -p`` have it."""
+
+    name = "pid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TargetSpec:
+        return value if isinstance(value, TargetSpec) else TargetSpec("pid", str(target_syntax.validate_pid(value)))
+
+
+def _checked(parse: Callable[[], int], param: click.Parameter | None, ctx: click.Context | None) -> int:
+    try:
+        return parse()
+    except InvalidArgument as error:
+        raise click.BadParameter(f"{error.reason}; {error.hint}", ctx=ctx, param=param) from error
+
+
+def _running() -> list[tuple[int, str]]:
+    from straced import procfs
+
+    found = []
+    for pid in procfs.pids():
+        try:
+            facts = procfs.stat(pid)
+        except (procfs.Gone, OSError):
+            continue
+        if not facts.is_kernel_thread:
+            found.append((pid, facts.comm))
+    return found
+
+
+def tracer(function: Function) -> Function:
+    """``--tracer``, as ``tracer: str``."""
+    return click.option(
+        "--tracer",
+        type=click.Choice(TRACERS),
+        default="auto",
+        show_default=True,
+        help="How to observe. One asked for by name never falls back to another.",
+    )(function)
+
+
+def json(function: Function) -> Function:
+    """``--json``, as ``as_json: bool``."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object a summary, on stdout.")(function)
+
+
+def follow(function: Function) -> Function:
+    """``--follow/--no-follow``, as ``follow: bool``."""
+    return click.option(
+        "--follow/--no-follow",
+        default=True,
+        show_default=True,
+        help="Children too, those there are and those to come. On, the opposite of strace; threads always.",
+    )(function)
+
+
+def sort(function: Function) -> Function:
+    """``--sort``, as ``sort: str``: a key of :func:`straced.summary.sort_rows`."""
+    return click.option(
+        "--sort",
+        type=click.Choice(SORT_KEYS),
+        default="time",
+        show_default=True,
+        callback=lambda ctx, param, value: "time" if value == "total" else value,
+        help="The column to sort by; time is the column 'total'.",
+    )(function)
+
+
+def limit(function: Function) -> Function:
+    """``-n/--limit`` and ``--all``, as ``limit: int | None``; ``None`` is all rows."""
+
+    def everything(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.params["limit"] = None
+
+    def some(ctx: click.Context, param: click.Parameter, value: int) -> int | None:
+        return None if "limit" in ctx.params else value
+
+    decorated = click.option("--all", is_flag=True, expose_value=False, callback=everything, help="Show all rows.")
+    return decorated(
+        click.option(
+            "-n",
+            "--limit",
+            type=click.IntRange(min=1),
+            default=DEFAULT_LIMIT,
+            show_default=True,
+            callback=some,
+            help="Rows to show.",
+        )(function)
+    )
+
+
+def duration(function: Function) -> Function:
+    """``-d/--duration``, as ``duration_ns: int | None``."""
+    return click.option(
+        "-d", "--duration", "duration_ns", type=Duration(), metavar="TIME", help="Stop after TIME: 30s, 5m, 1h30m."
+    )(function)
+
+
+def interval(function: Function) -> Function:
+    """``-i/--interval``, as ``interval_ns: int | None``."""
+    return click.option(
+        "-i", "--interval", "interval_ns", type=Duration(), metavar="TIME", help="Print a window each TIME: 1s, 5s."
+    )(function)
+
+
+def targets(required: bool = True) -> Callable[[Function], Function]:
+    """TARGET... and ``-p PID`` (both may be repeated), as ``targets: tuple[TargetSpec, ...]``, each once."""
+
+    def join(ctx: click.Context, param: click.Parameter, value: tuple[TargetSpec, ...]) -> tuple[TargetSpec, ...]:
+        both = tuple(dict.fromkeys((*ctx.params.pop("pids", ()), *value)))
+        if required and not both and not ctx.resilient_parsing:
+            raise click.UsageError(f"which process?\n{target_syntax.HINT}", ctx=ctx)
+        return both
+
+    def decorate(function: Function) -> Function:
+        argument = click.argument("targets", nargs=-1, type=TargetType(), metavar="TARGET...", callback=join)
+        option = click.option(
+            "-p",
+            "--pid",
+            "pids",
+            type=PidType(),
+            multiple=True,
+            is_eager=True,
+            metavar="PID",
+            help="A target by its pid, as strace has it.",
+        )
+        return option(argument(function))
+
+    return decorate
+
+
+def color(function: Function) -> Function:
+    """``--color auto|always|never``, as ``color: str``; :func:`use_color` decides."""
+    return click.option(
+        "--color",
+        type=click.Choice(("auto", "always", "never")),
+        default="auto",
+        show_default=True,
+        help="auto: on a terminal, unless NO_COLOR is set.",
+    )(function)
+
+
+def use_color(stream: IO[str], choice: str = "auto") -> bool:
+    """Whether to colour what goes to ``stream``: only a terminal, and ``NO_COLOR`` (no-color.org) is obeyed."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False

@@ -1,0 +1,75 @@
+"""``straced trace``: every call of a process, in strace's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from straced.commands import options
+from straced.commands.group import verb
+from straced.targets import TargetSpec
+
+DEFAULT_MAX_BYTES = "1GB"
+
+
+@verb(
+    "trace",
+    examples=(
+        ("straced trace 4242 -o t.txt", "every call, until Ctrl-C or its end"),
+        ("straced trace 4242 -e %file -Z | less", "failed file look-ups, as they happen"),
+    ),
+)
+@options.targets()
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Into FILE (0600), not stdout.")
+@click.option("--overwrite", is_flag=True, help="FILE may exist, and is replaced.")
+@click.option("-e", "trace_set", metavar="SET", help="Only these calls: openat,read or %file or /regex or !futex.")
+@click.option("-P", "paths", multiple=True, metavar="PATH", help="Only calls on PATH; may be repeated.")
+@click.option("-Z", "--failed-only", is_flag=True, help="Only calls that fail.")
+@click.option(
+    "-s", "string_bytes", type=click.IntRange(min=0), default=128, show_default=True, help="Bytes of a string."
+)
+@options.follow
+@options.duration
+@click.option(
+    "--max-bytes", type=options.Size(), default=DEFAULT_MAX_BYTES, show_default=True, help="End at about this size."
+)
+@click.option("--spill", type=options.Size(), default="256MB", show_default=True, help="May wait for a slow reader.")
+@click.option("--force", is_flag=True, help="Allow the machine's pid 1.")
+def command(
+    targets: tuple[TargetSpec, ...],
+    output: Path | None,
+    overwrite: bool,
+    trace_set: str | None,
+    paths: tuple[str, ...],
+    failed_only: bool,
+    string_bytes: int,
+    follow: bool,
+    duration_ns: int | None,
+    max_bytes: int,
+    spill: int,
+    force: bool,
+) -> int:
+    """Write every system call of a process, its threads and children, one a line (strace -f -ttt -T -yy -s 128).
+
+    The target is slowed down a lot while it lasts (a call costs tens to hundreds of microseconds). It never waits for
+    the reader of the trace: what a slow pipe does not take goes to a bounded file, then lines are dropped, and counted.
+    """
+    from straced.recording import trace_target
+    from straced.tracers.strace_record import RecordOptions
+    from straced.tracers.trace_filter import trace_set as checked
+
+    if len(targets) != 1:
+        raise click.UsageError("one target at a time\ntrace several in terminals of their own")
+    wanted = RecordOptions(
+        follow=follow,
+        trace=checked(trace_set) if trace_set else None,
+        paths=paths,
+        status="failed" if failed_only else None,
+        string_bytes=string_bytes,
+        max_bytes=max_bytes,
+        max_seconds=None if duration_ns is None else duration_ns / 1e9,
+        force=force,
+        spill_bytes=spill,
+    )
+    return trace_target(targets[0], wanted, output, overwrite)

@@ -1,0 +1,50 @@
+"""The table of verbs: it reads like the help page, and is all that ``straced --help`` needs to know of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """A verb: its line in the help, and the module that serves it."""
+
+    name: str
+    line: str
+    section: str
+    own_status: int | None = None
+    """Exit status of straced's own troubles, for a verb that otherwise has the status of a command it ran."""
+
+    @property
+    def module(self) -> str:
+        return f"straced.commands.{self.name}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether this build has it. Nothing of the verb is imported."""
+        return importlib.util.find_spec(self.module) is not None
+
+
+LOOK, KEEP, SETUP = "Look", "Keep watch", "Set up"
+
+VERBS = (
+    Verb("run", "What does this command do? Counted from its first instruction.", LOOK, own_status=125),
+    Verb("attach", "What is this process doing? A table of its system calls.", LOOK),
+    Verb("why", "Why is this process stuck, and who holds it up?", LOOK),
+    Verb("top", "The live screen of all that is watched.", LOOK),
+    Verb("trace", "Every call of a process, in strace's format.", LOOK),
+    Verb("report", "What stands in a trace file.", LOOK),
+    Verb("diff", "What changed between two recordings.", LOOK),
+    Verb("serve", "Run the service: watch processes and keep their history.", KEEP),
+    Verb("watch", "Tell the service what to watch: add, ls, rm.", KEEP),
+    Verb("history", "What the service has kept.", KEEP),
+    Verb("events", "What the service saw happen.", KEEP),
+    Verb("doctor", "What works here, and the line that makes the rest work.", SETUP),
+    Verb("completion", "Print the completion script of a shell.", SETUP),
+)
+BY_NAME = {verb.name: verb for verb in VERBS}
+
+
+def available() -> tuple[Verb, ...]:
+    """The verbs of this build, in the order of the help page."""
+    return tuple(verb for verb in VERBS if verb.exists)

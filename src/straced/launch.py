@@ -1,0 +1,111 @@
+"""A command run under straced from a shell: as if straced were not there, but counted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from straced import gating
+from straced.errors import StracedError
+from straced.foreground import Foreground
+from straced.model import Summary
+from straced.profiler import Profiler
+from straced.session import Session
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """What to run, and how to look at it."""
+
+    argv: Sequence[str]
+    tracer: str = "auto"
+    follow: bool = True
+    labels: dict[str, str] = {}
+    max_overhead_pct: float | None = None
+    require_trace: bool = False
+    as_caller: bool = False
+
+
+def run(launch: Launch, report: Callable[[Summary], None]) -> int:
+    """Run the command to its end, report what it did, and return the status a shell would see.
+
+    Raises:
+        CommandNotFound, ExecFailed: nothing was run.
+        StracedError: with ``require_trace`` only: nothing was run, since it could not be traced.
+    """
+    argv = gating.gate(launch.argv)
+    identity = _identity(launch.as_caller)
+    # Descriptors pass through (a jobserver's, say) as they would without us; Python marks its own close-on-exec.
+    process = subprocess.Popen(argv, close_fds=False, **identity)
+    return asyncio.run(_see_through(process, launch, report))
+
+
+async def _see_through(process: subprocess.Popen[bytes], launch: Launch, report: Callable[[Summary], None]) -> int:
+    with Foreground(process.pid) as foreground:
+        async with Profiler(launch.tracer, max_overhead_pct=launch.max_overhead_pct) as profiler:
+            session = await _attach(profiler, process, launch)
+            status = await foreground.wait()
+            process.returncode = status
+            if session is not None:
+                summary = await session.detach()
+                report(_named(summary, session, status))
+    return status if status >= 0 else 128 - status
+
+
+async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: Launch) -> Session | None:
+    try:
+        session = await profiler.attach(process.pid, follow=launch.follow, labels=launch.labels)
+    except StracedError as error:
+        if launch.require_trace:
+            process.kill()  # it is still the gate: the command was never started
+            process.wait()
+            raise
+        gating.release(process.pid)
+        _say(f"{error.reason}; the command runs untraced", error.hint)
+        return None
+    if session.tracer == "strace" and os.geteuid() != 0 and _is_setuid(launch.argv[0]):
+        _say(f"{launch.argv[0]} is setuid: under strace without root it runs without its privileges")
+    return session
+
+
+def _named(summary: Summary, session: Session, status: int) -> Summary:
+    """The command's own end, which its parent knows best, and its name as it was typed."""
+    end = "exited" if status >= 0 else f"killed({-status})"
+    stopped_early = summary.end in ("overhead", "tasks") or (summary.end or "").startswith("tracer_crashed")
+    return msgspec.structs.replace(
+        summary, target=session.target, exit_status=status, end=summary.end if stopped_early else end
+    )
+
+
+def _identity(as_caller: bool) -> dict[str, Any]:
+    """Under sudo: who the command runs as, which is said; with ``--user`` the one who typed it."""
+    caller = os.environ.get("SUDO_UID", "")
+    if os.geteuid() != 0 or not caller.isdecimal() or caller == "0":
+        if as_caller:
+            raise StracedError("--user is for sudo: there is no other user to run as")
+        return {}
+    entry = pwd.getpwuid(int(caller))
+    if not as_caller:
+        _say(f"the command runs as root; with --user it runs as {entry.pw_name}")
+        return {}
+    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
+
+
+def _is_setuid(command: str) -> bool:
+    try:
+        return bool(os.stat(gating.resolve(command)).st_mode & (stat.S_ISUID | stat.S_ISGID))
+    except (OSError, StracedError):
+        return False
+
+
+def _say(reason: str, hint: str = "") -> None:
+    print(f"straced: {reason}", *([f"  {hint}"] if hint else []), sep="\n", file=sys.stderr, flush=True)

@@ -1,0 +1,137 @@
+"""A full trace taken from a shell: into a file, or to a reader on stdout who may be as slow as they like."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from straced.profiler import Profiler
+from straced.scrub import scrub
+from straced.targets import TargetSpec, resolve
+from straced.tracers.base import Ending
+from straced.tracers.trace_output import TraceOutput
+from straced.units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from straced.tracers.strace_record import Recording, RecordOptions
+
+BROKEN_PIPE = 141
+ENDS = {
+    "max_bytes": "the trace has reached its size (--max-bytes)",
+    "disk_full": "the disk is full; the trace is cut, the target runs on",
+    "reader_gone": "",
+}
+
+
+def trace_target(spec: TargetSpec, options: RecordOptions, output: Path | None, overwrite: bool = False) -> int:
+    """Trace until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
+
+    Raises:
+        OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
+    """
+    return asyncio.run(_trace(resolve(spec)[0], options, output, overwrite))
+
+
+async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrite: bool) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    async with Profiler("strace") as profiler:
+        if output is None:
+            recording = await profiler.trace(pid, None, options)
+            relay = Relay(recording.readers, sys.stdout.fileno())
+            ending = await _until_over(recording, stop)
+            await asyncio.to_thread(relay.join)
+            status = BROKEN_PIPE if relay.broken.is_set() else 0
+        else:
+            to_file = msgspec.structs.replace(options, spill_bytes=None)
+            recording, ending = await _into_file(profiler, pid, to_file, output, overwrite, stop)
+            status = 0
+    _say_end(recording, ending, output)
+    return status
+
+
+async def _into_file(
+    profiler: Profiler, pid: int, options: RecordOptions, path: Path, overwrite: bool, stop: asyncio.Event
+) -> tuple[Recording, Ending]:
+    file = TraceOutput(path, overwrite)
+    try:
+        recording = await profiler.trace(pid, file.fd, options)
+    except BaseException:
+        file.discard()
+        raise
+    file.commit()
+    recording.path = path
+    if sys.stderr.isatty():
+        print(f"straced: tracing {pid} into {scrub(str(path))}; Ctrl-C ends it", file=sys.stderr, flush=True)
+    try:
+        return recording, await _until_over(recording, stop)
+    finally:
+        file.close()
+
+
+async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:
+    ended = asyncio.ensure_future(recording.wait())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not ended.done():
+        recording.request_stop()
+    return await ended
+
+
+class Relay:
+    """Copies whole lines of one or more straces to a descriptor, each strace on a thread of its own."""
+
+    def __init__(self, readers: list[int], sink: int) -> None:
+        self._sink = sink
+        self._lock = threading.Lock()
+        self.broken = threading.Event()
+        self._threads = [threading.Thread(target=self._copy, args=(fd,), daemon=True) for fd in readers]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Until all has been written, or nobody reads any more."""
+        for thread in self._threads:
+            thread.join()
+
+    def _copy(self, reader: int) -> None:
+        rest = b""
+        try:
+            while data := os.read(reader, 1 << 16):
+                whole, newline, rest = (rest + data).rpartition(b"\n")
+                self._write(whole + newline)
+            self._write(rest)
+        except OSError:
+            self.broken.set()
+        finally:
+            os.close(reader)  # the guard sees that nobody reads, and lets go of the target
+
+    def _write(self, data: bytes) -> None:
+        with self._lock:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._sink, view) :]
+
+
+def _say_end(recording: Recording, ending: Ending, output: Path | None) -> None:
+    words = [ENDS.get(ending.reason, "")]
+    if ending.reason.startswith("tracer_crashed"):
+        words.append("strace died; the trace is cut, the target runs on")
+    if recording.dropped_lines and ending.reason != "reader_gone":
+        words.append(f"{format_count(recording.dropped_lines)} lines were dropped: the reader was too slow (--spill)")
+    if output is not None and sys.stderr.isatty():
+        with contextlib.suppress(OSError):
+            words.append(f"{format_bytes(output.stat().st_size)} in {scrub(str(output))}")
+    for word in filter(None, words):
+        print(f"straced: {word}", file=sys.stderr, flush=True)

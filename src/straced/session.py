@@ -1,0 +1,321 @@
+"""A session: one target under profile, from attach to result, whatever tracers took turns in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+from straced import compose, procfs
+from straced.model import Quality, Reason, Sample, Summary, Target
+from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
+
+if TYPE_CHECKING:
+    from straced.tracers.strace_record import Recording
+
+WATCH_S = 0.25
+"""How often the cost of a session with an overhead budget is looked at."""
+_TARGET_ENDED = ("exited", "killed(")
+
+
+class Session:
+    """What :meth:`Profiler.attach` returns. All methods may be called again after the end."""
+
+    def __init__(
+        self,
+        target: Target,
+        tracer: Tracer,
+        tracer_reason: str,
+        inner: TracerSession,
+        options: AttachOptions,
+        labels: dict[str, str],
+        on_end: Callable[[Session], None],
+    ) -> None:
+        self.target = target
+        self.options = options
+        self.labels = labels
+        self.tracer_reason = tracer_reason
+        self.process: asyncio.subprocess.Process | None = None
+        """The program, when :meth:`Profiler.spawn` started it."""
+        self._tracer = tracer
+        self._inner: TracerSession | None = inner
+        self._parts: list[compose.Stretch] = []
+        self._began = compose.Moment.now()
+        self._part_began = self._began
+        self._gap_s: float | None = None
+        self._ending: Ending | None = None
+        self._result: Summary | None = None
+        self._on_end = on_end
+        self._lock = asyncio.Lock()
+        self._resumed = asyncio.Event()
+        self._recording: Recording | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        if options.max_overhead_pct is not None and tracer.name == "strace":
+            self._watcher = asyncio.create_task(self._watch_overhead(options.max_overhead_pct))
+
+    @property
+    def tracer(self) -> str:
+        """``ebpf``, ``strace`` or ``sampler``."""
+        return self._tracer.name
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """Live straces of this session's counting."""
+        return self._inner.helper_pids if self._inner is not None else []
+
+    @property
+    def alive(self) -> bool:
+        """Whether the target is still being counted, or is lent to a full trace."""
+        if self._result is not None:
+            return False
+        return self._recording is not None or self._inner is None or bool(getattr(self._inner, "alive", True))
+
+    async def read(self) -> Sample:
+        """The raw counters so far, without detaching.
+
+        Raises:
+            NotLive: strace tells nothing before its end.
+        """
+        inner = self._inner
+        if inner is None:
+            raise RuntimeError("the session has ended, or is lent to a full trace")
+        return await inner.read()
+
+    async def summary(self, since: Sample | None = None) -> Summary:
+        """The figures since the attach, or since an earlier :meth:`read`; the result once the session is over."""
+        if self._result is not None and since is None:
+            return self._result
+        return self._compose(await self.read(), since, Ending(reason="running"))
+
+    async def every(self, seconds: float) -> AsyncIterator[Summary]:
+        """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter."""
+        before: Sample | None = None
+        due = time.monotonic()
+        while self._result is None:
+            due += seconds
+            ended = asyncio.ensure_future(self.wait())
+            done, _ = await asyncio.wait({ended}, timeout=max(0.0, due - time.monotonic()))
+            if done:
+                last = await self.result()
+                if self._last_sample is not None:
+                    last = self._compose(self._last_sample, before, self._ending or Ending(reason="exited"))
+                yield last
+                return
+            ended.cancel()
+            sample = await self.read()
+            yield self._compose(sample, before, Ending(reason="running"))
+            before = sample
+
+    async def wait(self) -> Ending:
+        """Until the session is over: the target ended, a limit was reached, or somebody detached."""
+        while self._ending is None:
+            inner = self._inner
+            if inner is None:
+                await self._resumed.wait()
+                continue
+            ending = await inner.wait()
+            async with self._lock:
+                if self._inner is inner and self._ending is None:
+                    await self._finish(ending)
+        return self._ending
+
+    async def result(self) -> Summary:
+        """The final summary, once the session is over; kept, so it may be asked for again."""
+        await self.wait()
+        assert self._result is not None
+        return self._result
+
+    async def detach(self, why: str = "detach", grace_s: float | None = None) -> Summary:
+        """Let go of the target, and return the final summary. Idempotent."""
+        while self._result is None:
+            inner = self._inner
+            if inner is None and self._recording is not None:
+                async with self._lock:
+                    await self._end_while_lent(why)
+                continue
+            if inner is not None and hasattr(inner, "request_stop"):
+                inner.request_stop(why, grace_s)
+            async with self._lock:
+                if self._inner is not None and self._result is None:
+                    if not hasattr(self._inner, "request_stop"):
+                        await self._inner.detach()
+                        await self._finish(Ending(reason="detached"))
+                    else:
+                        await self._inner.detach(why, grace_s)  # type: ignore[call-arg]
+                        await self._finish(await self._inner.wait())
+        return self._result
+
+    def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
+        """Begin to let go without waiting, as when the caller is being cancelled."""
+        if self._inner is not None and hasattr(self._inner, "request_stop"):
+            self._inner.request_stop(why, grace_s)
+
+    # --- lending the target to a full trace ---
+
+    async def lend(self, start: Callable[[], Any]) -> Recording:
+        """Give the target over to a full trace and take it back when that ends: ptrace has one tracer a process.
+
+        What was counted so far is kept. ``start`` starts the recording; if it fails, counting resumes.
+        """
+        async with self._lock:
+            inner = self._inner
+            if inner is None:
+                raise RuntimeError("the session has ended, or is lent already")
+            self._inner = None
+            self._resumed.clear()
+            sample = await inner.detach("taken_over")  # type: ignore[call-arg]
+            self._keep(sample, inner)
+            try:
+                recording: Recording = await start()
+            except BaseException:
+                await self._resume()
+                raise
+            self._recording = recording
+            self._add_gap(recording.started_ns)
+            self._lent = asyncio.create_task(self._take_back(recording))
+            return recording
+
+    async def settled(self) -> None:
+        """Until a full trace that has ended has given the target back, and counting goes on or is over."""
+        if self._lent is not None:
+            await asyncio.shield(self._lent)
+
+    async def _take_back(self, recording: Recording) -> None:
+        ending = await recording.wait()
+        async with self._lock:
+            if self._recording is not recording or self._result is not None:
+                return
+            self._recording = None
+            self._keep_recording(recording)
+            if ending.reason.startswith(_TARGET_ENDED):
+                await self._finish(ending)
+            else:
+                await self._resume()
+
+    async def _resume(self) -> None:
+        try:
+            self._inner = await self._tracer.attach(self.target, self.options)
+        except Exception:
+            await self._finish(Ending(reason="exited" if not self._target_alive() else "lost"))
+            return
+        self._part_began = compose.Moment.now()
+        self._add_gap(self._part_began.monotonic_ns)
+        self._resumed.set()
+
+    async def _end_while_lent(self, why: str) -> None:
+        """Detached while a full trace runs: the trace goes on, and its lines so far count."""
+        if self._recording is not None and self._result is None:
+            recording, self._recording = self._recording, None
+            await asyncio.sleep(0)
+            self._keep_recording(recording)
+            await self._finish(Ending(reason={"detach": "detached"}.get(why, why)))
+
+    def _keep_recording(self, recording: Recording) -> None:
+        self._parts.append(compose.stretch_of_recording(recording))
+        self._gap_from = self._parts[-1].end.monotonic_ns
+
+    def _keep(self, sample: Sample, inner: TracerSession) -> None:
+        end = compose.Moment.now()
+        overhead = inner.overhead(sample, end.monotonic_ns - self._part_began.monotonic_ns)
+        coverage = getattr(inner, "coverage", None)
+        self._parts.append(
+            compose.Stretch(
+                tracer=self._tracer.name,
+                sample=sample,
+                start=self._part_began,
+                end=end,
+                overhead=overhead,
+                tasks_traced=getattr(coverage, "traced", None),
+                tasks_seen=getattr(coverage, "seen", None),
+            )
+        )
+        self._gap_from = end.monotonic_ns
+
+    def _add_gap(self, until_ns: int) -> None:
+        self._gap_s = (self._gap_s or 0.0) + max(0, until_ns - self._gap_from) / 1e9
+
+    # --- the end ---
+
+    _gap_from: int = 0
+    _last_sample: Sample | None = None
+    _lent: asyncio.Task[None] | None = None
+
+    async def _finish(self, ending: Ending) -> None:
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            sample = await inner.detach()
+            self._last_sample = sample
+            self._keep(sample, inner)
+        self.target = compose.refreshed(self.target)
+        self._result = compose.summary(
+            self._parts,
+            target=self.target,
+            tracer_reason=self.tracer_reason,
+            began=self._began,
+            ending=ending,
+            follow=self.options.follow,
+            labels=self.labels,
+            gap_s=self._gap_s,
+        )
+        self._ending = ending
+        self._resumed.set()
+        if self._watcher is not None and self._watcher is not asyncio.current_task():
+            self._watcher.cancel()
+        self._on_end(self)
+
+    def _compose(self, sample: Sample, since: Sample | None, ending: Ending) -> Summary:
+        start = self._began if since is None else compose.Moment(since.monotonic_ns, since.epoch_s)
+        end = compose.Moment(sample.monotonic_ns, sample.epoch_s)
+        inner = self._inner
+        duration = end.monotonic_ns - start.monotonic_ns
+        piece = compose.Stretch(
+            tracer=self._tracer.name,
+            sample=compose.between(since, sample),
+            start=start,
+            end=end,
+            overhead=inner.overhead(sample, duration) if inner is not None else Quality(kind="exact").overhead,
+        )
+        return compose.summary(
+            [piece],
+            target=self.target,
+            tracer_reason=self.tracer_reason,
+            began=start,
+            ending=ending,
+            follow=self.options.follow,
+            labels=self.labels,
+            gap_s=None,
+        )
+
+    def _target_alive(self) -> bool:
+        try:
+            return procfs.stat(self.target.pid).start_ticks == self.target.start_ticks
+        except procfs.Gone:
+            return False
+
+    async def _watch_overhead(self, limit_pct: float) -> None:
+        """Detach when the estimated slowdown passes the budget.
+
+        strace tells no counts while it runs, but each traced call stops its task twice, and a stop is a voluntary
+        context switch of the task; the estimate is too high by the switches that the target makes of its own.
+        """
+        from straced.tracers import switches
+
+        before = switches.count(self.target.pid, self.options.follow)
+        since = time.monotonic_ns()
+        with contextlib.suppress(asyncio.CancelledError):
+            while self._result is None:
+                await asyncio.sleep(WATCH_S)
+                inner, now, at = self._inner, switches.count(self.target.pid, self.options.follow), time.monotonic_ns()
+                if inner is None or now is None or before is None:
+                    before, since = now, at
+                    continue
+                overhead = inner.overhead(switches.as_sample(now - before, at), at - since)
+                before, since = now, at
+                if overhead.pct is not None and overhead.pct > limit_pct:
+                    await self.detach("overhead")
+
+    def add_reason(self, reason: Reason) -> None:
+        """Note something about this session that every later summary carries."""
+        self.tracer_reason = f"{self.tracer_reason}; {reason.text}" if self.tracer_reason else reason.text

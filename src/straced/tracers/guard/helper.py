@@ -1,0 +1,150 @@
+"""One strace: how it is started, and the ladder by which it is stopped."""
+
+import _signal as signal
+import fcntl
+import os
+import time
+
+import kernel
+
+OUTPUT_FD = 3
+"""Where a helper finds its output: ``-o /dev/fd/3``."""
+ATTACH_WAIT_S = 1.5
+"""A strace killed while it starts leaves its self-test child frozen, so a stop waits until it has attached."""
+FIRST_INTERRUPT_S = 1.0
+STDERR_KEPT = 8192
+
+
+class Helper:
+    """A running strace and what the owner asked of it."""
+
+    def __init__(self, number, pids, output_fd, relay, limits):
+        self.number = number
+        self.pids = pids
+        self.output_fd = output_fd
+        self.relay = relay
+        self.max_bytes = limits.get("max_bytes")
+        self.deadline = time.monotonic() + limits["max_seconds"] if limits.get("max_seconds") else None
+        self.stderr = b""
+        self.stderr_fd = -1
+        self.pid = 0
+        self.pidfd = -1
+        self.why = "self"
+        self.stop_at = None
+        self.kill_at = None
+        self.interrupts = 0
+        self.grace_s = 2.0
+
+    def start(self, argv, environment):
+        """Fork and exec. A pipe that never blocks takes stderr: unread, a full one would freeze the target (F5)."""
+        self.stderr_fd, stderr_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        output = self.relay.writer_fd if self.relay else self.output_fd
+        guard = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become_strace(argv, environment, output, stderr_writer, guard)
+        os.close(stderr_writer)
+        if self.relay:
+            self.relay.close_writer()
+        self.pidfd = os.pidfd_open(self.pid)
+
+    @property
+    def attached(self):
+        """Whether the kernel names this helper as the tracer of anything it was given."""
+        return any((found := kernel.tracer_and_state(pid)) and found[0] == self.pid for pid in self.pids)
+
+    def request_stop(self, why, grace_s):
+        """Begin the ladder; a second request only shortens it."""
+        now = time.monotonic()
+        if self.stop_at is None:
+            self.why, self.grace_s = why, grace_s
+            self.stop_at = now
+        elif self.kill_at is not None:
+            self.kill_at = min(self.kill_at, now + grace_s)
+
+    def step(self, now):
+        """Do what is due. Returns when to be called again, or ``None`` for when something happens."""
+        if self.pid == 0:
+            return None  # ended; its relay still has something to give
+        if self.stop_at is None:
+            return self._check_limits(now)
+        if self.interrupts == 0:
+            if now < self.stop_at + ATTACH_WAIT_S and not self.attached:
+                return now + 0.001
+            kernel.send(self.pidfd, signal.SIGCONT)
+            kernel.send(self.pidfd, signal.SIGINT)
+            self.interrupts, self.stop_at, self.kill_at = 1, now, now + self.grace_s
+        elif self.interrupts == 1 and now >= self.stop_at + FIRST_INTERRUPT_S:
+            kernel.send(self.pidfd, signal.SIGINT)  # the first may be swallowed in a storm of vforks (F47)
+            self.interrupts = 2
+        if now >= self.kill_at:
+            self.why = "killed"
+            kernel.kill_group(self.pid)
+            self.kill_at = now + 60
+        return min(self.kill_at, self.stop_at + FIRST_INTERRUPT_S) if self.interrupts == 1 else self.kill_at
+
+    def _check_limits(self, now):
+        if self.stderr and self.relay is None and _is_full(self.output_fd):
+            self.request_stop("disk_full", self.grace_s)
+            return self.step(now)
+        if self.deadline is None and self.max_bytes is None:
+            return None
+        size = self.relay.received if self.relay else os.fstat(self.output_fd).st_size
+        if self.max_bytes is not None and size >= self.max_bytes:
+            self.request_stop("max_bytes", self.grace_s)
+        elif self.deadline is not None and now >= self.deadline:
+            self.request_stop("max_seconds", self.grace_s)
+        else:
+            return now + 0.02
+        return self.step(now)
+
+    def read_stderr(self):
+        """Take what strace said; False at the end of it."""
+        try:
+            data = os.read(self.stderr_fd, 65536)
+        except BlockingIOError:
+            return True
+        self.stderr = (self.stderr + data)[:STDERR_KEPT]
+        return bool(data)
+
+    def close(self):
+        """Let go of every descriptor."""
+        for fd in (self.pidfd, self.stderr_fd, self.output_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.pidfd = self.stderr_fd = self.output_fd = -1
+        if self.relay:
+            self.relay.close()
+
+
+def _is_full(fd):
+    try:
+        space = os.fstatvfs(fd)
+    except OSError:
+        return False
+    return (space.f_bavail if os.geteuid() else space.f_bfree) == 0 and space.f_blocks > 0
+
+
+def _become_strace(argv, environment, output, stderr, guard):
+    """In the child: a session of its own, no terminal, default signals, four descriptors, then exec."""
+    try:
+        os.setsid()  # Ctrl-C and Ctrl-Z of a terminal never reach it
+        kernel.reset_signals()
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # the guard itself may be killed
+        if os.getppid() != guard:
+            os._exit(1)
+        null = os.open("/dev/null", os.O_RDWR)
+        # Move out of the way first: a source may have one of the numbers that are given out below.
+        output, stderr, null = (os.dup(fd) for fd in (output, stderr, null))
+        moved = [_above(fd) for fd in (null, null, stderr, output)]
+        for number, fd in enumerate(moved):
+            os.dup2(fd, number, inheritable=True)
+        os.execve(argv[0], argv, environment)
+    except BaseException:
+        pass
+    os._exit(127)
+
+
+def _above(fd):
+    """A copy of ``fd`` above the numbers that a helper is given."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)

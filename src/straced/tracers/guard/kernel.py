@@ -1,0 +1,72 @@
+"""What the guard asks of the kernel beyond the os module: prctl, and who traces whom.
+
+Only the C modules behind ``ctypes`` and ``signal`` are imported: the Python ones cost the guard 10 ms at start.
+"""
+
+import _ctypes
+import _signal as signal
+import os
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
+
+_PRCTL = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+
+
+def prctl(option, value):
+    """prctl(2) with one argument; a buffer may stand for a pointer."""
+    return _ctypes.call_function(_PRCTL, (option, value, 0, 0, 0))
+
+
+def set_name(name):
+    """What ps shows for this process, 15 bytes."""
+    try:
+        with open("/proc/self/comm", "wb", buffering=0) as comm:
+            comm.write(name)
+    except OSError:
+        pass
+
+
+def reset_signals():
+    """Default dispositions and an empty mask: a daemon's blocked signals are inherited otherwise (F61, F62)."""
+    for number in range(1, signal.NSIG):
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue  # KILL, STOP, and those that libc keeps for itself
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def tracer_and_state(pid):
+    """``(TracerPid, state letter)`` of a task, or ``None`` when it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
+            data = status.read()
+    except OSError:
+        return None
+    tracer = data.find(b"\nTracerPid:")
+    state = data.find(b"\nState:")
+    if tracer < 0 or state < 0:
+        return None
+    return int(data[tracer + 11 : data.find(b"\n", tracer + 1)]), data[state + 7 :].lstrip()[:1].decode()
+
+
+def send(pidfd, number):
+    """Signal a process by pidfd, which cannot hit another one that got its pid; False when it is gone."""
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except OSError:
+        return False
+    return True
+
+
+def kill_group(pid):
+    """SIGKILL the process group of a helper that has not been reaped yet, so the number is still its own.
+
+    strace forks children at start-up to test ptrace; killed in that moment, it leaves one frozen (F63).
+    """
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass

@@ -1,0 +1,226 @@
+"""The owner's side of the guard: start it, send it orders, and learn what became of them.
+
+Answers arrive on a thread of its own and are handed over as :class:`concurrent.futures.Future`, so that any event
+loop, in any thread, may wait for them, and several loops one after the other may use one guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import marshal
+import os
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypedDict
+
+from straced.errors import TracerUnavailable
+
+_GUARD = str(Path(__file__).parent / "guard" / "__main__.py")
+_PACKET = 1 << 20
+
+
+class HelperExit(TypedDict, total=False):
+    """What the guard says of a strace that has ended."""
+
+    pid: int
+    code: int
+    """Exit status, or minus the signal."""
+    why: str
+    """``self`` (its targets are gone, or it failed), or the reason of the stop: ``detach``, ``killed``, ..."""
+    stderr: bytes
+    targets: list[tuple[int, tuple[int, str] | None]]
+    dropped_lines: int
+    dropped_bytes: int
+
+
+class Helper:
+    """One strace, as its owner sees it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.pid: int | None = None
+        self.spawned: Future[int] = Future()
+        self.exited: Future[HelperExit] = Future()
+
+    @property
+    def alive(self) -> bool:
+        return self.pid is not None and not self.exited.done()
+
+
+class GuardClient:
+    """Starts the guard with the first order; inert in a forked copy of its owner."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
+        self._numbers = itertools.count(1)
+        self._helpers: dict[int, Helper] = {}
+        self.cost_ns: Future[int] = Future()
+        """What one traced call costs here, once :meth:`calibrate` has found it."""
+        self._calibrating = False
+
+    @property
+    def pid(self) -> int | None:
+        """The guard itself, while it runs."""
+        process = self._process
+        return process.pid if process is not None and self._socket is not None else None
+
+    @property
+    def mine(self) -> bool:
+        """False in a forked child: its copy must never touch the parent's helpers."""
+        return os.getpid() == self._owner
+
+    def spawn(self, argv: list[str], pids: list[int], fd: int, limits: dict[str, float] | None = None) -> Helper:
+        """Start a strace on ``pids``; ``fd`` becomes its output (or, with ``spill_bytes``, the sink of a relay)."""
+        helper = Helper(next(self._numbers))
+        self._helpers[helper.number] = helper
+        order = ("spawn", helper.number, [os.fsencode(word) for word in argv], tuple(pids), limits or {})
+        try:
+            self._send(order, [fd])
+        except OSError as error:
+            self._helpers.pop(helper.number, None)
+            raise TracerUnavailable(f"the guard of the tracers could not be reached ({error.strerror})") from error
+        return helper
+
+    def stop(self, helper: Helper, why: str = "detach", grace_s: float = 2.0) -> None:
+        """Begin the stop ladder: SIGINT, SIGINT after a second, SIGKILL after ``grace_s``. Returns at once."""
+        if self.mine and not helper.exited.done():
+            with contextlib.suppress(OSError):
+                self._send(("stop", helper.number, why, float(grace_s)), [])
+
+    def calibrate(self, strace: str) -> None:
+        """Measure once, in the background, what a traced call costs."""
+        if self._calibrating or not self.mine:
+            return
+        self._calibrating = True
+        argv = [os.fsencode(word) for word in (strace, "-q", "-c", "-A", "-o", "/dev/fd/3")]
+        with contextlib.suppress(OSError):
+            self._send(("calibrate", next(self._numbers), argv), [])
+
+    def close(self) -> None:
+        """Tell the guard to stop everything and to leave; it does so whether or not we wait."""
+        with self._lock:
+            channel = self._socket
+        if channel is not None and self.mine:
+            with contextlib.suppress(OSError):
+                channel.send(marshal.dumps(("quit",)))
+
+    def wait_closed(self, timeout_s: float) -> bool:
+        """After :meth:`close`: whether the guard has ended in time."""
+        process = self._process
+        if process is None:
+            return True
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _send(self, order: tuple[Any, ...], fds: list[int]) -> None:
+        if not self.mine:
+            raise OSError(1, "a forked copy does not use its parent's guard")
+        with self._lock:
+            if self._socket is None:
+                self._start()
+            assert self._socket is not None
+            socket.send_fds(self._socket, [marshal.dumps(order)], fds)
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _PACKET)
+            # A pidfd beside the pipe: a forked child of the owner holds the socket open, and EOF comes never.
+            owner = os.pidfd_open(os.getpid())
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", _GUARD, str(theirs.fileno()), str(owner)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(), owner),
+                    start_new_session=True,
+                    cwd="/",
+                    env={"LC_ALL": "C", **{k: v for k, v in os.environ.items() if k.startswith("STRACED_")}},
+                )
+            except OSError:
+                ours.close()
+                raise
+            finally:
+                os.close(owner)
+        self._socket = ours
+        threading.Thread(target=self._listen, args=(ours, self._process), daemon=True, name="straced-guard").start()
+
+    def _listen(self, channel: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        while True:
+            try:
+                data = channel.recv(_PACKET)
+            except OSError:
+                break
+            if not data:
+                break
+            self._hear(*marshal.loads(data))
+        with self._lock:
+            if self._socket is channel:
+                self._socket = None
+            channel.close()
+        process.wait()
+        self._guard_ended()
+
+    def _hear(self, kind: str, *rest: Any) -> None:
+        if kind == "cost":
+            if not self.cost_ns.done():
+                self.cost_ns.set_result(rest[0])
+            return
+        helper = self._helpers.get(rest[0])
+        if helper is None:
+            return
+        if kind == "spawned":
+            helper.pid = rest[1]
+            helper.spawned.set_result(rest[1])
+        elif kind == "failed":
+            self._helpers.pop(helper.number, None)
+            error = OSError(rest[1], os.strerror(rest[1]))
+            helper.spawned.set_exception(error)
+            helper.exited.set_result({"pid": 0, "code": 127, "why": "failed", "stderr": str(error).encode()})
+        elif kind == "exit":
+            self._helpers.pop(helper.number, None)
+            helper.exited.set_result(rest[1])
+
+    def _guard_ended(self) -> None:
+        """The guard is gone, and with it (PDEATHSIG) every strace; what they had counted is lost."""
+        for helper in list(self._helpers.values()):
+            self._helpers.pop(helper.number, None)
+            if not helper.spawned.done():
+                helper.spawned.set_exception(OSError(32, "the guard has ended"))
+            if helper.pid is not None:
+                sweep_group(helper.pid)
+            if not helper.exited.done():
+                helper.exited.set_result({"pid": helper.pid or 0, "code": -9, "why": "guard_gone", "stderr": b""})
+
+
+def sweep_group(leader: int) -> None:
+    """End what a killed strace left of its own session (F63): only members that strace itself forked."""
+    import signal
+
+    from straced import procfs
+
+    for pid in procfs.pids():
+        try:
+            stat = procfs.stat(pid)
+            if stat.session == leader and stat.pgrp == leader and stat.comm == "strace":
+                pidfd = os.pidfd_open(pid)
+                try:
+                    if procfs.stat(pid).session == leader:
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                finally:
+                    os.close(pidfd)
+        except (procfs.Gone, OSError):
+            continue

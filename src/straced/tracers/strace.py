@@ -1,0 +1,228 @@
+"""``strace -c`` as a tracer: supervised by a guard, confirmed by the kernel, read from descriptors of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+from straced import procfs
+from straced.errors import AttachError, AttachTimeout, NoSuchProcess, StraceMissing, TracerUnavailable
+from straced.model import Reason, Target
+from straced.tracers import preflight, strace_binary
+from straced.tracers.base import AttachOptions, Availability
+from straced.tracers.guard_client import GuardClient, Helper
+from straced.tracers.strace_attach import Attachment, Coverage, processes_of, scan
+from straced.tracers.strace_session import REAP_S, StraceSession
+
+if TYPE_CHECKING:
+    from straced.tracers.strace_record import Recording, RecordOptions
+
+COLUMNS = "time-percent,total-time,min-time,max-time,avg-time,calls,errors,name"
+OUTPUT = "/dev/fd/3"
+"""Where the guard puts a helper's output; ``-A`` because a plain ``-o`` opens it anew and truncates."""
+_owners: weakref.WeakSet[StraceTracer] = weakref.WeakSet()
+
+
+def own_helpers() -> frozenset[int]:
+    """Pids of all guards and straces of this process: never targets."""
+    found: set[int] = set()
+    for tracer in list(_owners):
+        found.update(tracer.helper_pids)
+        if tracer.guard.pid is not None:
+            found.add(tracer.guard.pid)
+    return frozenset(found)
+
+
+class StraceTracer:
+    """See :class:`straced.tracers.base.Tracer`. Owns one guard process, started with the first attach."""
+
+    name = "strace"
+
+    def __init__(self) -> None:
+        self.guard = GuardClient()
+        self._sessions: list[StraceSession | Recording] = []
+        _owners.add(self)
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """Live straces, summaries first, in the order attached."""
+        ordered = sorted(self._sessions, key=lambda session: not isinstance(session, StraceSession))
+        return [pid for session in ordered for pid in session.helper_pids]
+
+    def probe(self, target: Target | None = None) -> Availability:
+        try:
+            strace = strace_binary.find()
+            if target is not None:
+                preflight.check(target.pid, helpers=own_helpers())
+        except (StraceMissing, AttachError) as error:
+            return Availability(usable=False, detail=error.reason, error=error)
+        return Availability(usable=True, detail=f"strace {strace.version[0]}.{strace.version[1]}")
+
+    async def attach(self, target: Target, options: AttachOptions) -> StraceSession:
+        """Attach ``strace -c`` to every task of the target; see :meth:`straced.tracers.base.Tracer.attach`.
+
+        Raises:
+            StraceMissing: there is no usable strace.
+            AttachError: the kernel refused, or did not confirm in time.
+        """
+        strace = await asyncio.to_thread(strace_binary.find)
+        pidfd, alone = self.hold(target, options.force)
+        outputs: list[int] = []
+        reasons: list[Reason] = []
+        only = self._too_many(target, options, reasons)
+
+        def spawn(pids: list[int]) -> Helper:
+            fd = os.memfd_create(f"straced-{target.pid}")
+            outputs.append(fd)
+            return self.guard.spawn(_summary_argv(strace, options, pids, only is None), pids, fd)
+
+        attachment = Attachment(
+            target.pid, spawn, follow=options.follow, excluded=own_helpers(), only=only, instead=alone
+        )
+        try:
+            coverage = await self.confirmed(target, attachment)
+        except BaseException:
+            for fd in [*outputs, pidfd]:
+                os.close(fd)
+            raise
+        _judge(coverage, reasons)
+        self.guard.calibrate(strace.path)
+        session = StraceSession(
+            self.guard, target, pidfd, attachment.helpers, outputs, coverage, reasons, options.time, self.forget
+        )
+        self._sessions.append(session)
+        return session
+
+    def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
+        """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).
+
+        Returns:
+            The pidfd, and the live threads to attach to when the leader has exited (F5), else nothing.
+
+        Raises:
+            AttachError: refused before any tracer was started.
+        """
+        try:
+            pidfd = os.pidfd_open(target.pid)
+        except ProcessLookupError as error:
+            raise NoSuchProcess(f"there is no process {target.pid}", pid=target.pid) from error
+        except OSError as error:
+            raise AttachError(f"process {target.pid} cannot be held ({error.strerror})", pid=target.pid) from error
+        try:
+            alone = preflight.check(target.pid, force=force, helpers=own_helpers())
+            if procfs.stat(target.pid).start_ticks != target.start_ticks:
+                raise procfs.Gone
+        except procfs.Gone as error:
+            os.close(pidfd)
+            raise NoSuchProcess(f"process {target.pid} has ended", pid=target.pid) from error
+        except BaseException:
+            os.close(pidfd)
+            raise
+        return pidfd, alone
+
+    async def confirmed(self, target: Target, attachment: Attachment) -> Coverage:
+        """Run an attachment; whatever goes wrong, cancellation included, the target is let go of.
+
+        Raises:
+            AttachError: refused, gone, or not confirmed in time.
+        """
+        try:
+            coverage = await attachment.run()
+        except OSError as error:
+            await self._give_up(attachment)
+            raise TracerUnavailable(f"strace could not be started ({error.strerror})", pid=target.pid) from error
+        except BaseException:
+            for helper in attachment.helpers:
+                self.guard.stop(helper, "cancelled")
+            raise
+        if coverage.traced == 0 and not _ended_well(attachment):
+            failed = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
+            await self._give_up(attachment)
+            if not failed:
+                raise AttachTimeout(
+                    f"the kernel did not confirm the attachment to {target.pid} in time", pid=target.pid
+                )
+            raise preflight.explain_refusal(target.pid, helpers=own_helpers())
+        return coverage
+
+    async def _give_up(self, attachment: Attachment) -> None:
+        for helper in attachment.helpers:
+            self.guard.stop(helper, "cancelled")
+        waits = [asyncio.wrap_future(helper.exited) for helper in attachment.helpers]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*waits), 2 * REAP_S)
+
+    def _too_many(self, target: Target, options: AttachOptions, reasons: list[Reason]) -> list[int] | None:
+        """The tasks to attach to when there are more than may be, and a word about it (S25)."""
+        processes = processes_of(target.pid, options.follow, own_helpers())
+        tasks = scan(processes) if len(processes) > options.max_tasks else None
+        count = len(tasks) if tasks is not None else sum(_count_tasks(pid) for pid in processes)
+        if count <= options.max_tasks:
+            return None
+        tids = [task.tid for task in (tasks or scan(processes)) if not task.is_dead][: options.max_tasks]
+        reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (--max-tasks), new ones not followed"))
+        return tids
+
+    def adopt(self, session: Recording) -> None:
+        """Count a recording among this tracer's sessions."""
+        self._sessions.append(session)
+
+    def forget(self, session: StraceSession | Recording) -> None:
+        """Drop a session that has ended."""
+        if session in self._sessions:
+            self._sessions.remove(session)
+
+    async def record(self, target: Target, output: int | None, options: RecordOptions) -> Recording:
+        """Start a full trace; see :func:`straced.tracers.strace_record.record`."""
+        from straced.tracers.strace_record import record
+
+        return await record(self, target, output, options)
+
+    async def close(self) -> None:
+        """End everything this tracer started; the guard leaves too. A later attach starts a new one."""
+        if not self.guard.mine:
+            return
+        sessions = list(self._sessions)
+        for session in sessions:
+            session.request_stop("detach")
+        for session in sessions:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(session.wait(), 2 * REAP_S)
+        self.guard.close()
+        await asyncio.to_thread(self.guard.wait_closed, REAP_S)
+
+
+def _summary_argv(
+    strace: strace_binary.Strace, options: AttachOptions, pids: list[int], follow_tasks: bool
+) -> list[str]:
+    argv = [strace.path, "-q", *(["-f"] if follow_tasks else []), "-c"]
+    argv += ["-w"] if options.time == "wall" else []
+    argv += ["-U", COLUMNS] if strace.selects_columns else []
+    argv += ["-A", "-o", OUTPUT]
+    for pid in pids:
+        argv += ["-p", str(pid)]
+    return argv
+
+
+def _count_tasks(pid: int) -> int:
+    try:
+        return procfs.stat(pid).num_threads
+    except procfs.Gone:
+        return 0
+
+
+def _ended_well(attachment: Attachment) -> bool:
+    """The target was gone before we could look, but strace had it: a clean end without a complaint."""
+    exits = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
+    return bool(exits) and all(end["code"] == 0 and end["why"] == "self" and not end["stderr"] for end in exits)
+
+
+def _judge(coverage: Coverage, reasons: list[Reason]) -> None:
+    if coverage.foreign:
+        others = ", ".join(str(pid) for pid in coverage.foreign)
+        reasons.append(Reason("already_traced", f"some tasks belong to another tracer ({others})"))
+    elif not coverage.complete:
+        reasons.append(Reason("coverage", f"{coverage.traced} of {coverage.seen} tasks confirmed"))

@@ -1,0 +1,180 @@
+"""Putting every task of a target under strace, and knowing that it is so.
+
+strace reads /proc/PID/task once, so a thread born in that moment may be missed, and with it all threads that it
+starts (F19); children that exist already are not looked for at all. Here the kernel's word counts: ``TracerPid`` of
+each task. What is left over gets a further strace, until nothing new turns up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from straced import procfs
+from straced.tracers.guard_client import Helper
+
+PATIENCE_S = 2.0
+ROUNDS = 20
+STALL_S = 0.02
+"""A task still untraced after this long without any progress was missed, and gets a strace of its own."""
+_FIRST_POLL_S = 0.0004
+
+
+class Task(Struct, frozen=True):
+    """A task as /proc shows it: process, thread, who traces it, state letter."""
+
+    pid: int
+    tid: int
+    tracer: int
+    state: str
+
+    @property
+    def is_dead(self) -> bool:
+        return self.state in "ZX"
+
+
+class Coverage(Struct, kw_only=True):
+    """How much of a target is under trace. ``complete`` is the kernel's word for every living task."""
+
+    traced: int = 0
+    seen: int = 0
+    complete: bool = False
+    foreign: tuple[int, ...] = ()
+    """Tracers of others that hold some of the tasks."""
+
+
+def processes_of(pid: int, follow: bool, excluded: frozenset[int] = frozenset()) -> list[int]:
+    """The target and, when following, its living descendants, but none of ``excluded`` nor what is below them."""
+    if not follow:
+        return [pid]
+    found, queue = [pid], [pid]
+    while queue:
+        below = [child for child in procfs.children(queue.pop()) if child not in excluded and child not in found]
+        found += below
+        queue += below
+    return found
+
+
+def scan(processes: list[int], known: set[int] | None = None) -> list[Task]:
+    """Every task of these processes that is not ``known``; what vanished meanwhile is left out."""
+    found = []
+    for pid in processes:
+        try:
+            tids = procfs.tasks(pid)
+        except procfs.Gone:
+            continue
+        for tid in tids:
+            if known is not None and tid in known:
+                continue
+            task = _look(pid, tid)
+            if task is not None:
+                found.append(task)
+    return found
+
+
+def _look(pid: int, tid: int) -> Task | None:
+    try:
+        data = procfs.read(f"{pid}/task/{tid}/status")
+    except (procfs.Gone, OSError):
+        return None
+    state, tracer = data.find(b"\nState:"), data.find(b"\nTracerPid:")
+    if state < 0 or tracer < 0:
+        return None
+    return Task(pid, tid, int(data[tracer + 11 : data.find(b"\n", tracer + 1)]), chr(data[state + 8]))
+
+
+class Attachment:
+    """Drives the straces of one target until the kernel confirms every task, or patience is over."""
+
+    def __init__(
+        self,
+        pid: int,
+        spawn: Callable[[list[int]], Helper],
+        *,
+        follow: bool,
+        excluded: frozenset[int],
+        only: list[int] | None = None,
+        instead: tuple[int, ...] = (),
+    ) -> None:
+        self.pid = pid
+        self.follow = follow
+        self.excluded = excluded
+        self.only = only
+        """The tasks to attach to and no others, when there are too many for all."""
+        self._instead = instead
+        """What to name to strace in place of a leader that has exited."""
+        self._spawn = spawn
+        self.helpers: list[Helper] = []
+        self._confirmed: set[int] = set()
+        self._foreign: set[int] = set()
+        self._given: set[int] = set()
+
+    async def run(self) -> Coverage:
+        """Attach; return what the kernel confirmed. All helpers may be gone by then: the target ended, or refused."""
+        targets = self.only or processes_of(self.pid, self.follow, self.excluded)
+        if self._instead and self.only is None:
+            targets = [*self._instead[:1], *targets[1:]]
+        await self._start(targets)
+        deadline = time.monotonic() + PATIENCE_S
+        rounds = clean = 0
+        progressed = time.monotonic()
+        pause = _FIRST_POLL_S
+        while time.monotonic() < deadline:
+            missing, progress = self._look_around()
+            now = time.monotonic()
+            progressed = now if progress else progressed
+            if not any(helper.alive for helper in self.helpers):
+                return Coverage(traced=len(self._confirmed), seen=len(self._confirmed), complete=not missing)
+            if not missing:
+                clean += 1
+                if clean == 2:  # looked at twice, and the second time nothing was new
+                    return self._coverage([])
+                continue
+            clean = 0
+            if now - progressed > STALL_S and rounds < ROUNDS:
+                rounds += 1
+                again = [task.tid for task in missing if task.tid not in self._given]
+                if again:
+                    await self._start(again)
+                    progressed = time.monotonic()
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.3, 0.005)
+        return self._coverage(self._look_around()[0])
+
+    async def _start(self, tids: list[int]) -> None:
+        helper = self._spawn(tids)
+        self.helpers.append(helper)
+        self._given.update(tids)
+        await asyncio.wrap_future(helper.spawned)
+
+    def _look_around(self) -> tuple[list[Task], bool]:
+        """The living tasks that nobody of ours traces yet, and whether any was confirmed since the last look."""
+        ours = {helper.pid for helper in self.helpers}
+        before = len(self._confirmed)
+        missing = []
+        for task in self._current():
+            if task.tracer in ours:
+                self._confirmed.add(task.tid)
+            elif not task.is_dead:
+                if task.tracer:
+                    self._foreign.add(task.tracer)
+                else:
+                    missing.append(task)
+        return missing, len(self._confirmed) > before
+
+    def _current(self) -> list[Task]:
+        if self.only is not None:
+            looked = (_look(self.pid, tid) for tid in self.only if tid not in self._confirmed)
+            return [task for task in looked if task is not None]
+        return scan(processes_of(self.pid, self.follow, self.excluded), self._confirmed)
+
+    def _coverage(self, missing: list[Task]) -> Coverage:
+        return Coverage(
+            traced=len(self._confirmed),
+            seen=len(self._confirmed) + len(missing),
+            complete=not missing and not self._foreign,
+            foreign=tuple(sorted(self._foreign)),
+        )

@@ -1,0 +1,203 @@
+"""A full trace: ``strace -f -t -p PID``, one line a call, into a file or a relay that never makes the target wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from straced.errors import InvalidArgument
+from straced.model import Overhead, Reason, Sample, Target
+from straced.tracers import exit_status, strace_binary, strace_order
+from straced.tracers.base import Ending
+from straced.tracers.guard_client import GuardClient, Helper, HelperExit
+from straced.tracers.strace_attach import Attachment, Coverage
+from straced.tracers.strace_session import GRACE_S, REAP_S, estimate
+
+if TYPE_CHECKING:
+    from straced.tracers.strace import StraceTracer
+
+SPILL_BYTES = 256 * 1000 * 1000
+OUTPUT = "/dev/fd/3"
+LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone")
+"""Reasons for which the guard ends a full trace by itself."""
+
+
+class RecordOptions(Struct, frozen=True, kw_only=True):
+    """What a full trace holds, and when it ends by itself."""
+
+    follow: bool = True
+    timestamps: str = "us"
+    """``s``: ``-t``, as strace -t has it; ``us``: ``-ttt -T``, with the duration of each call."""
+    decode_fds: bool = True
+    """``-yy``: the file or socket behind each descriptor (not with ``s``)."""
+    string_bytes: int = 128
+    trace: str | None = None
+    """A set checked by :func:`straced.tracers.trace_filter.trace_set`."""
+    paths: tuple[str, ...] = ()
+    status: str | None = None
+    max_bytes: int | None = None
+    max_seconds: float | None = None
+    max_tasks: int = 1000
+    force: bool = False
+    spill_bytes: int | None = None
+    """Without a file: how much may wait for a slow reader before lines are dropped, and counted."""
+
+
+class Recording:
+    """A full trace that runs, or has ended."""
+
+    def __init__(
+        self,
+        guard: GuardClient,
+        target: Target,
+        pidfd: int,
+        helpers: list[Helper],
+        coverage: Coverage,
+        options: RecordOptions,
+        readers: list[int],
+        forget: Callable[[Recording], None],
+    ) -> None:
+        self._guard = guard
+        self._forget = forget
+        self.readers = readers
+        """With a relay: the reading ends, one a strace, to be read and closed by the caller."""
+        self.target = target
+        self.coverage = coverage
+        self.options = options
+        self._pidfd = pidfd
+        self._helpers = helpers
+        self._why: str | None = None
+        self._ending: Ending | None = None
+        self.path: Path | None = None
+        """Set by whoever opened the file; several straces' lines are put in order there at the end."""
+        self.started_ns = time.monotonic_ns()
+        self.ended_ns: int | None = None
+        self.dropped_lines = 0
+        self.reasons: list[Reason] = []
+
+    @property
+    def helper_pids(self) -> list[int]:
+        return [helper.pid for helper in self._helpers if helper.alive and helper.pid is not None]
+
+    @property
+    def alive(self) -> bool:
+        return any(helper.alive for helper in self._helpers)
+
+    def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
+        """Begin to let go, without waiting."""
+        if self._why is None:
+            self._why = why
+        for helper in self._helpers:
+            self._guard.stop(helper, why, GRACE_S if grace_s is None else grace_s)
+
+    async def wait(self) -> Ending:
+        """Until the trace is over: the target ended, a limit was reached, or it was stopped."""
+        exits = await asyncio.gather(*(asyncio.wrap_future(helper.exited) for helper in self._helpers))
+        if self._ending is None:
+            self.ended_ns = time.monotonic_ns()
+            self._ending = self._find_ending(exits)
+            self.dropped_lines = sum(end.get("dropped_lines", 0) for end in exits)
+            with contextlib.suppress(OSError):
+                os.close(self._pidfd)
+            self._forget(self)
+            if len(self._helpers) > 1 and self.path is not None:
+                await asyncio.to_thread(strace_order.sort_by_time, self.path)
+        return self._ending
+
+    def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
+        """As for a summary: calls times the measured cost of one."""
+        return estimate(self._guard, sample, duration_ns)
+
+    async def stop(self, why: str = "detach", grace_s: float | None = None) -> Ending:
+        """Let go of the target; the file stays. Idempotent."""
+        self.request_stop(why, grace_s)
+        async with asyncio.timeout((grace_s or GRACE_S) + REAP_S):
+            return await self.wait()
+
+    def _find_ending(self, exits: list[HelperExit]) -> Ending:
+        status = exit_status.of(self._pidfd)
+        limit = next(
+            (e["why"] for e in exits if e["why"] in ("max_bytes", "max_seconds", "disk_full", "reader_gone")), None
+        )
+        if limit is not None:
+            return Ending(reason=limit, exit_status=status)
+        if self._why is not None:
+            return Ending(reason={"detach": "detached"}.get(self._why, self._why), exit_status=status)
+        crash = next((e["code"] for e in exits if e["code"] < 0), None)
+        if crash is not None:
+            return Ending(reason=f"tracer_crashed({-crash})", exit_status=status)
+        if status is not None and status < 0:
+            return Ending(reason=f"killed({-status})", exit_status=status)
+        return Ending(reason="exited", exit_status=status)
+
+
+async def record(tracer: StraceTracer, target: Target, output: int | None, options: RecordOptions) -> Recording:
+    """Start a full trace of ``target`` into the descriptor ``output`` (which stays the caller's).
+
+    Without ``output``, lines come out of ``Recording.readers``, through a relay that never makes strace wait.
+
+    Raises:
+        StraceMissing, AttachError: as for a summary; nothing was written then.
+    """
+    strace = await asyncio.to_thread(strace_binary.find)
+    pidfd, alone = tracer.hold(target, options.force)
+    limits: dict[str, float] = {}
+    for name in ("max_bytes", "max_seconds", "spill_bytes"):
+        if (value := getattr(options, name)) is not None:
+            limits[name] = value
+
+    readers: list[int] = []
+    if output is None:
+        limits.setdefault("spill_bytes", SPILL_BYTES)
+
+    def spawn(pids: list[int]) -> Helper:
+        argv = _argv(strace, options, pids)
+        if output is not None:
+            return tracer.guard.spawn(argv, pids, output, limits)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        readers.append(reader)
+        try:
+            return tracer.guard.spawn(argv, pids, writer, limits)
+        finally:
+            os.close(writer)
+
+    from straced.tracers.strace import own_helpers
+
+    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=own_helpers(), instead=alone)
+    try:
+        coverage = await tracer.confirmed(target, attachment)
+    except BaseException:
+        for fd in [*readers, pidfd]:
+            os.close(fd)
+        raise
+    recording = Recording(tracer.guard, target, pidfd, attachment.helpers, coverage, options, readers, tracer.forget)
+    tracer.adopt(recording)
+    return recording
+
+
+def _argv(strace: strace_binary.Strace, options: RecordOptions, pids: list[int]) -> list[str]:
+    if options.timestamps not in ("s", "us"):
+        raise InvalidArgument(f"timestamps are 's' or 'us', not {options.timestamps!r}")
+    argv = [strace.path, "-q", "-f"]
+    if options.timestamps == "s":
+        argv += ["-t"]
+    else:
+        argv += ["-ttt", "-T", "-s", str(options.string_bytes)]
+        argv += ["-yy"] if options.decode_fds else []
+    if options.trace:
+        argv += ["-e", options.trace]
+    if options.status:
+        argv += ["-e", f"status={options.status}"]
+    for path in options.paths:
+        argv += ["-P", path]
+    argv += ["-A", "-o", OUTPUT]
+    for pid in pids:
+        argv += ["-p", str(pid)]
+    return argv

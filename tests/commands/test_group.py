@@ -1,0 +1,179 @@
+"""The frame of the command line: help, verbs that do not exist, what goes wrong, and what start-up costs."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from straced import __version__
+from straced.commands import failures
+from straced.commands.verbs import VERBS, available
+from straced.errors import ExecFailed, NoSuchProcess, StracedError
+
+LIMIT_S = 30
+
+
+def straced(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "straced", *words],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def imported_by(*words: str) -> set[str]:
+    code = "import sys\nfrom straced.commands import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    code += "print('\\n'.join(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=LIMIT_S)
+    return set(done.stderr.split())
+
+
+def cpu_s(*argv: str, rounds: int = 7) -> float:
+    """The least CPU time of a few runs."""
+    times = []
+    for _ in range(rounds):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, timeout=LIMIT_S)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    return min(times)
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_version(flag: str) -> None:
+    done = straced(flag)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"straced {__version__}\n", "")
+
+
+def test_version_costs_at_most_five_bare_interpreters() -> None:
+    bare = cpu_s(sys.executable, "-c", "pass")
+    assert cpu_s(sys.executable, "-m", "straced", "--version") <= 5 * bare
+
+
+def test_version_and_help_import_nothing_heavy() -> None:
+    assert not imported_by("--version") & {"click", "rich", "asyncio", "msgspec"}
+    verbs = {verb.module for verb in VERBS}
+    assert not imported_by("--help") & ({"rich", "asyncio", "msgspec"} | verbs)
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_begins_with_examples_and_lists_the_verbs_of_this_build(words: list[str]) -> None:
+    done = straced(*words)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Examples:\n  straced run -- make test")
+    for verb in VERBS:
+        assert (f"\n  {verb.name} " in done.stdout) == verb.exists
+
+
+@pytest.mark.parametrize("name", [verb.name for verb in available()])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_of_each_verb_begins_with_two_examples(name: str, flag: str) -> None:
+    done = straced(name, flag)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *lines = done.stdout.splitlines()
+    assert first == "Examples:"
+    examples = lines[: lines.index("")]
+    assert len(examples) >= 2
+    assert all("straced " in line for line in examples)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("complete", "straced completion"), ("competion", "straced completion")])
+def test_a_mistyped_verb_is_answered_with_the_right_one(typed: str, meant: str) -> None:
+    done = straced(typed)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == f"straced: no such verb: {typed}"
+    assert meant in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    "words", [["nope"], ["--nope"], ["completion"], ["completion", "tcsh"], ["completion", "bash", "more"]]
+)
+def test_usage_errors_have_status_2_and_three_lines_at_most(words: list[str]) -> None:
+    done = straced(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert 1 <= len(done.stderr.splitlines()) <= 3
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_that_calls_straced_back(shell: str) -> None:
+    done = straced("completion", shell)
+    assert done.returncode == 0
+    assert f"_STRACED_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_completion_offers_verbs() -> None:
+    environment = {**os.environ, "_STRACED_COMPLETE": "bash_complete", "COMP_WORDS": "straced compl", "COMP_CWORD": "1"}
+    assert straced(env=environment).stdout == "plain,completion\n"
+
+
+def test_a_reader_who_left_is_not_an_error_message() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m straced --help | true; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.stdout.strip() in ("0", "141")
+    assert done.stderr == ""
+
+
+def test_a_full_disk_under_stdout_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "straced", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert done.stderr == "straced: No space left on device\n"
+
+
+def raising(error: BaseException) -> int:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "verb", "status"),
+    [
+        (NoSuchProcess("no process 17", hint="look: ps 17"), "attach", 3),
+        (NoSuchProcess("no process 17"), "run", 125),
+        (ExecFailed(13, "cannot start x"), "run", 126),
+        (KeyboardInterrupt(), "attach", 130),
+        (BrokenPipeError(), "trace", 141),
+        (PermissionError(13, "Permission denied", "/x"), "attach", 70),
+        (ZeroDivisionError("division"), "attach", 70),
+    ],
+)
+def test_exit_status(
+    error: BaseException, verb: str, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(failures.DEBUG_VARIABLE, raising=False)
+    assert failures.guarded(lambda: raising(error), verb) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) <= 3
+
+
+def test_what_why_and_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
+    error = StracedError("cannot have \x1b[31m17", hint="it is root's\nsudo straced attach 17\nfourth line")
+    failures.guarded(lambda: raising(error), "attach")
+    assert capsys.readouterr().err.splitlines() == [
+        "straced attach: cannot have \\x1b[31m17",
+        "  it is root's",
+        "  sudo straced attach 17",
+    ]
