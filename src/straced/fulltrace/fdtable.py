@@ -53,7 +53,10 @@ class Table:
 def split_fd(argument: bytes) -> tuple[int | None, bytes | None]:
     """``3`` -> (3, None); ``3</etc/passwd>`` (-y) -> (3, b"/etc/passwd"); ``AT_FDCWD`` -> (None, None)."""
     less = argument.find(b"<")
-    number, path = (argument, None) if less < 0 else (argument[:less], argument[less + 1 :].removesuffix(b">"))
+    number, path = argument, None
+    if less >= 0:
+        number, path = argument[:less], argument[less + 1 :].rstrip(b" )").removesuffix(b">")
+        path = path.split(b"<", 1)[0]  # </dev/null<char 1:3>>
     try:
         return int(number), path
     except ValueError:

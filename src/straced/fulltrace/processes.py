@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 MOST_PROCESSES = 5_000
+MOST_THREADS = 200_000
 """More are counted, not described."""
 
 
@@ -27,12 +28,9 @@ class Proc(Struct):
     end: bytes = b""
     execs: list[Exec] = field(default_factory=list)
     exit_status: int | None = None
-    """Exit code, or minus the signal's number... ``killed`` has its name."""
     killed: str | None = None
     threads: int = 1
     children: int = 0
-    first: bytes = b""
-    last: bytes = b""
 
 
 class Tree:
@@ -42,6 +40,8 @@ class Tree:
         self.procs: dict[int, Proc] = {}
         self.leader: dict[int, int] = {}
         """tid -> pid of its process, for threads."""
+        self.belongs: dict[int, int] = {}
+        """As ``leader``, kept after the thread has ended."""
         self.processes = 0
         self.threads = 0
 
@@ -66,6 +66,8 @@ class Tree:
         if thread:
             self.threads += 1
             self.leader[child] = pid
+            if len(self.belongs) < MOST_THREADS:
+                self.belongs[child] = pid
             if parent is not None:
                 parent.threads += 1
             if self.procs.get(child) is not None and not self.procs[child].execs:
@@ -78,6 +80,7 @@ class Tree:
             del self.procs[child]
             known = None
         self.leader.pop(child, None)
+        self.belongs.pop(child, None)
         proc = known or self.get(child, line, clock)
         if proc is not None and proc.parent is None:
             proc.parent = pid

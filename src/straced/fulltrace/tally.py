@@ -12,12 +12,15 @@ from collections import Counter
 
 from straced import histogram
 from straced.fulltrace.form import Form
-from straced.fulltrace.restarts import Restarts
 from straced.tracers.strace_line import TraceLine, parse_line
 
 FLUSH_KEYS = 60_000
 UNREAD_SHOWN = 20
 BURST_KEYS = 20_000
+TICK_KEYS = 40_000
+MOST_ROWS = 60_000
+KEPT_TASKS = 1_500
+OTHER_TASKS = -1
 _DURATION = re.compile(rb"(\d{1,12})(?:\.(\d{1,9}))?>?")
 _ERROR = re.compile(rb"= (?:-1|\?) (E[A-Z0-9]+) \([^<>\n]*\)(?: \([A-Z][^<>\n]*\))?(?: <[\d.]+>)?\n")
 _ERROR_MARKS = (b"= -1 E", b"= ? E")
@@ -28,7 +31,7 @@ NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
 class Row:
     """What one task did with one call. ``bare`` calls returned without a duration."""
 
-    __slots__ = ("calls", "errno", "hist", "max_ns", "min_ns", "no_return", "resumed", "sum_ns", "timed", "unfinished")
+    __slots__ = ("calls", "errno", "max_ns", "min_ns", "no_return", "resumed", "sum_ns", "timed", "unfinished")
 
     def __init__(self) -> None:
         self.calls = 0
@@ -41,8 +44,7 @@ class Row:
         self.sum_ns = 0
         self.min_ns: int | None = None
         self.max_ns: int | None = None
-        self.errno: dict[str, int] = {}
-        self.hist: dict[int, int] = {}
+        self.errno: dict[str, int] | None = None
 
     def time(self, duration_ns: int, count: int) -> None:
         """Add ``count`` calls of one duration."""
@@ -52,15 +54,31 @@ class Row:
             self.max_ns = duration_ns
         if self.min_ns is None or duration_ns < self.min_ns:
             self.min_ns = duration_ns
-        place = histogram.bucket(duration_ns)
-        self.hist[place] = self.hist.get(place, 0) + count
+
+    def fail(self, errno: str, count: int = 1) -> None:
+        """Add ``count`` calls that ended in an errno (ERESTART* included)."""
+        if self.errno is None:
+            self.errno = {}
+        self.errno[errno] = self.errno.get(errno, 0) + count
+
+    def add(self, other: Row) -> None:
+        """Add the figures of another row."""
+        for name in ("calls", "no_return", "resumed", "sum_ns", "timed", "unfinished"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.min_ns is not None:
+            self.min_ns = other.min_ns if self.min_ns is None else min(self.min_ns, other.min_ns)
+        if other.max_ns is not None:
+            self.max_ns = other.max_ns if self.max_ns is None else max(self.max_ns, other.max_ns)
+        for errno, count in (other.errno or {}).items():
+            self.fail(errno, count)
 
 
 class Tally:
     """Feed it blocks of whole lines that begin and end with a newline."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, *, ticks: bool = False) -> None:
         self.form = form
+        self.with_ticks = ticks and form.clock in ("epoch", "day") and not form.comm
         prefix = form.prefix(clock=False)
         head = rb"(<\.\.\. \w+|\w+\()"
         if form.durations:
@@ -69,30 +87,38 @@ class Tally:
             pattern = prefix + head + rb".*(?:= (?=[-0-9?])|<(?=unfin|detac))(.)|([^\n]*))"
         self._pattern = re.compile(rb"\n(?:" + pattern)
         self._start = re.compile(rb"\n" + form.prefix() + head)
-        self.restarts = Restarts(form)
+        self._timeline = re.compile(rb"\n" + form.prefix(clock=False).split(rb" *[^", 1)[0] + rb" *([0-9:]+(?:\.\d)?)")
         self._counter: Counter[tuple[bytes, ...]] = Counter()
         self.rows: dict[tuple[int, str], Row] = {}
-        self.lines = 0
+        self.counted = 0
+        """Lines."""
         self.unread = 0
         self.unread_lines: list[tuple[int, bytes]] = []
-        """The first of them: number within what was fed (the first is 1), and text."""
+        """The first of them: number and text."""
         self.cut = 0
-        self.others: list[tuple[int, TraceLine]] = []
-        """Signals, exits and what else is no call, with line numbers."""
+        self.histograms: dict[str, dict[int, int]] = {}
+        """Calls by duration, of each call name, in the buckets of :mod:`straced.histogram`."""
+        self.ticks: dict[tuple[int, bytes], int] = {}
+        """Lines of each task in each tenth of a second, where a time line was asked for."""
         self.bursts: dict[tuple[bytes, str, str], int] = {}
         """Errors by clock (cut to a tenth of a second), call and errno."""
 
-    def feed(self, block: bytes) -> None:
-        """Count one block."""
+    def feed(self, block: bytes, first: int) -> None:
+        """Count one block, whose first line has the number ``first``."""
         found = self._pattern.findall(block)
         found.pop()  # the empty line behind the last newline
         self._counter.update(found)
         odd = [index for index, words in enumerate(found, 1) if not words[1]]
         if odd:
-            self._odd_lines([(index, found[index - 1][-1]) for index in odd])
+            self._odd_lines([(first + index - 1, found[index - 1][-1]) for index in odd])
         self._errors(block)
-        self.restarts.feed(block)
-        self.lines += len(found)
+        if self.with_ticks:
+            for (pid, clock), count in Counter(self._timeline.findall(block)).items():
+                key = (int(pid or 0), clock)
+                self.ticks[key] = self.ticks.get(key, 0) + count
+            if len(self.ticks) > TICK_KEYS:
+                self._coarser()
+        self.counted += len(found)
         if len(self._counter) > FLUSH_KEYS:
             self.flush()
 
@@ -111,18 +137,24 @@ class Tally:
             head = words[1]
             if head:
                 resumed = head[0] == 60  # <
-                row = self.row(int(words[0] or 0), (head[5:] if resumed else head[:-1]).decode())
-                add(row, resumed, words[2], count)
+                name = (head[5:] if resumed else head[:-1]).decode()
+                buckets = self.histograms.setdefault(name, {})
+                add(self.row(int(words[0] or 0), name), buckets, resumed, words[2], count)
+        if len(self.rows) > MOST_ROWS:
+            self._fold()
 
     @staticmethod
-    def _timed(row: Row, resumed: bool, tail: bytes, count: int) -> None:
+    def _timed(row: Row, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
         if resumed:
             row.resumed += count
         else:
             row.calls += count
         match = _DURATION.fullmatch(tail.rstrip(b"\r"))
         if match is not None:
-            row.time(int(match.group(1)) * 10**9 + int((match.group(2) or b"0").ljust(9, b"0")), count)
+            duration = int(match.group(1)) * 10**9 + int((match.group(2) or b"0").ljust(9, b"0"))
+            row.time(duration, count)
+            place = histogram.bucket(duration)
+            buckets[place] = buckets.get(place, 0) + count
         elif tail.startswith(b"detac"):
             row.no_return += count
         elif tail.startswith(b"unfin"):
@@ -132,7 +164,7 @@ class Tally:
                 row.no_return += count
 
     @staticmethod
-    def _untimed(row: Row, resumed: bool, tail: bytes, count: int) -> None:
+    def _untimed(row: Row, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
         if resumed:
             row.resumed += count
         else:
@@ -159,7 +191,7 @@ class Tally:
         pid, clock, head = start.groups()
         name = (head[5:] if head[0] == 60 else head[:-1]).decode()
         row = self.row(int(pid or 0), name)
-        row.errno[errno] = row.errno.get(errno, 0) + 1
+        row.fail(errno)
         if clock and not errno.startswith("ERESTART"):
             key = (tenth(clock), name, errno)
             self.bursts[key] = self.bursts.get(key, 0) + 1
@@ -171,10 +203,31 @@ class Tally:
         limit = sorted(self.bursts.values())[len(self.bursts) // 2]
         self.bursts = {key: count for key, count in self.bursts.items() if count > limit}
 
+    def _fold(self) -> None:
+        """Keep the tasks with the most calls; all others become the task ``OTHER_TASKS``."""
+        calls: Counter[int] = Counter()
+        for (tid, _), row in self.rows.items():
+            calls[tid] += row.calls
+        kept = {tid for tid, _ in calls.most_common(KEPT_TASKS)} - {OTHER_TASKS}
+        rows, self.rows = self.rows, {}
+        for (tid, name), row in rows.items():
+            if tid in kept:
+                self.rows[tid, name] = row
+            else:
+                self.row(OTHER_TASKS, name).add(row)
+
+    def _coarser(self) -> None:
+        """Make the time line ten times coarser."""
+        ticks, self.ticks = self.ticks, {}
+        longest = max(len(clock) for _, clock in ticks)
+        cut = 1 if longest > 1 else 0
+        for (tid, clock), count in ticks.items():
+            key = (tid, clock[: longest - cut])
+            self.ticks[key] = self.ticks.get(key, 0) + count
+
     def _odd_lines(self, lines: list[tuple[int, bytes]]) -> None:
         """Lines that the pattern does not take: signals, exits, ``= ?``, other forms, damage."""
-        for index, text in lines:
-            number = self.lines + index
+        for number, text in lines:
             value = parse_line(text)
             if value is None:
                 if text.strip():
@@ -184,8 +237,6 @@ class Tally:
                 continue
             if value.kind in ("call", "unfinished", "resumed", "detached", "cut"):
                 self._odd_call(value, counted=self._start.match(b"\n" + text) is not None)
-            elif value.kind not in ("note", "abi"):
-                self.others.append((number, value))
 
     def _odd_call(self, value: TraceLine, *, counted: bool) -> None:
         row = self.row(value.pid or 0, value.name)
@@ -200,8 +251,11 @@ class Tally:
             self.cut += value.kind == "cut"
         if value.duration_ns is not None:
             row.time(value.duration_ns, 1)
+            buckets = self.histograms.setdefault(value.name, {})
+            place = histogram.bucket(value.duration_ns)
+            buckets[place] = buckets.get(place, 0) + 1
         if value.errno is not None and not counted:
-            row.errno[value.errno] = row.errno.get(value.errno, 0) + 1
+            row.fail(value.errno)
 
 
 def tenth(clock: bytes) -> bytes:
