@@ -48,6 +48,7 @@ class Detail:
         self.lines = 0
         self._durations: dict[bytes, int] = {}
         self.births: list[int] = []
+        self._halves: dict[int, bytes] = {}
 
     def feed(self, block: bytes) -> None:
         """Read one block of whole lines."""
@@ -61,15 +62,24 @@ class Detail:
         assert isinstance(files, SelectedFiles)
         found = self._pattern.findall(block)
         found.pop()
-        kept = []
+        kept: list[bytes] = []
         for words, line in zip(found, block[1:-1].split(b"\n"), strict=True):
-            pid, clock, head, _ = words
-            name = (head[5:] if head[:1] == b"<" else head[:-1]).decode()
-            good = wanted(int(pid or 0), name, clock)
-            files.mute, files.touched, self.quiet = not good, not files.by_path, not good
+            pid, clock, head, rest = words
+            tid = int(pid or 0)
+            good = wanted(tid, (head[5:] if head[:1] == b"<" else head[:-1]).decode(), clock)
+            files.mute, files.touched, self.quiet = not good, not files.by_path, not good or files.by_path
             self._lines([words])
-            if good and (files.touched or (files.by_path and line.endswith(b"...>") and b"<..." not in line)):
-                kept.append(line)
+            if not good:
+                continue
+            if files.by_path and rest.endswith(_UNFINISHED):
+                self._halves[tid] = line  # whether it is on the path is known when it returns
+                continue
+            half = self._halves.pop(tid, None) if head[:1] == b"<" else None
+            if files.touched:
+                kept += [line] if half is None else [half, line]
+                if files.by_path and self.form.durations and rest[-1:] == b">":
+                    self.quiet = False
+                    self._slow(head, rest, self.lines, pid)
         return b"\n" + b"\n".join(kept) + b"\n" if kept else b"\n"
 
     def _lines(self, found: list[tuple[bytes, bytes, bytes, bytes]]) -> None:
@@ -177,6 +187,7 @@ class Detail:
             errno = result[3 : result.find(b" ", 3)]
         elif result[:1] == b"?":
             errno = b"?"
+        self.files.pid = self.tree.leader.get(tid, tid)
         EFFECTS[role](self, name, tid, rest[:split], result, errno, duration, number, clock)
 
     def _other(self, line: bytes, number: int) -> None:
@@ -195,19 +206,17 @@ class Detail:
             self.signal_counts[value.name] = self.signal_counts.get(value.name, 0) + 1
             if len(self.signals) < SIGNALS_KEPT:
                 self.signals.append((number, clock_of(line, value), value.pid or 0, value.name))
-        elif value.kind in ("call", "resumed", "unfinished", "detached"):
+        elif value.kind in ("call", "resumed", "unfinished", "cut"):
             self._other_call(value, line, number)
 
     def _other_call(self, value: TraceLine, line: bytes, number: int) -> None:
         """A call whose line has another form than most."""
         known = _HEADS.get(value.name.encode() + b"(")
         tid = value.pid or 0
-        if known is None:
-            return
         head = value.name.encode() + b"("
-        if value.kind == "unfinished":
+        if value.kind in ("unfinished", "cut"):
             self.open[tid] = (head, value.args, number)
-        elif value.result is not None:
+        elif value.result is not None and known is not None:
             before = self.open.pop(tid, None) if value.kind == "resumed" else None
             result = value.result + (
                 b" <%d.%09d>" % divmod(value.duration_ns, 10**9) if value.duration_ns is not None else b""

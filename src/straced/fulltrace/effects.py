@@ -23,7 +23,7 @@ def _target(d: Detail, tid: int, args: bytes) -> bytes:
     end = args.find(b",")
     first = args[:end] if end >= 0 else args.rstrip(b" )")
     if d.form.paths and b"<" in first:
-        fd, path = split_fd(args[: args.find(b">") + 1] if b"->" not in first else first)
+        path = split_fd(first)[1]
         if path is not None:
             return path
     try:

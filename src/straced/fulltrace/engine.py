@@ -108,7 +108,18 @@ def read(
     finally:
         if collecting:
             gc.enable()
+    _forgive_tail(reading)
     return reading
+
+
+def _forgive_tail(reading: Reading) -> None:
+    """A last line without an end is no damage: strace was killed, or is still writing."""
+    figures = reading.figures
+    last = next((line for line in figures.unread_lines if line[0] == reading.lines), None)
+    if reading.source.cut_tail and last is not None:
+        figures.unread_lines.remove(last)
+        figures.unread -= 1
+        figures.cut += 1
 
 
 def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 OTHER = b"(all other paths)"
 MOST_PATHS = 20_000
+MOST_FLAMES = 40_000
 TINY_BYTES = 512
 """A transfer below this is tiny: the call costs more than the copy."""
 
@@ -53,6 +54,10 @@ class FileRows:
         self.rows: dict[bytes, FileRow] = {}
         self.folded = 0
         """Paths that were added to ``OTHER``; a path may come back, so their number is an upper bound."""
+        self.pid = 0
+        """The process that the next call belongs to."""
+        self.flame: dict[tuple[int, str, bytes], list[int]] = {}
+        """Calls and time by process, call and path."""
 
     def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> FileRow:
         row = self.rows.get(path)
@@ -62,8 +67,15 @@ class FileRows:
             row = self.rows[path] = FileRow(line)
         row.count += 1
         row.calls[name] = row.calls.get(name, 0) + 1
+        flame = self.flame.get(key := (self.pid, name, path))
+        if flame is None:
+            if len(self.flame) >= MOST_FLAMES:
+                self._fold_flames()
+            flame = self.flame[key] = [0, 0]
+        flame[0] += 1
         if ns is not None:
             row.ns += ns
+            flame[1] += ns
         if errno is not None and errno != b"?":
             row.errors += 1
             if row.errno is None:
@@ -101,6 +113,16 @@ class FileRows:
         row = self._row(path, name, errno, ns, line)
         row.syncs += 1
         row.sync_ns += ns or 0
+
+    def _fold_flames(self) -> None:
+        """Keep the half with the most time; the paths of the rest become one a process and call."""
+        ranked = sorted(self.flame.items(), key=lambda item: item[1][::-1], reverse=True)
+        self.flame = dict(ranked[: MOST_FLAMES // 2])
+        for (pid, name, _), (count, ns) in ranked[MOST_FLAMES // 2 :]:
+            key = (pid, name, OTHER) if len(self.flame) < MOST_FLAMES * 3 // 4 else (-1, name, OTHER)
+            flame = self.flame.setdefault(key, [0, 0])
+            flame[0] += count
+            flame[1] += ns
 
     def _fold(self) -> None:
         """Keep the half with the most time, then calls; the rest becomes one row."""

@@ -7,12 +7,12 @@ EINTR; any other value, that the call is entered again, which is no new call. (s
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from straced.fulltrace.form import Form
 
 LOOK_AHEAD_LINES = 200
 """A call of the same name behind a signal may be the restart, or the handler's own: so far we look for its return."""
-_NAME = re.compile(rb"[^\n]*? ?(\w+)\((?:<\.\.\. resuming interrupted (\w+))?")
 _RESUMING = b"restart_syscall(<... resuming interrupted "
 
 
@@ -38,8 +38,8 @@ class Restarts:
         self._start = re.compile(rb"\n" + form.prefix(clock=False) + rb"(?:<\.\.\. )?(\w+)")
         self._body = re.compile(rb"\n" + form.prefix(clock=False))
         self._open: dict[int, list[Interrupted]] = {}
-        self.decided: list[tuple[int, str, str]] = []
-        """``(tid, name, what)``: ``restart`` (the second entry is not a call), ``eintr``, ``phantom`` (a
+        self.decided: Counter[tuple[int, str, str]] = Counter()
+        """How often ``(tid, name, what)``: ``restart`` (the second entry is not a call), ``eintr``, ``phantom`` (a
         restart_syscall whose interrupted call was not seen to begin)."""
 
     @property
@@ -79,7 +79,7 @@ class Restarts:
             tid = int(match.group(1) or 0)
             end = position + len(_RESUMING)
             name = block[end : block.find(b" ", end)].decode("ascii", "replace")
-            self.decided.append((tid, name, "phantom"))
+            self.decided[tid, name, "phantom"] += 1
 
     def _walk(self, block: bytes, tid: int, position: int) -> None:
         """Follow the lines of one task until its newest interrupted call is decided, or the next one is met."""
@@ -96,7 +96,7 @@ class Restarts:
             if verdict is not None:
                 done = stack.pop()
                 if verdict != "gone":
-                    self.decided.append((tid, done.name, verdict))
+                    self.decided[tid, done.name, verdict] += 1
             elif b"= ? ERESTART" in block[body:end]:
                 break  # interrupted once more, inside the handler or after a re-entry: looked at by the caller
             position = end

@@ -15,8 +15,9 @@ class TallyResult(Struct):
     )
     """tid, name, calls, unfinished, resumed, no_return, timed, sum_ns, min_ns, max_ns, errno."""
     histograms: dict[str, dict[int, int]] = field(default_factory=dict)
-    bursts: list[tuple[bytes, str, str, int]] = field(default_factory=list)
+    bursts: list[tuple[bytes, str, str, int, int]] = field(default_factory=list)
     ticks: list[tuple[int, bytes, int]] = field(default_factory=list)
+    abis: dict[int, list[str]] = field(default_factory=dict)
     lines: int = 0
     unread: int = 0
     unread_lines: list[tuple[int, bytes]] = field(default_factory=list)
@@ -35,7 +36,8 @@ def result_of(tally: Tally) -> TallyResult:
             for (tid, name), row in tally.rows.items()
         ],
         histograms=tally.histograms,
-        bursts=[(*key, count) for key, count in tally.bursts.items()],
+        bursts=[(*key, count, line) for key, (count, line) in tally.bursts.items()],
+        abis={tid: sorted(abis) for tid, abis in tally.abis.items()},
         ticks=[(*key, count) for key, count in tally.ticks.items()],
         lines=tally.counted,
         unread=tally.unread,
@@ -50,7 +52,8 @@ class Figures:
     def __init__(self) -> None:
         self.rows: dict[tuple[int, str], Row] = {}
         self.histograms: dict[str, dict[int, int]] = {}
-        self.bursts: dict[tuple[bytes, str, str], int] = {}
+        self.bursts: dict[tuple[bytes, str, str], tuple[int, int]] = {}
+        self.abis: dict[int, set[str]] = {}
         self.ticks: dict[tuple[int, bytes], int] = {}
         self.lines = 0
         self.unread = 0
@@ -72,8 +75,11 @@ class Figures:
             mine = self.histograms.setdefault(name, {})
             for place, count in buckets.items():
                 mine[place] = mine.get(place, 0) + count
-        for clock, name, code, count in result.bursts:
-            self.bursts[clock, name, code] = self.bursts.get((clock, name, code), 0) + count
+        for clock, name, code, count, line in result.bursts:
+            before = self.bursts.get((clock, name, code), (0, line))
+            self.bursts[clock, name, code] = before[0] + count, min(before[1], line)
+        for tid, abis in result.abis.items():
+            self.abis.setdefault(tid, set()).update(abis)
         for tid, clock, count in result.ticks:
             self.ticks[tid, clock] = self.ticks.get((tid, clock), 0) + count
         self.lines += result.lines

@@ -46,6 +46,8 @@ class Source:
         """Bytes on disk, for progress; ``None`` for a stream."""
         self.consumed = 0
         self.notes: list[str] = []
+        self.cut_tail = False
+        """The last line has no end: strace or the copy was stopped in it."""
         self._members: list[Path] = []
         self._stream: _Reader | None = None
 
@@ -147,6 +149,7 @@ class Source:
             yield rest + chunk[: end + 1]
             rest = b"\n" + chunk[end + 1 :]
         if len(rest) > 1:
+            self.cut_tail = True
             yield rest + b"\n"
 
 

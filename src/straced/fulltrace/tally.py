@@ -100,8 +100,10 @@ class Tally:
         """Calls by duration, of each call name, in the buckets of :mod:`straced.histogram`."""
         self.ticks: dict[tuple[int, bytes], int] = {}
         """Lines of each task in each tenth of a second, where a time line was asked for."""
-        self.bursts: dict[tuple[bytes, str, str], int] = {}
-        """Errors by clock (cut to a tenth of a second), call and errno."""
+        self.bursts: dict[tuple[bytes, str, str], list[int]] = {}
+        """Errors by clock (cut to a tenth of a second), call and errno: how many, and the line of the first."""
+        self.abis: dict[int, set[str]] = {}
+        """Tasks of another ABI than the machine's own, as strace's notes tell."""
 
     def feed(self, block: bytes, first: int) -> None:
         """Count one block, whose first line has the number ``first``."""
@@ -111,7 +113,7 @@ class Tally:
         odd = [index for index, words in enumerate(found, 1) if not words[1]]
         if odd:
             self._odd_lines([(first + index - 1, found[index - 1][-1]) for index in odd])
-        self._errors(block)
+        self._errors(block, first)
         if self.with_ticks:
             for (pid, clock), count in Counter(self._timeline.findall(block)).items():
                 key = (int(pid or 0), clock)
@@ -174,7 +176,7 @@ class Tally:
         elif tail == b"u":
             row.unfinished += count
 
-    def _errors(self, block: bytes) -> None:
+    def _errors(self, block: bytes, first: int) -> None:
         for mark in _ERROR_MARKS:
             position = block.find(mark)
             while position >= 0:
@@ -183,25 +185,28 @@ class Tally:
                 if match is not None:
                     start = self._start.match(block, block.rfind(b"\n", 0, position))
                     if start is not None:
-                        self._error(start, match.group(1).decode())
+                        self._error(start, match.group(1).decode(), block, first)
                     end = match.end() - 1
                 position = block.find(mark, end)
 
-    def _error(self, start: re.Match[bytes], errno: str) -> None:
+    def _error(self, start: re.Match[bytes], errno: str, block: bytes, first: int) -> None:
         pid, clock, head = start.groups()
         name = (head[5:] if head[0] == 60 else head[:-1]).decode()
         row = self.row(int(pid or 0), name)
         row.fail(errno)
         if clock and not errno.startswith("ERESTART"):
-            key = (tenth(clock), name, errno)
-            self.bursts[key] = self.bursts.get(key, 0) + 1
+            known = self.bursts.get(key := (tenth(clock), name, errno))
+            if known is not None:
+                known[0] += 1
+                return
             if len(self.bursts) > BURST_KEYS:
                 self._thin_bursts()
+            self.bursts[key] = [1, first + block.count(b"\n", 0, start.start())]
 
     def _thin_bursts(self) -> None:
         """Keep the larger half: a burst is large, or it is none."""
-        limit = sorted(self.bursts.values())[len(self.bursts) // 2]
-        self.bursts = {key: count for key, count in self.bursts.items() if count > limit}
+        limit = sorted(self.bursts.values())[len(self.bursts) // 2][0]
+        self.bursts = {key: burst for key, burst in self.bursts.items() if burst[0] > limit}
 
     def _fold(self) -> None:
         """Keep the tasks with the most calls; all others become the task ``OTHER_TASKS``."""
@@ -237,6 +242,9 @@ class Tally:
                 continue
             if value.kind in ("call", "unfinished", "resumed", "detached", "cut"):
                 self._odd_call(value, counted=self._start.match(b"\n" + text) is not None)
+
+            elif value.kind == "abi" and value.pid is not None:
+                self.abis.setdefault(value.pid, set()).add(value.abi or "?")
 
     def _odd_call(self, value: TraceLine, *, counted: bool) -> None:
         row = self.row(value.pid or 0, value.name)
