@@ -24,6 +24,7 @@ from straced.commands.group import verb
 @click.option("--ndjson", type=click.Path(path_type=Path), metavar="OUT", help="Every call as JSON, one a line.")
 @click.option("--csv", type=click.Path(path_type=Path), metavar="OUT", help="Every call as a row.")
 @click.option("--parquet", type=click.Path(path_type=Path), metavar="DIR", help="Every call, by host and date.")
+@click.option("--host", metavar="NAME", help="The machine that the trace is of, for --parquet; this one unless given.")
 @click.option("--overwrite", is_flag=True, help="The files above may exist, and are replaced.")
 @click.option("--pid", "pids", type=click.IntRange(min=1), multiple=True, help="Only this process; may be repeated.")
 @click.option("--syscall", "syscalls", multiple=True, metavar="NAME", help="Only this call; may be repeated.")
@@ -43,6 +44,7 @@ def command(
     ndjson: Path | None,
     csv: Path | None,
     parquet: Path | None,
+    host: str | None,
     overwrite: bool,
     pids: tuple[int, ...],
     syscalls: tuple[str, ...],
@@ -71,6 +73,7 @@ def command(
         selection=Selection(pids=frozenset(pids), syscalls=frozenset(syscalls), since=since, until=until, path=path),
         counts_only=counts,
         jobs=jobs,
+        host=host,
     )
     outputs = Outputs(html=html, perfetto=perfetto, ndjson=ndjson, csv=csv, parquet=parquet, overwrite=overwrite)
     report = make(wanted, outputs, progress=sys.stderr if sys.stderr.isatty() else None)

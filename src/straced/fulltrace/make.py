@@ -27,6 +27,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     selection: Selection = Selection()
     counts_only: bool = False
     jobs: int | None = None
+    host: str | None = None
+    """The machine that the trace is of, for Parquet; this one unless given."""
 
 
 class Outputs(Struct, frozen=True, kw_only=True):
