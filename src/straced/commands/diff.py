@@ -42,8 +42,9 @@ def command(
 ) -> int:
     """Say what changed: calls, errors and time of each system call, errno and path, ordered by what matters.
 
-    Each file is a trace (any strace log), or what run and attach save with -o FILE --json. A rule is NAME.FIGURE OP VALUE:
-    NAME a call or total; FIGURE calls, errors, time or an errno; VALUE with a sign is a change, with % a relative one.
+    Each file is a trace (any strace log), or what run and attach save with -o FILE --json. A rule is NAME.FIGURE OP
+    VALUE: NAME a call or total; FIGURE calls, errors, time or an errno; VALUE with a sign is a change, with % a
+    relative one.
     """
     from straced.fulltrace.diff.checks import check
     from straced.fulltrace.diff.compare import compare

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from straced.fulltrace.diff.checks import Check
-from straced.fulltrace.diff.compare import Change, Difference, Metric
+from straced.fulltrace.diff.values import Change, Check, Difference, Metric
 from straced.units import format_count, format_ns
 from straced.views.report_text import shorten
 from straced.views.text import Line, Span

@@ -5,26 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
-
 from straced.errors import InvalidArgument
-from straced.fulltrace.diff.compare import Change, Difference, Metric
 from straced.fulltrace.diff.profile import Profile
+from straced.fulltrace.diff.values import Change, Check, Difference, Metric
 from straced.units import format_count, format_ns, parse_duration_ns
 
 HINT = "write it as 'openat.calls>+10%', 'total.errors>+0', 'read.time>+50ms', 'openat.ENOENT>20' or 'new.syscalls>0'"
 _RULE = re.compile(r"\s*([A-Za-z_][\w]*)\.([A-Za-z]\w*)\s*(>=|>|<=|<)\s*([+-]?)\s*([\d.]+)\s*(%|us|ms|s|m)?\s*")
 _LIMIT = re.compile(r"\s*([A-Za-z_]\w*)(?:\.([A-Z]\w*))?\s*=\s*(\d+)\s*")
 _US = 1000
-
-
-class Check(Struct, frozen=True, kw_only=True):
-    """One rule and what came of it."""
-
-    rule: str
-    failed: bool
-    found: str
-    """What stands on the right side, for people."""
 
 
 def check(difference: Difference, after: Sequence[Profile], fail_on: Iterable[str], most: Iterable[str]) -> list[Check]:
