@@ -99,7 +99,7 @@ class Page:
         """Load a file and wait until its script has run."""
         self.call("Page.navigate", url=path.as_uri())
         deadline = time.monotonic() + 30
-        while self.value("document.documentElement.dataset.ready || ''") != "yes":
+        while self.value("document.documentElement?.dataset.ready || ''") != "yes":
             assert time.monotonic() < deadline, "the page did not get ready"
 
     def value(self, expression: str) -> Any:

@@ -22,6 +22,7 @@ from straced.tracers.strace_line import TraceLine, find_result, parse_line
 SLOWEST = 25
 SIGNALS_KEPT = 200
 _HEADS = roles.heads(roles.ROLE_OF)
+_ATTACHED = re.compile(rb"strace: Process (\d+) attached")
 _UNFINISHED = b"<unfinished ...>"
 
 
@@ -47,6 +48,8 @@ class Detail:
         """(pid, futex address) -> waits, time, longest, its line."""
         self.lines = 0
         self._durations: dict[bytes, int] = {}
+        self.root = 0
+        self._attached: set[bytes] = set()
         self.births: list[int] = []
         self._halves: dict[int, bytes] = {}
 
@@ -54,7 +57,22 @@ class Detail:
         """Read one block of whole lines."""
         found = self._pattern.findall(block)
         found.pop()  # the empty line behind the last newline
+        if self.form.pid == "bracket" and not self.root:
+            self._find_root(block, found)
         self._lines(found)
+
+    def _find_root(self, block: bytes, found: list[tuple[bytes, bytes, bytes, bytes]]) -> None:
+        """On a terminal, lines have no pid while there is one process: it is the one that strace did not attach to."""
+        self._attached.update(_ATTACHED.findall(block))
+        root = next((int(words[0]) for words in found if words[0] and words[0] not in self._attached), 0)
+        if not root:
+            return
+        self.root = root
+        if 0 in self.tables:
+            self.tables[root] = self.tables.pop(0)
+        if 0 in self.open:
+            self.open[root] = self.open.pop(0)
+        self.tree.rename(0, root)
 
     def feed_selected(self, block: bytes, wanted: Callable[[int, str, bytes], bool]) -> bytes:
         """Read one block, keep what is wanted (by tid, call and clock, and by the path), and return those lines."""
@@ -65,7 +83,7 @@ class Detail:
         kept: list[bytes] = []
         for words, line in zip(found, block[1:-1].split(b"\n"), strict=True):
             pid, clock, head, rest = words
-            tid = int(pid or 0)
+            tid = int(pid or self.root)
             good = wanted(tid, (head[5:] if head[:1] == b"<" else head[:-1]).decode(), clock)
             files.mute, files.touched, self.quiet = not good, not files.by_path, not good or files.by_path
             self._lines([words])
@@ -90,7 +108,7 @@ class Detail:
             number += 1
             if rest[-4:] == b"...>":  # unfinished or detached; `<unfinished ...>) = ?` ends otherwise
                 if head:
-                    self._entered(int(pid or 0), head, rest, number)
+                    self._entered(int(pid or self.root), head, rest, number)
                     continue
             elif timed and (rest[-9:-1] > floor or rest[-10:-9] != b"<") and rest[-1:] == b">":
                 self._slow(head, rest, number, pid)
@@ -100,13 +118,16 @@ class Detail:
                 if not head:
                     self._other(rest, number)
                 elif head[0] == 60:
-                    unfinished.pop(int(pid or 0), None)
+                    unfinished.pop(int(pid or self.root), None)
                 continue
             role, name, resumed = known
-            tid = int(pid or 0)
+            tid = int(pid or self.root)
             if resumed:
                 before = unfinished.pop(tid, None)
-                rest = rest[9:] if before is None else before[1] + rest[9:]
+                if before is not None:  # evidence is where the call began
+                    self._call(role, name, tid, before[1] + rest[9:], before[2], clock)
+                    continue
+                rest = rest[9:]
             self._call(role, name, tid, rest, number, clock)
         self.lines = number
 
@@ -129,7 +150,7 @@ class Detail:
         if duration is None or not head or self.quiet:
             return
         if head[:1] == b"<":
-            before = self.open.get(int(pid or 0))
+            before = self.open.get(int(pid or self.root))
             text = head[5:] + b"(" + (before[1] if before else b"... ") + rest[9:]
         else:
             text = head + rest
@@ -205,14 +226,14 @@ class Detail:
         elif value.kind == "signal":
             self.signal_counts[value.name] = self.signal_counts.get(value.name, 0) + 1
             if len(self.signals) < SIGNALS_KEPT:
-                self.signals.append((number, clock_of(line, value), value.pid or 0, value.name))
+                self.signals.append((number, clock_of(line, value), value.pid or self.root, value.name))
         elif value.kind in ("call", "resumed", "unfinished", "cut"):
             self._other_call(value, line, number)
 
     def _other_call(self, value: TraceLine, line: bytes, number: int) -> None:
         """A call whose line has another form than most."""
         known = _HEADS.get(value.name.encode() + b"(")
-        tid = value.pid or 0
+        tid = value.pid or self.root
         head = value.name.encode() + b"("
         if value.kind in ("unfinished", "cut"):
             self.open[tid] = (head, value.args, number)
@@ -225,7 +246,7 @@ class Detail:
             self._call(known[0], value.name, tid, rest, number, clock_of(line, value))
 
     def _exit(self, value: TraceLine, line: bytes) -> None:
-        tid = value.pid or 0
+        tid = value.pid or self.root
         self.open.pop(tid, None)
         self.tables.pop(tid, None)
         self.tree.end(tid, clock_of(line, value), status=value.status, killed=value.name or None)

@@ -42,10 +42,19 @@ def _path(d: Detail, tid: int, args: bytes) -> bytes:
     if b"\\" in path:
         match = _QUOTED.match(args, quote)
         path = match.group(1) if match else path
-    if quote > 0 and path[:1] != b"/" and args[:8] != b"AT_FDCWD":
+    if quote > 0 and path[:1] != b"/" and (d.form.paths or args[:8] != b"AT_FDCWD") and args[:1] != b'"':
         base = _target(d, tid, args)
+        if base == b"AT_FDCWD":
+            return path
         return base if not path else base + b"/" + path
     return path
+
+
+def _result_path(result: bytes) -> bytes | None:
+    """The path that -y puts behind a returned descriptor."""
+    less = result.find(b"<")
+    word = result[:less] if less > 0 else b""
+    return split_fd(result.rsplit(b" <", 1)[0])[1] if word.isdigit() else None
 
 
 def _fd_result(result: bytes) -> int | None:
@@ -72,7 +81,7 @@ def _fd(d: Detail, name: str, tid: int, args: bytes, result: bytes, errno: Errno
 
 
 def _open(d: Detail, name: str, tid: int, args: bytes, result: bytes, errno: Errno, ns: Ns, n: int, c: bytes) -> None:
-    path = _path(d, tid, args)
+    path = (_result_path(result) if d.form.paths and errno is None else None) or _path(d, tid, args)
     d.files.opened(path, name, errno, ns, n)
     if errno is None and (fd := _fd_result(result)) is not None:
         d.table(tid).set(fd, path, _FLAG_CLOEXEC in args)

@@ -16,6 +16,7 @@ from straced.fulltrace.source import Source, first_block
 from straced.fulltrace.tally import Tally
 from straced.fulltrace.threads import Threads
 from straced.fulltrace.worker import Worker
+from straced.tracers.strace_line import parse_line
 
 SMALL_BYTES = 6 << 20
 """Below this a helper process costs more than it brings."""
@@ -65,12 +66,15 @@ class Reading:
         self.threads: Threads | None = None
         self.lines = 0
         self.bytes = 0
+        self.tail = b""
+        """The last line."""
         self.interrupted = False
         """Ctrl-C: what was read until then is in it."""
 
     def pid_of(self, tid: int) -> int:
         """The process of a task."""
         if self.detail is not None:
+            tid = tid or self.detail.root
             return self.detail.tree.belongs.get(tid, tid)
         return self.threads.leader.get(tid, tid) if self.threads is not None else tid
 
@@ -114,9 +118,14 @@ def read(
 
 def _forgive_tail(reading: Reading) -> None:
     """A last line without an end is no damage: strace was killed, or is still writing."""
+    if not reading.source.cut_tail:
+        return
     figures = reading.figures
+    value = parse_line(reading.tail)
+    if reading.detail is not None and value is not None and value.kind == "cut":
+        reading.detail.open[value.pid or 0] = (value.name.encode() + b"(", value.args, reading.lines)
     last = next((line for line in figures.unread_lines if line[0] == reading.lines), None)
-    if reading.source.cut_tail and last is not None:
+    if last is not None:
         figures.unread_lines.remove(last)
         figures.unread -= 1
         figures.cut += 1
@@ -131,6 +140,7 @@ def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) 
             reading.clocks.feed(block)
             reading.lines += block.count(b"\n") - 1
             reading.bytes += len(block) - 1
+            reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
             if progress is not None:
                 progress(reading.source)
     except KeyboardInterrupt:

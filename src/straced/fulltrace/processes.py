@@ -59,6 +59,16 @@ class Tree:
             proc = self.procs[pid] = Proc(pid=pid, line=line, start=clock)
         return proc
 
+    def rename(self, old: int, new: int) -> None:
+        """The pid of a process became known."""
+        proc = self.procs.pop(old, None)
+        if proc is not None:
+            proc.pid = new
+            self.procs = {new: proc, **self.procs}
+        for other in self.procs.values():
+            if other.parent == old:
+                other.parent = new
+
     def fork(self, parent_tid: int, child: int, *, thread: bool, line: int, clock: bytes) -> None:
         """A clone returned in the parent."""
         pid = self.pid_of(parent_tid)

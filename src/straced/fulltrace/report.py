@@ -106,7 +106,7 @@ def summarise(reading: Reading) -> Summary:
     epoch = reading.form.clock == "epoch"
     start = reading.clocks.first if epoch and reading.clocks.first is not None else 0.0
     pids = {reading.pid_of(tid) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
-    tids = {tid for tid, _ in reading.figures.rows} - {OTHER_TASKS}
+    tids = {tid or (detail.root if detail is not None else 0) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
     pid = root.pid if root is not None else min(pids, default=0)
     return Summary(
         target=Target(

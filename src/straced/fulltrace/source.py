@@ -94,8 +94,13 @@ class Source:
             self.consumed += len(data)
             try:
                 while data:
-                    fresh = False
-                    if out := engine.decompress(data, BLOCK_BYTES):
+                    fresh, before = False, engine.copy()
+                    try:
+                        out = engine.decompress(data, BLOCK_BYTES)
+                    except zlib.error:
+                        yield from _rescued(before, data)
+                        raise
+                    if out:
                         yield out
                     data = engine.unconsumed_tail
                     if engine.eof:  # the next member, if any
@@ -151,6 +156,15 @@ class Source:
         if len(rest) > 1:
             self.cut_tail = True
             yield rest + b"\n"
+
+
+def _rescued(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What stands before the damage, in small steps."""
+    for place in range(0, len(data), 64):
+        try:
+            yield engine.decompress(data[place : place + 64])
+        except zlib.error:
+            return
 
 
 def open_source(name: str) -> Source:

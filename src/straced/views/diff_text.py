@@ -14,15 +14,11 @@ _KIND = {"syscall": "", "errno": "", "path": "path "}
 
 def render(difference: Difference, checks: Sequence[Check] = (), *, limit: int | None = 20) -> tuple[Line, ...]:
     """Head, the changes that matter most, what the checks found."""
-    sides = f"{_side(difference.before)} -> {_side(difference.after)}"
     total = difference.total
+    totals = f"calls {_both(total.calls)} · errors {_both(total.errors)} · time {_both(total.wall_ns, timed=True)}"
     lines: list[Line] = [
-        (
-            Span(f"{sides}: ", "strong"),
-            Span(
-                f"calls {_both(total.calls)} · errors {_both(total.errors)} · time {_both(total.wall_ns, timed=True)}"
-            ),
-        ),
+        (Span(f"{_side(difference.before)} -> {_side(difference.after)}", "strong"),),
+        (Span(totals),),
         (),
     ]
     shown = difference.changes if limit is None else difference.changes[:limit]
