@@ -6,16 +6,22 @@ This is the exact reader behind the exports. It is slower than the passes, and g
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator
 
 from msgspec import Struct
 
+from straced.fulltrace import roles
 from straced.fulltrace.engine import Reading
+from straced.fulltrace.fdtable import split_fd
+from straced.fulltrace.roles import ROLE_OF
 from straced.fulltrace.select import bound
 from straced.fulltrace.source import open_source
 from straced.scrub import scrub_bytes
 from straced.tracers.strace_line import TraceLine, parse_line
 
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)')
+_NAMES_A_PATH = frozenset({roles.OPEN, roles.PATH, roles.PATH_AT, roles.TWO_PATHS, roles.TWO_PATHS_AT, roles.EXEC})
 DAY_NS = 86400 * 10**9
 TEXT_LIMIT = 2000
 
@@ -38,7 +44,7 @@ class Call(Struct, kw_only=True):
     value: int | None = None
     errno: str | None = None
     path: str | None = None
-    """The first quoted path, or that of the descriptor (-y)."""
+    """The path that it names, or that of its descriptor (-y)."""
     start_ns: int | None = None
     """From the first line of the trace."""
     epoch_ns: int | None = None
@@ -126,16 +132,25 @@ def _lines(name: str) -> Iterator[bytes]:
 
 def _finish(call: Call, args: bytes, value: TraceLine | None) -> None:
     call.args = scrub_bytes(args, TEXT_LIMIT)
-    path = None
-    if (quote := args.find(b'"')) >= 0 and (end := args.find(b'"', quote + 1)) > 0:
-        path = args[quote + 1 : end] if args[quote + 1 : quote + 2] in (b"/", b".") or quote == 0 else None
-    if path is None and (less := args.find(b"</")) >= 0 and (end := args.find(b">", less)) > 0:
-        path = args[less + 1 : end]
+    path = _path(call.name, args)
     if value is not None and value.result is not None:
         call.result = scrub_bytes(value.result, TEXT_LIMIT)
         call.value, call.errno, call.duration_ns = value.value, value.errno, value.duration_ns
-        path = path or value.path
-    call.path = None if path is None else scrub_bytes(path, TEXT_LIMIT)
+        path = value.path or path
+    call.path = None if path is None else scrub_bytes(path.split(b"<", 1)[0], TEXT_LIMIT)
+
+
+def _path(name: str, args: bytes) -> bytes | None:
+    """The path that a call names, joined to its folder's where -y tells it; or that of its descriptor."""
+    role = ROLE_OF.get(name)
+    if role not in _NAMES_A_PATH:
+        return split_fd(args.split(b",", 1)[0])[1] if args[:1].isdigit() else None
+    match = _QUOTED.search(args)
+    if match is None:
+        return split_fd(args.split(b",", 1)[0])[1]
+    path: bytes = match.group(1)
+    base = split_fd(args.split(b",", 1)[0])[1] if match.start() and not path.startswith(b"/") else None
+    return path if base is None else base + b"/" + path if path else base
 
 
 class _Wanted:

@@ -13,6 +13,7 @@ from straced.fulltrace.form import Form
 
 LOOK_AHEAD_LINES = 200
 """A call of the same name behind a signal may be the restart, or the handler's own: so far we look for its return."""
+_RETURNED = (b"<... rt_sigreturn resumed>", b"<... sigreturn resumed>")
 _RESUMING = b"restart_syscall(<... resuming interrupted "
 
 
@@ -107,16 +108,15 @@ class Restarts:
         call.seen += 1
         if line.startswith(b"+++"):
             return "restart" if call.maybe else "gone"
+        if line.startswith(_RETURNED):
+            return self._handler_over(call, line)
         name, bracket, _ = line.partition(b"(")
         if not bracket or not name.isascii() or line.startswith((b"---", b"<...")):
             return None
         if name == b"restart_syscall":
             return "gone"  # counted as a phantom of the same call
-        if name in (b"rt_sigreturn", b"sigreturn") and not call.returned:
-            if b"= -1 EINTR" in line:
-                return "eintr"
-            call.returned = True
-            return None
+        if name in (b"rt_sigreturn", b"sigreturn"):
+            return None if line.endswith(b"<unfinished ...>") else self._handler_over(call, line)
         if name == call.name.encode():
             if call.returned:
                 return "restart"
@@ -124,3 +124,12 @@ class Restarts:
             if b"= ? ERESTART" in line:
                 return "restart"
         return "restart" if call.maybe and call.seen > LOOK_AHEAD_LINES else None
+
+    @staticmethod
+    def _handler_over(call: Interrupted, line: bytes) -> str | None:
+        if call.returned:
+            return None
+        if b"= -1 EINTR" in line:
+            return "eintr"
+        call.returned = True
+        return None
