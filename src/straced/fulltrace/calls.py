@@ -136,8 +136,8 @@ def _finish(call: Call, args: bytes, value: TraceLine | None) -> None:
     if value is not None and value.result is not None:
         call.result = scrub_bytes(value.result, TEXT_LIMIT)
         call.value, call.errno, call.duration_ns = value.value, value.errno, value.duration_ns
-        path = value.path or path
-    call.path = None if path is None else scrub_bytes(path.split(b"<", 1)[0], TEXT_LIMIT)
+        path = value.path.split(b"<", 1)[0] if value.path else path
+    call.path = None if path is None else scrub_bytes(path, TEXT_LIMIT)
 
 
 def _path(name: str, args: bytes) -> bytes | None:

@@ -21,6 +21,8 @@ from straced.tracers.strace_line import TraceLine, find_result, parse_line
 
 SLOWEST = 25
 SIGNALS_KEPT = 200
+_SHORT_WAIT = b"0.000050"
+"""Shorter waits for a futex are no waits: the tracer itself takes longer. They are counted in the summary only."""
 _HEADS = roles.heads(roles.ROLE_OF)
 _ATTACHED = re.compile(rb"strace: Process (\d+) attached")
 _UNFINISHED = b"<unfinished ...>"
@@ -102,15 +104,20 @@ class Detail:
 
     def _lines(self, found: list[tuple[bytes, bytes, bytes, bytes]]) -> None:
         number = self.lines
-        handlers, timed, unfinished = _HEADS, self.form.durations, self.open
-        floor = self._floor
+        handlers, timed, unfinished, paths = _HEADS, self.form.durations, self.open, self.form.paths
+        floor, durations, files, leader = self._floor, self._durations, self.files, self.tree.leader
         for pid, clock, head, rest in found:
             number += 1
-            if rest[-4:] == b"...>":  # unfinished or detached; `<unfinished ...>) = ?` ends otherwise
+            tail = rest[-9:-1]
+            if rest[-10:-9] == b"<" and timed:  # <0.000123>
+                if tail > floor:
+                    self._slow(head, rest, number, pid)
+                    floor = self._floor
+            elif rest[-4:] == b"...>":  # unfinished or detached; `<unfinished ...>) = ?` ends otherwise
                 if head:
                     self._entered(int(pid or self.root), head, rest, number)
                     continue
-            elif timed and (rest[-9:-1] > floor or rest[-10:-9] != b"<") and rest[-1:] == b">":
+            elif timed and rest[-1:] == b">":
                 self._slow(head, rest, number, pid)
                 floor = self._floor
             known = handlers.get(head)
@@ -122,13 +129,29 @@ class Detail:
                 continue
             role, name, resumed = known
             tid = int(pid or self.root)
+            begun = number
             if resumed:
                 before = unfinished.pop(tid, None)
-                if before is not None:  # evidence is where the call began
-                    self._call(role, name, tid, before[1] + rest[9:], before[2], clock)
-                    continue
-                rest = rest[9:]
-            self._call(role, name, tid, rest, number, clock)
+                if before is None:
+                    rest = rest[9:]
+                else:  # evidence is where the call began
+                    rest, begun = before[1] + rest[9:], before[2]
+            split = rest.rfind(b" = ")
+            result = rest[split + 3 :]
+            if split < 0 or result[-10:-9] != b"<" or not timed or paths:
+                self._call(role, name, tid, rest, begun, clock)
+                continue
+            if role == roles.FUTEX and tail < _SHORT_WAIT:
+                continue
+            # the most frequent form, with nothing in it that needs a closer look
+            errno = None
+            if result[:1] in b"-?":
+                errno = (
+                    result[3 : result.find(b" ", 3)] if result[:3] == b"-1 " else b"?" if result[:1] == b"?" else None
+                )
+            ns = durations.get(tail) or self.duration(tail)
+            files.pid = leader.get(tid, tid)
+            EFFECTS[role](self, name, tid, rest[:split], result, errno, ns, begun, clock)
         self.lines = number
 
     def _entered(self, tid: int, head: bytes, rest: bytes, number: int) -> None:
@@ -197,18 +220,19 @@ class Detail:
             if split < 0:
                 return
         duration: int | None = None
-        if self.form.durations and result[-1:] == b">":
+        if result[-10:-9] == b"<" and self.form.durations:
+            duration = self._durations.get(result[-9:-1]) or self.duration(result[-9:-1])
+        elif self.form.durations and result[-1:] == b">":
             less = result.rfind(b"<")
             text = result[less + 1 : -1]
             duration = self._durations.get(text)
             if duration is None:
                 duration = self.duration(text)
         errno = None
-        if result[:3] == b"-1 ":
-            errno = result[3 : result.find(b" ", 3)]
-        elif result[:1] == b"?":
-            errno = b"?"
-        self.files.pid = self.tree.leader.get(tid, tid)
+        if result[:1] in b"-?":
+            errno = result[3 : result.find(b" ", 3)] if result[:3] == b"-1 " else b"?" if result[:1] == b"?" else None
+        leader = self.tree.leader
+        self.files.pid = leader.get(tid, tid)
         EFFECTS[role](self, name, tid, rest[:split], result, errno, duration, number, clock)
 
     def _other(self, line: bytes, number: int) -> None:

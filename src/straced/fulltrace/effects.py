@@ -26,10 +26,13 @@ def _target(d: Detail, tid: int, args: bytes) -> bytes:
         path = split_fd(first)[1]
         if path is not None:
             return path
+    table = d.tables.get(tid)
     try:
-        return d.table(tid).name(int(first))
+        fd = int(first)
     except ValueError:
         return first[:200]
+    names = d.table(tid).names if table is None else table.names
+    return names.get(fd) or b"fd %d (opened before the trace)" % fd
 
 
 def _path(d: Detail, tid: int, args: bytes) -> bytes:

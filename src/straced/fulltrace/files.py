@@ -4,7 +4,8 @@ from __future__ import annotations
 
 OTHER = b"(all other paths)"
 MOST_PATHS = 20_000
-MOST_FLAMES = 40_000
+MOST_OF_EACH = 1_000
+OTHER_PID = -1
 TINY_BYTES = 512
 """A transfer below this is tiny: the call costs more than the copy."""
 
@@ -13,16 +14,16 @@ class FileRow:
     """The sums of one path."""
 
     __slots__ = (
-        "calls", "count", "empty", "errno", "errors", "in_bytes", "line", "ns", "opens", "out_bytes",
-        "sync_ns", "syncs", "tiny", "tiny_bytes", "tiny_ns", "transfers",
+        "by", "empty", "errno", "errors", "in_bytes", "line", "opens", "out_bytes", "sync_ns", "syncs", "tiny",
+        "tiny_bytes", "tiny_ns", "transfers",
     )  # fmt: skip
 
     def __init__(self, line: int) -> None:
         self.line = line
         """Where it was first met."""
-        self.count = 0
+        self.by: dict[tuple[int, str], list[int]] = {}
+        """Calls and time, by process and call."""
         self.errors = 0
-        self.ns = 0
         self.in_bytes = 0
         self.out_bytes = 0
         self.opens = 0
@@ -34,14 +35,32 @@ class FileRow:
         self.syncs = 0
         self.sync_ns = 0
         self.errno: dict[bytes, int] | None = None
-        self.calls: dict[str, int] = {}
+
+    @property
+    def count(self) -> int:
+        return sum(count for count, _ in self.by.values())
+
+    @property
+    def ns(self) -> int:
+        return sum(ns for _, ns in self.by.values())
+
+    @property
+    def calls(self) -> dict[str, int]:
+        calls: dict[str, int] = {}
+        for (_, name), (count, _) in self.by.items():
+            calls[name] = calls.get(name, 0) + count
+        return calls
 
     def add(self, other: FileRow) -> None:
         for name in self.__slots__:
-            if name not in ("errno", "calls", "line"):
+            if name not in ("errno", "by", "line"):
                 setattr(self, name, getattr(self, name) + getattr(other, name))
-        for call, count in other.calls.items():
-            self.calls[call] = self.calls.get(call, 0) + count
+        for key, (count, ns) in other.by.items():
+            if key not in self.by and len(self.by) >= MOST_OF_EACH:
+                key = (OTHER_PID, key[1])
+            mine = self.by.setdefault(key, [0, 0])
+            mine[0] += count
+            mine[1] += ns
         for errno, count in (other.errno or {}).items():
             self.errno = self.errno or {}
             self.errno[errno] = self.errno.get(errno, 0) + count
@@ -56,8 +75,6 @@ class FileRows:
         """Paths that were added to ``OTHER``; a path may come back, so their number is an upper bound."""
         self.pid = 0
         """The process that the next call belongs to."""
-        self.flame: dict[tuple[int, str, bytes], list[int]] = {}
-        """Calls and time by process, call and path."""
 
     def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> FileRow:
         row = self.rows.get(path)
@@ -65,17 +82,14 @@ class FileRows:
             if len(self.rows) >= MOST_PATHS:
                 self._fold()
             row = self.rows[path] = FileRow(line)
-        row.count += 1
-        row.calls[name] = row.calls.get(name, 0) + 1
-        flame = self.flame.get(key := (self.pid, name, path))
-        if flame is None:
-            if len(self.flame) >= MOST_FLAMES:
-                self._fold_flames()
-            flame = self.flame[key] = [0, 0]
-        flame[0] += 1
+        sums = row.by.get(key := (self.pid, name))
+        if sums is None:
+            if len(row.by) >= MOST_OF_EACH:
+                key = (OTHER_PID, name)
+            sums = row.by.setdefault(key, [0, 0])
+        sums[0] += 1
         if ns is not None:
-            row.ns += ns
-            flame[1] += ns
+            sums[1] += ns
         if errno is not None and errno != b"?":
             row.errors += 1
             if row.errno is None:
@@ -113,16 +127,6 @@ class FileRows:
         row = self._row(path, name, errno, ns, line)
         row.syncs += 1
         row.sync_ns += ns or 0
-
-    def _fold_flames(self) -> None:
-        """Keep the half with the most time; the paths of the rest become one a process and call."""
-        ranked = sorted(self.flame.items(), key=lambda item: item[1][::-1], reverse=True)
-        self.flame = dict(ranked[: MOST_FLAMES // 2])
-        for (pid, name, _), (count, ns) in ranked[MOST_FLAMES // 2 :]:
-            key = (pid, name, OTHER) if len(self.flame) < MOST_FLAMES * 3 // 4 else (-1, name, OTHER)
-            flame = self.flame.setdefault(key, [0, 0])
-            flame[0] += count
-            flame[1] += ns
 
     def _fold(self) -> None:
         """Keep the half with the most time, then calls; the rest becomes one row."""

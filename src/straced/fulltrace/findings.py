@@ -61,7 +61,8 @@ def _locks(reading: Reading) -> Iterator[Finding]:
     for (pid, key), (waits, ns, longest, line) in reading.detail.locks.items():
         if ns >= LOCK_NS or (not reading.form.durations and waits >= RETRIES):
             name = scrub_bytes(key, 200)
-            what = f"the lock on {name}" if pid < 0 else f"futex {name} of process {pid}"
+            futex = f"futex {name} of process {pid}" + (" (50 us or longer)" if reading.form.durations else "")
+            what = f"the lock on {name}" if pid < 0 else futex
             worst = f", the longest {format_ns(longest)} (line {line})" if longest >= 0 else ""
             yield Finding(
                 code="lock_waits",

@@ -319,9 +319,10 @@ def _flame(reading: Reading, processes: tuple[ProcessReport, ...]) -> tuple[Flam
     timed = reading.form.durations
     shown = {report.pid for report in processes}
     paths: dict[tuple[int, str], list[tuple[str, int]]] = {}
-    for (pid, name, path), (count, ns) in reading.detail.files.flame.items():
-        if pid in shown:
-            paths.setdefault((pid, name), []).append((scrub_bytes(path, 200), ns if timed else count))
+    for path, file in reading.detail.files.rows.items():
+        for (pid, name), (count, ns) in file.by.items():
+            if pid in shown:
+                paths.setdefault((pid, name), []).append((scrub_bytes(path, 200), ns if timed else count))
     flames = []
     for report in processes:
         for row in report.rows:
