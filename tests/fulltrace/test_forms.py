@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from straced.errors import InvalidArgument
-from straced.fulltrace.engine import read
+from straced.fulltrace.engine import SMALL_BYTES, read
 from straced.fulltrace.report import build
 from straced.fulltrace.select import Selection
 from straced.fulltrace.source import LONGEST_LINE_BYTES, InputError, open_source
@@ -131,8 +131,8 @@ def test_truncated_containers_give_what_they_hold(tmp_path: Path, shell_trace: P
 
 def test_workers_change_nothing(tmp_path: Path, shell_trace: Path) -> None:
     path = tmp_path / "large"
-    path.write_bytes(shell_trace.read_bytes() * 64)
-    assert path.stat().st_size > 12 << 20, "too small to reach the workers"
+    data = shell_trace.read_bytes()
+    path.write_bytes(data * (1 + 2 * SMALL_BYTES // len(data)))
     one = report(path, jobs=1)
     for jobs, counts in ((2, False), (3, True)):
         many = report(path, jobs=jobs, counts=counts)

@@ -20,6 +20,7 @@ from straced.tracers.strace_line import parse_line
 
 SMALL_BYTES = 6 << 20
 """Below this a helper process costs more than it brings."""
+LONGEST_TRACE_S = 10 * 365 * 86400
 Progress = Callable[[Source], None]
 
 
@@ -43,6 +44,8 @@ class Clocks:
                 continue
             if self.first is None or self.last is None:
                 self.first = self.last = seconds
+            if abs(seconds - self.first) > LONGEST_TRACE_S:
+                continue  # a damaged line
             if self._form.clock == "day":
                 seconds += 86400 * ((self.last - seconds + 43200) // 86400)
             self.last = max(self.last, seconds)

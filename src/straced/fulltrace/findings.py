@@ -16,6 +16,8 @@ from straced.units import format_bytes, format_count, format_ns
 MOST = 25
 """Findings shown, the costliest first."""
 OF_EACH = 4
+OFTEN = 5
+"""Calls of each process on average, below which many calls are just many processes."""
 MISSES, STORM_FOLDERS, TINY, RETRIES, STATS, EMPTY, BURST, SLOW_NS, LOCK_NS = 10, 4, 200, 100, 50, 200, 50, 10**7, 10**6
 _STAT = ("stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat")
 
@@ -36,6 +38,11 @@ def _rows(reading: Reading) -> Iterator[tuple[str, FileRow]]:
             yield scrub_bytes(path, 300), row
 
 
+def _processes_of(row: FileRow) -> int:
+    """How many processes used a path: what each does once at its start is nobody's loop."""
+    return len({pid for pid, _ in row.by})
+
+
 def _cost(reading: Reading, ns: int) -> int | None:
     return ns if reading.form.durations else None
 
@@ -48,7 +55,7 @@ def _syncs(reading: Reading) -> Iterator[Finding]:
             each = f", {format_ns(row.sync_ns // row.syncs)} each" if reading.form.durations else ""
             yield Finding(
                 code="fsync",
-                text=f"{format_count(row.syncs)} fsync calls on {path}{ratio}{each}",
+                text=f"{format_count(row.syncs)} fsync {'calls' if row.syncs > 1 else 'call'} on {path}{ratio}{each}",
                 lines=(row.line,),
                 count=row.syncs,
                 cost_ns=_cost(reading, row.sync_ns),
@@ -77,7 +84,7 @@ def _locks(reading: Reading) -> Iterator[Finding]:
 def _misses(reading: Reading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         missing = (row.errno or {}).get(b"ENOENT", 0) + (row.errno or {}).get(b"ENOTDIR", 0)
-        if missing >= MISSES:
+        if missing >= MISSES and missing >= OFTEN * _processes_of(row):
             share = row.ns * missing // max(row.count, 1)
             yield Finding(
                 code="failing_lookups",
@@ -142,7 +149,7 @@ def _retries(reading: Reading) -> Iterator[Finding]:
 def _stats(reading: Reading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         stats = sum(row.calls.get(name, 0) for name in _STAT)
-        if stats >= STATS and path.startswith("/") and not row.errors:
+        if stats >= STATS and stats >= OFTEN * _processes_of(row) and path.startswith("/") and not row.errors:
             yield Finding(
                 code="repeated_stat",
                 text=f"{path} was examined {format_count(stats)} times (stat, access, readlink)",

@@ -337,7 +337,8 @@ def _timeline(reading: Reading) -> TimeLine | None:
     first, duration = reading.clocks.first, reading.clocks.duration_ns
     if first is None or duration is None or not reading.figures.ticks:
         return None
-    step = max(0.1 if reading.form.clock_digits else 1.0, duration / 1e9 / TIMELINE_STEPS)
+    finest = 10.0 ** -min(reading.form.clock_digits, 2)
+    step = max(finest, duration / 1e9 / TIMELINE_STEPS)
     steps = int(duration / 1e9 / step) + 1
     series: dict[int, list[int]] = {}
     for (tid, clock), count in reading.figures.ticks.items():

@@ -11,6 +11,7 @@ from straced.errors import InvalidArgument
 from straced.fulltrace.files import FileRow, FileRows
 
 _CLOCK = re.compile(r"(?:(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?|(\d{5,12}(?:\.\d+)?)|\+(\d+(?:\.\d+)?)s?)")
+_PRINTED = re.compile(rb"(?:(\d\d):(\d\d):(\d\d(?:\.\d{1,9})?)|(\d{1,12}(?:\.\d{1,9})?))")
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -31,13 +32,11 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 def clock_seconds(clock: bytes) -> float | None:
     """A clock as printed -> seconds (of the day, or since the epoch)."""
-    try:
-        if b":" in clock:
-            hours, minutes, seconds = clock.split(b":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        return float(clock)
-    except ValueError:
+    match = _PRINTED.fullmatch(clock)
+    if match is None:
         return None
+    hours, minutes, seconds, epoch = match.groups()
+    return float(epoch) if epoch is not None else int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def bound(text: str | None, first: float | None, option: str) -> float | None:

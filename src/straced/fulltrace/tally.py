@@ -87,7 +87,9 @@ class Tally:
             pattern = prefix + head + rb".*(?:= (?=[-0-9?])|<(?=unfin|detac))(.)|([^\n]*))"
         self._pattern = re.compile(rb"\n(?:" + pattern)
         self._start = re.compile(rb"\n" + form.prefix() + head)
-        self._timeline = re.compile(rb"\n" + form.prefix(clock=False).split(rb" *[^", 1)[0] + rb" *([0-9:]+(?:\.\d)?)")
+        self._timeline = re.compile(
+            rb"\n" + form.prefix(clock=False).split(rb" *[^", 1)[0] + rb" *([0-9:]+(?:\.\d\d?)?)"
+        )
         self._counter: Counter[tuple[bytes, ...]] = Counter()
         self.rows: dict[tuple[int, str], Row] = {}
         self.counted = 0
@@ -99,7 +101,7 @@ class Tally:
         self.histograms: dict[str, dict[int, int]] = {}
         """Calls by duration, of each call name, in the buckets of :mod:`straced.histogram`."""
         self.ticks: dict[tuple[int, bytes], int] = {}
-        """Lines of each task in each tenth of a second, where a time line was asked for."""
+        """Lines of each task in each hundredth of a second or longer, where a time line was asked for."""
         self.bursts: dict[tuple[bytes, str, str], list[int]] = {}
         """Errors by clock (cut to a tenth of a second), call and errno: how many, and the line of the first."""
         self.abis: dict[int, set[str]] = {}
