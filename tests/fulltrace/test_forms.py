@@ -134,10 +134,16 @@ def test_workers_change_nothing(tmp_path: Path, shell_trace: Path) -> None:
     data = shell_trace.read_bytes()
     path.write_bytes(data * (1 + 2 * SMALL_BYTES // len(data)))
     one = report(path, jobs=1)
-    for jobs, counts in ((2, False), (3, True)):
+    for jobs, counts in ((2, False), (3, False), (3, True)):
         many = report(path, jobs=jobs, counts=counts)
         assert figures(many) == figures(one)
         assert many.lines == one.lines
+        if not counts:
+            assert many.files == one.files
+            assert many.slowest == one.slowest
+            assert many.findings == one.findings
+            assert many.processes == one.processes
+            assert many.flame == one.flame
     assert len(one.files) > 10
 
 

@@ -24,6 +24,17 @@ SIGNALS_KEPT = 200
 _SHORT_WAIT = b"0.000050"
 """Shorter waits for a futex are no waits: the tracer itself takes longer. They are counted in the summary only."""
 _HEADS = roles.heads(roles.ROLE_OF)
+TABLES = "tables"
+"""All that changes or needs the tables of descriptors and processes."""
+PATHS = "paths"
+"""Calls that name a path from the root or the working directory, waits for futexes, and the slowest calls: they need no
+tables, so another process can look at them."""
+_FREE = {roles.PATH, roles.FUTEX}
+_PARTS = {
+    "": _HEADS,
+    TABLES: {head: known for head, known in _HEADS.items() if known[0] not in _FREE},
+    PATHS: {head: known for head, known in _HEADS.items() if known[0] in {*_FREE, roles.PATH_AT}},
+}
 _ATTACHED = re.compile(rb"strace: Process (\d+) attached")
 _UNFINISHED = b"<unfinished ...>"
 
@@ -31,8 +42,11 @@ _UNFINISHED = b"<unfinished ...>"
 class Detail:
     """Feed it the blocks of a trace in order."""
 
-    def __init__(self, form: Form, files: FileRows | None = None) -> None:
+    def __init__(self, form: Form, files: FileRows | None = None, part: str = "") -> None:
         self.form = form
+        self.part = ""
+        self._handlers = _HEADS
+        self.take_part(part)
         self._pattern = re.compile(rb"\n(?:" + form.prefix() + rb"(<\.\.\. \w+|\w+\())?([^\n]*)")
         self.files = files if files is not None else FileRows()
         self.quiet = False
@@ -42,7 +56,7 @@ class Detail:
         self.open: dict[int, tuple[bytes, bytes, int]] = {}
         """Calls that were entered and did not return yet: name, arguments, line."""
         self.slowest: list[tuple[int, int, bytes]] = []
-        """A heap of duration, line number and the line without its prefix."""
+        """A heap of duration, minus the line number (of equals the first is kept), and the line without its prefix."""
         self._floor = b"0.000000"
         self.signals: list[tuple[int, bytes, int, str]] = []
         self.signal_counts: dict[str, int] = {}
@@ -54,6 +68,11 @@ class Detail:
         self._attached: set[bytes] = set()
         self.births: list[int] = []
         self._halves: dict[int, bytes] = {}
+
+    def take_part(self, part: str) -> None:
+        """From now on do only :data:`TABLES` or :data:`PATHS`; somebody else does the rest."""
+        self.part = part
+        self._handlers = _PARTS[part]
 
     def feed(self, block: bytes) -> None:
         """Read one block of whole lines."""
@@ -104,26 +123,29 @@ class Detail:
 
     def _lines(self, found: list[tuple[bytes, bytes, bytes, bytes]]) -> None:
         number = self.lines
-        handlers, timed, unfinished, paths = _HEADS, self.form.durations, self.open, self.form.paths
+        handlers, timed, unfinished, paths = self._handlers, self.form.durations, self.open, self.form.paths
         floor, durations, files, leader = self._floor, self._durations, self.files, self.tree.leader
+        part = self.part
+        slow = timed and part != TABLES
         for pid, clock, head, rest in found:
             number += 1
             tail = rest[-9:-1]
             if rest[-10:-9] == b"<" and timed:  # <0.000123>
-                if tail > floor:
+                if tail > floor and slow:
                     self._slow(head, rest, number, pid)
                     floor = self._floor
             elif rest[-4:] == b"...>":  # unfinished or detached; `<unfinished ...>) = ?` ends otherwise
                 if head:
                     self._entered(int(pid or self.root), head, rest, number)
                     continue
-            elif timed and rest[-1:] == b">":
+            elif slow and rest[-1:] == b">":
                 self._slow(head, rest, number, pid)
                 floor = self._floor
             known = handlers.get(head)
             if known is None:
                 if not head:
-                    self._other(rest, number)
+                    if part != PATHS:
+                        self._other(rest, number)
                 elif head[0] == 60:
                     unfinished.pop(int(pid or self.root), None)
                 continue
@@ -136,12 +158,14 @@ class Detail:
                     rest = rest[9:]
                 else:  # evidence is where the call began
                     rest, begun = before[1] + rest[9:], before[2]
+            if role == roles.FUTEX and tail < _SHORT_WAIT and timed and rest[-10:-9] == b"<":
+                continue
+            if role == roles.PATH_AT and part and (part == TABLES) != rest[:1].isdigit():
+                continue  # the other part's
             split = rest.rfind(b" = ")
             result = rest[split + 3 :]
-            if split < 0 or result[-10:-9] != b"<" or not timed or paths:
+            if split < 0 or result[-10:-9] != b"<" or not timed or (paths and b">" in result[:-1]):
                 self._call(role, name, tid, rest, begun, clock)
-                continue
-            if role == roles.FUTEX and tail < _SHORT_WAIT:
                 continue
             # the most frequent form, with nothing in it that needs a closer look
             errno = None
@@ -177,7 +201,7 @@ class Detail:
             text = head[5:] + b"(" + (before[1] if before else b"... ") + rest[9:]
         else:
             text = head + rest
-        item = (duration, number, pid + b" " + text[:400])
+        item = (duration, -number, pid + b" " + text[:400])
         if len(self.slowest) < SLOWEST:
             heapq.heappush(self.slowest, item)
         elif item > self.slowest[0]:

@@ -182,6 +182,8 @@ def _futex(d: Detail, name: str, tid: int, args: bytes, result: bytes, errno: Er
 
 
 def _waited(d: Detail, key: tuple[int, bytes], ns: int | None, n: int) -> None:
+    if d.quiet:
+        return
     row = d.locks.get(key)
     if row is None:
         if len(d.locks) >= 20_000:

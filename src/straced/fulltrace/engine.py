@@ -7,15 +7,16 @@ import os
 import re
 from collections.abc import Callable, Iterator
 
-from straced.fulltrace.detail import Detail
+from straced.fulltrace.detail import TABLES, Detail
 from straced.fulltrace.form import Form, detect
+from straced.fulltrace.parts import absorb
 from straced.fulltrace.restarts import Restarts
 from straced.fulltrace.results import Figures, result_of
 from straced.fulltrace.select import SelectedFiles, Selection, bound, clock_seconds
 from straced.fulltrace.source import Source, first_block
 from straced.fulltrace.tally import Tally
 from straced.fulltrace.threads import Threads
-from straced.fulltrace.worker import Worker
+from straced.fulltrace.worker import Task, Worker
 from straced.tracers.strace_line import parse_line
 
 SMALL_BYTES = 6 << 20
@@ -156,14 +157,17 @@ def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: i
     reading.detail = Detail(reading.form) if detail else None
     reading.threads = None if detail else Threads(reading.form)
     workers: list[Worker] = []
-    count = 0 if jobs < 2 else (max(1, jobs - 1) if detail else jobs)
+    counting: list[Worker] = []
     turn = 0
     try:
         for block, number in _each(reading, blocks, progress):
-            if not workers and count and reading.bytes > SMALL_BYTES:
-                workers = [Worker(reading.form, ticks=ticks) for _ in range(count)]
+            if not workers and jobs > 1 and reading.bytes > SMALL_BYTES:
+                workers = _start(reading, jobs, ticks=ticks)
+                counting = workers[1:] if detail and len(workers) > 1 else workers
             if workers:
-                workers[turn % count].feed(block, number)
+                if detail and counting is not workers:
+                    workers[0].feed(block, number)
+                counting[turn % len(counting)].feed(block, number)
                 turn += 1
             else:
                 here.feed(block, number)
@@ -173,11 +177,32 @@ def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: i
             elif reading.threads is not None:
                 reading.threads.feed(block)
         for worker in workers:
-            reading.figures.add(worker.finish())
+            found = worker.finish()
+            reading.figures.add(found.tally)
+            if found.paths is not None and reading.detail is not None:
+                absorb(reading.detail, found.paths)
     finally:
         for worker in workers:
             worker.kill()
     reading.figures.add(result_of(here))
+
+
+def _start(reading: Reading, jobs: int, *, ticks: bool) -> list[Worker]:
+    """Helper processes: with detail, the first takes its part of it, and counts as well when it is the only one."""
+    detail = reading.detail
+    if detail is None:
+        return [Worker(Task(form=reading.form, ticks=ticks)) for _ in range(jobs)]
+    first = Task(
+        form=reading.form,
+        tally=jobs == 2,
+        ticks=ticks,
+        paths=True,
+        lines=detail.lines,
+        root=detail.root,
+        open=[(tid, *half) for tid, half in detail.open.items()],
+    )
+    detail.take_part(TABLES)
+    return [Worker(first), *(Worker(Task(form=reading.form, ticks=ticks)) for _ in range(jobs - 2))]
 
 
 def _selected(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> None:

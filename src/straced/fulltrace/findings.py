@@ -195,14 +195,14 @@ def _bursts(reading: Reading) -> Iterator[Finding]:
 def _slow(reading: Reading) -> Iterator[Finding]:
     """Single calls that took long without being made to wait."""
     assert reading.detail is not None
-    for duration, line, text in reading.detail.slowest:
+    for duration, place, text in sorted(reading.detail.slowest, reverse=True):
         pid, _, body = text.partition(b" ")
         name = body[: body.find(b"(")].decode("ascii", "replace")
         if duration >= SLOW_NS and category(name) != "wait":
             yield Finding(
                 code="slow_call",
                 text=f"one {name} of task {pid.decode() or '?'} took {format_ns(duration)}: {scrub_bytes(body, 120)}",
-                lines=(line,),
+                lines=(-place,),
                 count=1,
                 cost_ns=duration,
                 subject=name,

@@ -56,10 +56,10 @@ def build(reading: Reading) -> Report:
         "files_folded": detail.files.folded + max(0, len(ranked) - MOST_FILES),
         "slowest": tuple(
             SlowCall(
-                line=line, pid=int(text.split(b" ", 1)[0] or 0), duration_ns=duration,
+                line=-place, pid=int(text.split(b" ", 1)[0] or 0), duration_ns=duration,
                 text=scrub_bytes(text.split(b" ", 1)[1], 300),
             )
-            for duration, line, text in sorted(detail.slowest, reverse=True)
+            for duration, place, text in sorted(detail.slowest, reverse=True)
         ),
         "signals": dict(sorted(detail.signal_counts.items(), key=lambda item: -item[1])),
         "findings": findings.find(reading, summary),

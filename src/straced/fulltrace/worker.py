@@ -1,6 +1,6 @@
 """A process that tallies blocks: ``python -m straced.fulltrace.worker``, spoken to over its stdin and stdout.
 
-In: the form as msgpack, then blocks, each behind its length and the number of its first line; length 0 ends. Out: the
+In: its task as msgpack, then blocks, each behind its length and the number of its first line; length 0 ends. Out: the
 result as msgpack. Lengths and numbers are little-endian 64-bit. No pickle, so nothing that is read can run.
 """
 
@@ -15,15 +15,38 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+from msgspec import Struct
 
 import straced
 from straced.errors import StracedError
+from straced.fulltrace.detail import PATHS, Detail
 from straced.fulltrace.form import Form
+from straced.fulltrace.parts import PathsResult, paths_of
 from straced.fulltrace.results import TallyResult, result_of
 from straced.fulltrace.tally import Tally
 
 FRAME = struct.Struct("<QQ")
 _PIPE_BYTES = 1 << 20
+
+
+class Task(Struct, kw_only=True):
+    """What a worker is to do, and where the ordered pass stood when it was started."""
+
+    form: Form
+    tally: bool = True
+    ticks: bool = False
+    paths: bool = False
+    """The part ``paths`` of the detail as well: it must be given every block, in order."""
+    lines: int = 0
+    root: int = 0
+    open: list[tuple[int, bytes, bytes, int]] = []
+
+
+class Found(Struct):
+    """What a worker found."""
+
+    tally: TallyResult
+    paths: PathsResult | None = None
 
 
 class WorkerDied(StracedError):
@@ -35,7 +58,7 @@ class WorkerDied(StracedError):
 class Worker:
     """The caller's side of one worker."""
 
-    def __init__(self, form: Form, *, ticks: bool) -> None:
+    def __init__(self, task: Task) -> None:
         package = str(Path(straced.__file__).parent.parent)
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
         self._process = subprocess.Popen(
@@ -49,7 +72,7 @@ class Worker:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin, self._process.stdout
         _enlarge(self._in)
-        self._write(msgspec.msgpack.encode((form, ticks)), 0)
+        self._write(msgspec.msgpack.encode(task), 0)
 
     def _write(self, data: bytes, number: int) -> None:
         try:
@@ -62,7 +85,7 @@ class Worker:
         """Hand a block over; waits when the worker is behind."""
         self._write(block, first_line)
 
-    def finish(self) -> TallyResult:
+    def finish(self) -> Found:
         """End the input and take the result."""
         try:
             self._in.write(FRAME.pack(0, 0))
@@ -76,7 +99,7 @@ class Worker:
             raise WorkerDied(
                 f"a helper process of the report ended with status {status}", hint="try again with --jobs 1"
             )
-        return msgspec.msgpack.decode(data, type=TallyResult)
+        return msgspec.msgpack.decode(data, type=Found)
 
     def kill(self) -> None:
         """End it without a result; nothing when it has ended."""
@@ -104,15 +127,25 @@ def serve(stdin: BinaryIO, stdout: BinaryIO) -> int:
     """The worker's side."""
     gc.disable()  # nothing here makes cycles, and the collector would look at millions of tuples
     length, _ = FRAME.unpack(stdin.read(FRAME.size))
-    form, ticks = msgspec.msgpack.decode(stdin.read(length), type=tuple[Form, bool])
-    tally = Tally(form, ticks=ticks)
+    task = msgspec.msgpack.decode(stdin.read(length), type=Task)
+    tally = Tally(task.form, ticks=task.ticks)
+    detail: Detail | None = None
+    if task.paths:
+        detail = Detail(task.form, part=PATHS)
+        detail.lines, detail.root = task.lines, task.root
+        detail.open = {tid: (head, text, line) for tid, head, text, line in task.open}
     while head := stdin.read(FRAME.size):
         length, number = FRAME.unpack(head)
         if length == 0:
-            stdout.write(msgspec.msgpack.encode(result_of(tally)))
+            found = Found(result_of(tally), None if detail is None else paths_of(detail))
+            stdout.write(msgspec.msgpack.encode(found))
             stdout.flush()
             return 0
-        tally.feed(stdin.read(length), number)
+        block = stdin.read(length)
+        if task.tally:
+            tally.feed(block, number)
+        if detail is not None:
+            detail.feed(block)
     return 1  # the owner died
 
 
