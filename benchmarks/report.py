@@ -1,8 +1,9 @@
-"""How fast traces are read: ``python benchmarks/report.py [--large]``. Logs are made of real traces, in a temporary folder.
+"""How fast traces are read: ``python benchmarks/report.py [--large]``. Logs are made of real traces, in a temporary
+folder.
 
 Everything is measured in one run, one after the other. Memory is the sum of PSS over all processes of a contender
-(proc_pid_smaps_rollup), sampled ten times a second. On a busy machine CPU seconds tell more than MB/s, and the ratio to the
-loop over lines more than either.
+(proc_pid_smaps_rollup), sampled ten times a second. On a busy machine CPU seconds tell more than MB/s, and the ratio to
+the loop over lines more than either.
 """
 
 from __future__ import annotations
