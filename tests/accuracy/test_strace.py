@@ -101,7 +101,7 @@ async def test_the_overhead_is_always_estimated(profiler: Profiler, start: Start
         summary = await measure(profiler, start, Truth(("n", count), {"getppid": (count, 0)}))
         assert summary.quality.overhead.pct is not None
         assert summary.quality.overhead.pct > 0
-        assert summary.quality.overhead.basis == "calibrated"
+        assert summary.quality.overhead.basis in ("calibrated", "at_least")
 
 
 async def test_wall_and_cpu_time(profiler: Profiler, start: Starter) -> None:

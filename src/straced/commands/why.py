@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from straced import __version__, errors, units
+from straced.commands.group import verb
 
 if TYPE_CHECKING:
     from straced.why.model import Why
@@ -26,7 +27,12 @@ TARGET is a pid or a thread id; name:GLOB, cgroup:/path and unit:x.service stand
 """
 
 
-@click.command("why", help=_HELP, short_help="Why is it stuck, and who holds it up?")
+@verb(
+    "why",
+    examples=(("straced why 4242", "why is it stuck?"), ("straced why --all", "everybody, the most stuck first")),
+    help=_HELP,
+    short_help="Why is it stuck, and who holds it up?",
+)
 @click.argument("target", required=False)
 @click.option("-p", "--pid", metavar="PID", help="The same as TARGET.")
 @click.option("--all", "everybody", is_flag=True, help="Every process, the most stuck and most waited-for first.")
