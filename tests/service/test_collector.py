@@ -27,6 +27,7 @@ def test_agrees_with_psutil() -> None:
         "kept = [open('/dev/null') for _ in range(17)]\n" + READY + "sys.stdin.read()"
     )
     with running(code) as process:
+        until(lambda: procfs.stat(process.pid).state == "S")
         facts = ProcessCollector().read(process.pid)
         other = psutil.Process(process.pid)
         assert facts is not None

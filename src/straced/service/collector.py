@@ -109,9 +109,10 @@ class ProcessCollector:
         if known is None or known.start_ticks != started:
             known = self._known[pid] = _Known(started)
         cpu_ns = (int(fields[11]) + int(fields[12])) * _NS_PER_TICK
-        cpu_pct = None
+        cpu_pct = cpu_delta_ns = None
         if known.at_ns is not None and now_ns > known.at_ns:
-            cpu_pct = max(0.0, 100.0 * (cpu_ns - known.cpu_ns) / (now_ns - known.at_ns))
+            cpu_delta_ns = max(0, cpu_ns - known.cpu_ns)
+            cpu_pct = 100.0 * cpu_delta_ns / (now_ns - known.at_ns)
         known.at_ns, known.cpu_ns = now_ns, cpu_ns
         threads = int(fields[17])
         slow = known.slow
@@ -130,6 +131,7 @@ class ProcessCollector:
             state=fields[0].decode("ascii", "replace"),
             cpu_pct=cpu_pct,
             cpu_ns=cpu_ns,
+            cpu_delta_ns=cpu_delta_ns,
             rss_bytes=int(fields[21]) * PAGE_BYTES,
             vms_bytes=int(fields[20]),
             threads=threads,

@@ -27,6 +27,8 @@ class ProcessFacts(Struct, frozen=True, kw_only=True):
     """Of one CPU, since the reading before, in user mode and in the kernel: 250.0 keeps two and a half CPUs busy."""
     cpu_ns: int = 0
     """CPU time since the start, in steps of a clock tick (10 ms as a rule)."""
+    cpu_delta_ns: int | None = None
+    """CPU time since the reading before."""
     rss_bytes: int = 0
     vms_bytes: int = 0
     threads: int = 0
