@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from straced import choice, gating, procfs
-from straced.errors import InvalidArgument, NoSuchProcess
+from straced.errors import InvalidArgument, NoSuchProcess, TracerUnavailable
 from straced.model import Target
 from straced.session import Session
 from straced.tracers.base import AttachOptions, Tracer
@@ -105,6 +105,25 @@ class Profiler:
         self._sessions.setdefault(target.pid, []).append(session)
         return session
 
+    async def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> Session:
+        """Count all that a process starts from now on, but not the process itself (eBPF).
+
+        Args:
+            of: its pid; this process when left out.
+            labels: kept with every summary.
+
+        Raises:
+            TracerUnavailable: eBPF cannot serve here, and nothing else can do this.
+        """
+        tracer = self._tracer("ebpf")
+        available = tracer.probe()
+        if available.error is not None:
+            raise available.error
+        inner = await tracer.mark_children(os.getpid() if of is None else of)  # type: ignore[attr-defined]
+        session = Session(inner.target, tracer, "asked for", inner, AttachOptions(), dict(labels or {}), self._forget)
+        self._sessions.setdefault(inner.target.pid, []).append(session)
+        return session
+
     async def spawn(
         self,
         argv: Sequence[str | os.PathLike[str]],
@@ -151,11 +170,19 @@ class Profiler:
         try:
             for session in self._sessions.get(pid, []):
                 if session.tracer == "strace" and session.alive:
-                    return await session.lend(start)
+                    return await session.lend(start, self._counts_beside(target))
             return await start()
         finally:
             if program is not None:
                 gating.release(pid)
+
+    def _counts_beside(self, target: Target) -> Tracer | None:
+        """A tracer that can count a target while ptrace has it: eBPF, where it may run."""
+        try:
+            tracer = self._tracer("ebpf")
+        except TracerUnavailable:
+            return None
+        return tracer if tracer.probe(target).usable else None
 
     async def close(self) -> None:
         """End all sessions and helpers. Idempotent; in a forked copy it does nothing."""

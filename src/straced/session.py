@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from straced import compose, procfs
-from straced.model import Quality, Reason, Sample, Summary, Target
+from straced.errors import NotLive, StracedError
+from straced.limits import watch_limits
+from straced.model import Event, Quality, Sample, Summary, Target
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording
 
-WATCH_S = 0.25
-"""How often the cost of a session with an overhead budget is looked at."""
 _TARGET_ENDED = ("exited", "killed(")
 
 
@@ -52,8 +51,8 @@ class Session:
         self._resumed = asyncio.Event()
         self._recording: Recording | None = None
         self._watcher: asyncio.Task[None] | None = None
-        if options.max_overhead_pct is not None and tracer.name == "strace":
-            self._watcher = asyncio.create_task(self._watch_overhead(options.max_overhead_pct))
+        if tracer.name == "strace":
+            self._watcher = asyncio.create_task(watch_limits(self))
 
     @property
     def tracer(self) -> str:
@@ -64,6 +63,21 @@ class Session:
     def helper_pids(self) -> list[int]:
         """Live straces of this session's counting."""
         return self._inner.helper_pids if self._inner is not None else []
+
+    @property
+    def inner(self) -> TracerSession | None:
+        """The tracer's session; ``None`` while the target is lent to a full trace, and after the end."""
+        return self._inner
+
+    @property
+    def recording(self) -> Recording | None:
+        """The full trace that has the target now."""
+        return self._recording
+
+    @property
+    def ended(self) -> bool:
+        """Whether :meth:`result` is there."""
+        return self._result is not None
 
     @property
     def alive(self) -> bool:
@@ -87,7 +101,19 @@ class Session:
         """The figures since the attach, or since an earlier :meth:`read`; the result once the session is over."""
         if self._result is not None and since is None:
             return self._result
-        return self._compose(await self.read(), since, Ending(reason="running"))
+        return self._so_far(await self.read(), since, Ending(reason="running"))
+
+    def events(self) -> AsyncIterator[Event]:
+        """Forks, execs and exits of the target and its descendants, from now on, until the session is over.
+
+        Raises:
+            NotLive: only eBPF sees them as they happen.
+        """
+        listen = getattr(self._inner, "events", None)
+        if listen is None:
+            raise NotLive(f"the {self.tracer} tracer tells no events", hint="use --tracer ebpf", pid=self.target.pid)
+        stream: AsyncIterator[Event] = listen()
+        return stream
 
     async def every(self, seconds: float) -> AsyncIterator[Summary]:
         """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter."""
@@ -100,12 +126,12 @@ class Session:
             if done:
                 last = await self.result()
                 if self._last_sample is not None:
-                    last = self._compose(self._last_sample, before, self._ending or Ending(reason="exited"))
+                    last = self._so_far(self._last_sample, before, self._ending or Ending(reason="exited"))
                 yield last
                 return
             ended.cancel()
             sample = await self.read()
-            yield self._compose(sample, before, Ending(reason="running"))
+            yield self._so_far(sample, before, Ending(reason="running"))
             before = sample
 
     async def wait(self) -> Ending:
@@ -154,21 +180,32 @@ class Session:
 
     # --- lending the target to a full trace ---
 
-    async def lend(self, start: Callable[[], Any]) -> Recording:
-        """Give the target over to a full trace and take it back when that ends: ptrace has one tracer a process.
+    async def lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None = None) -> Recording:
+        """Give the target over to a full trace: ptrace has one tracer a process. What was counted so far is kept.
 
-        What was counted so far is kept. ``start`` starts the recording; if it fails, counting resumes.
+        Args:
+            start: starts the recording; if it fails, counting goes on.
+            beside: a tracer that can count while the trace runs, and does from then on. Without one the trace's own
+                lines are counted, and strace takes the target back when it ends.
         """
         async with self._lock:
             inner = self._inner
             if inner is None:
                 raise RuntimeError("the session has ended, or is lent already")
+            follower = None
+            if beside is not None:
+                with contextlib.suppress(StracedError):
+                    follower = await beside.attach(self.target, self.options)
             self._inner = None
             self._resumed.clear()
-            sample = await inner.detach("taken_over")  # type: ignore[call-arg]
-            self._keep(sample, inner)
+            self._keep(await inner.detach("taken_over"), inner)  # type: ignore[call-arg]
+            if beside is not None and follower is not None:
+                self._tracer = beside
+                self._baseline = await follower.read()
+                self._go_on(follower)
+                return await start()
             try:
-                recording: Recording = await start()
+                recording = await start()
             except BaseException:
                 await self._resume()
                 raise
@@ -176,6 +213,12 @@ class Session:
             self._add_gap(recording.started_ns)
             self._lent = asyncio.create_task(self._take_back(recording))
             return recording
+
+    def _go_on(self, inner: TracerSession) -> None:
+        self._inner = inner
+        self._part_began = compose.Moment.now()
+        self._add_gap(self._part_began.monotonic_ns)
+        self._resumed.set()
 
     async def settled(self) -> None:
         """Until a full trace that has ended has given the target back, and counting goes on or is over."""
@@ -196,13 +239,11 @@ class Session:
 
     async def _resume(self) -> None:
         try:
-            self._inner = await self._tracer.attach(self.target, self.options)
+            inner = await self._tracer.attach(self.target, self.options)
         except Exception:
             await self._finish(Ending(reason="exited" if not self._target_alive() else "lost"))
             return
-        self._part_began = compose.Moment.now()
-        self._add_gap(self._part_began.monotonic_ns)
-        self._resumed.set()
+        self._go_on(inner)
 
     async def _end_while_lent(self, why: str) -> None:
         """Detached while a full trace runs: the trace goes on, and its lines so far count."""
@@ -217,21 +258,21 @@ class Session:
         self._gap_from = self._parts[-1].end.monotonic_ns
 
     def _keep(self, sample: Sample, inner: TracerSession) -> None:
-        end = compose.Moment.now()
-        overhead = inner.overhead(sample, end.monotonic_ns - self._part_began.monotonic_ns)
+        self._parts.append(self._stretch(compose.between(self._baseline, sample), inner, compose.Moment.now()))
+        self._gap_from = self._parts[-1].end.monotonic_ns
+        self._baseline = None
+
+    def _stretch(self, sample: Sample, inner: TracerSession, end: compose.Moment) -> compose.Stretch:
         coverage = getattr(inner, "coverage", None)
-        self._parts.append(
-            compose.Stretch(
-                tracer=self._tracer.name,
-                sample=sample,
-                start=self._part_began,
-                end=end,
-                overhead=overhead,
-                tasks_traced=getattr(coverage, "traced", None),
-                tasks_seen=getattr(coverage, "seen", None),
-            )
+        return compose.Stretch(
+            tracer=self._tracer.name,
+            sample=sample,
+            start=self._part_began,
+            end=end,
+            overhead=inner.overhead(sample, end.monotonic_ns - self._part_began.monotonic_ns),
+            tasks_traced=getattr(coverage, "traced", None),
+            tasks_seen=getattr(coverage, "seen", None),
         )
-        self._gap_from = end.monotonic_ns
 
     def _add_gap(self, until_ns: int) -> None:
         self._gap_s = (self._gap_s or 0.0) + max(0, until_ns - self._gap_from) / 1e9
@@ -239,6 +280,7 @@ class Session:
     # --- the end ---
 
     _gap_from: int = 0
+    _baseline: Sample | None = None
     _last_sample: Sample | None = None
     _lent: asyncio.Task[None] | None = None
 
@@ -265,27 +307,29 @@ class Session:
             self._watcher.cancel()
         self._on_end(self)
 
-    def _compose(self, sample: Sample, since: Sample | None, ending: Ending) -> Summary:
-        start = self._began if since is None else compose.Moment(since.monotonic_ns, since.epoch_s)
+    def _so_far(self, sample: Sample, since: Sample | None, ending: Ending) -> Summary:
+        """The figures up to ``sample``: since the attach, all stretches of it, or since an earlier sample."""
         end = compose.Moment(sample.monotonic_ns, sample.epoch_s)
-        inner = self._inner
-        duration = end.monotonic_ns - start.monotonic_ns
-        piece = compose.Stretch(
-            tracer=self._tracer.name,
-            sample=compose.between(since, sample),
-            start=start,
-            end=end,
-            overhead=inner.overhead(sample, duration) if inner is not None else Quality(kind="exact").overhead,
-        )
+        inner, began = self._inner, self._began
+        pieces = []
+        if since is not None:
+            began = compose.Moment(since.monotonic_ns, since.epoch_s)
+            overhead = Quality(kind="exact").overhead
+            if inner is not None:
+                overhead = inner.overhead(sample, end.monotonic_ns - began.monotonic_ns)
+            window = compose.between(since, sample)
+            pieces = [compose.Stretch(tracer=self._tracer.name, sample=window, start=began, end=end, overhead=overhead)]
+        elif inner is not None:
+            pieces = [*self._parts, self._stretch(compose.between(self._baseline, sample), inner, end)]
         return compose.summary(
-            [piece],
+            pieces or self._parts,
             target=self.target,
             tracer_reason=self.tracer_reason,
-            began=start,
+            began=began,
             ending=ending,
             follow=self.options.follow,
             labels=self.labels,
-            gap_s=None,
+            gap_s=self._gap_s if since is None else None,
         )
 
     def _target_alive(self) -> bool:
@@ -293,29 +337,3 @@ class Session:
             return procfs.stat(self.target.pid).start_ticks == self.target.start_ticks
         except procfs.Gone:
             return False
-
-    async def _watch_overhead(self, limit_pct: float) -> None:
-        """Detach when the estimated slowdown passes the budget.
-
-        strace tells no counts while it runs, but each traced call stops its task twice, and a stop is a voluntary
-        context switch of the task; the estimate is too high by the switches that the target makes of its own.
-        """
-        from straced.tracers import switches
-
-        before = switches.count(self.target.pid, self.options.follow)
-        since = time.monotonic_ns()
-        with contextlib.suppress(asyncio.CancelledError):
-            while self._result is None:
-                await asyncio.sleep(WATCH_S)
-                inner, now, at = self._inner, switches.count(self.target.pid, self.options.follow), time.monotonic_ns()
-                if inner is None or now is None or before is None:
-                    before, since = now, at
-                    continue
-                overhead = inner.overhead(switches.as_sample(now - before, at), at - since)
-                before, since = now, at
-                if overhead.pct is not None and overhead.pct > limit_pct:
-                    await self.detach("overhead")
-
-    def add_reason(self, reason: Reason) -> None:
-        """Note something about this session that every later summary carries."""
-        self.tracer_reason = f"{self.tracer_reason}; {reason.text}" if self.tracer_reason else reason.text
