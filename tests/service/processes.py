@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 READY = "import sys, os, time\nprint('ready', flush=True)\n"
 
@@ -62,3 +63,15 @@ def as_nobody() -> list[str]:
     """The words before a command that make it run as another user."""
     assert os.geteuid() == 0
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def popen(argv: list[str]) -> subprocess.Popen[str]:
+    """A process with pipes."""
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def open_to_all(path: Path) -> None:
+    """Let other users reach a folder of a test."""
+    for folder in (path, *path.parents):
+        if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
+            folder.chmod(0o755)

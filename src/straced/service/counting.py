@@ -17,7 +17,7 @@ from straced import procfs
 from straced.errors import StracedError
 from straced.model import Counters, Sample
 from straced.service.watchlist import Watched
-from straced.tracers.base import AttachOptions, Tracer, TracerSession
+from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
 
 log = logging.getLogger("straced.service")
 Key = tuple[int, int]
@@ -40,6 +40,8 @@ class Counted(Struct, kw_only=True):
     """What a reading says: calls since the reading before, by process; and of ended descendants, by tree."""
 
     by_process: dict[Key, list[Calls]] = {}
+    root_of: dict[Key, Key] = {}
+    """The tree of each process of ``by_process``."""
     ended: dict[Key, list[Calls]] = {}
     lost: dict[Key, int | None] = {}
     """By tree, calls that could not be counted; ``None`` where even their number is unknown."""
@@ -65,20 +67,22 @@ class Counting:
     Args:
         tracer: one whose sessions can be read live; ``None`` counts nothing, and says so.
         found: told of a descendant that the kernel counted and nobody had seen: pid, start time, tree.
-        start_of: the start time of a pid, ``None`` when it is gone.
+        start_time: of a pid, ``None`` when it is gone; for tests.
     """
 
     def __init__(
         self,
         tracer: Tracer | None,
         found: Callable[[int, int, Watched], None] = lambda pid, start, root: None,
-        start_of: Callable[[int], int | None] | None = None,
+        start_time: Callable[[int], int | None] | None = None,
     ) -> None:
         self._tracer = tracer
         self._found = found
-        self._start_of = start_of or _start_of
+        self._start_of = start_time or start_of
         self._trees: dict[Key, _Tree] = {}
         self.refused: dict[Key, StracedError] = {}
+        self.endings: dict[Key, Ending] = {}
+        """How roots of trees ended, where the tracer knows."""
 
     @property
     def serves(self) -> bool:
@@ -116,7 +120,10 @@ class Counting:
         tree = self._trees.pop(root, None)
         counted = Counted()
         if tree is not None:
-            self._add(tree, await tree.session.detach(), counted)
+            sample = await tree.session.detach()
+            self._add(tree, sample, counted)
+            if self._start_of(root[0]) != root[1]:
+                self.endings[root] = await tree.session.wait()
         return counted
 
     async def read(self) -> Counted:
@@ -159,7 +166,9 @@ class Counting:
             if pid is None:
                 counted.ended.setdefault(tree.root.key, []).append(change)
             else:
-                counted.by_process.setdefault(self._key(tree, pid), []).append(change)
+                owner = self._key(tree, pid)
+                counted.by_process.setdefault(owner, []).append(change)
+                counted.root_of[owner] = tree.root.key
         tree.rows = rows
         if sample.lost != tree.lost:
             lost = None if sample.lost is None or tree.lost is None else sample.lost - tree.lost
@@ -218,8 +227,10 @@ def _less(now: int | None, before: list[int | None]) -> int | None:
     return max(0, now - sum(value for value in before if value is not None))
 
 
-def _start_of(pid: int) -> int | None:
+def start_of(pid: int) -> int | None:
+    """The start time of a process; ``None`` when there is none, or it has ended."""
     try:
-        return procfs.stat(pid).start_ticks
+        found = procfs.stat(pid)
+        return found.start_ticks if found.state not in "ZX" else None
     except (procfs.Gone, OSError):
         return None

@@ -2,8 +2,8 @@
 
 A row is ``[facts, cpu_ns, calls, errno, in_flight, lost]``. ``facts`` is ``[mask, value...]``, a bit and a value for
 each of ``FACTS`` that differs from the row before; the first row of each minute has them all, so that a minute can be
-read by itself. ``calls`` is flat: name, calls, errors, wall_ns, waiting_ns, again and again; names are numbers of the table
-``names``.
+read by itself. ``calls`` is flat: name, calls, errors, wall_ns, waiting_ns, again and again; a name is its number in
+the table ``names``.
 """
 
 from __future__ import annotations

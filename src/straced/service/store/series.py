@@ -88,7 +88,9 @@ class Catalogue:
         ).fetchone()
         if row is None:
             return self._insert(key, sample, ts, 0)
-        self._connection.execute("update series set end = null, exit_status = null where id = ?", (row[0],))
+        self._connection.execute(
+            "update series set end = null where id = ? and end in ('interrupted', 'service_stopped')", (row[0],)
+        )
         known = Owner(row[2], row[3], bool(row[4]), sample.owner.capabilities)
         return Series(row[0], known, row[1], ("", (), {}))
 

@@ -25,6 +25,7 @@ from straced.service.store.packing import Row, encode, facts_of, pack_calls, pac
 from straced.service.store.series import Catalogue
 
 log = logging.getLogger("straced.service")
+GONE = "X"
 MAX_WAITING = 600
 """Ticks and events that may wait for the disk."""
 RETRY_S = 1.0
@@ -194,6 +195,8 @@ class Store:
         self._connection.executemany("insert or replace into sample (ts, series, data) values (?, ?, ?)", rows)
 
     def _row(self, sample: ProcessSample, ts: int, minute: int) -> tuple[int, int, bytes] | None:
+        if sample.facts.state == GONE and not sample.calls:
+            return None
         series = self._catalogue.of(sample, ts)
         facts = facts_of(sample.facts)
         changed = facts != series.facts or sample.in_flight != (series.in_flight or {})
