@@ -71,7 +71,8 @@ class Overhead(Struct, frozen=True, kw_only=True):
     pct: float | None
     """Time added, in percent of the time the target would have taken untraced."""
     basis: str
-    """How it was found: ``calibrated`` (measured cost a call times the calls), ``none`` or ``unknown``."""
+    """How it was found: ``calibrated`` (measured cost a call times the calls), ``at_least`` (the same, and ``pct`` is
+    a lower bound), ``none`` (no call, no cost) or ``unknown``."""
     ns_per_call: int | None = None
 
 

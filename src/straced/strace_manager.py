@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from straced import gating, manager_log
-from straced.errors import StracedError, StraceMissing, TracerCrashed
+from straced.errors import OutputError, StracedError, StraceMissing, TracerCrashed
 from straced.finished import Finished
 from straced.manager_summary import TraceSummary, as_dict
 from straced.model import Summary, Target
@@ -204,12 +204,20 @@ class StraceManager:
             output.commit()
             recording.path = output.path
             self._traces[pid] = recording, output
+            recording.on_end(lambda: self._note_cut(pid, recording))
             self._track(recording.helper_pids)
             strace_pid = _first(recording.helper_pids)
             manager_log.info("full_trace_attached", pid=pid, strace_pid=strace_pid, output_file=str(output_file))
             return True
 
         return await self._alone("full", pid, start)
+
+    def _note_cut(self, pid: int, recording: Recording) -> None:
+        from straced.tracers.strace_record import CUT
+
+        if (cut := recording.cut) is not None and pid not in self._errors:
+            self._errors[pid] = OutputError(CUT[cut], pid=pid)
+            manager_log.warning("full_trace_ended", pid=pid, reason=cut, output_file=str(recording.path))
 
     async def detach_full_trace(self, pid: int) -> bool:
         """Stop one full trace; its file stays. False when there was none."""

@@ -152,6 +152,9 @@ class StraceTracer:
                     f"the kernel did not confirm the attachment to {target.pid} in time", pid=target.pid
                 )
             raise preflight.explain_refusal(target.pid, helpers=own_helpers())
+        if _is_another(target):
+            await self._give_up(attachment)
+            raise NoSuchProcess(f"process {target.pid} ended, and another one has its pid now", pid=target.pid)
         return coverage
 
     async def _give_up(self, attachment: Attachment) -> None:
@@ -209,6 +212,14 @@ def _summary_argv(
     for pid in pids:
         argv += ["-p", str(pid)]
     return argv
+
+
+def _is_another(target: Target) -> bool:
+    """Whether the pid was reused between the check and the attachment (S19). A target that has ended is none."""
+    try:
+        return procfs.stat(target.pid).start_ticks != target.start_ticks
+    except procfs.Gone:
+        return False
 
 
 def _ended_well(attachment: Attachment) -> bool:
