@@ -71,6 +71,15 @@ class Store:
         self._thread = threading.Thread(target=self._run, name="straced-store", daemon=True)
         self._thread.start()
 
+    def known(self) -> list[tuple[str, str, str, float]]:
+        """What was learnt of programs: program, kind, what, and when."""
+        connection = opening.open_for_reading(self.path)
+        try:
+            rows = connection.execute("select program, kind, what, first_ms from known").fetchall()
+        finally:
+            connection.close()
+        return [(program, kind, what, ms / 1000) for program, kind, what, ms in rows]
+
     def put(self, item: Item) -> None:
         """Hand over a tick, an event, an alert, or something learnt; never blocks on the disk."""
         with self._wake:
