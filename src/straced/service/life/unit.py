@@ -27,8 +27,9 @@ Description=straced, watches processes and keeps what they ask of the kernel
 Documentation=man:straced(1)
 {after}
 [Service]
-Type=notify-reload
+Type=notify
 ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=2
 TimeoutStopSec=10
