@@ -173,7 +173,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     Raises:
         StraceMissing, AttachError: as for a summary; nothing was written then.
     """
-    strace = await asyncio.to_thread(strace_binary.find)
+    strace = await tracer.prepared()
     await tracer.until_free(target)
     pidfd, alone = tracer.hold(target, options.force)
     from straced.tracers.strace import own_helpers
