@@ -20,7 +20,7 @@ from straced.service.life import unit
 from straced.service.store.history import History
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, running, until
+from tests.service.processes import READY, popen, running, until
 
 COUNTED = (
     "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
@@ -307,12 +307,8 @@ async def test_the_command_line(tmp_path: Path) -> None:
         text = tmp_path / "straced.prom"
         assert straced("metrics", "--textfile", str(text), socket_=at).returncode == 0
         assert text.read_text().endswith("# EOF\n")
-        follow = subprocess.Popen(
-            [sys.executable, "-m", "straced", "events", "-f", "--json"],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": SOURCE, "STRACED_SOCKET": str(at)},
-        )
+        place = [f"PYTHONPATH={SOURCE}", f"STRACED_SOCKET={at}"]
+        follow = popen(["env", *place, sys.executable, "-m", "straced", "events", "-f", "--json"])
         assert follow.stdout is not None
         follow.stdout.readline()
         assert straced("watch", "rm", str(target.pid), socket_=at).returncode == 0

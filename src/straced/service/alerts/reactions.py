@@ -76,7 +76,7 @@ class Reactions:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND
             output = os.open(path, flags, 0o600)
             try:
-                options = RecordOptions(max_bytes=wanted.bytes, max_seconds=wanted.seconds)
+                options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)
                 recording = await self._profiler.trace(alert.pid, output, options)
             finally:
                 os.close(output)
@@ -96,6 +96,10 @@ class Reactions:
                     path.unlink()
             why = error.reason if isinstance(error, StracedError) else str(error)
             self._say("trace_failed", f"no trace of {alert.pid} ({alert.comm}): {why}", owner=alert.owner)
+        except Exception as error:
+            log.exception("trace_failed")
+            text = f"no trace of {alert.pid} ({alert.comm}): internal fault: {type(error).__name__}"
+            self._say("trace_failed", text, owner=alert.owner)
         finally:
             self._traced.discard(alert.pid)
 

@@ -24,7 +24,6 @@ CAPABILITIES = (
 _COMMON = """\
 [Unit]
 Description=straced, watches processes and keeps what they ask of the kernel
-Documentation=man:straced(1)
 {after}
 [Service]
 Type=notify
