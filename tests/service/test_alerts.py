@@ -209,9 +209,10 @@ async def test_a_trace_of_what_is_gone_says_so(tmp_path: Path) -> None:
 
 
 def test_old_traces_make_room(tmp_path: Path) -> None:
-    reactions = Reactions(
-        OnAlert(trace=TraceAction(bytes=Bytes(1)), max_bytes=Bytes(250)), tmp_path, Profiler(), Heard()
-    )
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    wanted = OnAlert(trace=TraceAction(bytes=Bytes(1)), max_bytes=Bytes(250))
+    reactions = Reactions(wanted, folder, Profiler(), Heard())
     for number in range(5):
         path = folder / f"cpu-{number}.strace"
         path.write_bytes(b"x" * 100)

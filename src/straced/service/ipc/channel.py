@@ -141,6 +141,8 @@ class Channel:
         except TimeoutError as error:
             raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status") from error
         except OSError as error:
+            if self._reader is not None:  # a last word may have come before the socket was closed
+                await asyncio.wait({self._reader}, timeout=CONNECT_S)
             raise self._gone() from error
         finally:
             self._waiting.pop(number, None)
