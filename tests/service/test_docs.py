@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from straced.service.config_file import parse, table_of_keys
-from straced.service.facts import HostFacts, Pressure
+from straced.service.facts import HostFacts, OwnCost, Pressure
 from straced.service.metrics.totals import Totals
 from tests.service.samples import NOON, calls, process, tick
 
@@ -39,6 +39,7 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
         memory_total_bytes=2,
         memory_available_bytes=1,
         memory_pressure=Pressure(1.0),
+        own=OwnCost(cpu_pct=1.0),
         zombies=0,
         processes=1,
     )

@@ -185,6 +185,8 @@ def show(value: object) -> str:
         return f'"{value // 10**9}GB"' if value % 10**9 == 0 else f'"{value // 10**6}MB"'
     if value is None:
         return "none"
+    if value is msgspec.NODEFAULT:  # a factory: of an empty table
+        return "{}"
     if isinstance(value, tuple):
         return "[]"
     return msgspec.json.encode(value).decode()
