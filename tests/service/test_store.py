@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from straced import config
 from straced.service.authorisation import Owner, Peer
 from straced.service.samples import Happening
-from straced.service.store import journal, opening, schema
+from straced.service.store import blocks, journal, opening, schema
 from straced.service.store.history import History
+from straced.service.store.packing import Row
 from straced.service.store.writer import Store
 from tests.service.processes import until
 from tests.service.samples import ME, NOON, calls, process, tick
@@ -323,3 +326,26 @@ def test_a_row_is_seen_by_its_owner_only(store: Store, path: Path) -> None:
     root = History(path, Peer(1, 0, 0))
     assert {row.name: row.calls for row in root.answer(root.find(), NOON).rows} == {"read": 10, "openat": 21}
     root.close()
+
+
+numbers = st.one_of(st.none(), st.integers(0, 2**63))
+made_rows = st.builds(
+    Row,
+    facts=st.one_of(st.none(), st.lists(st.integers(0, 2**40), min_size=1)),
+    cpu_ns=st.integers(0, 2**40),
+    calls=st.one_of(
+        st.none(),
+        st.lists(st.tuples(st.integers(1, 9), numbers, numbers, numbers, numbers), max_size=12).map(
+            lambda calls_: [value for call in calls_ for value in call]
+        ),
+    ),
+    errno=st.one_of(st.none(), st.lists(st.integers(0, 200))),
+    in_flight=st.one_of(st.none(), st.lists(st.integers(0, 200))),
+    lost=st.one_of(st.none(), st.integers(0, 2**40)),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 59_999), made_rows)))
+def test_a_block_gives_back_what_went_in(rows: list[tuple[int, Row]]) -> None:
+    timed = [(1000 + offset, row) for offset, row in rows]
+    assert blocks.unpack(1000, blocks.pack(1000, timed)) == timed

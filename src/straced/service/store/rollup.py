@@ -7,7 +7,6 @@ whenever the service is killed.
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -15,11 +14,11 @@ from operator import itemgetter
 import msgspec
 from msgspec import Struct
 
+from straced.service.store import blocks
 from straced.service.store.packing import FACTS, Facts, Row, Sums, decode, unpack_facts
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 _RSS, _THREADS, _FDS, _STATE = (FACTS.index(name) for name in ("rss_bytes", "threads", "fds", "state"))
-_rows = msgspec.msgpack.Decoder(list[tuple[int, bytes]])
 COLUMNS = "samples, calls, errors, wall_ns, waiting_ns, cpu_ns, rss_max, rss_mean, fds_max, threads_max, data"
 
 
@@ -108,13 +107,13 @@ def close_minutes(connection: sqlite3.Connection, until_ms: int) -> int:
     )
     count = 0
     for (series, minute), group in groupby(rows, key=itemgetter(0, 1)):
-        packed = [(ts, data) for _series, _minute, ts, data in group]
-        count += len(packed)
+        known = [(ts, decode(data)) for _series, _minute, ts, data in group]
+        count += len(known)
         start = minute * MINUTE_MS
         roll = Roll()
-        for _ts, data in packed:
-            roll.add(decode(data))
-        _write_block(connection, series, start, packed)
+        for _ts, row in known:
+            roll.add(row)
+        _write_block(connection, series, start, known)
         hour = Roll()
         hour.merge(roll.columns())
         _merge_into(connection, "minute", series, start, roll)
@@ -123,12 +122,11 @@ def close_minutes(connection: sqlite3.Connection, until_ms: int) -> int:
     return count
 
 
-def _write_block(connection: sqlite3.Connection, series: int, start: int, rows: list[tuple[int, bytes]]) -> None:
+def _write_block(connection: sqlite3.Connection, series: int, start: int, rows: list[tuple[int, Row]]) -> None:
     stored = connection.execute("select data from block where series = ? and ts = ?", (series, start)).fetchone()
     if stored is not None:  # the clock was stepped back into a minute that was closed already
-        rows = sorted([*unpack_block(start, stored[0]), *rows])
-    packed = zlib.compress(msgspec.msgpack.encode([(ts - start, data) for ts, data in rows]), 1)
-    connection.execute("insert or replace into block values (?, ?, ?)", (series, start, packed))
+        rows = sorted([*blocks.unpack(start, stored[0]), *rows], key=itemgetter(0))
+    connection.execute("insert or replace into block values (?, ?, ?)", (series, start, blocks.pack(start, rows)))
 
 
 def _merge_into(connection: sqlite3.Connection, table: str, series: int, ts: int, roll: Roll) -> None:
@@ -137,11 +135,6 @@ def _merge_into(connection: sqlite3.Connection, table: str, series: int, ts: int
         roll.merge(stored)
     marks = ", ".join("?" * 13)
     connection.execute(f"insert or replace into {table} values ({marks})", (series, ts, *roll.columns()))
-
-
-def unpack_block(start: int, data: bytes) -> list[tuple[int, bytes]]:
-    """The rows of a block, with their time in ms."""
-    return [(start + offset, row) for offset, row in _rows.decode(zlib.decompress(data))]
 
 
 def rolled_of(data: bytes) -> Rolled:
