@@ -15,7 +15,11 @@ from straced import StraceManager
 
 
 class BareStrace:
-    """``strace -c -f -p PID``, watched as closely as straced watches its own."""
+    """``strace -f -c -p PID``, watched as closely as straced watches its own.
+
+    It has a session of its own, as it has when it is typed in another terminal: where the kernel schedules by session
+    (sched_autogroup, sched(7)), a tracer in the target's session would have an advantage on a busy machine.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -25,7 +29,7 @@ class BareStrace:
         started = time.perf_counter()
         self.process = subprocess.Popen(
             ["strace", "-f", "-c", "-o", "/dev/null", "-p", str(self.pid)],
-            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         while proc.tracer(self.pid) != self.process.pid:
             time.sleep(0.0002)
@@ -39,6 +43,10 @@ class BareStrace:
         return (time.perf_counter() - started) * 1000
 
 
+PAUSE_S = 0.01
+"""Before each attach, so that neither finds the machine warmer; and past strace's start-up before each stop."""
+
+
 async def attach_and_detach(start: Starter, rounds: int) -> list[Result]:
     """One target, attached to and let go of, by turns."""
     target = start("tick")
@@ -48,10 +56,7 @@ async def attach_and_detach(start: Starter, rounds: int) -> list[Result]:
     await _once(manager, target)
     for _ in range(rounds):
         ours.append(await _once(manager, target))
-        other = BareStrace(target.pid)
-        attached = await asyncio.to_thread(other.attach)
-        await asyncio.sleep(0.01)  # past strace's start-up, as ours is by then
-        bare.append((attached, await asyncio.to_thread(other.detach)))
+        bare.append(await _bare_once(target))
     await manager.detach_all()
     target.kill()
     return [
@@ -68,22 +73,30 @@ async def first_attach(start: Starter, rounds: int) -> Result:
         manager = StraceManager()
         ours.append((await _once(manager, target))[0])
         await manager.detach_all()
-        other = BareStrace(target.pid)
-        bare.append(await asyncio.to_thread(other.attach))
-        await asyncio.sleep(0.01)
-        await asyncio.to_thread(other.detach)
+        bare.append((await _bare_once(target))[0])
     target.kill()
     return at_most_times("first attach of an owner", "ms", ours, bare, 1.5, slack=25)
 
 
+async def _bare_once(target: Workload) -> tuple[float, float]:
+    await asyncio.sleep(PAUSE_S)
+    other = BareStrace(target.pid)
+    attached = await asyncio.to_thread(other.attach)
+    await asyncio.sleep(PAUSE_S)
+    return attached, await asyncio.to_thread(other.detach)
+
+
 async def _once(manager: StraceManager, target: Workload) -> tuple[float, float]:
+    await asyncio.sleep(PAUSE_S)
     started = time.perf_counter()
     if not await manager.attach(target.pid):
         raise RuntimeError(f"not attached: {manager.last_error(target.pid)}")
     attached = time.perf_counter()
+    await asyncio.sleep(PAUSE_S)
+    stopping = time.perf_counter()
     if await manager.detach(target.pid) is None:
         raise RuntimeError("no summary")
-    return (attached - started) * 1000, (time.perf_counter() - attached) * 1000
+    return (attached - started) * 1000, (time.perf_counter() - stopping) * 1000
 
 
 async def many_at_once(start: Starter, count: int) -> list[Result]:

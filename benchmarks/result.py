@@ -34,6 +34,8 @@ class Result:
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
     """The lower and the upper quartile."""
+    if len(values) < 2:
+        return values[0], values[0]
     cuts = statistics.quantiles(values, n=4)
     return cuts[0], cuts[2]
 
@@ -51,8 +53,7 @@ def at_most(name: str, unit: str, ours: Sequence[float], most: float, yardstick:
     """A result whose median may be ``most``; the yardstick is shown for comparison only."""
     mine = statistics.median(ours)
     theirs = statistics.median(yardstick) if yardstick else None
-    spread = quartiles(ours) if len(ours) > 1 else (mine, mine)
-    return Result(name, unit, mine, theirs, f"<= {most:g} {unit}", mine <= most, len(ours), spread)
+    return Result(name, unit, mine, theirs, f"<= {most:g} {unit}", mine <= most, len(ours), quartiles(ours))
 
 
 def table(results: Sequence[Result], facts: dict[str, str]) -> str:

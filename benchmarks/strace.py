@@ -31,8 +31,8 @@ async def measure(start: Starter, quick: bool) -> list[Result]:
         *await attach.attach_and_detach(start, rounds),
         await attach.first_attach(start, max(5, rounds // 4)),
         *await attach.many_at_once(start, 100),
-        await slowdown.getppid_loop(start, 3 if quick else 7, 20_000),
-        await slowdown.find(start, 3 if quick else 7, "/usr"),
+        await slowdown.getppid_loop(start, 5 if quick else 21, 5_000),
+        await slowdown.find(start, 2 if quick else 6, "/usr"),
         startup.version(5 if quick else 15),
     ]
 

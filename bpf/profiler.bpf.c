@@ -14,6 +14,7 @@
 
 #include "wire.h"
 #include "maps.h"
+#include "durations.h"
 #include "rows.h"
 #include "fold.h"
 #include "running.h"

@@ -1,4 +1,4 @@
-"""Every point of the contract and every row of the fault matrix that concerns the strace core has a test by its name."""
+"""Every point of the contract, and every row of the fault matrix that concerns strace, has a test by its name."""
 
 from __future__ import annotations
 

@@ -30,8 +30,11 @@ def start(programs: Path) -> Iterator[Start]:
     """Start ``gt`` in a mode, or another program; all are ended with the test."""
     started: list[Workload] = []
 
-    def starter(mode: str, *arguments: object, program: str = "gt", ready: bool = True) -> Workload:
-        workload = Workload([programs / program, mode, *map(str, arguments)], ready=ready)
+    def starter(
+        mode: str, *arguments: object, program: str = "gt", ready: bool = True, held: bool | None = None
+    ) -> Workload:
+        held = program in ("gt", "st32") if held is None else held
+        workload = Workload([programs / program, mode, *map(str, arguments)], ready=ready, held=held)
         started.append(workload)
         return workload
 

@@ -318,6 +318,16 @@ async def test_overhead_is_measured_here(tracer: EbpfTracer, start: Start) -> No
     assert found.pct
 
 
+async def test_a_process_whose_leader_has_exited(tracer: EbpfTracer, start: Start) -> None:
+    workload = start("leaderless", 500, held=False)
+    until(lambda: procfs.stat(workload.pid).state == "Z")
+    session = await attach(tracer, workload.pid)
+    assert workload.run() == 0
+    ending = await asyncio.wait_for(session.wait(), 5)
+    assert (ending.reason, ending.exit_status) == ("exited", 0)
+    assert calls(await session.detach(), "getppid") == [500]
+
+
 async def test_too_much_overhead_ends_the_session(tracer: EbpfTracer, start: Start) -> None:
     workload = start("n", 1_000_000_000)
     options = AttachOptions(max_overhead_pct=0.001)

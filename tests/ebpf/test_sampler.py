@@ -13,7 +13,8 @@ from straced.model import Sample, Target
 from straced.summary import merge_rows
 from straced.tracers import sampler
 from straced.tracers.base import AttachOptions
-from straced.tracers.sampler import ON_CPU, SamplerSession, SamplerTracer, look
+from straced.tracers.sampler import SamplerSession, SamplerTracer
+from straced.tracers.sampler_look import ON_CPU, look
 from tests.ebpf.conftest import Start
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import time
 
+from straced import procfs
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, row
@@ -43,6 +45,28 @@ async def test_wall_time_is_that_of_the_program(tracer: EbpfTracer, start: Start
     sample = await session.detach()
     inside = sum(one.wall_ns or 0 for one in sample.rows)
     assert 0 < inside < took_ns
+
+
+async def test_counting_goes_on_beside_a_full_trace(tracer: EbpfTracer, start: Start) -> None:
+    """ptrace stops and restarts what it attaches to; the counts do not notice."""
+    require("strace")
+    workload = start("threads", 500, 4)
+    session = await attach(tracer, workload.pid)
+    argv = ["strace", "-f", "-o", "/dev/null", "-p", str(workload.pid)]
+    strace = subprocess.Popen(argv, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
+    try:
+        deadline = time.monotonic() + 10
+        while procfs.tracer_pid(workload.pid) != strace.pid:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        workload.run()
+    finally:
+        strace.terminate()
+        strace.wait(10)
+    sample = await session.detach()
+    assert row(sample, "getppid").calls == 2000
+    assert row(sample, "restart_syscall").calls == 0
+    assert all(one.in_flight == 0 for one in sample.rows)
 
 
 COMMAND = ("/bin/ls", "-la", "--color=never", "/usr/include/linux")

@@ -17,6 +17,8 @@ from pathlib import Path
 from tests.support import proc
 
 MARKER = "STRACED_TEST_SESSION"
+PATIENCE_S = float(os.environ.get("STRACED_TEST_PATIENCE", "3"))
+"""How long what a test started may take to go after the test."""
 CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
 
 
@@ -116,10 +118,10 @@ def _pins() -> set[str]:
 
 
 def assert_world_clean(before: Snapshot, temporary: Path) -> None:
-    """Fail, naming what is left after 3 s."""
+    """Fail, naming what is left when the patience is over."""
     started = time.monotonic()
     while trouble := before.trouble(temporary):
-        if time.monotonic() - started > 3:
+        if time.monotonic() - started > PATIENCE_S:
             for pid in WORLD.processes() - before.processes:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, 9)

@@ -278,6 +278,8 @@ KNOWN: list[tuple[bytes, dict[str, object]]] = [
     (b"7     +++ superseded by execve in pid 9 +++", {"kind": "superseded", "other_pid": 9}),
     (b"[ Process PID=7 runs in 32 bit mode. ]", {"kind": "abi", "pid": 7, "abi": "i386"}),
     (b"strace: Process 9 attached", {"kind": "note"}),
+    (b"[pid 7] 10:00:00 vfork(strace: Process 9 attached", {"kind": "unfinished", "name": "vfork", "args": b""}),
+    (b" <unfinished ...>", {"kind": "note"}),
     (b"[00007f1234567890] [  39] getpid() = 7", {"name": "getpid"}),
 ]
 

@@ -1,8 +1,6 @@
 """The sampler: looks into /proc at random moments and estimates where threads spend their time. No counts.
 
-What a thread waits in stands in /proc/PID/task/TID/syscall, for those who may ptrace it. Else ``wchan`` names the place
-in the kernel, and else there is the state only. The moments are random, since a fixed period would alias with whatever
-the target does periodically. Sources: proc(5).
+The moments are random, since a fixed period would alias with whatever the target does periodically.
 """
 
 from __future__ import annotations
@@ -18,28 +16,16 @@ from msgspec import Struct
 from straced import procfs
 from straced.errors import NoSuchProcess
 from straced.model import Counters, Overhead, Reason, Sample, Target
-from straced.syscalls import native_abi, syscall_name
+from straced.syscalls import native_abi
 from straced.tracers.base import AttachOptions, Availability, Ending
+from straced.tracers.sampler_look import METHODS, ON_CPU, Seen, abi_of, look
 
 MEAN_INTERVAL_S = 0.01
 MAX_SHARE_OF_CPU = 0.05
-ON_CPU = "(on CPU)"
-"""A running task: which call it is in, if any, cannot be seen."""
-_STATES = {"R": ON_CPU, "S": "(sleeping)", "D": "(disk sleep)", "T": "(stopped)", "t": "(traced)", "I": "(idle)"}
-_METHODS = ("syscall", "wchan", "state")
 _DEGRADED = {
     "wchan": "system calls cannot be read (it takes the right to ptrace): the place in the kernel stands instead",
     "state": "neither system calls nor places in the kernel can be read: only states are known",
 }
-
-
-class Seen(Struct, frozen=True):
-    """What one look at a thread showed."""
-
-    name: str
-    nr: int | None
-    abi: str
-    method: str
 
 
 class Tally(Struct):
@@ -47,44 +33,6 @@ class Tally(Struct):
 
     wall_ns: int = 0
     variance: float = 0.0
-
-
-def look(pid: int, tid: int, abi: str, root: str = procfs.ROOT) -> Seen:
-    """What a thread does now, as closely as the caller may know.
-
-    Raises:
-        procfs.Gone: it ended.
-    """
-    try:
-        words = procfs.read(f"{pid}/task/{tid}/syscall", root).split()
-        if words and words[0].lstrip(b"-").isdigit():
-            number = int(words[0])
-            if number >= 0:
-                return Seen(syscall_name(number, abi), number, abi, "syscall")
-            return Seen("(page fault)", None, abi, "syscall")
-        if words:
-            return Seen(ON_CPU, None, abi, "syscall")
-    except (OSError, procfs.Gone):
-        pass  # not permitted, or a kernel without the file; the state below tells whether the thread is gone
-    state = procfs.stat(f"{pid}/task/{tid}", root).state
-    if state in "SD":
-        try:
-            place = procfs.read(f"{pid}/task/{tid}/wchan", root).decode("ascii", "replace")
-        except (OSError, procfs.Gone):
-            place = ""
-        if place not in ("", "0"):
-            return Seen(f"({place})", None, abi, "wchan")
-    return Seen(_STATES.get(state, f"(state {state})"), None, abi, "state")
-
-
-def abi_of(pid: int, root: str = procfs.ROOT) -> str:
-    """The ABI of a program by its ELF class; the machine's own where that cannot be read."""
-    try:
-        with open(f"{root}/{pid}/exe", "rb") as file:
-            narrow = file.read(5)[4:] == b"\x01"
-    except OSError:
-        narrow = False
-    return {"x86_64": "i386", "arm64": "arm"}[native_abi()] if narrow else native_abi()
 
 
 class SamplerSession:
@@ -137,7 +85,7 @@ class SamplerSession:
                 continue
             at_ns = time.monotonic_ns()
             now[tid] = pid, seen
-            self._worst = max(self._worst, _METHODS.index(seen.method) if seen.name != ON_CPU else 0)
+            self._worst = max(self._worst, METHODS.index(seen.method) if seen.name != ON_CPU else 0)
             passed_ns = at_ns - self._last_ns.get(tid, at_ns)
             self._last_ns[tid] = at_ns
             tally = self._tallies.setdefault((pid, tid, seen), Tally())
@@ -175,7 +123,7 @@ class SamplerSession:
             return self._final
         reasons = [Reason("sampled", f"{self._looks} looks at random moments; times are estimates, counts are unknown")]
         if self._worst:
-            method = _METHODS[self._worst]
+            method = METHODS[self._worst]
             reasons.append(Reason(method, _DEGRADED[method]))
         return Sample(
             monotonic_ns=time.monotonic_ns(),

@@ -31,6 +31,8 @@ _KILLED = re.compile(rb"\+\+\+ killed by (SIG[A-Z0-9_+]+)( \(core dumped\))? \+\
 _SUPERSEDED = re.compile(rb"\+\+\+ superseded by execve in pid (\d{1,10}) \+\+\+")
 _MODE = re.compile(rb"\[ Process PID=(\d{1,10}) runs in (.{1,16}) mode\. \]")
 _MODES = {b"32 bit": "i386", b"x32": "x32", b"64 bit": "x86_64"}
+_ATTACHED = re.compile(rb"strace: Process \d+ attached$")
+"""On a terminal, strace's own words come in the middle of a clone; ``<unfinished ...>`` then has its own line."""
 _UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
 
 
@@ -132,7 +134,7 @@ def _body(text: bytes, position: int) -> dict[str, object] | None:
         return _call("resumed", resumed.group(1).decode(), text, resumed.end())
     if call := _CALL.match(text, position):
         return _call("call", call.group(1).decode(), text, call.end())
-    if text.startswith((b"strace: ", b" > "), position) or text.startswith((b"strace: ", b" > ")):
+    if text.startswith((b"strace: ", b" > "), position) or text.startswith((b"strace: ", b" > ", b" <unfinished ...>")):
         return {"kind": "note", "args": text[position:]}
     return None
 
@@ -150,6 +152,8 @@ def _ending(text: bytes, position: int) -> dict[str, object] | None:
 def _call(kind: str, name: str, text: bytes, start: int) -> dict[str, object]:
     if text.endswith(_UNFINISHED):
         return {"kind": "unfinished", "name": name, "args": text[start : -len(_UNFINISHED)].rstrip()}
+    if attached := _ATTACHED.search(text, start):
+        return {"kind": "unfinished", "name": name, "args": text[start : attached.start()].rstrip()}
     if text.endswith(_DETACHED):
         return {"kind": "detached", "name": name, "args": text[start : -len(_DETACHED)].rstrip()}
     duration = None

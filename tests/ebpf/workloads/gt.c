@@ -213,29 +213,43 @@ static void interrupted_sleeps(long times)
 	every_ms(0);
 }
 
-/* One read, interrupted by about `count` signals whose handler restarts it; a child ends it. */
+static int answers[2];
+
+static void on_answered(int signal)
+{
+	syscall(SYS_getpgid, 0);
+	if (write(answers[1], "a", 1) != 1)
+		_exit(87);
+}
+
+/* One read, interrupted by `times` signals whose handler restarts it; the child that sends them ends it. */
 static void restarted_read(long times)
 {
+	struct sigaction action = { .sa_handler = on_answered, .sa_flags = SA_RESTART };
+	pid_t self = getpid();
 	int ends[2];
 	char byte;
 
-	if (pipe(ends))
+	if (pipe(ends) || pipe(answers))
 		_exit(97);
+	sigaction(SIGALRM, &action, NULL);
 	ready();
 	if (!fork()) {
-		struct timespec pause = { times / 500, times % 500 * 2000000 };
+		struct timespec pause = { 0, 2000000 };
 
-		signal(SIGALRM, SIG_IGN);
+		for (long i = 0; i < times; i++) {
+			nanosleep(&pause, NULL);
+			kill(self, SIGALRM);
+			if (read(answers[0], &byte, 1) != 1)
+				_exit(1);
+		}
 		nanosleep(&pause, NULL);
 		if (write(ends[1], "x", 1) != 1)
 			_exit(1);
 		_exit(0);
 	}
-	handler(SA_RESTART);
-	every_ms(2);
 	if (syscall(SYS_readv, ends[0], &(struct { void *at; size_t size; }){ &byte, 1 }, 1) != 1)
 		_exit(95);
-	every_ms(0);
 	wait(NULL);
 }
 
@@ -329,6 +343,44 @@ static void everything(long times)
 	clone3s(times);
 	for (long i = 0; i < times; i++)
 		syscall(SYS_getpgid, 0);
+}
+
+static void *without_leader(void *unused)
+{
+	ready();
+	mark(count);
+	_exit(0);
+}
+
+static volatile int stopped;
+
+/* A lineage of threads: each makes a call of its lineage's own, starts the next one, and ends. */
+static void *lineage(void *number)
+{
+	pthread_attr_t detached;
+	pthread_t next;
+
+	syscall((long)number);
+	if (stopped)
+		return NULL;
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	while (pthread_create(&next, &detached, lineage, number))
+		;
+	return NULL;
+}
+
+static void relay(void)
+{
+	static const long numbers[] = { SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid };
+	char byte;
+
+	for (int i = 0; i < 4; i++)
+		lineage((void *)numbers[i]);
+	ready();
+	stopped = 1;
+	if (read(0, &byte, 1) < 0)
+		_exit(86);
 }
 
 static void *idle(void *unused)
@@ -439,6 +491,13 @@ int main(int argc, char **argv)
 		ready();
 		for (long i = 0; i < count; i++)
 			clock_gettime(CLOCK_MONOTONIC, &time);
+	} else if (!strcmp(mode, "leaderless")) {
+		pthread_t id;
+
+		pthread_create(&id, NULL, without_leader, NULL);
+		pthread_exit(NULL);
+	} else if (!strcmp(mode, "relay")) {
+		relay();
 	} else if (!strcmp(mode, "idle")) {
 		pthread_t ids[128];
 

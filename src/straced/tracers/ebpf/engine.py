@@ -10,7 +10,6 @@ import ctypes
 import errno
 import mmap
 import os
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,11 +19,6 @@ PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit",
 """In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_CMD_GLOBAL = 1
-_MARK_PASSES = 100
-
-
-class Conflict(Exception):
-    """The task is a target of another session of this engine already."""
 
 
 def object_bytes() -> bytes:
@@ -43,7 +37,6 @@ class Engine:
         """
         self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
         self._links: list[int] = []
-        self._iterators: dict[str, int] = {}
         self._library = libbpf.load()
         elf = object_bytes() if elf is None else elf
         wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
@@ -67,7 +60,6 @@ class Engine:
         shared = self._mapped(".bss", ctypes.sizeof(wire.Control))
         self.control = wire.Control.from_buffer(shared)
         self.touched = shared[wire.Control.touched.offset :][: wire.ROWS_LIMIT]
-        self._tasks_fd = self._map_fd("tasks")
         self._serve_fd = self.program_fd("serve")
         self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
@@ -77,7 +69,8 @@ class Engine:
         found = self._library.bpf_object__find_map_by_name(self._object, name.encode())
         return libbpf.check_pointer(found, f"map {name}")
 
-    def _map_fd(self, name: str) -> int:
+    def map_fd(self, name: str) -> int:
+        """The descriptor of a map."""
         return libbpf.check(self._library.bpf_map__fd(self._map(name)), f"map {name}")
 
     def _initial_value(self, name: str) -> int:
@@ -87,20 +80,21 @@ class Engine:
 
     def _mapped(self, name: str, size: int) -> memoryview:
         length = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        return memoryview(mmap.mmap(self._map_fd(name), length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE))
+        return memoryview(mmap.mmap(self.map_fd(name), length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE))
 
-    def _program(self, name: str) -> int:
+    def program(self, name: str) -> int:
+        """libbpf's handle of a program."""
         found = self._library.bpf_object__find_program_by_name(self._object, name.encode())
         return libbpf.check_pointer(found, f"program {name}")
 
     def program_fd(self, name: str) -> int:
         """The descriptor of a program, for its statistics."""
-        return libbpf.check(self._library.bpf_program__fd(self._program(name)), f"program {name}")
+        return libbpf.check(self._library.bpf_program__fd(self.program(name)), f"program {name}")
 
     @property
     def events_fd(self) -> int:
         """The descriptor of the ring of events."""
-        return self._map_fd("events")
+        return self.map_fd("events")
 
     # --- programs -------------------------------------------------------------------------------------
 
@@ -116,7 +110,7 @@ class Engine:
         self.control.epoch += 1
         try:
             for name in PROGRAMS:
-                link = self._library.bpf_program__attach(self._program(name))
+                link = self._library.bpf_program__attach(self.program(name))
                 self._links.append(libbpf.check_pointer(link, f"attach {name}"))
         except OSError:
             self.stop()
@@ -141,8 +135,6 @@ class Engine:
     def close(self) -> None:
         """Give everything back to the kernel. Idempotent."""
         self.stop()
-        while self._iterators:
-            self._library.bpf_link__destroy(self._iterators.popitem()[1])
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = 0
@@ -182,79 +174,6 @@ class Engine:
             raise OSError(errno.ENOSPC, "too many processes are traced")
         return index
 
-    def claim(self, pidfd: int, process: int, owner: int, flags: int = wire.TASK_EXISTED) -> None:
-        """Give the leader of a process the entry that makes it a target; ``owner`` is the process or its thread.
-
-        Raises:
-            Conflict: it has one.
-            ProcessLookupError: it is gone.
-        """
-        state = wire.TaskState(process=process, owner=owner, flags=flags, marked_ns=time.monotonic_ns())
-        key = ctypes.c_int(pidfd)
-        result = self._library.bpf_map_update_elem(
-            self._tasks_fd, ctypes.byref(key), ctypes.byref(state), libbpf.BPF_NOEXIST
-        )
-        if result == -errno.EEXIST:
-            raise Conflict
-        if result in (-errno.ESRCH, -errno.ENOENT):
-            raise ProcessLookupError
-        libbpf.check(result, "mark")
-
-    def process_of(self, pidfd: int) -> int:
-        """The owner a process is counted into; 0 if it is no target."""
-        state = wire.TaskState()
-        key = ctypes.c_int(pidfd)
-        result = self._library.bpf_map_lookup_elem(self._tasks_fd, ctypes.byref(key), ctypes.byref(state))
-        return int(state.process) if result == 0 else 0
-
-    def mark_threads(self, owner: int, pidfd: int) -> int:
-        """Mark all threads of a claimed process, and return how many there were."""
-        total = 0
-        for _ in range(_MARK_PASSES):
-            found = self._iterate("mark", owner, pidfd)
-            total += found
-            if not found:
-                break
-        self.control.epoch += 1
-        return total
-
-    def unmark(self, session: int) -> None:
-        """Take the entries of all tasks of a session away."""
-        while self._iterate("unmark", session):
-            pass
-        self.control.epoch += 1
-
-    def _iterate(self, name: str, owner: int, pidfd: int | None = None) -> int:
-        """Run a task iterator over one process, or over all tasks."""
-        self.control.mark_owner, self.control.marked = owner, 0
-        link = self._process_iterator(name, pidfd) if pidfd is not None else None
-        fd = libbpf.check(self._library.bpf_iter_create(self._library.bpf_link__fd(link or self._iterator(name))), name)
-        try:
-            while os.read(fd, 4096):
-                pass
-        finally:
-            os.close(fd)
-            if link:
-                self._library.bpf_link__destroy(link)
-        return int(self.control.marked)
-
-    def _iterator(self, name: str) -> int:
-        if name not in self._iterators:
-            link = self._library.bpf_program__attach_iter(self._program(name), None)
-            self._iterators[name] = libbpf.check_pointer(link, f"iterate {name}")
-        return self._iterators[name]
-
-    def _process_iterator(self, name: str, pidfd: int) -> int | None:
-        """An iterator over the threads of one process (Linux 6.1); ``None`` where there is none."""
-        info = libbpf.IterTaskInfo(pid_fd=pidfd)
-        options = libbpf.IterAttachOptions(
-            sz=ctypes.sizeof(libbpf.IterAttachOptions),
-            link_info=ctypes.addressof(info),
-            link_info_len=ctypes.sizeof(info),
-        )
-        link: int | None = self._library.bpf_program__attach_iter(self._program(name), ctypes.byref(options))
-        return link
-
     # --- giving back ----------------------------------------------------------------------------------
 
     def settle(self) -> None:
@@ -269,7 +188,7 @@ class Engine:
             ("free_rows", rows, self.rows, wire.ROW_BYTES),
             ("free_owners", owners, self.owners, wire.OWNER_BYTES),
         ):
-            fd, blank = self._map_fd(name), bytes(size)
+            fd, blank = self.map_fd(name), bytes(size)
             for index in indices:
                 view[index * size : (index + 1) * size] = blank
                 if view is self.rows:

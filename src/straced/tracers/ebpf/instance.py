@@ -14,8 +14,9 @@ from straced.errors import NoSuchProcess
 from straced.model import Reason, Sample, Target
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.engine import Conflict, Engine
+from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.events import Events
+from straced.tracers.ebpf.marks import Conflict, Marks
 from straced.tracers.ebpf.probe import gone, may_see_all
 from straced.tracers.ebpf.reader import Reader
 from straced.tracers.ebpf.session import EbpfSession
@@ -28,6 +29,7 @@ class Instance:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.marks = Marks(engine)
         self.reader = Reader(engine)
         self.events = Events(engine)
         self.sessions: dict[int, EbpfSession] = {}
@@ -81,9 +83,9 @@ class Instance:
         owner.live = 1  # a thread that does not exist, so that no end of a thread ends the process too early
         try:
             while True:
-                engine.claim(pidfd, index, leader, wire.TASK_EXISTED | wire.TASK_QUIET * quiet)
-                engine.mark_threads(index, pidfd)
-                if engine.process_of(pidfd) == index:
+                self.marks.claim(pidfd, index, leader, wire.TASK_EXISTED | wire.TASK_QUIET * quiet)
+                self.marks.mark_threads(index, pidfd)
+                if self.marks.process_of(pidfd) == index:
                     break  # else an execve of another thread replaced the leader before that thread was marked
         except BaseException:
             engine.recycle((), {index, leader})
@@ -117,12 +119,12 @@ class Instance:
     def _add_child(self, session: int, child: int) -> None:
         pidfd = os.pidfd_open(child)
         try:
-            known = self.engine.process_of(pidfd)
+            known = self.marks.process_of(pidfd)
             if not known:
                 try:
                     self._add_process(session, child, pidfd, 0)
                 except Conflict:
-                    known = self.engine.process_of(pidfd)  # marked by its parent's fork in this very moment
+                    known = self.marks.process_of(pidfd)  # marked by its parent's fork in this very moment
             if known and self.engine.owner(known).session != session:
                 raise Conflict
         finally:
@@ -147,7 +149,7 @@ class Instance:
 
     def _unmark(self, index: int) -> None:
         self.engine.owner(index).flags |= wire.SESSION_CLOSED
-        self.engine.unmark(index)
+        self.marks.unmark(index)
         if not self.sessions:
             self.engine.stop()
 
@@ -165,7 +167,7 @@ class Instance:
         engine = self.engine
         if not settled:
             engine.settle()
-        engine.unmark(index)
+        self.marks.unmark(index)
         engine.settle()
         members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
         engine.recycle(self.reader.places_of(members), members)
@@ -175,6 +177,7 @@ class Instance:
         for session in list(self.sessions.values()):
             await session.detach()
         await asyncio.gather(*self._releases)
+        self.marks.close()
         self.engine.close()
 
     # --- reading --------------------------------------------------------------------------------------

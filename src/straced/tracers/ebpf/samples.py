@@ -6,8 +6,9 @@ import msgspec
 
 from straced.model import Counters, Reason, Sample
 from straced.tracers.ebpf import wire
+from straced.tracers.ebpf.decoding import OwnerFacts
 from straced.tracers.ebpf.engine import Engine
-from straced.tracers.ebpf.reader import OwnerFacts, Snapshot
+from straced.tracers.ebpf.reader import Snapshot
 
 
 class Losses(msgspec.Struct, frozen=True):

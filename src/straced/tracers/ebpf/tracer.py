@@ -10,9 +10,10 @@ from straced.errors import TracerUnavailable
 from straced.model import Sample, Target
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.ebpf import libbpf, probe, wire
-from straced.tracers.ebpf.engine import Conflict, Engine
+from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.errors import EbpfUnavailable
 from straced.tracers.ebpf.instance import Instance
+from straced.tracers.ebpf.marks import Conflict
 from straced.tracers.ebpf.session import EbpfSession
 
 _MAX_INSTANCES = 8

@@ -1,0 +1,84 @@
+"""What `straced why` costs: its own CPU time for 100 threads and for 1,000 processes, and the target's pace meanwhile.
+
+python benchmarks/why.py            100 threads, 1,000 processes
+python benchmarks/why.py 20 100     20 threads, 100 processes
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "why"))
+
+from why_world import World, build_roles
+
+COMMAND = [sys.executable, "-m", "straced.commands.why"]
+
+
+def measure(*arguments: str) -> tuple[float, float]:
+    """(CPU seconds, wall seconds) of one run of the command, interpreter start included."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run([*COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, time.monotonic() - started
+
+
+def pace(counter: mmap.mmap, seconds: float) -> float:
+    """Steps a second of a target that counts in shared memory."""
+    first, started = struct.unpack_from("Q", counter)[0], time.monotonic()
+    time.sleep(seconds)
+    return (struct.unpack_from("Q", counter)[0] - first) / (time.monotonic() - started)
+
+
+def slowdown(world: World, rounds: int = 7) -> float:
+    """The target's pace while it is asked about, against its pace while another process is: the median of pairs.
+
+    Both rounds have the same load beside them, so what is left is what being looked at costs.
+    """
+    path = world.directory / "counter"
+    target = world.program("counter", path)
+    other = world.program("threads", 1)
+    ratios = []
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 4096) as counter:
+        for _ in range(rounds):
+            paces = [_pace_while_asking(counter, pid) for pid in (other.pid, target.pid)]
+            ratios.append(paces[1] / paces[0])
+    return sorted(ratios)[rounds // 2]
+
+
+def _pace_while_asking(counter: mmap.mmap, pid: int) -> float:
+    with subprocess.Popen([*COMMAND, str(pid), "-d", "1.2s"], stdout=subprocess.DEVNULL) as asking:
+        found = pace(counter, 1.0)
+        asking.wait(30)
+    return found
+
+
+def main() -> int:
+    threads, processes = (int(word) for word in [*sys.argv[1:], "100", "1000"][:2])
+    with tempfile.TemporaryDirectory() as directory:
+        program = build_roles(Path(directory))
+        with World(Path(directory), program) as world:
+            empty = measure("--help")[0]
+            print(f"python -m straced.commands.why --help     {empty * 1e3:7.0f} ms CPU (interpreter and imports)")
+            target = world.program("threads", threads)
+            cpu, wall = min(measure(str(target.pid)) for _ in range(3))
+            print(f"why PID, {threads} threads, -d 2s              {cpu * 1e3:7.0f} ms CPU, {wall:.1f} s")
+            print(f"pace of a counting target, asked about    {slowdown(world):7.3f} of that while another is")
+            world.program("crowd", processes)
+            seen = sum(name.isdigit() for name in os.listdir("/proc"))
+            cpu, wall = min(measure("--all") for _ in range(3))
+            print(f"why --all, {seen} processes, -d 2s         {cpu * 1e3:7.0f} ms CPU, {wall:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

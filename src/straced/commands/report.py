@@ -1,0 +1,87 @@
+"""``straced report``: what stands in a trace file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from straced.commands import options
+from straced.commands.group import verb
+
+
+@verb(
+    "report",
+    examples=(
+        ("straced report trace.txt --html report.html", "what took the time, with pictures"),
+        ("straced trace 4242 -d 10s | straced report -", "of a live process"),
+    ),
+)
+@click.argument("file", metavar="FILE")
+@click.option("--html", type=click.Path(path_type=Path), metavar="OUT", help="One self-contained page.")
+@click.option("--perfetto", type=click.Path(path_type=Path), metavar="OUT", help="A time line for ui.perfetto.dev.")
+@click.option("--ndjson", type=click.Path(path_type=Path), metavar="OUT", help="Every call as JSON, one a line.")
+@click.option("--csv", type=click.Path(path_type=Path), metavar="OUT", help="Every call as a row.")
+@click.option("--parquet", type=click.Path(path_type=Path), metavar="DIR", help="Every call, by host and date.")
+@click.option("--host", metavar="NAME", help="The machine that the trace is of, for --parquet; this one unless given.")
+@click.option("--overwrite", is_flag=True, help="The files above may exist, and are replaced.")
+@click.option("--pid", "pids", type=click.IntRange(min=1), multiple=True, help="Only this process; may be repeated.")
+@click.option("--syscall", "syscalls", multiple=True, metavar="NAME", help="Only this call; may be repeated.")
+@click.option("--since", metavar="TIME", help="Only from then on: 12:30:01.5, 1790000000.5 or +12.5 (from the start).")
+@click.option("--until", metavar="TIME", help="Only up to then.")
+@click.option("--path", metavar="GLOB", help="Only calls on paths like this: '*.so', or a piece of the path.")
+@click.option("--counts", is_flag=True, help="Counts and times only: several times as fast.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes to use; all cores unless given.")
+@options.json
+@options.sort
+@options.limit
+@options.color
+def command(
+    file: str,
+    html: Path | None,
+    perfetto: Path | None,
+    ndjson: Path | None,
+    csv: Path | None,
+    parquet: Path | None,
+    host: str | None,
+    overwrite: bool,
+    pids: tuple[int, ...],
+    syscalls: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    path: str | None,
+    counts: bool,
+    jobs: int | None,
+    as_json: bool,
+    sort: str,
+    limit: int | None,
+    color: str,
+) -> int:
+    """Turn a trace into answers: what took time, what failed, which files, which processes, what stands out.
+
+    FILE is any strace log (-f -t -tt -ttt -r -T -i -n -y -yy), also gzip or zstd; the prefix of strace -ff files; or -
+    for standard input. What a form does not hold (no -T: no durations) is shown as - and said.
+    """
+    from straced.fulltrace.make import Outputs, Wanted, make
+    from straced.fulltrace.select import Selection
+    from straced.views import terminal
+    from straced.views.report_text import render
+
+    wanted = Wanted(
+        file=file,
+        selection=Selection(pids=frozenset(pids), syscalls=frozenset(syscalls), since=since, until=until, path=path),
+        counts_only=counts,
+        jobs=jobs,
+        host=host,
+    )
+    outputs = Outputs(html=html, perfetto=perfetto, ndjson=ndjson, csv=csv, parquet=parquet, overwrite=overwrite)
+    report = make(wanted, outputs, progress=sys.stderr if sys.stderr.isatty() else None)
+    if as_json:
+        import msgspec
+
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report.to_dict()), indent=2).decode() + "\n")
+        return 0
+    lines = render(report, sort=sort, limit=limit, width=terminal.width_of(sys.stdout))
+    terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, color))
+    return 0

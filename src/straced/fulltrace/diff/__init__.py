@@ -1,0 +1,1 @@
+"""What changed between two recordings: traces, saved summaries, or several runs of each."""

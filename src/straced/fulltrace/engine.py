@@ -1,0 +1,234 @@
+"""Runs a trace through its passes, on all cores: what depends on the order of lines here, the counting in workers."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+from collections.abc import Callable, Iterator
+
+from straced.fulltrace.detail import TABLES, Detail
+from straced.fulltrace.form import Form, detect
+from straced.fulltrace.parts import absorb
+from straced.fulltrace.restarts import Restarts
+from straced.fulltrace.results import Figures, result_of
+from straced.fulltrace.select import SelectedFiles, Selection, bound, clock_seconds
+from straced.fulltrace.source import Source, first_block
+from straced.fulltrace.tally import Tally
+from straced.fulltrace.threads import Threads
+from straced.fulltrace.worker import Task, Worker
+from straced.tracers.strace_line import parse_line
+
+SMALL_BYTES = 6 << 20
+"""Below this a helper process costs more than it brings."""
+LONGEST_TRACE_S = 10 * 365 * 86400
+Progress = Callable[[Source], None]
+
+
+class Clocks:
+    """The first and the last clock of a trace; a time of day that goes back by half a day is a new day."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._start = re.compile(rb"\n" + form.prefix())
+        self.first: float | None = None
+        self.last: float | None = None
+
+    def feed(self, block: bytes) -> None:
+        """Look at the first and the last line of a block."""
+        if self._form.clock not in ("epoch", "day"):
+            return
+        for position in (0, block.rfind(b"\n", 0, len(block) - 1)):
+            match = self._start.match(block, position)
+            seconds = clock_seconds(match.group(2)) if match else None
+            if seconds is None:
+                continue
+            if self.first is None or self.last is None:
+                self.first = self.last = seconds
+            if abs(seconds - self.first) > LONGEST_TRACE_S:
+                continue  # a damaged line
+            if self._form.clock == "day":
+                seconds += 86400 * ((self.last - seconds + 43200) // 86400)
+            self.last = max(self.last, seconds)
+
+    @property
+    def duration_ns(self) -> int | None:
+        return None if self.first is None or self.last is None else round((self.last - self.first) * 1e9)
+
+
+class Reading:
+    """Everything that the passes found in one trace."""
+
+    def __init__(self, source: Source, form: Form, selection: Selection) -> None:
+        self.source = source
+        self.form = form
+        self.selection = selection
+        self.figures = Figures()
+        self.clocks = Clocks(form)
+        self.restarts = Restarts(form)
+        self.detail: Detail | None = None
+        self.threads: Threads | None = None
+        self.lines = 0
+        self.bytes = 0
+        self.tail = b""
+        """The last line."""
+        self.interrupted = False
+        """Ctrl-C: what was read until then is in it."""
+
+    def pid_of(self, tid: int) -> int:
+        """The process of a task."""
+        if self.detail is not None:
+            tid = tid or self.detail.root
+            return self.detail.tree.belongs.get(tid, tid)
+        return self.threads.leader.get(tid, tid) if self.threads is not None else tid
+
+
+def read(
+    source: Source,
+    *,
+    detail: bool = True,
+    selection: Selection | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Reading:
+    """Read a trace to its end.
+
+    Args:
+        detail: follow descriptors, paths and processes; without it, counts and times only, faster.
+        selection: keep only these lines.
+        jobs: processes to use, this one included; all cores unless given, one for short input.
+        progress: called after each block.
+
+    Raises:
+        NotATrace: no line of the first block is strace's.
+        WorkerDied: a helper process was killed.
+    """
+    selection = selection or Selection()
+    first, blocks = first_block(source)
+    reading = Reading(source, detect(first[1:], source.name), selection)
+    collecting = gc.isenabled()
+    gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
+    try:
+        if selection:
+            _selected(reading, blocks, progress)
+        else:
+            _everything(reading, blocks, detail, jobs or os.cpu_count() or 1, progress)
+    finally:
+        if collecting:
+            gc.enable()
+    _forgive_tail(reading)
+    return reading
+
+
+def _forgive_tail(reading: Reading) -> None:
+    """A last line without an end is no damage: strace was killed, or is still writing."""
+    if not reading.source.cut_tail:
+        return
+    figures = reading.figures
+    value = parse_line(reading.tail)
+    if reading.detail is not None and value is not None and value.kind == "cut":
+        reading.detail.open[value.pid or 0] = (value.name.encode() + b"(", value.args, reading.lines)
+    last = next((line for line in figures.unread_lines if line[0] == reading.lines), None)
+    if last is not None:
+        figures.unread_lines.remove(last)
+        figures.unread -= 1
+        figures.cut += 1
+
+
+def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:
+    """Blocks with the number of their first line, until the end or Ctrl-C."""
+    try:
+        for raw in blocks:
+            block = raw.replace(b"\r\n", b"\n") if reading.form.crlf else raw
+            yield block, reading.lines + 1
+            reading.clocks.feed(block)
+            reading.lines += block.count(b"\n") - 1
+            reading.bytes += len(block) - 1
+            reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
+            if progress is not None:
+                progress(reading.source)
+    except KeyboardInterrupt:
+        reading.interrupted = True
+
+
+def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None) -> None:
+    ticks = detail
+    here = Tally(reading.form, ticks=ticks)
+    reading.detail = Detail(reading.form) if detail else None
+    reading.threads = None if detail else Threads(reading.form)
+    workers: list[Worker] = []
+    counting: list[Worker] = []
+    turn = 0
+    try:
+        for block, number in _each(reading, blocks, progress):
+            if not workers and jobs > 1 and reading.bytes > SMALL_BYTES:
+                workers = _start(reading, jobs, ticks=ticks)
+                counting = workers[1:] if detail and len(workers) > 1 else workers
+            if workers:
+                if detail and counting is not workers:
+                    workers[0].feed(block, number)
+                counting[turn % len(counting)].feed(block, number)
+                turn += 1
+            else:
+                here.feed(block, number)
+            reading.restarts.feed(block)
+            if reading.detail is not None:
+                reading.detail.feed(block)
+            elif reading.threads is not None:
+                reading.threads.feed(block)
+        for worker in workers:
+            found = worker.finish()
+            reading.figures.add(found.tally)
+            if found.paths is not None and reading.detail is not None:
+                absorb(reading.detail, found.paths)
+    finally:
+        for worker in workers:
+            worker.kill()
+    reading.figures.add(result_of(here))
+
+
+def _start(reading: Reading, jobs: int, *, ticks: bool) -> list[Worker]:
+    """Helper processes: with detail, the first takes its part of it, and counts as well when it is the only one."""
+    detail = reading.detail
+    if detail is None:
+        return [Worker(Task(form=reading.form, ticks=ticks)) for _ in range(jobs)]
+    first = Task(
+        form=reading.form,
+        tally=jobs == 2,
+        ticks=ticks,
+        paths=True,
+        lines=detail.lines,
+        root=detail.root,
+        open=[(tid, *half) for tid, half in detail.open.items()],
+    )
+    detail.take_part(TABLES)
+    return [Worker(first), *(Worker(Task(form=reading.form, ticks=ticks)) for _ in range(jobs - 2))]
+
+
+def _selected(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> None:
+    chosen = reading.selection
+    detail = reading.detail = Detail(reading.form, SelectedFiles(chosen.path))
+    tally = Tally(reading.form, ticks=True)
+    limits: tuple[float | None, float | None] | None = None
+
+    def wanted(tid: int, name: str, clock: bytes) -> bool:
+        if chosen.pids and tid not in chosen.pids and detail.tree.pid_of(tid) not in chosen.pids:
+            return False
+        if chosen.syscalls and name not in chosen.syscalls:
+            return False
+        if limits is None or limits == (None, None):
+            return True
+        seconds = clock_seconds(clock)
+        since, until = limits
+        return seconds is not None and (since is None or seconds >= since) and (until is None or seconds <= until)
+
+    for block, number in _each(reading, blocks, progress):
+        if limits is None:
+            match = re.compile(rb"\n" + reading.form.prefix()).match(block)
+            start = clock_seconds(match.group(2)) if match else None
+            limits = bound(chosen.since, start, "--since"), bound(chosen.until, start, "--until")
+        kept = detail.feed_selected(block, wanted)
+        if len(kept) > 1:
+            tally.feed(kept, number)
+            reading.restarts.feed(kept)
+    reading.figures.add(result_of(tally))

@@ -1,0 +1,51 @@
+"""A trace for other tools: Perfetto and Chrome, NDJSON, CSV, Parquet. Each call is read once for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from straced.fulltrace.calls import Call, calls
+from straced.fulltrace.engine import Reading
+from straced.fulltrace.values import Report
+from straced.scrub import scrub
+
+if TYPE_CHECKING:
+    from straced.fulltrace.make import Wanted
+
+
+class Writer(Protocol):
+    """Takes calls one by one."""
+
+    def write(self, call: Call) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def write_calls(
+    wanted: Wanted, reading: Reading, report: Report, files: dict[str, BinaryIO | None], parquet: Path | None
+) -> None:
+    """Read the calls of a trace and hand them to every writer that was asked for."""
+    from straced.fulltrace.export.perfetto import PerfettoWriter
+    from straced.fulltrace.export.tabular import CsvWriter, NdjsonWriter
+
+    writers: list[Writer] = []
+    with contextlib.ExitStack() as stack:
+        if (stream := files.get("perfetto")) is not None:
+            writers.append(PerfettoWriter(stream, report))
+        if (stream := files.get("ndjson")) is not None:
+            writers.append(NdjsonWriter(stream))
+        if (stream := files.get("csv")) is not None:
+            writers.append(CsvWriter(stream))
+        if parquet is not None:
+            from straced.fulltrace.export.parquet import ParquetWriter
+
+            host = wanted.host or scrub(socket.gethostname(), 100)
+            writers.append(stack.enter_context(ParquetWriter(parquet, host)))
+        for call in calls(wanted.file, reading):
+            for writer in writers:
+                writer.write(call)
+        for writer in writers:
+            writer.close()

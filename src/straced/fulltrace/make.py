@@ -1,0 +1,135 @@
+"""One call that makes a report and all files that were asked for; the verbs and ``trace --report`` stand on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from msgspec import Struct
+
+from straced.errors import InvalidArgument
+from straced.fulltrace.engine import Progress, read
+from straced.fulltrace.report import build
+from straced.fulltrace.select import Selection
+from straced.fulltrace.source import Source, open_source
+from straced.fulltrace.values import Report
+from straced.tracers.trace_output import TraceOutput
+from straced.units import format_bytes
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which trace, and how much of it."""
+
+    file: str
+    selection: Selection = Selection()
+    counts_only: bool = False
+    jobs: int | None = None
+    host: str | None = None
+    """The machine that the trace is of, for Parquet; this one unless given."""
+
+
+class Outputs(Struct, frozen=True, kw_only=True):
+    """Files to write. Each is new, mode 0600, and gone again when it could not be finished."""
+
+    html: Path | None = None
+    perfetto: Path | None = None
+    ndjson: Path | None = None
+    csv: Path | None = None
+    parquet: Path | None = None
+    overwrite: bool = False
+
+    @property
+    def of_calls(self) -> bool:
+        """Whether the trace must be read a second time, call by call."""
+        return any((self.perfetto, self.ndjson, self.csv, self.parquet))
+
+
+def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | None = None) -> Report:
+    """Read a trace, write what was asked for, and return the report.
+
+    Raises:
+        StracedError: not a trace, not readable, or an output that cannot be written.
+    """
+    outputs = outputs or Outputs()
+    if wanted.counts_only and outputs.html:
+        raise InvalidArgument("--counts leaves out what --html shows", hint="give one of them")
+    if outputs.of_calls and wanted.file == "-":
+        raise InvalidArgument(
+            "standard input can be read only once, and these outputs need a second look",
+            hint="straced trace ... -o FILE, then straced report FILE",
+        )
+    with contextlib.ExitStack() as stack:
+        page = _open(stack, outputs.html, outputs.overwrite)
+        calls = {
+            name: _open(stack, path, outputs.overwrite)
+            for name, path in (("perfetto", outputs.perfetto), ("ndjson", outputs.ndjson), ("csv", outputs.csv))
+        }
+        with _shown(progress) as show:
+            source = open_source(wanted.file)
+            reading = read(
+                source,
+                detail=not wanted.counts_only or bool(wanted.selection),
+                selection=wanted.selection,
+                jobs=wanted.jobs,
+                progress=show,
+            )
+        report = build(reading)
+        if page is not None:
+            from straced.views.html.page import render
+
+            page.write(render(report).encode())
+        if outputs.of_calls:
+            from straced.fulltrace.export import write_calls
+
+            write_calls(wanted, reading, report, calls, outputs.parquet)
+    return report
+
+
+def report_file(path: Path | str, html: Path, *, overwrite: bool = False) -> Report:
+    """Make the HTML report of a finished trace: what ``trace --report`` needs."""
+    return make(Wanted(file=str(path)), Outputs(html=html, overwrite=overwrite))
+
+
+def _open(stack: contextlib.ExitStack, path: Path | None, overwrite: bool) -> BinaryIO | None:
+    """A new file that gets its name when all went well."""
+    return None if path is None else stack.enter_context(_new_file(path, overwrite))
+
+
+@contextlib.contextmanager
+def _new_file(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
+    output = TraceOutput(path, overwrite)
+    try:
+        with os.fdopen(os.dup(output.fd), "wb") as stream:
+            yield stream
+    except BaseException:
+        output.discard()
+        raise
+    output.commit()
+    output.close()
+
+
+@contextlib.contextmanager
+def _shown(stream: IO[str] | None) -> Iterator[Progress | None]:
+    """Progress on a terminal, one line that is gone at the end."""
+    if stream is None:
+        yield None
+        return
+    state = {"next": 64 << 20, "used": 0}
+    yield _counter(stream, state)
+    if state["used"]:
+        stream.write("\r\x1b[K")
+        stream.flush()
+
+
+def _counter(stream: IO[str], state: dict[str, int]) -> Callable[[Source], None]:
+    def show(source: Source) -> None:
+        if source.consumed >= state["next"]:
+            state["next"], state["used"] = source.consumed + (16 << 20), 1
+            share = f" of {format_bytes(source.size)}" if source.size else ""
+            stream.write(f"\r\x1b[K{format_bytes(source.consumed)}{share} read")
+            stream.flush()
+
+    return show

@@ -1,0 +1,54 @@
+"""Real traces for tests: recorded with the strace that is installed here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from straced.fulltrace.make import Wanted, make
+from straced.fulltrace.select import Selection
+from straced.fulltrace.values import Report
+
+OURS = ("-f", "-ttt", "-T", "-yy", "-s", "128")
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "HOME": "/nonexistent"}
+
+
+def need(name: str) -> str:
+    """A program, or a skip that says why; a failure where ``STRACED_REQUIRE`` names it."""
+    found = shutil.which(name)
+    if found is None:
+        if name in os.environ.get("STRACED_REQUIRE", "").split(","):
+            pytest.fail(f"no {name} on PATH, and STRACED_REQUIRE asks for it")
+        pytest.skip(f"no {name} on PATH")
+    return found
+
+
+def record(folder: Path, argv: Sequence[str], flags: Sequence[str] = OURS, name: str = "trace") -> Path:
+    """Run a command under strace and return the trace."""
+    out = folder / name
+    subprocess.run(
+        [need("strace"), *flags, "-o", str(out), "--", *argv],
+        check=False,
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+    )
+    return out
+
+
+def report(path: Path | str, *, jobs: int = 1, counts: bool = False, selection: Selection | None = None) -> Report:
+    """The report of a trace."""
+    return make(Wanted(file=str(path), jobs=jobs, counts_only=counts, selection=selection or Selection()))
+
+
+def calls_of(made: Report) -> dict[str, int | None]:
+    """Calls by name."""
+    return {row.name: row.calls for row in made.summary.rows}

@@ -1,0 +1,148 @@
+"""The page in a real browser: nothing leaves it, it sorts, filters and zooms, and hostile text stays text."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from straced.fulltrace.make import report_file
+from straced.views.html.page import json_island
+from tests.fulltrace.chromium import Page
+from tests.fulltrace.support import record
+
+HOSTILE = "</script><img src=http://127.0.0.1:9/x onerror=document.title='owned'>"
+PROGRAM = f"""
+import os, subprocess
+for _ in range(60): os.path.exists({HOSTILE!r})
+for i in range(30): os.path.exists(f"/etc/f{{i}}")
+os.path.exists("<!--<script>")
+os.path.exists("\\u2028{{{{data}}}}")
+subprocess.run(["sh", "-c", "ls /etc | cat > /dev/null; sleep 0.3"])
+"""
+
+
+@pytest.fixture(scope="module")
+def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("html")
+    path = record(folder, [sys.executable, "-I", "-S", "-c", PROGRAM], ("-f", "-ttt", "-T", "-yy", "-s", "200"))
+    report_file(path, folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture
+def page(report_page: Path, tmp_path: Path) -> Iterator[Page]:
+    browser = Page(tmp_path / "profile")
+    try:
+        browser.open(report_page)
+        yield browser
+    finally:
+        browser.close()
+
+
+def test_nothing_leaves_and_text_stays_text(page: Page, report_page: Path) -> None:
+    text = page.value("document.body.innerText")
+    assert HOSTILE in text
+    assert page.value("document.images.length") == 0
+    assert page.value("document.scripts.length") == 2
+    assert page.value("document.title").startswith("straced report: ")
+    assert page.requests == [report_page.as_uri()]
+    assert page.dialogs == []
+    markup = report_page.read_text()
+    assert "<img" not in markup
+    assert "default-src 'none'" in markup
+    assert "http://" not in markup.replace("http://127.0.0.1:9/x", "").replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_policy_holds_even_if_a_script_tries(page: Page) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/leak"
+        page.value(f"(() => {{ const i = new Image(); i.src = '{url}'; document.body.append(i); }})()")
+        page.value(f"fetch('{url}').catch(() => {{ document.body.dataset.refused = 'yes'; }}); 0")
+        page.value(
+            "(() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
+            " document.body.append(s); })()"
+        )
+        assert page.value("window.ran === undefined")
+        page.call("Runtime.evaluate", expression="new Promise(r => setTimeout(r, 100))", awaitPromise=True)
+        assert page.value("document.body.dataset.refused") == "yes"
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def column(page: Page, section: str, place: int) -> list[str]:
+    found = page.value(
+        f"[...document.querySelectorAll('#{section} tbody tr')].map(row => row.cells[{place}].textContent)"
+    )
+    assert isinstance(found, list)
+    return found
+
+
+def test_tables_sort_and_filter(page: Page) -> None:
+    calls = [int(text.replace(",", "")) for text in column(page, "calls", 2)]
+    assert calls != sorted(calls, reverse=True), "sorted by time at first"
+    page.click("#calls th:nth-child(3)")
+    down = [int(text.replace(",", "")) for text in column(page, "calls", 2)]
+    assert down == sorted(calls, reverse=True)
+    page.click("#calls th:nth-child(3)")
+    assert [int(text.replace(",", "")) for text in column(page, "calls", 2)] == sorted(calls)
+    page.click("#calls th:nth-child(1)")
+    names = column(page, "calls", 0)
+    assert names == sorted(names)
+    page.click("#files input")
+    page.call("Input.insertText", text="/etc/f1")
+    assert sorted(column(page, "files", 0)) == sorted(["/etc/f1", *(f"/etc/f{i}" for i in range(10, 20))])
+
+
+def test_the_flame_graph_zooms(page: Page) -> None:
+    top = "document.querySelector('#flame svg').dataset.top"
+    count = "document.querySelectorAll('#flame rect.frame').length"
+    whole = page.value(count)
+    page.click("#flame rect.proc")
+    assert page.value(top) != "all"
+    page.click("#flame rect.root")
+    assert (page.value(top), page.value(count)) == ("all", whole)
+    page.click("#flame input")
+    page.call("Input.insertText", text="wait4")
+    assert page.value("document.querySelectorAll('#flame rect.hit').length") >= 1
+
+
+def test_the_time_line_zooms(page: Page) -> None:
+    state = "(s => [Number(s.dataset.from), Number(s.dataset.to)])(document.querySelector('#timeline svg'))"
+    start = page.value(state)
+    assert start[0] == 0
+    assert start[1] >= 3
+    page.value("document.querySelector('#timeline svg').scrollIntoView({block: 'center'})")
+    left, top, width = page.value(
+        "(b => [b.left, b.top + 8, b.width])(document.querySelector('#timeline svg').getBoundingClientRect())"
+    )
+    page.mouse("mousePressed", left + width * 0.5, top)
+    page.mouse("mouseMoved", left + width * 0.8, top)
+    page.mouse("mouseReleased", left + width * 0.95, top)
+    zoomed = page.value(state)
+    assert zoomed[0] > 0
+    assert zoomed[1] - zoomed[0] < start[1]
+
+
+def test_light_and_dark(report_page: Path, tmp_path: Path) -> None:
+    seen = []
+    for dark in (False, True):
+        browser = Page(tmp_path / f"profile{dark}", dark=dark)
+        try:
+            browser.open(report_page)
+            seen.append(browser.value("getComputedStyle(document.body).backgroundColor"))
+        finally:
+            browser.close()
+    assert seen[0] != seen[1]
+
+
+def test_json_island() -> None:
+    text = json_island({"a": "</script><!--&\u2028"})
+    assert not set("<>&\u2028") & set(text)
+    import json
+
+    assert json.loads(text) == {"a": "</script><!--&\u2028"}

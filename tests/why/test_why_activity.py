@@ -1,0 +1,118 @@
+"""What tasks do rather than wait for: storms, spins, work; and how long ago they last ran."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from why_require import need
+from why_stages import STAGES
+from why_world import World
+
+from straced import procfs
+from straced.model import Quality, Summary, SyscallStats, Target, Window
+from straced.views.why_text import report, sentence
+from straced.why.answer import why_process
+from straced.why.python_stack import python_stack
+
+_WINDOW_NS = 500_000_000
+
+
+def test_sync_after_sync(world: World) -> None:
+    target = world.program("sync", world.directory / "journal")
+    why = why_process(target.pid, _WINDOW_NS)
+    assert why.verdict in ("slow", "busy")
+    assert not why.chain or not why.chain.holders
+    found = [storm.kind for storm in why.storms]
+    need("disk", found != [], f"this disk answers before the caller has gone to sleep: {sentence(why)}")
+    assert found == ["fsync"]
+
+
+def test_tiny_writes(world: World) -> None:
+    target = world.program("tiny_writes")
+    why = why_process(target.pid, _WINDOW_NS)
+    assert [storm.kind for storm in why.storms] == ["tiny_writes"]
+    assert "move 1.0 bytes each" in report(why)
+
+
+def test_a_spin_that_proc_cannot_name_is_not_named(world: World) -> None:
+    """recv(2) is not counted by /proc/PID/io: it is busy, and the next step would tell in what."""
+    target = world.program("spin_recv")
+    why = why_process(target.pid, _WINDOW_NS)
+    assert why.verdict == "busy"
+    assert why.next == f"sudo straced attach {target.pid} -d 2"
+    assert "in the kernel" in sentence(why)
+
+
+def test_a_tracer_makes_the_spin_exact(world: World) -> None:
+    """What a tracer counted in the window decides where /proc alone cannot."""
+    target = world.program("spin_recv")
+    row = SyscallStats(name="recvfrom", calls=900_000, errors=900_000, errno={"EAGAIN": 900_000})
+
+    def count(pid: int, duration_ns: int) -> Summary:
+        assert pid == target.pid
+        return Summary(
+            target=Target(pid=pid, start_ticks=0, boot_id=""),
+            tracer="ebpf",
+            quality=Quality(kind="exact"),
+            window=Window(start=0, end=1, duration_ns=duration_ns),
+            rows=(row,),
+        )
+
+    why = why_process(target.pid, _WINDOW_NS, sharpen=count)
+    assert why.verdict == "spinning"
+    assert "recvfrom calls a second fail with EAGAIN" in sentence(why)
+
+
+@pytest.mark.parametrize("run", [1, 2, 3])
+def test_since_is_a_lower_bound_and_a_close_one(world: World, run: int) -> None:
+    """Measured on the scheduler's clock, against the time since the process began and the time it surely slept."""
+    target = STAGES["sleeps"](world).target
+    counters = procfs.read(f"{target}/schedstat")
+    why = why_process(target, 400_000_000)
+    assert procfs.read(f"{target}/schedstat") == counters
+    assert why.chain is not None
+    since = why.chain.task.wait.since_ns
+    assert since is not None
+    age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - procfs.stat(target).start_ticks * 10**7
+    assert 300_000_000 <= since <= age
+
+
+def test_a_time_left_is_counted_down(world: World) -> None:
+    target = world.python("ready(); time.sleep(100)")
+    world.rests(target.pid)
+    why = why_process(target.pid, 100_000_000)
+    assert why.chain is not None
+    left = why.chain.task.wait.left_ns
+    assert left is not None
+    assert 80 * 10**9 < left < 99.95 * 10**9
+
+
+def test_python_stack(world: World) -> None:
+    lines, why_not = python_stack(STAGES["python_queue"](world).target)
+    need("py-spy", why_not is None or "not installed" not in why_not, "py-spy is not installed")
+    assert why_not is None
+    assert any("get (" in line for line in lines), lines
+
+
+def test_a_tracer_that_lets_it_run_is_named(world: World, tmp_path: Path) -> None:
+    """Under strace a process is in a tracing stop now and then: slow, and by whom; never "stopped"."""
+    strace = shutil.which("strace")
+    need("strace", strace is not None, "there is no strace")
+    output = tmp_path / "trace"
+    tracer = world.command(str(strace), "-o", str(output), "-e", "trace=write", str(world.programs), "tiny_writes", "2")
+    world.until(lambda: output.exists() and output.stat().st_size > 1000, "nothing was traced")
+    target = int(Path(f"/proc/{tracer.pid}/task/{tracer.pid}/children").read_text().split()[0])
+    for _ in range(5):
+        why = why_process(target, 50_000_000)
+        assert why.verdict in ("slow", "busy", "spinning"), sentence(why)
+        assert f"{tracer.pid} (strace)" in report(why)
+
+
+def test_many_threads_are_capped(world: World) -> None:
+    target = world.program("threads", 520)
+    why = why_process(target.pid, 10_000_000)
+    assert len(why.threads) == 500
+    assert f"20 threads of {target.pid} beyond the first ones" in why.not_seen

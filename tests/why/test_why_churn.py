@@ -1,0 +1,53 @@
+"""Processes that come and go while they are looked at: an answer or "gone", never a traceback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from why_world import World
+
+from straced import errors
+from straced.views.why_text import overview, report
+from straced.why.answer import why_process
+from straced.why.everybody import why_everybody
+
+_CHURN = """
+ready()
+while True:
+    children = []
+    for n in range(8):
+        child = os.fork()
+        if child == 0:
+            r, w = os.pipe()
+            t = threading.Thread(target=time.sleep, args=(0.002 * n,))
+            t.start(); t.join()
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+"""
+
+
+def test_everybody_while_processes_churn(world: World) -> None:
+    world.python(_CHURN)
+    world.python(_CHURN)
+    for _ in range(10):
+        found = why_everybody(5_000_000)
+        assert overview(found)
+        assert all(answer.verdict for answer in found.processes)
+
+
+def test_one_by_one_while_processes_churn(world: World) -> None:
+    role = world.python(_CHURN)
+    children = Path(f"/proc/{role.pid}/task/{role.pid}/children")
+    outcomes = set()
+    for _ in range(150):
+        for word in children.read_text().split()[:1]:
+            try:
+                why = why_process(int(word), 1_000_000)
+                outcomes.add(why.verdict)
+                assert str(os.getpid()) not in report(why)
+            except errors.NoSuchProcess:
+                outcomes.add("no such process")
+    assert outcomes & {"gone", "ended", "no such process"}, outcomes

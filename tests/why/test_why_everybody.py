@@ -1,0 +1,44 @@
+"""All processes at once, and the answers from Python."""
+
+from __future__ import annotations
+
+from why_stages import STAGES
+from why_world import World
+
+import straced
+import straced.why
+from straced.views.why_text import overview
+from straced.why.everybody import why_everybody
+
+
+def test_the_most_stuck_and_most_waited_for_come_first(world: World) -> None:
+    chain = STAGES["chain_of_three"](world)
+    idle = STAGES["accepts"](world)
+    assert isinstance(chain.culprit, int)
+    found = why_everybody(50_000_000)
+    order = [answer.pid for answer in found.processes]
+    assert order.index(chain.target) < order.index(idle.target)
+    assert found.waited_for[chain.culprit] == 2
+    verdicts = {answer.pid: answer.verdict for answer in found.processes}
+    assert (verdicts[chain.target], verdicts[idle.target]) == ("stuck", "idle")
+    text = overview(found, limit=1000)
+    assert text.count(f"└ {chain.culprit} ") == 1, "the chain is drawn once, from its top"
+
+
+def test_the_answer_for_all_is_the_answer_for_one(world: World) -> None:
+    stages = [STAGES[name](world) for name in ("lock_through_fork", "unix_stream", "mutex_deadlock", "stopped")]
+    found = {answer.pid: answer for answer in why_everybody(50_000_000).processes}
+    for stage in stages:
+        answer = found[stage.target]
+        roots = [root.task.tid for root in answer.roots if root.relation]
+        assert answer.verdict == stage.verdict
+        assert roots == ([] if stage.culprit is None else [stage.culprit])
+
+
+async def test_from_python(world: World) -> None:
+    stage = STAGES["pipe_read"](world)
+    answer = await straced.why(stage.target, duration=0.05)  # type: ignore[operator]
+    assert [root.task.pid for root in answer.roots] == [stage.culprit]
+    everybody = await straced.why.why_all(duration=0.05)
+    assert stage.target in {one.pid for one in everybody.processes}
+    assert everybody.to_dict()["schema"] == "straced.why_all/1"

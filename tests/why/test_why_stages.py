@@ -1,0 +1,37 @@
+"""Each staged situation, with real processes: the sentence names the right culprit and the right resource."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import msgspec
+import pytest
+import why_more_stages  # noqa: F401, registers its stages
+import why_net_stages  # noqa: F401, registers its stages
+from why_grade import grade
+from why_require import need
+from why_stages import STAGES
+from why_world import World
+
+from straced.views.why_bundle import bundle
+from straced.views.why_dot import dot
+from straced.views.why_text import report
+from straced.why.answer import why_process
+
+_CGROUPS = {"frozen_v1": "/sys/fs/cgroup/freezer", "frozen_v2": "/sys/fs/cgroup/unified"}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage(name: str, world: World) -> None:
+    if name in _CGROUPS:
+        need("root", os.access(_CGROUPS[name], os.W_OK), f"{_CGROUPS[name]} cannot be written")
+    stage = STAGES[name](world)
+    why = why_process(stage.target, 100_000_000)
+    word, text = grade(stage, why)
+    assert word == "right", text
+    assert msgspec.json.decode(msgspec.json.encode(why.to_dict()))["schema"] == "straced.why/1"
+    assert all(len(line) < 400 for line in report(why).split("\n"))
+    assert dot([why]).startswith("digraph")
+    assert str(world.directory) not in bundle(why)
+    assert re.search(rf"\b{stage.target}\b", bundle(why))
