@@ -79,12 +79,12 @@ def workers(count: int, active: int) -> Iterator[int]:
 
 @contextlib.contextmanager
 def daemon(folder: Path, target: int) -> Iterator[tuple[int, Path]]:
-    """A service that watches the children of ``target`` at 1 s."""
+    """A service that watches the tree of ``target`` at 1 s."""
     where = folder / "run" / "straced.sock"
     file = folder / "straced.toml"
     file.write_text(
         f'interval = "1s"\ndiscover = "5s"\nstate = "{folder / "state"}"\n[ipc]\nsocket = "{where}"\n'
-        f'[[watch]]\ntarget = "children:{target}"\n'
+        f'[[watch]]\ntarget = "{target}"\n'
     )
     source = str(Path(__file__).parents[1] / "src")
     serving = subprocess.Popen(

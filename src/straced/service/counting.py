@@ -59,6 +59,8 @@ class _Tree:
         self.rows: dict[tuple[int | None, str, str], Counters] = {}
         self.handed: dict[tuple[str, str], list[Counters]] = {}
         self.lost: int | None = 0
+        self.last: tuple[Counters, ...] = ()
+        self.in_flight: dict[Key, dict[str, int]] = {}
 
 
 class Counting:
@@ -149,13 +151,21 @@ class Counting:
                 await self._tracer.close()
 
     def _add(self, tree: _Tree, sample: Sample, counted: Counted) -> None:
+        if sample.lost != tree.lost:
+            lost = None if sample.lost is None or tree.lost is None else sample.lost - tree.lost
+            counted.lost[tree.root.key] = lost
+            tree.lost = sample.lost
+        if sample.rows == tree.last:  # compares objects that are the same without looking into them
+            counted.in_flight.update(tree.in_flight)
+            return
+        tree.last, tree.in_flight = sample.rows, {}
         rows = {(row.pid, row.name, row.abi): row for row in sample.rows}
         self._hand_over(tree, rows)
         for key, row in rows.items():
             pid = key[0]
             if pid is not None and row.in_flight:
                 owner = self._key(tree, pid)
-                counted.in_flight.setdefault(owner, {})[row.name] = row.in_flight
+                tree.in_flight.setdefault(owner, {})[row.name] = row.in_flight
             before = tree.rows.get(key)
             if before is row:
                 continue
@@ -170,10 +180,7 @@ class Counting:
                 counted.by_process.setdefault(owner, []).append(change)
                 counted.root_of[owner] = tree.root.key
         tree.rows = rows
-        if sample.lost != tree.lost:
-            lost = None if sample.lost is None or tree.lost is None else sample.lost - tree.lost
-            counted.lost[tree.root.key] = lost
-            tree.lost = sample.lost
+        counted.in_flight.update(tree.in_flight)
 
     def _key(self, tree: _Tree, pid: int) -> Key:
         start = tree.starts.get(pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 
@@ -100,6 +101,7 @@ class Watcher:
         for watched in self._census.started:
             if watched.root == watched.key and self.counting.serves:
                 await self.counting.follow(watched)
+                await asyncio.sleep(0)  # a thousand at once must not keep the clients waiting
 
     def _found(self, pid: int, start: int, root: Watched) -> None:
         if pid not in self.watchlist.watched:
