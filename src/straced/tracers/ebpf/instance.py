@@ -19,6 +19,7 @@ from straced.tracers.ebpf.events import Events
 from straced.tracers.ebpf.marks import Conflict, Marks
 from straced.tracers.ebpf.probe import gone, may_see_all
 from straced.tracers.ebpf.reader import Reader
+from straced.tracers.ebpf.samples import Losses
 from straced.tracers.ebpf.session import EbpfSession
 
 _CALIBRATION_CALLS = 5000
@@ -185,7 +186,11 @@ class Instance:
     def read_all(self) -> dict[EbpfSession, Sample]:
         """The samples of all sessions, from one reading."""
         snapshot = self.reader.snapshot()
-        return {session: session.sample_of(snapshot) for session in self.sessions.values()}
+        members, losses = snapshot.by_session(), Losses.of(self.engine)
+        return {
+            session: session.sample_of(snapshot, members.get(index, []), losses)
+            for index, session in self.sessions.items()
+        }
 
     def call_cost_ns(self) -> int | None:
         """What one traced call costs here: measured once, on ourselves, against calls before anything was attached.

@@ -33,6 +33,13 @@ class Snapshot(Struct, frozen=True):
         """The session itself, its processes and their threads."""
         return (owner for owner in self.owners.values() if owner.session == session or owner.index == session)
 
+    def by_session(self) -> dict[int, list[OwnerFacts]]:
+        """The members of all sessions, by one walk over the owners."""
+        found: dict[int, list[OwnerFacts]] = {}
+        for owner in self.owners.values():
+            found.setdefault(owner.session or owner.index, []).append(owner)
+        return found
+
 
 class Reader:
     """Reads an engine's rows, and remembers what it decoded."""

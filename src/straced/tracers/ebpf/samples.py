@@ -45,9 +45,10 @@ def build(
     monotonic_ns: int,
     epoch_s: float,
     reasons: tuple[Reason, ...] = (),
+    members: list[OwnerFacts] | None = None,
 ) -> Sample:
     """The sample of a session: its rows, and what is known to be missing."""
-    members = list(snapshot.members(session))
+    members = list(snapshot.members(session)) if members is None else members
     rows = [row for owner in members for row in _rows(snapshot, owner)]
     full = sum(owner.lost for owner in members)
     lost, doubts = _doubts(full, losses)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from straced.model import Event, Overhead, Reason, Sample, Target
 from straced.tracers.base import AttachOptions, Ending
 from straced.tracers.ebpf import samples
+from straced.tracers.ebpf.decoding import OwnerFacts
 from straced.tracers.ebpf.reader import Snapshot
 from straced.tracers.ebpf.samples import Losses
 
@@ -71,13 +72,15 @@ class EbpfSession:
             return self._final
         return self.sample_of(self._instance.reader.snapshot())
 
-    def sample_of(self, snapshot: Snapshot) -> Sample:
-        """This session's part of a snapshot."""
-        losses = Losses.of(self._instance.engine).since(self._losses)
+    def sample_of(
+        self, snapshot: Snapshot, members: list[OwnerFacts] | None = None, losses: Losses | None = None
+    ) -> Sample:
+        """This session's part of a snapshot; ``members`` and ``losses`` where they are known already."""
         return samples.build(
             snapshot,
             self.index,
-            losses,
+            (losses or Losses.of(self._instance.engine)).since(self._losses),
+            members=members,
             monotonic_ns=time.monotonic_ns(),
             epoch_s=time.time(),
             reasons=self._reasons,
