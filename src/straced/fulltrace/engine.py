@@ -21,6 +21,11 @@ from straced.tracers.strace_line import parse_line
 
 SMALL_BYTES = 6 << 20
 """Below this a helper process costs more than it brings."""
+_TORN = re.compile(
+    rb"([^\n])((?:strace: Process \d+ attached\n)+)"
+    rb"((?!\[pid |\d\d:\d\d|\d+\.\d|\w+\(|<\.\.\. |[-+]{3} )[^\n]+\n)"
+)
+"""On a terminal strace's own words come in the middle of a line: put behind it, they leave a whole line and its number."""
 LONGEST_TRACE_S = 10 * 365 * 86400
 Progress = Callable[[Source], None]
 
@@ -140,6 +145,8 @@ def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) 
     try:
         for raw in blocks:
             block = raw.replace(b"\r\n", b"\n") if reading.form.crlf else raw
+            if reading.form.pid == "bracket":
+                block = _TORN.sub(rb"\1\3\2", block)
             yield block, reading.lines + 1
             reading.clocks.feed(block)
             reading.lines += block.count(b"\n") - 1
