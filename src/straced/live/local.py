@@ -1,0 +1,221 @@
+"""Rows from this machine: facts from /proc, calls from a Profiler where one may count."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from straced import procfs
+from straced import summary as rows_of
+from straced.errors import NoSuchProcess, StracedError
+from straced.live import counts, files
+from straced.live.counting import Counting
+from straced.live.counts import Reading
+from straced.live.machine import MachineMeter
+from straced.live.processes import ProcessFacts, ProcessScan, abi_of, call_now, tree
+from straced.live.threads import ThreadWatch
+from straced.live.timeline import TimeLine
+from straced.live.values import Detail, Frame, Key, Note, ProcessRow
+from straced.model import Sample, SyscallStats, Total
+from straced.scrub import scrub
+from straced.targets import TargetSpec, resolve
+
+
+class _Calls(NamedTuple):
+    rows: tuple[SyscallStats, ...] | None
+    total: Total
+    histograms: dict[str, tuple[int, ...]]
+    duration_ns: int
+
+
+class LocalSource:
+    """The processes of this machine, or the trees of some targets.
+
+    Args:
+        targets: empty for all processes.
+        tracer: ``auto``, ``ebpf``, ``sampler``, or ``none`` for what /proc tells. Never strace: the screen does not
+            slow anybody down.
+
+    Raises:
+        NoSuchProcess, AmbiguousTarget: a target that is nobody now.
+    """
+
+    name = "local"
+
+    def __init__(self, targets: Sequence[TargetSpec] = (), tracer: str = "auto") -> None:
+        for spec in targets:
+            self._check(spec)
+        self._targets = tuple(targets)
+        self._counting = Counting(tracer, targets)
+        self._scan = ProcessScan()
+        self._machine = MachineMeter()
+        self.timeline = TimeLine()
+        self._facts: list[ProcessFacts] = []
+        self._keys: dict[int, Key] = {}
+        self._before: Reading | None = None
+        self._last: Reading | None = None
+        self._threads: ThreadWatch | None = None
+        self._cost: tuple[float, int] | None = None
+        self._refusals = 0
+
+    async def frame(self) -> Frame:
+        """Scan, read the counters, and put both together."""
+        at_ns, epoch_s = time.monotonic_ns(), time.time()
+        facts, shares = self._scan.scan(at_ns)
+        before, now = self._last, await self._counting.read()
+        self._before, self._last = before, now
+        self._note(facts, epoch_s)
+        rates: dict[int, counts.Rates] = {}
+        totals: counts.Totals = (None, None)
+        duration_ns = now.monotonic_ns - before.monotonic_ns if before is not None and now.monotonic_ns else 0
+        if before is not None and duration_ns > 0:
+            reused = {each.pid for each in facts if self._keys.get(each.pid, each.key) != each.key}
+            before = self._before = before.without(reused)
+            rates = counts.rates(before, now, {each.pid: each.threads for each in facts})
+            totals = counts.total_rates(before, now)
+        self._facts, self._keys = facts, {each.pid: each.key for each in facts}
+        shown = facts if not self._targets else self._chosen(facts, now)
+        per_s = 1e9 / duration_ns if duration_ns else 0.0
+        return Frame(
+            epoch_s=epoch_s,
+            monotonic_ns=at_ns,
+            duration_ns=duration_ns,
+            source=self.name,
+            host=scrub(os.uname().nodename, 64),
+            tracer=self._counting.tracer,
+            tracer_reason=scrub(self._counting.tracer_reason, 300),
+            quality=self._counting.quality(),
+            cost_pct=self._own_cost(at_ns),
+            counting_pct=self._counting_cost(totals[0], per_s),
+            machine=self._machine.read(),
+            processes=tuple(self._row(each, shares, rates, now) for each in shown),
+            watched=sum(each.pid in now.sessions for each in facts),
+            calls_s=None if totals[0] is None else totals[0] * per_s,
+            errors_s=None if totals[1] is None else totals[1] * per_s,
+            notes=self.timeline.notes(),
+        )
+
+    async def settle(self) -> None:
+        """Attach to what is new, and say who cannot be had."""
+        if self._last is None:
+            return
+        await self._counting.cover(self._facts, self._last)
+        refusals, self._refusals = self._counting.refusals[self._refusals :], len(self._counting.refusals)
+        if self._targets:
+            for each in refusals:
+                self.timeline.add(
+                    Note(epoch_s=time.time(), kind="refused", pid=each.pid, text=scrub(each.reason, 200), severe=True)
+                )
+
+    async def detail(self, key: Key) -> Detail:
+        """Calls over the window of the last frame; threads and files as they are now."""
+        pid, start_ticks = key
+        counted = self._calls(pid)
+        unreadable: list[str] = []
+        try:
+            if procfs.stat(pid).start_ticks != start_ticks:
+                raise procfs.Gone(str(pid))
+            if self._threads is None or self._threads.key != key:
+                self._threads = ThreadWatch(key, abi_of(pid))
+            threads, denied = self._threads.look(time.monotonic_ns())
+            unreadable += denied
+            try:
+                descriptors, more = files.look(pid)
+            except PermissionError:
+                descriptors, more = None, 0
+                unreadable.append("its files: not permitted")
+        except procfs.Gone:
+            return Detail(pid=pid, start_ticks=start_ticks, gone=True)
+        return Detail(
+            pid=pid,
+            start_ticks=start_ticks,
+            duration_ns=counted.duration_ns,
+            calls=counted.rows,
+            total=counted.total,
+            histograms=counted.histograms,
+            threads=threads,
+            files=descriptors,
+            more_files=more,
+            unreadable=tuple(unreadable),
+        )
+
+    async def close(self) -> None:
+        await self._counting.close()
+
+    def _calls(self, pid: int) -> _Calls:
+        before, now = self._before, self._last
+        if before is None or now is None or now.sessions.get(pid) not in before.totals:
+            return _Calls(None, Total(), {}, 0)
+        earlier = Sample(monotonic_ns=before.monotonic_ns, epoch_s=0.0, rows=before.of_process(pid))
+        later = Sample(monotonic_ns=now.monotonic_ns, epoch_s=0.0, rows=now.of_process(pid))
+        changes = rows_of.difference(earlier, later)
+        stats, total = rows_of.table(changes, "wall")
+        histograms = {f"{row.name}@{row.abi}": row.histogram for row in changes if row.histogram is not None}
+        return _Calls(stats, total, histograms, now.monotonic_ns - before.monotonic_ns)
+
+    def _row(
+        self, facts: ProcessFacts, shares: dict[Key, float], rates: dict[int, counts.Rates], now: Reading
+    ) -> ProcessRow:
+        known = self._scan.identity(facts)
+        session = now.sessions.get(facts.pid)
+        rate = rates.get(facts.pid, counts.UNKNOWN)
+        return ProcessRow(
+            pid=facts.pid,
+            start_ticks=facts.start_ticks,
+            ppid=facts.ppid,
+            comm=facts.comm,
+            cmdline=known.cmdline,
+            job=None if session is None else self._counting.label_of(session),
+            uid=known.uid,
+            state=facts.state,
+            threads=facts.threads,
+            cpu_pct=shares.get(facts.key),
+            rss_bytes=facts.rss_bytes,
+            watched=session is not None,
+            calls_s=rate.calls_s,
+            errors_s=rate.errors_s,
+            working_pct=rate.working_pct,
+            waiting_pct=rate.waiting_pct,
+            wall_pct=rate.wall_pct,
+            now=call_now(str(facts.pid), known.abi) if known.abi is not None else None,
+        )
+
+    def _chosen(self, facts: list[ProcessFacts], now: Reading) -> list[ProcessFacts]:
+        roots = [int(spec.value) for spec in self._targets if spec.kind == "pid"]
+        if self._counting.tracer is None:
+            roots += [pid for spec in self._targets if spec.kind != "pid" for pid in _now(spec)]
+        wanted = tree(facts, [*roots, *self._counting.roots()]) | set(now.sessions)
+        return [each for each in facts if each.pid in wanted]
+
+    def _note(self, facts: list[ProcessFacts], epoch_s: float) -> None:
+        last = self._last
+        self.timeline.compare(facts if not self._targets or last is None else self._chosen(facts, last), epoch_s)
+
+    def _own_cost(self, at_ns: int) -> float | None:
+        """CPU time of this process since the frame before."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        now = usage.ru_utime + usage.ru_stime, at_ns
+        before, self._cost = self._cost, now
+        return None if before is None or at_ns <= before[1] else 1e11 * (now[0] - before[0]) / (at_ns - before[1])
+
+    def _counting_cost(self, calls: int | None, per_s: float) -> float | None:
+        cost_ns = self._counting.ns_per_call
+        return None if calls is None or cost_ns is None else 100 * calls * per_s * cost_ns / 1e9
+
+    @staticmethod
+    def _check(spec: TargetSpec) -> None:
+        for pid in resolve(spec):
+            try:
+                procfs.stat(pid)
+            except procfs.Gone as error:
+                raise NoSuchProcess(f"there is no process {pid}", pid=pid, hint="straced top shows all") from error
+
+
+def _now(spec: TargetSpec) -> tuple[int, ...]:
+    try:
+        return resolve(spec)
+    except StracedError:
+        return ()
