@@ -184,6 +184,12 @@ class AttachTimeout(AttachError):
     code = "timeout"
 
 
+class TooManyTasks(AttachError):
+    """More threads and processes than a full trace may have; they can be counted."""
+
+    code = "tasks"
+
+
 # --- full traces and programs -------------------------------------------------------------------------
 
 

@@ -105,6 +105,25 @@ class Profiler:
         self._sessions.setdefault(target.pid, []).append(session)
         return session
 
+    async def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> Session:
+        """Count all that a process starts from now on, but not the process itself (eBPF).
+
+        Args:
+            of: its pid; this process when left out.
+            labels: kept with every summary.
+
+        Raises:
+            TracerUnavailable: eBPF cannot serve here, and nothing else can do this.
+        """
+        tracer = self._tracer("ebpf")
+        available = tracer.probe()
+        if available.error is not None:
+            raise available.error
+        inner = await tracer.mark_children(os.getpid() if of is None else of)  # type: ignore[attr-defined]
+        session = Session(inner.target, tracer, "asked for", inner, AttachOptions(), dict(labels or {}), self._forget)
+        self._sessions.setdefault(inner.target.pid, []).append(session)
+        return session
+
     async def spawn(
         self,
         argv: Sequence[str | os.PathLike[str]],

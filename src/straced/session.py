@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from straced import compose, procfs
-from straced.model import Quality, Reason, Sample, Summary, Target
+from straced.errors import NotLive
+from straced.limits import watch_limits
+from straced.model import Event, Quality, Sample, Summary, Target
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording
 
-WATCH_S = 0.25
-"""How often the cost of a session with an overhead budget is looked at."""
 _TARGET_ENDED = ("exited", "killed(")
 
 
@@ -52,8 +51,8 @@ class Session:
         self._resumed = asyncio.Event()
         self._recording: Recording | None = None
         self._watcher: asyncio.Task[None] | None = None
-        if options.max_overhead_pct is not None and tracer.name == "strace":
-            self._watcher = asyncio.create_task(self._watch_overhead(options.max_overhead_pct))
+        if tracer.name == "strace":
+            self._watcher = asyncio.create_task(watch_limits(self))
 
     @property
     def tracer(self) -> str:
@@ -69,6 +68,21 @@ class Session:
     def helper_pids(self) -> list[int]:
         """Live straces of this session's counting."""
         return self._inner.helper_pids if self._inner is not None else []
+
+    @property
+    def inner(self) -> TracerSession | None:
+        """The tracer's session; ``None`` while the target is lent to a full trace, and after the end."""
+        return self._inner
+
+    @property
+    def recording(self) -> Recording | None:
+        """The full trace that has the target now."""
+        return self._recording
+
+    @property
+    def ended(self) -> bool:
+        """Whether :meth:`result` is there."""
+        return self._result is not None
 
     @property
     def alive(self) -> bool:
@@ -93,6 +107,18 @@ class Session:
         if self._result is not None and since is None:
             return self._result
         return self._compose(await self.read(), since, Ending(reason="running"))
+
+    def events(self) -> AsyncIterator[Event]:
+        """Forks, execs and exits of the target and its descendants, from now on, until the session is over.
+
+        Raises:
+            NotLive: only eBPF sees them as they happen.
+        """
+        listen = getattr(self._inner, "events", None)
+        if listen is None:
+            raise NotLive(f"the {self.tracer} tracer tells no events", hint="use --tracer ebpf", pid=self.target.pid)
+        stream: AsyncIterator[Event] = listen()
+        return stream
 
     async def every(self, seconds: float) -> AsyncIterator[Summary]:
         """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter."""
@@ -298,29 +324,3 @@ class Session:
             return procfs.stat(self.target.pid).start_ticks == self.target.start_ticks
         except procfs.Gone:
             return False
-
-    async def _watch_overhead(self, limit_pct: float) -> None:
-        """Detach when the estimated slowdown passes the budget.
-
-        strace tells no counts while it runs, but each traced call stops its task twice, and a stop is a voluntary
-        context switch of the task; the estimate is too high by the switches that the target makes of its own.
-        """
-        from straced.tracers import switches
-
-        before = switches.count(self.target.pid, self.options.follow)
-        since = time.monotonic_ns()
-        with contextlib.suppress(asyncio.CancelledError):
-            while self._result is None:
-                await asyncio.sleep(WATCH_S)
-                inner, now, at = self._inner, switches.count(self.target.pid, self.options.follow), time.monotonic_ns()
-                if inner is None or now is None or before is None:
-                    before, since = now, at
-                    continue
-                overhead = inner.overhead(switches.as_sample(now - before, at), at - since)
-                before, since = now, at
-                if overhead.pct is not None and overhead.pct > limit_pct:
-                    await self.detach("overhead")
-
-    def add_reason(self, reason: Reason) -> None:
-        """Note something about this session that every later summary carries."""
-        self.tracer_reason = f"{self.tracer_reason}; {reason.text}" if self.tracer_reason else reason.text

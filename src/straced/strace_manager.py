@@ -104,6 +104,7 @@ class StraceManager:
             True once the kernel has confirmed the attachment; False otherwise, and :meth:`last_error` says why.
         """
         if not self._may("summary", pid):
+            await self._open_gate(pid)
             return False
 
         async def start() -> bool:
@@ -175,6 +176,7 @@ class StraceManager:
             True once the kernel has confirmed it; False otherwise, and :meth:`last_error` says why.
         """
         if not self._may("full", pid):
+            await self._open_gate(pid)
             return False
 
         async def start() -> bool:
@@ -271,6 +273,11 @@ class StraceManager:
         return as_dict(summary)
 
     # --- shared ---
+
+    async def _open_gate(self, pid: int) -> None:
+        """A refusal never holds a program up; nothing is looked at for a number that is no pid."""
+        if self._mine and isinstance(pid, int) and pid > 0:
+            await gating.open_untraced(pid)
 
     @property
     def _mine(self) -> bool:

@@ -155,6 +155,14 @@ def test_slowdown(pct: float | None, basis: str, words: str) -> None:
     assert text.slowdown(Overhead(pct=pct, basis=basis)) == words
 
 
+@pytest.mark.parametrize(
+    ("text_of_reason", "shown_as"),
+    [("attached late", "Attached late."), ("strace -c drops it", "strace -c drops it."), ("Why?", "Why?"), ("", "")],
+)
+def test_reasons_are_sentences(text_of_reason: str, shown_as: str) -> None:
+    assert text.sentence(text_of_reason) == shown_as
+
+
 def test_nothing_seen_is_said() -> None:
     lines = shown(summary(rows=(), total=Total(calls=0, errors=0, wall_ns=0)))
     assert " no system call was seen" in lines

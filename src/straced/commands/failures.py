@@ -90,8 +90,9 @@ def flushed(status: int) -> int:
     except BrokenPipeError:
         status = status or BROKEN_PIPE
     except (OSError, ValueError) as error:
-        say(explain(error) if isinstance(error, OSError) else [f"straced: {error}"])
-        status = status or INTERNAL
+        if status == 0:  # else it was said already
+            say(explain(error) if isinstance(error, OSError) else [f"straced: {error}"])
+            status = INTERNAL
     else:
         if status != BROKEN_PIPE:
             return status

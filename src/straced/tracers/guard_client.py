@@ -6,6 +6,7 @@ loop, in any thread, may wait for them, and several loops one after the other ma
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import marshal
@@ -14,6 +15,8 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypedDict
@@ -38,18 +41,33 @@ class HelperExit(TypedDict, total=False):
     dropped_bytes: int
 
 
+def _answer() -> Future[Any]:
+    """A future that a cancelled waiter cannot cancel: the answer arrives whether or not anybody still waits."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 class Helper:
     """One strace, as its owner sees it."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, targets: Sequence[int]) -> None:
         self.number = number
+        self.targets = frozenset(targets)
         self.pid: int | None = None
-        self.spawned: Future[int] = Future()
-        self.exited: Future[HelperExit] = Future()
+        self.stopping = False
+        """Whether it was told to let go of its targets."""
+        self.spawned: Future[int] = _answer()
+        self.exited: Future[HelperExit] = _answer()
 
     @property
     def alive(self) -> bool:
         return self.pid is not None and not self.exited.done()
+
+
+async def all_ended(helpers: Sequence[Helper]) -> list[HelperExit]:
+    """Wait until every one of these straces has ended; what the guard says of each."""
+    return [await asyncio.wrap_future(helper.exited) for helper in helpers]
 
 
 class GuardClient:
@@ -62,7 +80,7 @@ class GuardClient:
         self._owner = os.getpid()
         self._numbers = itertools.count(1)
         self._helpers: dict[int, Helper] = {}
-        self.cost_ns: Future[int] = Future()
+        self.cost_ns: Future[int] = _answer()
         """What one traced call costs here, once :meth:`calibrate` has found it."""
         self._calibrating = False
 
@@ -79,7 +97,7 @@ class GuardClient:
 
     def spawn(self, argv: list[str], pids: list[int], fd: int, limits: dict[str, float] | None = None) -> Helper:
         """Start a strace on ``pids``; ``fd`` becomes its output (or, with ``spill_bytes``, the sink of a relay)."""
-        helper = Helper(next(self._numbers))
+        helper = Helper(next(self._numbers), pids)
         self._helpers[helper.number] = helper
         order = ("spawn", helper.number, [os.fsencode(word) for word in argv], tuple(pids), limits or {})
         try:
@@ -92,8 +110,13 @@ class GuardClient:
     def stop(self, helper: Helper, why: str = "detach", grace_s: float = 2.0) -> None:
         """Begin the stop ladder: SIGINT, SIGINT after a second, SIGKILL after ``grace_s``. Returns at once."""
         if self.mine and not helper.exited.done():
+            helper.stopping = True
             with contextlib.suppress(OSError):
                 self._send(("stop", helper.number, why, float(grace_s)), [])
+
+    def leaving(self, target: int) -> list[Helper]:
+        """Helpers that were told to let go of ``target`` and have not ended: it will be free in a moment."""
+        return [helper for helper in list(self._helpers.values()) if helper.stopping and target in helper.targets]
 
     def calibrate(self, strace: str) -> None:
         """Measure once, in the background, what a traced call costs."""
@@ -156,23 +179,18 @@ class GuardClient:
             finally:
                 os.close(owner)
         self._socket = ours
-        threading.Thread(target=self._listen, args=(ours, self._process), daemon=True, name="straced-guard").start()
+        # An owner that is dropped without a word lets its guard go too.
+        self._finalizer = weakref.finalize(self, _hang_up, ours, os.getpid())
+        listener = threading.Thread(
+            target=_listen, args=(weakref.ref(self), ours, self._process), daemon=True, name="straced-guard"
+        )
+        listener.start()
 
-    def _listen(self, channel: socket.socket, process: subprocess.Popen[bytes]) -> None:
-        while True:
-            try:
-                data = channel.recv(_PACKET)
-            except OSError:
-                break
-            if not data:
-                break
-            self._hear(*marshal.loads(data))
+    def _lost(self, channel: socket.socket) -> None:
+        """The guard is gone: the next order starts a new one."""
         with self._lock:
             if self._socket is channel:
                 self._socket = None
-            channel.close()
-        process.wait()
-        self._guard_ended()
 
     def _hear(self, kind: str, *rest: Any) -> None:
         if kind == "cost":
@@ -204,6 +222,34 @@ class GuardClient:
                 sweep_group(helper.pid)
             if not helper.exited.done():
                 helper.exited.set_result({"pid": helper.pid or 0, "code": -9, "why": "guard_gone", "stderr": b""})
+
+
+def _listen(client: weakref.ref[GuardClient], channel: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    """Hear the guard out, on a thread of its own that does not keep its client alive."""
+    while True:
+        try:
+            data = channel.recv(_PACKET)
+        except OSError:
+            break
+        if not data:
+            break
+        if (listening := client()) is not None:
+            listening._hear(*marshal.loads(data))
+            del listening
+    if (listening := client()) is not None:
+        listening._lost(channel)
+        del listening
+    channel.close()
+    process.wait()
+    if (listening := client()) is not None:
+        listening._guard_ended()
+
+
+def _hang_up(channel: socket.socket, owner: int) -> None:
+    """End the conversation, by which the guard stops everything and leaves; not from a forked copy."""
+    if os.getpid() == owner:
+        with contextlib.suppress(OSError):
+            channel.shutdown(socket.SHUT_RDWR)
 
 
 def sweep_group(leader: int) -> None:

@@ -8,12 +8,12 @@ import os
 import weakref
 from typing import TYPE_CHECKING
 
-from straced import procfs
+from straced import gating, procfs
 from straced.errors import AttachError, AttachTimeout, NoSuchProcess, StraceMissing, TracerUnavailable
 from straced.model import Reason, Target
-from straced.tracers import preflight, strace_binary
+from straced.tracers import interrupted, preflight, strace_binary, task_count
 from straced.tracers.base import AttachOptions, Availability
-from straced.tracers.guard_client import GuardClient, Helper
+from straced.tracers.guard_client import GuardClient, Helper, all_ended
 from straced.tracers.strace_attach import Attachment, Coverage, processes_of, scan
 from straced.tracers.strace_session import REAP_S, StraceSession
 
@@ -69,9 +69,10 @@ class StraceTracer:
             AttachError: the kernel refused, or did not confirm in time.
         """
         strace = await asyncio.to_thread(strace_binary.find)
+        await self.until_free(target)
         pidfd, alone = self.hold(target, options.force)
         outputs: list[int] = []
-        reasons: list[Reason] = []
+        reasons = _known_before(target, options, leader_exited=bool(alone))
         only = self._too_many(target, options, reasons)
 
         def spawn(pids: list[int]) -> Helper:
@@ -95,6 +96,11 @@ class StraceTracer:
         )
         self._sessions.append(session)
         return session
+
+    async def until_free(self, target: Target) -> None:
+        """Wait for a helper of ours that is just letting go of the target, after a detach or a cancelled attach."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(all_ended(self.guard.leaving(target.pid)), REAP_S)
 
     def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
         """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).
@@ -151,18 +157,16 @@ class StraceTracer:
     async def _give_up(self, attachment: Attachment) -> None:
         for helper in attachment.helpers:
             self.guard.stop(helper, "cancelled")
-        waits = [asyncio.wrap_future(helper.exited) for helper in attachment.helpers]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*waits), 2 * REAP_S)
+            await asyncio.wait_for(all_ended(attachment.helpers), 2 * REAP_S)
 
     def _too_many(self, target: Target, options: AttachOptions, reasons: list[Reason]) -> list[int] | None:
         """The tasks to attach to when there are more than may be, and a word about it (S25)."""
-        processes = processes_of(target.pid, options.follow, own_helpers())
-        tasks = scan(processes) if len(processes) > options.max_tasks else None
-        count = len(tasks) if tasks is not None else sum(_count_tasks(pid) for pid in processes)
+        count = task_count.count(target.pid, options.follow, own_helpers())
         if count <= options.max_tasks:
             return None
-        tids = [task.tid for task in (tasks or scan(processes)) if not task.is_dead][: options.max_tasks]
+        tasks = scan(processes_of(target.pid, options.follow, own_helpers()))
+        tids = [task.tid for task in tasks if not task.is_dead][: options.max_tasks]
         reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (--max-tasks), new ones not followed"))
         return tids
 
@@ -207,17 +211,23 @@ def _summary_argv(
     return argv
 
 
-def _count_tasks(pid: int) -> int:
-    try:
-        return procfs.stat(pid).num_threads
-    except procfs.Gone:
-        return 0
-
-
 def _ended_well(attachment: Attachment) -> bool:
     """The target was gone before we could look, but strace had it: a clean end without a complaint."""
     exits = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
     return bool(exits) and all(end["code"] == 0 and end["why"] == "self" and not end["stderr"] for end in exits)
+
+
+def _known_before(target: Target, options: AttachOptions, *, leader_exited: bool) -> list[Reason]:
+    """What is said about the attachment whatever comes of it."""
+    reasons = []
+    if leader_exited:
+        reasons.append(Reason("leader_exited", "the leader of the process has exited; its other threads are traced"))
+    if not options.follow:
+        text = "strace cannot follow new threads without new children: children born later are counted too"
+        reasons.append(Reason("children", text))
+    if (interrupted_calls := interrupted.reason(target.pid)) is not None and gating.program_of(target.pid) is None:
+        reasons.append(interrupted_calls)
+    return reasons
 
 
 def _judge(coverage: Coverage, reasons: list[Reason]) -> None:

@@ -9,10 +9,10 @@ from straced.tracers.strace_text import SummaryTable
 RESTART = "restart_syscall"
 
 LIMITS = (
-    Reason("no_exit", "strace -c does not count calls that never return (exit_group, exit)"),
-    Reason("no_unknown", "strace -c leaves out calls whose number it does not know"),
-    Reason("restarts_as_errors", "strace -c counts interrupted calls that are restarted among the errors"),
-    Reason("in_flight_at_attach", "a call that was in flight at the attach counts when it returns"),
+    Reason("no_exit", "calls that never return (exit_group, exit) are not in strace's count"),
+    Reason("no_unknown", "nor are calls whose number it does not know"),
+    Reason("restarts_as_errors", "interrupted calls that are restarted stand among its errors"),
+    Reason("in_flight_at_attach", "a call in flight at the attach counts when it returns"),
 )
 """True of every strace -c; each has been measured (see docs/reliability.md)."""
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from straced.errors import InvalidArgument
+from straced.errors import InvalidArgument, TooManyTasks
 from straced.model import Overhead, Reason, Sample, Target
-from straced.tracers import exit_status, strace_binary, strace_order
+from straced.tracers import exit_status, strace_binary, strace_order, task_count
 from straced.tracers.base import Ending
-from straced.tracers.guard_client import GuardClient, Helper, HelperExit
+from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
 from straced.tracers.strace_attach import Attachment, Coverage
 from straced.tracers.strace_session import GRACE_S, REAP_S, estimate
 
@@ -99,7 +99,7 @@ class Recording:
 
     async def wait(self) -> Ending:
         """Until the trace is over: the target ended, a limit was reached, or it was stopped."""
-        exits = await asyncio.gather(*(asyncio.wrap_future(helper.exited) for helper in self._helpers))
+        exits = await all_ended(self._helpers)
         if self._ending is None:
             self.ended_ns = time.monotonic_ns()
             self._ending = self._find_ending(exits)
@@ -147,7 +147,16 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
         StraceMissing, AttachError: as for a summary; nothing was written then.
     """
     strace = await asyncio.to_thread(strace_binary.find)
+    await tracer.until_free(target)
     pidfd, alone = tracer.hold(target, options.force)
+    from straced.tracers.strace import own_helpers
+
+    excluded = own_helpers()
+    try:
+        task_count.check(target.pid, options.follow, options.max_tasks, excluded)
+    except TooManyTasks:
+        os.close(pidfd)
+        raise
     limits: dict[str, float] = {}
     for name in ("max_bytes", "max_seconds", "spill_bytes"):
         if (value := getattr(options, name)) is not None:
@@ -168,9 +177,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
         finally:
             os.close(writer)
 
-    from straced.tracers.strace import own_helpers
-
-    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=own_helpers(), instead=alone)
+    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=excluded, instead=alone)
     try:
         coverage = await tracer.confirmed(target, attachment)
     except BaseException:

@@ -13,7 +13,7 @@ from straced.errors import NotLive
 from straced.model import Counters, Overhead, Reason, Sample, Target
 from straced.tracers import exit_status, strace_counts
 from straced.tracers.base import Ending
-from straced.tracers.guard_client import GuardClient, Helper, HelperExit
+from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
 from straced.tracers.strace_attach import Coverage
 from straced.tracers.strace_text import parse_tables
 
@@ -23,6 +23,8 @@ BUSY_GRACE_S = 4.5
 """With hundreds of busy threads, letting go of each takes strace its time, and a kill would lose the counts."""
 BUSY_TASKS = 200
 REAP_S = 3.0
+CALIBRATION_S = 0.5
+"""It takes a tenth of that, once an owner."""
 _STOPPED_BY_US = frozenset({"detach", "overhead", "tasks", "duration", "taken_over", "cancelled"})
 
 
@@ -55,6 +57,8 @@ class StraceSession:
         self._why: str | None = None
         self._final: Sample | None = None
         self._ending: Ending | None = None
+        self.shed = any(reason.code == "tasks" for reason in reasons)
+        """There were too many tasks at the attach already: only some are traced, and none of the new ones."""
         self.lost_to_kill = False
         """The ladder had to kill a helper, and with it went what it had counted."""
 
@@ -89,10 +93,18 @@ class StraceSession:
 
     async def wait(self) -> Ending:
         """Until no helper is left: the target ended, strace died, or somebody asked it to stop."""
-        await asyncio.gather(*(asyncio.wrap_future(helper.exited) for helper in self._helpers))
+        await all_ended(self._helpers)
+        await self._cost_known()
         self._settle()
         assert self._ending is not None
         return self._ending
+
+    async def _cost_known(self) -> None:
+        """Give the first calibration of this owner the time it takes, so that every summary tells its overhead."""
+        cost = self._guard.cost_ns
+        if self._final is None and not cost.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(cost), CALIBRATION_S)
 
     async def detach(self, why: str = "detach", grace_s: float | None = None) -> Sample:
         """Let go and return the counts. What a killed strace had counted is lost, and the sample says so."""

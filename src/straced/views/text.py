@@ -7,6 +7,7 @@ What is not known is ``-``. Text of other people's processes is never markup, an
 from __future__ import annotations
 
 import signal
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,9 @@ ENDINGS = {
     "taken_over": "handed to another tracer",
 }
 MAX_IN_FLIGHT = 4
+PROSE_WIDTH = 100
+KEPT_SMALL = ("strace", "eBPF")
+"""Names that begin a sentence as they are written."""
 
 
 class Span(NamedTuple):
@@ -60,7 +64,8 @@ def first_screen(
     else:
         lines.append((Span(" no system call was seen", "weak"),))
     lines.append(())
-    lines += [(Span(text, "weak"),) for text in explanations(summary, sort)]
+    for text in explanations(summary, sort):
+        lines += [(Span(part, "weak"),) for part in textwrap.wrap(text, min(width or PROSE_WIDTH, PROSE_WIDTH))]
     lines.append((Span(quality_line(summary), "bad" if summary.quality.kind == "lossy" else "strong"),))
     return tuple(lines)
 
@@ -73,7 +78,7 @@ def plain(lines: Iterable[Line]) -> str:
 def head(summary: Summary, title: str | None = None) -> Line:
     """``make test: exit 0 · 12.4 s · 48 processes, 61 threads · 1,204,331 calls, 3.1 % failed``"""
     target = summary.target
-    name = scrub(title, 200) if title else f"{target.pid} ({scrub(target.comm, 40)})"
+    name = scrub(title, 60) if title else f"{target.pid} ({scrub(target.comm, 40)})"
     parts = [fate(summary), _seconds(summary.window.duration_ns)]
     population = [_plural(summary.processes, "process", "processes"), _plural(summary.threads, "thread", "threads")]
     parts.append(", ".join(filter(None, population)))
@@ -140,14 +145,16 @@ def explanations(summary: Summary, sort: str = "time") -> list[str]:
         lines.append(
             f"Made by {len(summary.parts)} tracers in turn: {', '.join(part.tracer for part in summary.parts)}."
         )
-    lines += [sentence(reason.text) for reason in summary.quality.reasons]
+    if summary.quality.reasons:
+        lines.append(" ".join(sentence(reason.text) for reason in summary.quality.reasons))
     return lines
 
 
 def sentence(text: str) -> str:
     """Foreign or internal words as a sentence: scrubbed, a capital first, a full stop last."""
     safe = scrub(text, 300).strip()
-    return safe[:1].upper() + safe[1:] + ("" if safe.endswith((".", "!", "?")) else ".") if safe else ""
+    first = safe[:1] if safe.startswith(KEPT_SMALL) else safe[:1].upper()
+    return first + safe[1:] + ("" if safe.endswith((".", "!", "?")) else ".") if safe else ""
 
 
 def quality_line(summary: Summary) -> str:

@@ -1,0 +1,58 @@
+# `make` lists the targets. Everything lives in .venv; system parts are looked for, and installed only as root.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format soak bench bpf wheel-check lock picture changelog clean
+PYTHON := .venv/bin/python
+CMD ?= du -sh /usr/bin
+TESTS ?= tests
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Set up what is missing, then profile a real command (CMD="du -sh /usr/bin")
+	@scripts/bootstrap run
+	@.venv/bin/straced run -- $(CMD)
+
+test: ## Set up what is missing, then run the whole suite (TESTS=tests/unit for a part)
+	@scripts/bootstrap dev
+	$(PYTHON) -m pytest $(TESTS)
+
+lint: ## ruff, mypy --strict, import-linter
+	@scripts/bootstrap dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: ## Format the sources
+	@scripts/bootstrap dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+soak: ## Thousands of attaches, kills and cancels: no orphan, no stopped target, no growth
+	@scripts/bootstrap dev
+	STRACED_SOAK=1 $(PYTHON) -m pytest tests/soak -s
+
+bench: ## Measure straced beside bare strace
+	@scripts/bootstrap dev
+	$(PYTHON) benchmarks/strace.py
+
+bpf: ## Build the eBPF object anew (needs clang, bpftool and the libbpf headers)
+	$(MAKE) -C bpf
+
+wheel-check: ## Build the wheel and test it in a fresh environment without the source tree
+	@scripts/bootstrap dev
+	scripts/wheel-check
+
+lock: ## Bring uv.lock up to date (needs uv)
+	uv lock
+
+picture: ## Make the picture of the README from a real run
+	@scripts/bootstrap run
+	$(PYTHON) scripts/picture.py
+
+changelog: ## Collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
+	@scripts/bootstrap dev
+	.venv/bin/towncrier build --yes --version $(VERSION)
+
+clean: ## Remove .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
