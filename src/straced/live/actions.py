@@ -14,6 +14,8 @@ from straced import procfs
 from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess, TracerUnavailable
 from straced.live.source import TraceState
 from straced.live.values import Key
+from straced.scrub import scrub
+from straced.units import format_bytes
 
 if TYPE_CHECKING:
     from straced.profiler import Profiler
@@ -54,6 +56,14 @@ class LocalActions:
         self._profiler: Profiler | None = None
         self._traces: dict[Key, _Trace] = {}
         self._old: list[_Trace] = []
+
+    @property
+    def folder(self) -> str:
+        return scrub(str(self._folder))
+
+    @property
+    def trace_limits(self) -> str:
+        return f"{format_bytes(TRACE_MAX_BYTES)} or {TRACE_MAX_S:.0f} s"
 
     async def why(self, key: Key) -> tuple[str, ...]:
         """The answer of ``straced why``, as text.

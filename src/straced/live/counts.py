@@ -138,7 +138,8 @@ def _rates(sums: _Sums, window_ns: int, threads: int) -> Rates:
     def share(*names: str) -> float | None:
         if sums.unknown.intersection(names):
             return None
-        return min(most, sum(getattr(sums, name) for name in names) * 100 / window_ns)
+        spent_ns: int = sum(getattr(sums, name) for name in names)
+        return min(most, spent_ns * 100 / window_ns)
 
     return Rates(
         calls_s=per_second("calls", sums.calls),

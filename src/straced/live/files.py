@@ -63,7 +63,7 @@ def _describe(link: bytes, names: dict[int, tuple[str, str]]) -> tuple[str, str]
 
 
 def _kind_of_file(link: bytes) -> str:
-    if link.startswith(b"/dev/") or link.startswith(b"/proc/"):
+    if link.startswith((b"/dev/", b"/proc/")):
         return link[1:5].rstrip(b"/").decode()
     return "file"
 

@@ -144,7 +144,7 @@ def call_now(where: str, abi: str | None, root: str = procfs.ROOT) -> str | None
 
 
 def parse_call(line: bytes, abi: str | None = None) -> str | None:
-    """``0 0x3 ...`` is read; ``running`` stays; ``-1 ...`` is blocked in the kernel outside of a call (a page fault)."""
+    """``0 0x3 ...`` is read; ``running`` stays; ``-1 ...`` is blocked outside of a call (a page fault)."""
     word = line.split(maxsplit=1)[0] if line.strip() else b""
     if word == b"running":
         return RUNNING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
@@ -51,6 +52,16 @@ class TraceState(Struct, frozen=True, kw_only=True):
 class Actions(Protocol):
     """What can be done to a process of this machine; each names it by pid and start time."""
 
+    @property
+    def folder(self) -> str:
+        """Where full traces go."""
+        ...
+
+    @property
+    def trace_limits(self) -> str:
+        """When a full trace ends by itself, in words."""
+        ...
+
     async def why(self, key: Key) -> tuple[str, ...]:
         """Why it waits, as lines for people."""
         ...
@@ -74,3 +85,43 @@ class Actions(Protocol):
     async def close(self) -> None:
         """End the traces that run. Idempotent."""
         ...
+
+
+class Listener(Protocol):
+    """Who is told of what is new; called on another thread than the screen's."""
+
+    def frame_ready(self, frame: Frame) -> None: ...
+
+    def detail_ready(self, detail: Detail) -> None: ...
+
+    def failed(self, error: BaseException) -> None: ...
+
+
+class Feed(Protocol):
+    """All that the screen knows of the rest: frames come to its listener, wishes go out and are answered later."""
+
+    @property
+    def folder(self) -> str:
+        """Where full traces go."""
+        ...
+
+    @property
+    def trace_limits(self) -> str:
+        """When a full trace ends by itself, in words."""
+        ...
+
+    def start(self, listener: Listener) -> None: ...
+
+    def close(self) -> None: ...
+
+    def choose(self, key: Key | None) -> None: ...
+
+    def why(self, key: Key) -> Future[tuple[str, ...]]: ...
+
+    def signal(self, key: Key, number: int) -> Future[None]: ...
+
+    def start_trace(self, key: Key) -> Future[TraceState]: ...
+
+    def stop_trace(self, key: Key) -> Future[TraceState]: ...
+
+    def traces(self) -> tuple[TraceState, ...]: ...

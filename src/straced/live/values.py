@@ -93,7 +93,7 @@ class FileRow(Struct, frozen=True, kw_only=True):
 
     fd: int
     kind: str
-    """``file``, ``dir``, ``pipe``, ``tcp``, ``udp``, ``unix``, ``socket``, ``dev`` or the word of an anonymous inode."""
+    """``file``, ``pipe``, ``tcp``, ``udp``, ``unix``, ``socket``, ``dev``, ``proc`` or an anonymous inode's word."""
     name: str
     mode: str = ""
     """``r``, ``w`` or ``rw``."""
@@ -151,7 +151,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     cost_pct: float | None = None
     """What straced itself takes: percent of one CPU."""
     counting_pct: float | None = None
-    """What counting adds to the work of all that are counted: percent of one CPU, calls times the measured cost of one."""
+    """What counting adds to the work of those counted: percent of one CPU, calls times the measured cost of one."""
     machine: Machine
     processes: tuple[ProcessRow, ...] = ()
     watched: int = 0

@@ -6,32 +6,22 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from straced.live.source import Actions, Source
-from straced.live.values import Detail, Frame, Key
+from straced.live.source import Actions, Listener, Source, TraceState
+from straced.live.values import Key
 
 Result = TypeVar("Result")
-
-
-class Listener(Protocol):
-    """Who is told; called on the worker's thread."""
-
-    def frame_ready(self, frame: Frame) -> None: ...
-
-    def detail_ready(self, detail: Detail) -> None: ...
-
-    def failed(self, error: BaseException) -> None: ...
 
 
 class Worker:
     """Reads a source each interval, and whenever another process is chosen its detail at once."""
 
-    def __init__(self, source: Callable[[], Source], actions: Actions, interval_s: float, listener: Listener) -> None:
+    def __init__(self, source: Callable[[], Source], actions: Actions, interval_s: float) -> None:
         self._make_source = source
-        self.actions = actions
+        self._actions = actions
         self._interval_s = interval_s
-        self._listener = listener
+        self._listener: Listener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._chosen: Key | None = None
@@ -39,8 +29,17 @@ class Worker:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="straced-top", daemon=True)
 
-    def start(self) -> None:
+    @property
+    def folder(self) -> str:
+        return self._actions.folder
+
+    @property
+    def trace_limits(self) -> str:
+        return self._actions.trace_limits
+
+    def start(self, listener: Listener) -> None:
         """Begin; the first frame comes as soon as it is there."""
+        self._listener = listener
         self._thread.start()
         self._started.wait()
 
@@ -56,10 +55,29 @@ class Worker:
             return
         self._chosen = key
         if key is not None and self._thread.is_alive():
-            self.call(self._tell_detail())
+            self._call(self._tell_detail())
 
-    def call(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
-        """Run something on the worker's loop."""
+    def why(self, key: Key) -> Future[tuple[str, ...]]:
+        """Why a process waits, as lines."""
+        return self._call(self._actions.why(key))
+
+    def signal(self, key: Key, number: int) -> Future[None]:
+        """Send a signal."""
+        return self._call(self._actions.signal(key, number))
+
+    def start_trace(self, key: Key) -> Future[TraceState]:
+        """Begin a full trace."""
+        return self._call(self._actions.start_trace(key))
+
+    def stop_trace(self, key: Key) -> Future[TraceState]:
+        """End it."""
+        return self._call(self._actions.stop_trace(key))
+
+    def traces(self) -> tuple[TraceState, ...]:
+        """All full traces that were started here."""
+        return self._actions.traces()
+
+    def _call(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
@@ -68,11 +86,13 @@ class Worker:
             asyncio.run(self._refresh())
         except BaseException as error:
             self._started.set()
-            self._listener.failed(error)
+            if self._listener is not None:
+                self._listener.failed(error)
 
     async def _refresh(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._started.set()
+        assert self._listener is not None
         source = self._make_source()
         due = self._loop.time()
         try:
@@ -86,7 +106,7 @@ class Worker:
                     due += self._interval_s * ((self._loop.time() - due) // self._interval_s + 1)
                 await self._wait_until(due)
         finally:
-            await self.actions.close()
+            await self._actions.close()
             await source.close()
 
     async def _wait_until(self, due: float) -> None:
@@ -99,5 +119,5 @@ class Worker:
 
     async def _tell_detail(self) -> None:
         key = self._chosen
-        if key is not None and self._source is not None:
+        if key is not None and self._source is not None and self._listener is not None:
             self._listener.detail_ready(await self._source.detail(key))

@@ -1,0 +1,99 @@
+"""What the lines around the list say: the machine, the totals, the source, and how far the figures hold."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from straced.live.values import Frame
+from straced.units import format_bytes, format_count
+from straced.views.text import TRACER_NAMES, Span, sentence
+from straced.views.tui.cells import rate, share
+
+
+class State(NamedTuple):
+    """What the screen itself adds to a frame."""
+
+    paused: bool = False
+    age_s: float = 0.0
+    interval_s: float = 1.0
+    sort: str = "cpu"
+    mode: str = "working"
+    filter: str = ""
+    traces: int = 0
+
+
+def machine_line(frame: Frame) -> str:
+    """``CPU 34 % of 2 · memory 0.6 of 25.3 GB · load 1.83 4.36 3.48 · pressure cpu 19 memory 0 io 0``"""
+    machine = frame.machine
+    parts = [f"CPU {share(machine.cpu_pct)} % of {machine.cpus}"]
+    if machine.memory_bytes is not None:
+        parts.append(f"memory {format_bytes(machine.memory_used_bytes)} of {format_bytes(machine.memory_bytes)}")
+    if machine.load is not None:
+        parts.append("load " + " ".join(f"{value:.2f}" for value in machine.load))
+    if machine.pressure is not None:
+        parts.append("PSI " + " ".join(f"{name} {value:.0f}" for name, value in machine.pressure.items()))
+    return " · ".join(parts)
+
+
+def totals_line(frame: Frame) -> str:
+    """``48 processes, 40 watched · 12,034 calls/s · 31 errors/s · alerts -``"""
+    watched = "not counted" if frame.tracer is None else f"{format_count(frame.watched)} counted"
+    return " · ".join(
+        (
+            f"{format_count(len(frame.processes))} processes, {watched}",
+            f"{rate(frame.calls_s)} calls/s",
+            f"{rate(frame.errors_s)} errors/s",
+            f"alerts {format_count(frame.alerts)}",
+        )
+    )
+
+
+def quality_line(frame: Frame, state: State) -> str:
+    """``data 0.4 s old, every 1 s · exact · eBPF · 0 lost · counting costs 0.4 % of a CPU, straced 1.2 %``"""
+    quality = frame.quality
+    parts = [f"data {age(state.age_s)} old, every {state.interval_s:g} s"]
+    if frame.tracer is not None:
+        lost = "lost: not known" if quality.lost is None else f"{format_count(quality.lost)} lost"
+        parts += [quality.kind, TRACER_NAMES.get(frame.tracer, frame.tracer), lost]
+        parts.append(f"counting costs {share(frame.counting_pct)} % of a CPU")
+    else:
+        parts.append("/proc only")
+    parts.append(f"straced {share(frame.cost_pct)} %")
+    return " · ".join(parts)
+
+
+def head_line(frame: Frame, state: State) -> str:
+    """``straced top · local · 12:00:01 · sorted by cpu · filter "x"``"""
+    clock = time.strftime("%H:%M:%S", time.localtime(frame.epoch_s))
+    parts = ["straced top", frame.host, frame.source, clock, f"by {state.sort}, times {state.mode}"]
+    if state.filter:
+        parts.append(f'filter "{state.filter}"')
+    if state.traces:
+        parts.append(f"{state.traces} full trace{'s' if state.traces > 1 else ''}")
+    return " · ".join(filter(None, parts))
+
+
+def banners(frame: Frame, state: State) -> list[Span]:
+    """What must not be missed, the gravest first."""
+    found = []
+    if frame.disconnected is not None:
+        found.append(Span(f"DISCONNECTED {sentence(frame.disconnected)} These figures are old; trying again.", "bad"))
+    if state.paused:
+        found.append(Span("PAUSED  p goes on", "title"))
+    if frame.quality.kind == "lossy" and frame.tracer is not None:
+        lost = "an unknown number of" if frame.quality.lost is None else format_count(frame.quality.lost)
+        why = " ".join(sentence(reason.text) for reason in frame.quality.reasons)
+        found.append(Span(f"LOSSY {lost} calls are missing here. {why}", "bad"))
+    elif frame.quality.reasons and frame.tracer is not None:
+        found.append(Span(" ".join(sentence(reason.text) for reason in frame.quality.reasons), "weak"))
+    if frame.tracer is None:
+        found.append(Span(f"NO CALLS COUNTED {sentence(frame.tracer_reason or 'not attached yet')}", "weak"))
+    return found
+
+
+def age(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min``"""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
