@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from straced import choice, gating, procfs
-from straced.errors import InvalidArgument, NoSuchProcess, NotLive
+from straced.errors import InvalidArgument, NoSuchProcess, NotLive, TracerUnavailable
 from straced.model import Sample, Target
 from straced.session import Session
 from straced.tracers.base import AttachOptions, Tracer
@@ -170,7 +170,7 @@ class Profiler:
         try:
             for session in self._sessions.get(pid, []):
                 if session.tracer == "strace" and session.alive:
-                    return await session.lend(start)
+                    return await session.lend(start, self._counts_beside(target))
             return await start()
         finally:
             if program is not None:
@@ -193,6 +193,14 @@ class Profiler:
                 with contextlib.suppress(NotLive, RuntimeError):
                     found[session] = await session.read()
         return found
+
+    def _counts_beside(self, target: Target) -> Tracer | None:
+        """A tracer that can count a target while ptrace has it: eBPF, where it may run."""
+        try:
+            tracer = self._tracer("ebpf")
+        except TracerUnavailable:
+            return None
+        return tracer if tracer.probe(target).usable else None
 
     async def close(self) -> None:
         """End all sessions and helpers. Idempotent; in a forked copy it does nothing."""

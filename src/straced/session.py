@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from straced import compose, procfs
-from straced.errors import NotLive
+from straced.errors import NotLive, StracedError
 from straced.limits import watch_limits
 from straced.model import Event, Quality, Sample, Summary, Target
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
@@ -106,7 +106,7 @@ class Session:
         """The figures since the attach, or since an earlier :meth:`read`; the result once the session is over."""
         if self._result is not None and since is None:
             return self._result
-        return self._compose(await self.read(), since, Ending(reason="running"))
+        return self._so_far(await self.read(), since, Ending(reason="running"))
 
     def events(self) -> AsyncIterator[Event]:
         """Forks, execs and exits of the target and its descendants, from now on, until the session is over.
@@ -131,12 +131,12 @@ class Session:
             if done:
                 last = await self.result()
                 if self._last_sample is not None:
-                    last = self._compose(self._last_sample, before, self._ending or Ending(reason="exited"))
+                    last = self._so_far(self._last_sample, before, self._ending or Ending(reason="exited"))
                 yield last
                 return
             ended.cancel()
             sample = await self.read()
-            yield self._compose(sample, before, Ending(reason="running"))
+            yield self._so_far(sample, before, Ending(reason="running"))
             before = sample
 
     async def wait(self) -> Ending:
@@ -185,21 +185,32 @@ class Session:
 
     # --- lending the target to a full trace ---
 
-    async def lend(self, start: Callable[[], Any]) -> Recording:
-        """Give the target over to a full trace and take it back when that ends: ptrace has one tracer a process.
+    async def lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None = None) -> Recording:
+        """Give the target over to a full trace: ptrace has one tracer a process. What was counted so far is kept.
 
-        What was counted so far is kept. ``start`` starts the recording; if it fails, counting resumes.
+        Args:
+            start: starts the recording; if it fails, counting goes on.
+            beside: a tracer that can count while the trace runs, and does from then on. Without one the trace's own
+                lines are counted, and strace takes the target back when it ends.
         """
         async with self._lock:
             inner = self._inner
             if inner is None:
                 raise RuntimeError("the session has ended, or is lent already")
+            follower = None
+            if beside is not None:
+                with contextlib.suppress(StracedError):
+                    follower = await beside.attach(self.target, self.options)
             self._inner = None
             self._resumed.clear()
-            sample = await inner.detach("taken_over")  # type: ignore[call-arg]
-            self._keep(sample, inner)
+            self._keep(await inner.detach("taken_over"), inner)  # type: ignore[call-arg]
+            if beside is not None and follower is not None:
+                self._tracer = beside
+                self._baseline = await follower.read()
+                self._go_on(follower)
+                return await start()
             try:
-                recording: Recording = await start()
+                recording = await start()
             except BaseException:
                 await self._resume()
                 raise
@@ -207,6 +218,12 @@ class Session:
             self._add_gap(recording.started_ns)
             self._lent = asyncio.create_task(self._take_back(recording))
             return recording
+
+    def _go_on(self, inner: TracerSession) -> None:
+        self._inner = inner
+        self._part_began = compose.Moment.now()
+        self._add_gap(self._part_began.monotonic_ns)
+        self._resumed.set()
 
     async def settled(self) -> None:
         """Until a full trace that has ended has given the target back, and counting goes on or is over."""
@@ -227,13 +244,11 @@ class Session:
 
     async def _resume(self) -> None:
         try:
-            self._inner = await self._tracer.attach(self.target, self.options)
+            inner = await self._tracer.attach(self.target, self.options)
         except Exception:
             await self._finish(Ending(reason="exited" if not self._target_alive() else "lost"))
             return
-        self._part_began = compose.Moment.now()
-        self._add_gap(self._part_began.monotonic_ns)
-        self._resumed.set()
+        self._go_on(inner)
 
     async def _end_while_lent(self, why: str) -> None:
         """Detached while a full trace runs: the trace goes on, and its lines so far count."""
@@ -248,21 +263,21 @@ class Session:
         self._gap_from = self._parts[-1].end.monotonic_ns
 
     def _keep(self, sample: Sample, inner: TracerSession) -> None:
-        end = compose.Moment.now()
-        overhead = inner.overhead(sample, end.monotonic_ns - self._part_began.monotonic_ns)
+        self._parts.append(self._stretch(compose.between(self._baseline, sample), inner, compose.Moment.now()))
+        self._gap_from = self._parts[-1].end.monotonic_ns
+        self._baseline = None
+
+    def _stretch(self, sample: Sample, inner: TracerSession, end: compose.Moment) -> compose.Stretch:
         coverage = getattr(inner, "coverage", None)
-        self._parts.append(
-            compose.Stretch(
-                tracer=self._tracer.name,
-                sample=sample,
-                start=self._part_began,
-                end=end,
-                overhead=overhead,
-                tasks_traced=getattr(coverage, "traced", None),
-                tasks_seen=getattr(coverage, "seen", None),
-            )
+        return compose.Stretch(
+            tracer=self._tracer.name,
+            sample=sample,
+            start=self._part_began,
+            end=end,
+            overhead=inner.overhead(sample, end.monotonic_ns - self._part_began.monotonic_ns),
+            tasks_traced=getattr(coverage, "traced", None),
+            tasks_seen=getattr(coverage, "seen", None),
         )
-        self._gap_from = end.monotonic_ns
 
     def _add_gap(self, until_ns: int) -> None:
         self._gap_s = (self._gap_s or 0.0) + max(0, until_ns - self._gap_from) / 1e9
@@ -270,6 +285,7 @@ class Session:
     # --- the end ---
 
     _gap_from: int = 0
+    _baseline: Sample | None = None
     _last_sample: Sample | None = None
     _lent: asyncio.Task[None] | None = None
 
@@ -296,27 +312,29 @@ class Session:
             self._watcher.cancel()
         self._on_end(self)
 
-    def _compose(self, sample: Sample, since: Sample | None, ending: Ending) -> Summary:
-        start = self._began if since is None else compose.Moment(since.monotonic_ns, since.epoch_s)
+    def _so_far(self, sample: Sample, since: Sample | None, ending: Ending) -> Summary:
+        """The figures up to ``sample``: since the attach, all stretches of it, or since an earlier sample."""
         end = compose.Moment(sample.monotonic_ns, sample.epoch_s)
-        inner = self._inner
-        duration = end.monotonic_ns - start.monotonic_ns
-        piece = compose.Stretch(
-            tracer=self._tracer.name,
-            sample=compose.between(since, sample),
-            start=start,
-            end=end,
-            overhead=inner.overhead(sample, duration) if inner is not None else Quality(kind="exact").overhead,
-        )
+        inner, began = self._inner, self._began
+        pieces = []
+        if since is not None:
+            began = compose.Moment(since.monotonic_ns, since.epoch_s)
+            overhead = Quality(kind="exact").overhead
+            if inner is not None:
+                overhead = inner.overhead(sample, end.monotonic_ns - began.monotonic_ns)
+            window = compose.between(since, sample)
+            pieces = [compose.Stretch(tracer=self._tracer.name, sample=window, start=began, end=end, overhead=overhead)]
+        elif inner is not None:
+            pieces = [*self._parts, self._stretch(compose.between(self._baseline, sample), inner, end)]
         return compose.summary(
-            [piece],
+            pieces or self._parts,
             target=self.target,
             tracer_reason=self.tracer_reason,
-            began=start,
+            began=began,
             ending=ending,
             follow=self.options.follow,
             labels=self.labels,
-            gap_s=None,
+            gap_s=self._gap_s if since is None else None,
         )
 
     def _target_alive(self) -> bool:
