@@ -60,11 +60,6 @@ class Session:
         return self._tracer.name
 
     @property
-    def inner(self) -> TracerSession | None:
-        """The tracer's own session; ``None`` when this one has ended, or is lent to a full trace."""
-        return self._inner
-
-    @property
     def helper_pids(self) -> list[int]:
         """Live straces of this session's counting."""
         return self._inner.helper_pids if self._inner is not None else []
