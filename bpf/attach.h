@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What user space asks for. It gives the thread-group leader its entry through a pidfd; `mark` then finds that
+ * leader's threads, by object and not by number, until a pass finds no new one. `unmark` takes the entries of a session
+ * away. `serve` does the few steps that must be atomic.
+ */
+#ifndef STRACED_ATTACH_H
+#define STRACED_ATTACH_H
+
+/* Counts a task that lives already. It may be ending on another CPU: whoever comes second takes it out again. */
+INLINE void count_living(struct task_state *state, struct task_struct *task)
+{
+	if (__sync_val_compare_and_swap(&state->counted, COUNT_NOT_YET, COUNT_LIVE) != COUNT_NOT_YET) {
+		end_thread(state, true);
+		leave(control.mark_owner, task, true);
+		return;
+	}
+	ADD(control.marked, 1);
+	if (*(volatile unsigned int *)&task->flags & PF_EXITING &&
+	    __sync_lock_test_and_set(&state->counted, COUNT_ENDED) == COUNT_LIVE) {
+		end_thread(state, true);
+		leave(control.mark_owner, task, true);
+	}
+}
+
+SEC("iter/task")
+int mark(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct task_struct *leader;
+	struct task_state *state;
+	struct owner *owner, *session;
+
+	if (!task || task->flags & PF_EXITING)
+		return 0;
+	leader = task->group_leader;
+	if (!leader)
+		return 0;
+	state = state_of(leader);
+	if (!state || state->process != control.mark_owner)
+		return 0;
+	state = state_of(task);
+	if (!state) {
+		state = enlist(control.mark_owner, task, TASK_EXISTED, COUNT_NOT_YET);
+		if (state)
+			count_living(state, task);
+		return 0;
+	}
+	if (state->counted != COUNT_NOT_YET)
+		return 0;
+	/* The leader, as user space claimed it. */
+	owner = owner_at(control.mark_owner);
+	session = owner ? owner_at(owner->session) : 0;
+	if (!session)
+		return 0;
+	owner->host_pid = task->tgid;
+	owner->start_ns = task->start_boottime;
+	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
+	ADD(session->threads, 1);
+	ADD(owner->live, 1);
+	count_living(state, task);
+	return 0;
+}
+
+SEC("iter/task")
+int unmark(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct task_state *state;
+	struct owner *process;
+
+	if (!task)
+		return 0;
+	state = state_of(task);
+	process = state ? owner_at(state->process) : 0;
+	if (!process || process->session != control.mark_owner)
+		return 0;
+	bpf_task_storage_delete(&tasks, task);
+	ADD(control.marked, 1);
+	return 0;
+}
+
+SEC("syscall")
+int serve(struct request *request)
+{
+	struct owner *owner;
+
+	switch (request->op) {
+	case REQUEST_HOLD:
+		__sync_lock_test_and_set(&control.hold, 1);
+		request->result = __sync_fetch_and_add(&control.folding, 0);
+		break;
+	case REQUEST_RESUME:
+		__sync_lock_test_and_set(&control.hold, 0);
+		break;
+	case REQUEST_FOLD:
+		owner = owner_at(request->owner);
+		if (!owner || owner->state != OWNER_ENDED)
+			break;
+		if (owner->kind == KIND_THREAD) {
+			struct owner *process = owner_at(owner->parent);
+
+			fold_owner(request->owner);
+			if (process)
+				ADD(process->deferred, -1);
+		} else if (!owner->deferred) {
+			fold_owner(request->owner);
+		}
+		break;
+	case REQUEST_UNBIAS:
+		leave(request->owner, 0, true);
+		break;
+	case REQUEST_OWNER:
+		request->result = take_owner();
+		break;
+	case REQUEST_WHOAMI: {
+		struct task_struct *task = bpf_get_current_task_btf();
+		struct pid *pid = task->thread_pid;
+		struct upid upid = {};
+
+		control.self_level = pid->level;
+		bpf_probe_read_kernel(&upid, sizeof(upid),
+				      (void *)&pid->numbers + pid->level * bpf_core_type_size(struct upid));
+		control.self_namespace = (u64)upid.ns;
+		break;
+	}
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Processes and threads of a session: how they come in, and what happens when they end. */
+#ifndef STRACED_LIFECYCLE_H
+#define STRACED_LIFECYCLE_H
+
+#define PF_EXITING 0x4			/* include/linux/sched.h */
+#define SIGNAL_GROUP_EXIT 0x4		/* include/linux/sched/signal.h */
+
+/* The number of a task in straced's own PID namespace; the initial one's where it is not in it. */
+INLINE u32 pid_in_namespace(struct task_struct *task)
+{
+	u32 level = control.self_level;
+	struct pid *pid = task->thread_pid;
+	struct upid upid = {};
+	u32 size = bpf_core_type_size(struct upid);
+
+	if (!pid || level > pid->level)
+		return 0;
+	bpf_probe_read_kernel(&upid, sizeof(upid), (void *)&pid->numbers + level * size);
+	return (u64)upid.ns == control.self_namespace ? upid.nr : 0;
+}
+
+INLINE void report(u32 kind, u32 session, u32 pid, u32 tid, u32 child, u32 exit_code)
+{
+	struct event *event;
+
+	if (!control.listening)
+		return;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		ADD(control.lost_events, 1);
+		return;
+	}
+	event->time_ns = bpf_ktime_get_ns();
+	event->kind = kind;
+	event->session = session;
+	event->pid = pid;
+	event->tid = tid;
+	event->child = child;
+	event->exit_code = exit_code;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_ringbuf_submit(event, 0);
+}
+
+INLINE u32 make_owner(u32 kind, u32 session, u32 parent, struct task_struct *task)
+{
+	u32 index = take_owner();
+	struct owner *owner = owner_at(index);
+
+	if (!index || !owner)
+		return 0;
+	owner->kind = kind;
+	owner->flags = 0;
+	owner->parent = parent;
+	owner->session = session;
+	owner->live = 0;
+	owner->deferred = 0;
+	owner->pid = pid_in_namespace(task);
+	owner->host_pid = task->pid;
+	owner->exit_code = 0;
+	owner->start_ns = task->start_boottime;
+	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
+	owner->state = OWNER_LIVE;
+	return index;
+}
+
+/* A task comes into a process of a session. Its first call is still to come, or at most one is in flight. */
+INLINE struct task_state *enlist(u32 process, struct task_struct *task, u32 flags, u32 counted)
+{
+	struct owner *owner = owner_at(process);
+	struct owner *session = owner ? owner_at(owner->session) : 0;
+	struct task_state fresh = {}, *state;
+
+	if (!session)
+		return 0;
+	fresh.marked_ns = bpf_ktime_get_ns();
+	fresh.process = fresh.owner = process;
+	fresh.counted = counted;
+	fresh.flags = flags;
+	if (owner->flags & OWNER_QUIET)
+		fresh.flags |= TASK_QUIET;
+	else if (session->flags & SESSION_PER_THREAD)
+		fresh.owner = make_owner(KIND_THREAD, owner->session, process, task) ?: process;
+	state = bpf_task_storage_get(&tasks, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state) {
+		ADD(control.lost_tasks, 1);
+		return 0;
+	}
+	ADD(session->threads, 1);
+	ADD(owner->live, 1);
+	return state;
+}
+
+/* `later`: leave the folding to the reader. */
+INLINE void end_thread(struct task_state *state, bool later)
+{
+	struct owner *thread = owner_at(state->owner);
+	struct owner *process = owner_at(state->process);
+
+	if (!thread || !process || state->owner == state->process)
+		return;
+	if (!later && fold_begin()) {
+		fold_owner(state->owner);
+		fold_end();
+		return;
+	}
+	ADD(process->deferred, 1);
+	thread->state = OWNER_ENDED;
+}
+
+/* Folds a process into its session, unless somebody still wants its rows apart. */
+INLINE void end_process(u32 index, bool later)
+{
+	struct owner *process = owner_at(index);
+	struct owner *session;
+
+	if (!process)
+		return;
+	session = owner_at(process->session);
+	if (!session)
+		return;
+	report(EVENT_EXIT, process->session, process->pid, process->pid, 0, process->exit_code);
+	if (process->flags & OWNER_KEEP || session->flags & SESSION_CLOSED || later || !fold_begin()) {
+		process->state = OWNER_ENDED;
+		return;
+	}
+	if (process->deferred)
+		process->state = OWNER_ENDED;
+	else
+		fold_owner(index);
+	fold_end();
+}
+
+/* wait(2)'s status, as kernel/exit.c wait_task_zombie() makes it. */
+INLINE u32 exit_code_of(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+
+	if (signal && signal->flags & SIGNAL_GROUP_EXIT)
+		return signal->group_exit_code;
+	return task->group_leader->exit_code;
+}
+
+/* A thread of a process is gone; whoever is the last one ends the process. */
+INLINE void leave(u32 process, struct task_struct *task, bool later)
+{
+	struct owner *owner = owner_at(process);
+
+	if (!owner || __sync_fetch_and_add(&owner->live, -1) != 1)
+		return;
+	if (task)
+		owner->exit_code = exit_code_of(task);
+	end_process(process, later);
+}
+
+INLINE void end_task(struct task_state *state, struct task_struct *task)
+{
+	u32 counted = __sync_lock_test_and_set(&state->counted, COUNT_ENDED);
+	struct running *run = target_here(task);
+
+	if (run) {
+		if (run->call.key)
+			abandon(run->call.row);
+		run->call.key = 0;
+		run->target = 0;
+	}
+	for (int i = 0; i < SUSPENDED_MAX; i++)
+		if (i < state->depth)
+			abandon(state->suspended[i].row);
+	state->depth = 0;
+	if (counted != COUNT_LIVE)
+		return;
+	end_thread(state, false);
+	leave(state->process, task, false);
+}
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* The maps, and how rows and owners are taken from and given back to them. */
+#ifndef STRACED_MAPS_H
+#define STRACED_MAPS_H
+
+#define INLINE static __attribute__((always_inline))
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_state);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct running);
+} running SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, ROWS_DEFAULT);
+	__type(key, u32);
+	__type(value, struct row);
+} rows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OWNERS_DEFAULT);
+	__type(key, u32);
+	__type(value, struct owner);
+} owners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, ROWS_DEFAULT);
+	__uint(value_size, sizeof(u32));
+} free_rows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, OWNERS_DEFAULT);
+	__uint(value_size, sizeof(u32));
+} free_owners SEC(".maps");
+
+/* All zeros, to wipe a row with. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct row);
+} blank_row SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} events SEC(".maps");
+
+struct control control;
+
+/* Makes the layout known in the object's BTF. */
+struct event *event_layout;
+
+const volatile struct limits limits = { ROWS_DEFAULT, OWNERS_DEFAULT };
+
+#define ADD(place, n) ((void)__sync_fetch_and_add(&(place), (n)))
+
+INLINE struct row *row_at(u32 index)
+{
+	return bpf_map_lookup_elem(&rows, &index);
+}
+
+INLINE struct owner *owner_at(u32 index)
+{
+	return bpf_map_lookup_elem(&owners, &index);
+}
+
+/* Index 0 is never given out: it means none. */
+INLINE u32 take_row(void)
+{
+	u32 index = 0;
+
+	if (!bpf_map_pop_elem(&free_rows, &index))
+		return index;
+	if (control.next_row + 1 >= limits.rows_max)
+		return 0;
+	index = __sync_fetch_and_add(&control.next_row, 1) + 1;
+	return index < limits.rows_max ? index : 0;
+}
+
+INLINE void give_row(u32 index)
+{
+	u32 zero = 0;
+	struct row *blank = bpf_map_lookup_elem(&blank_row, &zero);
+
+	if (!blank)
+		return;
+	bpf_map_update_elem(&rows, &index, blank, 0);
+	bpf_map_push_elem(&free_rows, &index, 0);
+}
+
+INLINE u32 take_owner(void)
+{
+	u32 index = 0;
+
+	if (!bpf_map_pop_elem(&free_owners, &index))
+		return index;
+	if (control.next_owner + 1 >= limits.owners_max)
+		return 0;
+	index = __sync_fetch_and_add(&control.next_owner, 1) + 1;
+	return index < limits.owners_max ? index : 0;
+}
+
+INLINE void give_owner(u32 index, struct owner *owner)
+{
+	owner->head = 0;
+	owner->rows = 0;
+	owner->lost = 0;
+	owner->state = OWNER_FREE;
+	bpf_map_push_elem(&free_owners, &index, 0);
+}
+
+#endif

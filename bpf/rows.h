@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding the row of a call, and adding to it. All adds are atomic: threads of a process share its rows. */
+#ifndef STRACED_ROWS_H
+#define STRACED_ROWS_H
+
+struct walk {
+	u32 row;
+	u32 key;
+	u32 found;
+};
+
+static long walk_step(u32 i, void *data)
+{
+	struct walk *walk = data;
+	struct row *row = row_at(walk->row);
+
+	if (!row || !walk->row)
+		return 1;
+	if (row->key == walk->key) {
+		walk->found = walk->row;
+		return 1;
+	}
+	walk->row = row->next;
+	return 0;
+}
+
+/* The row of an owner for a key, or 0. */
+__attribute__((noinline)) u32 find_row(u32 owner_index, u32 key)
+{
+	struct owner *owner = owner_at(owner_index);
+	struct walk walk = { .key = key };
+
+	if (!owner)
+		return 0;
+	walk.row = owner->head;
+	if (walk.row)
+		bpf_loop(OWNER_ROWS_MAX + 64, walk_step, &walk, 0);
+	return walk.found;
+}
+
+/* Puts a row in front of its owner's others. */
+INLINE bool link_row(struct owner *owner, u32 index, struct row *row)
+{
+	for (int i = 0; i < 32; i++) {
+		u32 head = *(volatile u32 *)&owner->head;
+
+		row->next = head;
+		if (__sync_val_compare_and_swap(&owner->head, head, index) == head)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A row for a key that has none yet; 0 when there is no room. Two threads may both make one: a reader adds them up.
+ */
+__attribute__((noinline)) u32 make_row(u32 owner_index, u32 key)
+{
+	struct owner *owner = owner_at(owner_index);
+	struct row *row;
+	u32 index;
+
+	if (!owner || owner->rows >= OWNER_ROWS_MAX)
+		return 0;
+	index = take_row();
+	if (!index)
+		return 0;
+	row = row_at(index);
+	if (!row)
+		return 0;
+	row->birth_ns = bpf_ktime_get_ns();
+	row->key = key;
+	row->owner = owner_index;
+	if (!link_row(owner, index, row)) {
+		give_row(index);
+		return 0;
+	}
+	ADD(owner->rows, 1);
+	return index;
+}
+
+INLINE u32 next_extra(struct row *row)
+{
+	u32 index, old;
+	struct row *extra;
+
+	if (row->extra)
+		return row->extra;
+	index = take_row();
+	extra = row_at(index);
+	if (!index || !extra)
+		return 0;
+	extra->owner = row->owner;
+	old = __sync_val_compare_and_swap(&row->extra, 0, index);
+	if (!old)
+		return index;
+	give_row(index);
+	return old;
+}
+
+struct slot {
+	u32 row;
+	u32 code;
+	u64 count;
+};
+
+static long slot_step(u32 level, void *data)
+{
+	struct slot *slot = data;
+	struct row *row = row_at(slot->row);
+	u64 fresh = (u64)slot->code << 48 | slot->count;
+
+	if (!row)
+		return 1;
+	for (int i = 0; i < SLOTS; i++) {
+		u64 old = *(volatile u64 *)&row->slots[i];
+
+		if (!old) {
+			old = __sync_val_compare_and_swap(&row->slots[i], 0, fresh);
+			if (!old) {
+				slot->count = 0;
+				return 1;
+			}
+		}
+		if (old >> 48 == slot->code) {
+			ADD(row->slots[i], slot->count);
+			slot->count = 0;
+			return 1;
+		}
+	}
+	slot->row = next_extra(row);
+	return !slot->row;
+}
+
+/* Adds to the slot of a code: an errno, or the carry of a bucket. */
+__attribute__((noinline)) int add_slot(u32 index, u32 code, u64 count)
+{
+	struct slot slot = { index, code, count };
+
+	bpf_loop(EXTRA_MAX, slot_step, &slot, 0);
+	if (slot.count)
+		ADD(control.lost_errnos, slot.count);
+	return 0;
+}
+
+INLINE u32 log2_u64(u64 value)
+{
+	u32 shift, result;
+
+	result = (value > 0xffffffff) << 5;
+	value >>= result;
+	shift = (value > 0xffff) << 4;
+	value >>= shift;
+	result |= shift;
+	shift = (value > 0xff) << 3;
+	value >>= shift;
+	result |= shift;
+	shift = (value > 0xf) << 2;
+	value >>= shift;
+	result |= shift;
+	shift = (value > 0x3) << 1;
+	value >>= shift;
+	result |= shift;
+	return result | value >> 1;
+}
+
+INLINE u32 bucket_of(u64 duration_ns)
+{
+	u32 octave, bucket;
+
+	if (duration_ns < 1 << HIST_FIRST_OCTAVE)
+		return 0;
+	octave = log2_u64(duration_ns);
+	bucket = (octave - HIST_FIRST_OCTAVE) << HIST_STEPS_LOG2;
+	bucket += (duration_ns >> (octave - HIST_STEPS_LOG2)) & ((1 << HIST_STEPS_LOG2) - 1);
+	return bucket < HIST_SIZE ? bucket : HIST_SIZE - 1;
+}
+
+INLINE void lower_min(struct row *row, u64 value)
+{
+	for (int i = 0; i < 8; i++) {
+		u64 old = *(volatile u64 *)&row->min_ns;
+
+		if (old && old <= value)
+			return;
+		if (__sync_val_compare_and_swap(&row->min_ns, old, value) == old)
+			return;
+	}
+}
+
+INLINE void raise_max(struct row *row, u64 value)
+{
+	for (int i = 0; i < 8; i++) {
+		u64 old = *(volatile u64 *)&row->max_ns;
+
+		if (old >= value)
+			return;
+		if (__sync_val_compare_and_swap(&row->max_ns, old, value) == old)
+			return;
+	}
+}
+
+/* The call of a row returned. */
+INLINE void finish(u32 index, u64 wall_ns, u64 waiting_ns, long ret)
+{
+	struct row *row = row_at(index);
+	u32 bucket;
+
+	if (!row || !index)
+		return;
+	if (wall_ns > row->max_ns)
+		raise_max(row, wall_ns);
+	if (wall_ns < row->min_ns || !row->min_ns)
+		lower_min(row, wall_ns ?: 1);
+	bucket = bucket_of(wall_ns);
+	if (bucket < HIST_SIZE && __sync_fetch_and_add(&row->histogram[bucket], 1) == 0xffffffff)
+		add_slot(index, SLOT_CARRY + bucket, 1);
+	if (ret < 0 && ret >= -4095)
+		add_slot(index, -ret, 1);
+	if (waiting_ns)
+		ADD(row->waiting_ns, waiting_ns);
+	ADD(row->wall_ns, wall_ns ?: 1);
+}
+
+/* The call of a row will never return. */
+INLINE void abandon(u32 index)
+{
+	struct row *row = row_at(index);
+
+	if (row && index)
+		ADD(row->untimed, 1);
+}
+
+#endif

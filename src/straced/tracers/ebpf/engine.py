@@ -1,0 +1,274 @@
+"""The loaded object: its maps, its programs, and the steps that user space asks of the kernel.
+
+Nothing is pinned, so all of it goes with this process, however it ends. The programs are attached while there is a
+session and detached when there is none. All methods are quick and not thread-safe: the tracer holds a lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import time
+from collections.abc import Iterable
+from importlib import resources
+
+from straced.tracers.ebpf import btf, libbpf, wire
+
+PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit", "on_enter")
+"""In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
+_MEMBARRIER = {"x86_64": 324, "aarch64": 283}
+_MEMBARRIER_CMD_GLOBAL = 1
+_MARK_PASSES = 100
+
+
+class Conflict(Exception):
+    """The task is a target of another session of this engine already."""
+
+
+def object_bytes() -> bytes:
+    """The prebuilt object that ships in the package."""
+    return resources.files(__package__).joinpath("profiler.bpf.o").read_bytes()
+
+
+class Engine:
+    """One loaded object. Closing it takes programs and maps out of the kernel."""
+
+    def __init__(self, elf: bytes | None = None, *, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> None:
+        """Load the programs and map the memory they share with us.
+
+        Raises:
+            OSError: libbpf is missing, or the kernel refused; errno says why.
+        """
+        self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
+        self._links: list[int] = []
+        self._iterators: dict[str, int] = {}
+        self._library = libbpf.load()
+        elf = object_bytes() if elf is None else elf
+        wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
+        if wrong:
+            raise OSError(errno.EINVAL, "the eBPF object is of another version: " + "; ".join(wrong[:3]))
+        self._object = libbpf.check_pointer(self._library.bpf_object__open_mem(elf, len(elf), None), "open")
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self) -> None:
+        library = self._library
+        for name, count in (("rows", self.rows_max), ("free_rows", self.rows_max)):
+            library.bpf_map__set_max_entries(self._map(name), count)
+        for name in ("owners", "free_owners"):
+            library.bpf_map__set_max_entries(self._map(name), self.owners_max)
+        wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max)
+        libbpf.check(library.bpf_object__load(self._object), "load")
+        self.control = wire.Control.from_buffer(self._mapped(".bss", ctypes.sizeof(wire.Control)))
+        self._tasks_fd = self._map_fd("tasks")
+        self._serve_fd = self.program_fd("serve")
+        self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
+        self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
+        self.request(wire.WHOAMI)
+
+    def _map(self, name: str) -> int:
+        found = self._library.bpf_object__find_map_by_name(self._object, name.encode())
+        return libbpf.check_pointer(found, f"map {name}")
+
+    def _map_fd(self, name: str) -> int:
+        return libbpf.check(self._library.bpf_map__fd(self._map(name)), f"map {name}")
+
+    def _initial_value(self, name: str) -> int:
+        size = ctypes.c_size_t()
+        pointer = self._library.bpf_map__initial_value(self._map(name), ctypes.byref(size))
+        return libbpf.check_pointer(pointer, f"map {name}")
+
+    def _mapped(self, name: str, size: int) -> memoryview:
+        length = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        return memoryview(mmap.mmap(self._map_fd(name), length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE))
+
+    def _program(self, name: str) -> int:
+        found = self._library.bpf_object__find_program_by_name(self._object, name.encode())
+        return libbpf.check_pointer(found, f"program {name}")
+
+    def program_fd(self, name: str) -> int:
+        """The descriptor of a program, for its statistics."""
+        return libbpf.check(self._library.bpf_program__fd(self._program(name)), f"program {name}")
+
+    @property
+    def events_fd(self) -> int:
+        """The descriptor of the ring of events."""
+        return self._map_fd("events")
+
+    # --- programs -------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the programs are attached."""
+        return bool(self._links)
+
+    def start(self) -> None:
+        """Attach the programs: from here on every call on the machine passes them."""
+        if self._links:
+            return
+        self.control.epoch += 1
+        try:
+            for name in PROGRAMS:
+                link = self._library.bpf_program__attach(self._program(name))
+                self._links.append(libbpf.check_pointer(link, f"attach {name}"))
+        except OSError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Detach the programs: nobody pays any more."""
+        while self._links:
+            self._library.bpf_link__destroy(self._links.pop())
+
+    def misses(self) -> int:
+        """How often the kernel skipped one of the programs, since the load."""
+        total = 0
+        for name in PROGRAMS:
+            info = libbpf.ProgramInfo()
+            size = ctypes.c_uint32(ctypes.sizeof(info))
+            fd = self.program_fd(name)
+            if self._library.bpf_obj_get_info_by_fd(fd, ctypes.byref(info), ctypes.byref(size)) == 0:
+                total += info.recursion_misses
+        return total
+
+    def close(self) -> None:
+        """Give everything back to the kernel. Idempotent."""
+        self.stop()
+        while self._iterators:
+            self._library.bpf_link__destroy(self._iterators.popitem()[1])
+        if self._object:
+            self._library.bpf_object__close(self._object)
+            self._object = 0
+
+    # --- requests -------------------------------------------------------------------------------------
+
+    def request(self, op: int, owner: int = 0) -> int:
+        """Let ``serve`` do one step that must be atomic, and return its result."""
+        request = wire.Request(op=op, owner=owner)
+        options = libbpf.TestRunOptions(sz=ctypes.sizeof(libbpf.TestRunOptions))
+        options.ctx_in = ctypes.addressof(request)
+        options.ctx_size_in = ctypes.sizeof(request)
+        libbpf.check(self._library.bpf_prog_test_run_opts(self._serve_fd, ctypes.byref(options)), "serve")
+        return int(request.result)
+
+    def hold(self) -> None:
+        """Until :meth:`resume`, no rows are handed from one owner to another."""
+        while self.request(wire.HOLD):
+            pass
+
+    def resume(self) -> None:
+        """End :meth:`hold`."""
+        self.request(wire.RESUME)
+
+    def owner(self, index: int) -> wire.Owner:
+        """The owner at an index, in shared memory."""
+        return wire.Owner.from_buffer(self.owners, index * wire.OWNER_BYTES)
+
+    def new_owner(self) -> int:
+        """A free owner.
+
+        Raises:
+            OSError: ENOSPC.
+        """
+        index = self.request(wire.NEW_OWNER)
+        if not index:
+            raise OSError(errno.ENOSPC, "too many processes are traced")
+        return index
+
+    def claim(self, pidfd: int, process: int, owner: int, flags: int = wire.TASK_EXISTED) -> None:
+        """Give the leader of a process the entry that makes it a target; ``owner`` is the process or its thread.
+
+        Raises:
+            Conflict: it has one.
+            ProcessLookupError: it is gone.
+        """
+        state = wire.TaskState(process=process, owner=owner, flags=flags, marked_ns=time.monotonic_ns())
+        key = ctypes.c_int(pidfd)
+        result = self._library.bpf_map_update_elem(
+            self._tasks_fd, ctypes.byref(key), ctypes.byref(state), libbpf.BPF_NOEXIST
+        )
+        if result == -errno.EEXIST:
+            raise Conflict
+        if result in (-errno.ESRCH, -errno.ENOENT):
+            raise ProcessLookupError
+        libbpf.check(result, "mark")
+
+    def process_of(self, pidfd: int) -> int:
+        """The owner a process is counted into; 0 if it is no target."""
+        state = wire.TaskState()
+        key = ctypes.c_int(pidfd)
+        result = self._library.bpf_map_lookup_elem(self._tasks_fd, ctypes.byref(key), ctypes.byref(state))
+        return int(state.process) if result == 0 else 0
+
+    def mark_threads(self, owner: int, pidfd: int) -> int:
+        """Mark all threads of a claimed process, and return how many there were."""
+        total = 0
+        for _ in range(_MARK_PASSES):
+            found = self._iterate("mark", owner, pidfd)
+            total += found
+            if not found:
+                break
+        self.control.epoch += 1
+        return total
+
+    def unmark(self, session: int) -> None:
+        """Take the entries of all tasks of a session away."""
+        while self._iterate("unmark", session):
+            pass
+        self.control.epoch += 1
+
+    def _iterate(self, name: str, owner: int, pidfd: int | None = None) -> int:
+        """Run a task iterator over one process, or over all tasks."""
+        self.control.mark_owner, self.control.marked = owner, 0
+        link = self._process_iterator(name, pidfd) if pidfd is not None else None
+        fd = libbpf.check(self._library.bpf_iter_create(self._library.bpf_link__fd(link or self._iterator(name))), name)
+        try:
+            while os.read(fd, 4096):
+                pass
+        finally:
+            os.close(fd)
+            if link:
+                self._library.bpf_link__destroy(link)
+        return int(self.control.marked)
+
+    def _iterator(self, name: str) -> int:
+        if name not in self._iterators:
+            link = self._library.bpf_program__attach_iter(self._program(name), None)
+            self._iterators[name] = libbpf.check_pointer(link, f"iterate {name}")
+        return self._iterators[name]
+
+    def _process_iterator(self, name: str, pidfd: int) -> int | None:
+        """An iterator over the threads of one process (Linux 6.1); ``None`` where there is none."""
+        info = libbpf.IterTaskInfo(pid_fd=pidfd)
+        options = libbpf.IterAttachOptions(
+            sz=ctypes.sizeof(libbpf.IterAttachOptions),
+            link_info=ctypes.addressof(info),
+            link_info_len=ctypes.sizeof(info),
+        )
+        link: int | None = self._library.bpf_program__attach_iter(self._program(name), ctypes.byref(options))
+        return link
+
+    # --- giving back ----------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Wait until no program runs that began before (membarrier(2): the global one is an RCU grace period)."""
+        number = _MEMBARRIER.get(os.uname().machine)
+        if number is not None:
+            ctypes.CDLL(None, use_errno=True).syscall(number, _MEMBARRIER_CMD_GLOBAL, 0, 0)
+
+    def recycle(self, rows: Iterable[int], owners: Iterable[int]) -> None:
+        """Wipe rows and owners that nobody uses any more, and let the kernel have them again."""
+        for name, indices, view, size in (
+            ("free_rows", rows, self.rows, wire.ROW_BYTES),
+            ("free_owners", owners, self.owners, wire.OWNER_BYTES),
+        ):
+            fd, blank = self._map_fd(name), bytes(size)
+            for index in indices:
+                view[index * size : (index + 1) * size] = blank
+                value = ctypes.c_uint32(index)
+                libbpf.check(self._library.bpf_map_update_elem(fd, None, ctypes.byref(value), 0), name)

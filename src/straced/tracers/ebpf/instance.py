@@ -1,0 +1,214 @@
+"""One engine with its reader and its sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from straced import procfs
+from straced.errors import NoSuchProcess
+from straced.model import Reason, Sample, Target
+from straced.tracers.base import AttachOptions
+from straced.tracers.ebpf import wire
+from straced.tracers.ebpf.engine import Conflict, Engine
+from straced.tracers.ebpf.events import Events
+from straced.tracers.ebpf.probe import gone
+from straced.tracers.ebpf.reader import Reader
+from straced.tracers.ebpf.session import EbpfSession
+
+_CALIBRATION_CALLS = 5000
+
+
+class Instance:
+    """An engine, who reads it, and who is traced by it. Two sessions of one instance never share a task."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.reader = Reader(engine)
+        self.events = Events(engine)
+        self.sessions: dict[int, EbpfSession] = {}
+        self.callbacks: dict[int, list[Callable[[], None]]] = {}
+        self._releases: set[asyncio.Task[None]] = set()
+        self._bare_ns = _call_ns()
+        self._cost_ns: int | None = None
+
+    def attach(self, target: Target, options: AttachOptions, pidfd: int, *, quiet: bool = False) -> EbpfSession:
+        """Mark a process, its threads, and when following its descendants.
+
+        Raises:
+            Conflict: one of them is a target of this instance already; nothing is changed.
+            NoSuchProcess: it ended meanwhile.
+            OSError: the kernel has no room.
+        """
+        self.engine.start()
+        index = self._new_session(options, quiet)
+        try:
+            owner, host_pid = self._add_process(index, target.pid, pidfd, wire.OWNER_KEEP, quiet=quiet)
+            reasons = self._add_descendants(index, target.pid) if options.follow and not quiet else ()
+        except ProcessLookupError:
+            self._drop(index)
+            raise gone(target.pid) from None
+        except BaseException:
+            self._drop(index)
+            raise
+        known = msgspec.structs.replace(target, host_pid=host_pid)
+        session = EbpfSession(self, known, options, index=index, owner=owner, pidfd=pidfd, reasons=reasons)
+        self.sessions[index] = session
+        return session
+
+    def _new_session(self, options: AttachOptions, quiet: bool) -> int:
+        index = self.engine.new_owner()
+        owner = self.engine.owner(index)
+        owner.kind, owner.state = wire.KIND_SESSION, wire.STATE_LIVE
+        owner.flags = wire.SESSION_FOLLOW * (options.follow or quiet) + wire.SESSION_PER_THREAD * options.per_thread
+        return index
+
+    def _add_process(self, session: int, pid: int, pidfd: int, flags: int, *, quiet: bool = False) -> tuple[int, int]:
+        """Mark one process with its threads; returns its owner, and its pid in the initial namespace."""
+        engine = self.engine
+        index = self._new_owner(wire.KIND_PROCESS, session, session, pid)
+        per_thread = engine.owner(session).flags & wire.SESSION_PER_THREAD
+        leader = self._new_owner(wire.KIND_THREAD, session, index, pid) if per_thread and not quiet else index
+        owner = engine.owner(index)
+        owner.flags = flags | wire.OWNER_QUIET * quiet
+        owner.live = 1  # a thread that does not exist, so that no end of a thread ends the process too early
+        try:
+            while True:
+                engine.claim(pidfd, index, leader, wire.TASK_EXISTED | wire.TASK_QUIET * quiet)
+                engine.mark_threads(index, pidfd)
+                if engine.process_of(pidfd) == index:
+                    break  # else an execve of another thread replaced the leader before that thread was marked
+        except BaseException:
+            engine.recycle((), {index, leader})
+            raise
+        if owner.live == 1:
+            raise ProcessLookupError
+        engine.owner(session).processes += 0 if quiet else 1
+        host_pid = int(owner.host_pid)
+        engine.request(wire.UNBIAS, index)
+        return index, host_pid
+
+    def _new_owner(self, kind: int, session: int, parent: int, pid: int) -> int:
+        index = self.engine.new_owner()
+        owner = self.engine.owner(index)
+        owner.kind, owner.session, owner.parent, owner.pid = kind, session, parent, pid
+        owner.state = wire.STATE_LIVE
+        return index
+
+    def _add_descendants(self, session: int, pid: int) -> tuple[Reason, ...]:
+        """Mark the descendants that live already, until a look finds no new one."""
+        seen: set[int] = set()
+        while new := [child for child in procfs.descendants(pid) if child not in seen]:
+            for child in new:
+                seen.add(child)
+                try:
+                    self._add_child(session, child)
+                except (ProcessLookupError, procfs.Gone):
+                    continue
+        return ()
+
+    def _add_child(self, session: int, child: int) -> None:
+        pidfd = os.pidfd_open(child)
+        try:
+            known = self.engine.process_of(pidfd)
+            if not known:
+                try:
+                    self._add_process(session, child, pidfd, 0)
+                except Conflict:
+                    known = self.engine.process_of(pidfd)  # marked by its parent's fork in this very moment
+            if known and self.engine.owner(known).session != session:
+                raise Conflict
+        finally:
+            os.close(pidfd)
+
+    # --- letting go -----------------------------------------------------------------------------------
+
+    def release(self, session: EbpfSession) -> None:
+        """Take the marks of a session away now, and its memory when no program can be using it any more."""
+        self.sessions.pop(session.index, None)
+        self.events.end(session.index)
+        self._unmark(session.index)
+        for callback in self.callbacks.pop(session.index, []):
+            callback()
+        try:
+            task = asyncio.get_running_loop().create_task(self._reclaim_later(session.index))
+        except RuntimeError:
+            self._reclaim(session.index)
+        else:
+            self._releases.add(task)
+            task.add_done_callback(self._releases.discard)
+
+    def _unmark(self, index: int) -> None:
+        self.engine.owner(index).flags |= wire.SESSION_CLOSED
+        self.engine.unmark(index)
+        if not self.sessions:
+            self.engine.stop()
+
+    def _drop(self, index: int) -> None:
+        """Undo a session that was not completed."""
+        self._unmark(index)
+        self._reclaim(index)
+
+    async def _reclaim_later(self, index: int) -> None:
+        await asyncio.to_thread(self.engine.settle)
+        self._reclaim(index, settled=True)
+
+    def _reclaim(self, index: int, *, settled: bool = False) -> None:
+        """Give the memory of a session back, after two grace periods: a fork may have read the session as open."""
+        engine = self.engine
+        if not settled:
+            engine.settle()
+        engine.unmark(index)
+        engine.settle()
+        engine.hold()
+        try:
+            members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
+            engine.recycle(self.reader.rows_of(members), members)
+        finally:
+            engine.resume()
+
+    async def close(self) -> None:
+        """Detach all sessions and unload."""
+        for session in list(self.sessions.values()):
+            await session.detach()
+        await asyncio.gather(*self._releases)
+        self.engine.close()
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    def read_all(self) -> dict[EbpfSession, Sample]:
+        """The samples of all sessions, from one reading."""
+        snapshot = self.reader.snapshot()
+        return {session: session.sample_of(snapshot) for session in self.sessions.values()}
+
+    def call_cost_ns(self) -> int:
+        """What one traced call costs here, measured once on ourselves against calls before anything was attached."""
+        if self._cost_ns is None:
+            pidfd = os.pidfd_open(os.getpid())
+            try:
+                session = self.attach(procfs.target(os.getpid()), AttachOptions(follow=False), pidfd)
+                traced_ns = _call_ns()
+                self.sessions.pop(session.index)
+                self._drop(session.index)
+                self._cost_ns = max(0, traced_ns - self._bare_ns)
+            except (Conflict, OSError, NoSuchProcess):
+                return 0
+            finally:
+                os.close(pidfd)
+        return self._cost_ns
+
+
+def _call_ns() -> int:
+    """How long a call that does next to nothing takes: the fastest of five rounds."""
+    best = 1 << 62
+    call = os.getppid
+    for _ in range(5):
+        start = time.perf_counter_ns()
+        for _ in range(_CALIBRATION_CALLS // 5):
+            call()
+        best = min(best, time.perf_counter_ns() - start)
+    return best // (_CALIBRATION_CALLS // 5)

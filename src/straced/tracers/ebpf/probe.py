@@ -1,0 +1,163 @@
+"""Whether eBPF can serve here, and if not, the one thing that is missing. The kernel is asked, not its version."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+
+from straced import procfs
+from straced.errors import (
+    AttachError,
+    KernelThread,
+    NoSuchProcess,
+    NotDumpable,
+    NotPermitted,
+    OwnProcess,
+    ProtectedTarget,
+    TargetIsZombie,
+)
+from straced.model import Target
+from straced.tracers.ebpf import libbpf
+from straced.tracers.ebpf.errors import (
+    EbpfBroken,
+    EbpfLockedDown,
+    EbpfNoBtf,
+    EbpfNoLibrary,
+    EbpfNotPermitted,
+    EbpfTooOld,
+    EbpfUnavailable,
+)
+
+BTF = "/sys/kernel/btf/vmlinux"
+LOCKDOWN = "/sys/kernel/security/lockdown"
+CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 19, 21, 38, 39
+MINIMUM = (5, 17)
+"""bpf_loop(); task storage for tracing programs came in 5.11, BPF_PROG_TYPE_SYSCALL in 5.14."""
+
+
+def missing() -> EbpfUnavailable | None:
+    """What keeps the programs from being loaded, found without loading anything; ``None`` if nothing is known to."""
+    if platform.machine() not in ("x86_64", "aarch64"):
+        return EbpfTooOld(f"there are no eBPF programs for {platform.machine()}")
+    rights = _missing_rights()
+    if rights is not None:
+        return rights
+    if not os.path.exists(BTF):
+        return EbpfNoBtf(
+            f"the kernel does not describe its types: no {BTF}",
+            hint="use a kernel with CONFIG_DEBUG_INFO_BTF=y, or --tracer strace",
+        )
+    try:
+        libbpf.load()
+    except (OSError, AttributeError) as error:
+        return EbpfNoLibrary(f"{libbpf.SONAME} cannot be loaded: {error}", hint="install libbpf1 (Debian) or libbpf")
+    if kernel_version() < MINIMUM:
+        return EbpfTooOld(
+            f"the kernel is {platform.release()}, eBPF counting needs {MINIMUM[0]}.{MINIMUM[1]}",
+            hint="use a newer kernel, or --tracer strace",
+        )
+    return None
+
+
+def _missing_rights() -> EbpfUnavailable | None:
+    held = capabilities()
+    if held >> CAP_SYS_ADMIN & 1 or (held >> CAP_BPF & 1 and held >> CAP_PERFMON & 1):
+        if lockdown() == "confidentiality":
+            return EbpfLockedDown(
+                "the kernel is locked down (confidentiality): it lets nobody read its memory by eBPF",
+                hint="boot with lockdown=integrity or none, or use --tracer strace",
+            )
+        return None
+    names = [name for bit, name in ((CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")) if not held >> bit & 1]
+    return EbpfNotPermitted(
+        f"eBPF needs root, or CAP_BPF and CAP_PERFMON; missing here: {', '.join(names)}", hint="run it with sudo"
+    )
+
+
+def capabilities(root: str = procfs.ROOT) -> int:
+    """The effective capabilities of this thread, as a mask."""
+    return int(procfs.status("self", root).get("CapEff", "0"), 16)
+
+
+def lockdown(path: str = LOCKDOWN) -> str:
+    """``none``, ``integrity`` or ``confidentiality``; ``none`` too where the kernel cannot say."""
+    try:
+        with open(path, encoding="ascii") as file:
+            text = file.read()
+    except OSError:
+        return "none"
+    return text.partition("[")[2].partition("]")[0] or "none"
+
+
+def kernel_version() -> tuple[int, int]:
+    """Major and minor version of the running kernel."""
+    major, minor = platform.release().split(".")[:2]
+    return int(major), int("".join(digit for digit in minor if digit.isdigit()) or 0)
+
+
+def load_error(error: OSError) -> EbpfUnavailable:
+    """The typed reason for a load that failed; decided by errno."""
+    if error.errno == errno.EPERM:  # EACCES is the verifier's word for a program it does not accept
+        if lockdown() != "none":
+            return EbpfLockedDown(f"the kernel is locked down ({lockdown()}) and refused the programs")
+        return EbpfNotPermitted(
+            f"the kernel refused the eBPF programs: {error}",
+            hint="run it with sudo; in a container, give it CAP_BPF and CAP_PERFMON",
+        )
+    if error.errno in (errno.ENOMEM, errno.E2BIG, errno.ENOSPC):
+        return EbpfBroken(f"no memory for the eBPF maps: {error}", hint="raise the memory limit (ulimit -l, or the cgroup)")
+    return EbpfBroken(f"the eBPF programs cannot be loaded: {error}", hint="see the log of straced.libbpf for why")
+
+
+def check_target(target: Target, *, force: bool = False) -> None:
+    """Judge whether the caller may look at this process, and whether there is something to count.
+
+    With CAP_BPF the kernel would show us anybody's calls, so we ask by the rule of ptrace(2): the same user and a
+    dumpable process, or CAP_SYS_PTRACE.
+
+    Raises:
+        AttachError: of the kind that says why not.
+    """
+    pid = target.pid
+    try:
+        facts = procfs.stat(pid)
+        if facts.start_ticks != target.start_ticks:
+            raise gone(pid)
+        _check_kind(target, facts, force)
+        if not capabilities() >> CAP_SYS_PTRACE & 1:
+            _check_owner(pid)
+    except procfs.Gone:
+        raise gone(pid) from None
+
+
+def gone(pid: int) -> NoSuchProcess:
+    """The error for a process that ended."""
+    return NoSuchProcess(f"there is no process {pid} any more", pid=pid)
+
+
+def _check_kind(target: Target, facts: procfs.Stat, force: bool) -> None:
+    pid = target.pid
+    if pid == os.getpid():
+        raise OwnProcess("that is straced itself", pid=pid, hint="follow what it starts with watch_children")
+    if pid == 1 and not force and target.host_pid in (None, 1):
+        raise ProtectedTarget("process 1 is left alone unless forced", pid=pid, hint="add --force")
+    if facts.is_kernel_thread:
+        raise KernelThread(f"{pid} ({facts.comm}) is a kernel thread: it makes no system calls", pid=pid)
+    if facts.state in "ZX" and len(procfs.tasks(pid)) <= 1:
+        raise TargetIsZombie(f"{pid} ({facts.comm}) has ended and waits for its parent", pid=pid)
+
+
+def _check_owner(pid: int) -> None:
+    lines = procfs.status(pid)
+    uids, gids = set(lines["Uid"].split()[:3]), set(lines["Gid"].split()[:3])
+    if uids != {str(os.geteuid())} or gids != {str(os.getegid())}:
+        raise NotPermitted(f"{pid} belongs to uid {lines['Uid'].split()[0]}", pid=pid, hint="run it with sudo")
+    try:
+        if os.stat(f"{procfs.ROOT}/{pid}").st_uid != os.geteuid():
+            raise NotDumpable(f"{pid} hides itself (PR_SET_DUMPABLE)", pid=pid, hint="run it with sudo")
+    except FileNotFoundError:
+        raise gone(pid) from None
+
+
+__all__ = ["AttachError", "check_target", "load_error", "missing"]

@@ -1,0 +1,86 @@
+"""From a snapshot of everything to the sample of one session."""
+
+from __future__ import annotations
+
+import msgspec
+
+from straced.model import Counters, Reason, Sample
+from straced.tracers.ebpf import wire
+from straced.tracers.ebpf.engine import Engine
+from straced.tracers.ebpf.reader import OwnerFacts, Snapshot
+
+
+class Losses(msgspec.Struct, frozen=True):
+    """What the whole engine could not count so far."""
+
+    folds: int
+    tasks: int
+    errnos: int
+    misses: int
+    shared: int
+
+    @classmethod
+    def of(cls, engine: Engine) -> Losses:
+        """The counters as they stand now."""
+        control = engine.control
+        return cls(
+            folds=control.lost_folds,
+            tasks=control.lost_tasks,
+            errnos=control.lost_errnos,
+            misses=engine.misses(),
+            shared=control.shared_owners,
+        )
+
+    def since(self, earlier: Losses) -> Losses:
+        """What came on top of an earlier state."""
+        return Losses(*(getattr(self, name) - getattr(earlier, name) for name in self.__struct_fields__))
+
+
+def build(
+    snapshot: Snapshot,
+    session: int,
+    losses: Losses,
+    *,
+    monotonic_ns: int,
+    epoch_s: float,
+    reasons: tuple[Reason, ...] = (),
+) -> Sample:
+    """The sample of a session: its rows, and what is known to be missing."""
+    members = list(snapshot.members(session))
+    rows = [row for owner in members for row in _rows(snapshot, owner)]
+    full = sum(owner.lost for owner in members)
+    lost, doubts = _doubts(full, losses)
+    totals = snapshot.owners[session]
+    return Sample(
+        monotonic_ns=monotonic_ns,
+        epoch_s=epoch_s,
+        rows=tuple(rows),
+        processes=totals.processes,
+        threads=totals.threads,
+        lost=lost,
+        reasons=(*reasons, *doubts),
+        kind="lossy" if doubts else "partial" if reasons else "exact",
+    )
+
+
+def _rows(snapshot: Snapshot, owner: OwnerFacts) -> list[Counters]:
+    rows = snapshot.rows.get(owner.index, [])
+    if owner.kind == wire.KIND_THREAD and rows and rows[0].tid != owner.pid:
+        # execve from a thread: it took the number of its process over after these rows were decoded
+        return [msgspec.structs.replace(row, tid=owner.pid) for row in rows]
+    return rows
+
+
+def _doubts(full: int, losses: Losses) -> tuple[int | None, list[Reason]]:
+    """The number of lost calls, ``None`` where that is not known, and why."""
+    reasons = []
+    if full or losses.folds:
+        reasons.append(Reason("rows_full", f"{full + losses.folds} calls found no room in the kernel's memory"))
+    if losses.misses:
+        reasons.append(Reason("programs_skipped", f"the kernel skipped the programs {losses.misses} times"))
+    if losses.errnos:
+        reasons.append(Reason("errnos_full", f"{losses.errnos} errors could not be told apart"))
+    if losses.tasks:
+        reasons.append(Reason("tasks_unfollowed", f"{losses.tasks} threads or processes could not be followed"))
+        return None, reasons
+    return full + losses.folds + losses.misses, reasons

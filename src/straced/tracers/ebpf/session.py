@@ -1,0 +1,168 @@
+"""One target of the eBPF tracer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from straced.model import Event, Overhead, Reason, Sample, Target
+from straced.tracers.base import AttachOptions, Ending
+from straced.tracers.ebpf import samples
+from straced.tracers.ebpf.samples import Losses
+
+if TYPE_CHECKING:
+    from straced.tracers.ebpf.instance import Instance
+
+_OVERHEAD_CHECK_S = 1.0
+
+
+class EbpfSession:
+    """Counts the calls of one process, its threads, and its descendants when following.
+
+    The counters are live: reading changes nothing, and may be done as often as wished.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        target: Target,
+        options: AttachOptions,
+        *,
+        index: int,
+        owner: int,
+        pidfd: int,
+        reasons: tuple[Reason, ...] = (),
+    ) -> None:
+        self.index = index
+        """Of the session, among the owners of the engine."""
+        self._instance = instance
+        self._target = target
+        self._options = options
+        self._owner = owner
+        self._pidfd = pidfd
+        self._reasons = reasons
+        self._losses = Losses.of(instance.engine)
+        self._final: Sample | None = None
+        self._ending: asyncio.Future[Ending] | None = None
+        self._result: Ending | None = None
+        self._started_ns = time.monotonic_ns()
+
+    @property
+    def target(self) -> Target:
+        return self._target
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """None: all happens in the kernel."""
+        return []
+
+    async def read(self) -> Sample:
+        """The counters so far. After :meth:`detach`, the last ones."""
+        return self.read_now()
+
+    def read_now(self) -> Sample:
+        """:meth:`read`, for callers without a loop."""
+        if self._final is not None:
+            return self._final
+        return self.sample_of(self._instance.reader.snapshot())
+
+    def sample_of(self, snapshot: samples.Snapshot) -> Sample:
+        """This session's part of a snapshot."""
+        losses = Losses.of(self._instance.engine).since(self._losses)
+        return samples.build(
+            snapshot,
+            self.index,
+            losses,
+            monotonic_ns=time.monotonic_ns(),
+            epoch_s=time.time(),
+            reasons=self._reasons,
+        )
+
+    async def wait(self) -> Ending:
+        """Wait until the target ended, the session was detached, or the target is slowed down too much."""
+        if self._result is not None:
+            return self._result
+        loop = asyncio.get_running_loop()
+        if self._ending is None:
+            self._ending = loop.create_future()
+            loop.add_reader(self._pidfd, self._target_ended)
+        if self._options.max_overhead_pct is None:
+            return await asyncio.shield(self._ending)
+        return await self._wait_within(self._options.max_overhead_pct)
+
+    async def _wait_within(self, limit_pct: float) -> Ending:
+        assert self._ending is not None
+        before = self.read_now()
+        while True:
+            try:
+                return await asyncio.wait_for(asyncio.shield(self._ending), _OVERHEAD_CHECK_S)
+            except TimeoutError:
+                now = self.read_now()
+            pct = self._slowdown(_calls(now) - _calls(before), now.monotonic_ns - before.monotonic_ns, now).pct
+            if pct is not None and pct > limit_pct:
+                await self.detach()
+                self._result = Ending(reason="overhead")
+                return self._result
+            before = now
+
+    def _target_ended(self) -> None:
+        self._end(self.exit_status_ending())
+
+    def exit_status_ending(self) -> Ending:
+        """How the target ended, by its wait status, which the kernel noted down; any process's, not only a child's."""
+        code = int(self._instance.engine.owner(self._owner).exit_code) if self._final is None else 0
+        status = os.waitstatus_to_exitcode(code)
+        return Ending(reason=f"killed({-status})" if status < 0 else "exited", exit_status=status)
+
+    def _end(self, ending: Ending) -> None:
+        self._result = self._result or ending
+        if self._ending is not None and not self._ending.done():
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            self._ending.set_result(self._result)
+
+    async def detach(self) -> Sample:
+        """Let go of all tasks and return the last counters. Idempotent."""
+        if self._final is None:
+            final = self.read_now()
+            if self._result is None and _readable(self._pidfd):
+                self._end(self.exit_status_ending())
+            self._final = final
+            self._instance.release(self)
+            self._end(Ending(reason="detached"))
+            os.close(self._pidfd)
+        return self._final
+
+    def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
+        """The measured cost of a traced call here, times the calls of the sample."""
+        return self._slowdown(_calls(sample), duration_ns, sample)
+
+    def _slowdown(self, calls: int, duration_ns: int, sample: Sample) -> Overhead:
+        cost_ns = self._instance.call_cost_ns()
+        lanes = max(1, min(sample.threads or 1, os.cpu_count() or 1))
+        left_ns = duration_ns * lanes - calls * cost_ns
+        if duration_ns <= 0 or left_ns <= 0:
+            return Overhead(pct=None, basis="unknown", ns_per_call=cost_ns)
+        return Overhead(pct=100 * calls * cost_ns / left_ns, basis="calibrated", ns_per_call=cost_ns)
+
+    def events(self) -> AsyncIterator[Event]:
+        """Forks, execs and exits of the target and its descendants, from now on, until the session is over."""
+        return self._instance.events.listen(self.index)
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call back when the session is over."""
+        self._instance.callbacks.setdefault(self.index, []).append(callback)
+
+
+def _calls(sample: Sample) -> int:
+    return sum(row.calls or 0 for row in sample.rows)
+
+
+def _readable(fd: int) -> bool:
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,126 @@
+"""The eBPF tracer: exact, live, a few hundred nanoseconds a call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from straced import procfs
+from straced.errors import TracerUnavailable
+from straced.model import Sample, Target
+from straced.tracers.base import AttachOptions, Availability
+from straced.tracers.ebpf import libbpf, probe, wire
+from straced.tracers.ebpf.engine import Conflict, Engine
+from straced.tracers.ebpf.errors import EbpfUnavailable
+from straced.tracers.ebpf.instance import Instance
+from straced.tracers.ebpf.session import EbpfSession
+
+_MAX_INSTANCES = 8
+
+
+class EbpfTracer:
+    """Counts in the kernel. Loads nothing before the first attach; with no target its programs are detached.
+
+    Arguments:
+        rows: most different calls over all living processes (704 bytes each, in the kernel).
+        owners: most processes (and threads, where they are told apart) alive at a time.
+    """
+
+    def __init__(self, *, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> None:
+        self._rows = rows
+        self._owners = owners
+        self._instances: list[Instance] = []
+        self._lock = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        return "ebpf"
+
+    def probe(self, target: Target | None = None) -> Availability:
+        """Whether the programs can be loaded, as far as that is known without loading them, and this target had."""
+        error = probe.missing()
+        if error is not None:
+            return Availability(usable=False, detail=error.code, error=error)
+        if target is not None:
+            try:
+                probe.check_target(target)
+            except probe.AttachError as refused:
+                return Availability(usable=False, detail=refused.code, error=refused)
+        return Availability(usable=True, detail=f"libbpf {libbpf.version()}")
+
+    async def attach(self, target: Target, options: AttachOptions) -> EbpfSession:
+        """Count a process from now on.
+
+        Raises:
+            AttachError: this target cannot be had.
+            EbpfUnavailable: eBPF cannot serve here.
+        """
+        probe.check_target(target, force=options.force)
+        return await self._attach(target, options, quiet=False)
+
+    async def mark_children(self, of: int) -> EbpfSession:
+        """Count all that a process starts from now on, but not the process itself; ``of`` may be ourselves.
+
+        Raises:
+            AttachError: there is no such process, or it is not ours.
+            EbpfUnavailable: eBPF cannot serve here.
+        """
+        try:
+            target = procfs.target(of)
+        except procfs.Gone:
+            raise probe.gone(of) from None
+        if of != os.getpid():
+            probe.check_target(target)
+        return await self._attach(target, AttachOptions(follow=True), quiet=True)
+
+    async def _attach(self, target: Target, options: AttachOptions, *, quiet: bool) -> EbpfSession:
+        try:
+            pidfd = os.pidfd_open(target.pid)
+        except ProcessLookupError:
+            raise probe.gone(target.pid) from None
+        try:
+            async with self._lock:
+                return await self._place(target, options, pidfd, quiet)
+        except BaseException:
+            os.close(pidfd)
+            raise
+
+    async def _place(self, target: Target, options: AttachOptions, pidfd: int, quiet: bool) -> EbpfSession:
+        """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
+        for position in range(_MAX_INSTANCES):
+            if position == len(self._instances):
+                self._instances.append(await asyncio.to_thread(self._load))
+            # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
+            try:
+                if procfs.stat(target.pid).start_ticks != target.start_ticks:
+                    raise probe.gone(target.pid)
+                return self._instances[position].attach(target, options, pidfd, quiet=quiet)
+            except procfs.Gone:
+                raise probe.gone(target.pid) from None
+            except Conflict:
+                continue
+            except OSError as error:
+                raise probe.load_error(error) from error
+        raise TracerUnavailable(f"{_MAX_INSTANCES} sessions count {target.pid} already", pid=target.pid)
+
+    def _load(self) -> Instance:
+        error: EbpfUnavailable | None = probe.missing()
+        if error is not None:
+            raise error
+        try:
+            return Instance(Engine(rows=self._rows, owners=self._owners))
+        except OSError as failure:
+            raise probe.load_error(failure) from failure
+
+    def read_all(self) -> dict[EbpfSession, Sample]:
+        """The samples of all sessions at once: much cheaper than to read one after the other."""
+        found: dict[EbpfSession, Sample] = {}
+        for instance in self._instances:
+            found.update(instance.read_all())
+        return found
+
+    async def close(self) -> None:
+        """Detach all sessions and unload. Idempotent."""
+        async with self._lock:
+            while self._instances:
+                await self._instances.pop().close()

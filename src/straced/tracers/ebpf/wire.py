@@ -1,0 +1,207 @@
+"""The layout of all that crosses between the kernel programs and Python; it mirrors ``bpf/wire.h``.
+
+:func:`verify` compares it with the BTF of the object that is about to be loaded, so that the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from ctypes import c_char, c_int32, c_uint32, c_uint64
+
+from straced import histogram
+from straced.tracers.ebpf.btf import Types
+
+ROWS = 32768
+ROWS_LIMIT = 65535
+OWNERS = 16384
+SLOTS = 10
+SLOT_CARRY = 4096
+KEY_NR_BITS = 28
+KEY_NR_MASK = (1 << KEY_NR_BITS) - 1
+X32_SYSCALL_BIT = 0x40000000
+ABIS = ("", "x86_64", "i386", "x32", "arm64", "arm")
+
+STATE_FREE, STATE_LIVE, STATE_ENDED = range(3)
+KIND_SESSION, KIND_PROCESS, KIND_THREAD = 1, 2, 3
+OWNER_KEEP, OWNER_QUIET, SESSION_FOLLOW, SESSION_PER_THREAD, SESSION_CLOSED = 1, 2, 4, 8, 16
+EVENTS = {1: "fork", 2: "exec", 3: "exit"}
+HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER = 1, 2, 3, 4, 5, 6
+TASK_EXISTED = 1
+TASK_QUIET = 4
+
+
+class Row(ctypes.Structure):
+    """Counters of one call of one owner."""
+
+    _fields_ = (
+        ("calls", c_uint64),
+        ("untimed", c_uint64),
+        ("wall_ns", c_uint64),
+        ("waiting_ns", c_uint64),
+        ("restarts", c_uint64),
+        ("max_ns", c_uint64),
+        ("min_ns", c_uint64),
+        ("owner", c_uint32),
+        ("key", c_uint32),
+        ("next", c_uint32),
+        ("extra", c_uint32),
+        ("birth_ns", c_uint64),
+        ("slots", c_uint64 * SLOTS),
+        ("histogram", c_uint32 * histogram.SIZE),
+    )
+
+
+class Owner(ctypes.Structure):
+    """Who rows belong to: a session, a process or a thread."""
+
+    _fields_ = (
+        ("state", c_uint32),
+        ("kind", c_uint32),
+        ("flags", c_uint32),
+        ("parent", c_uint32),
+        ("session", c_uint32),
+        ("head", c_uint32),
+        ("rows", c_uint32),
+        ("live", c_uint32),
+        ("deferred", c_uint32),
+        ("pid", c_uint32),
+        ("host_pid", c_uint32),
+        ("exit_code", c_uint32),
+        ("processes", c_uint32),
+        ("threads", c_uint32),
+        ("start_ns", c_uint64),
+        ("lost", c_uint64),
+        ("comm", c_char * 16),
+    )
+
+
+class Event(ctypes.Structure):
+    """A fork, exec or exit."""
+
+    _fields_ = (
+        ("time_ns", c_uint64),
+        ("kind", c_uint32),
+        ("session", c_uint32),
+        ("pid", c_uint32),
+        ("tid", c_uint32),
+        ("child", c_uint32),
+        ("exit_code", c_uint32),
+        ("comm", c_char * 16),
+    )
+
+
+class Control(ctypes.Structure):
+    """The global state, by mmap."""
+
+    _fields_ = (
+        ("epoch", c_uint32),
+        ("hold", c_uint32),
+        ("folding", c_uint32),
+        ("next_row", c_uint32),
+        ("next_owner", c_uint32),
+        ("listening", c_uint32),
+        ("self_level", c_uint32),
+        ("self_namespace", c_uint64),
+        ("mark_owner", c_uint32),
+        ("marked", c_uint32),
+        ("unused", c_uint32),
+        ("lost_folds", c_uint64),
+        ("lost_tasks", c_uint64),
+        ("lost_errnos", c_uint64),
+        ("lost_events", c_uint64),
+        ("shared_owners", c_uint64),
+    )
+
+
+class Limits(ctypes.Structure):
+    """The constants of the programs, in .rodata."""
+
+    _fields_ = (("rows_max", c_uint32), ("owners_max", c_uint32))
+
+    def set(self, rows_max: int, owners_max: int) -> None:
+        """Before the load; after it they are read-only."""
+        self.rows_max, self.owners_max = rows_max, owners_max
+
+
+class Request(ctypes.Structure):
+    """What ``serve`` is asked."""
+
+    _fields_ = (("op", c_uint32), ("owner", c_uint32), ("result", c_uint32), ("unused", c_uint32))
+
+
+class Suspended(ctypes.Structure):
+    """An interrupted call."""
+
+    _fields_ = (
+        ("row", c_uint32),
+        ("key", c_uint32),
+        ("wall_ns", c_uint64),
+        ("waiting_ns", c_uint64),
+        ("ip", c_uint64),
+        ("sp", c_uint64),
+        ("ret", c_int32),
+        ("unused", c_uint32),
+    )
+
+
+class Call(ctypes.Structure):
+    """A call in flight."""
+
+    _fields_ = (("enter_ns", c_uint64), ("waiting_ns", c_uint64), ("key", c_uint32), ("row", c_uint32))
+
+
+class TaskState(ctypes.Structure):
+    """The entry that makes a task a target."""
+
+    _fields_ = (
+        ("call", Call),
+        ("off_ns", c_uint64),
+        ("marked_ns", c_uint64),
+        ("flags", c_uint32),
+        ("owner", c_uint32),
+        ("process", c_uint32),
+        ("counted", c_uint32),
+        ("depth", c_uint32),
+        ("unused", c_uint32),
+        ("suspended", Suspended * 4),
+    )
+
+
+LAYOUTS: dict[str, type[ctypes.Structure]] = {
+    "row": Row,
+    "owner": Owner,
+    "event": Event,
+    "control": Control,
+    "limits": Limits,
+    "request": Request,
+    "call": Call,
+    "suspended": Suspended,
+    "task_state": TaskState,
+}
+ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q{histogram.SIZE}I")
+ROW_BYTES = ROW.size
+OWNER = struct.Struct("=14I2Q16s")
+OWNER_BYTES = OWNER.size
+
+
+def verify(types: Types) -> list[str]:
+    """Compare every structure with the object's BTF.
+
+    Returns:
+        One line for each difference; empty when all agree.
+    """
+    wrong = [
+        f"struct {name}: {ctypes.sizeof(layout)} bytes here, {types.size(name)} in the object"
+        for name, layout in LAYOUTS.items()
+        if types.size(name) != ctypes.sizeof(layout)
+    ]
+    for name, layout in LAYOUTS.items():
+        theirs = types.offsets(name)
+        ours = {field[0]: getattr(layout, field[0]).offset for field in layout._fields_}
+        wrong += [
+            f"struct {name}.{field}: at {ours.get(field)} here, at {theirs.get(field)} in the object"
+            for field in sorted(ours.keys() | theirs.keys())
+            if ours.get(field) != theirs.get(field)
+        ]
+    return wrong
