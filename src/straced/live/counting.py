@@ -13,13 +13,15 @@ from msgspec import Struct
 from straced import procfs
 from straced.errors import AttachError, StracedError, TracerUnavailable
 from straced.live.counts import EMPTY, Reading, Totals, reading
-from straced.live.processes import ProcessFacts, tree
+from straced.live.processes import ProcessFacts
 from straced.live.values import Key
 from straced.model import Overhead, Quality, Reason, Sample
 from straced.profiler import Profiler
 from straced.session import Session
 from straced.targets import TargetSpec, resolve
 
+_DEEPEST = 1000
+"""Generations that are followed upwards; the tree may change while it is read."""
 _WORST = ("exact", "partial", "sampled", "lossy")
 
 
@@ -46,6 +48,7 @@ class Counting:
         self._waits: dict[int, asyncio.Task[object]] = {}
         self._next = 0
         self._tried: set[Key] = set()
+        self._members: dict[Key, int] = {}
         self._ended: dict[int, Totals] = {}
         self._samples: dict[int, Sample] = {}
         self.ns_per_call: int | None = None
@@ -71,11 +74,30 @@ class Counting:
         """The target as it was asked for, when that was by a name."""
         return self._labels.get(session)
 
+    def members(self, facts: Sequence[ProcessFacts], last: Reading) -> dict[int, int]:
+        """Who is in which session: by the calls it made, or as a descendant of one that is in it."""
+        by_pid = {each.pid: each for each in facts}
+        roots = {session.target.pid: number for number, session in self._sessions.items()}
+        kept: dict[Key, int] = {}
+
+        def session_of(each: ProcessFacts) -> int | None:
+            number = last.sessions.get(each.pid, roots.get(each.pid, self._members.get(each.key)))
+            return number if number in self._sessions else None
+
+        for each in facts:
+            path = [each]
+            while (number := session_of(path[-1])) is None and path[-1].ppid in by_pid and len(path) < _DEEPEST:
+                path.append(by_pid[path[-1].ppid])
+            if number is not None:
+                kept.update((below.key, number) for below in path)
+        self._members = kept
+        return {pid: number for (pid, _), number in kept.items()}
+
     async def cover(self, facts: Sequence[ProcessFacts], last: Reading) -> None:
         """Attach to what is new."""
         if self._profiler is None or self.unavailable:
             return
-        for root, label in self._wanted(facts, set(last.sessions)):
+        for root, label in self._wanted(facts, set(self.members(facts, last))):
             self._tried.add(root.key)
             try:
                 await self._attach(root, label)
@@ -123,15 +145,14 @@ class Counting:
 
     def _wanted(self, facts: Sequence[ProcessFacts], counted: set[int]) -> list[tuple[ProcessFacts, str | None]]:
         by_pid = {each.pid: each for each in facts}
-        covered = tree(facts, self.roots()) | counted
         if not self._targets:
-            return [(each, None) for each in _free_roots(by_pid, covered) if each.key not in self._tried]
+            return [(each, None) for each in _free_roots(by_pid, counted) if each.key not in self._tried]
         found = []
         for spec in self._targets:
             with contextlib.suppress(StracedError):  # nobody of that name now: perhaps later
                 for pid in resolve(spec):
                     each = by_pid.get(pid)
-                    if each is not None and pid not in covered and each.key not in self._tried:
+                    if each is not None and pid not in counted and each.key not in self._tried:
                         found.append((each, None if spec.kind == "pid" else str(spec)))
         return found
 

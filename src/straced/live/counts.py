@@ -7,6 +7,7 @@ the threads of a process had.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -25,6 +26,17 @@ class Rates(Struct, frozen=True):
     working_pct: float | None
     waiting_pct: float | None
     wall_pct: float | None
+    at_least: bool = False
+    """Some thread has stood in a call since before it was counted, so that waiting (and wall) are too low."""
+
+
+class Tasks(Struct, frozen=True):
+    """What is known of a process besides its counters."""
+
+    threads: int
+    cpu_pct: float | None
+    in_call: bool
+    """Its main thread is in a call now."""
 
 
 class _Sums(Struct):
@@ -32,6 +44,7 @@ class _Sums(Struct):
     errors: int = 0
     working_ns: int = 0
     waiting_ns: int = 0
+    in_flight: int = 0
     unknown: set[str] = set()
 
 
@@ -95,27 +108,29 @@ def total_rates(before: Reading, after: Reading) -> Totals:
     return calls, errors
 
 
-def rates(before: Reading, after: Reading, threads: Mapping[int, int]) -> dict[int, Rates]:
-    """The rates of each process that ``threads`` (pid to how many it has) knows, in sessions that both readings have.
+def rates(before: Reading, after: Reading, tasks: Mapping[int, Tasks], members: Mapping[int, int]) -> dict[int, Rates]:
+    """The rates of each process of ``tasks`` (by pid) that is in a session which both readings have.
 
-    What a session that was attached in between has counted is no whole window yet.
+    What a session that was attached in between has counted is no whole window yet. ``members`` says which session a
+    process is in that made no call so far.
     """
     window_ns = after.monotonic_ns - before.monotonic_ns
     if window_ns <= 0:
         return {}
-    sums: dict[int, _Sums] = {}
+    sums = {pid: _Sums(unknown=set()) for pid, session in members.items() if session in before.totals and pid in tasks}
     for key, row in after.rows.items():
         pid = key[0]
-        if after.sessions[pid] not in before.totals:
-            continue
         mine = sums.get(pid)
         if mine is None:
+            if after.sessions[pid] not in before.totals or pid not in tasks:
+                continue
             mine = sums[pid] = _Sums(unknown=set())
         _add(mine, row, before.rows.get(key), window_ns)
-    return {pid: _rates(mine, window_ns, threads[pid]) for pid, mine in sums.items() if pid in threads}
+    return {pid: _rates(mine, window_ns, tasks[pid]) for pid, mine in sums.items()}
 
 
 def _add(sums: _Sums, row: Counters, old: Counters | None, window_ns: int) -> None:
+    sums.in_flight += row.in_flight or 0
     if old is row or (old is not None and old.calls == row.calls and old.wall_ns == row.wall_ns):
         if row.in_flight:
             sums.waiting_ns += row.in_flight * window_ns
@@ -129,8 +144,14 @@ def _add(sums: _Sums, row: Counters, old: Counters | None, window_ns: int) -> No
             setattr(sums, name, getattr(sums, name) + value - earlier)
 
 
-def _rates(sums: _Sums, window_ns: int, threads: int) -> Rates:
-    most = 100.0 * max(1, threads)
+def _rates(sums: _Sums, window_ns: int, tasks: Tasks) -> Rates:
+    most = 100.0 * max(1, tasks.threads)
+    busy = math.ceil((tasks.cpu_pct or 0.0) / 100)
+    open_before = tasks.threads - sums.in_flight - busy
+    if tasks.threads == 1 and not sums.in_flight and not sums.calls and tasks.in_call:
+        # one thread that made no call and is in one: in that one for the whole window
+        sums.waiting_ns = max(0, window_ns - int((tasks.cpu_pct or 0.0) / 100 * window_ns))
+        open_before = 0
 
     def per_second(name: str, value: int) -> float | None:
         return None if name in sums.unknown else value * 1e9 / window_ns
@@ -147,6 +168,7 @@ def _rates(sums: _Sums, window_ns: int, threads: int) -> Rates:
         working_pct=share("working_ns"),
         waiting_pct=share("waiting_ns"),
         wall_pct=share("working_ns", "waiting_ns"),
+        at_least=open_before > 0,
     )
 
 

@@ -18,7 +18,7 @@ from straced.live.machine import MachineMeter
 from straced.live.processes import ProcessFacts, ProcessScan, abi_of, call_now, tree
 from straced.live.threads import ThreadWatch
 from straced.live.timeline import TimeLine
-from straced.live.values import Detail, Frame, Key, Note, ProcessRow
+from straced.live.values import OUTSIDE, RUNNING, Detail, Frame, Key, Note, ProcessRow
 from straced.model import Sample, SyscallStats, Total
 from straced.scrub import scrub
 from straced.targets import TargetSpec, resolve
@@ -60,6 +60,7 @@ class LocalSource:
         self._threads: ThreadWatch | None = None
         self._cost: tuple[float, int] | None = None
         self._refusals = 0
+        self._members: dict[int, int] = {}
 
     async def frame(self) -> Frame:
         """Scan, read the counters, and put both together."""
@@ -67,17 +68,19 @@ class LocalSource:
         facts, shares = self._scan.scan(at_ns)
         before, now = self._last, await self._counting.read()
         self._before, self._last = before, now
-        self._note(facts, epoch_s)
+        self._members = members = self._counting.members(facts, now)
+        calls = {each.pid: self._call(each) for each in facts}
+        shown = facts if not self._targets else self._chosen(facts)
+        self.timeline.compare(shown, epoch_s)
         rates: dict[int, counts.Rates] = {}
         totals: counts.Totals = (None, None)
         duration_ns = now.monotonic_ns - before.monotonic_ns if before is not None and now.monotonic_ns else 0
         if before is not None and duration_ns > 0:
             reused = {each.pid for each in facts if self._keys.get(each.pid, each.key) != each.key}
             before = self._before = before.without(reused)
-            rates = counts.rates(before, now, {each.pid: each.threads for each in facts})
+            rates = counts.rates(before, now, self._tasks(facts, shares, calls), members)
             totals = counts.total_rates(before, now)
         self._facts, self._keys = facts, {each.pid: each.key for each in facts}
-        shown = facts if not self._targets else self._chosen(facts, now)
         per_s = 1e9 / duration_ns if duration_ns else 0.0
         return Frame(
             epoch_s=epoch_s,
@@ -91,8 +94,11 @@ class LocalSource:
             cost_pct=self._own_cost(at_ns),
             counting_pct=self._counting_cost(totals[0], per_s),
             machine=self._machine.read(),
-            processes=tuple(self._row(each, shares, rates, now) for each in shown),
-            watched=sum(each.pid in now.sessions for each in facts),
+            processes=tuple(
+                self._row(each, shares.get(each.key), rates.get(each.pid, counts.UNKNOWN), calls[each.pid])
+                for each in shown
+            ),
+            watched=sum(each.pid in members for each in shown),
             calls_s=None if totals[0] is None else totals[0] * per_s,
             errors_s=None if totals[1] is None else totals[1] * per_s,
             notes=self.timeline.notes(),
@@ -147,7 +153,7 @@ class LocalSource:
 
     def _calls(self, pid: int) -> _Calls:
         before, now = self._before, self._last
-        if before is None or now is None or now.sessions.get(pid) not in before.totals:
+        if before is None or now is None or self._members.get(pid) not in before.totals:
             return _Calls(None, Total(), {}, 0)
         earlier = Sample(monotonic_ns=before.monotonic_ns, epoch_s=0.0, rows=before.of_process(pid))
         later = Sample(monotonic_ns=now.monotonic_ns, epoch_s=0.0, rows=now.of_process(pid))
@@ -156,12 +162,26 @@ class LocalSource:
         histograms = {f"{row.name}@{row.abi}": row.histogram for row in changes if row.histogram is not None}
         return _Calls(stats, total, histograms, now.monotonic_ns - before.monotonic_ns)
 
-    def _row(
-        self, facts: ProcessFacts, shares: dict[Key, float], rates: dict[int, counts.Rates], now: Reading
-    ) -> ProcessRow:
+    def _call(self, facts: ProcessFacts) -> str | None:
+        abi = self._scan.identity(facts).abi
+        return call_now(str(facts.pid), abi) if abi is not None else None
+
+    @staticmethod
+    def _tasks(
+        facts: Sequence[ProcessFacts], shares: dict[Key, float], calls: dict[int, str | None]
+    ) -> dict[int, counts.Tasks]:
+        return {
+            each.pid: counts.Tasks(
+                threads=each.threads,
+                cpu_pct=shares.get(each.key),
+                in_call=calls[each.pid] not in (None, RUNNING, OUTSIDE),
+            )
+            for each in facts
+        }
+
+    def _row(self, facts: ProcessFacts, cpu_pct: float | None, rate: counts.Rates, call: str | None) -> ProcessRow:
         known = self._scan.identity(facts)
-        session = now.sessions.get(facts.pid)
-        rate = rates.get(facts.pid, counts.UNKNOWN)
+        session = self._members.get(facts.pid)
         return ProcessRow(
             pid=facts.pid,
             start_ticks=facts.start_ticks,
@@ -172,7 +192,7 @@ class LocalSource:
             uid=known.uid,
             state=facts.state,
             threads=facts.threads,
-            cpu_pct=shares.get(facts.key),
+            cpu_pct=cpu_pct,
             rss_bytes=facts.rss_bytes,
             watched=session is not None,
             calls_s=rate.calls_s,
@@ -180,19 +200,16 @@ class LocalSource:
             working_pct=rate.working_pct,
             waiting_pct=rate.waiting_pct,
             wall_pct=rate.wall_pct,
-            now=call_now(str(facts.pid), known.abi) if known.abi is not None else None,
+            waits_longer=rate.at_least,
+            now=call,
         )
 
-    def _chosen(self, facts: list[ProcessFacts], now: Reading) -> list[ProcessFacts]:
+    def _chosen(self, facts: list[ProcessFacts]) -> list[ProcessFacts]:
         roots = [int(spec.value) for spec in self._targets if spec.kind == "pid"]
         if self._counting.tracer is None:
             roots += [pid for spec in self._targets if spec.kind != "pid" for pid in _now(spec)]
-        wanted = tree(facts, [*roots, *self._counting.roots()]) | set(now.sessions)
+        wanted = tree(facts, roots) | set(self._members)
         return [each for each in facts if each.pid in wanted]
-
-    def _note(self, facts: list[ProcessFacts], epoch_s: float) -> None:
-        last = self._last
-        self.timeline.compare(facts if not self._targets or last is None else self._chosen(facts, last), epoch_s)
 
     def _own_cost(self, at_ns: int) -> float | None:
         """CPU time of this process since the frame before."""

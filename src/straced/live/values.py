@@ -64,6 +64,8 @@ class ProcessRow(Struct, frozen=True, kw_only=True):
     """Time switched out inside calls."""
     wall_pct: float | None = None
     """Time inside calls, working or waiting."""
+    waits_longer: bool = False
+    """A thread has stood in a call since before it was counted: ``waiting_pct`` and ``wall_pct`` are too low."""
     now: str | None = None
     """The call its main thread is in, or :data:`RUNNING`."""
     trail: tuple[float, ...] = ()

@@ -106,7 +106,9 @@ def load_error(error: OSError) -> EbpfUnavailable:
             hint="run it with sudo; in a container, give it CAP_BPF and CAP_PERFMON",
         )
     if error.errno in (errno.ENOMEM, errno.E2BIG, errno.ENOSPC):
-        return EbpfBroken(f"no memory for the eBPF maps: {error}", hint="raise the memory limit (ulimit -l, or the cgroup)")
+        return EbpfBroken(
+            f"no memory for the eBPF maps: {error}", hint="raise the memory limit (ulimit -l, or the cgroup)"
+        )
     return EbpfBroken(f"the eBPF programs cannot be loaded: {error}", hint="see the log of straced.libbpf for why")
 
 

@@ -22,6 +22,12 @@ class Column(NamedTuple):
     style: str = ""
 
 
+def _at_least(value: float | None, row: ProcessRow) -> str:
+    """``>95`` where a thread has stood in a call since before it was counted."""
+    text = cells.share(value)
+    return text if value is None or not row.waits_longer else f">{text.lstrip('<')}"
+
+
 COLUMNS = (
     Column("PID", 7, lambda row: str(row.pid)),
     Column("S", 1, lambda row: row.state, right=False),
@@ -30,8 +36,8 @@ COLUMNS = (
     Column("calls/s", 7, lambda row: cells.rate(row.calls_s)),
     Column("err/s", 5, lambda row: cells.short_rate(row.errors_s)),
     Column("work%", 5, lambda row: cells.share(row.working_pct)),
-    Column("wait%", 5, lambda row: cells.share(row.waiting_pct)),
-    Column("wall%", 5, lambda row: cells.share(row.wall_pct)),
+    Column("wait%", 5, lambda row: _at_least(row.waiting_pct, row)),
+    Column("wall%", 5, lambda row: _at_least(row.wall_pct, row)),
     Column("now in", 12, lambda row: row.now or "-", right=False),
     Column("trend", 8, lambda row: cells.sparkline(row.trail, 8), right=False),
 )
