@@ -1,0 +1,425 @@
+/* Ground truth: each mode makes a known number of calls. It says "r" when it is ready, and waits for a byte. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static long count;
+static int width;
+
+static void ready(void)
+{
+	char byte;
+
+	if (write(1, "r", 1) != 1 || read(0, &byte, 1) != 1)
+		_exit(99);
+}
+
+static void mark(long times)
+{
+	for (long i = 0; i < times; i++)
+		syscall(SYS_getppid);
+}
+
+static void *thread_mark(void *unused)
+{
+	mark(count);
+	return NULL;
+}
+
+static void threads(int how_many)
+{
+	pthread_t ids[64];
+
+	for (int i = 0; i < how_many; i++)
+		pthread_create(&ids[i], NULL, thread_mark, NULL);
+	for (int i = 0; i < how_many; i++)
+		pthread_join(ids[i], NULL);
+}
+
+static void forks(int how_many)
+{
+	for (int i = 0; i < how_many; i++)
+		if (!fork()) {
+			mark(count);
+			_exit(0);
+		}
+	while (wait(NULL) > 0)
+		;
+}
+
+static void vforks(long times)
+{
+	for (long i = 0; i < times; i++) {
+		pid_t child = vfork();
+
+		if (!child) {
+			syscall(SYS_getppid);
+			_exit(0);
+		}
+		waitpid(child, NULL, 0);
+	}
+}
+
+static void clone3s(long times)
+{
+	for (long i = 0; i < times; i++) {
+		struct clone_args args = { .exit_signal = SIGCHLD };
+		long child = syscall(SYS_clone3, &args, sizeof(args));
+
+		if (!child) {
+			syscall(SYS_getppid);
+			_exit(0);
+		}
+		waitpid(child, NULL, 0);
+	}
+}
+
+static void *one_mark(void *unused)
+{
+	syscall(SYS_getppid);
+	return NULL;
+}
+
+static void short_threads(long times)
+{
+	for (long i = 0; i < times; i++) {
+		pthread_t id;
+
+		while (pthread_create(&id, NULL, one_mark, NULL))
+			;
+		pthread_join(id, NULL);
+	}
+}
+
+/* Threads that live about a millisecond, `width` at a time. */
+static void *millisecond(void *unused)
+{
+	struct timespec pause = { 0, 1000000 };
+
+	syscall(SYS_getppid);
+	nanosleep(&pause, NULL);
+	return NULL;
+}
+
+static void brief_threads(long times)
+{
+	pthread_t ids[64];
+
+	for (long done = 0; done < times; done += width) {
+		for (int i = 0; i < width; i++)
+			while (pthread_create(&ids[i], NULL, millisecond, NULL))
+				;
+		for (int i = 0; i < width; i++)
+			pthread_join(ids[i], NULL);
+	}
+}
+
+static void errors(long times)
+{
+	for (long i = 0; i < times; i++) {
+		close(-1);
+		open("/nonexistent/straced", O_RDONLY);
+		syscall(SYS_read, -1, NULL, 0);
+		syscall(SYS_kill, 0x3fffffff, 0);
+	}
+}
+
+/* `width` different errors of one call, through a seccomp filter that returns its first argument as errno. */
+static void deny(int nr, int action)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, action),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		_exit(98);
+}
+
+static void many_errors(int how_many)
+{
+	struct sock_filter code[256];
+	struct sock_fprog program = { 0, code };
+	int n = 0;
+
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgid, 1, 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args));
+	for (int i = 1; i <= how_many; i++) {
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i, 0, 1);
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | i);
+	}
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	program.len = n;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		_exit(98);
+	ready();
+	for (int i = 1; i <= how_many; i++)
+		for (int k = 0; k < i; k++)
+			syscall(SYS_getpgid, i);
+}
+
+static void on_alarm(int signal)
+{
+	syscall(SYS_getpgid, 0);
+}
+
+static void handler(int flags)
+{
+	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = flags };
+
+	sigaction(SIGALRM, &action, NULL);
+}
+
+static void every_ms(int ms)
+{
+	struct itimerval timer = { { 0, ms * 1000 }, { 0, ms * 1000 } };
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void interrupted_sleeps(long times)
+{
+	struct timespec hour = { 3600, 0 };
+
+	handler(0);
+	ready();
+	every_ms(2);
+	for (long i = 0; i < times; i++)
+		nanosleep(&hour, NULL);
+	every_ms(0);
+}
+
+/* One read, interrupted by about `count` signals whose handler restarts it; a child ends it. */
+static void restarted_read(long times)
+{
+	int ends[2];
+	char byte;
+
+	if (pipe(ends))
+		_exit(97);
+	ready();
+	if (!fork()) {
+		struct timespec pause = { times / 500, times % 500 * 2000000 };
+
+		signal(SIGALRM, SIG_IGN);
+		nanosleep(&pause, NULL);
+		if (write(ends[1], "x", 1) != 1)
+			_exit(1);
+		_exit(0);
+	}
+	handler(SA_RESTART);
+	every_ms(2);
+	if (syscall(SYS_readv, ends[0], &(struct { void *at; size_t size; }){ &byte, 1 }, 1) != 1)
+		_exit(95);
+	every_ms(0);
+	wait(NULL);
+}
+
+/* poll is stopped and continued by a child without a handler: it goes on as restart_syscall. */
+static void stopped_sleep(long times)
+{
+	struct timespec pause = { 0, 300000000 };
+	pid_t self = getpid();
+
+	ready();
+	if (!fork()) {
+		struct timespec beat = { 0, 5000000 };
+
+		for (long i = 0; i < times; i++) {
+			nanosleep(&beat, NULL);
+			kill(self, SIGSTOP);
+			nanosleep(&beat, NULL);
+			kill(self, SIGCONT);
+		}
+		_exit(0);
+	}
+	syscall(SYS_nanosleep, &pause, NULL);
+	wait(NULL);
+}
+
+static void *thread_exec(void *again)
+{
+	mark(count);
+	execv("/proc/self/exe", again);
+	return NULL;
+}
+
+static void exec_from_thread(char *self)
+{
+	char text[32];
+	char *argv[] = { self, "marks", text, NULL };
+	pthread_t id;
+
+	snprintf(text, sizeof(text), "%ld", count);
+	pthread_create(&id, NULL, thread_exec, argv);
+	for (;;)
+		pause();
+}
+
+static void exec_chain(char *self)
+{
+	char text[32], left[32];
+	char *argv[] = { self, "execs-on", text, left, NULL };
+
+	mark(count);
+	if (width > 0) {
+		snprintf(text, sizeof(text), "%ld", count);
+		snprintf(left, sizeof(left), "%d", width - 1);
+		execv("/proc/self/exe", argv);
+	}
+}
+
+static void io(long times)
+{
+	int ends[2];
+	char byte;
+
+	if (pipe(ends))
+		_exit(97);
+	ready();
+	for (long i = 0; i < times; i++)
+		if (write(ends[1], "x", 1) != 1 || read(ends[0], &byte, 1) != 1)
+			_exit(94);
+}
+
+static void compat(long times)
+{
+#ifdef __x86_64__
+	for (long i = 0; i < times; i++) {
+		long result;
+
+		__asm__ volatile("int $0x80" : "=a"(result) : "a"(64) : "memory", "r8", "r9", "r10", "r11");
+	}
+#else
+	mark(times);
+#endif
+}
+
+static void everything(long times)
+{
+	deny(SYS_getpgid, SECCOMP_RET_ERRNO | EPERM);
+	ready();
+	forks(4);
+	vforks(times);
+	short_threads(times);
+	clone3s(times);
+	for (long i = 0; i < times; i++)
+		syscall(SYS_getpgid, 0);
+}
+
+static void *blocked(void *unused)
+{
+	char byte;
+
+	if (read(0, &byte, 1) != 1)
+		_exit(93);
+	return NULL;
+}
+
+static void sleep_busy(long ms)
+{
+	struct timespec pause = { ms / 1000, ms % 1000 * 1000000 };
+	static char block[1 << 20];
+	int zero = open("/dev/zero", O_RDONLY);
+
+	ready();
+	nanosleep(&pause, NULL);
+	for (long i = 0; i < ms; i++)
+		if (read(zero, block, sizeof(block)) < 0)
+			_exit(92);
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "n";
+
+	count = argc > 2 ? atol(argv[2]) : 1;
+	width = argc > 3 ? atoi(argv[3]) : 8;
+	if (!strcmp(mode, "marks"))
+		mark(count);
+	else if (!strcmp(mode, "execs-on"))
+		exec_chain(argv[0]);
+	else if (!strcmp(mode, "eintr"))
+		interrupted_sleeps(count);
+	else if (!strcmp(mode, "sarestart"))
+		restarted_read(count);
+	else if (!strcmp(mode, "stopped"))
+		stopped_sleep(count);
+	else if (!strcmp(mode, "manyerrs"))
+		many_errors(width);
+	else if (!strcmp(mode, "io"))
+		io(count);
+	else if (!strcmp(mode, "everything"))
+		everything(count);
+	else if (!strcmp(mode, "sleepbusy"))
+		sleep_busy(count);
+	else if (!strcmp(mode, "seccomp")) {
+		deny(SYS_getpgid, SECCOMP_RET_ERRNO | EPERM);
+		ready();
+		for (long i = 0; i < count; i++)
+			syscall(SYS_getpgid, 0);
+	} else if (!strcmp(mode, "blocked")) {
+		pthread_t id;
+
+		ready();
+		pthread_create(&id, NULL, blocked, NULL);
+		pthread_join(id, NULL);
+	} else {
+		ready();
+		if (!strcmp(mode, "n"))
+			mark(count);
+		else if (!strcmp(mode, "threads"))
+			threads(width);
+		else if (!strcmp(mode, "forks"))
+			forks(width);
+		else if (!strcmp(mode, "vforks"))
+			vforks(count);
+		else if (!strcmp(mode, "shorts")) {
+			width = (int)count;
+			count = 1;
+			for (int left = width; left > 0; left -= 30)
+				forks(left < 30 ? left : 30);
+		} else if (!strcmp(mode, "shortthreads"))
+			short_threads(count);
+		else if (!strcmp(mode, "brief"))
+			brief_threads(count);
+		else if (!strcmp(mode, "execs"))
+			exec_chain(argv[0]);
+		else if (!strcmp(mode, "threadexec"))
+			exec_from_thread(argv[0]);
+		else if (!strcmp(mode, "errs"))
+			errors(count);
+		else if (!strcmp(mode, "unknown"))
+			for (long i = 0; i < count; i++)
+				syscall(900);
+		else if (!strcmp(mode, "compat"))
+			compat(count);
+		else
+			return 64;
+	}
+	return 0;
+}
