@@ -147,7 +147,7 @@ def _once(screen: Screen) -> int:
 
 def _live(screen: Screen) -> int:
     """The screen itself, on a terminal; what is missing for it is said before anything is drawn."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # Textual draws on stderr
         raise click.UsageError("the live screen needs a terminal\none frame as text: straced top --once")
     if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         raise click.UsageError("this terminal cannot place text (TERM)\none frame as text: straced top --once")

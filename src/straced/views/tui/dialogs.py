@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from straced.live.values import ProcessRow
-from straced.views.tui.keys import KEYS, MOVES
+from straced.views.tui.keys import HELP, MEANINGS
 
 SIGNALS = (
     (signal.SIGTERM, "asks it to end"),
@@ -34,10 +34,10 @@ class Box(ModalScreen[int | None]):
 
     DEFAULT_CSS = """
     Box { align: center middle; }
-    Box > Vertical { width: auto; min-width: 40; max-width: 90%; height: auto; max-height: 90%;
-        border: round ansi_default; padding: 0 1; background: ansi_default; }
-    Box VerticalScroll { height: auto; max-height: 100%; width: auto; }
-    Box Static { width: auto; max-width: 100%; }
+    Box > Vertical { width: 78; max-width: 100%; height: auto; max-height: 100%; border: round ansi_default;
+        padding: 0 1; background: ansi_default; }
+    Box VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
+    Box Static { width: 100%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,h,question_mark,y", "leave", show=False),
@@ -75,15 +75,8 @@ class Box(ModalScreen[int | None]):
 
 def help_box() -> Box:
     """All keys."""
-    pairs = [*MOVES, *((each.shown, each.meaning) for each in KEYS)]
-    width = max(len(keys) for keys, _ in pairs)
-    shares = (
-        "",
-        "CPU%   of one CPU          work%  on a CPU inside calls",
-        "wait%  switched out inside calls; both of one thread's time",
-        "-      not known here      now in  the call of its main thread",
-    )
-    return Box("straced top", [*(f"{keys:<{width}}  {meaning}" for keys, meaning in pairs), *shares])
+    width = max(len(keys) for keys, _ in HELP)
+    return Box("straced top", [*(f"{keys:<{width}}  {meaning}" for keys, meaning in HELP), *MEANINGS])
 
 
 class TraceBox(Box):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from textual.binding import Binding
 
 
-class KeyHelp(NamedTuple):
-    """A key, what it does in the app, how it is written, and what it is for."""
+class Key(NamedTuple):
+    """A key, what it does in the app, how it is written in the help, and what it is for."""
 
     keys: str
     action: str
@@ -17,30 +17,34 @@ class KeyHelp(NamedTuple):
 
 
 KEYS = (
-    KeyHelp("enter", "open", "Enter", "the chosen process on the whole screen, and back"),
-    KeyHelp("escape", "leave", "Esc", "back; clears the filter"),
-    KeyHelp("tab", "other_table", "Tab", "keys go to the list, or to the panel below"),
-    KeyHelp("1", "tab(0)", "1", "panel: system calls, with the histogram of the chosen one"),
-    KeyHelp("2", "tab(1)", "2", "panel: threads, the call each is in and for how long"),
-    KeyHelp("3", "tab(2)", "3", "panel: files and sockets"),
-    KeyHelp("4", "tab(3)", "4", "panel: events and alerts"),
-    KeyHelp("left", "turn(-1)", "Left", "the panel before"),
-    KeyHelp("right", "turn(1)", "Right", "the next panel"),
-    KeyHelp("slash", "filter", "/", "filter by name, command line, pid, job or call"),
-    KeyHelp("s", "sort(1)", "s", "sort by the next column"),
-    KeyHelp("S", "sort(-1)", "S", "sort by the column before"),
-    KeyHelp("w", "mode", "w", "working, waiting or wall time"),
-    KeyHelp("l", "flat", "l", "tree or flat list"),
-    KeyHelp("y", "why", "y", "why does it wait?"),
-    KeyHelp("t", "trace", "t", "start a full trace (asks first), or stop it"),
-    KeyHelp("x", "signal", "x", "send a signal (asks first)"),
-    KeyHelp("p", "pause", "p", "pause, go on"),
-    KeyHelp("h,question_mark", "help", "h ?", "this page"),
-    KeyHelp("q", "quit", "q", "quit"),
+    Key("enter", "open", "Enter", "the chosen process on the whole screen, and back"),
+    Key("escape", "leave", "Esc", "back; clears the filter"),
+    Key("tab", "other_table", "Tab", "keys go to the list, or to the panel below"),
+    Key("1", "tab(0)", "1", "panel: calls, with the histogram of the chosen one"),
+    Key("2", "tab(1)", "2", "panel: threads, the call each is in, for how long"),
+    Key("3", "tab(2)", "3", "panel: files and sockets"),
+    Key("4", "tab(3)", "4", "panel: events and alerts"),
+    Key("left", "turn(-1)", "", ""),
+    Key("right", "turn(1)", "Left Right", "the panel before, the next one"),
+    Key("slash", "filter", "/", "filter by name, command line, pid, job or call"),
+    Key("s", "sort(1)", "s S", "sort by the next column, by the one before"),
+    Key("S", "sort(-1)", "", ""),
+    Key("w", "mode", "w", "working, waiting or wall time"),
+    Key("l", "flat", "l", "tree or flat list"),
+    Key("y", "why", "y", "why does it wait?"),
+    Key("t", "trace", "t", "start a full trace (asks first), or stop it"),
+    Key("x", "signal", "x", "send a signal (asks first)"),
+    Key("p", "pause", "p", "pause, go on"),
+    Key("h,question_mark", "help", "h ?", "this page"),
+    Key("q", "quit", "q", "quit"),
 )
-MOVES = (
-    ("Up Down j k", "one line up or down"),
-    ("PgUp PgDn Home End g G", "further"),
+HELP = (
+    ("Up Down j k", "one line up or down; PgUp PgDn Home End g G further"),
+    *((each.shown, each.meaning) for each in KEYS if each.shown),
+)
+MEANINGS = (
+    "CPU% is of one CPU; work% is time on a CPU inside calls, wait% time switched",
+    "out inside them, both of one thread's time. - is not known, > is at least.",
 )
 
 

@@ -6,9 +6,9 @@ import time
 from typing import NamedTuple
 
 from straced.live.values import Frame
-from straced.units import format_bytes, format_count
+from straced.units import format_count
 from straced.views.text import TRACER_NAMES, Span, sentence
-from straced.views.tui.cells import rate, share
+from straced.views.tui.cells import rate, share, size
 
 
 class State(NamedTuple):
@@ -24,11 +24,11 @@ class State(NamedTuple):
 
 
 def machine_line(frame: Frame) -> str:
-    """``CPU 34 % of 2 · memory 0.6 of 25.3 GB · load 1.83 4.36 3.48 · pressure cpu 19 memory 0 io 0``"""
+    """``CPU 34 % of 2 · memory 0.6G of 25G · load 1.83 4.36 3.48 · PSI cpu 19 memory 0 io 0``"""
     machine = frame.machine
     parts = [f"CPU {share(machine.cpu_pct)} % of {machine.cpus}"]
     if machine.memory_bytes is not None:
-        parts.append(f"memory {format_bytes(machine.memory_used_bytes)} of {format_bytes(machine.memory_bytes)}")
+        parts.append(f"memory {size(machine.memory_used_bytes)} of {size(machine.memory_bytes)}")
     if machine.load is not None:
         parts.append("load " + " ".join(f"{value:.2f}" for value in machine.load))
     if machine.pressure is not None:
@@ -39,9 +39,10 @@ def machine_line(frame: Frame) -> str:
 def totals_line(frame: Frame) -> str:
     """``48 processes, 40 watched · 12,034 calls/s · 31 errors/s · alerts -``"""
     watched = "not counted" if frame.tracer is None else f"{format_count(frame.watched)} counted"
+    number = len(frame.processes)
     return " · ".join(
         (
-            f"{format_count(len(frame.processes))} processes, {watched}",
+            f"{format_count(number)} process{'' if number == 1 else 'es'}, {watched}",
             f"{rate(frame.calls_s)} calls/s",
             f"{rate(frame.errors_s)} errors/s",
             f"alerts {format_count(frame.alerts)}",
@@ -50,16 +51,15 @@ def totals_line(frame: Frame) -> str:
 
 
 def quality_line(frame: Frame, state: State) -> str:
-    """``data 0.4 s old, every 1 s · exact · eBPF · 0 lost · counting costs 0.4 % of a CPU, straced 1.2 %``"""
+    """``0.4 s old, every 1 s · exact · eBPF · 0 lost · cost 0.4 % of a CPU, straced 1.2 %``"""
     quality = frame.quality
-    parts = [f"data {age(state.age_s)} old, every {state.interval_s:g} s"]
+    parts = [f"{age(state.age_s)} old, every {state.interval_s:g} s"]
     if frame.tracer is not None:
         lost = "lost: not known" if quality.lost is None else f"{format_count(quality.lost)} lost"
         parts += [quality.kind, TRACER_NAMES.get(frame.tracer, frame.tracer), lost]
-        parts.append(f"counting costs {share(frame.counting_pct)} % of a CPU")
+        parts.append(f"cost {share(frame.counting_pct)} % of a CPU, straced {share(frame.cost_pct)} %")
     else:
-        parts.append("/proc only")
-    parts.append(f"straced {share(frame.cost_pct)} %")
+        parts += ["/proc only", f"straced {share(frame.cost_pct)} % of a CPU"]
     return " · ".join(parts)
 
 
@@ -88,7 +88,8 @@ def banners(frame: Frame, state: State) -> list[Span]:
     elif frame.quality.reasons and frame.tracer is not None:
         found.append(Span(" ".join(sentence(reason.text) for reason in frame.quality.reasons), "weak"))
     if frame.tracer is None:
-        found.append(Span(f"NO CALLS COUNTED {sentence(frame.tracer_reason or 'not attached yet')}", "weak"))
+        word = sentence(f"NO CALLS COUNTED {frame.tracer_reason}") if frame.tracer_reason else "Attaching."
+        found.append(Span(word, "weak"))
     return found
 
 
