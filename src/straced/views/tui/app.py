@@ -8,9 +8,11 @@ from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.widgets import Input, Static
 
 from straced.live.source import Feed
@@ -23,6 +25,7 @@ from straced.views.tui.panel import Panel
 from straced.views.tui.rows import SORTS, TITLES, Line, Rows
 from straced.views.tui.wishes import Wishes
 
+WORDS = ("head", "machine", "totals", "banners", "quality", "hints", "small")
 MODES = ("working", "waiting", "wall")
 SMALLEST = (40, 10)
 BOTH_FROM = 30
@@ -46,7 +49,7 @@ class TopApp(Wishes, App[None]):
     CSS = """
     Screen { layout: vertical; background: ansi_default; color: ansi_default; }
     #head, #machine, #totals, #quality, #hints { height: 1; }
-    #banners { height: auto; max-height: 3; }
+    #banners { height: auto; max-height: 4; display: none; }
     #list { height: 1fr; }
     #small { display: none; }
     #filter { height: 1; border: none; padding: 0; display: none; background: ansi_default; color: ansi_default; }
@@ -70,24 +73,29 @@ class TopApp(Wishes, App[None]):
         self._paused = False
         self._opened = False
         self._mode = "working"
+        self._room = Size(80, 24)
         self._listed: list[Line] = []
         self._detail: Detail | None = None
+        # kept, since a message may still come while the screen is being taken down
+        self._words = {name: Static(id=name, markup=False) for name in WORDS}
+        self._entry = Input(id="filter", placeholder="name, command line, pid, job or call", compact=True)
+        self.list = Grid(id="list")
+        self.panel = Panel()
         self._columns: tuple[columns.Column, ...] = ()
 
     def compose(self) -> ComposeResult:
         with Vertical(id="all"):
-            for name in ("head", "machine", "totals", "banners"):
-                yield Static(id=name, markup=False)
-            yield Grid(id="list")
-            yield Panel()
-            yield Static(id="quality", markup=False)
-            yield Static(id="hints", markup=False)
-            yield Input(id="filter", placeholder="name, command line, pid, job or call", compact=True)
-        yield Static(id="small", markup=False)
+            yield from (self._words[name] for name in ("head", "machine", "totals", "banners"))
+            yield self.list
+            yield self.panel
+            yield self._words["quality"]
+            yield self._words["hints"]
+            yield self._entry
+        yield self._words["small"]
 
     def on_mount(self) -> None:
         self.list.on_move = self._moved
-        self.list.focus()
+        self._room = self.size
         self._lay_out()
         self.feed.start(self)
         self.set_interval(TICK_S, self._draw_words)
@@ -139,7 +147,7 @@ class TopApp(Wishes, App[None]):
             self._opened = False
             self._lay_out()
         elif self.rows.filter:
-            self.query_one("#filter", Input).value = ""
+            self._entry.value = ""
             self._set_filter("")
 
     def action_other_table(self) -> None:
@@ -172,48 +180,40 @@ class TopApp(Wishes, App[None]):
         self._draw_words()
 
     def action_filter(self) -> None:
-        entry = self.query_one("#filter", Input)
-        entry.display = True
-        entry.focus()
+        self._entry.display = True
+        self._entry.focus()
 
     def on_input_changed(self, message: Input.Changed) -> None:
         self._set_filter(message.value)
 
     def on_input_submitted(self) -> None:
-        self.query_one("#filter", Input).display = False
+        self._entry.display = False
         self.list.focus()
 
     def on_key(self, event: object) -> None:
-        if getattr(event, "key", "") == "escape" and self.query_one("#filter", Input).has_focus:
-            self.query_one("#filter", Input).value = ""
+        if getattr(event, "key", "") == "escape" and self._entry.has_focus:
+            self._entry.value = ""
             self.on_input_submitted()
 
     # --- drawing ---
-
-    @property
-    def list(self) -> Grid:
-        return self.query_one("#list", Grid)
-
-    @property
-    def panel(self) -> Panel:
-        return self.query_one(Panel)
 
     @property
     def chosen(self) -> ProcessRow | None:
         """The process under the cursor."""
         return self.rows.looked_at
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
+        self._room = event.size  # App.size follows later
         self._lay_out()
 
     def _lay_out(self) -> None:
-        width, height = self.size
+        width, height = self._room
         small = width < SMALLEST[0] or height < SMALLEST[1]
         self.screen.set_class(small, "small")
         words_small = (
             f"{width}x{height} is too small: {SMALLEST[0]}x{SMALLEST[1]} at least.\nq quits; or: straced top --once"
         )
-        self.query_one("#small", Static).update(Text(words_small))
+        self._words["small"].update(Text(words_small))
         both = height >= BOTH_FROM and not self._opened
         self.panel.display = self._opened or both
         self.list.display = both or not self._opened
@@ -232,7 +232,7 @@ class TopApp(Wishes, App[None]):
             at = next((n for n, line in enumerate(self._listed) if line.row and line.row.key == chosen.key), None)
             if at is not None:
                 self.list.cursor = at
-        self._columns = columns.fitting(self.size.width, self._mode)
+        self._columns = columns.fitting(self._room.width, self._mode)
         self.list.show(self._title, len(self._listed), self._line)
 
     def _title(self, width: int) -> str:
@@ -248,7 +248,10 @@ class TopApp(Wishes, App[None]):
         return GridLine(text, _STATES.get(line.row.state, Style.null()))
 
     def _moved(self, index: int) -> None:
+        leaves_ended = self.rows.ended
         self._choose_at(index)
+        if leaves_ended and not self.rows.ended:
+            self._draw_list()
         self._draw_panel()
 
     def _choose_at(self, index: int) -> None:
@@ -267,9 +270,9 @@ class TopApp(Wishes, App[None]):
 
     def _draw_words(self) -> None:
         frame = self.rows.frame
-        self.query_one("#hints", Static).update(Text(keys.hints(self.size.width), style="dim"))
+        self._words["hints"].update(Text(keys.hints(self._room.width), style="dim"))
         if frame is None:
-            self.query_one("#head", Static).update(Text("straced top · waiting for the first figures", style="bold"))
+            self._words["head"].update(Text("straced top · waiting for the first figures", style="bold"))
             return
         state = words.State(
             paused=self._paused,
@@ -278,7 +281,7 @@ class TopApp(Wishes, App[None]):
             sort=self.rows.sort,
             mode=self._mode,
             filter=self.rows.filter,
-            traces=sum(trace.running for trace in self.feed.traces()),
+            traces=tuple(trace for trace in self.feed.traces() if trace.running),
         )
         for name, text, style in (
             ("head", words.head_line(frame, state), "bold"),
@@ -286,10 +289,12 @@ class TopApp(Wishes, App[None]):
             ("totals", words.totals_line(frame), ""),
             ("quality", words.quality_line(frame, state), "bold"),
         ):
-            self.query_one(f"#{name}", Static).update(Text(text, style=style, no_wrap=True, overflow="ellipsis"))
+            self._words[name].update(Text(text, style=style, no_wrap=True, overflow="ellipsis"))
         spans = words.banners(frame, state)
         text_of_banners = Text("\n").join(Text(span.text, STYLES[span.style]) for span in spans)
-        self.query_one("#banners", Static).update(text_of_banners)
+        widget = self._words["banners"]
+        widget.display = bool(spans)
+        widget.update(text_of_banners)
 
     def _set_filter(self, text: str) -> None:
         self.rows.filter = text

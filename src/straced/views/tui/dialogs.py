@@ -60,8 +60,11 @@ class Box(ModalScreen[int | None]):
     def show(self, lines: Sequence[str]) -> None:
         """Replace the text."""
         self.lines = list(lines)
-        if self.is_mounted:
-            self.query_one("#words", Static).update(Text("\n".join(self.lines)))
+        for words in self.query("#words").results(Static):  # none while the box is being opened
+            words.update(Text("\n".join(self.lines)))
+
+    def on_mount(self) -> None:
+        self.show(self.lines)
 
     def action_leave(self) -> None:
         self.dismiss(None)

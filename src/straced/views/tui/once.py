@@ -5,7 +5,7 @@ from __future__ import annotations
 from straced.live.values import Frame
 from straced.views.text import Line as TextLine
 from straced.views.text import Span
-from straced.views.tui import columns, words
+from straced.views.tui import cells, columns, words
 from straced.views.tui.rows import TITLES, Rows
 
 WIDTH = 160
@@ -22,7 +22,7 @@ def lines(frame: Frame, rows: Rows, *, limit: int | None, width: int | None, sta
     found.append((Span(columns.title_line(kept, room, TITLES[rows.sort]).rstrip(), "title"),))
     for line in shown:
         if line.row is None:
-            found.append((Span(line.job, "strong"),))
+            found.append((Span(cells.fit(line.job, room).rstrip(), "strong"),))
         else:
             row = rows.with_trail(line.row)
             found.append((Span(columns.row_line(kept, row, line.indent, room).rstrip()),))

@@ -38,18 +38,17 @@ class Panel(Vertical):
         self._notes: Sequence[Note] = ()
         self._calls: tuple[SyscallStats, ...] = ()
         self._sort, self._mode = "cpu", "working"
+        self._about_line, self._tab_line, self._histogram = (
+            Static(id=name, markup=False) for name in ("about", "tabs", "histogram")
+        )
+        self.grid = Grid(id="table")
+        self.grid.on_move = lambda index: self._show_histogram()
 
     def compose(self) -> ComposeResult:
-        yield Static(id="about", markup=False)
-        yield Static(id="tabs", markup=False)
-        grid = Grid(id="table")
-        grid.on_move = lambda index: self._show_histogram()
-        yield grid
-        yield Static(id="histogram", markup=False)
-
-    @property
-    def grid(self) -> Grid:
-        return self.query_one(Grid)
+        yield self._about_line
+        yield self._tab_line
+        yield self.grid
+        yield self._histogram
 
     def turn(self, tab: int) -> None:
         """Show another tab."""
@@ -69,8 +68,8 @@ class Panel(Vertical):
     def _draw(self) -> None:
         if not self.is_mounted:
             return
-        self.query_one("#about", Static).update(Text(self._about(), no_wrap=True, overflow="ellipsis", style="bold"))
-        self.query_one("#tabs", Static).update(self._tabs())
+        self._about_line.update(Text(self._about(), no_wrap=True, overflow="ellipsis", style="bold"))
+        self._tab_line.update(self._tabs())
         self._draw_table()
         self._show_histogram()
 
@@ -125,14 +124,13 @@ class Panel(Vertical):
         return panels.call_lines(self._calls, detail) or [GridLine(" no call in this window", panels.WEAK)]
 
     def _show_histogram(self) -> None:
-        widget = self.query_one("#histogram", Static)
-        widget.display = panels.TABS[self.tab] == "calls"
+        self._histogram.display = panels.TABS[self.tab] == "calls"
         lines = ("", "")
         if self._detail is not None and self._calls and self.grid.cursor < len(self._calls):
             row = self._calls[self.grid.cursor]
             buckets = self._detail.histograms.get(f"{row.name}@{row.abi}", ())
             name = label(row, several_abis=False)
-            room = max(10, self.size.width - len(name) - 2)
+            room = max(10, (self.size.width or self.app.size.width) - len(name) - 2)
             bars, scale = histogram_lines(buckets, room)
             lines = (f"{name}  {bars}", f"{'':<{len(name)}}  {scale}") if bars else ("", "")
-        widget.update(Text("\n".join(lines), no_wrap=True, overflow="crop"))
+        self._histogram.update(Text("\n".join(lines), no_wrap=True, overflow="crop"))

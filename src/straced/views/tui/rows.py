@@ -76,6 +76,11 @@ class Rows:
         """The chosen process, as it is or was."""
         return self._looked_at
 
+    @property
+    def ended(self) -> bool:
+        """Whether the chosen process is no more."""
+        return self._ended
+
     def look_at(self, row: ProcessRow | None) -> None:
         """The chosen process: it stays in the list when it ends, until another is chosen."""
         if row is None or self._looked_at is None or row.key != self._looked_at.key:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from straced.live.source import TraceState
 from straced.live.values import Frame
-from straced.units import format_count
+from straced.scrub import scrub
+from straced.units import format_bytes, format_count
 from straced.views.text import TRACER_NAMES, Span, sentence
 from straced.views.tui.cells import rate, share, size
 
@@ -20,7 +22,8 @@ class State(NamedTuple):
     sort: str = "cpu"
     mode: str = "working"
     filter: str = ""
-    traces: int = 0
+    traces: tuple[TraceState, ...] = ()
+    """Full traces that run."""
 
 
 def machine_line(frame: Frame) -> str:
@@ -69,8 +72,6 @@ def head_line(frame: Frame, state: State) -> str:
     parts = ["straced top", frame.host, frame.source, clock, f"by {state.sort}, times {state.mode}"]
     if state.filter:
         parts.append(f'filter "{state.filter}"')
-    if state.traces:
-        parts.append(f"{state.traces} full trace{'s' if state.traces > 1 else ''}")
     return " · ".join(filter(None, parts))
 
 
@@ -81,6 +82,7 @@ def banners(frame: Frame, state: State) -> list[Span]:
         found.append(Span(f"DISCONNECTED {sentence(frame.disconnected)} These figures are old; trying again.", "bad"))
     if state.paused:
         found.append(Span("PAUSED  p goes on", "title"))
+    found += [Span(tracing(each), "title") for each in state.traces]
     if frame.quality.kind == "lossy" and frame.tracer is not None:
         lost = "an unknown number of" if frame.quality.lost is None else format_count(frame.quality.lost)
         why = " ".join(sentence(reason.text) for reason in frame.quality.reasons)
@@ -91,6 +93,12 @@ def banners(frame: Frame, state: State) -> list[Span]:
         word = sentence(f"NO CALLS COUNTED {frame.tracer_reason}") if frame.tracer_reason else "Attaching."
         found.append(Span(word, "weak"))
     return found
+
+
+def tracing(trace: TraceState) -> str:
+    """What a full trace has written, where, and when it ends by itself."""
+    limits = f"{format_bytes(trace.bytes)} of {format_bytes(trace.max_bytes)}, at most {trace.max_seconds:.0f} s"
+    return f"TRACING {trace.pid} into {scrub(str(trace.path), 200)}: {limits}; t on it ends it"
 
 
 def age(seconds: float) -> str:
