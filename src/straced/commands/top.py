@@ -153,6 +153,8 @@ def _live(screen: Screen) -> int:
         raise click.UsageError("this terminal cannot place text (TERM)\none frame as text: straced top --once")
     if importlib.util.find_spec("textual") is None:
         raise click.UsageError("the live screen needs Textual\npip install 'straced[tui]', or: straced top --once")
+    for name in ("COLUMNS", "LINES"):  # an exported size would be believed instead of the terminal's own
+        os.environ.pop(name, None)
     from straced.live.actions import LocalActions
     from straced.live.worker import Worker
     from straced.views.tui.app import TopApp
