@@ -115,12 +115,12 @@ int serve(struct request *request)
 		break;
 	case REQUEST_WHOAMI: {
 		struct task_struct *task = bpf_get_current_task_btf();
-		struct pid *pid = task->thread_pid;
+		struct pid *pid = BPF_CORE_READ(task, thread_pid);
 		struct upid upid = {};
 
-		control.self_level = pid->level;
+		control.self_level = BPF_CORE_READ(pid, level);
 		bpf_probe_read_kernel(&upid, sizeof(upid),
-				      (void *)&pid->numbers + pid->level * bpf_core_type_size(struct upid));
+				      (void *)&pid->numbers + control.self_level * bpf_core_type_size(struct upid));
 		control.self_namespace = (u64)upid.ns;
 		break;
 	}

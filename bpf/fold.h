@@ -106,6 +106,7 @@ __attribute__((noinline)) int add_row(u32 from_index, u32 to_index)
 	ADD(to->calls, from->calls);
 	ADD(to->untimed, from->untimed);
 	ADD(to->wall_ns, from->wall_ns);
+	touch(to_index);
 	return 0;
 }
 
@@ -136,6 +137,7 @@ static long fold_step(u32 i, void *data)
 	if (!link_row(to, index, row))
 		ADD(control.lost_folds, row->calls);
 	ADD(to->rows, 1);
+	touch(index);
 	return 0;
 }
 

@@ -6,17 +6,19 @@
 #define PF_EXITING 0x4			/* include/linux/sched.h */
 #define SIGNAL_GROUP_EXIT 0x4		/* include/linux/sched/signal.h */
 
-/* The number of a task in straced's own PID namespace; the initial one's where it is not in it. */
+/*
+ * The number of a task in straced's own PID namespace; 0 where it is not in it. Pointers are followed by reading kernel
+ * memory, here and below: for each one that is followed directly the verifier searches all types of the kernel.
+ */
 INLINE u32 pid_in_namespace(struct task_struct *task)
 {
 	u32 level = control.self_level;
-	struct pid *pid = task->thread_pid;
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	struct upid upid = {};
-	u32 size = bpf_core_type_size(struct upid);
 
-	if (!pid || level > pid->level)
+	if (!pid || level > BPF_CORE_READ(pid, level))
 		return 0;
-	bpf_probe_read_kernel(&upid, sizeof(upid), (void *)&pid->numbers + level * size);
+	bpf_probe_read_kernel(&upid, sizeof(upid), (void *)&pid->numbers + level * bpf_core_type_size(struct upid));
 	return (u64)upid.ns == control.self_namespace ? upid.nr : 0;
 }
 
@@ -131,14 +133,28 @@ INLINE void end_process(u32 index, bool later)
 	fold_end();
 }
 
+/* Whether an execve gave a process rights that the caller has not (a set-user-ID program): it must not be seen then. */
+INLINE bool left_user(u32 session_index, struct task_struct *task)
+{
+	struct owner *session = owner_at(session_index);
+	u32 uid;
+
+	if (!session || !(session->flags & SESSION_ONE_USER))
+		return false;
+	uid = session->uid;
+	if (BPF_CORE_READ(task, cred, uid.val) == uid && BPF_CORE_READ(task, cred, euid.val) == uid &&
+	    BPF_CORE_READ(task, cred, suid.val) == uid)
+		return false;
+	__sync_fetch_and_or(&session->flags, SESSION_LOST_USER);
+	return true;
+}
+
 /* wait(2)'s status, as kernel/exit.c wait_task_zombie() makes it. */
 INLINE u32 exit_code_of(struct task_struct *task)
 {
-	struct signal_struct *signal = task->signal;
-
-	if (signal && signal->flags & SIGNAL_GROUP_EXIT)
-		return signal->group_exit_code;
-	return task->group_leader->exit_code;
+	if (BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
+		return BPF_CORE_READ(task, signal, group_exit_code);
+	return BPF_CORE_READ(task, group_leader, exit_code);
 }
 
 /* A thread of a process is gone; whoever is the last one ends the process. */

@@ -79,6 +79,18 @@ INLINE struct owner *owner_at(u32 index)
 	return bpf_map_lookup_elem(&owners, &index);
 }
 
+/*
+ * A row changed. It is read first, since most of the time it is set already and its cache line shared. After an atomic
+ * add to the row; the reader clears it, passes a barrier, and then reads the row.
+ */
+INLINE void touch(u32 index)
+{
+	u8 *touched = &control.touched[index & (ROWS_LIMIT - 1)];
+
+	if (!*(volatile u8 *)touched)
+		*(volatile u8 *)touched = 1;
+}
+
 /* Index 0 is never given out: it means none. */
 INLINE u32 take_row(void)
 {
@@ -100,6 +112,7 @@ INLINE void give_row(u32 index)
 	if (!blank)
 		return;
 	bpf_map_update_elem(&rows, &index, blank, 0);
+	touch(index);
 	bpf_map_push_elem(&free_rows, &index, 0);
 }
 

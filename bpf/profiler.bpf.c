@@ -29,7 +29,6 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct running *run = target_here(task);
-	struct row *row;
 	u32 key;
 
 	if (!run)
@@ -42,9 +41,7 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 	}
 	run->call.key = key;
 	run->call.row = row_of(run, key);
-	row = row_at(run->call.row);
-	if (row && run->call.row)
-		ADD(row->calls, 1);
+	begin(run->call.row);
 	run->call.waiting_ns = 0;
 	run->call.enter_ns = bpf_ktime_get_ns();
 	return 0;
@@ -58,7 +55,6 @@ __attribute__((noinline)) static int exit_only(struct running *run, struct pt_re
 {
 	u32 key = key_of(bpf_get_current_task_btf(), regs, number_in(regs));
 	u32 flags = run->flags;
-	struct row *row;
 	u32 index;
 
 	if (flags & (TASK_EXISTED | TASK_FRESH)) {
@@ -73,13 +69,10 @@ __attribute__((noinline)) static int exit_only(struct running *run, struct pt_re
 		return 0;
 	}
 	index = row_of(run, key);
-	row = row_at(index);
-	if (!row || !index)
-		return 0;
-	if (ret < 0 && ret >= -4095 && !is_restart(ret))
+	if (index && ret < 0 && ret >= -4095 && !is_restart(ret))
 		add_slot(index, -ret, 1);
-	ADD(row->calls, 1);
-	ADD(row->untimed, 1);
+	begin(index);
+	abandon(index);
 	return 0;
 }
 
@@ -180,6 +173,11 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	owner = owner_at(state->process);
 	if (!owner)
 		return 0;
+	if (left_user(owner->session, task)) {
+		end_task(state, task);
+		bpf_task_storage_delete(&tasks, task);
+		return 0;
+	}
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
 	report(EVENT_EXEC, owner->session, owner->pid, owner->pid, 0, 0);
 	/* A thread that calls execve takes the number of its process over (fs/exec.c de_thread). */

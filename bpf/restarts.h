@@ -71,8 +71,10 @@ INLINE void resume(struct running *run, struct suspended *call)
 {
 	struct row *row = row_at(call->row);
 
-	if (row && call->row)
+	if (row && call->row) {
 		ADD(row->restarts, 1);
+		touch(call->row);
+	}
 	run->call.key = call->key;
 	run->call.row = call->row;
 	run->call.waiting_ns = call->waiting_ns;
@@ -121,7 +123,7 @@ INLINE void interrupted(struct running *run, struct task_state *state, struct k_
 {
 	struct suspended *top = top_of(state);
 
-	if (!top || !top->ret || (unsigned long)action->sa.sa_handler <= 1)
+	if (!top || !top->ret || (unsigned long)BPF_CORE_READ(action, sa.sa_handler) <= 1)
 		return;
 	if (top->ret == -ERESTARTNOINTR || (top->ret == -ERESTARTSYS && action->sa.sa_flags & SA_RESTART)) {
 		top->ret = 0;

@@ -220,6 +220,7 @@ INLINE void finish(u32 index, u64 wall_ns, u64 waiting_ns, long ret)
 	if (waiting_ns)
 		ADD(row->waiting_ns, waiting_ns);
 	ADD(row->wall_ns, wall_ns ?: 1);
+	touch(index);
 }
 
 /* The call of a row will never return. */
@@ -227,8 +228,21 @@ INLINE void abandon(u32 index)
 {
 	struct row *row = row_at(index);
 
-	if (row && index)
-		ADD(row->untimed, 1);
+	if (!row || !index)
+		return;
+	ADD(row->untimed, 1);
+	touch(index);
+}
+
+/* The call of a row was entered. */
+INLINE void begin(u32 index)
+{
+	struct row *row = row_at(index);
+
+	if (!row || !index)
+		return;
+	ADD(row->calls, 1);
+	touch(index);
 }
 
 #endif

@@ -67,6 +67,16 @@ struct thread_info {
 	u32 status;
 };
 
+typedef struct {
+	u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+	kuid_t euid;
+	kuid_t suid;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
@@ -77,6 +87,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
 	struct pid *thread_pid;
+	struct cred *cred;
 	struct bpf_local_storage *bpf_storage;
 	char comm[16];
 };

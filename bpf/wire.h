@@ -9,7 +9,8 @@
 #ifndef STRACED_WIRE_H
 #define STRACED_WIRE_H
 
-#define ROWS_DEFAULT 32768	/* a row index fits 16 bits, see task_state.cache */
+#define ROWS_DEFAULT 32768
+#define ROWS_LIMIT 65536	/* a row index fits 16 bits, see running.cache */
 #define OWNERS_DEFAULT 16384
 #define OWNER_ROWS_MAX 1024	/* different calls of one owner; what goes beyond is counted as lost */
 #define SLOTS 10
@@ -34,6 +35,8 @@ enum owner_flags {
 	SESSION_FOLLOW = 4,
 	SESSION_PER_THREAD = 8,
 	SESSION_CLOSED = 16,
+	SESSION_ONE_USER = 32,	/* for a caller who may only see processes of the user in owner.uid */
+	SESSION_LOST_USER = 64,	/* an execve changed the user of a process, and it was let go */
 };
 
 /*
@@ -73,6 +76,8 @@ struct owner {
 	u32 exit_code;	/* as wait(2) has it */
 	u32 processes;	/* of a session, ended ones included */
 	u32 threads;
+	u32 uid;		/* of a session with SESSION_ONE_USER, in the initial user namespace */
+	u32 unused;
 	u64 start_ns;	/* since boot */
 	u64 lost;	/* calls that found no room for a row */
 	char comm[16];
@@ -114,6 +119,7 @@ struct control {
 	u64 lost_errnos;
 	u64 lost_events;
 	u64 shared_owners;	/* processes counted into their parent for want of an owner */
+	u8 touched[ROWS_LIMIT];	/* by row: changed since the reader last cleared it */
 };
 
 enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER };

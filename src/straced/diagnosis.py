@@ -47,3 +47,8 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
         """The JSON object."""
         built: dict[str, Any] = msgspec.to_builtins(self)
         return {"schema": SCHEMA, "usable": self.usable, **built}
+
+    def to_json(self, indent: int = 2) -> str:
+        """The JSON object as text, on one line when ``indent`` is 0."""
+        data = msgspec.json.encode(self.to_dict())
+        return (msgspec.json.format(data, indent=indent) if indent else data).decode()

@@ -12,6 +12,7 @@ import sys
 
 from straced import __version__, cgroups, choice, procfs
 from straced.diagnosis import Diagnosis, Finding
+from straced.doctor_target import about, describe
 from straced.errors import NoSuchProcess, StracedError, StraceMissing, TracerUnavailable
 from straced.model import Target
 from straced.scrub import scrub
@@ -19,20 +20,11 @@ from straced.tracers import rights, strace_binary
 from straced.tracers.base import Availability
 
 TRACERS = ("ebpf", "strace", "sampler")
-STATES = {
-    "R": "running",
-    "S": "sleeping",
-    "D": "in uninterruptible sleep",
-    "T": "stopped",
-    "t": "traced",
-    "Z": "zombie",
-}
 UNSEEN = (
     "calls answered in user space by the vDSO (clock_gettime, gettimeofday, time, getcpu): they never enter the kernel",
     "work done through io_uring: one io_uring_enter, or none, stands for any number of operations",
 )
 UNIT_LINE = "in a systemd unit: AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE (never setcap on an interpreter)"
-MAX_DESCRIPTORS = 5000
 
 
 def examine(pid: int | None = None, root: str = procfs.ROOT) -> Diagnosis:
@@ -160,46 +152,3 @@ def terminal() -> Finding:
     if encoding not in ("utf-8", "utf8"):
         return Finding(name="terminal", state="limited", detail=detail, remedy=("export LC_ALL=C.UTF-8",))
     return Finding(name="terminal", state="yes", detail=detail)
-
-
-def describe(target: Target, root: str = procfs.ROOT) -> str:
-    """Who the target is, in one line."""
-    facts = procfs.stat(target.pid, root)
-    threads = len(procfs.tasks(target.pid, root))
-    below = len(procfs.descendants(target.pid, root))
-    parts = [f"{target.pid} ({target.comm})", f"uid {target.uid}", STATES.get(facts.state, facts.state)]
-    parts.append(f"{threads} thread{'s' * (threads != 1)}")
-    parts.append(f"{below} descendant{'s' * (below != 1)}")
-    return ", ".join(parts)
-
-
-def about(target: Target, root: str = procfs.ROOT) -> tuple[Finding, ...]:
-    """What is good to know of a target before it is traced."""
-    lines = procfs.status(target.pid, root)
-    found = []
-    if len(inner := lines.get("NSpid", "").split()) > 1:
-        detail = f"in a PID namespace of its own, as pid {inner[-1]}; here its pid is {target.pid}"
-        found.append(Finding(name="container", state="info", detail=detail))
-    if lines.get("Seccomp") == "2":
-        detail = "it has a seccomp filter: calls that it denies are counted as errors"
-        found.append(Finding(name="seccomp", state="info", detail=detail))
-    if (rings := _io_urings(target.pid, root)) is None:
-        found.append(Finding(name="io_uring", state="info", detail="its descriptors may not be read"))
-    elif rings:
-        found.append(Finding(name="io_uring", state="limited", detail=f"it has {rings}: what goes through is unseen"))
-    return tuple(found)
-
-
-def _io_urings(pid: int, root: str) -> int | None:
-    try:
-        names = os.listdir(f"{root}/{pid}/fd")[:MAX_DESCRIPTORS]
-    except OSError:
-        return None
-    return sum(_is_ring(f"{root}/{pid}/fd/{name}") for name in names)
-
-
-def _is_ring(link: str) -> bool:
-    try:
-        return os.readlink(link) == "anon_inode:[io_uring]"
-    except OSError:
-        return False

@@ -46,6 +46,8 @@ class Counters(Struct, frozen=True, kw_only=True):
     restarts: int | None = None
     errno: dict[str, int] | None = None
     wall_ns: int | None = None
+    wall_error_ns: int | None = None
+    """Standard error of ``wall_ns`` where that is an estimate (sampler)."""
     working_ns: int | None = None
     """Time on a CPU inside the call."""
     waiting_ns: int | None = None
@@ -53,7 +55,7 @@ class Counters(Struct, frozen=True, kw_only=True):
     min_ns: int | None = None
     max_ns: int | None = None
     histogram: tuple[int, ...] | None = None
-    """Calls by duration, in the buckets of :mod:`straced.histogram`."""
+    """Calls by duration, in the buckets of :mod:`straced.histogram`; empty ones at the end are left out."""
     in_flight: int | None = None
     """Entered and not returned at the moment of reading."""
 
@@ -71,7 +73,8 @@ class Overhead(Struct, frozen=True, kw_only=True):
     pct: float | None
     """Time added, in percent of the time the target would have taken untraced."""
     basis: str
-    """How it was found: ``calibrated`` (measured cost a call times the calls), ``none`` or ``unknown``."""
+    """How it was found: ``calibrated`` (measured cost a call times the calls), ``at_least`` (the same, and ``pct`` is
+    a lower bound), ``none`` (no call, no cost) or ``unknown``."""
     ns_per_call: int | None = None
 
 
@@ -129,6 +132,8 @@ class SyscallStats(Struct, frozen=True, kw_only=True):
     restarts: int | None = None
     errno: dict[str, int] | None = None
     wall_ns: int | None = None
+    wall_error_ns: int | None = None
+    """Standard error of ``wall_ns`` where that is an estimate (sampler)."""
     working_ns: int | None = None
     waiting_ns: int | None = None
     min_ns: int | None = None

@@ -222,7 +222,11 @@ class Profiler:
             raise InvalidArgument(f"{pid!r} is not a pid")
         program = gating.program_of(pid)
         if program is not None:
-            await gating.wait_ready(pid)
+            try:
+                await gating.wait_ready(pid)
+            except BaseException:
+                gating.release(pid)
+                raise
         try:
             return procfs.target(pid), program
         except (procfs.Gone, ProcessLookupError) as error:

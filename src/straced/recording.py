@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from straced.errors import OutputError
 from straced.profiler import Profiler
 from straced.scrub import scrub
 from straced.targets import TargetSpec, resolve
 from straced.tracers.base import Ending
+from straced.tracers.strace_record import CUT
 from straced.tracers.trace_output import TraceOutput
 from straced.units import format_bytes, format_count
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording, RecordOptions
 
 BROKEN_PIPE = 141
+TAIL_BYTES = 1 << 20
 ENDS = {
     "max_bytes": "the trace has reached its size (--max-bytes)",
-    "disk_full": "the disk is full; the trace is cut, the target runs on",
     "reader_gone": "",
 }
 
@@ -57,6 +59,11 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
             recording, ending = await _into_file(profiler, pid, to_file, output, overwrite, stop)
             status = 0
     _say_end(recording, ending, output)
+    if output is not None and ending.reason in CUT:
+        left = _keep_whole_lines(output)
+        raise OutputError(
+            CUT[ending.reason], hint=f"{format_bytes(left)} of it are in {scrub(str(output))}" if left else ""
+        )
     return status
 
 
@@ -122,6 +129,19 @@ class Relay:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._sink, view) :]
+
+
+def _keep_whole_lines(path: Path) -> int:
+    """Cut a torn last line off a trace whose disk was full; nothing is left of an empty one. Returns its bytes."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        tail = min(size, TAIL_BYTES)
+        file.seek(size - tail)
+        whole = size - tail + file.read().rfind(b"\n") + 1
+        file.truncate(whole)
+    if whole == 0:
+        path.unlink()
+    return whole
 
 
 def _say_end(recording: Recording, ending: Ending, output: Path | None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from straced import gating, manager_log
-from straced.errors import StracedError, StraceMissing, TracerCrashed
+from straced.errors import OutputError, StracedError, StraceMissing, TracerCrashed
 from straced.finished import Finished
 from straced.manager_summary import TraceSummary, as_dict
 from straced.model import Summary, Target
@@ -104,7 +104,7 @@ class StraceManager:
             True once the kernel has confirmed the attachment; False otherwise, and :meth:`last_error` says why.
         """
         if not self._may("summary", pid):
-            await self._open_gate(pid)
+            self._open_gate(pid)
             return False
 
         async def start() -> bool:
@@ -176,7 +176,7 @@ class StraceManager:
             True once the kernel has confirmed it; False otherwise, and :meth:`last_error` says why.
         """
         if not self._may("full", pid):
-            await self._open_gate(pid)
+            self._open_gate(pid)
             return False
 
         async def start() -> bool:
@@ -204,12 +204,20 @@ class StraceManager:
             output.commit()
             recording.path = output.path
             self._traces[pid] = recording, output
+            recording.on_end(lambda: self._note_cut(pid, recording))
             self._track(recording.helper_pids)
             strace_pid = _first(recording.helper_pids)
             manager_log.info("full_trace_attached", pid=pid, strace_pid=strace_pid, output_file=str(output_file))
             return True
 
         return await self._alone("full", pid, start)
+
+    def _note_cut(self, pid: int, recording: Recording) -> None:
+        from straced.tracers.strace_record import CUT
+
+        if (cut := recording.cut) is not None and pid not in self._errors:
+            self._errors[pid] = OutputError(CUT[cut], pid=pid)
+            manager_log.warning("full_trace_ended", pid=pid, reason=cut, output_file=str(recording.path))
 
     async def detach_full_trace(self, pid: int) -> bool:
         """Stop one full trace; its file stays. False when there was none."""
@@ -274,10 +282,10 @@ class StraceManager:
 
     # --- shared ---
 
-    async def _open_gate(self, pid: int) -> None:
+    def _open_gate(self, pid: int) -> None:
         """A refusal never holds a program up; nothing is looked at for a number that is no pid."""
         if self._mine and isinstance(pid, int) and pid > 0:
-            await gating.open_untraced(pid)
+            gating.release(pid)
 
     @property
     def _mine(self) -> bool:

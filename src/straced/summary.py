@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from operator import attrgetter
 from typing import TypeVar
 
@@ -48,6 +50,7 @@ def _merge(group: Sequence[Counters]) -> Counters:
         min_ns=min((row.min_ns for row in group if row.min_ns is not None), default=None),
         max_ns=max((row.max_ns for row in group if row.max_ns is not None), default=None),
         histogram=_merge_histograms([row.histogram for row in group]),
+        wall_error_ns=_merge_errors([row.wall_error_ns for row in group]),
         **sums,
     )
 
@@ -62,10 +65,16 @@ def _merge_errno(parts: Sequence[dict[str, int] | None]) -> dict[str, int] | Non
     return merged
 
 
+def _merge_errors(parts: Sequence[int | None]) -> int | None:
+    """The standard error of a sum: variances add up."""
+    known = [part for part in parts if part is not None]
+    return round(math.hypot(*known)) if known else None
+
+
 def _merge_histograms(parts: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:
     if any(part is None for part in parts):
         return None
-    return tuple(sum(column) for column in zip(*(part for part in parts if part is not None), strict=True))
+    return tuple(map(sum, zip_longest(*(part for part in parts if part is not None), fillvalue=0)))
 
 
 def difference(earlier: Sample | None, later: Sample) -> list[Counters]:
@@ -94,7 +103,7 @@ def _subtract(after: Counters, before: Counters | None) -> Counters:
         errno = {name: count for name, count in counts.items() if count}
     buckets = None
     if after.histogram is not None and before.histogram is not None:
-        buckets = tuple(a - b for a, b in zip(after.histogram, before.histogram, strict=True))
+        buckets = tuple(a - b for a, b in zip_longest(after.histogram, before.histogram, fillvalue=0))
     return Counters(
         name=after.name,
         nr=after.nr,
@@ -102,8 +111,15 @@ def _subtract(after: Counters, before: Counters | None) -> Counters:
         errno=errno,
         histogram=buckets,
         in_flight=after.in_flight,
+        wall_error_ns=_subtract_error(after.wall_error_ns, before.wall_error_ns),
         **left,
     )
+
+
+def _subtract_error(after: int | None, before: int | None) -> int | None:
+    if after is None or before is None:
+        return after
+    return round(math.sqrt(max(after * after - before * before, 0)))
 
 
 def time_ns(row: Counters | SyscallStats | Total, time: str) -> int | None:
@@ -132,18 +148,28 @@ def table(rows: Iterable[Counters], time: str) -> tuple[tuple[SyscallStats, ...]
             restarts=row.restarts,
             errno=row.errno,
             wall_ns=row.wall_ns,
+            wall_error_ns=row.wall_error_ns,
             working_ns=row.working_ns,
             waiting_ns=row.waiting_ns,
             min_ns=row.min_ns,
             max_ns=row.max_ns,
-            p50_ns=None if row.histogram is None else histogram.percentile_ns(row.histogram, 0.5),
-            p99_ns=None if row.histogram is None else histogram.percentile_ns(row.histogram, 0.99),
+            p50_ns=_percentile_ns(row, 0.5),
+            p99_ns=_percentile_ns(row, 0.99),
             time_pct=_share(time_ns(row, time), whole),
             in_flight=row.in_flight,
         )
         for row in kept
     ]
     return sort_rows(stats, "time", time), total
+
+
+def _percentile_ns(row: Counters, share: float) -> int | None:
+    """Out of the buckets, but never beyond the shortest and the longest call where these are known."""
+    found = None if row.histogram is None else histogram.percentile_ns(row.histogram, share)
+    if found is None:
+        return None
+    found = found if row.min_ns is None else max(found, row.min_ns)
+    return found if row.max_ns is None else min(found, row.max_ns)
 
 
 def _share(part: int | None, whole: int | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
@@ -116,6 +117,29 @@ def test_a_filter_over_straced_is_found() -> None:
     found = real.seen_by(real.refuse_ptrace, ask)
     assert found.state == "no"
     assert "seccomp" in found.detail
+
+
+def test_several_targets_are_a_line_each_in_json() -> None:
+    with real.running() as one, real.running() as two:
+        done = straced("--json", str(one), "-p", str(two))
+    assert [json.loads(line)["target"].split()[0] for line in done.stdout.splitlines()] == [str(two), str(one)]
+
+
+def test_io_uring_and_seccomp_of_a_target_are_told() -> None:
+    syscall_io_uring_setup = 425  # the same number on every architecture
+
+    def prepare() -> None:
+        parameters = ctypes.create_string_buffer(120)
+        assert real.LIBC.syscall(syscall_io_uring_setup, 1, parameters) >= 0, os.strerror(ctypes.get_errno())
+        real.refuse_ptrace(real.SECCOMP_ALLOW)
+
+    try:
+        with real.forked(prepare) as pid:
+            told = by_name(doctor.examine(pid).about_target)
+    except AssertionError:
+        real.unavailable("io_uring", "io_uring_setup is refused here")
+    assert told["io_uring"].state == "limited"
+    assert "seccomp" in told
 
 
 def test_no_such_process() -> None:

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -117,6 +118,13 @@ def test_completion_offers_verbs() -> None:
     assert straced(env=environment).stdout == "plain,completion\n"
 
 
+def test_completion_offers_running_processes_with_their_names() -> None:
+    words = {"_STRACED_COMPLETE": "fish_complete", "COMP_WORDS": "straced doctor ", "COMP_CWORD": str(os.getpid())}
+    lines = straced(env={**os.environ, **words}).stdout.splitlines()
+    comm = Path("/proc/self/comm").read_text().strip()
+    assert lines == [f"plain,{os.getpid()}\t{comm}"]
+
+
 def test_a_reader_who_left_is_not_an_error_message() -> None:
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m straced --help | true; echo ${{PIPESTATUS[0]}}"],
@@ -141,6 +149,18 @@ def test_a_full_disk_under_stdout_is_one_line() -> None:
         )
     assert done.returncode != 0
     assert done.stderr == "straced: No space left on device\n"
+
+
+def test_a_closed_stdout_is_nobodys_fault() -> None:
+    command = f"{sys.executable} -m straced doctor >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_without_unicode_gets_escapes() -> None:
+    done = straced("doctor", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xb7" in done.stdout
 
 
 def raising(error: BaseException) -> int:

@@ -129,6 +129,33 @@ async def test_in_flight(tracer: EbpfTracer, start: Start) -> None:
     assert (ending.reason, ending.exit_status) == ("killed(9)", -9)
 
 
+async def test_attach_makes_no_phantom_calls(tracer: EbpfTracer, start: Start) -> None:
+    """A hundred threads asleep: ptrace would make each call restart_syscall."""
+    workload = start("idle", 1, 100)
+    session = await attach(tracer, workload.pid)
+    sample = await session.read()
+    assert sample.threads == 101
+    assert sample.rows == ()
+    assert workload.run() == 0
+    sample = await session.detach()
+    assert calls(sample, "restart_syscall", "clock_nanosleep") == [0, 0]
+
+
+async def test_calls_in_the_vdso_are_invisible(tracer: EbpfTracer, start: Start) -> None:
+    workload = start("vdso", 1_000_000)
+    session = await attach(tracer, workload.pid)
+    workload.run()
+    assert calls(await session.detach(), "clock_gettime", "exit_group") == [0, 1]
+
+
+async def test_a_name_cannot_hurt(tracer: EbpfTracer, start: Start) -> None:
+    workload = start("oddname", 10)
+    session = await attach(tracer, workload.pid)
+    assert "\x1b" not in session.target.comm
+    assert workload.run() == 0
+    assert calls(await session.detach(), "getppid") == [10]
+
+
 async def test_twenty_million_calls_from_eight_threads(tracer: EbpfTracer, start: Start) -> None:
     workload = start("threads", 2_500_000, 8)
     session = await attach(tracer, workload.pid)

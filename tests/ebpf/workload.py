@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "workloads"
+FREESTANDING = ("-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector")
 READY_TIMEOUT_S = 10
 END_TIMEOUT_S = 60
 
@@ -17,8 +18,7 @@ def build(folder: Path) -> Path:
     """Compile ``gt``, and ``st32`` where the compiler can."""
     subprocess.run(["gcc", "-O1", "-o", folder / "gt", SOURCES / "gt.c", "-pthread"], check=True, timeout=60)
     subprocess.run(
-        ["gcc", "-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"]
-        + ["-o", folder / "st32", SOURCES / "st32.c"],
+        ["gcc", *FREESTANDING, "-o", folder / "st32", SOURCES / "st32.c"],
         check=False,
         timeout=60,
         stderr=subprocess.DEVNULL,

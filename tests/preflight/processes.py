@@ -29,6 +29,7 @@ ARM = platform.machine() == "aarch64"
 SYS_EXIT, SYS_PTRACE = (93, 117) if ARM else (60, 101)
 PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 4, 15, 22, 38
 PTRACE_SEIZE = 0x4206
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 SECCOMP_ALLOW, SECCOMP_EPERM, SECCOMP_KILL = 0x7FFF0000, 0x00050001, 0x80000000
 
 
@@ -181,18 +182,10 @@ def seen_by(become: Callable[[], object], ask: Callable[[], Any]) -> Any:
 
 
 @contextlib.contextmanager
-def frozen(pid: int) -> Iterator[str]:
-    """A process in a frozen cgroup, thawed at the end; the name of the group."""
-    for hierarchy in cgroups.hierarchies():
-        if "freezer" in hierarchy.controllers or not hierarchy.controllers:
-            folder = Path(hierarchy.mount, f"straced-test-{os.getpid()}-{pid}")
-            with contextlib.suppress(OSError):
-                folder.mkdir()
-                break
-    else:
-        unavailable("freezer", "no cgroup can be made here")
-    v1 = (folder / "freezer.state").exists()
-    control, stop, go = ("freezer.state", "FROZEN", "THAWED") if v1 else ("cgroup.freeze", "1", "0")
+def frozen(pid: int, version: int) -> Iterator[str]:
+    """A process in a frozen cgroup of v1 or v2, thawed at the end; the name of the group."""
+    hierarchy, folder = _freezer(version, f"straced-test-{os.getpid()}-{pid}")
+    control, stop, go = ("freezer.state", "FROZEN", "THAWED") if version == 1 else ("cgroup.freeze", "1", "0")
     home = next((path for names, path in cgroups.memberships(pid) if names == hierarchy.controllers), "/")
     try:
         (folder / "cgroup.procs").write_text(str(pid))
@@ -204,6 +197,16 @@ def frozen(pid: int) -> Iterator[str]:
         Path(cgroups.folder(home, hierarchy), "cgroup.procs").write_text(str(pid))
         until(lambda: not (folder / "cgroup.procs").read_text(), "empty group")
         folder.rmdir()
+
+
+def _freezer(version: int, name: str) -> tuple[cgroups.Hierarchy, Path]:
+    for hierarchy in cgroups.hierarchies():
+        if "freezer" in hierarchy.controllers if version == 1 else not hierarchy.controllers:
+            folder = Path(hierarchy.mount, name)
+            with contextlib.suppress(OSError):
+                folder.mkdir()
+                return hierarchy, folder
+    unavailable("freezer", f"no freezer of cgroup v{version} here")
 
 
 def proc_like_this(folder: Path, *, without: tuple[str, ...] = ()) -> str:

@@ -179,7 +179,6 @@ def test_f11_yama_for_a_user(scope: int, tmp_path: Path) -> None:
     real.need_root()
     with real.running(user=real.NOBODY, group=real.NOBODY, extra_groups=[]) as pid:
         root = real.proc_like_this(tmp_path)
-        tmp_path.chmod(0o755)
         real.set_yama(root, scope)
 
         def become() -> None:
@@ -204,6 +203,7 @@ def test_f11_yama_for_a_user(scope: int, tmp_path: Path) -> None:
 
 
 def _reachable(folder: Path) -> bool:
+    folder.chmod(0o755)
     for parent in (folder, *folder.parents):
         if not parent.stat().st_mode & 0o001:
             if parent.stat().st_uid != os.geteuid() or not parent.name.startswith("pytest-"):
@@ -323,14 +323,40 @@ def test_f16_whoever_traces_us_directly_or_not_is_refused(tmp_path: Path) -> Non
             assert preflight.check(other, root=str(root)) == ()
 
 
-def test_f45_frozen_by_its_cgroup() -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_f45_frozen_by_its_cgroup(version: int) -> None:
     real.need_root()
     with real.running() as pid:
-        with real.frozen(pid) as group:
+        with real.frozen(pid, version) as group:
             error = refused(pid)
             assert isinstance(error, errors.FrozenTarget)
             assert group in error.reason
         assert preflight.check(pid) == ()
+
+
+@pytest.mark.parametrize(("hidepid", "kind"), [("noaccess", "NotPermitted"), ("invisible", "NoSuchProcess")])
+def test_a_proc_that_hides_processes(hidepid: str, kind: str, tmp_path: Path) -> None:
+    real.need_root()
+    if not _reachable(tmp_path):
+        real.unavailable("tmp_path", "other users cannot reach the folder of this test")
+
+    def become() -> None:
+        assert real.LIBC.unshare(real.CLONE_NEWNS) == 0
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "proc", "-o", f"hidepid={hidepid}", "proc", str(tmp_path)], check=True)
+        real.be_nobody()
+
+    def ask() -> str:
+        before = after = type(None)
+        try:
+            preflight.check(pid, root=str(tmp_path))
+        except errors.AttachError as error:
+            before = type(error)
+        after = type(preflight.explain_refusal(pid, root=str(tmp_path)))
+        return f"{before.__name__} {after.__name__}"
+
+    with real.running() as pid:
+        assert real.seen_by(become, ask) == f"{kind} {kind}"
 
 
 def test_a_refusal_that_nothing_explains_is_not_guessed() -> None:
@@ -338,6 +364,36 @@ def test_a_refusal_that_nothing_explains_is_not_guessed() -> None:
         error = preflight.explain_refusal(pid)
         assert type(error) is errors.NotPermitted
         assert "does not say why" in error.reason
+
+
+def test_a_target_outside_the_user_namespace() -> None:
+    real.need_root()
+    if real.seen_by(lambda: None, lambda: real.LIBC.unshare(real.CLONE_NEWUSER)):
+        real.unavailable("userns", "no user namespace can be made here")
+
+    def become() -> None:
+        assert real.LIBC.unshare(real.CLONE_NEWUSER) == 0
+        Path("/proc/self/uid_map").write_text("0 0 1")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/gid_map").write_text("0 0 1")
+
+    def ask() -> tuple[bool, tuple[int, ...], str]:
+        capable = rights.caller().has("SYS_PTRACE")
+        return capable, preflight.check(pid), preflight.explain_refusal(pid).reason
+
+    with real.running() as pid:
+        capable, before, after = real.seen_by(become, ask)
+    assert capable
+    assert before == ()
+    assert "user namespace" in after
+
+
+def test_an_interpreter_that_is_none_says_nothing_about_ptrace(monkeypatch: pytest.MonkeyPatch) -> None:
+    rights.ptrace_blocked.cache_clear()
+    for program in ("", "/bin/echo", "/nonexistent"):
+        monkeypatch.setattr(sys, "executable", program)
+        assert not rights.ptrace_blocked()
+        rights.ptrace_blocked.cache_clear()
 
 
 def test_a_target_that_ended_explains_the_refusal() -> None:

@@ -8,7 +8,7 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
-from straced.targets import TargetSpec, resolve
+from straced.targets import TargetSpec, resolve_all
 
 NO_TRACER = 5
 
@@ -20,23 +20,21 @@ NO_TRACER = 5
         ("straced doctor 4242", "could this process be traced, and how?"),
     ),
 )
-@click.argument("target", required=False, type=options.TargetType(), metavar="[TARGET]")
+@options.targets(required=False)
 @options.json
 @options.color
-def command(target: TargetSpec | None, as_json: bool, color: str) -> int:
-    """Say what works here and, of TARGET, what would work on it; for the rest, the line to type.
+def command(targets: tuple[TargetSpec, ...], as_json: bool, color: str) -> int:
+    """Say what works here and, of each TARGET, what would work on it; for the rest, the line to type.
 
     Nothing is attached to, nothing is changed. The status is 0 when a tracer would serve, else 5.
     """
     from straced import doctor
 
-    pids = resolve(target) if target is not None else (None,)
+    pids: tuple[int | None, ...] = resolve_all(targets) if targets else (None,)
     diagnosed = [doctor.examine(pid) for pid in pids]
     for diagnosis in diagnosed:
         if as_json:
-            import msgspec
-
-            click.echo(msgspec.json.format(msgspec.json.encode(diagnosis.to_dict()), indent=2))
+            click.echo(diagnosis.to_json(indent=2 if len(diagnosed) == 1 else 0))
         else:
             from straced.views import doctor_text, terminal
 

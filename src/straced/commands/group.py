@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -135,8 +137,18 @@ def run(argv: Sequence[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    _settle_streams()
     status = failures.guarded(lambda: _invoke(argv), verb_of(argv))
     return failures.flushed(status)
+
+
+def _settle_streams() -> None:
+    """Give a program that was started with closed streams somewhere to write, and an ASCII locale its escapes."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _invoke(argv: Sequence[str]) -> int:

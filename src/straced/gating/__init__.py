@@ -102,8 +102,27 @@ async def wait_ready(pid: int, patience_s: float = PATIENCE_S) -> bool:
 def release(pid: int) -> None:
     """Let the program run: a stop and a continue end the gate's epoll_wait with EINTR (signal(7)).
 
-    Safe at any time: a process that has become the program is only continued when it was we who stopped it.
+    Safe at any time: nothing is done to a process that is no gate, or none any more; a gate that has not come to its
+    wait yet is opened when it has, by a thread that lives no longer than the gate's patience.
     """
+    if is_ready(pid):
+        _open(pid)
+    elif program_of(pid) is not None:
+        import threading
+
+        threading.Thread(target=_open_when_ready, args=(pid,), daemon=True, name="straced-gate").start()
+
+
+def _open_when_ready(pid: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and program_of(pid) is not None:
+        if is_ready(pid):
+            _open(pid)
+            return
+        time.sleep(0.001)
+
+
+def _open(pid: int) -> None:
     import signal
 
     try:
@@ -118,9 +137,3 @@ def release(pid: int) -> None:
         pass
     finally:
         os.close(pidfd)
-
-
-async def open_untraced(pid: int) -> None:
-    """Let the program behind a gate run as soon as the gate is there to be opened; nothing for any other process."""
-    if program_of(pid) is not None and await wait_ready(pid):
-        release(pid)

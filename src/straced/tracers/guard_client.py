@@ -95,6 +95,26 @@ class GuardClient:
         """False in a forked child: its copy must never touch the parent's helpers."""
         return os.getpid() == self._owner
 
+    @property
+    def started(self) -> bool:
+        """Whether the guard is up."""
+        return self._socket is not None
+
+    def start(self) -> None:
+        """Start the guard if it is not up yet; takes some milliseconds, in any thread.
+
+        Raises:
+            TracerUnavailable: it could not be started.
+        """
+        if not self.mine:
+            raise TracerUnavailable("a forked copy does not use its parent's guard")
+        try:
+            with self._lock:
+                if self._socket is None:
+                    self._start()
+        except OSError as error:
+            raise TracerUnavailable(f"the guard of the tracers could not be started ({error.strerror})") from error
+
     def spawn(self, argv: list[str], pids: list[int], fd: int, limits: dict[str, float] | None = None) -> Helper:
         """Start a strace on ``pids``; ``fd`` becomes its output (or, with ``spill_bytes``, the sink of a relay)."""
         helper = Helper(next(self._numbers), pids)

@@ -22,7 +22,7 @@ def refuse_own(pid: int, name: str, me: rights.Caller, force: bool, helpers: Col
     """Raise OwnProcess or ProtectedTarget for a target that straced must not stop."""
     if pid == 1:
         if not force and rights.in_initial_pid_namespace(root):
-            hint = "all else depends on it; --force if you are sure"
+            hint = "all else depends on it: add --force if you are sure"
             raise ProtectedTarget(f"{name} is the machine's first process", hint=hint, pid=pid)
         return  # in a container everything descends from pid 1, which does not make it ours
     if pid == me.pid:

@@ -7,7 +7,6 @@ Sources: ptrace(2) "Ptrace access mode checking", __ptrace_may_access of kernel/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 
 from straced import cgroups, procfs
@@ -116,15 +115,8 @@ def _unseen_cause(pid: int, root: str) -> AttachError:
     name = f"{pid} ({procfs.stat(pid, root).comm})"
     if scope == 1 and not me.has("SYS_PTRACE"):
         return refusals.yama(scope, pid, name)
-    if _user_namespace(str(pid), root) != _user_namespace("self", root):
-        reason = f"{name} lives in another user namespace, where you have no rights"
-        return NotPermitted(reason, hint=rights.sudo_line(pid), pid=pid)
+    if not rights.shares_user_namespace(pid, root):
+        reason = f"{name} is outside your user namespace, where you have no rights"
+        return NotPermitted(reason, hint="ask from outside of the container, or as root there", pid=pid)
     hint = "a security module may (AppArmor, SELinux): look into the kernel log with dmesg"
     return NotPermitted(f"the kernel refuses to let {name} be traced, and does not say why", hint=hint, pid=pid)
-
-
-def _user_namespace(pid: str, root: str) -> str | None:
-    try:
-        return os.readlink(f"{root}/{pid}/ns/user")
-    except OSError:
-        return None

@@ -9,6 +9,7 @@ import errno
 import functools
 import os
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -19,7 +20,8 @@ from straced import procfs
 CAPABILITIES = {"SYS_PTRACE": 19, "SYS_ADMIN": 21, "SYS_RESOURCE": 24, "PERFMON": 38, "BPF": 39}
 """Numbers of include/uapi/linux/capability.h."""
 INITIAL_PID_NAMESPACE = "pid:[4026531836]"
-"""PROC_PID_INIT_INO of include/linux/proc_ns.h: the same number on every machine since 3.8."""
+INITIAL_USER_NAMESPACE = "user:[4026531837]"
+"""PROC_PID_INIT_INO and PROC_USER_INIT_INO of include/linux/proc_ns.h: the same numbers everywhere since 3.8."""
 SECCOMP_FILTER = 2
 _PROBE_LIMIT_S = 5
 _PROBE = """
@@ -27,7 +29,7 @@ import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
 libc.ptrace(0x4206, 0x7fffffff, None, None)  # PTRACE_SEIZE of a pid that cannot be
-print(ctypes.get_errno(), flush=True)
+print("errno", ctypes.get_errno(), flush=True)
 """
 
 
@@ -78,6 +80,21 @@ def in_initial_pid_namespace(root: str = procfs.ROOT) -> bool:
         return True
 
 
+def shares_user_namespace(pid: int, root: str = procfs.ROOT) -> bool:
+    """Whether our capabilities count on a process: they reach no further than our user namespace."""
+    ours = _user_namespace("self", root)
+    theirs = _user_namespace(str(pid), root)
+    # Where theirs cannot be read, it is out of reach of ours, unless ours is the initial one: nothing is outside that.
+    return theirs == ours if theirs is not None else ours in (None, INITIAL_USER_NAMESPACE)
+
+
+def _user_namespace(pid: str, root: str) -> str | None:
+    try:
+        return os.readlink(f"{root}/{pid}/ns/user")
+    except OSError:
+        return None
+
+
 @functools.cache
 def ptrace_blocked() -> bool:
     """Whether a filter refuses ptrace(2) itself, whoever the target is. Asked once, in a child: 20 ms.
@@ -92,7 +109,10 @@ def ptrace_blocked() -> bool:
         done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_PROBE_LIMIT_S)
     except (OSError, subprocess.SubprocessError):
         return False
-    return done.stdout.strip() != str(errno.ESRCH).encode()
+    if done.returncode == -signal.SIGSYS:
+        return True
+    said = done.stdout.split()
+    return len(said) == 2 and said[0] == b"errno" and int(said[1]) != errno.ESRCH
 
 
 def sudo_line(pid: int | None = None) -> str:

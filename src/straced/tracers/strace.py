@@ -68,7 +68,7 @@ class StraceTracer:
             StraceMissing: there is no usable strace.
             AttachError: the kernel refused, or did not confirm in time.
         """
-        strace = await asyncio.to_thread(strace_binary.find)
+        strace = await self.prepared()
         await self.until_free(target)
         pidfd, alone = self.hold(target, options.force)
         outputs: list[int] = []
@@ -96,6 +96,19 @@ class StraceTracer:
         )
         self._sessions.append(session)
         return session
+
+    async def prepared(self) -> strace_binary.Strace:
+        """The strace to use, and a guard that is up: the first time both take a while, side by side."""
+        if self.guard.started:
+            return await strace_binary.find_soon()
+        strace, started = await asyncio.gather(
+            strace_binary.find_soon(), asyncio.to_thread(self.guard.start), return_exceptions=True
+        )
+        if isinstance(strace, BaseException):
+            raise strace
+        if isinstance(started, BaseException):
+            raise started
+        return strace
 
     async def until_free(self, target: Target) -> None:
         """Wait for a helper of ours that is just letting go of the target, after a detach or a cancelled attach."""
@@ -152,6 +165,9 @@ class StraceTracer:
                     f"the kernel did not confirm the attachment to {target.pid} in time", pid=target.pid
                 )
             raise preflight.explain_refusal(target.pid, helpers=own_helpers())
+        if _is_another(target):
+            await self._give_up(attachment)
+            raise NoSuchProcess(f"process {target.pid} ended, and another one has its pid now", pid=target.pid)
         return coverage
 
     async def _give_up(self, attachment: Attachment) -> None:
@@ -166,7 +182,7 @@ class StraceTracer:
         if count <= options.max_tasks:
             return None
         tasks = scan(processes_of(target.pid, options.follow, own_helpers()))
-        tids = [task.tid for task in tasks if not task.is_dead][: options.max_tasks]
+        tids = [task.tid for task in tasks.tasks if not task.is_dead][: options.max_tasks]
         reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (--max-tasks), new ones not followed"))
         return tids
 
@@ -211,6 +227,14 @@ def _summary_argv(
     return argv
 
 
+def _is_another(target: Target) -> bool:
+    """Whether the pid was reused between the check and the attachment (S19). A target that has ended is none."""
+    try:
+        return procfs.stat(target.pid).start_ticks != target.start_ticks
+    except procfs.Gone:
+        return False
+
+
 def _ended_well(attachment: Attachment) -> bool:
     """The target was gone before we could look, but strace had it: a clean end without a complaint."""
     exits = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
@@ -234,5 +258,8 @@ def _judge(coverage: Coverage, reasons: list[Reason]) -> None:
     if coverage.foreign:
         others = ", ".join(str(pid) for pid in coverage.foreign)
         reasons.append(Reason("already_traced", f"some tasks belong to another tracer ({others})"))
+    elif coverage.churn:
+        text = f"threads came and went faster than they could be looked at; {coverage.traced} confirmed"
+        reasons.append(Reason("coverage", text))
     elif not coverage.complete:
         reasons.append(Reason("coverage", f"{coverage.traced} of {coverage.seen} tasks confirmed"))

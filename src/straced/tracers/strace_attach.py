@@ -20,7 +20,10 @@ PATIENCE_S = 2.0
 ROUNDS = 20
 STALL_S = 0.02
 """A task still untraced after this long without any progress was missed, and gets a strace of its own."""
-_FIRST_POLL_S = 0.0004
+_POLL_S = 0.0005
+_SLOW_POLL_S = 0.005
+_QUICK_S = 0.03
+"""strace attaches within 5 to 20 ms as a rule: looked for often at first, then less so."""
 
 
 class Task(Struct, frozen=True):
@@ -42,6 +45,8 @@ class Coverage(Struct, kw_only=True):
     traced: int = 0
     seen: int = 0
     complete: bool = False
+    churn: bool = False
+    """Tasks came and went faster than they could be looked at: whether all are traced is not known."""
     foreign: tuple[int, ...] = ()
     """Tracers of others that hold some of the tasks."""
 
@@ -58,9 +63,17 @@ def processes_of(pid: int, follow: bool, excluded: frozenset[int] = frozenset())
     return found
 
 
-def scan(processes: list[int], known: set[int] | None = None) -> list[Task]:
-    """Every task of these processes that is not ``known``; what vanished meanwhile is left out."""
+class Scan(Struct, frozen=True):
+    """What a look at /proc found, and how many tasks were gone before they could be read."""
+
+    tasks: list[Task]
+    vanished: int = 0
+
+
+def scan(processes: list[int], known: set[int] | None = None) -> Scan:
+    """Every task of these processes that is not ``known``."""
     found = []
+    vanished = 0
     for pid in processes:
         try:
             tids = procfs.tasks(pid)
@@ -72,7 +85,9 @@ def scan(processes: list[int], known: set[int] | None = None) -> list[Task]:
             task = _look(pid, tid)
             if task is not None:
                 found.append(task)
-    return found
+            else:
+                vanished += 1
+    return Scan(found, vanished)
 
 
 def _look(pid: int, tid: int) -> Task | None:
@@ -119,15 +134,21 @@ class Attachment:
             targets = [*self._instead[:1], *targets[1:]]
         await self._start(targets)
         deadline = time.monotonic() + PATIENCE_S
-        rounds = clean = 0
+        rounds = clean = unsettled = 0
         progressed = time.monotonic()
-        pause = _FIRST_POLL_S
+        began = time.monotonic()
         while time.monotonic() < deadline:
-            missing, progress = self._look_around()
+            missing, progress, vanished = self._look_around()
             now = time.monotonic()
             progressed = now if progress else progressed
             if not any(helper.alive for helper in self.helpers):
                 return Coverage(traced=len(self._confirmed), seen=len(self._confirmed), complete=not missing)
+            if not missing and vanished:
+                # A lineage that hops from thread to thread between the listing and the look cannot be seen (F19).
+                clean, unsettled = 0, unsettled + 1
+                if unsettled == ROUNDS:
+                    return self._coverage([], churn=True)
+                continue
             if not missing:
                 clean += 1
                 if clean == 2:  # looked at twice, and the second time nothing was new
@@ -140,9 +161,9 @@ class Attachment:
                 if again:
                     await self._start(again)
                     progressed = time.monotonic()
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.3, 0.005)
-        return self._coverage(self._look_around()[0])
+            await asyncio.sleep(_POLL_S if now - began < _QUICK_S else _SLOW_POLL_S)
+        missing, _, vanished = self._look_around()
+        return self._coverage(missing, churn=bool(vanished))
 
     async def _start(self, tids: list[int]) -> None:
         helper = self._spawn(tids)
@@ -150,31 +171,35 @@ class Attachment:
         self._given.update(tids)
         await asyncio.wrap_future(helper.spawned)
 
-    def _look_around(self) -> tuple[list[Task], bool]:
-        """The living tasks that nobody of ours traces yet, and whether any was confirmed since the last look."""
+    def _look_around(self) -> tuple[list[Task], bool, int]:
+        """Living tasks that nobody of ours traces yet; whether any was confirmed since; how many were gone already."""
         ours = {helper.pid for helper in self.helpers}
         before = len(self._confirmed)
         missing = []
-        for task in self._current():
+        current = self._current()
+        vanished = current.vanished
+        for task in current.tasks:
             if task.tracer in ours:
                 self._confirmed.add(task.tid)
-            elif not task.is_dead:
-                if task.tracer:
-                    self._foreign.add(task.tracer)
-                else:
-                    missing.append(task)
-        return missing, len(self._confirmed) > before
+            elif task.tracer:
+                self._foreign.add(task.tracer)
+            elif task.is_dead:
+                vanished += task.tid != task.pid  # a thread that died untraced may have left an heir; a leader stays
+            else:
+                missing.append(task)
+        return missing, len(self._confirmed) > before, vanished
 
-    def _current(self) -> list[Task]:
+    def _current(self) -> Scan:
         if self.only is not None:
             looked = (_look(self.pid, tid) for tid in self.only if tid not in self._confirmed)
-            return [task for task in looked if task is not None]
+            return Scan([task for task in looked if task is not None])
         return scan(processes_of(self.pid, self.follow, self.excluded), self._confirmed)
 
-    def _coverage(self, missing: list[Task]) -> Coverage:
+    def _coverage(self, missing: list[Task], *, churn: bool = False) -> Coverage:
         return Coverage(
             traced=len(self._confirmed),
             seen=len(self._confirmed) + len(missing),
-            complete=not missing and not self._foreign,
+            complete=not missing and not self._foreign and not churn,
+            churn=churn,
             foreign=tuple(sorted(self._foreign)),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import os
 import re
 import subprocess
@@ -14,6 +14,7 @@ from straced.errors import StraceMissing
 
 OLDEST = (4, 26)
 """``-A -o /dev/fd/N`` and ``-c -w`` are older; tables of older versions were never looked at."""
+_examined: dict[tuple[str, int, int], Strace] = {}
 _VERSION = re.compile(rb"strace -- version (\d+)\.(\d+)")
 
 
@@ -30,23 +31,39 @@ class Strace(Struct, frozen=True):
 
 
 def find(search_path: str | None = None) -> Strace:
-    """The strace on PATH.
+    """The strace on PATH. Runs it once to ask for its version, and again only when the file has changed.
 
     Raises:
         StraceMissing: none, not executable, or too old.
     """
+    key = _locate(search_path)
+    known = _examined.get(key)
+    if known is None:
+        known = _examined[key] = _examine(key[0])
+    return known
+
+
+async def find_soon() -> Strace:
+    """:func:`find`, without keeping the event loop waiting for a strace that has to be asked.
+
+    Raises:
+        StraceMissing: see :func:`find`.
+    """
+    known = _examined.get(_locate(None))
+    return known if known is not None else await asyncio.to_thread(find)
+
+
+def _locate(search_path: str | None) -> tuple[str, int, int]:
     found = procfs.find_executable("strace", search_path)
     if found is None:
-        raise StraceMissing(
-            "there is no strace on PATH", hint="install it: apt-get install strace, or dnf install strace"
-        )
+        hint = "install it: apt-get install strace, or dnf install strace"
+        raise StraceMissing("there is no strace on PATH", hint=hint)
     path = os.path.realpath(found)
     facts = os.stat(path)
-    return _examine(path, facts.st_mtime_ns, facts.st_size)
+    return path, facts.st_mtime_ns, facts.st_size
 
 
-@functools.lru_cache(maxsize=8)
-def _examine(path: str, _mtime_ns: int, _size: int) -> Strace:
+def _examine(path: str) -> Strace:
     try:
         said = subprocess.run(
             [path, "-V"], capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL, env={"LC_ALL": "C"}

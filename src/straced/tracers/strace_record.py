@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,11 @@ SPILL_BYTES = 256 * 1000 * 1000
 OUTPUT = "/dev/fd/3"
 LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone")
 """Reasons for which the guard ends a full trace by itself."""
+CUT = {
+    "disk_full": "the disk is full; the trace is cut, the target runs on",
+    "file_limit": "the trace has reached the file size limit of this process (ulimit -f); the target runs on",
+}
+"""Endings that the output is to blame for."""
 
 
 class RecordOptions(Struct, frozen=True, kw_only=True):
@@ -121,11 +127,29 @@ class Recording:
         async with asyncio.timeout((grace_s or GRACE_S) + REAP_S):
             return await self.wait()
 
+    @property
+    def cut(self) -> str | None:
+        """Why the trace ended early because of its output: a key of ``CUT``; ``None`` otherwise, or while it runs."""
+        for helper in self._helpers:
+            if helper.exited.done():
+                end = helper.exited.result()
+                if end["why"] == "disk_full":
+                    return "disk_full"
+                if end["code"] == -signal.SIGXFSZ:
+                    return "file_limit"
+        return None
+
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Call back, on a thread of ours, when a strace of this trace has ended."""
+        for helper in self._helpers:
+            helper.exited.add_done_callback(lambda _: call())
+
     def _find_ending(self, exits: list[HelperExit]) -> Ending:
         status = exit_status.of(self._pidfd)
         limit = next(
             (e["why"] for e in exits if e["why"] in ("max_bytes", "max_seconds", "disk_full", "reader_gone")), None
         )
+        limit = self.cut or limit
         if limit is not None:
             return Ending(reason=limit, exit_status=status)
         if self._why is not None:
@@ -146,7 +170,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     Raises:
         StraceMissing, AttachError: as for a summary; nothing was written then.
     """
-    strace = await asyncio.to_thread(strace_binary.find)
+    strace = await tracer.prepared()
     await tracer.until_free(target)
     pidfd, alone = tracer.hold(target, options.force)
     from straced.tracers.strace import own_helpers

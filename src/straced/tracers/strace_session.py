@@ -23,6 +23,8 @@ BUSY_GRACE_S = 4.5
 """With hundreds of busy threads, letting go of each takes strace its time, and a kill would lose the counts."""
 BUSY_TASKS = 200
 REAP_S = 3.0
+LEAST_UNTRACED = 0.05
+"""Where calls times their cost leave less than this of the window, the slowdown is told as ``at_least`` 19-fold."""
 CALIBRATION_S = 0.5
 """It takes a tenth of that, once an owner."""
 _STOPPED_BY_US = frozenset({"detach", "overhead", "tasks", "duration", "taken_over", "cancelled"})
@@ -203,7 +205,10 @@ def estimate(guard: GuardClient, sample: Sample, duration_ns: int) -> Overhead:
     cost = guard.cost_ns
     if not cost.done() or duration_ns <= 0 or sample.lost is None:
         return Overhead(pct=None, basis="unknown")
-    # One strace serves all tasks of its target one after the other, so time added cannot exceed the window.
-    added = min(calls * cost.result(), duration_ns)
-    untraced = max(duration_ns - added, duration_ns // 1000, 1)
+    added = calls * cost.result()
+    untraced = duration_ns - added
+    if untraced < duration_ns * LEAST_UNTRACED:
+        # So near to all of the window that the factor hangs on the noise of both measurements.
+        floor = round(100.0 * (1 - LEAST_UNTRACED) / LEAST_UNTRACED, 1)
+        return Overhead(pct=floor, basis="at_least", ns_per_call=cost.result())
     return Overhead(pct=round(100.0 * added / untraced, 1), basis="calibrated", ns_per_call=cost.result())

@@ -195,4 +195,6 @@ def slowdown(overhead: Overhead) -> str:
             else f"target about {overhead.pct:.0f} % slower"
         )
     factor = 1 + overhead.pct / 100
+    if overhead.basis == "at_least":
+        return f"target at least {factor:,.0f}x slower"
     return f"target about {factor:.1f}x slower" if factor < 9.95 else f"target about {factor:,.0f}x slower"

@@ -331,6 +331,14 @@ static void everything(long times)
 		syscall(SYS_getpgid, 0);
 }
 
+static void *idle(void *unused)
+{
+	struct timespec hour = { 3600, 0 };
+
+	nanosleep(&hour, NULL);
+	return NULL;
+}
+
 static void *blocked(void *unused)
 {
 	char byte;
@@ -338,6 +346,37 @@ static void *blocked(void *unused)
 	if (read(0, &byte, 1) != 1)
 		_exit(93);
 	return NULL;
+}
+
+/* Many processes of twenty different calls each; they stay until stdin is closed. Says "d" when all have made them. */
+static void family(long members)
+{
+	static const int numbers[] = { SYS_getpid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_gettid,
+				       SYS_getpgrp, SYS_sched_yield, SYS_getcpu, SYS_getpgid, SYS_getsid, SYS_umask,
+				       SYS_close, SYS_dup, SYS_fcntl, SYS_lseek, SYS_fsync, SYS_fstat };
+	int done[2], stay[2];
+	char byte;
+
+	if (pipe(done) || pipe(stay))
+		_exit(97);
+	ready();
+	for (long i = 0; i < members; i++)
+		if (!fork()) {
+			close(stay[1]);
+			for (unsigned k = 0; k < sizeof(numbers) / sizeof(*numbers); k++)
+				syscall(numbers[k], -1, -1, -1);
+			if (write(done[1], "d", 1) != 1)
+				_exit(91);
+			_exit(read(stay[0], &byte, 1) != 0);
+		}
+	for (long i = 0; i < members; i++)
+		if (read(done[0], &byte, 1) != 1)
+			_exit(90);
+	if (write(1, "d", 1) != 1 || read(0, &byte, 1) < 0)
+		_exit(89);
+	close(stay[1]);
+	while (wait(NULL) > 0)
+		;
 }
 
 static void sleep_busy(long ms)
@@ -371,6 +410,8 @@ int main(int argc, char **argv)
 		stopped_sleep(count);
 	else if (!strcmp(mode, "manyerrs"))
 		many_errors(width);
+	else if (!strcmp(mode, "family"))
+		family(count);
 	else if (!strcmp(mode, "io"))
 		io(count);
 	else if (!strcmp(mode, "everything"))
@@ -388,6 +429,25 @@ int main(int argc, char **argv)
 		ready();
 		pthread_create(&id, NULL, blocked, NULL);
 		pthread_join(id, NULL);
+	} else if (!strcmp(mode, "oddname")) {
+		prctl(PR_SET_NAME, "\033[31m) R\n");
+		ready();
+		mark(count);
+	} else if (!strcmp(mode, "vdso")) {
+		struct timespec time;
+
+		ready();
+		for (long i = 0; i < count; i++)
+			clock_gettime(CLOCK_MONOTONIC, &time);
+	} else if (!strcmp(mode, "idle")) {
+		pthread_t ids[128];
+
+		for (int i = 0; i < width; i++)
+			pthread_create(&ids[i], NULL, idle, NULL);
+		ready();
+	} else if (!strcmp(mode, "become")) {
+		ready();
+		execv(argv[2], argv + 2);
 	} else {
 		ready();
 		if (!strcmp(mode, "n"))

@@ -12,7 +12,7 @@ import mmap
 import os
 import time
 from collections.abc import Iterable
-from importlib import resources
+from pathlib import Path
 
 from straced.tracers.ebpf import btf, libbpf, wire
 
@@ -29,7 +29,7 @@ class Conflict(Exception):
 
 def object_bytes() -> bytes:
     """The prebuilt object that ships in the package."""
-    return resources.files(__package__).joinpath("profiler.bpf.o").read_bytes()
+    return Path(__file__).with_name("profiler.bpf.o").read_bytes()
 
 
 class Engine:
@@ -64,7 +64,9 @@ class Engine:
             library.bpf_map__set_max_entries(self._map(name), self.owners_max)
         wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max)
         libbpf.check(library.bpf_object__load(self._object), "load")
-        self.control = wire.Control.from_buffer(self._mapped(".bss", ctypes.sizeof(wire.Control)))
+        shared = self._mapped(".bss", ctypes.sizeof(wire.Control))
+        self.control = wire.Control.from_buffer(shared)
+        self.touched = shared[wire.Control.touched.offset :][: wire.ROWS_LIMIT]
         self._tasks_fd = self._map_fd("tasks")
         self._serve_fd = self.program_fd("serve")
         self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
@@ -270,5 +272,7 @@ class Engine:
             fd, blank = self._map_fd(name), bytes(size)
             for index in indices:
                 view[index * size : (index + 1) * size] = blank
+                if view is self.rows:
+                    self.touched[index] = 1
                 value = ctypes.c_uint32(index)
                 libbpf.check(self._library.bpf_map_update_elem(fd, None, ctypes.byref(value), 0), name)

@@ -28,6 +28,11 @@ class Events:
         self.dropped = 0
         """Events that a listener was too slow for."""
 
+    @property
+    def lost(self) -> int:
+        """Events that found the ring full, or a listener too slow."""
+        return int(self._engine.control.lost_events) + self.dropped
+
     async def listen(self, session: int) -> AsyncIterator[Event]:
         """Events of a session as they come, until it is closed."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUE_LIMIT)

@@ -16,7 +16,7 @@ from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Conflict, Engine
 from straced.tracers.ebpf.events import Events
-from straced.tracers.ebpf.probe import gone
+from straced.tracers.ebpf.probe import gone, may_see_all
 from straced.tracers.ebpf.reader import Reader
 from straced.tracers.ebpf.session import EbpfSession
 
@@ -65,6 +65,9 @@ class Instance:
         owner = self.engine.owner(index)
         owner.kind, owner.state = wire.KIND_SESSION, wire.STATE_LIVE
         owner.flags = wire.SESSION_FOLLOW * (options.follow or quiet) + wire.SESSION_PER_THREAD * options.per_thread
+        if not may_see_all():
+            owner.uid = os.geteuid()
+            owner.flags |= wire.SESSION_ONE_USER
         return index
 
     def _add_process(self, session: int, pid: int, pidfd: int, flags: int, *, quiet: bool = False) -> tuple[int, int]:
@@ -164,12 +167,8 @@ class Instance:
             engine.settle()
         engine.unmark(index)
         engine.settle()
-        engine.hold()
-        try:
-            members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
-            engine.recycle(self.reader.rows_of(members), members)
-        finally:
-            engine.resume()
+        members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
+        engine.recycle(self.reader.places_of(members), members)
 
     async def close(self) -> None:
         """Detach all sessions and unload."""
@@ -185,20 +184,23 @@ class Instance:
         snapshot = self.reader.snapshot()
         return {session: session.sample_of(snapshot) for session in self.sessions.values()}
 
-    def call_cost_ns(self) -> int:
-        """What one traced call costs here, measured once on ourselves against calls before anything was attached."""
+    def call_cost_ns(self) -> int | None:
+        """What one traced call costs here: measured once, on ourselves, against calls before anything was attached.
+
+        Returns:
+            ``None`` where we are a target ourselves, so that there is nothing to compare with.
+        """
         if self._cost_ns is None:
             pidfd = os.pidfd_open(os.getpid())
             try:
                 session = self.attach(procfs.target(os.getpid()), AttachOptions(follow=False), pidfd)
-                traced_ns = _call_ns()
-                self.sessions.pop(session.index)
-                self._drop(session.index)
-                self._cost_ns = max(0, traced_ns - self._bare_ns)
             except (Conflict, OSError, NoSuchProcess):
-                return 0
+                return None
             finally:
                 os.close(pidfd)
+            traced_ns = _call_ns()
+            self.release(session)
+            self._cost_ns = max(1, traced_ns - self._bare_ns)
         return self._cost_ns
 
 

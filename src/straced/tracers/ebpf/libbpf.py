@@ -102,7 +102,7 @@ def load() -> ctypes.CDLL:
         function = getattr(library, name)
         function.restype = result
         function.argtypes = arguments
-    library.libbpf_set_print(_print)
+    library.libbpf_set_print(_PRINT)
     return library
 
 
@@ -112,7 +112,6 @@ def version() -> str:
     return text.decode("ascii", "replace").lstrip("v")
 
 
-@_PRINTER
 def _print(level: int, text: bytes, arguments: int) -> int:
     """Format a message of libbpf; a va_list crosses as a pointer on x86-64 and arm64 alike."""
     severity = _LEVELS[min(level, 2)]
@@ -121,6 +120,9 @@ def _print(level: int, text: bytes, arguments: int) -> int:
         _vsnprintf()(buffer, len(buffer), text, arguments)
         log.log(severity, "%s", buffer.value.decode("utf-8", "backslashreplace").rstrip())
     return 0
+
+
+_PRINT = _PRINTER(_print)  # kept for as long as the library may call it
 
 
 @functools.cache

@@ -32,6 +32,8 @@ from straced.tracers.ebpf.errors import (
 BTF = "/sys/kernel/btf/vmlinux"
 LOCKDOWN = "/sys/kernel/security/lockdown"
 CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 19, 21, 38, 39
+INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+"""PROC_PID_INIT_INO of include/linux/proc_ns.h."""
 MINIMUM = (5, 17)
 """bpf_loop(); task storage for tracing programs came in 5.11, BPF_PROG_TYPE_SYSCALL in 5.14."""
 
@@ -127,10 +129,15 @@ def check_target(target: Target, *, force: bool = False) -> None:
         if facts.start_ticks != target.start_ticks:
             raise gone(pid)
         _check_kind(target, facts, force)
-        if not capabilities() >> CAP_SYS_PTRACE & 1:
+        if not may_see_all():
             _check_owner(pid)
     except procfs.Gone:
         raise gone(pid) from None
+
+
+def may_see_all() -> bool:
+    """Whether we may look at processes of other users: CAP_SYS_PTRACE, as for ptrace(2)."""
+    return bool(capabilities() >> CAP_SYS_PTRACE & 1)
 
 
 def gone(pid: int) -> NoSuchProcess:
@@ -142,7 +149,7 @@ def _check_kind(target: Target, facts: procfs.Stat, force: bool) -> None:
     pid = target.pid
     if pid == os.getpid():
         raise OwnProcess("that is straced itself", pid=pid, hint="follow what it starts with watch_children")
-    if pid == 1 and not force and target.host_pid in (None, 1):
+    if pid == 1 and not force and os.readlink(f"{procfs.ROOT}/self/ns/pid") == INITIAL_PID_NAMESPACE:
         raise ProtectedTarget("process 1 is left alone unless forced", pid=pid, hint="add --force")
     if facts.is_kernel_thread:
         raise KernelThread(f"{pid} ({facts.comm}) is a kernel thread: it makes no system calls", pid=pid)

@@ -1,11 +1,13 @@
 """From the shared memory of the programs to values: which rows changed, and what stands in them.
 
-A row that did not change since the last snapshot costs a comparison; only changed ones are copied and decoded.
+The programs set a byte for each row they change. Only those rows are read again; the others cost nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -17,10 +19,14 @@ from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.errnos import errno_name
 
-_WORDS = wire.ROW_BYTES // 8
-_HISTOGRAM_AT = 12 + wire.SLOTS
+_NOTHING = bytes(wire.ROWS_LIMIT)
+_SLOTS_AT = 12
+_HISTOGRAM_AT = wire.Row.histogram.offset
+_EXTRA_AT = wire.Row.extra.offset
+_NO_EXTRA = bytes(4)
 _COUNT_MASK = (1 << 48) - 1
 _EXTRA_ROWS = 16
+_MANY = 1000
 
 
 class OwnerFacts(Struct, frozen=True):
@@ -44,9 +50,9 @@ class OwnerFacts(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """All rows by owner, and the owners in use, at one moment."""
+    """All rows by owner and place, and the owners in use, at one moment. Valid until the next one is taken."""
 
-    rows: dict[int, list[Counters]]
+    rows: dict[int, dict[int, Counters]]
     owners: dict[int, OwnerFacts]
 
     def members(self, session: int) -> Iterator[OwnerFacts]:
@@ -59,53 +65,71 @@ class Reader:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._marks: list[tuple[int, ...]] = []
-        self._decoded: dict[int, Counters] = {}
+        self._rows: dict[int, dict[int, Counters]] = {}
+        self._owner_of: dict[int, int] = {}
         self._owner_raw: dict[int, bytes] = {}
         self._owner_facts: dict[int, OwnerFacts] = {}
 
-    def snapshot(self) -> Snapshot:
-        """Read everything once: each count exactly once, whatever ends meanwhile."""
+    def snapshot(self, *, again: Iterable[int] = ()) -> Snapshot:
+        """Read everything once: each count exactly once, whatever ends meanwhile.
+
+        ``again`` names owners whose rows are read even if nothing says that they changed.
+        """
         engine = self._engine
-        engine.hold()
+        touched = self._take_touched()
+        touched += [place for owner in again for place in self._rows.get(owner, ())]
+        engine.hold()  # also the barrier between clearing a byte and reading its row
         try:
-            marks = self._read_marks()
-            changed = [i for i, (new, old) in enumerate(zip(marks, self._marks, strict=False)) if new != old]
-            changed += range(len(self._marks), len(marks))
-            copies = [(i, self._copy(i)) for i in changed if marks[i][4] >> 32]
+            copies = [(place, self._copy(place)) for place in touched]
             used = (engine.control.next_owner + 1) * wire.OWNER_BYTES
             owner_bytes = bytes(engine.owners[:used])
         finally:
             engine.resume()
-        self._marks = marks
         owners = self._decode_owners(owner_bytes)
         self._fold(owners)
-        for index, copy in copies:
-            self._decoded[index] = decode(copy, owners)
-        rows: dict[int, list[Counters]] = {}
-        for index, mark in enumerate(marks):
-            if mark[4] >> 32:
-                rows.setdefault(mark[4] & 0xFFFFFFFF, []).append(self._decoded[index])
-        return Snapshot(rows=rows, owners=owners)
+        with _no_collections(len(copies)):
+            for place, parts in copies:
+                self._put(place, parts, owners)
+        return Snapshot(rows=self._rows, owners=owners)
 
-    def _read_marks(self) -> list[tuple[int, ...]]:
-        """Of each row what tells whether it changed: calls, untimed, wall time, restarts, owner with
-        key, birth."""
+    def _take_touched(self) -> list[int]:
+        """The places of the rows that changed, and forget that they did."""
         used = min(self._engine.control.next_row + 1, self._engine.rows_max)
-        words = self._engine.rows.cast("Q")
-        end = used * _WORDS
-        columns = [words[column:end:_WORDS].tolist() for column in (0, 1, 2, 4, 7, 9)]
-        words.release()
-        return list(zip(*columns, strict=True))
+        view = self._engine.touched
+        flags = bytes(view[:used])
+        if flags == _NOTHING[:used]:
+            return []
+        places = []
+        place = flags.find(1)
+        while place >= 0:
+            view[place] = 0
+            places.append(place)
+            place = flags.find(1, place + 1)
+        return places
 
-    def _copy(self, index: int) -> list[bytes]:
+    def _copy(self, place: int) -> list[bytes]:
         """A row, and those that continue it."""
-        parts: list[bytes] = []
-        while index and len(parts) < _EXTRA_ROWS:
-            start = index * wire.ROW_BYTES
-            parts.append(bytes(self._engine.rows[start : start + wire.ROW_BYTES]))
-            index = int.from_bytes(parts[-1][68:72], "little")
+        start = place * wire.ROW_BYTES
+        part = bytes(self._engine.rows[start : start + wire.ROW_BYTES])
+        parts = [part]
+        while part[_EXTRA_AT : _EXTRA_AT + 4] != _NO_EXTRA and len(parts) < _EXTRA_ROWS:
+            start = int.from_bytes(part[_EXTRA_AT : _EXTRA_AT + 4], "little") * wire.ROW_BYTES
+            part = bytes(self._engine.rows[start : start + wire.ROW_BYTES])
+            parts.append(part)
         return parts
+
+    def _put(self, place: int, parts: list[bytes], owners: dict[int, OwnerFacts]) -> None:
+        """Note down a row where it belongs now; a free one, or one that continues another, nowhere."""
+        fields = wire.ROW.unpack_from(parts[0])
+        owner, key = fields[7], fields[8]
+        before = self._owner_of.get(place)
+        if before is not None and (before != owner or not key):
+            del self._owner_of[place], self._rows[before][place]
+            if not self._rows[before]:
+                del self._rows[before]
+        if owner and key:
+            self._owner_of[place] = owner
+            self._rows.setdefault(owner, {})[place] = decode(fields, parts, owners)
 
     def _decode_owners(self, data: bytes) -> dict[int, OwnerFacts]:
         facts: dict[int, OwnerFacts] = {}
@@ -135,24 +159,18 @@ class Reader:
         used = (self._engine.control.next_owner + 1) * wire.OWNER_BYTES
         return list(self._decode_owners(bytes(self._engine.owners[:used])).values())
 
-    def rows_of(self, owners: Iterable[int]) -> list[int]:
-        """Indices of all rows of some owners, with those that continue them."""
-        wanted = frozenset(owners)
-        found = []
-        for index, mark in enumerate(self._read_marks()):
-            if mark[4] & 0xFFFFFFFF in wanted and mark[4] >> 32:
-                found.append(index)
-                for part in self._copy(index):
-                    extra = int.from_bytes(part[68:72], "little")
-                    if extra:
-                        found.append(extra)
-        return found
+    def places_of(self, owners: Iterable[int]) -> list[int]:
+        """The places of all rows of some owners, with those that continue them."""
+        self.snapshot()
+        places = [place for owner in owners for place in self._rows.get(owner, ())]
+        extras = [wire.ROW.unpack_from(part)[10] for place in places for part in self._copy(place)]
+        return places + [extra for extra in extras if extra]
 
 
 def _owner(index: int, raw: bytes) -> OwnerFacts:
     fields = wire.OWNER.unpack(raw)
     state, kind, flags, parent, session, _head, _rows, _live, deferred, pid, host_pid, exit_code = fields[:12]
-    processes, threads, start_ns, lost, comm = fields[12:]
+    processes, threads, _uid, _unused, start_ns, lost, comm = fields[12:]
     return OwnerFacts(
         index=index,
         state=state,
@@ -172,6 +190,19 @@ def _owner(index: int, raw: bytes) -> OwnerFacts:
     )
 
 
+@contextlib.contextmanager
+def _no_collections(objects: int) -> Iterator[None]:
+    """Make many objects at once without the collector walking over all of them again and again: a third of the time."""
+    if objects < _MANY or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 @functools.cache
 def identify(key: int) -> tuple[str, int, str]:
     """Name, number and ABI of a key."""
@@ -182,9 +213,8 @@ def identify(key: int) -> tuple[str, int, str]:
     return syscall_name(number, abi), number, abi
 
 
-def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
+def decode(fields: tuple[int, ...], parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
     """The counters in a row and those that continue it."""
-    fields = wire.ROW.unpack(parts[0])
     calls, untimed, wall_ns, waiting_ns, restarts, max_ns, min_ns, owner_index, key = fields[:9]
     name, number, abi = identify(key)
     owner = owners.get(owner_index)
@@ -194,11 +224,16 @@ def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
     elif owner is not None and owner.kind == wire.KIND_THREAD:
         tid = owner.pid
         pid = owners[owner.parent].pid if owner.parent in owners else None
-    buckets = fields[_HISTOGRAM_AT:]
+    filled = parts[0][_HISTOGRAM_AT:].rstrip(b"\0")
+    buckets = wire.BUCKETS[len(filled) + 3 >> 2].unpack_from(parts[0], _HISTOGRAM_AT)
     errno: dict[str, int] = {}
-    if fields[12]:
-        buckets = _add_slots(parts, fields, errno, buckets)
-    waiting_ns = min(waiting_ns, wall_ns)
+    errors = 0
+    if fields[_SLOTS_AT]:
+        buckets = _add_slots(parts, errno, buckets)
+        errors = sum(errno.values())
+    if waiting_ns > wall_ns:  # read in the middle of an update
+        waiting_ns = wall_ns
+    in_flight = calls - untimed - sum(buckets)
     return Counters(
         name=name,
         nr=number,
@@ -206,7 +241,7 @@ def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
         pid=pid,
         tid=tid,
         calls=calls,
-        errors=sum(errno.values()) if errno else 0,
+        errors=errors,
         restarts=restarts,
         errno=errno,
         wall_ns=wall_ns,
@@ -215,24 +250,22 @@ def decode(parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
         min_ns=min_ns or None,
         max_ns=max_ns or None,
         histogram=buckets,
-        in_flight=max(calls - untimed - sum(buckets), 0),
+        in_flight=in_flight if in_flight > 0 else 0,
     )
 
 
-def _add_slots(
-    parts: list[bytes], fields: tuple[int, ...], errno: dict[str, int], buckets: tuple[int, ...]
-) -> tuple[int, ...]:
+def _add_slots(parts: list[bytes], errno: dict[str, int], buckets: tuple[int, ...]) -> tuple[int, ...]:
     """Sort the slots into errors by name and carries of the histogram."""
     carried: list[int] | None = None
     for part in parts:
-        for slot in (fields if part is parts[0] else wire.ROW.unpack(part))[12:_HISTOGRAM_AT]:
-            code, count = slot >> 48, slot & _COUNT_MASK
-            if not code:
+        for slot in wire.ROW.unpack_from(part)[_SLOTS_AT:]:
+            if not slot:
                 break
+            code, count = slot >> 48, slot & _COUNT_MASK
             if code < wire.SLOT_CARRY:
                 name = errno_name(code)
                 errno[name] = errno.get(name, 0) + count
             elif code - wire.SLOT_CARRY < histogram.SIZE:
-                carried = carried or list(buckets)
+                carried = carried or [*buckets, *[0] * (histogram.SIZE - len(buckets))]
                 carried[code - wire.SLOT_CARRY] += count << 32
     return tuple(carried) if carried else buckets

@@ -51,6 +51,9 @@ def build(
     full = sum(owner.lost for owner in members)
     lost, doubts = _doubts(full, losses)
     totals = snapshot.owners[session]
+    if totals.flags & wire.SESSION_LOST_USER:
+        text = "a process changed its user by execve: what it did from there on is not yours to see"
+        reasons = (*reasons, Reason("changed_user", text))
     return Sample(
         monotonic_ns=monotonic_ns,
         epoch_s=epoch_s,
@@ -64,7 +67,7 @@ def build(
 
 
 def _rows(snapshot: Snapshot, owner: OwnerFacts) -> list[Counters]:
-    rows = snapshot.rows.get(owner.index, [])
+    rows = list(snapshot.rows.get(owner.index, {}).values())
     if owner.kind == wire.KIND_THREAD and rows and rows[0].tid != owner.pid:
         # execve from a thread: it took the number of its process over after these rows were decoded
         return [msgspec.structs.replace(row, tid=owner.pid) for row in rows]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from straced.model import Event, Overhead, Reason, Sample, Target
 from straced.tracers.base import AttachOptions, Ending
 from straced.tracers.ebpf import samples
+from straced.tracers.ebpf.reader import Snapshot
 from straced.tracers.ebpf.samples import Losses
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class EbpfSession:
         self._pidfd = pidfd
         self._reasons = reasons
         self._losses = Losses.of(instance.engine)
+        self._events_lost = instance.events.lost
         self._final: Sample | None = None
         self._ending: asyncio.Future[Ending] | None = None
         self._result: Ending | None = None
@@ -69,7 +71,7 @@ class EbpfSession:
             return self._final
         return self.sample_of(self._instance.reader.snapshot())
 
-    def sample_of(self, snapshot: samples.Snapshot) -> Sample:
+    def sample_of(self, snapshot: Snapshot) -> Sample:
         """This session's part of a snapshot."""
         losses = Losses.of(self._instance.engine).since(self._losses)
         return samples.build(
@@ -126,7 +128,9 @@ class EbpfSession:
     async def detach(self) -> Sample:
         """Let go of all tasks and return the last counters. Idempotent."""
         if self._final is None:
-            final = self.read_now()
+            reader = self._instance.reader
+            members = [owner.index for owner in reader.owners() if self.index in (owner.index, owner.session)]
+            final = self.sample_of(reader.snapshot(again=members))
             if self._result is None and _readable(self._pidfd):
                 self._end(self.exit_status_ending())
             self._final = final
@@ -141,6 +145,8 @@ class EbpfSession:
 
     def _slowdown(self, calls: int, duration_ns: int, sample: Sample) -> Overhead:
         cost_ns = self._instance.call_cost_ns()
+        if cost_ns is None:
+            return Overhead(pct=None, basis="unknown")
         lanes = max(1, min(sample.threads or 1, os.cpu_count() or 1))
         left_ns = duration_ns * lanes - calls * cost_ns
         if duration_ns <= 0 or left_ns <= 0:
@@ -150,6 +156,11 @@ class EbpfSession:
     def events(self) -> AsyncIterator[Event]:
         """Forks, execs and exits of the target and its descendants, from now on, until the session is over."""
         return self._instance.events.listen(self.index)
+
+    @property
+    def events_lost(self) -> int:
+        """Events that did not reach a listener, of all sessions of the engine, since this one began."""
+        return self._instance.events.lost - self._events_lost
 
     def on_close(self, callback: Callable[[], None]) -> None:
         """Call back when the session is over."""

@@ -40,12 +40,12 @@ class EbpfTracer:
         """Whether the programs can be loaded, as far as that is known without loading them, and this target had."""
         error = probe.missing()
         if error is not None:
-            return Availability(usable=False, detail=error.code, error=error)
+            return Availability(usable=False, detail=error.reason, error=error)
         if target is not None:
             try:
                 probe.check_target(target)
             except probe.AttachError as refused:
-                return Availability(usable=False, detail=refused.code, error=refused)
+                return Availability(usable=False, detail=refused.reason, error=refused)
         return Availability(usable=True, detail=f"libbpf {libbpf.version()}")
 
     async def attach(self, target: Target, options: AttachOptions) -> EbpfSession:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from ctypes import c_char, c_int32, c_uint32, c_uint64
+from ctypes import c_char, c_int32, c_uint8, c_uint32, c_uint64
 
 from straced import histogram
 from straced.tracers.ebpf.btf import Types
 
 ROWS = 32768
-ROWS_LIMIT = 65535
+ROWS_LIMIT = 65536
 OWNERS = 16384
 SLOTS = 10
 SLOT_CARRY = 4096
@@ -25,6 +25,7 @@ ABIS = ("", "x86_64", "i386", "x32", "arm64", "arm")
 STATE_FREE, STATE_LIVE, STATE_ENDED = range(3)
 KIND_SESSION, KIND_PROCESS, KIND_THREAD = 1, 2, 3
 OWNER_KEEP, OWNER_QUIET, SESSION_FOLLOW, SESSION_PER_THREAD, SESSION_CLOSED = 1, 2, 4, 8, 16
+SESSION_ONE_USER, SESSION_LOST_USER = 32, 64
 EVENTS = {1: "fork", 2: "exec", 3: "exit"}
 HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER = 1, 2, 3, 4, 5, 6
 TASK_EXISTED = 1
@@ -70,6 +71,8 @@ class Owner(ctypes.Structure):
         ("exit_code", c_uint32),
         ("processes", c_uint32),
         ("threads", c_uint32),
+        ("uid", c_uint32),
+        ("unused", c_uint32),
         ("start_ns", c_uint64),
         ("lost", c_uint64),
         ("comm", c_char * 16),
@@ -111,6 +114,7 @@ class Control(ctypes.Structure):
         ("lost_errnos", c_uint64),
         ("lost_events", c_uint64),
         ("shared_owners", c_uint64),
+        ("touched", c_uint8 * ROWS_LIMIT),
     )
 
 
@@ -179,9 +183,12 @@ LAYOUTS: dict[str, type[ctypes.Structure]] = {
     "suspended": Suspended,
     "task_state": TaskState,
 }
-ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q{histogram.SIZE}I")
-ROW_BYTES = ROW.size
-OWNER = struct.Struct("=14I2Q16s")
+ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q")
+"""A row without its histogram."""
+BUCKETS = tuple(struct.Struct(f"={count}I") for count in range(histogram.SIZE + 1))
+"""The first so many buckets of a histogram."""
+ROW_BYTES = ctypes.sizeof(Row)
+OWNER = struct.Struct("=16I2Q16s")
 OWNER_BYTES = OWNER.size
 
 

@@ -15,9 +15,10 @@ def start():
     Returns ``(pid, fd)``; the descriptor yields the cost of a call in nanoseconds, as text, and then ends.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
+    pid = kernel.fork()
     if pid == 0:
         try:
+            kernel.reset_signals()
             kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
             kernel.set_name(b"straced-measure")
             untraced = _cost_ns(CALLS * 20)

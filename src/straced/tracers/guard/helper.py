@@ -40,7 +40,7 @@ class Helper:
         self.stderr_fd, stderr_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         output = self.relay.writer_fd if self.relay else self.output_fd
         guard = os.getpid()
-        self.pid = os.fork()
+        self.pid = kernel.fork()
         if self.pid == 0:
             _become_strace(argv, environment, output, stderr_writer, guard)
         os.close(stderr_writer)

@@ -38,6 +38,18 @@ def reset_signals():
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
+def fork():
+    """fork(2) with all signals blocked in the child: the guard's own handlers must never run there.
+
+    They act on the epoll that the child shares with the guard. :func:`reset_signals` unblocks them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
+
+
 def tracer_and_state(pid):
     """``(TracerPid, state letter)`` of a task, or ``None`` when it is gone."""
     try:

@@ -1,0 +1,1 @@
+"""Measurements beside the tools that they compare with, always in one run."""

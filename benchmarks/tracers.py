@@ -1,0 +1,118 @@
+"""Who slows it down: each a context manager over the pid of a workload that waits at its gate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from straced import procfs
+from straced.tracers.base import AttachOptions
+from straced.tracers.ebpf import EbpfTracer, libbpf
+
+BPFTRACE = """
+BEGIN {{ printf("ready\\n"); }}
+tracepoint:raw_syscalls:sys_enter /pid == {pid}/ {{ @at[tid] = nsecs; }}
+tracepoint:raw_syscalls:sys_exit /pid == {pid} && @at[tid]/ {{
+  @calls[args->id] = count(); @time[args->id] = sum(nsecs - @at[tid]); delete(@at[tid]); }}
+"""
+
+
+@contextlib.contextmanager
+def empty_pair(folder: Path) -> Iterator[None]:
+    """Two programs that do nothing, on every call of the machine: the floor of whatever sees every call."""
+    library = libbpf.load()
+    elf = (folder / "empty.bpf.o").read_bytes()
+    made = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
+    libbpf.check(library.bpf_object__load(made), "load")
+    links = []
+    try:
+        for name in (b"empty_enter", b"empty_exit"):
+            program = library.bpf_object__find_program_by_name(made, name)
+            links.append(libbpf.check_pointer(library.bpf_program__attach(program), "attach"))
+        yield
+    finally:
+        for link in links:
+            library.bpf_link__destroy(link)
+        library.bpf_object__close(made)
+
+
+@contextlib.asynccontextmanager
+async def straced(tracer: EbpfTracer, pid: int) -> AsyncIterator[None]:
+    """Counted by us; checks that nothing was lost."""
+    session = await tracer.attach(procfs.target(pid), AttachOptions())
+    yield
+    sample = await session.detach()
+    if sample.kind != "exact":
+        raise RuntimeError(f"not all was counted: {sample.reasons}")
+
+
+@contextlib.contextmanager
+def bpftrace(pid: int) -> Iterator[None]:
+    """Count and sum by bpftrace, for this pid."""
+    with _tool(["bpftrace", "-e", BPFTRACE.format(pid=pid)]) as tool:
+        _read_until(tool, b"ready")
+        yield
+
+
+@contextlib.contextmanager
+def perf_trace(pid: int) -> Iterator[None]:
+    """``perf trace -s``."""
+    with _tool(["perf", "trace", "-s", "-p", str(pid)]) as tool:
+        _until(lambda: _descriptors(tool.pid, "perf_event") > 0)
+        time.sleep(0.3)  # it enables its events last, and does not say when
+        yield
+
+
+@contextlib.contextmanager
+def strace(pid: int, *options: str) -> Iterator[None]:
+    """``strace -c``, with options."""
+    with _tool(["strace", "-c", *options, "-p", str(pid)]):
+        _until(lambda: procfs.tracer_pid(pid) != 0)
+        yield
+
+
+@contextlib.contextmanager
+def _tool(argv: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with tempfile.TemporaryFile() as errors:
+        tool = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+        try:
+            yield tool
+        finally:
+            tool.send_signal(signal.SIGINT)
+            try:
+                tool.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                tool.kill()
+                tool.communicate()
+
+
+def _read_until(tool: subprocess.Popen[bytes], word: bytes) -> None:
+    assert tool.stdout is not None
+    seen = b""
+    while word not in seen:
+        part = os.read(tool.stdout.fileno(), 4096)
+        if not part:
+            raise RuntimeError(f"the tool ended: {seen!r}")
+        seen += part
+
+
+def _descriptors(pid: int, kind: str) -> int:
+    folder = f"/proc/{pid}/fd"
+    with contextlib.suppress(OSError):
+        return sum(kind in os.readlink(f"{folder}/{name}") for name in os.listdir(folder))
+    return 0
+
+
+def _until(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + 10
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError("the tool did not attach")
+        time.sleep(0.01)

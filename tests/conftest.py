@@ -1,0 +1,98 @@
+"""Fixtures of all tests: a time limit, a clean world afterwards, workloads with a known truth."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import build
+from tests.support.events import Events, recorded
+from tests.support.needs import require
+from tests.support.workload import Starter
+from tests.support.world import Snapshot, assert_world_clean
+
+if TYPE_CHECKING:
+    from straced import Profiler, StraceManager
+
+pytest_plugins = ["tests.support.limits"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*names): skip without these (see tests/support/needs.py)")
+
+
+@pytest.fixture(autouse=True)
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After every test: no process, no descriptor, no file of it is left."""
+    for mark in request.node.iter_markers("needs"):
+        require(*mark.args)
+    temporary = tmp_path / "TMPDIR"
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    before = Snapshot()
+    yield
+    assert_world_clean(before, temporary)
+
+
+@pytest.fixture(scope="session")
+def binaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path | None]]:
+    """``gt`` and, where the compiler can, its 32-bit twin; readable for every user."""
+    if build.compiler() is None:
+        require("cc")
+    with tempfile.TemporaryDirectory(prefix="straced-gt-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield build.compile_gt(folder), build.compile_gt32(folder)
+
+
+@pytest.fixture
+def start(world: None, binaries: tuple[Path, Path | None]) -> Iterator[Starter]:
+    """Start workloads; at the end none of them may be traced, stopped or left."""
+    starter = Starter(*binaries)
+    harm = ["the test did not end"]
+    try:
+        yield starter
+    finally:
+        harm = starter.end()
+    assert not harm, "\n".join(harm)
+
+
+@pytest.fixture
+def events() -> Iterator[Events]:
+    """The log events of straced during the test."""
+    with recorded() as found:
+        yield found
+
+
+@pytest.fixture
+async def manager(start: Starter, events: Events) -> AsyncIterator[StraceManager]:
+    """A manager in this process; whatever the test left attached is let go."""
+    from straced import StraceManager
+
+    require("strace")
+    made = StraceManager()
+    yield made
+    await made.detach_all()
+
+
+@pytest.fixture
+async def profiler(start: Starter, events: Events) -> AsyncIterator[Profiler]:
+    """A profiler on strace in this process."""
+    from straced import Profiler
+
+    require("strace")
+    async with Profiler(tracer="strace") as made:
+        yield made
+
+
+def pytest_report_header() -> str:
+    """Name the straced under test: an installed one must not be mistaken for this source tree."""
+    import straced
+
+    return f"straced from {Path(straced.__file__).parent.parent}"

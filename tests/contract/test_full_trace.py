@@ -1,0 +1,228 @@
+"""Points 19 to 22: the full trace of one target, into a file."""
+
+# ruff: noqa: ASYNC240
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from straced import StraceManager
+from tests.support import proc
+from tests.support.events import Events
+from tests.support.poll import auntil
+from tests.support.workload import Starter
+
+pytestmark = pytest.mark.needs("strace", "cc")
+
+
+def calls(path: Path, name: str) -> int:
+    """Lines of that call in a trace, resumed halves not counted."""
+    return len(re.findall(rf"(?m)^(?:\[pid +\d+\] |\d+ +)?[\d:.]+ {name}\(", path.read_text(errors="replace")))
+
+
+async def test_p19_refusals(start: Starter, events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = start("tick")
+    assert await StraceManager(enabled=False).attach_full_trace(workload.pid, tmp_path / "a") is False
+    assert [name for name in events.names() if name.startswith("strace_disabled")]
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    assert await StraceManager().attach_full_trace(workload.pid, tmp_path / "b") is False
+    assert events.one("strace_not_available_full")["level"] == "warning"
+    assert not list(tmp_path.glob("[ab]"))
+
+
+async def test_p19_twice_is_one_trace_and_folders_are_made(
+    manager: StraceManager, start: Starter, events: Events, tmp_path: Path
+) -> None:
+    workload = start("tick")
+    output = tmp_path / "deep" / "down" / "trace"
+    assert await manager.attach_full_trace(workload.pid, output)
+    helpers = manager.get_strace_pids()
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "other") is True
+    assert events.one("full_trace_already_attached")["level"] == "debug"
+    assert manager.get_strace_pids() == helpers
+    assert not (tmp_path / "other").exists()
+    assert await manager.detach_full_trace(workload.pid) is True
+    assert await manager.detach_full_trace(workload.pid) is False
+    assert output.stat().st_size > 0
+
+
+async def test_p19_a_path_that_cannot_be_written(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+    workload = start("tick")
+    (tmp_path / "file").write_text("mine")
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "file" / "below", tmp_path / "fifo", Path("/proc/nope/trace")):
+        assert await manager.attach_full_trace(workload.pid, path) is False, path
+        error = manager.last_error(workload.pid)
+        assert error is not None
+        assert error.code.startswith("output"), (path, error)
+    assert manager.get_strace_pids() == []
+    assert (tmp_path / "file").read_text() == "mine"
+    assert workload.runs()
+
+
+async def test_p20_the_format_of_a_line(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+    workload = start("n", 250)
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
+    await workload.work()
+    assert await manager.detach_full_trace(workload.pid)
+    text = (tmp_path / "trace").read_text()
+    assert len(re.findall(r"(?m)^(?:\d+ +)?\d\d:\d\d:\d\d getppid\(\) += \d+$", text)) == 250
+
+
+async def test_p20_microseconds_when_asked(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+    workload = start("n", 20)
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", timestamps="us")
+    await workload.work()
+    assert await manager.detach_full_trace(workload.pid)
+    text = (tmp_path / "trace").read_text()
+    assert len(re.findall(r"(?m)^(?:\d+ +)?\d{10}\.\d{6} getppid\(\) += \d+ <\d+\.\d+>$", text)) == 20
+
+
+@pytest.mark.parametrize("wall", [False, True], ids=["cpu", "wall"])
+async def test_p20_a_trace_takes_a_counted_target_over_and_gives_it_back(
+    manager: StraceManager, start: Starter, tmp_path: Path, wall: bool
+) -> None:
+    workload = start("spin", 500, go=False)
+
+    async def lap() -> None:
+        workload.go()
+        await asyncio.to_thread(workload.channel.expect, "lap", 20)
+
+    assert await manager.attach(workload.pid, wall=wall)
+    await lap()
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
+    assert manager.attached_pids == [workload.pid], "the summary goes on"
+    await lap()
+    assert await manager.detach_full_trace(workload.pid)
+    assert calls(tmp_path / "trace", "getppid") == 500
+    await auntil(lambda: proc.tracer(workload.pid) != 0, what="the summary resumes")
+    await lap()
+    result = await manager.detach(workload.pid)
+    assert result is not None
+    assert result["syscall_counts"]["getppid"] == 1500
+    quality = result["quality"]
+    if result["parts"]:
+        assert quality["kind"] == "partial"
+        assert 0 < quality["gap_s"] < 5
+        assert len(result["parts"]) >= 2
+    if not wall and any(part["time"] != "cpu" for part in result["parts"]):
+        assert not result["syscall_time_pct"] or set(result["syscall_time_pct"].values()) == {None}
+
+
+async def test_p20_detaching_the_summary_leaves_the_trace(
+    manager: StraceManager, start: Starter, tmp_path: Path
+) -> None:
+    workload = start("spin", 300, go=False)
+    assert await manager.attach(workload.pid)
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
+    assert await manager.detach(workload.pid) is not None
+    assert proc.tracer(workload.pid) != 0, "the trace goes on"
+    workload.go()
+    await asyncio.to_thread(workload.channel.expect, "lap", 20)
+    assert await manager.detach_full_trace(workload.pid)
+    assert calls(tmp_path / "trace", "getppid") == 300
+    assert proc.tracer(workload.pid) == 0
+
+
+async def test_p21_events(manager: StraceManager, start: Starter, events: Events, tmp_path: Path) -> None:
+    workload = start("tick")
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
+    event = events.one("full_trace_attached", pid=workload.pid)
+    assert event["level"] == "info"
+    assert [event["strace_pid"]] == manager.get_strace_pids()
+    assert str(event["output_file"]) == str(tmp_path / "trace")
+    assert await manager.detach_full_trace(workload.pid)
+    workload.kill()
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "late") is False
+    assert events.one("full_trace_target_exited")["pid"] == workload.pid
+    assert not (tmp_path / "late").exists()
+
+
+async def test_p22_the_file_is_private_and_new(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+    workload = start("tick")
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "link").symlink_to(victim)
+    for path, code in ((victim, "output_exists"), (tmp_path / "link", "output")):
+        assert await manager.attach_full_trace(workload.pid, path) is False
+        error = manager.last_error(workload.pid)
+        assert error is not None
+        assert error.code.startswith(code)
+    assert victim.read_text() == "precious"
+    old = os.umask(0)
+    try:
+        assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "trace").stat().st_mode) == 0o600
+    assert await manager.detach_full_trace(workload.pid)
+
+
+async def test_p22_overwrite_writes_a_new_file_and_renames_it(
+    manager: StraceManager, start: Starter, tmp_path: Path
+) -> None:
+    workload = start("n", 50)
+    old = tmp_path / "trace"
+    old.write_text("old")
+    with old.open() as still_open:
+        assert await manager.attach_full_trace(workload.pid, old, overwrite=True)
+        await workload.work()
+        assert await manager.detach_full_trace(workload.pid)
+        assert still_open.read() == "old", "the old file was replaced, not written over"
+    assert calls(old, "getppid") == 50
+    assert stat.S_IMODE(old.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["trace"]
+
+
+async def test_p22_overwrite_never_follows_a_link(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+    workload = start("tick")
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "link").symlink_to(victim)
+    if await manager.attach_full_trace(workload.pid, tmp_path / "link", overwrite=True):
+        assert await manager.detach_full_trace(workload.pid)
+    assert victim.read_text() == "precious"
+
+
+async def test_p22_max_bytes_stops_it_cleanly(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+    workload = start("spin")
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", max_bytes=100_000)
+    await auntil(workload.untraced, 10, "the trace stops by itself")
+    assert workload.runs()
+    assert manager.get_strace_pids() == []
+    assert 50_000 < (tmp_path / "trace").stat().st_size < 400_000, "about as large as asked, on a busy machine too"
+
+
+async def test_p22_max_seconds_stops_it_cleanly(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+    workload = start("tick")
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", max_seconds=0.5)
+    await auntil(workload.untraced, 10, "the trace stops by itself")
+    assert workload.runs()
+    assert calls(tmp_path / "trace", "clock_nanosleep") > 10
+
+
+async def test_p22_lines_of_several_helpers_are_in_order_of_time(
+    manager: StraceManager, start: Starter, tmp_path: Path
+) -> None:
+    workload = start("family", 3, 200)
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", timestamps="us")
+    await workload.work()
+    assert await manager.detach_full_trace(workload.pid)
+    times = [float(t) for t in re.findall(r"(?m)^(?:\d+ +)?(\d{10}\.\d{6}) ", (tmp_path / "trace").read_text())]
+    assert len(times) >= 800
+    assert times == sorted(times)
+    assert calls(tmp_path / "trace", "getppid") == 800
+
+
+async def test_p22_a_filter_is_a_set_of_calls(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+    workload = start("io", 40)
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", filter="write")
+    await workload.work()
+    assert await manager.detach_full_trace(workload.pid)
+    assert calls(tmp_path / "trace", "write") == 40
+    assert calls(tmp_path / "trace", "read") == 0

@@ -1,0 +1,174 @@
+"""Who may count what, and what is said to those who may not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from straced.tracers.ebpf import EbpfTracer, libbpf, probe
+from straced.tracers.ebpf.errors import EbpfLockedDown, EbpfNoBtf, EbpfNoLibrary, EbpfTooOld
+from tests.ebpf.conftest import Start
+from tests.ebpf.needs import require
+
+SCRIPT = """
+import asyncio, ctypes, json, os, subprocess, sys
+from straced import procfs
+from straced.errors import StracedError
+from straced.summary import merge_rows
+from straced.tracers.base import AttachOptions
+from straced.tracers.ebpf import EbpfTracer, events, instance, libbpf, tracer as _
+import encodings.idna, select, concurrent.futures.thread  # later, nobody could not read them
+from straced.syscalls import names
+names("x86_64")
+libbpf.load()
+
+def drop(capabilities):
+    '''Become nobody, with these capabilities and no other.'''
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(8, 1, 0, 0, 0) == 0  # PR_SET_KEEPCAPS
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+    mask = sum(1 << number for number in capabilities)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    assert libc.capset(header, data) == 0
+    libc.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: a change of uid took it away
+
+async def main(program, root_pid, *capabilities):
+    if capabilities != ("root",):
+        drop([int(number) for number in capabilities])
+    tracer = EbpfTracer()
+    told = {"pid": 0, "host_pid": 0}
+    available = tracer.probe()
+    told["usable"], told["error"] = available.usable, type(available.error).__name__
+    command = ["become", os.environ["BECOME"], "marks", "5"] if "BECOME" in os.environ else ["n", "77"]
+    child = subprocess.Popen([program, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child.stdout.read(1)
+    try:
+        session = await tracer.attach(procfs.target(child.pid), AttachOptions())
+        told["pid"], told["host_pid"] = child.pid, session.target.host_pid
+        child.communicate(b"g")
+        sample = await session.detach()
+        told["calls"] = [row.calls for row in merge_rows(sample.rows) if row.name == "getppid"]
+        told["reasons"] = [reason.code for reason in sample.reasons]
+        told["pids"] = sorted({row.pid for row in sample.rows})
+    except StracedError as error:
+        told["refused"] = type(error).__name__
+        child.communicate(b"g")
+    try:
+        if root_pid != "0":
+            await (await tracer.attach(procfs.target(int(root_pid)), AttachOptions())).detach()
+    except StracedError as error:
+        told["root"] = type(error).__name__
+    await tracer.close()
+    print(json.dumps(told))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def told(
+    programs: Path, *arguments: object, before: tuple[str, ...] = (), become: Path | None = None
+) -> dict[str, object]:
+    """Run the script, and return what it found."""
+    if become is not None:
+        before = (*before, "env", f"BECOME={become}")
+    argv = [*before, sys.executable, "-c", SCRIPT, str(programs / "gt"), *map(str, arguments)]
+    done = subprocess.run(argv, capture_output=True, timeout=30, check=True)
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def test_two_capabilities_are_enough_for_ones_own_processes(programs: Path, start: Start) -> None:
+    require("ebpf", "root")
+    roots = start("blocked")
+    found = told(programs, roots.pid, probe.CAP_BPF, probe.CAP_PERFMON)
+    assert found["usable"]
+    assert found["calls"] == [77]
+    assert found["root"] == "NotPermitted"
+
+
+def test_a_set_user_id_program_is_let_go(programs: Path, tmp_path: Path) -> None:
+    """What a process does after it gained rights by execve is not shown to a caller without them."""
+    require("ebpf", "root")
+    import shutil
+
+    folder = programs / "setuid"
+    folder.mkdir(exist_ok=True)
+    strong = folder / "gt"
+    shutil.copy(programs / "gt", strong)
+    strong.chmod(0o4755)
+    found = told(programs, 0, probe.CAP_BPF, probe.CAP_PERFMON, become=strong)
+    assert found["reasons"] == ["changed_user"]
+    assert found["calls"] == []
+    strong.chmod(0o755)
+    found = told(programs, 0, probe.CAP_BPF, probe.CAP_PERFMON, become=strong)
+    assert (found["reasons"], found["calls"]) == ([], [5])
+
+
+def test_without_capabilities_it_is_refused_with_the_reason(programs: Path) -> None:
+    require("ebpf", "root")
+    found = told(programs, 0)
+    assert (found["usable"], found["error"], found["refused"]) == (False, "EbpfNotPermitted", "EbpfNotPermitted")
+    found = told(programs, 0, probe.CAP_BPF)
+    assert found["error"] == "EbpfNotPermitted"
+
+
+def test_inside_a_pid_namespace_the_pids_are_its_own(programs: Path) -> None:
+    require("ebpf", "root", "unshare")
+    found = told(programs, 0, "root", before=("unshare", "-pf", "--mount-proc"))
+    assert found["calls"] == [77]
+    assert found["pids"] == [found["pid"]]
+    assert isinstance(found["pid"], int)
+    assert isinstance(found["host_pid"], int)
+    assert found["pid"] < 100 < found["host_pid"]
+
+
+def test_what_is_missing_has_a_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    require("ebpf")
+    monkeypatch.setattr(probe, "BTF", str(tmp_path / "none"))
+    assert isinstance(EbpfTracer().probe().error, EbpfNoBtf)
+    monkeypatch.undo()
+
+    def missing() -> None:
+        raise OSError(2, "no such library")
+
+    monkeypatch.setattr(libbpf, "load", missing)
+    assert isinstance(EbpfTracer().probe().error, EbpfNoLibrary)
+    monkeypatch.undo()
+    monkeypatch.setattr(probe, "lockdown", lambda: "confidentiality")
+    assert isinstance(EbpfTracer().probe().error, EbpfLockedDown)
+    monkeypatch.undo()
+    monkeypatch.setattr(probe, "kernel_version", lambda: (5, 10))
+    assert isinstance(EbpfTracer().probe().error, EbpfTooOld)
+
+
+def test_lockdown_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "lockdown"
+    path.write_text("none integrity [confidentiality]\n")
+    assert probe.lockdown(str(path)) == "confidentiality"
+    assert probe.lockdown(str(tmp_path / "none")) == "none"
+
+
+def test_messages_of_libbpf_go_to_the_log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    require("ebpf")
+    library = libbpf.load()
+    with caplog.at_level("WARNING", "straced.libbpf"):
+        assert not library.bpf_object__open_mem(b"not an object", 13, None)
+    assert caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_memlock_cannot_be_raised_and_it_does_not_matter(programs: Path) -> None:
+    require("ebpf", "root")
+    limited = ("prlimit", "--memlock=65536:65536")
+    require("prlimit")
+    assert told(programs, 0, "root", before=limited)["calls"] == [77]
+    assert os.geteuid() == 0

@@ -1,0 +1,178 @@
+"""F64 to F66, F70 to F73, F77: cancels, killed owners, owners that run out of something."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+
+import pytest
+
+from straced import StraceManager
+from tests.support import proc
+from tests.support.owner import start_owner
+from tests.support.poll import auntil, until
+from tests.support.workload import Starter
+
+pytestmark = pytest.mark.needs("strace", "cc")
+
+
+async def test_f64_cancelled_while_it_spawns(manager: StraceManager, start: Starter) -> None:
+    target = start("tick")
+    chance = random.Random(64)
+    for _ in range(25):
+        task = asyncio.ensure_future(manager.attach(target.pid))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(task, chance.uniform(0, 0.008))
+            await manager.detach(target.pid)
+        await auntil(target.untraced, 4, "untraced after the cancel")
+        await auntil(lambda: manager.get_strace_pids() == [], 4, "no helper is left")
+    assert target.runs()
+
+
+async def test_f65_a_cancelled_spawn_lets_the_program_run_or_ends_it(manager: StraceManager, start: Starter) -> None:
+    chance = random.Random(65)
+    before = set(proc.children(os.getpid()))
+    for _ in range(10):
+        task = asyncio.ensure_future(manager.spawn([str(start.gt), "leave", "0"], env={}))
+        with contextlib.suppress(TimeoutError):
+            process = await asyncio.wait_for(task, chance.uniform(0, 0.03))
+            assert await asyncio.wait_for(process.wait(), 5) == 0
+        await asyncio.wait_for(manager.detach_all(), 5)
+
+    def left() -> set[int]:
+        return {pid for pid in set(proc.children(os.getpid())) - before if proc.alive(pid)}
+
+    await auntil(lambda: not left(), 12, f"no program hangs in its gate: {left()}")
+
+
+async def test_f66_a_helper_that_is_reaped_already_is_not_signalled(
+    manager: StraceManager, start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By pidfd only: nothing in this process signals a pid by number."""
+    used: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: used.append(pid))
+    monkeypatch.setattr(os, "killpg", lambda pid, number: used.append(pid))
+    target = start("tick")
+    assert await manager.attach(target.pid)
+    (helper,) = manager.get_strace_pids()
+    assert await manager.detach(target.pid) is not None
+    assert not proc.alive(helper)
+    assert await manager.detach(target.pid) is None
+    await manager.detach_all()
+    assert used == []
+
+
+BUSY_OWNER = """
+    async def main():
+        manager = StraceManager()
+        pids = [int(word) for word in os.environ["TARGETS"].split()]
+        say("begins")
+        while True:
+            await asyncio.gather(*(manager.attach(pid) for pid in pids))
+            await asyncio.sleep(0.01)
+            await asyncio.gather(*(manager.detach(pid) for pid in pids))
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.limit(90)
+def test_f70_f73_the_owner_is_killed_at_any_time(start: Starter) -> None:
+    """Idle, attaching, tracing, stopping: within three seconds no tracer is left, and the targets run."""
+    targets = [start("tick"), start("busy", 10)]
+    chance = random.Random(70)
+    environment = {"TARGETS": " ".join(str(target.pid) for target in targets)}
+    for _ in range(10):
+        owner = start_owner(start, BUSY_OWNER, env=environment)
+        owner.channel.expect("begins")
+        before = targets[0].ticks()
+        wanted = before + chance.randrange(1, 150)
+        until(lambda wanted=wanted: targets[0].ticks() >= wanted)  # type: ignore[misc]
+        below = proc.descendants(owner.pid)
+        owner.signal(signal.SIGKILL)
+        owner.process.wait(5)
+        until(lambda below=below: not any(proc.alive(pid) for pid in below), 3, "no helper is left")  # type: ignore[misc]
+        for target in targets:
+            until(target.untraced, 3, "untraced")
+            assert target.runs()
+
+
+def test_f71_the_owner_is_killed_together_with_its_guard(start: Starter) -> None:
+    target = start("tick")
+    for _ in range(4):
+        owner = start_owner(
+            start,
+            """
+            async def main():
+                manager = StraceManager()
+                assert await manager.attach(int(os.environ["TARGET"]))
+                say("helpers", *manager.get_strace_pids()); await ahear()
+            asyncio.run(main())
+            """,
+            env={"TARGET": str(target.pid)},
+        )
+        helpers = [int(word) for word in owner.channel.expect("helpers").split()]
+        guard = start.owns(proc.parent(helpers[0]))
+        assert guard != owner.pid
+        owner.signal(signal.SIGKILL)
+        os.kill(guard, signal.SIGKILL)
+        until(lambda helpers=helpers: not any(proc.alive(pid) for pid in helpers), 3, "no tracer is left")  # type: ignore[misc]
+        until(target.untraced, 3)
+        assert target.runs()
+
+
+def test_f72_the_thread_that_started_it_all_ends(start: Starter) -> None:
+    target = start("n", 35)
+    owner = start_owner(
+        start,
+        """
+        manager = StraceManager()
+        pid = int(os.environ["TARGET"])
+        thread = threading.Thread(target=lambda: asyncio.run(manager.attach(pid)))
+        thread.start(); thread.join()
+        say("attached", manager.attached_pids == [pid]); hear()
+        say("count", asyncio.run(manager.detach(pid))["syscall_counts"]["getppid"])
+        """,
+        env={"TARGET": str(target.pid)},
+    )
+    assert owner.channel.expect("attached") == "True"
+    target.finish()
+    owner.go()
+    assert owner.channel.expect("count") == "35"
+    owner.process.wait(10)
+
+
+@pytest.mark.limit(90)
+def test_f77_few_descriptors_make_a_typed_error_and_no_harm(start: Starter) -> None:
+    target = start("tick")
+    owner = start_owner(
+        start,
+        """
+        import resource
+        async def main(pid):
+            answers = []
+            for spare in range(0, 30):
+                manager = StraceManager()
+                highest = max(int(fd) for fd in os.listdir("/proc/self/fd"))
+                soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (highest + spare, hard))
+                try:
+                    answers.append(await manager.attach(pid))
+                    if answers[-1]:
+                        await manager.detach(pid)
+                    else:
+                        assert manager.last_error(pid) is not None
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                    await manager.detach_all()
+            say("answers", answers.count(True) > 0, set(answers) <= {True, False})
+        asyncio.run(main(int(os.environ["TARGET"])))
+        """,
+        env={"TARGET": str(target.pid)},
+    )
+    assert owner.channel.expect("answers", 60) == "True True"
+    owner.process.wait(10)
+    until(target.untraced, 3)
+    assert target.runs()

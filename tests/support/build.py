@@ -1,0 +1,39 @@
+"""Compile the workloads once a session."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+SOURCES = Path(__file__).parent.parent / "workloads"
+
+
+def compiler() -> str | None:
+    """The C compiler, if there is one."""
+    return shutil.which("cc") or shutil.which("gcc")
+
+
+def compile_gt(folder: Path) -> Path:
+    """Build ``gt`` for this machine; the error of the compiler is the error of the test run."""
+    return _compile(folder / "gt", [])
+
+
+def compile_gt32(folder: Path) -> Path | None:
+    """Build ``gt`` for i386, or return None where the compiler has no 32-bit C library."""
+    try:
+        return _compile(folder / "gt32", ["-m32"])
+    except RuntimeError:
+        return None
+
+
+def _compile(binary: Path, flags: list[str]) -> Path:
+    command = compiler()
+    if command is None:
+        raise RuntimeError("no C compiler: the workloads cannot be built (apt-get install gcc libc6-dev)")
+    argv = [command, *flags, "-O1", "-Wall", "-pthread", "-o", str(binary), *map(str, sorted(SOURCES.glob("*.c")))]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    if result.returncode:
+        raise RuntimeError(f"the workloads do not compile:\n{result.stderr}")
+    binary.chmod(0o755)
+    return binary

@@ -1,0 +1,91 @@
+"""What a test needs of the machine. Missing: the test is skipped with the reason, or fails under STRACED_REQUIRE."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.support.build import compiler
+
+
+def _program(name: str) -> Callable[[], str]:
+    return lambda: "" if shutil.which(name) else f"{name} is not installed"
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "needs root"
+
+
+def _ebpf() -> str:
+    if os.geteuid():
+        return "needs root"
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        return "the kernel has no BTF"
+    return "" if ctypes.util.find_library("bpf") else "libbpf is not installed"
+
+
+def _works(*argv: str) -> Callable[[], str]:
+    def check() -> str:
+        try:
+            result = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+        except OSError as error:
+            return f"{argv[0]}: {error.strerror}"
+        return "" if result.returncode == 0 else f"{' '.join(argv[:3])}: {result.stderr.strip() or result.returncode}"
+
+    return check
+
+
+def _freezer() -> str:
+    return "" if freezer_root() else "no writable freezer (cgroup v1) and no cgroup.freeze (v2)"
+
+
+def freezer_root() -> Path | None:
+    """A folder in which a cgroup that can be frozen can be made."""
+    for path in (Path("/sys/fs/cgroup/freezer"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")):
+        if path.is_dir() and os.access(path / "cgroup.procs", os.W_OK):
+            return path
+    return None
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "strace": _program("strace"),
+    "root": _root,
+    "ebpf": _ebpf,
+    "gdb": _program("gdb"),
+    "cc": lambda: "" if compiler() else "no C compiler",
+    "setpriv": _program("setpriv"),
+    "freezer": _freezer,
+    "uvloop": lambda: "" if importlib.util.find_spec("uvloop") else "uvloop is not installed",
+    "pidns": _works("unshare", "--pid", "--fork", "--mount-proc", "true"),
+    "tmpfs": _works("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"),
+}
+_answers: dict[str, str] = {}
+
+
+def missing(name: str) -> str:
+    """Why ``name`` is not to be had here, or ``""``."""
+    if name not in _answers:
+        _answers[name] = CHECKS[name]()
+    return _answers[name]
+
+
+def require(*names: str) -> None:
+    """Skip the running test unless all of ``names`` are here; fail when STRACED_REQUIRE has the name."""
+    for name in names:
+        if reason := missing(name):
+            unavailable(name, reason)
+
+
+def unavailable(name: str, reason: str) -> NoReturn:
+    """Skip because of ``name``, or fail where the run was told that it must be there."""
+    if name in os.environ.get("STRACED_REQUIRE", "").replace(",", " ").split():
+        pytest.fail(f"required here, and missing: {name}: {reason}", pytrace=False)
+    pytest.skip(f"{name}: {reason}")

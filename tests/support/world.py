@@ -1,0 +1,127 @@
+"""Which processes belong to this test run, and whether a test left the world as it found it (faults.md, section 5).
+
+Others run straces on the same machine, so nothing is looked for by name. All processes of the run are found by a
+cgroup, where one can be made (root): it holds those too that changed their session, lost their parent, or were
+started with a clean environment. Elsewhere: by descent and by a marker in the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import time
+import uuid
+from pathlib import Path
+
+from tests.support import proc
+
+MARKER = "STRACED_TEST_SESSION"
+CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
+
+
+class World:
+    """The processes of one test run."""
+
+    def __init__(self) -> None:
+        self.name = uuid.uuid4().hex
+        self.marker = f"{MARKER}={self.name}"
+        self.cgroup = ""
+        self.own: set[int] = set()
+
+    def make_cgroup(self) -> str:
+        """Make the cgroup of this run; ``""`` where that is not allowed."""
+        for root in CGROUPS:
+            path = f"{root}/straced-test-{self.name[:12]}"
+            if os.path.exists(f"{root}/cgroup.procs") and os.access(f"{root}/cgroup.procs", os.W_OK):
+                with contextlib.suppress(OSError):
+                    os.mkdir(path)
+                    self.cgroup = path
+                    break
+        return self.cgroup
+
+    def enter(self, watchdog: int) -> None:
+        """Put the runner into the cgroup and the marker into its environment; the watchdog stays outside."""
+        os.environ[MARKER] = self.name
+        self.own = {os.getpid(), watchdog}
+        if self.cgroup:
+            try:
+                Path(self.cgroup, "cgroup.procs").write_text(str(os.getpid()))
+            except OSError:
+                os.rmdir(self.cgroup)
+                self.cgroup = ""
+
+    def processes(self) -> set[int]:
+        """All living processes of the run but the runner itself."""
+        if self.cgroup:
+            found = {int(line) for line in Path(self.cgroup, "cgroup.procs").read_text().split()}
+        else:
+            found = set(proc.descendants(os.getpid()))
+            found |= {pid for pid in proc.pids() if proc.environ_has(pid, self.marker)}
+        return {pid for pid in found - self.own if proc.alive(pid)}
+
+    def zombies(self) -> set[int]:
+        """Ended processes of the run that their parent did not wait for; what pid 1 inherited, it reaps in its time."""
+        found = {pid for pid in proc.pids() if proc.state(pid) == "Z" and pid not in self.own and proc.parent(pid) != 1}
+        return {pid for pid in found if proc.parent(pid) == os.getpid() or self._was_ours(pid)}
+
+    def _was_ours(self, pid: int) -> bool:
+        if not self.cgroup:
+            return False
+        try:
+            return os.path.basename(self.cgroup) in Path(f"/proc/{pid}/cgroup").read_text()
+        except OSError:
+            return False
+
+
+WORLD = World()
+
+
+def describe(pid: int) -> str:
+    """One process for the message of a failed check."""
+    words = " ".join(proc.cmdline(pid))[:150]
+    return f"{pid} [{proc.state(pid)}] tracer {proc.tracer(pid)} ppid {proc.parent(pid)}: {words}"
+
+
+class Snapshot:
+    """The world before a test."""
+
+    def __init__(self) -> None:
+        self.processes = WORLD.processes()
+        self.zombies = WORLD.zombies()
+        self.fds = proc.fds()
+        self.pins = _pins()
+
+    def trouble(self, temporary: Path) -> list[str]:
+        """What is left of the test now; empty when the world is clean."""
+        gc.collect()
+        found = [f"left running: {describe(pid)}" for pid in sorted(WORLD.processes() - self.processes)]
+        found += [f"left as a zombie: {describe(pid)}" for pid in sorted(WORLD.zombies() - self.zombies)]
+        found += [f"left open: fd {fd} {what}" for fd, what in sorted(self._opened().items())]
+        found += [f"left in TMPDIR: {path}" for path in sorted(temporary.rglob("*"))]
+        found += [f"left pinned: {path}" for path in sorted(_pins() - self.pins)]
+        return found
+
+    def _opened(self) -> dict[int, str]:
+        """Descriptors that were not there before; BPF objects live as long as these, so they are covered too."""
+        now = proc.fds()
+        return {fd: what for fd, what in now.items() if self.fds.get(fd) != what and not what.endswith("/fd")}
+
+
+def _pins() -> set[str]:
+    try:
+        return {name for name in os.listdir("/sys/fs/bpf") if "straced" in name}
+    except OSError:
+        return set()
+
+
+def assert_world_clean(before: Snapshot, temporary: Path) -> None:
+    """Fail, naming what is left after 3 s."""
+    started = time.monotonic()
+    while trouble := before.trouble(temporary):
+        if time.monotonic() - started > 3:
+            for pid in WORLD.processes() - before.processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+            raise AssertionError("the world is not clean:\n  " + "\n  ".join(trouble))
+        time.sleep(0.01)
