@@ -81,6 +81,11 @@ class Session:
         return self._result is not None
 
     @property
+    def last_sample(self) -> Sample | None:
+        """The last counters of the tracer that saw the end."""
+        return self._last_sample
+
+    @property
     def alive(self) -> bool:
         """Whether the target is still being counted, or is lent to a full trace."""
         if self._result is not None:

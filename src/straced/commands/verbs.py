@@ -39,6 +39,9 @@ VERBS = (
     Verb("watch", "Tell the service what to watch: add, ls, rm.", KEEP),
     Verb("history", "What the service has kept.", KEEP),
     Verb("events", "What the service saw happen.", KEEP),
+    Verb("status", "How the service is.", KEEP),
+    Verb("metrics", "The service's figures for Prometheus and its like.", KEEP),
+    Verb("export", "History as files for other tools.", KEEP),
     Verb("doctor", "What works here, and the line that makes the rest work.", SETUP),
     Verb("completion", "Print the completion script of a shell.", SETUP),
 )

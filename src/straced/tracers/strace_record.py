@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from straced.errors import InvalidArgument, TooManyTasks
+from straced import procfs
+from straced.errors import InvalidArgument, TooManyTasks, TracerUnavailable
 from straced.model import Overhead, Reason, Sample, Target
 from straced.tracers import exit_status, strace_binary, strace_order, task_count
 from straced.tracers.base import Ending
@@ -52,6 +53,8 @@ class RecordOptions(Struct, frozen=True, kw_only=True):
     max_seconds: float | None = None
     max_tasks: int = 1000
     force: bool = False
+    run_as: tuple[int, int] | None = None
+    """Run strace under this user and group, so that the kernel decides whom it may trace; needs root and setpriv(1)."""
     spill_bytes: int | None = None
     """Without a file: how much may wait for a slow reader before lines are dropped, and counted."""
 
@@ -216,7 +219,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
 def _argv(strace: strace_binary.Strace, options: RecordOptions, pids: list[int]) -> list[str]:
     if options.timestamps not in ("s", "us"):
         raise InvalidArgument(f"timestamps are 's' or 'us', not {options.timestamps!r}")
-    argv = [strace.path, "-q", "-f"]
+    argv = [*_as_user(options.run_as), strace.path, "-q", "-f"]
     if options.timestamps == "s":
         argv += ["-t"]
     else:
@@ -232,3 +235,14 @@ def _argv(strace: strace_binary.Strace, options: RecordOptions, pids: list[int])
     for pid in pids:
         argv += ["-p", str(pid)]
     return argv
+
+
+def _as_user(identity: tuple[int, int] | None) -> list[str]:
+    """setpriv, which becomes strace in place. A change of user clears the parent-death signal, hence the option."""
+    if identity is None:
+        return []
+    setpriv = procfs.find_executable("setpriv")
+    if setpriv is None:
+        raise TracerUnavailable("setpriv is needed to trace as another user", hint="install util-linux")
+    uid, gid = identity
+    return [str(setpriv), f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--pdeathsig=KILL", "--"]

@@ -1,0 +1,106 @@
+"""``straced events``: what did the service see happen?"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+import msgspec
+
+from straced.commands import asking, options
+from straced.commands.group import verb
+from straced.service.store.answers import KeptAlert, KeptEvent
+from straced.views.history import alert_text, event_text
+
+DAY_S = 86400.0
+
+
+@verb(
+    "events",
+    examples=(
+        ("straced events --since 1h", "who came and went, what was seen to go wrong"),
+        ("straced events -f", "and what happens from now on"),
+    ),
+)
+@click.argument("subject", required=False, metavar="[TARGET|JOB]")
+@asking.since
+@click.option("-f", "--follow", "go_on", is_flag=True, help="Go on with what happens, until Ctrl-C.")
+@click.option("--alerts", "alerts_only", is_flag=True, help="Alerts alone.")
+@options.json
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="The newest so many.")
+def command(
+    subject: str | None, since_ns: int | None, go_on: bool, alerts_only: bool, as_json: bool, limit: int
+) -> int:
+    """Show events and alerts, oldest first."""
+    from straced.service.store import journal
+
+    start = asking.moment(since_ns, DAY_S)
+    chosen = asking.select(subject, since=start, limit=limit)
+    only = {"since": start, "pid": chosen.pid, "job": chosen.job, "limit": limit}
+    alerts = asking.ask_history(lambda client: client.alerts(chosen), lambda history: journal.alerts(history, **only))  # type: ignore[arg-type]
+    events: list[KeptEvent] = []
+    if not alerts_only:
+        events = asking.ask_history(
+            lambda client: client.events(chosen),
+            lambda history: journal.events(history, **only),  # type: ignore[arg-type]
+        )
+    both: list[KeptEvent | KeptAlert] = [*events, *alerts]
+    for each in sorted(both, key=_when)[-limit:]:
+        _show(each, as_json)
+    if go_on:
+        asyncio.run(_follow(chosen.pid, chosen.job, alerts_only, as_json))
+    return 0
+
+
+def _when(each: KeptEvent | KeptAlert) -> float:
+    return each.opened if isinstance(each, KeptAlert) else each.time
+
+
+def _show(each: KeptEvent | KeptAlert, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(each).decode() + "\n")
+    else:
+        sys.stdout.write((alert_text(each) if isinstance(each, KeptAlert) else event_text(each)) + "\n")
+    sys.stdout.flush()
+
+
+async def _follow(pid: int | None, job: str | None, alerts_only: bool, as_json: bool) -> None:
+    from straced.client import Client
+    from straced.service.samples import Happening
+    from straced.service.store.alerts_table import AlertRow
+
+    topics = ("alerts",) if alerts_only else ("alerts", "events")
+    async with Client() as client:
+        async for news in client.news(*topics):
+            if isinstance(news, Happening) and _wanted(news.pid, news.labels.get("job"), pid, job):
+                event = KeptEvent(
+                    id=0,
+                    time=news.epoch_s,
+                    kind=news.kind,
+                    text=news.text,
+                    pid=news.pid,
+                    comm=news.comm,
+                    labels=news.labels,
+                    data=news.data,
+                )
+                _show(event, as_json)
+            elif isinstance(news, AlertRow) and _wanted(news.pid, news.job, pid, job):
+                alert = KeptAlert(
+                    id=news.id,
+                    kind=news.kind,
+                    subject=news.subject,
+                    text=news.text,
+                    opened=news.opened_s,
+                    updated=news.updated_s,
+                    closed=news.closed_s,
+                    pid=news.pid,
+                    comm=news.comm,
+                    job=news.job,
+                    data=news.data,
+                )
+                _show(alert, as_json)
+
+
+def _wanted(pid: int | None, job: str | None, wanted_pid: int | None, wanted_job: str | None) -> bool:
+    return wanted_pid in (None, pid) and wanted_job in (None, job)

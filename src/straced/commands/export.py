@@ -1,0 +1,52 @@
+"""``straced export``: history as files for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from straced.commands import asking
+from straced.commands.group import verb
+
+WEEK_S = 7 * 86400.0
+
+
+@verb(
+    "export",
+    examples=(
+        ("straced export --parquet out --since 1h", "a file a table, for DuckDB, Spark or polars"),
+        ("straced export --ndjson out", "the same as lines of JSON"),
+    ),
+)
+@click.option("--parquet", type=click.Path(path_type=Path), metavar="DIR", help="Parquet files (extra analytics).")
+@click.option("--ndjson", type=click.Path(path_type=Path), metavar="DIR", help="NDJSON files.")
+@click.option("--db", "database", type=click.Path(path_type=Path), metavar="FILE", help="Not the usual history.")
+@asking.since
+def command(parquet: Path | None, ndjson: Path | None, database: Path | None, since_ns: int | None) -> int:
+    """Write history into files: processes, minutes, calls (by process, minute and call), events, alerts.
+
+    Reads the file of the service, which may be running; it must be one's own to read.
+    """
+    from straced.service import places
+    from straced.service.exporting import export
+    from straced.service.life.serving import find_config
+    from straced.service.store.history import History
+
+    if (parquet is None) == (ndjson is None):
+        raise click.UsageError("where to?\none of --parquet DIR and --ndjson DIR")
+    _path, config = find_config(None)
+    history = History(database or (Path(config.store.path) if config.store.path else places.of(config).history))
+    folder = parquet or ndjson
+    assert folder is not None
+    try:
+        export(
+            history,
+            folder,
+            asking.moment(since_ns, WEEK_S),
+            parquet=parquet is not None,
+            say=lambda text: click.echo(f"straced: {text}", err=True),
+        )
+    finally:
+        history.close()
+    return 0

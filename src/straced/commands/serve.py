@@ -1,0 +1,42 @@
+"""``straced serve``: run the service."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from straced.commands.group import verb
+
+
+@verb(
+    "serve",
+    examples=(
+        ("straced serve", "watch what straced.toml says, until Ctrl-C; sudo: for all users"),
+        ("straced serve --check", "is the configuration right?"),
+        ("sudo straced serve --install", "write the unit of the system's service"),
+    ),
+)
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Not the usual file.")
+@click.option("--check", is_flag=True, help="Only read the configuration, and say what is wrong with it.")
+@click.option("--install", is_flag=True, help="Write a systemd unit (with sudo: of the system), and do nothing else.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def command(path: Path | None, check: bool, install: bool, verbose: bool) -> int:
+    """Watch processes, keep what they did, and answer those who ask; in the foreground, until SIGTERM or Ctrl-C.
+
+    As root it serves all users of the host, each of whom sees their own processes; as a user that user alone. SIGHUP
+    has it read its configuration anew.
+    """
+    from straced.service.life import logs, serving, unit
+
+    if install:
+        target = unit.install()
+        print(f"straced: wrote {target}", "  next: systemctl daemon-reload && systemctl enable --now straced", sep="\n")
+        return 0
+    found, config = serving.find_config(path)
+    if check:
+        print(f"straced: {found or 'no configuration, the defaults'}: fine", file=sys.stderr)
+        return 0
+    logs.set_up(verbose)
+    return serving.serve(found, config)

@@ -1,0 +1,71 @@
+"""``straced watch``: tell the service what to watch."""
+
+from __future__ import annotations
+
+import click
+
+from straced.commands import asking, options
+from straced.commands.group import verb, write_examples
+from straced.commands.run import parse_labels
+
+EXAMPLES = (
+    ("straced watch add name:postgres --label job=db", "from now on, and after a restart"),
+    ("straced watch ls", "what is watched"),
+    ("straced watch rm name:postgres", "no longer"),
+)
+
+
+class WatchGroup(click.Group):
+    """A group whose help begins with examples."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_examples(formatter, EXAMPLES)
+        super().format_help(ctx, formatter)
+
+
+@click.group("watch", cls=WatchGroup)
+def command() -> None:
+    """Tell the service what to watch. Descendants are watched too, under the same labels."""
+
+
+@verb("add", examples=EXAMPLES[:2])
+@click.argument("target")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Kept with all they do; may be repeated.")
+def add(target: str, labels: tuple[str, ...]) -> int:
+    """Watch TARGET: a pid, children:PID, name:GLOB, unit:NAME.service, cgroup:/PATH or user:NAME."""
+    rule = asking.ask(lambda client: client.watch(target, parse_labels(labels)))
+    click.echo(f"straced: watches {rule.target}", err=True)
+    return 0
+
+
+@verb("ls", examples=EXAMPLES[1:])
+@options.json
+def ls(as_json: bool) -> int:
+    """List the rules, with the number of processes that each matches now."""
+    import msgspec
+
+    rules = asking.ask(lambda client: client.rules())
+    if as_json:
+        for rule in rules:
+            click.echo(msgspec.json.encode(rule).decode())
+        return 0
+    width = max((len(rule.target) for rule in rules), default=6)
+    for rule in rules:
+        labels = " ".join(f"{key}={value}" for key, value in rule.labels.items())
+        count = f"{rule.processes} process{'' if rule.processes == 1 else 'es'}"
+        click.echo(f"{rule.target:<{width}}  {count:>13}  {labels}".rstrip())
+    if not rules:
+        click.echo("straced: nothing is watched; straced watch add TARGET", err=True)
+    return 0
+
+
+@verb("rm", examples=EXAMPLES[1:])
+@click.argument("target")
+def rm(target: str) -> int:
+    """Take a rule away."""
+    asking.ask(lambda client: client.unwatch(target))
+    return 0
+
+
+for each in (add, ls, rm):
+    command.add_command(each)

@@ -1,0 +1,142 @@
+"""What an alert that opens starts: a bounded full trace of its process, or a command that is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from straced import procfs
+from straced.config import OnAlert, TraceAction
+from straced.errors import StracedError
+from straced.profiler import Profiler
+from straced.service.store.alerts_table import AlertRow
+from straced.tracers.strace_record import RecordOptions
+
+log = logging.getLogger("straced.service")
+COMMAND_LIMIT_S = 60.0
+MAX_COMMANDS = 4
+Say = Callable[..., None]
+
+
+class Reactions:
+    """Starts what the configuration wants, each bounded.
+
+    Args:
+        config: what to start.
+        folder: where traces go, 0700.
+        profiler: takes them.
+        say: keeps an event.
+    """
+
+    def __init__(self, config: OnAlert, folder: Path, profiler: Profiler, say: Say) -> None:
+        self._config = config
+        self._folder = folder
+        self._profiler = profiler
+        self._say = say
+        self._traces: set[asyncio.Task[None]] = set()
+        self._commands: set[asyncio.Task[None]] = set()
+        self._traced: set[int] = set()
+
+    def configure(self, config: OnAlert) -> None:
+        """Start something else from now on."""
+        self._config = config
+
+    def opened(self, alert: AlertRow) -> None:
+        """An alert has opened."""
+        config = self._config
+        if config.kinds and alert.kind not in config.kinds:
+            return
+        if config.command and len(self._commands) < MAX_COMMANDS:
+            self._start(self._commands, self._command(config.command, alert))
+        if config.trace is None or alert.pid is None or alert.pid in self._traced:
+            return
+        if len(self._traces) < config.max_traces:
+            self._traced.add(alert.pid)
+            self._start(self._traces, self._trace(alert, config.trace))
+
+    def _start(self, group: set[asyncio.Task[None]], work: object) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+        group.add(task)
+        task.add_done_callback(group.discard)
+
+    async def _trace(self, alert: AlertRow, wanted: TraceAction) -> None:
+        assert alert.pid is not None
+        path = self._folder / f"{alert.kind}-{alert.pid}-{alert.id[:8]}.strace"
+        try:
+            if procfs.stat(alert.pid).start_ticks != alert.start_ticks:
+                return
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_room()
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND
+            output = os.open(path, flags, 0o600)
+            try:
+                options = RecordOptions(max_bytes=wanted.bytes, max_seconds=wanted.seconds)
+                recording = await self._profiler.trace(alert.pid, output, options)
+            finally:
+                os.close(output)
+            recording.path = path
+            try:
+                ending = await recording.wait()
+            except asyncio.CancelledError:
+                with contextlib.suppress(Exception):
+                    await recording.stop()
+                raise
+            size = path.stat().st_size
+            text = f"a trace of {alert.pid} ({alert.comm}) is in {path}"
+            self._say("trace_taken", text, owner=alert.owner, bytes=size, why=ending.reason)
+        except (StracedError, OSError, procfs.Gone) as error:
+            with contextlib.suppress(OSError):
+                if path.stat().st_size == 0:
+                    path.unlink()
+            why = error.reason if isinstance(error, StracedError) else str(error)
+            self._say("trace_failed", f"no trace of {alert.pid} ({alert.comm}): {why}", owner=alert.owner)
+        finally:
+            self._traced.discard(alert.pid)
+
+    def _make_room(self) -> None:
+        """Traces of alerts are bounded together: the oldest go."""
+        found = sorted((each.stat().st_mtime, each.stat().st_size, each) for each in self._folder.glob("*.strace"))
+        used = sum(size for _when, size, _path in found)
+        budget = self._config.max_bytes - (self._config.trace.bytes if self._config.trace is not None else 0)
+        for _when, size, path in found:
+            if used <= budget:
+                break
+            path.unlink()
+            used -= size
+
+    async def _command(self, argv: tuple[str, ...], alert: AlertRow) -> None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._say("command_failed", f"{argv[0]}: {error.strerror}")
+            return
+        try:
+            async with asyncio.timeout(COMMAND_LIMIT_S):
+                await process.communicate(msgspec.json.encode(alert) + b"\n")
+            if process.returncode:
+                self._say("command_failed", f"{argv[0]} ended with {process.returncode}")
+        except TimeoutError:
+            self._say("command_failed", f"{argv[0]} took longer than {COMMAND_LIMIT_S:.0f} s and was ended")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def close(self) -> None:
+        """End all of it."""
+        tasks = [*self._traces, *self._commands]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,243 @@
+"""The client's end of the socket: requests and their answers, and what the service tells of its own accord."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+from msgspec import UnsetType
+
+from straced.errors import ServiceUnreachable, StracedError
+from straced.service.ipc import messages, protocol
+from straced.service.ipc.messages import Gap, TickPart
+from straced.service.ipc.protocol import MAX_FRAME, PROTOCOL, Message
+from straced.service.places import sockets
+from straced.service.samples import Happening, Tick
+from straced.service.store.alerts_table import AlertRow
+
+CONNECT_S = 2.0
+REPLY_S = 30.0
+MAX_WAITING = 1000
+"""Notifications that wait for whoever reads them here."""
+Result = TypeVar("Result")
+News = Tick | Happening | AlertRow | Gap
+
+
+async def _connect(sock: socket.socket, path: Path) -> None:
+    """Connect without blocking; EAGAIN of a unix socket means that too many wait to be accepted (connect(2))."""
+    while True:
+        try:
+            sock.connect(str(path))
+            return
+        except BlockingIOError:
+            await asyncio.sleep(0.01)
+
+
+class Channel:
+    """A connection to a service. It is made by ``async with``, or by the first request.
+
+    Args:
+        path: of the socket; without it the user's own service is tried, then the system's.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self._paths = [Path(path)] if path is not None else sockets()
+        self._sock: socket.socket | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._number = 0
+        self._waiting: dict[int | str, asyncio.Future[Message]] = {}
+        self._news: asyncio.Queue[News | None] = asyncio.Queue(MAX_WAITING)
+        self._parts: list[TickPart] = []
+        self._write_lock = asyncio.Lock()
+        self._farewell: StracedError | None = None
+        self.welcome: messages.Welcome | None = None
+        """What the service said of itself."""
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Connect and say hello.
+
+        Raises:
+            ServiceUnreachable: nobody listens.
+            ProtocolMismatch: the service is of another version.
+        """
+        if self._sock is not None:
+            return
+        loop = asyncio.get_running_loop()
+        failures = []
+        for path in self._paths:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            try:
+                async with asyncio.timeout(CONNECT_S):
+                    await _connect(sock, path)
+            except (OSError, TimeoutError) as error:
+                sock.close()
+                failures.append(f"{path}: {getattr(error, 'strerror', None) or 'no answer'}")
+                continue
+            self._sock = sock
+            break
+        else:
+            raise ServiceUnreachable(f"no straced service answers ({'; '.join(failures)})", hint="straced serve")
+        self._reader = loop.create_task(self._read())
+        try:
+            hello = messages.Hello(protocol=PROTOCOL, client=f"straced pid {os.getpid()}")
+            self.welcome = await self.request("hello", hello, messages.Welcome)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the connection; the service ends what it did for it. Idempotent."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    # --- requests ---
+
+    async def request(
+        self,
+        method: str,
+        params: object,
+        kind: type[Result],
+        *,
+        fds: Sequence[int] = (),
+        timeout_s: float | None = REPLY_S,
+    ) -> Result:
+        """Ask, and wait for the answer, read as ``kind``.
+
+        Raises:
+            StracedError: what the service refused with, as its own type.
+            ServiceUnreachable: it went away, or does not answer.
+        """
+        if self._sock is None:
+            await self.connect()
+        self._number += 1
+        number = self._number
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        frame = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + b"\n"
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._send(frame, fds)
+                answer = await future
+        except TimeoutError as error:
+            raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status") from error
+        except OSError as error:
+            raise self._gone() from error
+        finally:
+            self._waiting.pop(number, None)
+        if not isinstance(answer.error, UnsetType):
+            raise protocol.error_of(answer.error)
+        raw = b"null" if isinstance(answer.result, UnsetType) else answer.result
+        return msgspec.json.decode(raw, type=kind)
+
+    async def _send(self, frame: bytes, fds: Sequence[int]) -> None:
+        if len(frame) > MAX_FRAME:
+            raise StracedError("the request is too large")
+        if self._sock is None:
+            raise self._gone()
+        loop = asyncio.get_running_loop()
+        async with self._write_lock:
+            if fds:
+                sent = socket.send_fds(self._sock, [frame], list(fds), socket.MSG_NOSIGNAL)
+                frame = frame[sent:]
+            await loop.sock_sendall(self._sock, frame)
+
+    async def _read(self) -> None:
+        assert self._sock is not None
+        loop = asyncio.get_running_loop()
+        buffer = bytearray()
+        try:
+            while data := await loop.sock_recv(self._sock, 1 << 18):
+                buffer += data
+                *lines, rest = bytes(buffer).split(b"\n") if b"\n" in data else (bytes(buffer),)
+                buffer = bytearray(rest)
+                for line in lines:
+                    self._take(msgspec.json.decode(line, type=Message))
+        except (OSError, msgspec.MsgspecError):
+            pass
+        finally:
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(self._gone())
+            self._queue(None)
+
+    def _take(self, message: Message) -> None:
+        if message.method:
+            news = self._news_of(message)
+            if news is not None:
+                self._queue(news)
+        elif message.id is not None and (future := self._waiting.get(message.id)) is not None:
+            if not future.done():
+                future.set_result(message)
+        elif not isinstance(message.error, UnsetType):
+            self._farewell = protocol.error_of(message.error)
+
+    def _news_of(self, message: Message) -> News | None:
+        kinds: dict[str, Any] = {"event": Happening, "alert": AlertRow, "gap": Gap}
+        if message.method in kinds:
+            news: News = msgspec.json.decode(message.params, type=kinds[message.method])
+            return news
+        return self._tick(msgspec.json.decode(message.params, type=TickPart)) if message.method == "tick" else None
+
+    def _tick(self, part: TickPart) -> Tick | None:
+        if self._parts and self._parts[0].sequence != part.sequence:
+            self._parts = []
+        self._parts.append(part)
+        if len(self._parts) < part.parts:
+            return None
+        parts, self._parts = self._parts, []
+        return tick_of(parts)
+
+    def _queue(self, news: News | None) -> None:
+        if self._news.full():
+            self._news.get_nowait()
+        self._news.put_nowait(news)
+
+    def _gone(self) -> StracedError:
+        return self._farewell or ServiceUnreachable("the service went away", hint="straced status")
+
+    async def news(self, *topics: str) -> AsyncIterator[News]:
+        """Ticks, events and alerts as they come: topics ``ticks``, ``events``, ``alerts``.
+
+        A :class:`messages.Gap` says how many were dropped since this reader was too slow.
+
+        Raises:
+            ServiceUnreachable: the service went away.
+        """
+        await self.request("subscribe", messages.SubscribeParams(topics=topics), messages.Nothing)
+        while (news := await self._news.get()) is not None:
+            yield news
+        raise self._gone()
+
+
+def tick_of(parts: Sequence[TickPart]) -> Tick:
+    """A tick from its parts."""
+    first = parts[0]
+    return Tick(
+        epoch_s=first.epoch_s,
+        monotonic_ns=first.monotonic_ns,
+        duration_ns=first.duration_ns,
+        boot_id=first.boot_id,
+        host=first.host,
+        processes=tuple(sample for part in parts for sample in part.processes),
+        late=first.late,
+    )

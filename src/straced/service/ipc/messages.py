@@ -1,0 +1,190 @@
+"""Parameters and results of each request. Fields that a side does not know are ignored, so that both may grow."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from straced.model import Target
+from straced.service.facts import HostFacts
+from straced.service.samples import ProcessSample
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """The first request."""
+
+    protocol: int
+    client: str = ""
+
+
+class Welcome(Struct, frozen=True, kw_only=True):
+    """Its answer."""
+
+    protocol: int
+    version: str
+    system: bool
+    pid: int
+    you: int
+    """The user id that the kernel told the service."""
+
+
+class Nothing(Struct, frozen=True):
+    """No parameters, or no result."""
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """How the service is."""
+
+    version: str
+    pid: int
+    system: bool
+    started: float
+    interval_ns: int
+    tracer: str | None
+    """What counts calls; ``None``: nothing does, and ``tracer_reason`` says why."""
+    tracer_reason: str = ""
+    history: str = "ok"
+    """``ok``, ``full``, ``locked``, ``failed``, ``off``."""
+    history_path: str = ""
+    history_bytes: int | None = None
+    history_dropped: int = 0
+    history_moved: str | None = None
+    rules: int = 0
+    watched: int = 0
+    """Processes that are watched and that you may see."""
+    sessions: int = 0
+    clients: int = 0
+    alerts_open: int = 0
+    ticks: int = 0
+    late_ticks: int = 0
+    host: HostFacts | None = None
+    config_error: str | None = None
+    """Why the configuration that was last loaded was not taken."""
+
+
+class WatchParams(Struct, frozen=True, kw_only=True):
+    """A rule to add or to take away."""
+
+    target: str
+    labels: dict[str, str] = {}
+
+
+class WatchRule(Struct, frozen=True, kw_only=True):
+    """A rule as it stands."""
+
+    target: str
+    labels: dict[str, str] = {}
+    owner: int | None = None
+    """Who added it; ``None``: the configuration."""
+    processes: int = 0
+
+
+class LabelParams(Struct, frozen=True, kw_only=True):
+    """Labels for a process and its descendants, from now on; it is watched from now on, too."""
+
+    pid: int
+    labels: dict[str, str]
+
+
+class SubscribeParams(Struct, frozen=True, kw_only=True):
+    """What to be told of: ``ticks``, ``events``, ``alerts``."""
+
+    topics: tuple[str, ...]
+
+
+class TickPart(Struct, frozen=True, kw_only=True):
+    """A tick, or a part of one that is too large for a frame."""
+
+    sequence: int
+    part: int
+    parts: int
+    epoch_s: float
+    monotonic_ns: int
+    duration_ns: int | None
+    boot_id: str
+    host: HostFacts
+    processes: tuple[ProcessSample, ...] = ()
+    late: bool = False
+
+
+class Gap(Struct, frozen=True):
+    """Notifications that this client was too slow for."""
+
+    dropped: int
+
+
+class Select(Struct, frozen=True, kw_only=True):
+    """Processes and a span of history."""
+
+    pid: int | None = None
+    name: str | None = None
+    job: str | None = None
+    since: float = 0.0
+    until: float | None = None
+    step_s: float = 60.0
+    by: str = "calls"
+    limit: int = 100
+    after: int = 0
+    open_only: bool = False
+
+
+class AttachParams(Struct, frozen=True, kw_only=True):
+    """As :meth:`straced.Profiler.attach`."""
+
+    pid: int
+    follow: bool = True
+    labels: dict[str, str] = {}
+    time: str = "wall"
+    per_thread: bool = False
+    tracer: str = "auto"
+
+
+class Attached(Struct, frozen=True, kw_only=True):
+    """A session of this connection."""
+
+    session: int
+    target: Target
+    tracer: str
+    tracer_reason: str
+
+
+class SessionParams(Struct, frozen=True, kw_only=True):
+    """A session by its number."""
+
+    session: int
+
+
+class SummaryParams(Struct, frozen=True, kw_only=True):
+    """A session, and the ``monotonic_ns`` of earlier readings of it: from the one to the other, or until now."""
+
+    session: int
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """Why a session or trace is over."""
+
+    reason: str
+    exit_status: int | None = None
+    dropped_lines: int = 0
+
+
+class TraceParams(Struct, frozen=True, kw_only=True):
+    """A full trace into the descriptor that comes with the request; the file is the client's own."""
+
+    pid: int
+    follow: bool = True
+    timestamps: str = "us"
+    decode_fds: bool = True
+    string_bytes: int = 128
+    trace: str | None = None
+    paths: tuple[str, ...] = ()
+    failed_only: bool = False
+    max_bytes: int | None = None
+    max_seconds: float | None = None
+
+
+class PidParams(Struct, frozen=True, kw_only=True):
+    """One process."""
+
+    pid: int

@@ -1,0 +1,62 @@
+"""One service a state folder: a lock on a file decides, which the kernel lets go of however the owner ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+from straced.errors import StracedError
+from straced.service.store.opening import private_folder
+
+
+class AlreadyRunning(StracedError):
+    """Another service holds the lock; ``owner_pid`` is who."""
+
+    code = "already_running"
+
+    def __init__(self, reason: str, *, owner_pid: int | None = None, hint: str = "") -> None:
+        super().__init__(reason, hint=hint)
+        self.owner_pid = owner_pid
+
+
+class Lock:
+    """The lock, for the length of a ``with`` block.
+
+    Raises:
+        AlreadyRunning: another service has it.
+        StoreError: the folder cannot be had.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        private_folder(self._path.parent)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = self._owner()
+            os.close(self._fd)
+            who = f" (pid {owner})" if owner else ""
+            raise AlreadyRunning(
+                f"another straced service is alive{who}, for {self._path.parent}",
+                owner_pid=owner,
+                hint="straced status",
+            ) from error
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+
+    def _owner(self) -> int | None:
+        text = os.pread(self._fd, 32, 0).strip()
+        return int(text) if text.isdigit() else None

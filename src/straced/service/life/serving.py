@@ -1,0 +1,167 @@
+"""``straced serve`` from start to end: lock, clean-up after a killed one, signals, the end of everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from straced.config import Config, ConfigError
+from straced.process_group import ProcessGroupManager
+from straced.service import config_file, places
+from straced.service.life import notify
+from straced.service.life.lock import Lock
+from straced.service.metrics.http import MetricsServer
+from straced.service.metrics.otlp import OtlpPusher
+from straced.service.places import Places
+from straced.service.service import Service
+from straced.tracers.strace import own_helpers
+
+log = logging.getLogger("straced.service")
+PR_SET_DUMPABLE = 4
+STOP_S = 2.5
+HELPERS_S = 1.0
+
+
+def find_config(path: Path | None) -> tuple[Path | None, Config]:
+    """The configuration: of the file named, else of the usual place, else the defaults.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if path is not None:
+        return path, config_file.load(path)
+    for candidate in places.config_files():
+        if candidate.exists():
+            return candidate, config_file.load(candidate)
+    return None, Config()
+
+
+def serve(path: Path | None, config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status.
+
+    Raises:
+        AlreadyRunning, StoreError, SocketTaken, TracerUnavailable: nothing was served.
+    """
+    keep_secrets()
+    where = places.of(config)
+    with Lock(where.lock):
+        helpers = ProcessGroupManager(journal=where.journal)
+        helpers.setup()
+        left = helpers.cleanup_orphans()
+        if left:
+            log.warning("helpers_left_behind", extra={"straced": {"pids": left}})
+        try:
+            return asyncio.run(_serve(path, config, where, helpers))
+        finally:
+            survivors = helpers.kill_helpers(timeout_s=HELPERS_S)
+            if survivors:
+                log.error("helpers_survive", extra={"straced": {"pids": survivors}})
+
+
+def keep_secrets() -> None:
+    """What is in memory here is other people's: no core files, and no look into it by others of the same user."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+async def _serve(path: Path | None, config: Config, where: Places, helpers: ProcessGroupManager) -> int:
+    service = Service(config, where)
+    await service.start()
+    metrics = MetricsServer(service.metrics_text)
+    otlp = OtlpPusher(service.totals)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        with signals(service, path, metrics, otlp):
+            await metrics.listen(config.metrics)
+            otlp.configure(config.otlp)
+            tasks += [asyncio.create_task(_watch_helpers(helpers)), asyncio.create_task(_sign_of_life(service))]
+            notify.notify("READY=1", f"STATUS=watches by {len(service.rulebook.all)} rules")
+            log.info("serving", extra={"straced": {"socket": str(where.socket), "tracer": service.tracer or "none"}})
+            await service.run()
+    finally:
+        notify.notify("STOPPING=1")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(metrics.close(), otlp.close(), service.stop(STOP_S), return_exceptions=True)
+    log.info("stopped")
+    return 0
+
+
+@contextlib.contextmanager
+def signals(service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher) -> Iterator[None]:
+    """SIGTERM and SIGINT end the service, SIGHUP has it read its configuration anew."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def hang_up() -> None:
+        task = loop.create_task(reload(service, path, metrics, otlp))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, service.ask_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+    yield
+
+
+async def reload(service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher) -> None:
+    """Read the configuration anew; one that cannot be used changes nothing, and is said."""
+    notify.reloading()
+    try:
+        _path, config = find_config(path)
+        check_unchangeable(service.config, config)
+        service.reload(config)
+        await metrics.listen(config.metrics)
+        otlp.configure(config.otlp)
+        service.config_error = None
+        log.info("reloaded")
+    except ConfigError as error:
+        service.config_error = error.reason
+        service.say("reload_refused", error.reason)
+        log.error("reload_refused", extra={"straced": {"why": error.reason, "hint": error.hint}})
+    finally:
+        notify.notify("READY=1")
+
+
+def check_unchangeable(before: Config, after: Config) -> None:
+    """Raise ConfigError for what a running service cannot change: where it lives, and by what it counts."""
+    for name, old, new in (
+        ("state", before.state, after.state),
+        ("ipc.socket", before.ipc.socket, after.ipc.socket),
+        ("tracer", before.tracer, after.tracer),
+    ):
+        if old != new:
+            raise ConfigError(f"{name} cannot be changed while the service runs", hint="systemctl restart straced")
+
+
+async def _watch_helpers(helpers: ProcessGroupManager) -> None:
+    """Write down each helper that was started, so that the next service could clear it away."""
+    known: set[int] = set()
+    while True:
+        now = own_helpers()
+        for pid in set(now) - known:
+            helpers.track(pid, helper=True)
+        known = set(now)
+        await asyncio.sleep(0.5)
+
+
+async def _sign_of_life(service: Service) -> None:
+    """Tell the service manager that ticks go on; without them it restarts the service."""
+    period = notify.watchdog_s()
+    if period is None:
+        return
+    last = -1
+    while True:
+        late = max(period, 3 * service.config.interval / 1e9)
+        if service.ticks != last or late > period:
+            notify.notify("WATCHDOG=1", f"STATUS=watches {len(service.watcher.watchlist.watched)} processes")
+        last = service.ticks
+        await asyncio.sleep(period)

@@ -1,0 +1,1 @@
+"""OpenMetrics: what Prometheus, VictoriaMetrics and the node exporter's textfile read."""

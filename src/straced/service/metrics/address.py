@@ -1,0 +1,39 @@
+"""Where the metrics are served: a unix socket or this host alone, never the network."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from msgspec import Struct
+
+from straced.errors import InvalidArgument
+
+HINT = "write unix:/PATH, 127.0.0.1:PORT or [::1]:PORT; a proxy of your own may serve the network"
+
+
+class Address(Struct, frozen=True):
+    """``path`` of a unix socket, or ``host`` and ``port``."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+
+def parse(text: str) -> Address:
+    """Read an address.
+
+    Raises:
+        InvalidArgument: not an address, or one that others could reach.
+    """
+    if text.startswith("unix:/"):
+        return Address(path=text[len("unix:") :])
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError as error:
+        raise InvalidArgument(f"{text!r} is not an address to listen on", hint=HINT) from error
+    if not address.is_loopback:
+        raise InvalidArgument(f"{text!r} is not this host alone", hint=HINT)
+    if not (port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise InvalidArgument(f"{text!r} has no port", hint=HINT)
+    return Address(host=str(address), port=int(port))

@@ -1,0 +1,106 @@
+"""Metrics pushed by OTLP over HTTP, as its JSON encoding has it: no dependency, and no thread of somebody else's.
+
+Source: opentelemetry-proto, ``ExportMetricsServiceRequest``; 64-bit numbers are strings in JSON (ProtoJSON).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import msgspec
+
+from straced import __version__
+from straced.config import Otlp
+from straced.service.metrics.totals import Totals
+
+log = logging.getLogger("straced.service")
+LIMIT_S = 10.0
+CUMULATIVE = 2
+"""AGGREGATION_TEMPORALITY_CUMULATIVE."""
+
+
+class OtlpPusher:
+    """Pushes each interval; without an endpoint it does nothing.
+
+    Args:
+        totals: what is pushed.
+    """
+
+    def __init__(self, totals: Totals) -> None:
+        self._totals = totals
+        self._config = Otlp()
+        self._task: asyncio.Task[None] | None = None
+        self._started_ns = time.time_ns()
+        self.failed = 0
+
+    def configure(self, config: Otlp) -> None:
+        """Push elsewhere from now on."""
+        self._config = config
+        if config.endpoint and self._task is None:
+            self._task = asyncio.create_task(self._push_on())
+        elif not config.endpoint and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _push_on(self) -> None:
+        said = False
+        while True:
+            await asyncio.sleep(self._config.interval / 1e9)
+            body = msgspec.json.encode(self.body())
+            try:
+                await asyncio.to_thread(self._post, body)
+                said = False
+            except (OSError, urllib.error.URLError, ValueError) as error:
+                self.failed += 1
+                if not said:
+                    log.warning("otlp_failed", extra={"straced": {"to": self._config.endpoint, "why": str(error)}})
+                said = True
+
+    def _post(self, body: bytes) -> None:
+        request = urllib.request.Request(
+            self._config.endpoint, data=body, headers={"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=LIMIT_S):
+            pass
+
+    def body(self) -> dict[str, Any]:
+        """The request."""
+        now = str(time.time_ns())
+        metrics = []
+        for name, kind, words, lines in self._totals.families():
+            if kind not in ("counter", "gauge"):
+                continue
+            points = [
+                {
+                    "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in labels],
+                    "startTimeUnixNano": str(self._started_ns),
+                    "timeUnixNano": now,
+                    "asDouble": float(value),
+                }
+                for _suffix, labels, value in lines
+            ]
+            data: dict[str, Any] = {"dataPoints": points}
+            if kind == "counter":
+                data.update(aggregationTemporality=CUMULATIVE, isMonotonic=True)
+            metrics.append({"name": name, "description": words, "sum" if kind == "counter" else "gauge": data})
+        resource = [
+            {"key": "service.name", "value": {"stringValue": "straced"}},
+            {"key": "service.version", "value": {"stringValue": __version__}},
+            {"key": "host.name", "value": {"stringValue": os.uname().nodename}},
+        ]
+        scope = {"scope": {"name": "straced", "version": __version__}, "metrics": metrics}
+        return {"resourceMetrics": [{"resource": {"attributes": resource}, "scopeMetrics": [scope]}]}
+
+    async def close(self) -> None:
+        """Stop pushing."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task

@@ -1,0 +1,54 @@
+"""What one tick of the service hands to store, alerts, metrics and subscribers: frozen, whole, and the same for all."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from straced.service.authorisation import Owner
+from straced.service.counting import Calls
+from straced.service.facts import HostFacts, ProcessFacts
+
+
+class ProcessSample(Struct, frozen=True, kw_only=True):
+    """A watched process in one interval."""
+
+    facts: ProcessFacts
+    owner: Owner
+    root: tuple[int, int]
+    """Pid and start time of the tree that it is counted in."""
+    calls: tuple[Calls, ...] | None = None
+    """What it asked of the kernel since the sample before; ``None``: not counted."""
+    ended: tuple[Calls, ...] = ()
+    """Of a tree's root: what its descendants did that have ended since."""
+    lost: int | None = 0
+    """Of a tree's root: calls that could not be counted."""
+    in_flight: dict[str, int] = {}
+
+
+class Tick(Struct, frozen=True, kw_only=True):
+    """All watched processes, and the host, at one moment."""
+
+    epoch_s: float
+    monotonic_ns: int
+    duration_ns: int | None
+    """Since the tick before; ``None`` for the first."""
+    boot_id: str
+    host: HostFacts
+    processes: tuple[ProcessSample, ...] = ()
+    late: bool = False
+
+
+class Happening(Struct, frozen=True, kw_only=True):
+    """Something that is kept as an event: a process came or went, an alert, something about the service itself."""
+
+    epoch_s: float
+    kind: str
+    """``started``, ``ended``, ``not_counted``, ``alert_opened``, ``alert_closed``, ``service_started``, ..."""
+    text: str = ""
+    pid: int | None = None
+    start_ticks: int | None = None
+    comm: str = ""
+    labels: dict[str, str] = {}
+    owner: Owner | None = None
+    """Who may see it; ``None``: everybody, since it is about the service."""
+    data: dict[str, str | int | float | bool | None] = {}

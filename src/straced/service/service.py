@@ -1,0 +1,336 @@
+"""The service itself: collects on a fixed cadence, and hands each tick to history, alerts, metrics and clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from pathlib import Path
+
+from straced import __version__, choice, procfs
+from straced.config import Config
+from straced.errors import NoSuchProcess, StracedError, TracerUnavailable
+from straced.profiler import Profiler
+from straced.service import authorisation
+from straced.service.alerts.book import AlertBook
+from straced.service.alerts.reactions import Reactions
+from straced.service.authorisation import Owner, Peer
+from straced.service.cadence import Cadence
+from straced.service.ipc import messages
+from straced.service.ipc.methods import Methods
+from straced.service.ipc.publishing import Publisher
+from straced.service.ipc.server import Server
+from straced.service.ipc.sessions import Sessions
+from straced.service.metrics.totals import Totals
+from straced.service.places import Places
+from straced.service.rulebook import Rulebook
+from straced.service.rules import Rule
+from straced.service.samples import Happening, Tick
+from straced.service.store.alerts_table import AlertRow
+from straced.service.store.opening import StoreError
+from straced.service.store.writer import Store
+from straced.service.stream import Stream
+from straced.service.watcher import Watcher
+from straced.tracers.base import Tracer
+from straced.tracers.strace import own_helpers
+
+log = logging.getLogger("straced.service")
+
+
+class Service:
+    """One service. Make, :meth:`start`, :meth:`run`, :meth:`stop`.
+
+    Args:
+        config: what to watch, and how.
+        places: where its things are.
+    """
+
+    def __init__(self, config: Config, places: Places) -> None:
+        self.config = config
+        self.places = places
+        self.pid = os.getpid()
+        self.started = time.time()
+        self.ticks = 0
+        self.config_error: str | None = None
+        self.last_tick: Tick | None = None
+        self.tracer_reason = ""
+        tracer = self._pick_tracer()
+        self.tracer = tracer.name if tracer is not None else None
+        self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
+        self.rulebook = Rulebook(places.rules)
+        self.rulebook.configure(config)
+        self.store: Store | None = None
+        self.stream = Stream(config.stream)
+        self.totals = Totals(config.metrics.max_series)
+        self.alerts = AlertBook(config.alerts)
+        self.profiler = Profiler("ebpf")
+        self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc.max_sessions_per_user)
+        self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
+        self.server = Server(places.socket, system=places.system, limits=config.ipc, handle=Methods(self).handle)
+        self._publisher = Publisher(self.server, all_see_all=not places.system)
+        self._cadence = Cadence(config.interval)
+        self._wake = asyncio.Event()
+        self._next_look_ns = 0
+        self._reloaded: Config | None = None
+        self._stopping = False
+
+    def _pick_tracer(self) -> Tracer | None:
+        """What counts calls: eBPF, which can be left on; nothing where it cannot be had, unless it was required."""
+        if self.config.tracer == "none":
+            self.tracer_reason = "turned off in the configuration"
+            return None
+        tracer: Tracer | None = None
+        error: StracedError | None = None
+        try:
+            tracer = choice.make("ebpf")
+            available = tracer.probe()
+            error = None if available.usable else available.error or TracerUnavailable(available.detail)
+        except TracerUnavailable as failure:
+            error = failure
+        if error is None:
+            return tracer
+        if self.config.tracer == "ebpf":
+            raise error
+        self.tracer_reason = f"calls are not counted: {error.reason}"
+        log.warning("not_counting", extra={"straced": {"reason": error.reason, "hint": error.hint}})
+        return None
+
+    # --- its life ---
+
+    async def start(self) -> None:
+        """Open history and the socket. The caller holds the lock.
+
+        Raises:
+            SocketTaken, StoreError: there would be nobody to talk to, or no place for state.
+        """
+        self.rulebook.load()
+        self.watcher.set_rules(self.rulebook.all)
+        self._open_store()
+        self.server.start()
+        self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
+
+    def _open_store(self) -> None:
+        if not self.config.store.enabled:
+            return
+        store = Store(self.history_path(), self.config.store)
+        store.start()
+        self.store = store
+        self.alerts.learn(store.known())
+        if store.interrupted:
+            self.say("interrupted", f"the service before did not end in order; {store.interrupted} rows were closed")
+        if store.moved is not None:
+            self.say("history_moved", f"the history could not be used and was moved to {store.moved}")
+
+    def history_path(self) -> Path:
+        """Where history is."""
+        return Path(self.config.store.path) if self.config.store.path else self.places.history
+
+    async def run(self) -> None:
+        """Tick until :meth:`ask_to_stop`."""
+        while not self._stopping:
+            due = await self._cadence.wait(self._wake)
+            self._wake.clear()
+            if self._reloaded is not None:
+                self._apply(self._reloaded)
+            if due and not self._stopping:
+                late = self._cadence.take()
+                try:
+                    await self.tick(late=late)
+                except Exception:
+                    log.exception("tick_failed")
+
+    async def tick(self, *, look: bool | None = None, late: bool = False) -> Tick:
+        """Take one sample, and hand it on."""
+        now_ns = time.monotonic_ns()
+        if look is None:
+            look = now_ns >= self._next_look_ns
+        if look:
+            self._next_look_ns = now_ns + self.config.discover - self.config.interval // 2
+        self.watcher.host.late_ticks = self._cadence.late
+        tick, happened = await self.watcher.tick(look=look, late=late)
+        self.ticks += 1
+        self.last_tick = tick
+        if self.store is not None:
+            self.store.put(tick)
+        self.totals.add(tick)
+        self.stream.tick(tick)
+        self._publisher.tick(tick)
+        for event in happened:
+            self._tell(event)
+        changes = self.alerts.judge(tick)
+        for program, kind, what in self.alerts.take_learnt():
+            if self.store is not None:
+                self.store.put((program, kind, what, tick.epoch_s))
+        for alert in changes:
+            self._tell_alert(alert, tick)
+        self.totals.write_textfile(self.config.metrics.textfile, self)
+        return tick
+
+    def say(self, kind: str, text: str, *, owner: Owner | None = None, **data: str | int | float | bool | None) -> None:
+        """Keep an event about the service itself, or about something of ``owner``."""
+        self._tell(Happening(epoch_s=time.time(), kind=kind, text=text, owner=owner, data=data))
+
+    def _tell(self, event: Happening) -> None:
+        if self.store is not None:
+            self.store.put(event)
+        self.stream.event(event)
+        self._publisher.event(event)
+
+    def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
+        if self.store is not None:
+            self.store.put(alert)
+        self.stream.alert(alert)
+        self._publisher.alert(alert)
+        if alert.opened_s == alert.updated_s == tick.epoch_s and alert.closed_s is None:
+            log.warning("alert", extra={"straced": {"kind": alert.kind, "text": alert.text}})
+            self.reactions.opened(alert)
+
+    def reload(self, config: Config) -> None:
+        """Take another configuration, before the next tick."""
+        self._reloaded = config
+        self._wake.set()
+
+    def _apply(self, config: Config) -> None:
+        before, self.config, self._reloaded = self.config, config, None
+        self.rulebook.configure(config)
+        self.watcher.set_rules(self.rulebook.all)
+        self.server.limits = config.ipc
+        self.alerts.configure(config.alerts)
+        self.reactions.configure(config.on_alert)
+        self.stream.configure(config.stream)
+        self.totals.max_series = config.metrics.max_series
+        if config.interval != before.interval:
+            self._cadence.restart(config.interval)
+        if config.store != before.store:
+            if self.store is not None:
+                self.store.close()
+                self.store = None
+            try:
+                self._open_store()
+            except StoreError as error:
+                self.config_error = error.reason
+                log.warning("history_stopped", extra={"straced": {"why": error.reason}})
+        self._next_look_ns = 0
+        self.say("reloaded", f"the configuration was read anew: {len(self.rulebook.all)} rules")
+
+    def ask_to_stop(self) -> None:
+        """End :meth:`run`."""
+        self._stopping = True
+        self._wake.set()
+
+    async def stop(self, timeout_s: float = 2.5) -> None:
+        """End everything, all at once, within ``timeout_s``."""
+        self._stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s * 0.6):
+                await asyncio.gather(
+                    self.sessions.close(),
+                    self.reactions.close(),
+                    self.watcher.close(),
+                    return_exceptions=True,
+                )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s * 0.2):
+                await self.profiler.close()
+        self.say("service_stopped", "the service ended in order")
+        self.server.close()
+        self.stream.close()
+        if self.store is not None:
+            await asyncio.to_thread(self.store.close, timeout_s * 0.4)
+
+    # --- what clients ask ---
+
+    def _allowed(self, uid: int, pid: int) -> bool:
+        try:
+            owner = authorisation.owner_of(pid)
+        except (procfs.Gone, OSError, KeyError):
+            return False
+        return owner.uid == uid and not owner.private
+
+    async def add_rule(self, peer: Peer, rule: Rule) -> messages.WatchRule:
+        """Watch by one more rule, from now on."""
+        if rule.owner is not None and rule.kind in ("pid", "children"):
+            authorisation.require(peer, int(rule.value))
+        rule = self.rulebook.add(rule)
+        self._rules_changed()
+        return messages.WatchRule(target=rule.text, labels=rule.labels, owner=rule.owner)
+
+    async def remove_rule(self, peer: Peer, text: str) -> None:
+        """Watch by one rule less."""
+        self.rulebook.remove(peer, text, all_are_theirs=not self.places.system)
+        self._rules_changed()
+
+    def _rules_changed(self) -> None:
+        self.watcher.set_rules(self.rulebook.all)
+        self._next_look_ns = 0
+
+    def list_rules(self, peer: Peer) -> list[messages.WatchRule]:
+        """The rules that a user may know of, with the number of processes that they may see."""
+        counts: dict[str, int] = {}
+        for watched in self.watcher.watchlist.watched.values():
+            if self._sees(peer, watched.key):
+                counts[watched.rule] = counts.get(watched.rule, 0) + 1
+        everything = peer.is_root or not self.places.system
+        return [
+            messages.WatchRule(
+                target=rule.text, labels=rule.labels, owner=rule.owner, processes=counts.get(rule.text, 0)
+            )
+            for rule in self.rulebook.all
+            if everything or rule.owner == peer.uid
+        ]
+
+    def _sees(self, peer: Peer, key: tuple[int, int]) -> bool:
+        return not self.places.system or peer.may_see(self.watcher.owners.last(key))
+
+    async def label(self, pid: int, labels: dict[str, str]) -> None:
+        """Give a process and its descendants labels; they are watched from now on."""
+        try:
+            key = (pid, procfs.stat(pid).start_ticks)
+        except procfs.Gone as error:
+            raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
+        self.watcher.watchlist.label(key, labels)
+        self._next_look_ns = 0
+
+    def snapshot(self, peer: Peer) -> messages.TickPart | None:
+        """The last tick, as far as a user may see it."""
+        return None if self.last_tick is None else self._publisher.whole(self.last_tick, peer)
+
+    def status(self, peer: Peer) -> messages.Status:
+        """How the service is."""
+        store = self.store
+        tick = self.last_tick
+        return messages.Status(
+            version=__version__,
+            pid=self.pid,
+            system=self.places.system,
+            started=self.started,
+            interval_ns=int(self.config.interval),
+            tracer=self.tracer,
+            tracer_reason=self.tracer_reason,
+            history=store.state if store is not None else "off",
+            history_path=str(self.history_path()),
+            history_bytes=self._history_bytes(),
+            history_dropped=store.dropped if store is not None else 0,
+            history_moved=str(store.moved) if store is not None and store.moved is not None else None,
+            rules=len(self.list_rules(peer)),
+            watched=sum(self._sees(peer, each.key) for each in self.watcher.watchlist.watched.values()),
+            sessions=len(self.sessions),
+            clients=len(self.server.clients),
+            alerts_open=self.alerts.count_open(None if not self.places.system else peer),
+            ticks=self.ticks,
+            late_ticks=self._cadence.late,
+            host=tick.host if tick is not None else None,
+            config_error=self.config_error,
+        )
+
+    def _history_bytes(self) -> int | None:
+        try:
+            return self.history_path().stat().st_size if self.store is not None else None
+        except OSError:
+            return None
+
+    def metrics_text(self) -> str:
+        """The metrics as OpenMetrics."""
+        return self.totals.text(self)

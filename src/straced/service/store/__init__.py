@@ -1,0 +1,1 @@
+"""History: a database of samples, rolled up with age."""

@@ -1,0 +1,137 @@
+"""Opens the database: private, checked after an unclean end, and moved aside when it is broken, never deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from straced.errors import StracedError
+from straced.service.store import schema
+
+log = logging.getLogger("straced.service")
+BUSY_S = 2.0
+
+
+class StoreError(StracedError):
+    """History cannot be kept; profiling goes on without."""
+
+    code = "store"
+
+
+class Opened(Struct):
+    """A database that can be written to, and what was found out when it was opened."""
+
+    connection: sqlite3.Connection
+    unclean: bool = False
+    """The service before did not end in order."""
+    moved: Path | None = None
+    """Where a broken file was moved to."""
+
+
+def open_for_writing(path: Path) -> Opened:
+    """Open, or create, the database at ``path``.
+
+    Raises:
+        StoreError: the folder is not ours alone, or nothing can be written there.
+        StoreTooNew: made by a newer straced.
+    """
+    private_folder(path.parent)
+    try:
+        return _open(path)
+    except (sqlite3.DatabaseError, schema.Foreign) as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise StoreError(f"{path}: {error}", hint="see store.path in straced.toml") from error
+        moved = _move_aside(path)
+        log.warning("history_moved_aside", extra={"straced": {"path": str(moved), "why": str(error)}})
+        opened = _open(path)
+        opened.moved = moved
+        return opened
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that is ours alone, or refuse one that is not.
+
+    Raises:
+        StoreError: others may write to it, or it is somebody else's.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: {error.strerror}", hint='name a folder of your own: state = "/path" in straced.toml'
+        ) from error
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise StoreError(
+            f"{folder} can be written to by others, or is not ours", hint=f"chmod 0700 {folder}, or name another folder"
+        )
+
+
+def _open(path: Path) -> Opened:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}", hint="see store.path in straced.toml") from error
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        schema.check(connection)
+        connection.execute("pragma auto_vacuum = incremental")
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = normal")
+        connection.execute("pragma cache_size = -8000")
+        connection.execute("pragma journal_size_limit = 67108864")
+        schema.prepare(connection)
+        unclean = _was_unclean(connection)
+        if unclean and connection.execute("pragma quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("it failed its integrity check")
+    except BaseException:
+        connection.close()
+        raise
+    connection.execute("insert or replace into meta values ('open', ?)", (str(os.getpid()),))
+    return Opened(connection, unclean)
+
+
+def _was_unclean(connection: sqlite3.Connection) -> bool:
+    return connection.execute("select 1 from meta where key = 'open'").fetchone() is not None
+
+
+def mark_clean(connection: sqlite3.Connection) -> None:
+    """Note that the end was in order."""
+    connection.execute("delete from meta where key = 'open'")
+
+
+def _move_aside(path: Path) -> Path:
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    moved = path.with_name(f"{path.name}.broken-{stamp}")
+    number = 0
+    while moved.exists():
+        number += 1
+        moved = path.with_name(f"{path.name}.broken-{stamp}-{number}")
+    os.rename(path, moved)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{path}{suffix}", f"{moved}{suffix}")
+    return moved
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open the database so that nothing can be written by it.
+
+    Raises:
+        StoreError: there is none, or it may not be read.
+    """
+    if not os.access(path, os.R_OK):
+        reason = "there is no history" if not path.exists() else "the history is not yours to read"
+        raise StoreError(f"{reason}: {path}", hint="straced serve keeps one")
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S, check_same_thread=False
+    )
+    connection.execute("pragma query_only = on")
+    return connection

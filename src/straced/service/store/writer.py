@@ -1,0 +1,291 @@
+"""The one writer: a thread that takes ticks and events from a queue, so that no disk ever holds up the collector.
+
+A full disk or a locked file stops history, not profiling: what waits is kept up to a bound, then the oldest is
+dropped, counted, and said.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from straced import config, procfs
+from straced.service.facts import HostFacts
+from straced.service.samples import Happening, ProcessSample, Tick
+from straced.service.store import opening, retention, rollup
+from straced.service.store.alerts_table import AlertRow, write_alert
+from straced.service.store.packing import Row, encode, facts_of, pack_calls, pack_facts
+from straced.service.store.series import Catalogue
+
+log = logging.getLogger("straced.service")
+GONE = "X"
+MAX_WAITING = 600
+"""Ticks and events that may wait for the disk."""
+RETRY_S = 1.0
+Item = Tick | Happening | AlertRow | threading.Event | tuple[str, str, str, float]
+
+
+class Store:
+    """The history of one service. :meth:`start` opens the file; all else returns at once.
+
+    Args:
+        path: the database.
+        keep: sizes and ages.
+    """
+
+    def __init__(self, path: Path, keep: config.Store) -> None:
+        self.path = path
+        self.keep = keep
+        self.state = "closed"
+        """``ok``, ``full``, ``locked``, ``failed`` or ``closed``."""
+        self.dropped = 0
+        """Ticks and events that the disk did not take."""
+        self.interrupted = 0
+        """Series that an earlier, killed service had left open."""
+        self.moved: Path | None = None
+        self.cut_ms: int | None = None
+        """History before this was dropped for its size."""
+        self._items: collections.deque[Item] = collections.deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._connection: sqlite3.Connection
+        self._catalogue: Catalogue
+        self._thread: threading.Thread | None = None
+        self._last_ms = 0
+        self._minute = -1
+
+    def start(self) -> None:
+        """Open the file, and begin to write.
+
+        Raises:
+            StoreError, StoreTooNew: there will be no history.
+        """
+        self._open()
+        self._thread = threading.Thread(target=self._run, name="straced-store", daemon=True)
+        self._thread.start()
+
+    def known(self) -> list[tuple[str, str, str, float]]:
+        """What was learnt of programs: program, kind, what, and when."""
+        connection = opening.open_for_reading(self.path)
+        try:
+            rows = connection.execute("select program, kind, what, first_ms from known").fetchall()
+        finally:
+            connection.close()
+        return [(program, kind, what, ms / 1000) for program, kind, what, ms in rows]
+
+    def put(self, item: Item) -> None:
+        """Hand over a tick, an event, an alert, or something learnt; never blocks on the disk."""
+        with self._wake:
+            if self._closing or self._thread is None:
+                return
+            self._items.append(item)
+            while len(self._items) > MAX_WAITING:
+                lost = self._items.popleft()
+                self.dropped += 1
+                if isinstance(lost, threading.Event):
+                    lost.set()
+            self._wake.notify()
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until all that was handed over is in the file."""
+        done = threading.Event()
+        self.put(done)
+        return done.wait(timeout_s) and self.state == "ok"
+
+    def close(self, timeout_s: float = 2.0) -> bool:
+        """Write what waits and close the file; returns whether that could be done in time."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+        return True
+
+    def _open(self) -> None:
+        opened = opening.open_for_writing(self.path)
+        self._connection = opened.connection
+        self._catalogue = Catalogue(self._connection, procfs.boot_id())
+        self.moved = opened.moved or self.moved
+        if opened.unclean:
+            self.interrupted = self._catalogue.close_interrupted()
+        self._last_ms = self._connection.execute("select coalesce(max(ts), 0) from host").fetchone()[0]
+        self.state = "ok"
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._items and not self._closing:
+                    self._wake.wait()
+                batch = list(self._items)
+                closing = self._closing
+            written = self._try(batch)
+            with self._wake:
+                for item in batch if written else ():
+                    if self._items and self._items[0] is item:
+                        self._items.popleft()
+            if written:
+                for item in batch:
+                    if isinstance(item, threading.Event):
+                        item.set()
+            if closing and (not self._items or not written):
+                break
+            if not written:
+                time.sleep(RETRY_S)
+        self._finish()
+
+    def _try(self, batch: list[Item]) -> bool:
+        try:
+            self._connection.execute("begin immediate")
+            for item in batch:
+                self._write(item)
+            self._connection.execute("commit")
+        except sqlite3.Error as error:
+            self._failed(error)
+            return False
+        if self.state != "ok":
+            log.warning("history_resumed", extra={"straced": {"path": str(self.path), "dropped": self.dropped}})
+            self.state = "ok"
+        return True
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("rollback")
+        self._catalogue.forget()
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        state = {sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_LOCKED: "locked"}.get(
+            code, "failed"
+        )
+        if state != self.state:
+            log.warning("history_stopped", extra={"straced": {"path": str(self.path), "why": str(error)}})
+        self.state = state
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            with contextlib.suppress(Exception):
+                self._connection.close()
+                self._open()
+
+    def _write(self, item: Item) -> None:
+        if isinstance(item, Tick):
+            self._write_tick(item)
+        elif isinstance(item, Happening):
+            self._write_event(item)
+        elif isinstance(item, AlertRow):
+            write_alert(self._connection, item)
+        elif isinstance(item, tuple):
+            program, kind, what, epoch_s = item
+            self._connection.execute(
+                "insert or ignore into known values (?, ?, ?, ?)", (program, kind, what, int(epoch_s * 1000))
+            )
+
+    def _write_tick(self, tick: Tick) -> None:
+        ts = int(tick.epoch_s * 1000)
+        while not self._write_host(ts, tick.host):
+            ts += 1  # the clock was stepped back onto a moment that has a row
+        if ts < self._last_ms:
+            self._note_step(ts)
+        self._last_ms = ts
+        minute = ts // rollup.MINUTE_MS
+        if minute != self._minute:
+            self._turn_minute(minute, ts)
+        rows = []
+        for sample in tick.processes:
+            row = self._row(sample, ts, minute)
+            if row is not None:
+                rows.append(row)
+            if sample.ended or sample.lost != 0:
+                rows.append(self._row_of_ended(sample, ts))
+        self._connection.executemany("insert or replace into sample (ts, series, data) values (?, ?, ?)", rows)
+
+    def _row(self, sample: ProcessSample, ts: int, minute: int) -> tuple[int, int, bytes] | None:
+        if sample.facts.state == GONE and not sample.calls:
+            return None
+        series = self._catalogue.of(sample, ts)
+        facts = facts_of(sample.facts)
+        changed = facts != series.facts or sample.in_flight != (series.in_flight or {})
+        if not (changed or sample.calls or sample.facts.cpu_delta_ns):
+            return None
+        before = series.facts if series.minute == minute else None
+        calls, errors = (None, None)
+        if sample.calls is not None:
+            calls, errors = pack_calls(sample.calls, self._catalogue.number)
+        in_flight = [n for name, count in sample.in_flight.items() for n in (self._catalogue.number(name, ""), count)]
+        packed = Row(pack_facts(facts, before), sample.facts.cpu_delta_ns or 0, calls, errors, in_flight or None, 0)
+        series.facts, series.minute, series.in_flight = facts, minute, sample.in_flight
+        return ts, series.id, encode(packed)
+
+    def _row_of_ended(self, sample: ProcessSample, ts: int) -> tuple[int, int, bytes]:
+        series = self._catalogue.of(sample, ts, "ended")
+        calls, errors = pack_calls(sample.ended, self._catalogue.number)
+        return ts, series.id, encode(Row(None, 0, calls, errors, None, sample.lost))
+
+    def _write_host(self, ts: int, host: HostFacts) -> bool:
+        found = self._connection.execute("insert or ignore into host values (?, ?)", (ts, msgspec.msgpack.encode(host)))
+        return found.rowcount == 1
+
+    def _note_step(self, ts: int) -> None:
+        back = (self._last_ms - ts) / 1000
+        text = f"the clock was set back by {back:.1f} s; history goes on with the new time"
+        self._write_event(Happening(epoch_s=ts / 1000, kind="clock_set_back", text=text, data={"seconds": back}))
+
+    def _write_event(self, event: Happening) -> None:
+        owner = event.owner
+        self._connection.execute(
+            "insert into event (ts, kind, text, pid, start_ticks, comm, labels, job, uid, gid, private, data)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                int(event.epoch_s * 1000),
+                event.kind,
+                event.text,
+                event.pid,
+                event.start_ticks,
+                event.comm,
+                msgspec.json.encode(event.labels).decode(),
+                event.labels.get("job", ""),
+                None if owner is None else owner.uid,
+                None if owner is None else owner.gid,
+                None if owner is None else owner.private,
+                msgspec.json.encode(event.data).decode(),
+            ),
+        )
+        if event.kind == "ended" and event.pid is not None and event.start_ticks is not None:
+            status = event.data.get("exit_status")
+            self._catalogue.end(
+                event.pid,
+                event.start_ticks,
+                int(event.epoch_s * 1000),
+                str(event.data.get("why", "exited")),
+                status if isinstance(status, int) else None,
+            )
+
+    def _turn_minute(self, minute: int, ts: int) -> None:
+        self._minute = minute
+        rollup.close_minutes(self._connection, minute * rollup.MINUTE_MS)
+        self._catalogue.write_last()
+        retention.expire(self._connection, ts, self.keep)
+        cut = retention.cut(self._connection, self.keep)
+        if cut is not None:
+            self.cut_ms = cut
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(cut / 1000))
+            text = f"the history has reached its size (store.max_bytes); what was before {when} is partly gone"
+            self._write_event(Happening(epoch_s=ts / 1000, kind="history_cut", text=text))
+        retention.shrink(self._connection)
+
+    def _finish(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("begin immediate")
+            self._catalogue.write_last()
+            self._connection.execute(
+                "update series set end = 'service_stopped' where end is null",
+            )
+            opening.mark_clean(self._connection)
+            self._connection.execute("commit")
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+        self.state = "closed"

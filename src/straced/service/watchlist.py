@@ -1,0 +1,190 @@
+"""Who is watched now: all that the rules name, with their descendants, found again when they start anew.
+
+A process that was once watched stays watched until it ends, whoever its parent becomes. straced itself and what it
+started are never watched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from straced import procfs
+from straced.service.rules import Matcher, Rule, Seen
+
+
+class Watched(Struct, kw_only=True):
+    """A watched process."""
+
+    pid: int
+    start_ticks: int
+    labels: dict[str, str]
+    root: tuple[int, int]
+    """Pid and start time of the one whose tree this is: calls are counted by tree."""
+    rule: str = ""
+    """The text of the rule that named its tree."""
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.pid, self.start_ticks
+
+
+class Look(Struct, kw_only=True):
+    """What a look at all processes found."""
+
+    started: list[Watched] = []
+    ended: list[Watched] = []
+    processes: int = 0
+    zombies: int = 0
+
+
+class Watchlist:
+    """Holds the rules, looks at all processes, and tells who came and went.
+
+    Args:
+        helpers: pids of straced's own helpers, asked for at each look.
+        allowed: whether a user may watch a process; asked for rules that a user added.
+        root: where /proc is.
+    """
+
+    def __init__(
+        self,
+        helpers: Callable[[], Iterable[int]] = tuple,
+        allowed: Callable[[int, int], bool] = lambda uid, pid: True,
+        root: str = procfs.ROOT,
+    ) -> None:
+        self._root = root
+        self._allowed = allowed
+        self._helpers = helpers
+        self._matcher = Matcher(root)
+        self._seen: dict[int, Seen] = {}
+        self.rules: list[Rule] = []
+        self.watched: dict[int, Watched] = {}
+        self._extra: dict[tuple[int, int], dict[str, str]] = {}
+
+    def label(self, key: tuple[int, int], labels: dict[str, str]) -> None:
+        """Give a process, and all its descendants from now on, further labels."""
+        self._extra.setdefault(key, {}).update(labels)
+        for each in self.watched.values():
+            if each.key == key or self._descends(each.pid, key[0]):
+                each.labels = {**each.labels, **labels}
+
+    def look(self) -> Look:
+        """Look at all processes, and bring :attr:`watched` up to date."""
+        zombies = self._read_all()
+        look = Look(processes=len(self._seen), zombies=zombies)
+        for pid, watched in list(self.watched.items()):
+            seen = self._seen.get(pid)
+            if seen is None or seen.start_ticks != watched.start_ticks:
+                look.ended.append(self.watched.pop(pid))
+        named: dict[int, Rule] = {}
+        for rule in self.rules:
+            for pid in self._matcher.match(rule, self._seen):
+                if pid in self._seen and (rule.owner is None or self._allowed(rule.owner, pid)):
+                    named.setdefault(pid, rule)
+        self._extra = {key: value for key, value in self._extra.items() if self._is_now(key)}
+        own = self._own()
+        for pid in self._parents_first():
+            if pid not in self.watched and pid not in own and (found := self._judge(pid, named)):
+                self.watched[pid] = found
+                look.started.append(found)
+        return look
+
+    def drop(self, rule: Rule) -> list[Watched]:
+        """Take a rule away; those that no other rule names are no longer watched."""
+        self.rules = [each for each in self.rules if each is not rule]
+        gone = [each for each in self.watched.values() if each.rule == rule.text]
+        if any(each.text == rule.text for each in self.rules):
+            return []
+        for each in gone:
+            del self.watched[each.pid]
+        return gone
+
+    def ended(self, pid: int) -> Watched | None:
+        """A watched process is gone, as somebody noticed between two looks."""
+        self._seen.pop(pid, None)
+        return self.watched.pop(pid, None)
+
+    def adopt(self, pid: int, start_ticks: int, root: Watched) -> Watched:
+        """A descendant that was found otherwise: by the kernel, say, between two looks."""
+        labels = {**root.labels, **self._extra.get((pid, start_ticks), {})}
+        found = Watched(pid=pid, start_ticks=start_ticks, labels=labels, root=root.root, rule=root.rule)
+        self.watched[pid] = found
+        return found
+
+    def _judge(self, pid: int, named: dict[int, Rule]) -> Watched | None:
+        seen = self._seen[pid]
+        parent = self.watched.get(seen.ppid)
+        rule = named.get(pid)
+        extra = self._extra.get((pid, seen.start_ticks), {})
+        if parent is None and rule is None and not extra:
+            return None
+        inherited = parent.labels if parent is not None else {}
+        return Watched(
+            pid=pid,
+            start_ticks=seen.start_ticks,
+            labels={**inherited, **(rule.labels if rule is not None else {}), **extra},
+            root=parent.root if parent is not None else (pid, seen.start_ticks),
+            rule=parent.rule if parent is not None else rule.text if rule is not None else "label",
+        )
+
+    def _read_all(self) -> int:
+        before, self._seen = self._seen, {}
+        zombies = 0
+        for pid in procfs.pids(self._root):
+            try:
+                data = procfs.read(f"{pid}/stat", self._root)
+            except (procfs.Gone, OSError):
+                continue
+            end = data.rfind(b")")
+            fields = data[end + 2 :].split(None, 20)
+            if len(fields) < 20:
+                continue
+            if fields[0] in (b"Z", b"X"):
+                zombies += 1
+                continue
+            if int(fields[6]) & procfs.PF_KTHREAD:
+                continue
+            comm = data[data.find(b"(") + 1 : end]
+            start, ppid = int(fields[19]), int(fields[1])
+            known = before.get(pid)
+            if known is not None and known.start_ticks == start and known.raw_comm == comm:
+                known.ppid = ppid
+                self._seen[pid] = known
+            else:
+                self._seen[pid] = Seen(pid, start, ppid, comm)
+        return zombies
+
+    def _parents_first(self) -> list[int]:
+        children: dict[int, list[int]] = {}
+        for each in self._seen.values():
+            children.setdefault(each.ppid, []).append(each.pid)
+        order: list[int] = []
+        queue = [pid for pid, each in self._seen.items() if each.ppid not in self._seen]
+        while queue:
+            order += queue
+            queue = [child for pid in queue for child in children.get(pid, ())]
+        return order
+
+    def _own(self) -> set[int]:
+        """straced itself, its helpers, and all that those started."""
+        helpers = set(self._helpers())
+        if helpers:
+            for pid in self._parents_first():
+                if self._seen[pid].ppid in helpers:
+                    helpers.add(pid)
+        return {os.getpid(), *helpers}
+
+    def _descends(self, pid: int, ancestor: int) -> bool:
+        seen = self._seen.get(pid)
+        while seen is not None and seen.ppid:
+            if seen.ppid == ancestor:
+                return True
+            seen = self._seen.get(seen.ppid)
+        return False
+
+    def _is_now(self, key: tuple[int, int]) -> bool:
+        seen = self._seen.get(key[0])
+        return seen is not None and seen.start_ticks == key[1]

@@ -1,0 +1,331 @@
+"""How the service lives and dies: lock, signals, kill -9, reload, the service manager, and the command line on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from straced import procfs
+from straced.service.ipc.messages import Select
+from straced.service.life import unit
+from straced.service.store.history import History
+from tests.service.daemon import SOURCE, Daemon, serving
+from tests.service.needs import needs_ebpf, needs_root
+from tests.service.processes import READY, running, until
+
+COUNTED = (
+    "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
+    + READY
+    + "for line in sys.stdin:\n    for _ in range(int(line)): getppid()\n    print('done', flush=True)\n"
+)
+
+
+def straced(*words: str, socket_: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    more = {"STRACED_SOCKET": str(socket_)} if socket_ else {}
+    return subprocess.run(
+        [sys.executable, "-m", "straced", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": SOURCE, **more, **env},
+    )
+
+
+def test_of_twenty_one_wins(tmp_path: Path) -> None:
+    """F98: and the socket of a dead service does not stand in the way."""
+    (tmp_path / "run").mkdir(mode=0o755)
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(tmp_path / "run" / "straced.sock"))
+    stale.close()
+    daemon = Daemon(tmp_path)
+    several = [daemon.spawn() for _ in range(20)]
+    try:
+        until(lambda: sum(process.poll() is None for process in several) == 1, 60)
+        until(daemon.answers)
+        losers = [process.returncode for process in several if process.returncode is not None]
+        assert losers == [1] * 19
+        alive = next(process for process in several if process.poll() is None)
+        assert f"another straced service is alive (pid {alive.pid})" in daemon.log.read_text()
+        assert "Traceback" not in daemon.log.read_text()
+    finally:
+        for process in several:
+            if process.poll() is None:
+                process.terminate()
+                assert process.wait(10) == 0
+    assert not daemon.socket.exists()
+
+
+@needs_ebpf
+async def test_killed_three_times_nothing_but_the_last_interval_is_lost(tmp_path: Path) -> None:
+    """F75, F70: history is closed, helpers go, the target runs on, and counting is taken up again."""
+    daemon = Daemon(tmp_path)
+    with running(COUNTED) as target:
+        written = 0
+        for round_ in range(3):
+            daemon.write(f'[[watch]]\ntarget = "{target.pid}"\nlabels = {{job = "soak"}}\n')
+            daemon.start()
+            async with daemon.client() as client:
+                while not (await client.snapshot() or await asyncio.sleep(0.02)):
+                    pass
+                until_there = await client.snapshot()
+                assert until_there is not None
+                await asyncio.to_thread(order, target, 1000 + round_)
+                written += 1000 + round_
+
+                async def counted() -> int:
+                    answer = await client.history(Select(pid=target.pid))
+                    return next((row.calls or 0 for row in answer.rows if row.name == "getppid"), 0)
+
+                async with asyncio.timeout(10):
+                    while await counted() < written:
+                        await asyncio.sleep(0.05)
+                assert await counted() == written
+                trace = await client.trace(target.pid, tmp_path / f"trace{round_}")
+                assert trace.target.pid == target.pid
+                assert procfs.tracer_pid(target.pid) > 0
+            daemon.kill()
+            until(lambda: procfs.tracer_pid(target.pid) == 0)
+            until(lambda: procfs.stat(target.pid).state == "S")
+            order(target, 1)
+        daemon.start()
+        async with daemon.client() as client:
+            events = [event.kind for event in await client.events(Select())]
+            assert events.count("interrupted") == 3
+        daemon.stop()
+    history = History(daemon.state / "history.db")
+    assert history.connection.execute("pragma integrity_check").fetchone() == ("ok",)
+    history.close()
+
+
+def order(process: subprocess.Popen[str], count: int) -> None:
+    process.stdin.write(f"{count}\n")  # type: ignore[union-attr]
+    process.stdin.flush()  # type: ignore[union-attr]
+    assert process.stdout.readline() == "done\n"  # type: ignore[union-attr]
+
+
+@needs_ebpf
+async def test_sigterm_ends_everything_in_time(tmp_path: Path) -> None:
+    """F76: with sessions and full traces under way, within 3 s, and no target is left in a tracer's hands."""
+    daemon = Daemon(tmp_path, "[ipc]\n#\nmax_sessions_per_user = 100\n").start()
+    targets = [running(COUNTED) for _ in range(8)]
+    processes = [target.__enter__() for target in targets]
+    try:
+        client = daemon.client()
+        await client.connect()
+        for number, process in enumerate(processes):
+            await client.attach(process.pid)
+            await client.trace(process.pid, tmp_path / f"t{number}")
+        assert all(procfs.tracer_pid(process.pid) for process in processes)
+        took = await asyncio.to_thread(daemon.stop)
+        assert took <= 3.0
+        assert daemon.process.returncode == 0  # type: ignore[union-attr]
+        for process in processes:
+            assert procfs.tracer_pid(process.pid) == 0
+            until(lambda process=process: procfs.stat(process.pid).state == "S")  # type: ignore[misc]
+            order(process, 3)
+        await client.close()
+    finally:
+        for target in targets:
+            target.__exit__(None, None, None)
+    history = History(daemon.state / "history.db")
+    kinds = [row[0] for row in history.connection.execute("select kind from event order by id")]
+    assert (kinds[0], kinds[-1]) == ("service_started", "service_stopped")
+    assert history.connection.execute("select count(*) from meta where key = 'open'").fetchone() == (0,)
+    history.close()
+
+
+async def test_reload_takes_all_of_it_and_refuses_what_is_broken(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon, running() as target:
+        async with daemon.client() as client:
+            assert await client.rules() == []
+            daemon.write(f'[[watch]]\ntarget = "{target.pid}"\n[store]\nfull = "1h"\n')
+            daemon.signal(signal.SIGHUP)
+            while [rule.target for rule in await client.rules()] != [str(target.pid)]:
+                await asyncio.sleep(0.02)
+            daemon.write("[store]\nfulll = '1h'\n")
+            daemon.signal(signal.SIGHUP)
+            while not (error := (await client.status()).config_error):
+                await asyncio.sleep(0.02)
+            assert "store.fulll: no such key" in error
+            assert len(await client.rules()) == 1
+            daemon.config.write_text('state = "/elsewhere"\n')
+            daemon.signal(signal.SIGHUP)
+            while "cannot be changed" not in ((await client.status()).config_error or ""):
+                await asyncio.sleep(0.02)
+
+
+async def test_rules_survive_a_restart(tmp_path: Path) -> None:
+    with running() as target:
+        with serving(tmp_path) as daemon:
+            async with daemon.client() as client:
+                await client.watch("name:no-such-name", {"job": "x"})
+                await client.watch(str(target.pid))
+        with serving(tmp_path) as daemon:
+            async with daemon.client() as client:
+                assert {rule.target for rule in await client.rules()} == {"name:no-such-name", str(target.pid)}
+
+
+def test_the_service_manager_is_told(tmp_path: Path) -> None:
+    """sd_notify(3): READY, RELOADING with its time, WATCHDOG, STOPPING."""
+    path = tmp_path / "notify"
+    heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    heard.bind(str(path))
+    heard.settimeout(10)
+    daemon = Daemon(tmp_path)
+    daemon.start(NOTIFY_SOCKET=str(path), WATCHDOG_USEC="600000")
+    try:
+        said = heard.recv(4096).decode()
+        assert said.startswith("READY=1")
+        while "WATCHDOG=1" not in said:
+            said = heard.recv(4096).decode()
+        daemon.signal(signal.SIGHUP)
+        while "RELOADING=1" not in said:
+            said = heard.recv(4096).decode()
+        stamp = int(said.split("MONOTONIC_USEC=")[1])
+        assert abs(time.monotonic_ns() // 1000 - stamp) < 10_000_000
+        while not said.startswith("READY=1"):
+            said = heard.recv(4096).decode()
+    finally:
+        daemon.stop()
+    while "STOPPING=1" not in said:
+        said = heard.recv(4096).decode()
+    heard.close()
+
+
+def test_the_unit_is_right_and_hardened(tmp_path: Path) -> None:
+    target = unit.install(tmp_path / "straced.service")
+    assert "CapabilityBoundingSet=" in target.read_text()
+    if not Path("/usr/bin/systemd-analyze").exists():
+        pytest.skip("systemd-analyze is not here")
+    done = subprocess.run(["systemd-analyze", "verify", target], capture_output=True, text=True, timeout=60)
+    complaints = [line for line in done.stderr.splitlines() if "straced" in line]
+    assert complaints == []
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", target],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    level = float(judged.stdout.rpartition("straced.service: ")[2].split()[0])
+    assert level < 4.0
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said", "status"),
+    [
+        ("socket is a file", "is there, and is no socket", 6),
+        ("state is open to all", "written to by others", 1),
+        ("config is broken", "straced.toml:1: nonsense: no such key", 2),
+        ("config is missing", "No such file", 2),
+    ],
+)
+def test_what_keeps_it_from_starting_is_said(tmp_path: Path, prepare: str, said: str, status: int) -> None:
+    daemon = Daemon(tmp_path)
+    if prepare == "socket is a file":
+        daemon.socket.parent.mkdir()
+        daemon.socket.write_text("mine")
+    elif prepare == "state is open to all":
+        daemon.state.mkdir()
+        daemon.state.chmod(0o777)
+    elif prepare == "config is broken":
+        daemon.config.write_text("nonsense = 1\n")
+    else:
+        daemon.config.unlink()
+    process = daemon.spawn()
+    assert process.wait(20) == status
+    text = daemon.log.read_text()
+    assert said in text
+    assert "Traceback" not in text
+    assert len(text.splitlines()) <= 3
+    if prepare == "socket is a file":
+        assert daemon.socket.read_text() == "mine"
+
+
+async def test_a_fork_bomb_of_descriptors_does_not_end_it(tmp_path: Path) -> None:
+    """F77: EMFILE: nobody new is accepted, those who are there are served, and afterwards all is well."""
+    with serving(tmp_path, prefix=("prlimit", "--nofile=40:40")) as daemon:
+        async with daemon.client() as client:
+            pid = (await client.status()).pid
+            socks = []
+            for _ in range(60):
+                sock = socket.socket(socket.AF_UNIX)
+                await asyncio.to_thread(sock.connect, str(daemon.socket))
+                socks.append(sock)
+            for _ in range(5):
+                assert (await client.status()).pid == pid
+                await asyncio.sleep(0.1)
+            for sock in socks:
+                sock.close()
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        async with daemon.client() as other:
+                            assert (await other.status()).pid == pid
+                            break
+                    except Exception:
+                        await asyncio.sleep(0.1)
+            before = (await client.status()).ticks
+            while (await client.status()).ticks < before + 3:
+                await asyncio.sleep(0.05)
+
+
+@needs_root
+async def test_the_command_line(tmp_path: Path) -> None:
+    missing = straced("status", socket_=tmp_path / "none")
+    assert (missing.returncode, missing.stdout) == (6, "")
+    assert len(missing.stderr.splitlines()) <= 3
+    with serving(tmp_path) as daemon, running(COUNTED) as target:
+        at = daemon.socket
+        added = straced("watch", "add", str(target.pid), "--label", "job=build-7", socket_=at)
+        assert (added.returncode, added.stdout) == (0, "")
+        async with daemon.client() as client:
+            while not (snapshot := await client.snapshot()) or not snapshot.processes:
+                await asyncio.sleep(0.02)
+        order(target, 1013)
+        status = json.loads(straced("status", "--json", socket_=at).stdout)
+        assert status["watched"] == 1
+        assert "watches    1 processes" in straced("status", socket_=at).stdout
+        assert "job=build-7" in straced("watch", "ls", socket_=at).stdout
+        if status["tracer"]:
+            until(lambda: "1,013" in straced("history", str(target.pid), socket_=at).stdout)
+            told = json.loads(straced("history", "build-7", "--json", socket_=at).stdout)
+            rows = {row["name"]: row["calls"] for row in told["answer"]["syscalls"]}
+            assert rows["getppid"] == 1013
+        assert "build-7" in straced("history", "job:build-7", socket_=at).stdout
+        assert "started" in straced("events", "--since", "1h", socket_=at).stdout
+        metrics = straced("metrics", socket_=at)
+        assert metrics.stdout.endswith("# EOF\n")
+        text = tmp_path / "straced.prom"
+        assert straced("metrics", "--textfile", str(text), socket_=at).returncode == 0
+        assert text.read_text().endswith("# EOF\n")
+        follow = subprocess.Popen(
+            [sys.executable, "-m", "straced", "events", "-f", "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": SOURCE, "STRACED_SOCKET": str(at)},
+        )
+        assert follow.stdout is not None
+        follow.stdout.readline()
+        assert straced("watch", "rm", str(target.pid), socket_=at).returncode == 0
+        for line in follow.stdout:
+            if json.loads(line)["kind"] == "unwatched":
+                break
+        follow.terminate()
+        follow.communicate()
+        again = straced("watch", "rm", str(target.pid), socket_=at)
+        assert (again.returncode, again.stderr.splitlines()[0]) == (2, f"straced watch: there is no rule {target.pid}")
+        out = tmp_path / "out"
+        database = str(daemon.state / "history.db")
+        assert straced("export", "--ndjson", str(out), "--db", database).returncode == 0
+        pids = [json.loads(line)["pid"] for line in (out / "processes.ndjson").read_text().splitlines()]
+        assert target.pid in pids
+        assert straced("export", "--ndjson", str(out), "--db", database).returncode == 2
