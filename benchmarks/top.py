@@ -120,9 +120,7 @@ async def screen(frame: Frame, size: tuple[int, int], refreshes: int = 20) -> No
         took = []
         for number in range(refreshes):
             rows = tuple(
-                msgspec.structs.replace(
-                    row, cpu_pct=float((row.pid * 31 + number * 7) % 101), calls_s=float(number + row.pid)
-                )
+                msgspec.structs.replace(row, cpu_pct=(row.pid * 31 + number) % 101.0, calls_s=float(number + row.pid))
                 for row in frame.processes
             )
             changed = msgspec.structs.replace(frame, processes=rows, monotonic_ns=time.monotonic_ns())
@@ -146,8 +144,8 @@ def arithmetic(processes: int, calls: int) -> None:
     def sample(step: int) -> Sample:
         rows = tuple(
             Counters(
-                name=f"call{call}", pid=pid, calls=step * 7, errors=step, working_ns=step * 1000, waiting_ns=step * 9000,
-                wall_ns=step * 10000, in_flight=0,
+                name=f"call{call}", pid=pid, calls=step * 7, errors=step, in_flight=0,
+                working_ns=step * 1000, waiting_ns=step * 9000, wall_ns=step * 10000,
             )
             for pid in range(1, processes + 1)
             for call in range(calls)

@@ -187,6 +187,8 @@ class ScriptedFeed:
         self.why_lines: tuple[str, ...] = ("4243 (nginx) is idle: it waits for work.",)
         self.error: Exception | None = None
         self.details = True
+        self.moves: list[int] = []
+        self.can_move = False
         self.closed = False
 
     def start(self, listener: Listener) -> None:
@@ -208,6 +210,10 @@ class ScriptedFeed:
         found = next((each for each in self.first.processes if each.key == key), None) if self.first else None
         if found is not None and self.details and self.listener is not None:
             self.listener.detail_ready(detail_of(found))
+
+    def move(self, steps: int) -> Future[bool]:
+        self.moves.append(steps)
+        return self._answer(self.can_move)
 
     def why(self, key: Key) -> Future[tuple[str, ...]]:
         return self._answer(self.why_lines)

@@ -208,7 +208,7 @@ async def test_help_names_every_key(key: str) -> None:
         await pilot.pause()
         shown = all_of(app)
         for each in keys.KEYS:
-            assert each.meaning in shown
+            assert each.meaning in shown, each
         await pilot.press("escape")
         await pilot.pause()
         assert len(app.screen_stack) == 1
@@ -284,6 +284,16 @@ async def test_t_and_escape_traces_nothing() -> None:
         await pilot.press("t", "escape")
         await pilot.pause()
         assert feed.running == []
+
+
+async def test_brackets_go_through_time_where_there_is_any() -> None:
+    feed = ScriptedFeed(NOW)
+    async with running(feed) as (app, pilot):
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: "there is only now" in all_of(app), "a word about that")
+        feed.can_move = True
+        await pilot.press("left_square_bracket", "right_square_bracket")
+        await until(pilot, lambda: feed.moves == [-1, -1, 1], "three moves")
 
 
 async def test_q_quits_and_closes_the_feed() -> None:

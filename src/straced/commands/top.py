@@ -16,10 +16,11 @@ from straced.commands.group import verb
 from straced.targets import TargetSpec
 
 if TYPE_CHECKING:
-    from straced.live.local import LocalSource
+    from straced.live.source import Source
 
 SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
 TRACERS = ("auto", "ebpf", "none")
+SOURCES = ("auto", "local", "service")
 MIN_INTERVAL_NS = 100_000_000
 
 
@@ -28,6 +29,9 @@ class Screen(Struct, frozen=True, kw_only=True):
 
     targets: tuple[TargetSpec, ...] = ()
     tracer: str = "auto"
+    place: str = "local"
+    """``local``, ``service`` or ``history``."""
+    back_s: float = 0.0
     interval_s: float = 1.0
     sort: str = "cpu"
     filter: str = ""
@@ -35,8 +39,16 @@ class Screen(Struct, frozen=True, kw_only=True):
     limit: int | None = None
     color: str = "auto"
 
-    def source(self) -> LocalSource:
+    def source(self) -> Source:
         """Where the rows come from."""
+        if self.place == "history":
+            from straced.live.history import HistorySource
+
+            return HistorySource(self.back_s)
+        if self.place == "service":
+            from straced.live.service import ServiceSource
+
+            return ServiceSource()
         from straced.live.local import LocalSource
 
         return LocalSource(self.targets, self.tracer)
@@ -54,6 +66,12 @@ class Screen(Struct, frozen=True, kw_only=True):
 @options.targets(required=False)
 @options.interval
 @click.option("--tracer", type=click.Choice(TRACERS), default="auto", show_default=True, help="none: /proc only.")
+@click.option(
+    "--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="auto: a service, if one runs here."
+)
+@click.option(
+    "--history", "history_ns", type=options.Duration(), metavar="TIME", help="Begin TIME ago, and move with [ and ]."
+)
 @click.option("--sort", type=click.Choice(SORTS), default="cpu", show_default=True, help="The column to sort by.")
 @click.option("--filter", "filter_text", default="", metavar="TEXT", help="Only processes that TEXT occurs in.")
 @click.option("--flat", is_flag=True, help="A list instead of a tree.")
@@ -67,6 +85,8 @@ def command(
     targets: tuple[TargetSpec, ...],
     interval_ns: int | None,
     tracer: str,
+    source: str,
+    history_ns: int | None,
     sort: str,
     filter_text: str,
     flat: bool,
@@ -79,8 +99,9 @@ def command(
 ) -> int:
     """Show what processes are doing, live: calls, errors, working and waiting, the call each is in.
 
-    All processes, or those of the TARGETs with their children. Calls are counted by eBPF, where that may be; strace is
-    attached to nobody. The key t starts a full trace of one process, after asking.
+    What a service watches, if one runs here; else all processes, or those of the TARGETs with their children. Calls
+    are counted by eBPF, where that may be; strace is attached to nobody. The key t starts a full trace of one process,
+    after asking.
     """
     if traced is not None:
         return _full_trace(traced, output)
@@ -91,6 +112,8 @@ def command(
     screen = Screen(
         targets=targets,
         tracer=tracer,
+        place=_place(source, history_ns, local=bool(targets) or tracer != "auto"),
+        back_s=(history_ns or 0) / 1e9,
         interval_s=1.0 if interval_ns is None else interval_ns / 1e9,
         sort=sort,
         filter=filter_text,
@@ -101,6 +124,33 @@ def command(
     if as_json:
         return _json(screen, once)
     return _once(screen) if once else _live(screen)
+
+
+def _place(source: str, history_ns: int | None, *, local: bool) -> str:
+    """Where rows come from: targets and a tracer are for this process to count, so they rule a service out."""
+    if local and (source == "service" or history_ns is not None):
+        raise click.UsageError(
+            "TARGET and --tracer are for the local source\nwhat a service watches: straced watch add"
+        )
+    if history_ns is not None:
+        return "history"
+    if local or source != "auto":
+        return "local" if local else source
+    import stat
+
+    from straced.service.places import sockets
+
+    for path in sockets():
+        try:
+            if stat.S_ISSOCK(os.stat(path).st_mode):
+                break
+        except OSError:
+            continue
+    else:
+        return "local"
+    from straced.client import is_there
+
+    return "service" if is_there() else "local"
 
 
 def _full_trace(target: TargetSpec, output: Path | None) -> int:

@@ -71,6 +71,8 @@ class Reading(Struct, frozen=True):
 
 
 EMPTY = Reading(0, {}, {}, {})
+_NOTHING = Counters(name="", calls=0, errors=0, working_ns=0, waiting_ns=0)
+"""Before a row was there."""
 
 
 def reading(samples: Mapping[int, Sample], monotonic_ns: int) -> Reading:
@@ -135,13 +137,25 @@ def _add(sums: _Sums, row: Counters, old: Counters | None, window_ns: int) -> No
         if row.in_flight:
             sums.waiting_ns += row.in_flight * window_ns
         return
-    for name in ("calls", "errors", "working_ns", "waiting_ns"):
-        value: int | None = getattr(row, name)
-        earlier: int | None = getattr(old, name) if old is not None else 0
-        if value is None or earlier is None:
-            sums.unknown.add(name)
-        else:
-            setattr(sums, name, getattr(sums, name) + value - earlier)
+    if old is None:
+        old = _NOTHING
+    # spelled out, since this is done for each call of each process on each refresh
+    if row.calls is None or old.calls is None:
+        sums.unknown.add("calls")
+    else:
+        sums.calls += row.calls - old.calls
+    if row.errors is None or old.errors is None:
+        sums.unknown.add("errors")
+    else:
+        sums.errors += row.errors - old.errors
+    if row.working_ns is None or old.working_ns is None:
+        sums.unknown.add("working_ns")
+    else:
+        sums.working_ns += row.working_ns - old.working_ns
+    if row.waiting_ns is None or old.waiting_ns is None:
+        sums.unknown.add("waiting_ns")
+    else:
+        sums.waiting_ns += row.waiting_ns - old.waiting_ns
 
 
 def _rates(sums: _Sums, window_ns: int, tasks: Tasks) -> Rates:

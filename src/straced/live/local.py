@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from straced import procfs
-from straced import summary as rows_of
 from straced.errors import NoSuchProcess, StracedError
-from straced.live import counts, files
+from straced.live import counts
 from straced.live.counting import Counting
 from straced.live.counts import Reading
-from straced.live.machine import MachineMeter
-from straced.live.processes import ProcessFacts, ProcessScan, abi_of, call_now, tree
-from straced.live.threads import ThreadWatch
+from straced.live.look import Counted, ProcessLook, counted
+from straced.live.machine import MachineMeter, OwnCost
+from straced.live.processes import ProcessFacts, ProcessScan, call_now, tree
 from straced.live.timeline import TimeLine
 from straced.live.values import OUTSIDE, RUNNING, Detail, Frame, Key, Note, ProcessRow
-from straced.model import Sample, SyscallStats, Total
 from straced.scrub import scrub
 from straced.targets import TargetSpec, resolve
-
-
-class _Calls(NamedTuple):
-    rows: tuple[SyscallStats, ...] | None
-    total: Total
-    histograms: dict[str, tuple[int, ...]]
-    duration_ns: int
 
 
 class LocalSource:
@@ -57,8 +46,8 @@ class LocalSource:
         self._keys: dict[int, Key] = {}
         self._before: Reading | None = None
         self._last: Reading | None = None
-        self._threads: ThreadWatch | None = None
-        self._cost: tuple[float, int] | None = None
+        self._look = ProcessLook()
+        self._cost = OwnCost()
         self._refusals = 0
         self._members: dict[int, int] = {}
 
@@ -91,7 +80,7 @@ class LocalSource:
             tracer=self._counting.tracer,
             tracer_reason=scrub(self._counting.tracer_reason, 300),
             quality=self._counting.quality(),
-            cost_pct=self._own_cost(at_ns),
+            cost_pct=self._cost.read(at_ns),
             counting_pct=self._counting_cost(totals[0], per_s),
             machine=self._machine.read(),
             processes=tuple(
@@ -103,6 +92,9 @@ class LocalSource:
             errors_s=None if totals[1] is None else totals[1] * per_s,
             notes=self.timeline.notes(),
         )
+
+    def move(self, steps: int) -> bool:
+        return False
 
     async def settle(self) -> None:
         """Attach to what is new, and say who cannot be had."""
@@ -118,49 +110,16 @@ class LocalSource:
 
     async def detail(self, key: Key) -> Detail:
         """Calls over the window of the last frame; threads and files as they are now."""
-        pid, start_ticks = key
-        counted = self._calls(pid)
-        unreadable: list[str] = []
-        try:
-            if procfs.stat(pid).start_ticks != start_ticks:
-                raise procfs.Gone(str(pid))
-            if self._threads is None or self._threads.key != key:
-                self._threads = ThreadWatch(key, abi_of(pid))
-            threads, denied = self._threads.look(time.monotonic_ns())
-            unreadable += denied
-            try:
-                descriptors, more = files.look(pid)
-            except PermissionError:
-                descriptors, more = None, 0
-                unreadable.append("its files: not permitted")
-        except procfs.Gone:
-            return Detail(pid=pid, start_ticks=start_ticks, gone=True)
-        return Detail(
-            pid=pid,
-            start_ticks=start_ticks,
-            duration_ns=counted.duration_ns,
-            calls=counted.rows,
-            total=counted.total,
-            histograms=counted.histograms,
-            threads=threads,
-            files=descriptors,
-            more_files=more,
-            unreadable=tuple(unreadable),
-        )
+        return self._look.detail(key, self._calls(key[0]))
 
     async def close(self) -> None:
         await self._counting.close()
 
-    def _calls(self, pid: int) -> _Calls:
+    def _calls(self, pid: int) -> Counted:
         before, now = self._before, self._last
         if before is None or now is None or self._members.get(pid) not in before.totals:
-            return _Calls(None, Total(), {}, 0)
-        earlier = Sample(monotonic_ns=before.monotonic_ns, epoch_s=0.0, rows=before.of_process(pid))
-        later = Sample(monotonic_ns=now.monotonic_ns, epoch_s=0.0, rows=now.of_process(pid))
-        changes = rows_of.difference(earlier, later)
-        stats, total = rows_of.table(changes, "wall")
-        histograms = {f"{row.name}@{row.abi}": row.histogram for row in changes if row.histogram is not None}
-        return _Calls(stats, total, histograms, now.monotonic_ns - before.monotonic_ns)
+            return Counted()
+        return counted(before, now, pid)
 
     def _call(self, facts: ProcessFacts) -> str | None:
         abi = self._scan.identity(facts).abi
@@ -210,13 +169,6 @@ class LocalSource:
             roots += [pid for spec in self._targets if spec.kind != "pid" for pid in _now(spec)]
         wanted = tree(facts, roots) | set(self._members)
         return [each for each in facts if each.pid in wanted]
-
-    def _own_cost(self, at_ns: int) -> float | None:
-        """CPU time of this process since the frame before."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        now = usage.ru_utime + usage.ru_stime, at_ns
-        before, self._cost = self._cost, now
-        return None if before is None or at_ns <= before[1] else 1e11 * (now[0] - before[0]) / (at_ns - before[1])
 
     def _counting_cost(self, calls: int | None, per_s: float) -> float | None:
         cost_ns = self._counting.ns_per_call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 
 from straced import procfs
 from straced.live.values import Machine
@@ -69,8 +70,22 @@ class MachineMeter:
     def _pressure(self) -> dict[str, float] | None:
         """``None`` where the kernel has no PSI, or it is switched off."""
         found = {}
-        for resource in _RESOURCES:
-            for word in (self._text(f"pressure/{resource}") or "").split("\n", 1)[0].split():
+        for name in _RESOURCES:
+            for word in (self._text(f"pressure/{name}") or "").split("\n", 1)[0].split():
                 if word.startswith("avg10="):
-                    found[resource] = float(word[6:])
+                    found[name] = float(word[6:])
         return found or None
+
+
+class OwnCost:
+    """What this process takes."""
+
+    def __init__(self) -> None:
+        self._before: tuple[float, int] | None = None
+
+    def read(self, now_ns: int) -> float | None:
+        """Percent of one CPU since the reading before; ``None`` for the first."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        now = usage.ru_utime + usage.ru_stime, now_ns
+        before, self._before = self._before, now
+        return None if before is None or now_ns <= before[1] else 1e11 * (now[0] - before[0]) / (now_ns - before[1])

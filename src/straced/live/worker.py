@@ -57,6 +57,17 @@ class Worker:
         if key is not None and self._thread.is_alive():
             self._call(self._tell_detail())
 
+    def move(self, steps: int) -> Future[bool]:
+        """Go through time, where the source can, and show the frame of that time."""
+        return self._call(self._move(steps))
+
+    async def _move(self, steps: int) -> bool:
+        if self._source is None or self._listener is None or not self._source.move(steps):
+            return False
+        self._listener.frame_ready(await self._source.frame())
+        await self._tell_detail()
+        return True
+
     def why(self, key: Key) -> Future[tuple[str, ...]]:
         """Why a process waits, as lines."""
         return self._call(self._actions.why(key))

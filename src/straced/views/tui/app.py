@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
@@ -17,21 +16,19 @@ from textual.widgets import Input, Static
 
 from straced.live.source import Feed
 from straced.live.values import Detail, Frame, ProcessRow
-from straced.views.terminal import STYLES
-from straced.views.tui import columns, keys, words
-from straced.views.tui.grid import Grid, GridLine
+from straced.views.tui import keys, words
+from straced.views.tui.around import Around
+from straced.views.tui.grid import Grid
 from straced.views.tui.messages import DetailReady, FeedFailed, FrameReady
 from straced.views.tui.panel import Panel
-from straced.views.tui.rows import SORTS, TITLES, Line, Rows
+from straced.views.tui.processes import ProcessLines
+from straced.views.tui.rows import SORTS, Line, Rows
 from straced.views.tui.wishes import Wishes
 
-WORDS = ("head", "machine", "totals", "banners", "quality", "hints", "small")
 MODES = ("working", "waiting", "wall")
 SMALLEST = (40, 10)
 BOTH_FROM = 30
 """From this height on the list and the panel are both on the screen."""
-_STATES = {"R": Style(color="green"), "D": Style(color="red", bold=True), "T": Style(color="yellow"),
-           "t": Style(color="yellow"), "Z": Style(dim=True)}  # fmt: skip
 TICK_S = 0.5
 """How often the age of the data is shown anew."""
 
@@ -48,7 +45,7 @@ class TopApp(Wishes, App[None]):
 
     CSS = """
     Screen { layout: vertical; background: ansi_default; color: ansi_default; }
-    #head, #machine, #totals, #quality, #hints { height: 1; }
+    .words { height: 1; }
     #banners { height: auto; max-height: 4; display: none; }
     #list { height: 1fr; }
     #small { display: none; }
@@ -77,21 +74,20 @@ class TopApp(Wishes, App[None]):
         self._listed: list[Line] = []
         self._detail: Detail | None = None
         # kept, since a message may still come while the screen is being taken down
-        self._words = {name: Static(id=name, markup=False) for name in WORDS}
+        self.around = Around()
+        self._small = Static(id="small", markup=False)
         self._entry = Input(id="filter", placeholder="name, command line, pid, job or call", compact=True)
         self.list = Grid(id="list")
         self.panel = Panel()
-        self._columns: tuple[columns.Column, ...] = ()
 
     def compose(self) -> ComposeResult:
         with Vertical(id="all"):
-            yield from (self._words[name] for name in ("head", "machine", "totals", "banners"))
+            yield from self.around.above
             yield self.list
             yield self.panel
-            yield self._words["quality"]
-            yield self._words["hints"]
+            yield from self.around.below
             yield self._entry
-        yield self._words["small"]
+        yield self._small
 
     def on_mount(self) -> None:
         self.list.on_move = self._moved
@@ -213,7 +209,7 @@ class TopApp(Wishes, App[None]):
         words_small = (
             f"{width}x{height} is too small: {SMALLEST[0]}x{SMALLEST[1]} at least.\nq quits; or: straced top --once"
         )
-        self._words["small"].update(Text(words_small))
+        self._small.update(Text(words_small))
         both = height >= BOTH_FROM and not self._opened
         self.panel.display = self._opened or both
         self.list.display = both or not self._opened
@@ -232,20 +228,8 @@ class TopApp(Wishes, App[None]):
             at = next((n for n, line in enumerate(self._listed) if line.row and line.row.key == chosen.key), None)
             if at is not None:
                 self.list.cursor = at
-        self._columns = columns.fitting(self._room.width, self._mode)
-        self.list.show(self._title, len(self._listed), self._line)
-
-    def _title(self, width: int) -> str:
-        return columns.title_line(self._columns, width, TITLES[self.rows.sort])
-
-    def _line(self, index: int, width: int) -> GridLine:
-        line = self._listed[index]
-        if line.row is None:
-            return GridLine(line.job, Style(bold=True))
-        text = columns.row_line(self._columns, self.rows.with_trail(line.row), line.indent, width)
-        if line.ended:
-            return GridLine(columns.ended_line(self._columns, line.row, width), Style(dim=True))
-        return GridLine(text, _STATES.get(line.row.state, Style.null()))
+        lines = ProcessLines(self.rows, self._listed, self._room.width, self._mode)
+        self.list.show(lines.title, len(self._listed), lines.line)
 
     def _moved(self, index: int) -> None:
         leaves_ended = self.rows.ended
@@ -269,32 +253,16 @@ class TopApp(Wishes, App[None]):
             self.panel.show(self.chosen, self._detail, self.rows.frame.notes, sort=self.rows.sort, mode=self._mode)
 
     def _draw_words(self) -> None:
-        frame = self.rows.frame
-        self._words["hints"].update(Text(keys.hints(self._room.width), style="dim"))
-        if frame is None:
-            self._words["head"].update(Text("straced top · waiting for the first figures", style="bold"))
-            return
         state = words.State(
             paused=self._paused,
-            age_s=(self._clock() - frame.monotonic_ns) / 1e9,
+            age_s=(self._clock() - self.rows.frame.monotonic_ns) / 1e9 if self.rows.frame else 0.0,
             interval_s=self._interval_s,
             sort=self.rows.sort,
             mode=self._mode,
             filter=self.rows.filter,
             traces=tuple(trace for trace in self.feed.traces() if trace.running),
         )
-        for name, text, style in (
-            ("head", words.head_line(frame, state), "bold"),
-            ("machine", words.machine_line(frame), ""),
-            ("totals", words.totals_line(frame), ""),
-            ("quality", words.quality_line(frame, state), "bold"),
-        ):
-            self._words[name].update(Text(text, style=style, no_wrap=True, overflow="ellipsis"))
-        spans = words.banners(frame, state)
-        text_of_banners = Text("\n").join(Text(span.text, STYLES[span.style]) for span in spans)
-        widget = self._words["banners"]
-        widget.display = bool(spans)
-        widget.update(text_of_banners)
+        self.around.show(self.rows.frame, state, self._room.width)
 
     def _set_filter(self, text: str) -> None:
         self.rows.filter = text

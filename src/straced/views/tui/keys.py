@@ -34,6 +34,8 @@ KEYS = (
     Key("y", "why", "y", "why does it wait?"),
     Key("t", "trace", "t", "start a full trace (asks first), or stop it"),
     Key("x", "signal", "x", "send a signal (asks first)"),
+    Key("left_square_bracket", "travel(-1)", "", ""),
+    Key("right_square_bracket", "travel(1)", "[ ]", "with --history: a minute back, a minute forth"),
     Key("p", "pause", "p", "pause, go on"),
     Key("h,question_mark", "help", "h ?", "this page"),
     Key("q", "quit", "q", "quit"),

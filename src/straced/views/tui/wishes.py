@@ -38,6 +38,14 @@ class Wishes(_Base):
         """A line that goes away by itself. Never markup."""
         self.notify(scrub(text, 500), severity="error" if bad else "information", markup=False, timeout=8)
 
+    def action_travel(self, steps: int) -> None:
+        self.run_worker(self._travel(steps), group="travel")
+
+    async def _travel(self, steps: int) -> None:
+        moved = await asyncio.wrap_future(self.feed.move(steps))
+        if not moved:
+            self.say("there is only now: straced top --history 1h goes through time")
+
     def action_help(self) -> None:
         self.push_screen(help_box())
 
