@@ -74,6 +74,12 @@ def test_one_thread_in_a_call_since_before_it_was_counted_waits_all_the_time() -
     assert rates(at(1), at(2), {5: running}, {5: 0})[5].waiting_pct == 0.0
 
 
+def test_a_process_that_has_just_begun_and_runs_is_not_at_least() -> None:
+    young = Tasks(threads=1, cpu_pct=None, in_call=False)
+    found = rates(at(1), at(2, counted(5, calls=9, waiting_ns=S // 10, wall_ns=S // 10)), {5: young}, {5: 0})[5]
+    assert (found.waiting_pct, found.at_least) == (10.0, False)
+
+
 def test_a_session_attached_in_between_is_no_whole_window() -> None:
     after = reading(
         {0: Sample(monotonic_ns=0, epoch_s=0), 1: Sample(monotonic_ns=0, epoch_s=0, rows=(counted(5, calls=9),))}, 2 * S

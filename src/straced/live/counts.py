@@ -160,12 +160,11 @@ def _add(sums: _Sums, row: Counters, old: Counters | None, window_ns: int) -> No
 
 def _rates(sums: _Sums, window_ns: int, tasks: Tasks) -> Rates:
     most = 100.0 * max(1, tasks.threads)
-    busy = math.ceil((tasks.cpu_pct or 0.0) / 100)
-    open_before = tasks.threads - sums.in_flight - busy
+    busy = max(math.ceil((tasks.cpu_pct or 0.0) / 100), 0 if tasks.in_call else 1)
+    open_before = tasks.threads - sums.in_flight - busy if tasks.threads > 1 else 0
     if tasks.threads == 1 and not sums.in_flight and not sums.calls and tasks.in_call:
         # one thread that made no call and is in one: in that one for the whole window
         sums.waiting_ns = max(0, window_ns - int((tasks.cpu_pct or 0.0) / 100 * window_ns))
-        open_before = 0
 
     def per_second(name: str, value: int) -> float | None:
         return None if name in sums.unknown else value * 1e9 / window_ns

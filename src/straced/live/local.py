@@ -122,7 +122,7 @@ class LocalSource:
         return counted(before, now, pid)
 
     def _call(self, facts: ProcessFacts) -> str | None:
-        abi = self._scan.identity(facts).abi
+        abi = self._scan.identity(facts).abi if facts.state not in "ZX" else None
         return call_now(str(facts.pid), abi) if abi is not None else None
 
     @staticmethod
