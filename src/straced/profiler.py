@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from straced import choice, gating, procfs
-from straced.errors import InvalidArgument, NoSuchProcess, TracerUnavailable
-from straced.model import Target
+from straced.errors import InvalidArgument, NoSuchProcess, NotLive, TracerUnavailable
+from straced.model import Sample, Target
 from straced.session import Session
 from straced.tracers.base import AttachOptions, Tracer
 
@@ -175,6 +175,24 @@ class Profiler:
         finally:
             if program is not None:
                 gating.release(pid)
+
+    async def read_all(self) -> dict[Session, Sample]:
+        """The raw counters of every session that tells any while it runs; one reading for all where a tracer has that.
+
+        Sessions of strace, which speaks at its end only, and those that end in this very moment are left out.
+        """
+        found: dict[Session, Sample] = {}
+        for tracer in self._tracers.values():
+            sessions = [session for session in self.sessions if session.tracer == tracer.name and session.alive]
+            at_once = getattr(tracer, "read_all", None)
+            if at_once is not None and sessions:
+                by_inner = at_once()
+                found.update((each, by_inner[each.inner]) for each in sessions if each.inner in by_inner)
+                continue
+            for session in sessions:
+                with contextlib.suppress(NotLive, RuntimeError):
+                    found[session] = await session.read()
+        return found
 
     def _counts_beside(self, target: Target) -> Tracer | None:
         """A tracer that can count a target while ptrace has it: eBPF, where it may run."""

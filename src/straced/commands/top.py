@@ -1,33 +1,219 @@
-"""``straced top``: for now its ``--trace``, which is the verb trace under the name that daemons' users know."""
+"""``straced top``: the live screen, one frame of it as text, or frames for programs."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from straced.commands import options
 from straced.commands.group import verb
 from straced.targets import TargetSpec
 
+if TYPE_CHECKING:
+    from straced.live.source import Source
+
+SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
+TRACERS = ("auto", "ebpf", "none")
+SOURCES = ("auto", "local", "service")
+MIN_INTERVAL_NS = 100_000_000
+
+
+class Screen(Struct, frozen=True, kw_only=True):
+    """What was asked for."""
+
+    targets: tuple[TargetSpec, ...] = ()
+    tracer: str = "auto"
+    place: str = "local"
+    """``local``, ``service`` or ``history``."""
+    back_s: float = 0.0
+    interval_s: float = 1.0
+    sort: str = "cpu"
+    filter: str = ""
+    flat: bool = False
+    limit: int | None = None
+    color: str = "auto"
+
+    def source(self) -> Source:
+        """Where the rows come from."""
+        if self.place == "history":
+            from straced.live.history import HistorySource
+
+            return HistorySource(self.back_s)
+        if self.place == "service":
+            from straced.live.service import ServiceSource
+
+            return ServiceSource()
+        from straced.live.local import LocalSource
+
+        return LocalSource(self.targets, self.tracer)
+
 
 @verb(
     "top",
     examples=(
-        ("straced top --trace 4242", "every call of it, the same as straced trace 4242"),
-        ("straced top --trace 4242 -o t.txt", "into a file"),
+        ("straced top", "the live screen; h shows its keys"),
+        ("straced top name:nginx -i 5s", "one tree of processes, every five seconds"),
+        ("straced top --once -n 10", "one frame as text: the ten that do most"),
+        ("straced top --trace 4242 -o t.txt", "every call of it, the same as straced trace 4242"),
     ),
 )
+@options.targets(required=False)
+@options.interval
+@click.option("--tracer", type=click.Choice(TRACERS), default="auto", show_default=True, help="none: /proc only.")
+@click.option(
+    "--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="auto: a service, if one runs here."
+)
+@click.option(
+    "--history", "history_ns", type=options.Duration(), metavar="TIME", help="Begin TIME ago, and move with [ and ]."
+)
+@click.option("--sort", type=click.Choice(SORTS), default="cpu", show_default=True, help="The column to sort by.")
+@click.option("--filter", "filter_text", default="", metavar="TEXT", help="Only processes that TEXT occurs in.")
+@click.option("--flat", is_flag=True, help="A list instead of a tree.")
+@click.option("--once", is_flag=True, help="One frame as text, over one interval, and the end.")
+@click.option("--json", "as_json", is_flag=True, help="Frames as JSON, one a line each interval; one with --once.")
+@options.limit
+@options.color
 @click.option("--trace", "traced", type=options.PidType(), metavar="PID", help="Trace PID fully: straced trace PID.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Into FILE (0600), not stdout.")
-def command(traced: TargetSpec | None, output: Path | None) -> int:
-    """Take a full trace of a process, by the name that job daemons gave it."""
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="With --trace: into FILE (0600).")
+def command(
+    targets: tuple[TargetSpec, ...],
+    interval_ns: int | None,
+    tracer: str,
+    source: str,
+    history_ns: int | None,
+    sort: str,
+    filter_text: str,
+    flat: bool,
+    once: bool,
+    as_json: bool,
+    limit: int | None,
+    color: str,
+    traced: TargetSpec | None,
+    output: Path | None,
+) -> int:
+    """Show what processes are doing, live: calls, errors, working and waiting, the call each is in.
+
+    What a service watches, if one runs here; else all processes, or those of the TARGETs with their children. Calls
+    are counted by eBPF, where that may be; strace is attached to nobody. The key t starts a full trace of one process,
+    after asking.
+    """
+    if traced is not None:
+        return _full_trace(traced, output)
+    if output is not None:
+        raise click.UsageError("-o goes with --trace\nframes into a file: straced top --json > FILE")
+    if interval_ns is not None and interval_ns < MIN_INTERVAL_NS:
+        raise click.UsageError("an interval is 100ms at least")
+    screen = Screen(
+        targets=targets,
+        tracer=tracer,
+        place=_place(source, history_ns, local=bool(targets) or tracer != "auto"),
+        back_s=(history_ns or 0) / 1e9,
+        interval_s=1.0 if interval_ns is None else interval_ns / 1e9,
+        sort=sort,
+        filter=filter_text,
+        flat=flat,
+        limit=limit,
+        color=color,
+    )
+    if as_json:
+        return _json(screen, once)
+    return _once(screen) if once else _live(screen)
+
+
+def _place(source: str, history_ns: int | None, *, local: bool) -> str:
+    """Where rows come from: targets and a tracer are for this process to count, so they rule a service out."""
+    if local and (source == "service" or history_ns is not None):
+        raise click.UsageError(
+            "TARGET and --tracer are for the local source\nwhat a service watches: straced watch add"
+        )
+    if history_ns is not None:
+        return "history"
+    if local or source != "auto":
+        return "local" if local else source
+    import stat
+
+    from straced.service.places import sockets
+
+    for path in sockets():
+        try:
+            if stat.S_ISSOCK(os.stat(path).st_mode):
+                break
+        except OSError:
+            continue
+    else:
+        return "local"
+    from straced.client import is_there
+
+    return "service" if is_there() else "local"
+
+
+def _full_trace(target: TargetSpec, output: Path | None) -> int:
     from straced.commands.trace import DEFAULT_MAX_BYTES
     from straced.recording import trace_target
     from straced.tracers.strace_record import SPILL_BYTES, RecordOptions
     from straced.units import parse_size_bytes
 
-    if traced is None:
-        raise click.UsageError("this build has no live screen\nwindows of one process: straced attach PID -i 1s")
     limits = RecordOptions(max_bytes=parse_size_bytes(DEFAULT_MAX_BYTES), spill_bytes=SPILL_BYTES)
-    return trace_target(traced, limits, output)
+    return trace_target(target, limits, output)
+
+
+def _json(screen: Screen, once: bool) -> int:
+    import msgspec
+
+    from straced.live.stream import stream
+    from straced.live.values import Frame
+
+    def show(frame: Frame) -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(frame.to_dict()) + b"\n")
+        sys.stdout.buffer.flush()
+
+    return stream(screen.source, screen.interval_s, show, count=1 if once else None)
+
+
+def _once(screen: Screen) -> int:
+    from straced.live.stream import stream
+    from straced.live.values import Frame
+    from straced.views import terminal
+    from straced.views.tui import once, words
+    from straced.views.tui.rows import Rows
+
+    rows = Rows(screen.sort, screen.filter, flat=screen.flat)
+
+    def show(frame: Frame) -> None:
+        rows.update(frame)
+        width = terminal.width_of(sys.stdout)
+        state = words.State(interval_s=screen.interval_s)
+        lines = once.lines(frame, rows, limit=screen.limit, width=width, state=state)
+        terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, screen.color))
+
+    return stream(screen.source, screen.interval_s, show, count=1)
+
+
+def _live(screen: Screen) -> int:
+    """The screen itself, on a terminal; what is missing for it is said before anything is drawn."""
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # Textual draws on stderr
+        raise click.UsageError("the live screen needs a terminal\none frame as text: straced top --once")
+    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        raise click.UsageError("this terminal cannot place text (TERM)\none frame as text: straced top --once")
+    if importlib.util.find_spec("textual") is None:
+        raise click.UsageError("the live screen needs Textual\npip install 'straced[tui]', or: straced top --once")
+    for name in ("COLUMNS", "LINES"):  # an exported size would be believed instead of the terminal's own
+        os.environ.pop(name, None)
+    from straced.live.actions import LocalActions
+    from straced.live.worker import Worker
+    from straced.views.tui.app import TopApp
+    from straced.views.tui.rows import Rows
+
+    screen.source()  # what is wrong with a target is said on the shell's screen
+    worker = Worker(screen.source, LocalActions(Path.cwd()), screen.interval_s)
+    app = TopApp(worker, interval_s=screen.interval_s, rows=Rows(screen.sort, screen.filter, flat=screen.flat))
+    app.run()
+    if app.error is not None:
+        raise app.error
+    return app.return_code or 0

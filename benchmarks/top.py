@@ -1,0 +1,223 @@
+"""What the live screen costs: first paint, a refresh of 1,000 processes, and CPU at one refresh a second.
+
+    python benchmarks/top.py [--processes 1000] [--calls 50]
+
+Each part prints one JSON line. The processes are real, and make ``--calls`` different system calls a second each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import json
+import os
+import pty
+import select
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from straced.errors import StracedError
+from straced.live.counts import Tasks, rates, reading
+from straced.live.local import LocalSource
+from straced.live.values import Frame
+from straced.model import Counters, Sample
+from straced.targets import TargetSpec
+
+NUMBERS = [39, 102, 104, 107, 108, 110, 111, 112, 121, 124, 96, 97, 98, 99, 100, 140, 141, 143, 145, 146, 147, 186, 201,
+           204, 24, 12, 0, 1, 3, 5, 8, 17, 18, 19, 20, 21, 22, 32, 33, 72, 73, 74, 75, 77, 80, 81, 83, 84, 86, 87,
+           88, 90, 91, 92, 93, 94]  # fmt: skip
+"""x86_64 calls that end at once: they ask for something small, or fail on arguments of -1."""
+
+PR_SET_PDEATHSIG = 1
+
+
+def say(part: str, **values: float | int | str | None) -> None:
+    print(json.dumps({"part": part, **values}), flush=True)
+
+
+@contextmanager
+def crowd(processes: int, calls: int) -> Iterator[int]:
+    """A parent of ``processes`` processes that each make ``calls`` different calls a second."""
+    ready, told = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        os.setpgid(0, 0)
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for _ in range(processes - 1):
+            if os.fork() == 0:
+                libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+                break
+        os.write(told, b".")
+        while True:
+            for number in NUMBERS[:calls]:
+                libc.syscall(number, -1, 0, 0, 0)
+            time.sleep(1.0)
+    try:
+        seen = 0
+        while seen < processes:
+            seen += len(os.read(ready, 4096))
+        yield parent
+    finally:
+        os.killpg(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+        os.close(ready)
+        os.close(told)
+
+
+async def source(parent: int, tracer: str, frames: int = 5) -> Frame:
+    """The local source alone: how long a frame takes, of wall and of CPU time."""
+    made = LocalSource([TargetSpec("pid", str(parent))], tracer)
+    try:
+        await made.frame()
+        started = time.perf_counter()
+        await made.settle()
+        attached = time.perf_counter() - started
+        took, cpu = [], []
+        frame = await made.frame()
+        for _ in range(frames):
+            await asyncio.sleep(1.0)
+            before, before_cpu = time.perf_counter(), time.process_time()
+            frame = await made.frame()
+            took.append(time.perf_counter() - before)
+            cpu.append(time.process_time() - before_cpu)
+            await made.settle()
+        say(
+            "source",
+            tracer=frame.tracer or "none",
+            processes=len(frame.processes),
+            calls_s=frame.calls_s and round(frame.calls_s),
+            quality=frame.quality.kind,
+            lost=frame.quality.lost,
+            attach_s=round(attached, 2),
+            frame_ms=round(1000 * statistics.median(took), 1),
+            frame_max_ms=round(1000 * max(took), 1),
+            cpu_ms=round(1000 * statistics.median(cpu), 1),
+        )
+        return frame
+    finally:
+        await made.close()
+
+
+async def screen(frame: Frame, size: tuple[int, int], refreshes: int = 20) -> None:
+    """From a frame that has arrived to the screen painted, in this thread; all processes change each time."""
+    from tests.top.frames import ScriptedFeed
+
+    from straced.views.tui.app import TopApp
+    from straced.views.tui.rows import Rows
+
+    feed = ScriptedFeed(frame)
+    app = TopApp(feed, interval_s=1.0, rows=Rows())
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        took = []
+        for number in range(refreshes):
+            rows = tuple(
+                msgspec.structs.replace(row, cpu_pct=(row.pid * 31 + number) % 101.0, calls_s=float(number + row.pid))
+                for row in frame.processes
+            )
+            changed = msgspec.structs.replace(frame, processes=rows, monotonic_ns=time.monotonic_ns())
+            before = time.process_time()
+            feed.give(changed)
+            await pilot._wait_for_screen()
+            app.screen._compositor.render_strips()
+            took.append(time.process_time() - before)
+        say(
+            "screen",
+            size=f"{size[0]}x{size[1]}",
+            processes=len(frame.processes),
+            refresh_cpu_ms=round(1000 * statistics.median(took), 1),
+            refresh_cpu_max_ms=round(1000 * max(took), 1),
+        )
+
+
+def arithmetic(processes: int, calls: int) -> None:
+    """Rates of a thousand processes with fifty calls each, all of which have changed."""
+
+    def sample(step: int) -> Sample:
+        rows = tuple(
+            Counters(
+                name=f"call{call}", pid=pid, calls=step * 7, errors=step, in_flight=0,
+                working_ns=step * 1000, waiting_ns=step * 9000, wall_ns=step * 10000,
+            )
+            for pid in range(1, processes + 1)
+            for call in range(calls)
+        )  # fmt: skip
+        return Sample(monotonic_ns=step, epoch_s=0.0, rows=rows)
+
+    tasks = {pid: Tasks(threads=1, cpu_pct=1.0, in_call=True) for pid in range(1, processes + 1)}
+    first, second = reading({0: sample(1)}, 1), sample(2)
+    took = []
+    for _ in range(5):
+        before = time.process_time()
+        after = reading({0: second}, 10**9)
+        found = rates(first, after, tasks, {})
+        took.append(time.process_time() - before)
+    assert len(found) == processes
+    say("arithmetic", processes=processes, calls=calls, cpu_ms=round(1000 * statistics.median(took), 1))
+
+
+def first_paint(words: list[str], wanted: bytes, seconds: float = 0.0) -> None:
+    """From exec to the first process on a terminal; then the CPU that the whole command takes a second."""
+    started = time.perf_counter()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm-256color", COLUMNS="120", LINES="40")
+        os.execv(sys.executable, [sys.executable, "-m", "straced", "top", *words])
+    seen, painted = b"", None
+    end = started + 20
+    while painted is None and time.perf_counter() < end:
+        if select.select([terminal], [], [], 0.05)[0]:
+            seen += os.read(terminal, 65536)
+            if wanted in seen:
+                painted = time.perf_counter() - started
+    before, at = _cpu_s(pid), time.perf_counter()
+    while time.perf_counter() < at + seconds:
+        if select.select([terminal], [], [], 0.05)[0]:
+            os.read(terminal, 65536)
+    share = 100 * (_cpu_s(pid) - before) / seconds if seconds else None
+    os.kill(pid, signal.SIGTERM)
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    say(
+        "first_paint",
+        words=" ".join(words),
+        first_paint_s=None if painted is None else round(painted, 2),
+        cpu_pct_of_a_core=None if share is None else round(share, 1),
+    )
+
+
+def _cpu_s(pid: int) -> float:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processes", type=int, default=1000)
+    parser.add_argument("--calls", type=int, default=50)
+    wanted = parser.parse_args()
+    say("machine", cpus=os.cpu_count(), load=os.getloadavg()[0], kernel=os.uname().release)
+    arithmetic(wanted.processes, wanted.calls)
+    with crowd(wanted.processes, wanted.calls) as parent:
+        for tracer in ("none", "ebpf"):
+            try:
+                frame = asyncio.run(source(parent, tracer))
+            except StracedError as error:
+                say("source", tracer=tracer, error=error.reason)
+                continue
+            first_paint(["--tracer", tracer, str(parent)], str(parent).encode(), 5.0)
+        for size in ((80, 24), (120, 40), (200, 60)):
+            asyncio.run(screen(frame, size))
+
+
+if __name__ == "__main__":
+    main()

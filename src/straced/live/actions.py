@@ -1,0 +1,183 @@
+"""What the live screen can do to a process of this machine: signal it, trace it fully, ask why it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from straced import procfs
+from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess, TracerUnavailable
+from straced.live.source import TraceState
+from straced.live.values import Key
+from straced.scrub import scrub
+from straced.units import format_bytes
+
+if TYPE_CHECKING:
+    from straced.profiler import Profiler
+    from straced.tracers.strace_record import Recording
+    from straced.tracers.trace_output import TraceOutput
+
+TRACE_MAX_BYTES = 100 * 1000 * 1000
+TRACE_MAX_S = 60.0
+WHY_S = 2.0
+
+
+class _Trace:
+    def __init__(self, pid: int, recording: Recording, output: TraceOutput) -> None:
+        self.pid = pid
+        self.recording = recording
+        self.output = output
+        self.ended = ""
+        self.waiter: asyncio.Task[None] | None = None
+
+    def state(self) -> TraceState:
+        """How far it is."""
+        return TraceState(
+            pid=self.pid,
+            path=self.output.path,
+            max_bytes=TRACE_MAX_BYTES,
+            max_seconds=TRACE_MAX_S,
+            bytes=_size(self.output.path),
+            running=not self.ended,
+            ended=self.ended,
+        )
+
+
+class LocalActions:
+    """Acts on this machine. Traces go to new files in ``folder``, mode 0600."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._profiler: Profiler | None = None
+        self._traces: dict[Key, _Trace] = {}
+        self._old: list[_Trace] = []
+
+    @property
+    def folder(self) -> str:
+        return scrub(str(self._folder))
+
+    @property
+    def trace_limits(self) -> str:
+        return f"{format_bytes(TRACE_MAX_BYTES)} or {TRACE_MAX_S:.0f} s"
+
+    async def why(self, key: Key) -> tuple[str, ...]:
+        """The answer of ``straced why``, as text.
+
+        Raises:
+            TracerUnavailable: this build does not have it.
+            NoSuchProcess: it has ended.
+        """
+        _same(key)
+        try:
+            asked = importlib.import_module("straced.waits")
+            text = importlib.import_module("straced.views.why_text")
+        except ModuleNotFoundError as error:
+            raise TracerUnavailable("this build cannot tell why a process waits") from error
+        answer = await asked.why(key[0], duration=WHY_S)
+        return tuple(text.render(answer))
+
+    async def signal(self, key: Key, number: int) -> None:
+        """Send a signal to the very process that was on the screen.
+
+        Raises:
+            NoSuchProcess: it has ended. NotPermitted: it is another user's. OwnProcess: it is straced.
+        """
+        if key[0] == os.getpid():
+            raise OwnProcess("that is straced itself", pid=key[0])
+        try:
+            pidfd = os.pidfd_open(key[0])
+        except ProcessLookupError as error:
+            raise _gone(key) from error
+        try:
+            _same(key)  # the descriptor holds this process now, whoever gets its pid later
+            signal.pidfd_send_signal(pidfd, number)
+        except ProcessLookupError as error:
+            raise _gone(key) from error
+        except PermissionError as error:
+            raise NotPermitted(f"{key[0]} is another user's process", pid=key[0]) from error
+        finally:
+            os.close(pidfd)
+
+    async def start_trace(self, key: Key) -> TraceState:
+        """Trace a process fully, until its limit of size or time, its end, or :meth:`stop_trace`.
+
+        Raises:
+            AttachError, TracerUnavailable, OutputError: nothing was traced, and no file is left.
+        """
+        from straced.profiler import Profiler
+        from straced.tracers.strace_record import RecordOptions
+        from straced.tracers.trace_output import TraceOutput
+
+        _same(key)
+        if (running := self._traces.get(key)) is not None and not running.ended:
+            return running.state()
+        if self._profiler is None:
+            self._profiler = Profiler("strace")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        output = TraceOutput(self._folder / f"straced-{key[0]}-{stamp}.strace")
+        try:
+            options = RecordOptions(max_bytes=TRACE_MAX_BYTES, max_seconds=TRACE_MAX_S)
+            recording = await self._profiler.trace(key[0], output.fd, options)
+        except BaseException:
+            output.discard()
+            raise
+        output.commit()
+        recording.path = output.path
+        trace = self._traces[key] = _Trace(key[0], recording, output)
+        self._old.append(trace)
+        trace.waiter = asyncio.create_task(_until_over(trace))
+        return trace.state()
+
+    async def stop_trace(self, key: Key) -> TraceState:
+        """End the trace of a process, and wait until the target runs untraced."""
+        trace = self._traces.get(key)
+        if trace is None:
+            raise AttachError(f"{key[0]} is not traced", pid=key[0])
+        trace.recording.request_stop()
+        await _until_over(trace)
+        return trace.state()
+
+    def traces(self) -> tuple[TraceState, ...]:
+        return tuple(trace.state() for trace in self._old)
+
+    async def close(self) -> None:
+        """End all traces that run; their files stay."""
+        for trace in self._old:
+            if not trace.ended:
+                trace.recording.request_stop()
+        for trace in self._old:
+            await _until_over(trace)
+        if self._profiler is not None:
+            await self._profiler.close()
+
+
+async def _until_over(trace: _Trace) -> None:
+    ending = await trace.recording.wait()
+    if not trace.ended:
+        trace.ended = ending.reason
+        trace.output.close()
+
+
+def _same(key: Key) -> None:
+    try:
+        if procfs.stat(key[0]).start_ticks == key[1]:
+            return
+    except procfs.Gone:
+        pass
+    raise _gone(key)
+
+
+def _gone(key: Key) -> NoSuchProcess:
+    return NoSuchProcess(f"{key[0]} has ended", pid=key[0])
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,193 @@
+"""Keeps a tracer on all processes that are to be watched: on those there are, and on those that come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from straced import procfs
+from straced.errors import AttachError, StracedError, TracerUnavailable
+from straced.live.counts import EMPTY, Reading, Totals, reading
+from straced.live.processes import ProcessFacts
+from straced.live.values import Key
+from straced.model import Overhead, Quality, Reason, Sample
+from straced.profiler import Profiler
+from straced.session import Session
+from straced.targets import TargetSpec, resolve
+
+_DEEPEST = 1000
+"""Generations that are followed upwards; the tree may change while it is read."""
+_WORST = ("exact", "partial", "sampled", "lossy")
+
+
+class Refusal(Struct, frozen=True):
+    """A process that cannot be counted, and why."""
+
+    pid: int
+    reason: str
+
+
+class Counting:
+    """Sessions on the trees of some targets, or of every process but our own ancestors and ourselves.
+
+    Args:
+        tracer: as for :class:`straced.profiler.Profiler`; ``none`` counts nothing.
+        targets: empty for all processes.
+    """
+
+    def __init__(self, tracer: str = "auto", targets: Sequence[TargetSpec] = ()) -> None:
+        self._profiler = Profiler(tracer) if tracer != "none" else None
+        self._targets = tuple(targets)
+        self._sessions: dict[int, Session] = {}
+        self._labels: dict[int, str] = {}
+        self._waits: dict[int, asyncio.Task[object]] = {}
+        self._next = 0
+        self._tried: set[Key] = set()
+        self._members: dict[Key, int] = {}
+        self._ended: dict[int, Totals] = {}
+        self._samples: dict[int, Sample] = {}
+        self.ns_per_call: int | None = None
+        self.refusals: list[Refusal] = []
+        self.unavailable = "asked for none" if tracer == "none" else ""
+        """Why no tracer can serve; empty while one may."""
+
+    @property
+    def tracer(self) -> str | None:
+        """Who counts, when somebody does."""
+        return next((session.tracer for session in self._sessions.values()), None)
+
+    @property
+    def tracer_reason(self) -> str:
+        """Why this tracer, or why none."""
+        return next((session.tracer_reason for session in self._sessions.values()), self.unavailable)
+
+    def roots(self) -> list[int]:
+        """The targets that are counted now."""
+        return [session.target.pid for session in self._sessions.values()]
+
+    def label_of(self, session: int) -> str | None:
+        """The target as it was asked for, when that was by a name."""
+        return self._labels.get(session)
+
+    def members(self, facts: Sequence[ProcessFacts], last: Reading) -> dict[int, int]:
+        """Who is in which session: by the calls it made, or as a descendant of one that is in it."""
+        by_pid = {each.pid: each for each in facts}
+        roots = {session.target.pid: number for number, session in self._sessions.items()}
+        kept: dict[Key, int] = {}
+
+        def session_of(each: ProcessFacts) -> int | None:
+            number = last.sessions.get(each.pid, roots.get(each.pid, self._members.get(each.key)))
+            return number if number in self._sessions else None
+
+        for each in facts:
+            path = [each]
+            while (number := session_of(path[-1])) is None and path[-1].ppid in by_pid and len(path) < _DEEPEST:
+                path.append(by_pid[path[-1].ppid])
+            if number is not None:
+                kept.update((below.key, number) for below in path)
+        self._members = kept
+        return {pid: number for (pid, _), number in kept.items()}
+
+    async def cover(self, facts: Sequence[ProcessFacts], last: Reading) -> None:
+        """Attach to what is new."""
+        if self._profiler is None or self.unavailable:
+            return
+        for root, label in self._wanted(facts, set(self.members(facts, last))):
+            self._tried.add(root.key)
+            try:
+                await self._attach(root, label)
+            except AttachError as error:
+                self.refusals.append(Refusal(root.pid, error.reason))
+            except TracerUnavailable as error:
+                self.unavailable = error.reason
+                return
+            except StracedError as error:
+                self.refusals.append(Refusal(root.pid, error.reason))
+
+    async def read(self) -> Reading:
+        """The counters of all sessions; those that ended since the reading before are in it a last time."""
+        if self._profiler is None:
+            return EMPTY
+        samples = await self._profiler.read_all()
+        self._samples = {number: samples[each] for number, each in self._sessions.items() if each in samples}
+        now = reading(self._samples, time.monotonic_ns())
+        now.totals.update(self._ended)
+        self._ended = {}
+        return now
+
+    def quality(self) -> Quality:
+        """The worst of all sessions, with everybody's losses and reasons."""
+        if not self._samples:
+            return Quality(kind="partial", lost=None, overhead=Overhead(pct=None, basis="none"))
+        kinds = [sample.kind for sample in self._samples.values()]
+        lost = [sample.lost for sample in self._samples.values()]
+        reasons: dict[str, Reason] = {each.code: each for sample in self._samples.values() for each in sample.reasons}
+        return Quality(
+            kind=max(kinds, key=_WORST.index),
+            lost=None if None in lost else max((value for value in lost if value is not None), default=0),
+            reasons=tuple(reasons.values()),
+        )
+
+    async def close(self) -> None:
+        """Let go of everybody. Idempotent."""
+        for wait in self._waits.values():
+            wait.cancel()
+        await asyncio.gather(*self._waits.values(), return_exceptions=True)
+        self._waits.clear()
+        self._sessions.clear()
+        if self._profiler is not None:
+            await self._profiler.close()
+
+    def _wanted(self, facts: Sequence[ProcessFacts], counted: set[int]) -> list[tuple[ProcessFacts, str | None]]:
+        by_pid = {each.pid: each for each in facts}
+        if not self._targets:
+            return [(each, None) for each in _free_roots(by_pid, counted) if each.key not in self._tried]
+        found = []
+        for spec in self._targets:
+            with contextlib.suppress(StracedError):  # nobody of that name now: perhaps later
+                for pid in resolve(spec):
+                    each = by_pid.get(pid)
+                    if each is not None and pid not in counted and each.key not in self._tried:
+                        found.append((each, None if spec.kind == "pid" else str(spec)))
+        return found
+
+    async def _attach(self, root: ProcessFacts, label: str | None) -> None:
+        assert self._profiler is not None
+        session = await self._profiler.attach(root.pid, labels={"job": label} if label else None)
+        number, self._next = self._next, self._next + 1
+        self._sessions[number] = session
+        if label is not None:
+            self._labels[number] = label
+        self._waits[number] = asyncio.create_task(self._until_end(number, session))
+        if self.ns_per_call is None:
+            with contextlib.suppress(StracedError, RuntimeError):
+                self.ns_per_call = (await session.summary()).quality.overhead.ns_per_call
+
+    async def _until_end(self, number: int, session: Session) -> None:
+        await session.wait()
+        result = await session.result()
+        self._ended[number] = result.total.calls, result.total.errors
+        self._sessions.pop(number, None)
+        self._waits.pop(number, None)
+
+
+def _free_roots(by_pid: dict[int, ProcessFacts], covered: set[int]) -> list[ProcessFacts]:
+    """The topmost processes that are neither counted, nor we, nor our ancestors (whose trees we are in)."""
+    own = {os.getpid(), *procfs.ancestors(os.getpid())}
+    free = {pid for pid, each in by_pid.items() if pid not in covered and pid not in own and each.state not in "ZX"}
+    return [by_pid[pid] for pid in sorted(free) if by_pid[pid].ppid not in free and not _below_us(pid, by_pid)]
+
+
+def _below_us(pid: int, by_pid: dict[int, ProcessFacts]) -> bool:
+    """Our own helpers, the guard of a full trace for instance."""
+    me = os.getpid()
+    while (each := by_pid.get(pid)) is not None and each.ppid != pid:
+        if each.ppid == me:
+            return True
+        pid = each.ppid
+    return False

@@ -1,0 +1,165 @@
+"""Rows from the history of a service: a minute at a time, which is what it keeps; the screen moves through them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from straced.client import Client
+from straced.errors import StracedError
+from straced.live.values import Detail, Frame, Key, Machine, Note, ProcessRow
+from straced.model import Quality, Reason
+from straced.scrub import scrub
+from straced.service.ipc.messages import Select
+from straced.service.store.answers import KeptEvent, Ranked
+
+STEP_S = 60.0
+"""The finest that history has; further back than a week it has hours only."""
+MOST = 1000
+
+
+class HistorySource:
+    """The processes of one minute, beginning ``back_s`` seconds ago.
+
+    Args:
+        back_s: how far back to begin.
+        path: of the service's socket.
+        now: seconds since the epoch, when this was asked for.
+    """
+
+    name = "history"
+
+    def __init__(self, back_s: float, path: Path | None = None, now: float | None = None) -> None:
+        self._path = path
+        self._client: Client | None = None
+        self._end = now if now is not None else time.time()
+        self._since = max(0.0, (self._end - back_s) // STEP_S * STEP_S)
+        self._asked_for: float | None = None
+        self._last: Frame | None = None
+
+    def move(self, steps: int) -> bool:
+        """A minute back or forth; never past the minute that runs."""
+        wanted = self._since + steps * STEP_S
+        self._since = min(max(0.0, wanted), time.time() // STEP_S * STEP_S)
+        return True
+
+    async def frame(self) -> Frame:
+        """The minute that was chosen; asked for again while it still runs.
+
+        Raises:
+            ServiceUnreachable: there was no service from the start.
+        """
+        running = self._since + STEP_S > time.time() - STEP_S
+        if self._last is not None and self._asked_for == self._since and not running:
+            return self._last
+        try:
+            found = await self._ask()
+        except StracedError as error:
+            await self.close()
+            if self._last is None:
+                raise
+            return msgspec.structs.replace(self._last, disconnected=scrub(error.reason, 200))
+        self._last, self._asked_for = found, self._since
+        return found
+
+    async def settle(self) -> None:
+        """Nothing: what was is all there."""
+
+    async def detail(self, key: Key) -> Detail:
+        """The calls of a process in that minute; threads and files are not kept."""
+        not_kept: tuple[str, ...] = ("threads and files: history does not keep them",)
+        if self._client is None:
+            return Detail(pid=key[0], start_ticks=key[1], unreadable=not_kept)
+        try:
+            answer = await self._client.history(self._select(key[0]))
+        except StracedError as error:
+            return Detail(pid=key[0], start_ticks=key[1], unreadable=(scrub(error.reason, 200),))
+        several = len({each.start_ticks for each in answer.processes}) > 1
+        if several:  # the pid was another process's too in this minute: their calls cannot be told apart
+            not_kept = ("its calls: the pid had several processes in this minute", *not_kept)
+        return Detail(
+            pid=key[0],
+            start_ticks=key[1],
+            duration_ns=int(STEP_S * 1e9),
+            calls=answer.rows if answer.counted and not several else None,
+            total=answer.total,
+            unreadable=not_kept,
+        )
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def _select(self, pid: int | None = None) -> Select:
+        return Select(since=self._since, until=self._since + STEP_S - 0.001, limit=MOST, pid=pid)
+
+    async def _ask(self) -> Frame:
+        if self._client is None:
+            self._client = Client(self._path)
+            await self._client.connect()
+        ranked = await self._client.top(self._select())
+        status = await self._client.status()
+        events = await self._client.events(Select(since=self._since - 3600, until=self._since + STEP_S, limit=MOST))
+        rows = tuple(_row(each) for each in ranked)
+        return Frame(
+            epoch_s=self._since,
+            monotonic_ns=time.monotonic_ns() - int((time.time() - self._since - STEP_S) * 1e9),
+            duration_ns=int(STEP_S * 1e9),
+            source=self.name,
+            host=scrub(os.uname().nodename, 64),
+            tracer=status.tracer,
+            tracer_reason=scrub(status.tracer_reason, 300),
+            quality=_quality(self._since),
+            machine=Machine(cpus=os.cpu_count() or 1),
+            processes=rows,
+            watched=sum(row.watched for row in rows),
+            calls_s=_sum([row.calls_s for row in rows]),
+            errors_s=_sum([row.errors_s for row in rows]),
+            notes=tuple(_note(each) for each in events),
+        )
+
+
+def _quality(since: float) -> Quality:
+    reasons = [Reason("at_return", "a wait counts in the minute in which it ended, and can exceed that minute")]
+    running = since + STEP_S > time.time()
+    if running:
+        reasons.insert(0, Reason("running", "this minute is not over yet"))
+    return Quality(kind="partial" if running else "exact", lost=None, reasons=tuple(reasons))
+
+
+def _row(ranked: Ranked) -> ProcessRow:
+    process = ranked.process
+    per_s, share = 1 / STEP_S, 100 / (STEP_S * 1e9)
+    working_ns = None if ranked.wall_ns is None or ranked.waiting_ns is None else ranked.wall_ns - ranked.waiting_ns
+    return ProcessRow(
+        pid=process.pid,
+        start_ticks=process.start_ticks,
+        ppid=0,
+        comm=process.comm,
+        cmdline=" ".join(process.cmdline),
+        job=process.labels.get("job"),
+        uid=process.uid,
+        cpu_pct=ranked.cpu_ns * share,
+        rss_bytes=ranked.rss_max_bytes,
+        watched=ranked.calls is not None,
+        calls_s=None if ranked.calls is None else ranked.calls * per_s,
+        errors_s=None if ranked.errors is None else ranked.errors * per_s,
+        working_pct=None if working_ns is None else working_ns * share,
+        waiting_pct=None if ranked.waiting_ns is None else ranked.waiting_ns * share,
+        wall_pct=None if ranked.wall_ns is None else ranked.wall_ns * share,
+    )
+
+
+def _note(event: KeptEvent) -> Note:
+    text = scrub(" ".join(filter(None, (event.comm, event.text))), 300)
+    severe = event.kind in ("alert_opened", "not_counted")
+    return Note(epoch_s=event.time, kind=scrub(event.kind, 40), pid=event.pid, text=text, severe=severe)
+
+
+def _sum(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None

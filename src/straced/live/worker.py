@@ -1,0 +1,134 @@
+"""A thread of its own that refreshes on a fixed cadence, so that the screen never waits for /proc or a tracer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from straced.live.source import Actions, Listener, Source, TraceState
+from straced.live.values import Key
+
+Result = TypeVar("Result")
+
+
+class Worker:
+    """Reads a source each interval, and whenever another process is chosen its detail at once."""
+
+    def __init__(self, source: Callable[[], Source], actions: Actions, interval_s: float) -> None:
+        self._make_source = source
+        self._actions = actions
+        self._interval_s = interval_s
+        self._listener: Listener | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._chosen: Key | None = None
+        self._source: Source | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="straced-top", daemon=True)
+
+    @property
+    def folder(self) -> str:
+        return self._actions.folder
+
+    @property
+    def trace_limits(self) -> str:
+        return self._actions.trace_limits
+
+    def start(self, listener: Listener) -> None:
+        """Begin; the first frame comes as soon as it is there."""
+        self._listener = listener
+        self._thread.start()
+        self._started.wait()
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Let go of all that is held, and wait for that."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(timeout_s)
+
+    def choose(self, key: Key | None) -> None:
+        """The process whose detail is wanted, from now on with each frame."""
+        if key == self._chosen:
+            return
+        self._chosen = key
+        if key is not None and self._thread.is_alive():
+            self._call(self._tell_detail())
+
+    def move(self, steps: int) -> Future[bool]:
+        """Go through time, where the source can, and show the frame of that time."""
+        return self._call(self._move(steps))
+
+    async def _move(self, steps: int) -> bool:
+        if self._source is None or self._listener is None or not self._source.move(steps):
+            return False
+        self._listener.frame_ready(await self._source.frame())
+        await self._tell_detail()
+        return True
+
+    def why(self, key: Key) -> Future[tuple[str, ...]]:
+        """Why a process waits, as lines."""
+        return self._call(self._actions.why(key))
+
+    def signal(self, key: Key, number: int) -> Future[None]:
+        """Send a signal."""
+        return self._call(self._actions.signal(key, number))
+
+    def start_trace(self, key: Key) -> Future[TraceState]:
+        """Begin a full trace."""
+        return self._call(self._actions.start_trace(key))
+
+    def stop_trace(self, key: Key) -> Future[TraceState]:
+        """End it."""
+        return self._call(self._actions.stop_trace(key))
+
+    def traces(self) -> tuple[TraceState, ...]:
+        """All full traces that were started here."""
+        return self._actions.traces()
+
+    def _call(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._refresh())
+        except BaseException as error:
+            self._started.set()
+            if self._listener is not None:
+                self._listener.failed(error)
+
+    async def _refresh(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._started.set()
+        assert self._listener is not None
+        source = self._make_source()
+        due = self._loop.time()
+        try:
+            self._source = source
+            while not self._stop.is_set():
+                self._listener.frame_ready(await source.frame())
+                await self._tell_detail()
+                await source.settle()
+                due += self._interval_s
+                if due < self._loop.time():  # late: skip what was missed, keep the cadence
+                    due += self._interval_s * ((self._loop.time() - due) // self._interval_s + 1)
+                await self._wait_until(due)
+        finally:
+            await self._actions.close()
+            await source.close()
+
+    async def _wait_until(self, due: float) -> None:
+        assert self._loop is not None
+        assert self._stop is not None
+        try:
+            await asyncio.wait_for(self._stop.wait(), max(0.0, due - self._loop.time()))
+        except TimeoutError:
+            return
+
+    async def _tell_detail(self) -> None:
+        key = self._chosen
+        if key is not None and self._source is not None and self._listener is not None:
+            self._listener.detail_ready(await self._source.detail(key))

@@ -1,0 +1,269 @@
+"""The live screen: receives whole frozen frames, shows them, and sends wishes to its feed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.geometry import Size
+from textual.widgets import Input, Static
+
+from straced.live.source import Feed
+from straced.live.values import Detail, Frame, ProcessRow
+from straced.views.tui import keys, words
+from straced.views.tui.around import Around
+from straced.views.tui.grid import Grid
+from straced.views.tui.messages import DetailReady, FeedFailed, FrameReady
+from straced.views.tui.panel import Panel
+from straced.views.tui.processes import ProcessLines
+from straced.views.tui.rows import SORTS, Line, Rows
+from straced.views.tui.wishes import Wishes
+
+MODES = ("working", "waiting", "wall")
+SMALLEST = (40, 10)
+BOTH_FROM = 30
+"""From this height on the list and the panel are both on the screen."""
+TICK_S = 0.5
+"""How often the age of the data is shown anew."""
+
+
+class TopApp(Wishes, App[None]):
+    """``straced top``.
+
+    Args:
+        feed: where frames come from, and what can be done to a process.
+        interval_s: how often it was asked to refresh; shown.
+        rows: how to sort and filter.
+        clock: monotonic nanoseconds.
+    """
+
+    CSS = """
+    Screen { layout: vertical; background: ansi_default; color: ansi_default; }
+    .words { height: 1; }
+    #banners { height: auto; max-height: 4; display: none; }
+    #list { height: 1fr; }
+    #small { display: none; }
+    #filter { height: 1; border: none; padding: 0; display: none; background: ansi_default; color: ansi_default; }
+    .small #small { display: block; }
+    .small #all { display: none; }
+    """
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings())
+
+    def __init__(
+        self, feed: Feed, *, interval_s: float, rows: Rows, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        super().__init__(ansi_color=True)
+        self.theme = "ansi-dark"
+        self.feed = feed
+        self.rows = rows
+        self.error: BaseException | None = None
+        """Why the screen was left, where that was not wished for."""
+        self._interval_s = interval_s
+        self._clock = clock
+        self._paused = False
+        self._opened = False
+        self._mode = "working"
+        self._room = Size(80, 24)
+        self._listed: list[Line] = []
+        self._detail: Detail | None = None
+        # kept, since a message may still come while the screen is being taken down
+        self.around = Around()
+        self._small = Static(id="small", markup=False)
+        self._entry = Input(id="filter", placeholder="name, command line, pid, job or call", compact=True)
+        self.list = Grid(id="list")
+        self.panel = Panel()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="all"):
+            yield from self.around.above
+            yield self.list
+            yield self.panel
+            yield from self.around.below
+            yield self._entry
+        yield self._small
+
+    def on_mount(self) -> None:
+        self.list.on_move = self._moved
+        self._room = self.size
+        self._lay_out()
+        self.feed.start(self)
+        self.set_interval(TICK_S, self._draw_words)
+
+    def on_unmount(self) -> None:
+        self.feed.close()
+
+    # --- from the feed's thread ---
+
+    def frame_ready(self, frame: Frame) -> None:
+        self.post_message(FrameReady(frame))
+
+    def detail_ready(self, detail: Detail) -> None:
+        self.post_message(DetailReady(detail))
+
+    def failed(self, error: BaseException) -> None:
+        self.post_message(FeedFailed(error))
+
+    # --- what has come ---
+
+    def on_frame_ready(self, message: FrameReady) -> None:
+        if self._paused:
+            return
+        first = self.rows.frame is None
+        self.rows.update(message.frame)
+        self._draw_list()
+        if first:
+            self._choose_at(self.list.cursor)
+        self._draw_words()
+        self._draw_panel()
+
+    def on_detail_ready(self, message: DetailReady) -> None:
+        if not self._paused or (self.chosen is not None and self._detail_key() != self.chosen.key):
+            self._detail = message.detail
+            self._draw_panel()
+
+    def on_feed_failed(self, message: FeedFailed) -> None:
+        self.error = message.error
+        self.exit()
+
+    # --- keys ---
+
+    def action_open(self) -> None:
+        self._opened = not self._opened
+        self._lay_out()
+
+    def action_leave(self) -> None:
+        if self._opened:
+            self._opened = False
+            self._lay_out()
+        elif self.rows.filter:
+            self._entry.value = ""
+            self._set_filter("")
+
+    def action_other_table(self) -> None:
+        other = self.panel.grid if self.list.has_focus else self.list
+        if other.display and self.panel.display:
+            other.focus()
+
+    def action_tab(self, number: int) -> None:
+        self.panel.turn(number)
+
+    def action_turn(self, by: int) -> None:
+        self.panel.turn(self.panel.tab + by)
+
+    def action_sort(self, by: int) -> None:
+        self.rows.sort = SORTS[(SORTS.index(self.rows.sort) + by) % len(SORTS)]
+        self._redraw()
+
+    def action_mode(self) -> None:
+        self._mode = MODES[(MODES.index(self._mode) + 1) % len(MODES)]
+        if self.rows.sort in MODES:
+            self.rows.sort = self._mode
+        self._redraw()
+
+    def action_flat(self) -> None:
+        self.rows.flat = not self.rows.flat
+        self._redraw()
+
+    def action_pause(self) -> None:
+        self._paused = not self._paused
+        self._draw_words()
+
+    def action_filter(self) -> None:
+        self._entry.display = True
+        self._entry.focus()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        self._set_filter(message.value)
+
+    def on_input_submitted(self) -> None:
+        self._entry.display = False
+        self.list.focus()
+
+    def on_key(self, event: object) -> None:
+        if getattr(event, "key", "") == "escape" and self._entry.has_focus:
+            self._entry.value = ""
+            self.on_input_submitted()
+
+    # --- drawing ---
+
+    @property
+    def chosen(self) -> ProcessRow | None:
+        """The process under the cursor."""
+        return self.rows.looked_at
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._room = event.size  # App.size follows later
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        width, height = self._room
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.screen.set_class(small, "small")
+        words_small = (
+            f"{width}x{height} is too small: {SMALLEST[0]}x{SMALLEST[1]} at least.\nq quits; or: straced top --once"
+        )
+        self._small.update(Text(words_small))
+        both = height >= BOTH_FROM and not self._opened
+        self.panel.display = self._opened or both
+        self.list.display = both or not self._opened
+        (self.panel.grid if self._opened else self.list).focus()
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._draw_list()
+        self._draw_words()
+        self._draw_panel()
+
+    def _draw_list(self) -> None:
+        self._listed = self.rows.lines()
+        chosen = self.chosen
+        if chosen is not None:
+            at = next((n for n, line in enumerate(self._listed) if line.row and line.row.key == chosen.key), None)
+            if at is not None:
+                self.list.cursor = at
+        lines = ProcessLines(self.rows, self._listed, self._room.width, self._mode)
+        self.list.show(lines.title, len(self._listed), lines.line)
+
+    def _moved(self, index: int) -> None:
+        leaves_ended = self.rows.ended
+        self._choose_at(index)
+        if leaves_ended and not self.rows.ended:
+            self._draw_list()
+        self._draw_panel()
+
+    def _choose_at(self, index: int) -> None:
+        row = self._listed[index].row if index < len(self._listed) else None
+        if row is None and index + 1 < len(self._listed):
+            row = self._listed[index + 1].row  # the head of a job stands for its first process
+        self.rows.look_at(row)
+        self.feed.choose(row.key if row is not None else None)
+
+    def _detail_key(self) -> tuple[int, int] | None:
+        return self._detail.key if self._detail is not None else None
+
+    def _draw_panel(self) -> None:
+        if self.panel.display and self.rows.frame is not None:
+            self.panel.show(self.chosen, self._detail, self.rows.frame.notes, sort=self.rows.sort, mode=self._mode)
+
+    def _draw_words(self) -> None:
+        state = words.State(
+            paused=self._paused,
+            age_s=(self._clock() - self.rows.frame.monotonic_ns) / 1e9 if self.rows.frame else 0.0,
+            interval_s=self._interval_s,
+            sort=self.rows.sort,
+            mode=self._mode,
+            filter=self.rows.filter,
+            traces=tuple(trace for trace in self.feed.traces() if trace.running),
+        )
+        self.around.show(self.rows.frame, state, self._room.width)
+
+    def _set_filter(self, text: str) -> None:
+        self.rows.filter = text
+        self._redraw()

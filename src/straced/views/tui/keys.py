@@ -1,0 +1,69 @@
+"""The keys of the screen, in one table: bindings and the help page are made of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from textual.binding import Binding
+
+
+class Key(NamedTuple):
+    """A key, what it does in the app, how it is written in the help, and what it is for."""
+
+    keys: str
+    action: str
+    shown: str
+    meaning: str
+
+
+KEYS = (
+    Key("enter", "open", "Enter", "the chosen process on the whole screen, and back"),
+    Key("escape", "leave", "Esc", "back; clears the filter"),
+    Key("tab", "other_table", "Tab", "keys go to the list, or to the panel below"),
+    Key("1", "tab(0)", "1", "panel: calls, with the histogram of the chosen one"),
+    Key("2", "tab(1)", "2", "panel: threads, the call each is in, for how long"),
+    Key("3", "tab(2)", "3", "panel: files and sockets"),
+    Key("4", "tab(3)", "4", "panel: events and alerts"),
+    Key("left", "turn(-1)", "", ""),
+    Key("right", "turn(1)", "Left Right", "the panel before, the next one"),
+    Key("slash", "filter", "/", "filter by name, command line, pid, job or call"),
+    Key("s", "sort(1)", "s S", "sort by the next column, by the one before"),
+    Key("S", "sort(-1)", "", ""),
+    Key("w", "mode", "w", "working, waiting or wall time"),
+    Key("l", "flat", "l", "tree or flat list"),
+    Key("y", "why", "y", "why does it wait?"),
+    Key("t", "trace", "t", "start a full trace (asks first), or stop it"),
+    Key("x", "signal", "x", "send a signal (asks first)"),
+    Key("left_square_bracket", "travel(-1)", "", ""),
+    Key("right_square_bracket", "travel(1)", "[ ]", "with --history: a minute back, a minute forth"),
+    Key("p", "pause", "p", "pause, go on"),
+    Key("h,question_mark", "help", "h ?", "this page"),
+    Key("q", "quit", "q", "quit"),
+)
+HELP = (
+    ("Up Down j k", "one line up or down; PgUp PgDn Home End g G further"),
+    *((each.shown, each.meaning) for each in KEYS if each.shown),
+)
+MEANINGS = (
+    "CPU% is of one CPU; work% is time on a CPU inside calls, wait% time switched",
+    "out inside them, both of one thread's time. - is not known, > is at least.",
+)
+
+
+def bindings() -> list[Binding]:
+    """The table as Textual wants it."""
+    return [Binding(each.keys, each.action, each.meaning, show=False, priority=each.keys == "tab") for each in KEYS]
+
+
+def hints(width: int) -> str:
+    """The last line of the screen: as many of the keys as fit."""
+    text = ""
+    for shown, word in (
+        ("q", "quit"), ("h", "help"), ("Enter", "open"), ("/", "filter"), ("s", "sort"), ("w", "times"), ("y", "why"),
+        ("t", "trace"), ("x", "signal"), ("p", "pause"), ("Tab", "panel"), ("1-4", "tabs"), ("l", "flat"),
+    ):  # fmt: skip
+        more = f"{text}  {shown} {word}" if text else f"{shown} {word}"
+        if len(more) > width:
+            break
+        text = more
+    return text

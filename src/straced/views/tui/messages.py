@@ -1,0 +1,47 @@
+"""All messages of the screen. Those from the feed are posted from its thread, and carry frozen values."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from straced.live.values import Detail, Frame, ProcessRow
+
+
+class FrameReady(Message):
+    """A refresh has come."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        super().__init__()
+
+
+class DetailReady(Message):
+    """The chosen process has been looked at."""
+
+    def __init__(self, detail: Detail) -> None:
+        self.detail = detail
+        super().__init__()
+
+
+class FeedFailed(Message):
+    """No more frames will come."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        super().__init__()
+
+
+class Chosen(Message):
+    """The cursor of the list is on another process."""
+
+    def __init__(self, row: ProcessRow | None) -> None:
+        self.row = row
+        super().__init__()
+
+
+class Moved(Message):
+    """The cursor of a table in the panel is on another row."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        super().__init__()

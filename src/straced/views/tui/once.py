@@ -1,0 +1,34 @@
+"""One frame as text, for a pipe, a dumb terminal or a ticket. Nothing of Textual in here."""
+
+from __future__ import annotations
+
+from straced.live.values import Frame
+from straced.views.text import Line as TextLine
+from straced.views.text import Span
+from straced.views.tui import cells, columns, words
+from straced.views.tui.rows import TITLES, Rows
+
+WIDTH = 160
+"""Where no terminal says how wide it is."""
+
+
+def lines(frame: Frame, rows: Rows, *, limit: int | None, width: int | None, state: words.State) -> list[TextLine]:
+    """The head, the list and how far it holds, as :mod:`straced.views.terminal` writes them."""
+    room = width or WIDTH
+    kept = columns.fitting(room)
+    listed = rows.lines()
+    shown = listed if limit is None else listed[:limit]
+    found: list[TextLine] = [(Span(words.machine_line(frame)),), (Span(words.totals_line(frame)),), ()]
+    found.append((Span(columns.title_line(kept, room, TITLES[rows.sort]).rstrip(), "title"),))
+    for line in shown:
+        if line.row is None:
+            found.append((Span(cells.fit(line.job, room).rstrip(), "strong"),))
+        else:
+            row = rows.with_trail(line.row)
+            found.append((Span(columns.row_line(kept, row, line.indent, room).rstrip()),))
+    if len(listed) > len(shown):
+        found.append((Span(f" ({len(listed) - len(shown)} more: --all)", "weak"),))
+    found.append(())
+    found += [(span,) for span in words.banners(frame, state)]
+    found.append((Span(words.quality_line(frame, state), "strong"),))
+    return found

@@ -1,0 +1,136 @@
+"""The lower half: one of four tables about the chosen process, and the histogram of the chosen call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from straced.live.values import Detail, Note, ProcessRow
+from straced.model import SyscallStats
+from straced.units import format_count
+from straced.views.table import label
+from straced.views.tui import panels
+from straced.views.tui.columns import command
+from straced.views.tui.grid import Grid, GridLine
+from straced.views.tui.plots import histogram_lines
+
+
+class Panel(Vertical):
+    """Shows a :class:`Detail`; remembers nothing but the tab."""
+
+    DEFAULT_CSS = """
+    Panel { height: 1fr; }
+    Panel > #about { height: 1; }
+    Panel > #tabs { height: 1; }
+    Panel > Grid { height: 1fr; }
+    Panel > #histogram { height: 2; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="panel")
+        self.tab = 0
+        self._row: ProcessRow | None = None
+        self._detail: Detail | None = None
+        self._notes: Sequence[Note] = ()
+        self._calls: tuple[SyscallStats, ...] = ()
+        self._sort, self._mode = "cpu", "working"
+        self._about_line, self._tab_line, self._histogram = (
+            Static(id=name, markup=False) for name in ("about", "tabs", "histogram")
+        )
+        self.grid = Grid(id="table")
+        self.grid.on_move = lambda index: self._show_histogram()
+
+    def compose(self) -> ComposeResult:
+        yield self._about_line
+        yield self._tab_line
+        yield self.grid
+        yield self._histogram
+
+    def turn(self, tab: int) -> None:
+        """Show another tab."""
+        self.tab = tab % len(panels.TABS)
+        self.grid.put_cursor(0)
+        self._draw()
+
+    def show(
+        self, row: ProcessRow | None, detail: Detail | None, notes: Sequence[Note], *, sort: str, mode: str
+    ) -> None:
+        """Show what is known of a process; a detail of another process is not shown."""
+        same = detail is not None and row is not None and detail.key == row.key
+        self._row, self._detail, self._notes = row, detail if same else None, notes
+        self._sort, self._mode = sort, mode
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        self._about_line.update(Text(self._about(), no_wrap=True, overflow="ellipsis", style="bold"))
+        self._tab_line.update(self._tabs())
+        self._draw_table()
+        self._show_histogram()
+
+    def _about(self) -> str:
+        if self._row is None:
+            return "no process is chosen"
+        words = f"{self._row.pid} {command(self._row)}"
+        if self._detail is not None and self._detail.gone:
+            return f"ENDED {words}"
+        missing = self._detail.unreadable if self._detail is not None else ()
+        return f"{words}  (not seen: {', '.join(missing)})" if missing else words
+
+    def _tabs(self) -> Text:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        counts = self._counts()
+        for number, name in enumerate(panels.TABS):
+            word = f" {number + 1} {name}{counts[number]} "
+            text.append(word, "reverse" if number == self.tab else "dim")
+            text.append(" ")
+        return text
+
+    def _counts(self) -> tuple[str, str, str, str]:
+        detail = self._detail
+        if detail is None or detail.gone:
+            return "", "", "", f" {len(self._notes)}"
+        calls = "" if detail.calls is None else f" {format_count(detail.total.calls)}"
+        threads = "" if detail.threads is None else f" {len(detail.threads)}"
+        files = "" if detail.files is None else f" {len(detail.files) + detail.more_files}"
+        return calls, threads, files, f" {len(self._notes)}"
+
+    def _draw_table(self) -> None:
+        detail, name = self._detail, panels.TABS[self.tab]
+        self._calls = panels.sorted_calls(detail, self._sort, self._mode) if detail is not None else ()
+        if name == "events":
+            pid = self._row.pid if self._row is not None else None
+            self.grid.show_texts(panels.EVENTS_TITLE, panels.event_lines(self._notes, pid))
+        elif detail is None or detail.gone:
+            word = "it has ended" if detail is not None else "looking" if self._row is not None else ""
+            self.grid.show_texts("", [GridLine(f" {word}", panels.WEAK)])
+        elif name == "calls":
+            self.grid.show_texts(panels.CALLS_TITLE, self._call_lines(detail))
+        elif name == "threads":
+            self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
+        elif detail.files is None:
+            self.grid.show_texts(panels.FILES_TITLE, [GridLine(" its files may not be read", panels.WEAK)])
+        else:
+            self.grid.show_texts(panels.FILES_TITLE, panels.file_lines(detail.files, detail.more_files))
+
+    def _call_lines(self, detail: Detail) -> list[GridLine]:
+        if detail.calls is None:
+            return [GridLine(" its calls are not counted, or not for a whole window yet", panels.WEAK)]
+        return panels.call_lines(self._calls, detail) or [GridLine(" no call in this window", panels.WEAK)]
+
+    def _show_histogram(self) -> None:
+        self._histogram.display = panels.TABS[self.tab] == "calls"
+        lines = ("", "")
+        if self._detail is not None and self._calls and self.grid.cursor < len(self._calls):
+            row = self._calls[self.grid.cursor]
+            buckets = self._detail.histograms.get(f"{row.name}@{row.abi}", ())
+            name = label(row, several_abis=False)
+            room = max(10, (self.size.width or self.app.size.width) - len(name) - 2)
+            bars, scale = histogram_lines(buckets, room)
+            lines = (f"{name}  {bars}", f"{'':<{len(name)}}  {scale}") if bars else ("", "")
+        self._histogram.update(Text("\n".join(lines), no_wrap=True, overflow="crop"))

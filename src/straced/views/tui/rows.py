@@ -1,0 +1,154 @@
+"""The model of rows: which processes are shown, in which order, and how deep in the tree. No screen in here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from straced.live.values import Frame, Key, ProcessRow
+
+SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
+_FIELDS = {
+    "cpu": "cpu_pct",
+    "calls": "calls_s",
+    "errors": "errors_s",
+    "working": "working_pct",
+    "waiting": "waiting_pct",
+    "wall": "wall_pct",
+    "rss": "rss_bytes",
+}
+TITLES = {
+    "cpu": "CPU%", "calls": "calls/s", "errors": "err/s", "working": "work%", "waiting": "wait%", "wall": "wall%",
+    "rss": "RSS", "pid": "PID", "name": "command",
+}  # fmt: skip
+TRAIL = 60
+"""Values that are kept of each process for its sparkline."""
+
+
+class Line(NamedTuple):
+    """A line of the list: a process, or the head of a job."""
+
+    row: ProcessRow | None
+    depth: int = 0
+    last: bool = True
+    job: str = ""
+    ended: bool = False
+
+    @property
+    def indent(self) -> str:
+        return "  " * (self.depth - 1) + ("└ " if self.last else "├ ") if self.depth else ""
+
+
+class Rows:
+    """Lines from frames: filtered, sorted, as a tree or flat; remembers what each process did before."""
+
+    def __init__(self, sort: str = "cpu", filter_text: str = "", *, flat: bool = False) -> None:
+        self.sort = sort
+        self.filter = filter_text
+        self.flat = flat
+        self.frame: Frame | None = None
+        self._trails: dict[Key, deque[float]] = {}
+        self._looked_at: ProcessRow | None = None
+        self._ended = False
+
+    def update(self, frame: Frame) -> None:
+        """Take a new frame in."""
+        self.frame = frame
+        trails = {}
+        for row in frame.processes:
+            trail = self._trails.get(row.key)
+            if trail is None:
+                trail = deque(row.trail, maxlen=TRAIL)
+            if row.calls_s is not None:
+                trail.append(row.calls_s)
+            trails[row.key] = trail
+        self._trails = trails
+        if self._looked_at is not None:
+            now = self.find(self._looked_at.key)
+            self._ended = now is None
+            self._looked_at = now or self._looked_at
+
+    @property
+    def looked_at(self) -> ProcessRow | None:
+        """The chosen process, as it is or was."""
+        return self._looked_at
+
+    @property
+    def ended(self) -> bool:
+        """Whether the chosen process is no more."""
+        return self._ended
+
+    def look_at(self, row: ProcessRow | None) -> None:
+        """The chosen process: it stays in the list when it ends, until another is chosen."""
+        if row is None or self._looked_at is None or row.key != self._looked_at.key:
+            self._ended = row is not None and self.find(row.key) is None
+        self._looked_at = row
+
+    def find(self, key: Key) -> ProcessRow | None:
+        """A process of the last frame."""
+        return next((row for row in self.frame.processes if row.key == key), None) if self.frame else None
+
+    def with_trail(self, row: ProcessRow) -> ProcessRow:
+        """The row with what it did before."""
+        return msgspec.structs.replace(row, trail=tuple(self._trails.get(row.key, ())))
+
+    def lines(self) -> list[Line]:
+        """All lines, top to bottom."""
+        if self.frame is None:
+            return []
+        rows = [row for row in self.frame.processes if self._matches(row)]
+        ghost = self._looked_at if self._ended else None
+        if ghost is not None:
+            rows.append(ghost)
+        if self.flat or self.sort == "name":
+            return [Line(row, ended=row is ghost) for row in sorted(rows, key=self._rank)]
+        jobs = sorted({row.job for row in rows if row.job is not None})
+        found: list[Line] = []
+        for job in jobs:
+            found.append(Line(None, job=job))
+            found += self._tree([row for row in rows if row.job == job], ghost, 1)
+        return found + self._tree([row for row in rows if row.job is None], ghost, 0)
+
+    def _matches(self, row: ProcessRow) -> bool:
+        wanted = self.filter.casefold()
+        if not wanted:
+            return True
+        return any(
+            wanted in text.casefold() for text in (row.cmdline, row.comm, str(row.pid), row.job or "", row.now or "")
+        )
+
+    def _rank(self, row: ProcessRow) -> tuple[float, int]:
+        field = _FIELDS.get(self.sort)
+        if field is None:
+            return 0.0, row.pid
+        value = getattr(row, field)
+        return (1.0 if value is None else -float(value)), row.pid
+
+    def _tree(self, rows: Sequence[ProcessRow], ghost: ProcessRow | None, depth: int) -> list[Line]:
+        """Children below their parents; of siblings the one first that has the most, itself or below it."""
+        by_pid = {row.pid: row for row in rows}
+        below: dict[int, list[ProcessRow]] = {}
+        for row in rows:
+            below.setdefault(row.ppid if row.ppid in by_pid and row.ppid != row.pid else 0, []).append(row)
+        best: dict[int, tuple[float, int]] = {}
+        for row in self._parents_first(below)[::-1]:
+            ranks = (best[child.pid][0] for child in below.get(row.pid, ()))
+            best[row.pid] = min(self._rank(row)[0], *ranks, self._rank(row)[0]), row.pid
+        lines: list[Line] = []
+        stack = [(row, depth, False) for row in sorted(below.get(0, ()), key=lambda row: best[row.pid], reverse=True)]
+        while stack:
+            row, level, more = stack.pop()
+            lines.append(Line(row, level, last=not more, ended=row is ghost))
+            children = sorted(below.get(row.pid, ()), key=lambda row: best[row.pid])
+            stack += [(child, level + 1, child is not children[-1]) for child in reversed(children)]
+        return lines
+
+    @staticmethod
+    def _parents_first(below: dict[int, list[ProcessRow]]) -> list[ProcessRow]:
+        found = list(below.get(0, ()))
+        for row in found:  # grows while it is walked
+            found += below.get(row.pid, ())
+        return found

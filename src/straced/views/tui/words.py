@@ -1,0 +1,108 @@
+"""What the lines around the list say: the machine, the totals, the source, and how far the figures hold."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from straced.live.source import TraceState
+from straced.live.values import Frame
+from straced.scrub import scrub
+from straced.units import format_bytes, format_count
+from straced.views.text import TRACER_NAMES, Span, sentence
+from straced.views.tui.cells import rate, share, size
+
+
+class State(NamedTuple):
+    """What the screen itself adds to a frame."""
+
+    paused: bool = False
+    age_s: float = 0.0
+    interval_s: float = 1.0
+    sort: str = "cpu"
+    mode: str = "working"
+    filter: str = ""
+    traces: tuple[TraceState, ...] = ()
+    """Full traces that run."""
+
+
+def machine_line(frame: Frame) -> str:
+    """``CPU 34 % of 2 · memory 0.6G of 25G · load 1.83 4.36 3.48 · PSI cpu 19 memory 0 io 0``"""
+    machine = frame.machine
+    parts = [f"CPU {share(machine.cpu_pct)} % of {machine.cpus}"]
+    if machine.memory_bytes is not None:
+        parts.append(f"memory {size(machine.memory_used_bytes)} of {size(machine.memory_bytes)}")
+    if machine.load is not None:
+        parts.append("load " + " ".join(f"{value:.2f}" for value in machine.load))
+    if machine.pressure is not None:
+        parts.append("PSI " + " ".join(f"{name} {value:.0f}" for name, value in machine.pressure.items()))
+    return " · ".join(parts)
+
+
+def totals_line(frame: Frame) -> str:
+    """``48 processes, 40 watched · 12,034 calls/s · 31 errors/s · alerts -``"""
+    watched = "not counted" if frame.tracer is None else f"{format_count(frame.watched)} counted"
+    number = len(frame.processes)
+    return " · ".join(
+        (
+            f"{format_count(number)} process{'' if number == 1 else 'es'}, {watched}",
+            f"{rate(frame.calls_s)} calls/s",
+            f"{rate(frame.errors_s)} errors/s",
+            f"alerts {format_count(frame.alerts)}",
+        )
+    )
+
+
+def quality_line(frame: Frame, state: State) -> str:
+    """``0.4 s old, every 1 s · exact · eBPF · 0 lost · cost 0.4 % of a CPU, straced 1.2 %``"""
+    quality = frame.quality
+    parts = [f"{age(state.age_s)} old, every {state.interval_s:g} s"]
+    if frame.tracer is not None:
+        lost = "lost: not known" if quality.lost is None else f"{format_count(quality.lost)} lost"
+        parts += [quality.kind, TRACER_NAMES.get(frame.tracer, frame.tracer), lost]
+        parts.append(f"cost {share(frame.counting_pct)} % of a CPU, straced {share(frame.cost_pct)} %")
+    else:
+        parts += ["/proc only", f"straced {share(frame.cost_pct)} % of a CPU"]
+    return " · ".join(parts)
+
+
+def head_line(frame: Frame, state: State) -> str:
+    """``straced top · local · 12:00:01 · sorted by cpu · filter "x"``"""
+    clock = time.strftime("%H:%M:%S", time.localtime(frame.epoch_s))
+    parts = ["straced top", frame.host, frame.source, clock, f"by {state.sort}, times {state.mode}"]
+    if state.filter:
+        parts.append(f'filter "{state.filter}"')
+    return " · ".join(filter(None, parts))
+
+
+def banners(frame: Frame, state: State) -> list[Span]:
+    """What must not be missed, the gravest first."""
+    found = []
+    if frame.disconnected is not None:
+        found.append(Span(f"DISCONNECTED {sentence(frame.disconnected)} These figures are old; trying again.", "bad"))
+    if state.paused:
+        found.append(Span("PAUSED  p goes on", "title"))
+    found += [Span(tracing(each), "title") for each in state.traces]
+    if frame.quality.kind == "lossy" and frame.tracer is not None:
+        lost = "an unknown number of" if frame.quality.lost is None else format_count(frame.quality.lost)
+        why = " ".join(sentence(reason.text) for reason in frame.quality.reasons)
+        found.append(Span(f"LOSSY {lost} calls are missing here. {why}", "bad"))
+    elif frame.quality.reasons and frame.tracer is not None:
+        found.append(Span(" ".join(sentence(reason.text) for reason in frame.quality.reasons), "weak"))
+    if frame.tracer is None:
+        word = sentence(f"NO CALLS COUNTED {frame.tracer_reason}") if frame.tracer_reason else "Attaching."
+        found.append(Span(word, "weak"))
+    return found
+
+
+def tracing(trace: TraceState) -> str:
+    """What a full trace has written, where, and when it ends by itself."""
+    limits = f"{format_bytes(trace.bytes)} of {format_bytes(trace.max_bytes)}, at most {trace.max_seconds:.0f} s"
+    return f"TRACING {trace.pid} into {scrub(str(trace.path), 200)}: {limits}; t on it ends it"
+
+
+def age(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min``"""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,65 @@
+"""Runs the app without a terminal, and reads what is on its screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from straced.views.tui.app import TopApp
+from straced.views.tui.rows import Rows
+from tests.top.frames import AT_NS, ScriptedFeed
+
+GOLDEN = Path(__file__).parent / "golden"
+DEADLINE_S = 10.0
+
+
+@contextlib.asynccontextmanager
+async def running(
+    feed: ScriptedFeed, size: tuple[int, int] = (120, 40), *, rows: Rows | None = None, age_s: float = 0.4
+) -> AsyncIterator[tuple[TopApp, Pilot[None]]]:
+    """The app on a screen of ``size``, with all that its feed gave shown."""
+    app = TopApp(feed, interval_s=1.0, rows=rows or Rows(), clock=lambda: AT_NS + int(age_s * 1e9))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await pilot.pause()
+        await pilot.pause()
+        yield app, pilot
+
+
+def text_of(app: TopApp) -> list[str]:
+    """The screen, a string a line, without blanks at the ends."""
+    strips = app.screen._compositor.render_strips()
+    return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+
+
+def all_of(app: TopApp) -> str:
+    return "\n".join(text_of(app))
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
+    """Until something is so; a test that waits for nothing fails with the screen."""
+    deadline = asyncio.get_running_loop().time() + DEADLINE_S
+    while not condition():
+        await pilot.pause(0.02)
+        if asyncio.get_running_loop().time() > deadline:
+            assert isinstance(pilot.app, TopApp)
+            pytest.fail(f"never: {what}\n{all_of(pilot.app)}")
+
+
+def golden(app: TopApp, name: str) -> None:
+    """Compare the screen with a file of golden/; STRACED_GOLDEN=write makes the files anew."""
+    path = GOLDEN / f"{name}.txt"
+    now = all_of(app) + "\n"
+    if os.environ.get("STRACED_GOLDEN") == "write":
+        path.write_text(now, encoding="utf-8")
+    before = path.read_text(encoding="utf-8")
+    if now != before:
+        pytest.fail(
+            "\n".join(difflib.unified_diff(before.splitlines(), now.splitlines(), "golden", "now", lineterm=""))
+        )

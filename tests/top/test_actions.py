@@ -1,0 +1,116 @@
+"""What the keys do to real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from straced import procfs
+from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess, TracerUnavailable
+from straced.live.actions import LocalActions
+from tests.top.needs import need
+from tests.top.processes import workload
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def test_a_signal_reaches_its_process(tmp_path: Path) -> None:
+    with workload(tmp_path) as worker:
+        actions = LocalActions(tmp_path)
+        await actions.signal(worker.key, signal.SIGSTOP)
+        await asyncio.to_thread(os.waitid, os.P_PID, worker.pid, os.WSTOPPED)
+        assert procfs.stat(worker.pid).state == "T"
+        await actions.signal(worker.key, signal.SIGCONT)
+        await actions.signal(worker.key, signal.SIGTERM)
+        assert await asyncio.to_thread(worker.process.wait, 5) == -signal.SIGTERM
+
+
+async def test_a_reused_pid_gets_no_signal(tmp_path: Path) -> None:
+    with workload(tmp_path) as worker:
+        pid, start = worker.key
+        with pytest.raises(NoSuchProcess):
+            await LocalActions(tmp_path).signal((pid, start - 1), signal.SIGKILL)
+        assert worker.process.poll() is None
+        assert procfs.stat(pid).state in "SR"
+
+
+async def test_signals_that_cannot_be(tmp_path: Path) -> None:
+    actions = LocalActions(tmp_path)
+    with pytest.raises(OwnProcess):
+        await actions.signal((os.getpid(), procfs.stat(os.getpid()).start_ticks), signal.SIGTERM)
+    with workload(tmp_path) as worker:
+        key = worker.key
+    with pytest.raises(NoSuchProcess):
+        await actions.signal(key, signal.SIGTERM)
+
+
+def test_another_users_process_is_refused(tmp_path: Path) -> None:
+    need("root")
+    with workload(tmp_path) as worker:
+        code = (
+            "import asyncio, os, sys\n"
+            "from straced.live.actions import LocalActions\n"
+            "from pathlib import Path\n"
+            "os.setgid(65534); os.setuid(65534)\n"
+            "asyncio.run(LocalActions(Path('/')).signal((int(sys.argv[1]), int(sys.argv[2])), 15))\n"
+        )
+        words = [sys.executable, "-c", code, *map(str, worker.key)]
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=20)
+        assert NotPermitted.__name__ in ended.stderr
+        assert worker.process.poll() is None
+
+
+async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path: Path) -> None:
+    need("strace")
+    with workload(tmp_path, batches=20) as worker:
+        actions = LocalActions(tmp_path / "traces")
+        state = await actions.start_trace(worker.key)
+        try:
+            assert state.running
+            assert state.path.parent == tmp_path / "traces"
+            assert procfs.tracer_pid(worker.pid) != 0
+            again = await actions.start_trace(worker.key)
+            assert again.path == state.path
+            deadline = asyncio.get_running_loop().time() + 10
+            while b"getppid()" not in read(state.path) and asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(0.05)
+            ended = await actions.stop_trace(worker.key)
+            assert not ended.running
+            assert ended.bytes > 0
+            assert procfs.tracer_pid(worker.pid) == 0
+            assert procfs.stat(worker.pid).state in "SR"
+            assert b"getppid()" in read(state.path)
+            assert state.path.stat().st_mode & 0o777 == 0o600
+        finally:
+            await actions.close()
+
+
+async def test_leaving_ends_a_trace_that_runs(tmp_path: Path) -> None:
+    need("strace")
+    with workload(tmp_path, batches=20) as worker:
+        actions = LocalActions(tmp_path)
+        await actions.start_trace(worker.key)
+        await actions.close()
+        await actions.close()
+        assert procfs.tracer_pid(worker.pid) == 0
+        assert not actions.traces()[0].running
+
+
+async def test_a_trace_that_cannot_be_leaves_no_file(tmp_path: Path) -> None:
+    need("strace")
+    actions = LocalActions(tmp_path / "traces")
+    me = os.getpid(), procfs.stat(os.getpid()).start_ticks
+    with pytest.raises((AttachError, TracerUnavailable)):
+        await actions.start_trace(me)
+    await actions.close()
+    assert "traces" not in os.listdir(tmp_path)
+    with pytest.raises(AttachError):
+        await actions.stop_trace(me)
