@@ -14,6 +14,13 @@ _SYNC = frozenset({"fsync", "fdatasync", "msync", "sync", "syncfs", "sync_file_r
 _STAT = frozenset({"stat", "lstat", "newfstatat", "fstatat64", "statx", "access", "faccessat", "faccessat2"})
 
 
+def find(io: Io, own: Activity | None, native: bool, counted: Summary | None) -> list[Storm]:
+    """All storms; where a tracer counted, its figures stand for those that /proc can only estimate."""
+    if counted is None:
+        return [*from_io(io), *(from_samples(own, native) if own is not None else [])]
+    return [*from_summary(counted), *(storm for storm in from_io(io) if storm.kind.startswith("tiny_"))]
+
+
 def from_io(io: Io) -> list[Storm]:
     """Reads and writes that move next to nothing. /proc counts a failing or empty read as a call of no bytes."""
     found = []
