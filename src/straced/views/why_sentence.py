@@ -39,17 +39,24 @@ def predicate(why: Why) -> str:
 
 
 def _is_told_by_reason(why: Why) -> bool:
-    """A process that gets on without waiting for anybody is told by what it does, not by where it was just found."""
-    return why.verdict == "slow" and bool(why.reason) and why.chain is not None and not why.chain.holders
+    """A process that gets on, and was found in no wait worth telling, is told by what it does most."""
+    if why.verdict != "slow" or not why.reason or why.chain is None or why.chain.holders:
+        return False
+    return why.chain.task.wait.kind in ("running", "other", "file_io", "memory")
+
+
+def rest_of_reason(why: Why) -> str:
+    """What decided the verdict, where the sentence does not say it."""
+    return why.reason if why.verdict == "slow" and not _is_told_by_reason(why) else ""
 
 
 def _activity(why: Why) -> str:
     cpu = f"{why.cpu_pct:.0f} % of a CPU" if why.cpu_pct is not None else "it runs"
     if why.kernel_share is not None and why.kernel_share >= 0.3:
-        cpu += f", {why.kernel_share:.0%} of that in the kernel"
+        cpu += f", {100 * why.kernel_share:.0f} % of that in the kernel"
     spins = [storm.text for storm in why.storms if storm.kind.startswith(("empty_", "spin_"))]
-    if spins and why.verdict == "spinning":
-        return f"{spins[0]}, at {cpu}"
+    if why.storms:
+        return f"{spins[0] if spins else why.storms[0].text}, at {cpu}"
     return f"{cpu}; {why.reason}" if why.reason else cpu
 
 

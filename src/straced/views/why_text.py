@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from straced.views.text import Line, Span, plain
+from straced.views.why_sentence import rest_of_reason
 from straced.views.why_sentence import sentence as sentence
 from straced.views.why_tree import tree
 from straced.views.why_words import shorten
@@ -32,8 +33,9 @@ def lines(why: Why, width: int | None = None) -> list[Line]:
     found: list[Line] = [(Span(line, "strong"),) for line in wrapped(sentence(why), width)]
     if why.chain is not None:
         found += [(), *tree(why.chain, width), ()]
-    found += section("who", _commands(why), width)
-    found += section("evidence", why.evidence, width)
+    longest = _LONGEST_COMMAND if width is None else min(max(width - _LABEL, _LABEL), _LONGEST_COMMAND)
+    found += section("who", [shorten(text, longest) for text in _commands(why)], width)
+    found += section("evidence", [text for text in (*why.evidence, rest_of_reason(why)) if text], width)
     found += section("storm", [storm.text for storm in why.storms], width)
     found += section("threads", _other_threads(why), width)
     found += section("python", why.python_stack, width)
@@ -67,7 +69,7 @@ def _commands(why: Why) -> list[str]:
     for pid, words in why.commands.items():
         comm = next((node.task.comm for node in walk(why.chain) if node.task.tid == pid), "") if why.chain else ""
         if len(words) > 1 or os.path.basename(words[0]) != comm:
-            found.append(f"{pid} {shorten(' '.join(words), _LONGEST_COMMAND)}")
+            found.append(f"{pid} {' '.join(words)}")
     return found
 
 

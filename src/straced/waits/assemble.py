@@ -37,7 +37,7 @@ def assemble(look: Look, builder: ChainBuilder, chain: Node, seen: Observation, 
     own = seen.tasks.get((pid, chain.task.tid))
     found = storms.find(seen.io, own, look.proc.is_native(pid), counted)
     word, reason = verdict.judge(chain, cpu_pct, found, seen.tasks)
-    if (word == "slow" and not chain.holders) or (word == "busy" and counted is not None):
+    if word == "slow" or (word == "busy" and counted is not None):
         reason = reason or slow.busiest(look, pid, own, counted, len(tids))
     return Why(
         pid=pid,

@@ -82,7 +82,7 @@ def rank(why: Why, waiting: int) -> tuple[int, int, int, int]:
     if why.deadlock:
         degree = _DEADLOCK
     elif chain is not None and waiting and not chain.holders and why.verdict in ("stopped", "spinning", "stuck"):
-        degree = _CULPRIT
+        degree = _CULPRIT if why.verdict != "stuck" or _is_grave(chain) else _MILD
     elif chain is not None and why.verdict == "stuck" and not _is_grave(chain):
         degree = _MILD
     since = chain.task.wait.since_ns if chain is not None else None

@@ -33,7 +33,9 @@ def _counted(summary: Summary) -> str:
     if share < _WORTH_NAMING or count == 0:
         return ""
     rate = format_count(round(count / (window_ns / 1e9)))
-    return f"{row.name} takes {share:.0%} of the time ({rate} calls a second, {format_ns(wall_ns // count)} each)"
+    return (
+        f"{row.name} takes {100 * share:.0f} % of the time ({rate} calls a second, {format_ns(wall_ns // count)} each)"
+    )
 
 
 def _sampled(look: Look, pid: int, own: Activity) -> str:
@@ -44,11 +46,11 @@ def _sampled(look: Look, pid: int, own: Activity) -> str:
     if share < _WORTH_NAMING:
         return ""
     if call == RUNNING:
-        return f"it runs {share:.0%} of the time"
+        return f"it runs {100 * share:.0f} % of the time"
     if not look.proc.is_native(pid):
         return ""
     name = syscalls.syscall_name(call[0], syscalls.native_abi())
     if name not in _ON_A_DESCRIPTOR:
-        return f"it is in {name} {share:.0%} of the time"
+        return f"it is in {name} {100 * share:.0f} % of the time"
     number = call[1] & 0xFFFFFFFF
-    return f"it is in {name}({number}) on {resource_of(look, pid, number).name} {share:.0%} of the time"
+    return f"it is in {name}({number}) on {resource_of(look, pid, number).name} {100 * share:.0f} % of the time"

@@ -62,7 +62,7 @@ def starving(own: Activity | None) -> str:
     """Said of a task that others keep from the CPUs; ``""`` of all others."""
     if own is None or own.starved is None or own.starved < _STARVED:
         return ""
-    return f"it is ready to run and gets no CPU {own.starved:.0%} of the time, others use them"
+    return f"it is ready to run and gets no CPU {100 * own.starved:.0f} % of the time, others use them"
 
 
 def is_idle(chain: Node) -> bool:
