@@ -196,6 +196,12 @@ class Proc:
         data = self.optional(pid, "wchan", tid)
         return data.decode("ascii", "replace") if data and data != b"0" else None
 
+    def stack(self, pid: int, tid: int) -> list[str]:
+        """The kernel functions a task sleeps in, innermost first; root only (proc_pid_stack(5)), else empty."""
+        lines = (self.optional(pid, "stack", tid) or b"").split(b"\n")
+        words = (line.partition(b"] ")[2].partition(b"+")[0] for line in lines)
+        return [word.decode("ascii", "replace") for word in words if word]
+
     def is_native(self, pid: int) -> bool:
         """Whether the numbers and layouts are those of 64-bit programs; AT_PHENT in auxv is 56 for them."""
 
