@@ -84,6 +84,6 @@ def _end_mark(node: Node) -> str:
     outside = node.task.wait.resource is not None and node.task.wait.resource.kind in ("tcp", "udp")
     if node.task.wait.kind == "asking":
         return ""
-    if node.task.wait.kind in UNRESOLVED and not outside:
+    if node.task.wait.kind in UNRESOLVED and not outside and not node.task.wait.bounded:
         return "  <- what is behind it is not seen"
     return "  <- root cause"

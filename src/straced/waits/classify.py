@@ -34,6 +34,7 @@ def _wait_of(look: Look, raw: RawTask) -> Wait:
         watched=wait.watched,
         since_ns=since,
         left_ns=left,
+        bounded=wait_tasks.has_timeout(look, raw),
         kernel=look.proc.wchan(raw.pid, raw.tid),
         address=wait.address,
         detail=wait.detail,
