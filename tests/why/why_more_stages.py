@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 
@@ -224,6 +225,27 @@ def lease_is_broken(world: World) -> Stage:
     culprit = world.python(code, path)
     target = world.python("ready(); os.open(ARGS[0], os.O_WRONLY)", path)
     return _pair(world, target, culprit, "leased")
+
+
+@stage
+def file_system_that_hangs(world: World) -> Stage:
+    """A FUSE file system whose server does not answer, as one over a network that is down."""
+    place = world.directory / "remote"
+    place.mkdir()
+    code = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open('/dev/fuse', os.O_RDWR)
+options = f'fd={fd},rootmode=40000,user_id=0,group_id=0'.encode()
+if libc.mount(b'remote:/export', os.fsencode(ARGS[0]), b'fuse.slow', 0, options):
+    raise OSError(ctypes.get_errno(), 'mount')
+ready(); rest()
+"""
+    libc = ctypes.CDLL(None)
+    world.cleanup(libc.umount2, os.fsencode(place), 2)
+    culprit = world.python(code, place)
+    target = world.python("ready(); os.open(ARGS[0] + '/report', os.O_RDONLY)", place)
+    return _pair(world, target, culprit, "/remote/", "served by")
 
 
 @stage

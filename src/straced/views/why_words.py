@@ -24,6 +24,7 @@ _WITH_HOLDER = {
     "vfork": "is suspended by vfork until the exec or the end of its child {h}",
     "traced": "is held in a tracing stop by its tracer {h}",
     "zombie": "has ended and is not yet waited for by its parent {h}",
+    "file_io": "waits in {call} on {r}, which {likely}is served by {h}",
     "poll": "watches {r}, whose other end is {likely}{h}",
     "tty_write": "waits to write to {r}, which should be emptied by {likely}{h}",
 }

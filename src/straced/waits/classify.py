@@ -6,7 +6,7 @@ import os
 
 from straced import procfs
 from straced.procfs import Gone
-from straced.waits import by_wchan, calls, fds, wait_fds, wait_polls, wait_tasks
+from straced.waits import by_wchan, calls, fds, wait_fds, wait_files, wait_polls, wait_tasks
 from straced.waits.freezer import frozen_by
 from straced.waits.holders_files import is_job_server
 from straced.waits.locks import Lock
@@ -24,6 +24,8 @@ def _wait_of(look: Look, raw: RawTask) -> Wait:
     wait = _by_state(look, raw) or _by_call(look, raw)
     if wait.kind in ("running", "asking", "zombie", "dead"):
         return wait
+    if wait.kind == "file_io":
+        wait = wait_files.with_mount(look, raw, wait)
     since = look.clock.since_ns(raw.pid, raw.tid)
     left = wait_tasks.time_left_ns(look, raw, since) if wait.left_ns is None else wait.left_ns
     return Wait(
