@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from straced.why.look import Look
-from straced.why.model import Node, leaves
+from straced.waits.look import Look
+from straced.waits.model import Node, leaves
 
 _MEANING = {
     "syscall": "the call it is in",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 
 from straced import procfs, syscalls
-from straced.why import futexes, wait_tasks
-from straced.why.holders_common import has_ended, other_threads
-from straced.why.look import Look
-from straced.why.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
-from straced.why.proc import RawTask
+from straced.waits import futexes, wait_tasks
+from straced.waits.holders_common import has_ended, other_threads
+from straced.waits.look import Look
+from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
+from straced.waits.proc import RawTask
 
 _KCMP_VM = 1
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import struct
 
-from straced.why import calls, fds
-from straced.why.look import Look
-from straced.why.memory import peek
-from straced.why.model import Resource, Wait
-from straced.why.proc import RawTask
-from straced.why.wait_fds import resource_of
+from straced.waits import calls, fds
+from straced.waits.look import Look
+from straced.waits.memory import peek
+from straced.waits.model import Resource, Wait
+from straced.waits.proc import RawTask
+from straced.waits.wait_fds import resource_of
 
 _TARGET = re.compile(rb"^tfd:\s*(\d+)", re.MULTILINE)
 _MAX_WATCHED = 256

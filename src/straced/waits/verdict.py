@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from straced.why.kinds import ENDED, HALTED, IDLE, SUSPECT
-from straced.why.meter import Activity
-from straced.why.model import Node, Storm, Task, is_deadlock, leaves
+from straced.waits.kinds import ENDED, HALTED, IDLE, SUSPECT
+from straced.waits.meter import Activity
+from straced.waits.model import Node, Storm, Task, is_deadlock, leaves
 
 _BUSY_PCT = 50.0
 _SETTLED_SHARE = 0.9

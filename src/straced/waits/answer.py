@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from straced import errors, procfs
 from straced.model import Summary
 from straced.procfs import Gone
-from straced.why import storms, verdict
-from straced.why.chain import ChainBuilder, settled
-from straced.why.limits import next_step, not_seen
-from straced.why.look import Look
-from straced.why.memory import memory_is_safe
-from straced.why.meter import Io, Meter, Observation
-from straced.why.model import Node, Storm, Why, is_deadlock
-from straced.why.proc import Proc, RawTask
+from straced.waits import storms, verdict
+from straced.waits.chain import ChainBuilder, settled
+from straced.waits.limits import next_step, not_seen
+from straced.waits.look import Look
+from straced.waits.memory import memory_is_safe
+from straced.waits.meter import Io, Meter, Observation
+from straced.waits.model import Node, Storm, Why, is_deadlock
+from straced.waits.proc import Proc, RawTask
 
 DEFAULT_DURATION_NS = 2 * 10**9
 MAX_THREADS = 500

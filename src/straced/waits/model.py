@@ -39,7 +39,7 @@ class Resource(Struct, frozen=True, kw_only=True):
 class Wait(Struct, frozen=True, kw_only=True):
     """What one task does at one moment.
 
-    ``kind`` is a word of :data:`straced.why.kinds.PHRASES`, such as ``pipe_read``, ``lock`` or ``running``.
+    ``kind`` is a word of :data:`straced.waits.kinds.PHRASES`, such as ``pipe_read``, ``lock`` or ``running``.
     """
 
     kind: str

@@ -7,7 +7,7 @@ import os
 from straced import procfs
 from straced.procfs import Gone
 from straced.scrub import scrub_bytes
-from straced.why.proc import Proc
+from straced.waits.proc import Proc
 
 
 def frozen_by(proc: Proc, pid: int) -> str | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from straced.procfs import Gone
-from straced.why.proc import Proc
+from straced.waits.proc import Proc
 
 Key = tuple[int, int]
 Call = tuple[int, int]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 from straced import procfs
-from straced.why import calls, futexes
-from straced.why.look import Look
-from straced.why.memory import timespec_ns
-from straced.why.model import Resource, Wait
-from straced.why.proc import RawTask
+from straced.waits import calls, futexes
+from straced.waits.look import Look
+from straced.waits.memory import timespec_ns
+from straced.waits.model import Resource, Wait
+from straced.waits.proc import RawTask
 
 _P_ALL, _P_PID, _P_PGID, _P_PIDFD = 0, 1, 2, 3
 _TIMER_ABSTIME = 1

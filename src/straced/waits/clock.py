@@ -11,7 +11,7 @@ import os
 import threading
 
 from straced.procfs import Gone
-from straced.why.proc import Proc
+from straced.waits.proc import Proc
 
 
 class SchedulerClock:

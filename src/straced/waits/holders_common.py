@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from straced import procfs
 from straced.procfs import Gone
-from straced.why import calls
-from straced.why.look import Look
-from straced.why.model import HOLDS, LIKELY, ONE_OF, Holder
-from straced.why.proc import RawTask
+from straced.waits import calls
+from straced.waits.look import Look
+from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder
+from straced.waits.proc import RawTask
 
 _INITIAL_PID_NS = b"pid:[4026531836]"
 """PROC_PID_INIT_INO, include/linux/proc_ns.h: the same number on every machine."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from straced.scrub import scrub_bytes
-from straced.why import calls, fds, memory
-from straced.why.look import Look
-from straced.why.model import Resource, Wait
-from straced.why.proc import RawTask
-from straced.why.sockets import LISTEN, STATES, Sock
+from straced.waits import calls, fds, memory
+from straced.waits.look import Look
+from straced.waits.model import Resource, Wait
+from straced.waits.proc import RawTask
+from straced.waits.sockets import LISTEN, STATES, Sock
 
 _PIPE_FUNCTIONS = ("pipe_read", "pipe_write", "fifo_pipe_read", "fifo_pipe_write", "anon_pipe_read", "anon_pipe_write")
 

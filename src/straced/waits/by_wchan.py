@@ -7,12 +7,12 @@ unknown one says nothing.
 
 from __future__ import annotations
 
-from straced.why import fds
-from straced.why.look import Look
-from straced.why.model import Resource, Wait
-from straced.why.proc import RawTask
-from straced.why.wait_fds import resource_of
-from straced.why.wait_polls import epoll_targets
+from straced.waits import fds
+from straced.waits.look import Look
+from straced.waits.model import Resource, Wait
+from straced.waits.proc import RawTask
+from straced.waits.wait_fds import resource_of
+from straced.waits.wait_polls import epoll_targets
 
 _KINDS = {
     "pipe_read": ("pipe_read", "anon_pipe_read", "fifo_pipe_read", "pipe_wait_readable"),

@@ -1,15 +1,15 @@
-"""One task -> its :class:`~straced.why.model.Wait`. What it waits in is read here, who can end it in ``holders``."""
+"""One task -> its :class:`~straced.waits.model.Wait`. What it waits in is read here, who can end it in ``holders``."""
 
 from __future__ import annotations
 
 from straced.procfs import Gone
-from straced.why import by_wchan, calls, fds, wait_fds, wait_polls, wait_tasks
-from straced.why.freezer import frozen_by
-from straced.why.holders_files import is_job_server
-from straced.why.locks import Lock
-from straced.why.look import Look
-from straced.why.model import Resource, Wait
-from straced.why.proc import RawTask
+from straced.waits import by_wchan, calls, fds, wait_fds, wait_polls, wait_tasks
+from straced.waits.freezer import frozen_by
+from straced.waits.holders_files import is_job_server
+from straced.waits.locks import Lock
+from straced.waits.look import Look
+from straced.waits.model import Resource, Wait
+from straced.waits.proc import RawTask
 
 
 def wait_of(look: Look, raw: RawTask) -> Wait:

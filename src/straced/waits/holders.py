@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from straced.procfs import Gone
-from straced.why import holders_files, holders_locks, holders_sockets, holders_tasks
-from straced.why.look import Look
-from straced.why.model import LIKELY, Holder, Resource, Wait
-from straced.why.proc import RawTask
-from straced.why.wait_polls import INSIDE
+from straced.waits import holders_files, holders_locks, holders_sockets, holders_tasks
+from straced.waits.look import Look
+from straced.waits.model import LIKELY, Holder, Resource, Wait
+from straced.waits.proc import RawTask
+from straced.waits.wait_polls import INSIDE
 
 Finder = Callable[[Look, RawTask, Wait], list[Holder]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from straced import syscalls
 from straced.model import Summary
 from straced.units import format_bytes, format_count
-from straced.why.meter import Activity, Io
-from straced.why.model import Storm
+from straced.waits.meter import Activity, Io
+from straced.waits.model import Storm
 
 _MANY_PER_SECOND = 1000
 _TINY_BYTES = 32

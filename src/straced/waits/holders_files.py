@@ -6,11 +6,11 @@ import re
 
 from straced import procfs
 from straced.procfs import Gone
-from straced.why import fds
-from straced.why.holders_common import everybody_seen, from_pids, other_threads
-from straced.why.look import Look
-from straced.why.model import HOLDS, LIKELY, Holder, Wait
-from straced.why.proc import RawTask
+from straced.waits import fds
+from straced.waits.holders_common import everybody_seen, from_pids, other_threads
+from straced.waits.look import Look
+from straced.waits.model import HOLDS, LIKELY, Holder, Wait
+from straced.waits.proc import RawTask
 
 _TTY_INDEX = re.compile(rb"^tty-index:\s*(\d+)", re.MULTILINE)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from straced.procfs import Gone
-from straced.why.classify import wait_of
-from straced.why.holders import holders_of
-from straced.why.look import Look
-from straced.why.meter import Activity
-from straced.why.model import ONE_OF, Holder, Node, Task
-from straced.why.proc import RawTask
+from straced.waits.classify import wait_of
+from straced.waits.holders import holders_of
+from straced.waits.look import Look
+from straced.waits.meter import Activity
+from straced.waits.model import ONE_OF, Holder, Node, Task
+from straced.waits.proc import RawTask
 
 _MAX_NODES = 64
 _MAX_BREADTH = 8

@@ -8,7 +8,7 @@ import struct
 
 from straced.procfs import Gone
 from straced.scrub import scrub_bytes
-from straced.why.proc import Proc
+from straced.waits.proc import Proc
 
 
 def peek(proc: Proc, pid: int, address: int, size: int) -> bytes | None:

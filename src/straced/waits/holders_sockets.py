@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from straced.why.holders_common import everybody_seen, from_pids
-from straced.why.look import Look
-from straced.why.model import Holder, Wait
-from straced.why.proc import RawTask
-from straced.why.sockets import LISTEN, Namespace, Sock
+from straced.waits.holders_common import everybody_seen, from_pids
+from straced.waits.look import Look
+from straced.waits.model import Holder, Wait
+from straced.waits.proc import RawTask
+from straced.waits.sockets import LISTEN, Namespace, Sock
 
 
 def peer(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:

@@ -11,9 +11,9 @@ import struct
 from msgspec import Struct
 
 from straced.procfs import Gone
-from straced.why.look import Look
-from straced.why.memory import memory_is_safe, peek
-from straced.why.proc import RawTask
+from straced.waits.look import Look
+from straced.waits.memory import memory_is_safe, peek
+from straced.waits.proc import RawTask
 
 PRIVATE = 128
 _CLOCK_REALTIME = 256

@@ -9,9 +9,9 @@ import struct
 from msgspec import Struct
 
 from straced import procfs
-from straced.why import sock_diag
-from straced.why.memory import unix_name
-from straced.why.proc import Proc
+from straced.waits import sock_diag
+from straced.waits.memory import unix_name
+from straced.waits.proc import Proc
 
 _UNIX_NAME, _UNIX_PEER, _UNIX_ICONS, _UNIX_RQLEN = 0, 2, 3, 4
 _SHOW = 0x01 | 0x04 | 0x08 | 0x10

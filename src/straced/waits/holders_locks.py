@@ -4,12 +4,12 @@ which forks share and which may outlive the process that took the lock."""
 from __future__ import annotations
 
 from straced.procfs import Gone
-from straced.why import fds
-from straced.why.holders_common import without_awaited_children
-from straced.why.locks import Lock, parse_entry
-from straced.why.look import Look
-from straced.why.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
-from straced.why.proc import RawTask
+from straced.waits import fds
+from straced.waits.holders_common import without_awaited_children
+from straced.waits.locks import Lock, parse_entry
+from straced.waits.look import Look
+from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
+from straced.waits.proc import RawTask
 
 _KIND_OF_CALL = {"flock": "FLOCK", "fcntl(F_SETLKW)": "POSIX", "fcntl(F_OFD_SETLKW)": "OFDLCK"}
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from straced import procfs
 from straced.procfs import Gone
 from straced.scrub import scrub_bytes
-from straced.why.proc import Proc
+from straced.waits.proc import Proc
 
 _NUMBERED = re.compile(rb"(pipe|socket):\[(\d+)\]")
 O_ACCMODE, O_NONBLOCK = 0o3, 0o4000

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from straced import syscalls
-from straced.why.clock import SchedulerClock
-from straced.why.fds import Owners
-from straced.why.locks import Locks
-from straced.why.proc import Proc, RawTask
-from straced.why.sockets import Sockets
+from straced.waits.clock import SchedulerClock
+from straced.waits.fds import Owners
+from straced.waits.locks import Locks
+from straced.waits.proc import Proc, RawTask
+from straced.waits.sockets import Sockets
 
 
 class Look:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from straced import procfs
 from straced.procfs import Gone
-from straced.why.proc import Proc
+from straced.waits.proc import Proc
 
 
 class Lock(Struct, frozen=True, kw_only=True):

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 
 from straced import procfs
 from straced.procfs import Gone
-from straced.why.answer import assemble, choose, walk
-from straced.why.chain import ChainBuilder, settled
-from straced.why.look import Look
-from straced.why.meter import Meter
-from straced.why.model import Node, Why, WhyAll
-from straced.why.proc import Proc
+from straced.waits.answer import assemble, choose, walk
+from straced.waits.chain import ChainBuilder, settled
+from straced.waits.look import Look
+from straced.waits.meter import Meter
+from straced.waits.model import Node, Why, WhyAll
+from straced.waits.proc import Proc
 
 _RANK = {"stuck": 0, "spinning": 1, "stopped": 2, "slow": 3, "busy": 4, "unknown": 5, "ended": 6, "idle": 7, "gone": 8}
 
