@@ -323,7 +323,7 @@ def test_a_row_is_seen_by_its_owner_only(store: Store, path: Path) -> None:
     assert [(ranked.process.pid, ranked.calls) for ranked in history.top(0)] == [
         (1, 5),
         (1, 5),
-    ]  # of the running minute
+    ]
     assert journal.events(history) == []
     history.close()
     root = History(path, Peer(1, 0, 0))
