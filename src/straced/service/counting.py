@@ -23,7 +23,7 @@ log = logging.getLogger("straced.service")
 Key = tuple[int, int]
 
 
-class Calls(Struct, frozen=True):
+class Calls(Struct, frozen=True, gc=False):
     """What happened of one call in one interval."""
 
     name: str
@@ -60,6 +60,7 @@ class _Tree:
         self.handed: dict[tuple[str, str], list[Counters]] = {}
         self.lost: int | None = 0
         self.last: tuple[Counters, ...] = ()
+        self.ids: set[int] = set()
         self.in_flight: dict[Key, dict[str, int]] = {}
 
 
@@ -158,29 +159,48 @@ class Counting:
         if sample.rows == tree.last:  # compares objects that are the same without looking into them
             counted.in_flight.update(tree.in_flight)
             return
-        tree.last, tree.in_flight = sample.rows, {}
-        rows = {(row.pid, row.name, row.abi): row for row in sample.rows}
-        self._hand_over(tree, rows)
-        for key, row in rows.items():
-            pid = key[0]
-            if pid is not None and row.in_flight:
-                owner = self._key(tree, pid)
-                tree.in_flight.setdefault(owner, {})[row.name] = row.in_flight
-            before = tree.rows.get(key)
-            if before is row:
-                continue
-            handed = tree.handed.pop(key[1:], None) if pid is None else None
-            change = _difference(before, row, handed)
+        fresh = self._take(tree, sample)
+        for row in fresh:
+            key = (row.pid, row.name, row.abi)
+            if row.pid is not None:
+                self._note_in_flight(tree, row)
+            handed = tree.handed.pop(key[1:], None) if row.pid is None and tree.handed else None
+            change = _difference(tree.rows.get(key), row, handed)
+            tree.rows[key] = row
             if change is None:
                 continue
-            if pid is None:
+            if row.pid is None:
                 counted.ended.setdefault(tree.root.key, []).append(change)
             else:
-                owner = self._key(tree, pid)
+                owner = self._key(tree, row.pid)
                 counted.by_process.setdefault(owner, []).append(change)
                 counted.root_of[owner] = tree.root.key
-        tree.rows = rows
         counted.in_flight.update(tree.in_flight)
+
+    def _take(self, tree: _Tree, sample: Sample) -> list[Counters]:
+        """The rows that differ from the reading before; those of processes that ended meanwhile are handed over."""
+        rows, before = sample.rows, tree.last
+        now_ids = set(map(id, rows))
+        fresh = [row for row in rows if id(row) not in tree.ids]
+        stale = [row for row in before if id(row) not in now_ids]
+        fresh_calls = {(row.pid, row.name, row.abi): row.calls or 0 for row in fresh}
+        gone = set()
+        for row in stale:
+            calls = fresh_calls.get((row.pid, row.name, row.abi))
+            if row.pid is not None and (calls is None or calls < (row.calls or 0)):
+                gone.add(row.pid)  # it ended; with fewer calls than before, another has its number
+        if gone:
+            self._hand_over(tree, gone)
+        tree.last, tree.ids = rows, now_ids
+        return fresh
+
+    def _note_in_flight(self, tree: _Tree, row: Counters) -> None:
+        assert row.pid is not None
+        owner = self._key(tree, row.pid)
+        known = tree.in_flight.get(owner, {})
+        if row.in_flight != known.get(row.name, 0):
+            now = {**known, row.name: row.in_flight or 0}  # a new one: the old may be in a sample that was handed on
+            tree.in_flight[owner] = {name: count for name, count in now.items() if count}
 
     def _key(self, tree: _Tree, pid: int) -> Key:
         start = tree.starts.get(pid)
@@ -190,32 +210,29 @@ class Counting:
                 self._found(pid, start, tree.root)
         return pid, start
 
-    def _hand_over(self, tree: _Tree, rows: dict[tuple[int | None, str, str], Counters]) -> None:
+    def _hand_over(self, tree: _Tree, gone: set[int]) -> None:
         """The rows of a process that ended were added to its tree's: that part is known already, and not new there."""
-        now = {key[0] for key in rows}
-        gone = {key[0] for key in tree.rows} - now - {None}
-        for key, before in tree.rows.items():
-            row = rows.get(key)
-            if row is not None and row is not before and (row.calls or 0) < (before.calls or 0):
-                gone.add(key[0])  # another process of the same number
-        gone.discard(None)
-        if not gone:
-            return
-        for key in [key for key in tree.rows if key[0] in gone]:
-            before = tree.rows.pop(key)
-            tree.handed.setdefault(key[1:], []).append(before)
+        for row in tree.last:
+            if row.pid in gone:
+                tree.rows.pop((row.pid, row.name, row.abi), None)
+                tree.handed.setdefault((row.name, row.abi), []).append(row)
         for pid in gone:
-            if pid is not None:
-                tree.starts.pop(pid, None)
+            start = tree.starts.pop(pid, None)
+            if start is not None:
+                tree.in_flight.pop((pid, start), None)
 
 
 def _difference(before: Counters | None, row: Counters, handed: list[Counters] | None) -> Calls | None:
     """What is new in a row; ``None`` when nothing is."""
-    known = [each for each in (before, *(handed or ())) if each is not None]
-    calls = _less(row.calls, [each.calls for each in known])
-    errors = _less(row.errors, [each.errors for each in known])
-    wall = _less(row.wall_ns, [each.wall_ns for each in known])
-    waiting = _less(row.waiting_ns, [each.waiting_ns for each in known])
+    known = handed or ()
+    if before is not None:
+        known = (before, *known)
+    calls, errors, wall, waiting = row.calls, row.errors, row.wall_ns, row.waiting_ns
+    for each in known:
+        calls = _less(calls, each.calls)
+        errors = _less(errors, each.errors)
+        wall = _less(wall, each.wall_ns)
+        waiting = _less(waiting, each.waiting_ns)
     if not (calls or errors or wall):
         return None
     errno = None
@@ -228,10 +245,10 @@ def _difference(before: Counters | None, row: Counters, handed: list[Counters] |
     return Calls(row.name, row.abi, calls, errors, wall, waiting, errno, row.in_flight)
 
 
-def _less(now: int | None, before: list[int | None]) -> int | None:
-    if now is None or None in before:
+def _less(now: int | None, before: int | None) -> int | None:
+    if now is None or before is None:
         return None
-    return max(0, now - sum(value for value in before if value is not None))
+    return now - before if now > before else 0
 
 
 def start_of(pid: int) -> int | None:
