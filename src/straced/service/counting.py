@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -59,7 +59,7 @@ class _Tree:
         self.rows: dict[tuple[int | None, str, str], Counters] = {}
         self.handed: dict[tuple[str, str], list[Counters]] = {}
         self.lost: int | None = 0
-        self.last: tuple[Counters, ...] = ()
+        self.last: Sequence[Counters] = ()
         self.ids: set[int] = set()
         self.in_flight: dict[Key, dict[str, int]] = {}
 
