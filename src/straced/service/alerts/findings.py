@@ -66,7 +66,7 @@ class Memory(Struct):
     calls_seen: int = 0
 
 
-def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Iterator[Finding]:
+def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> list[Finding]:
     """All that is wrong with one process; brings its memory up to date."""
     facts = sample.facts
     step_ns = max(0, now_ns - memory.seen_ns)
@@ -82,7 +82,7 @@ def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config:
         found.append(_stuck(sample, memory, now_ns, config))
     if sample.calls:
         found.append(_errors(sample, memory, config))
-    return (each for each in found if each is not None)
+    return [each for each in found if each is not None]
 
 
 def _name(sample: ProcessSample) -> str:
@@ -98,6 +98,8 @@ def _memory_spike(
     sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts
 ) -> Finding | None:
     rss, mean = sample.facts.rss_bytes, memory.rss_mean
+    if rss == mean:
+        return None
     old_enough = now_ns - memory.since_ns >= MIN_AGE_NS
     above = rss > mean * (1 + config.memory_spike_pct / 100) and rss - mean > MIN_SPIKE_BYTES
     memory.rss_mean += (rss - mean) * min(1.0, step_ns / MEAN_NS)
