@@ -140,7 +140,5 @@ def test_every_query_of_the_dashboard_returns_data(tmp_path: Path, name: str) ->
             for query in queries():
                 values = until_data(address, "/api/v1/query", deadline, query=query)
                 assert all(float(each["value"][1]) >= 0 for each in values), query
-            names = until_data(
-                address, "/api/v1/label/instance/values", deadline, **{"match[]": "straced_build_info"}
-            )
+            names = until_data(address, "/api/v1/label/instance/values", deadline, **{"match[]": "straced_build_info"})
             assert names == [f"127.0.0.1:{port}"]

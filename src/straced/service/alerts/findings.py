@@ -94,9 +94,7 @@ def _make(kind: str, sample: ProcessSample, text: str, **data: Value) -> Finding
     return Finding(kind=kind, subject=subject, text=text, sample=sample, owner=sample.owner, data=data)
 
 
-def _memory_spike(
-    sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts
-) -> Finding | None:
+def _memory_spike(sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts) -> Finding | None:
     rss, mean = sample.facts.rss_bytes, memory.rss_mean
     if rss == mean:
         return None
@@ -119,7 +117,9 @@ def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> 
     if now_ns - memory.busy_since_ns < config.cpu_for:
         return None
     seconds = (now_ns - memory.busy_since_ns) // 10**9
-    return _make("cpu", sample, f"{_name(sample)} has used {pct:.0f} % of a CPU for {seconds} s", cpu_pct=pct, seconds=seconds)
+    return _make(
+        "cpu", sample, f"{_name(sample)} has used {pct:.0f} % of a CPU for {seconds} s", cpu_pct=pct, seconds=seconds
+    )
 
 
 def _fds(sample: ProcessSample, config: Alerts) -> Finding | None:
@@ -139,7 +139,9 @@ def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config:
     if now_ns - memory.d_since_ns < config.uninterruptible:
         return None
     calls = ", ".join(sample.in_flight) or "an unknown call"
-    return _make("uninterruptible", sample, f"{_name(sample)} is in state D for {seconds} s, in {calls}", seconds=seconds)
+    return _make(
+        "uninterruptible", sample, f"{_name(sample)} is in state D for {seconds} s, in {calls}", seconds=seconds
+    )
 
 
 def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:
