@@ -51,7 +51,7 @@ async def main() -> None:
     await old.close()
     await service.start()
     rounds = 0
-    for number in range(first, first + count):  # noqa: B007
+    for number in range(first, first + count):
         if select.select([sys.stdin], [], [], 0)[0] and sys.stdin.readline():
             rounds += 1
             service.reload(config_of(target, step_s, rounds))
