@@ -123,7 +123,7 @@ class _Reader:
             except InvalidArgument as error:
                 self.refuse(("watch", number, "target"), error.reason, error.hint)
         if config.metrics.listen:
-            from straced.service.metrics.address import parse as parse_address
+            from straced.httpd.address import parse as parse_address
 
             try:
                 parse_address(config.metrics.listen)
