@@ -49,8 +49,8 @@ def store(folder: Path, name: str, target: int) -> Iterator[str]:
     port = free_port()
     config = folder / "scrape.yml"
     config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: straced, honor_labels: true, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
+        "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: straced\n  honor_labels: true\n"
+        f"  static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n"
     )
     data, where = folder / "data", f"127.0.0.1:{port}"
     argv = {
@@ -140,7 +140,5 @@ def test_every_query_of_the_dashboard_returns_data(tmp_path: Path, name: str) ->
             for query in queries():
                 values = until_data(address, "/api/v1/query", deadline, query=query)
                 assert all(float(each["value"][1]) >= 0 for each in values), query
-            names = until_data(
-                address, "/api/v1/label/instance/values", deadline, **{"match[]": "straced_build_info"}
-            )
+            names = until_data(address, "/api/v1/label/instance/values", deadline, **{"match[]": "straced_build_info"})
             assert names == [f"127.0.0.1:{port}"]

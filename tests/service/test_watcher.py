@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator

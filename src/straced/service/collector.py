@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import time
 from collections.abc import Callable, Iterable
 
@@ -22,6 +23,7 @@ MAX_COUNTED_THREADS = 64
 """Context switches are a sum over threads; with more than this they are left unknown."""
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+STAT_BYTES = 2048
 _NS_PER_TICK = 10**9 // TICKS_PER_S
 
 
@@ -45,17 +47,23 @@ class _Slow:
 class _Known:
     """A process seen before."""
 
-    __slots__ = ("at_ns", "cpu_ns", "numbers", "shown", "slow", "start_ticks", "start_time", "text")
+    __slots__ = ("at_ns", "cpu_ns", "fd", "numbers", "shown", "slow", "start_ticks", "start_time", "text")
 
     def __init__(self, start_ticks: int) -> None:
         self.start_ticks = start_ticks
         self.start_time = round(procfs.boot_time() + start_ticks / TICKS_PER_S, 2)
+        self.fd = -1
+        """Its stat file, kept open: read without looking the process up again, and never another's of the same pid."""
         self.at_ns: int | None = None
         self.cpu_ns = 0
         self.text = b""
         self.numbers: tuple[int, str, int, int, int, int] = (0, "?", 0, 0, 0, 0)
         self.shown: tuple[int, int] | None = None
         self.slow = _Slow()
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 class ProcessCollector:
@@ -74,6 +82,7 @@ class ProcessCollector:
         self._root = root
         self._slow_ns = int(slow_s * 10**9)
         self._known: dict[int, _Known] = {}
+        self._kept = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 if root == procfs.ROOT else 0
 
     def read(
         self, pid: int, start_ticks: int | None = None, labels: dict[str, str] | None = None
@@ -96,6 +105,10 @@ class ProcessCollector:
             del self._known[pid]
         return found
 
+    def close(self) -> None:
+        """Forget all."""
+        self._known.clear()
+
     def forget(self, pid: int) -> None:
         """Drop what is remembered of a process."""
         self._known.pop(pid, None)
@@ -106,9 +119,16 @@ class ProcessCollector:
         return known.shown if known is not None else None
 
     def _read(self, pid: int, start_ticks: int | None, labels: dict[str, str]) -> ProcessFacts | None:
-        data = procfs.read_small(f"{pid}/stat", self._root)
-        now_ns = self._clock_ns()
         known = self._known.get(pid)
+        if known is not None and known.fd >= 0:
+            try:
+                data = os.pread(known.fd, STAT_BYTES, 0)
+            except ProcessLookupError:  # it has ended; the pid may be another's by now
+                self.forget(pid)
+                return self._read(pid, start_ticks, labels)
+        else:
+            data = procfs.read_small(f"{pid}/stat", self._root)
+        now_ns = self._clock_ns()
         if known is None or known.text != data:
             known = self._parse(pid, data)
         started = known.start_ticks
@@ -161,6 +181,8 @@ class ProcessCollector:
             known = self._known[pid] = _Known(started)
         elif data[data.find(b"(") + 1 : end] != known.slow.raw_comm:
             known.slow.due_ns = 0  # an exec, as a rule
+        elif known.fd < 0 and len(self._known) <= self._kept:
+            known.fd = self._keep(pid, started)
         known.text = data
         known.numbers = (
             int(fields[1]),
@@ -171,6 +193,18 @@ class ProcessCollector:
             int(fields[17]),
         )
         return known
+
+    def _keep(self, pid: int, started: int) -> int:
+        """Its stat file, opened for good, from the second reading on; -1 when it is another's, or none can be had."""
+        try:
+            fd = os.open(f"{self._root}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return -1
+        data = os.read(fd, STAT_BYTES)
+        if int(data[data.rfind(b")") + 2 :].split(None, 20)[19]) != started:
+            os.close(fd)
+            return -1
+        return fd
 
     def _descriptors(self, pid: int, known: _Known) -> int | None:
         """The size of the folder is their number since Linux 6.2; 0 there means that it has to be listed."""

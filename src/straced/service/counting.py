@@ -21,6 +21,8 @@ from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
 
 log = logging.getLogger("straced.service")
 Key = tuple[int, int]
+RowKey = tuple[int | None, str, str]
+"""Pid (``None``: of the tree's ended descendants), call, ABI."""
 
 
 class Calls(Struct, frozen=True, gc=False):
@@ -56,7 +58,7 @@ class _Tree:
         self.session = session
         self.root = root
         self.starts: dict[int, int] = {root.pid: root.start_ticks}
-        self.rows: dict[tuple[int | None, str, str], Counters] = {}
+        self.rows: dict[RowKey, Counters] = {}
         self.handed: dict[tuple[str, str], list[Counters]] = {}
         self.lost: int | None = 0
         self.last: Sequence[Counters] = ()
@@ -159,44 +161,63 @@ class Counting:
         if sample.rows == tree.last:  # compares objects that are the same without looking into them
             counted.in_flight.update(tree.in_flight)
             return
-        fresh = self._take(tree, sample)
-        for row in fresh:
-            key = (row.pid, row.name, row.abi)
-            if row.pid is not None:
-                self._note_in_flight(tree, row)
-            handed = tree.handed.pop(key[1:], None) if row.pid is None and tree.handed else None
-            change = _difference(tree.rows.get(key), row, handed)
-            tree.rows[key] = row
-            if change is None:
+        last_pid: int | None = None
+        owner: Key = (0, 0)
+        changes: list[Calls] = []
+        for key, row, before in self._take(tree, sample):
+            pid = row.pid
+            if pid is None:
+                handed = tree.handed.pop(key[1:], None) if tree.handed else None
+                change = _difference(before, row, handed)
+                if change is not None:
+                    counted.ended.setdefault(tree.root.key, []).append(change)
                 continue
-            if row.pid is None:
-                counted.ended.setdefault(tree.root.key, []).append(change)
-            else:
-                owner = self._key(tree, row.pid)
-                counted.by_process.setdefault(owner, []).append(change)
+            if pid != last_pid:  # the rows of a process stand together
+                last_pid, owner = pid, self._key(tree, pid)
+                changes = counted.by_process.setdefault(owner, [])
                 counted.root_of[owner] = tree.root.key
+            known = tree.in_flight.get(owner)
+            if row.in_flight or (known and row.name in known):
+                self._note_in_flight(tree, owner, row)
+            change = _difference(before, row, None)
+            if change is not None:
+                changes.append(change)
+        for key_ in [key_ for key_, made in counted.by_process.items() if not made]:
+            del counted.by_process[key_]
         counted.in_flight.update(tree.in_flight)
 
-    def _take(self, tree: _Tree, sample: Sample) -> list[Counters]:
-        """The rows that differ from the reading before; those of processes that ended meanwhile are handed over."""
-        rows, before = sample.rows, tree.last
+    def _take(self, tree: _Tree, sample: Sample) -> list[tuple[RowKey, Counters, Counters | None]]:
+        """The rows that differ from the reading before, each with its old one.
+
+        Rows that did not change are the same objects. Those of processes that ended meanwhile are handed over.
+        """
+        rows, known = sample.rows, tree.rows
         now_ids = set(map(id, rows))
-        fresh = [row for row in rows if id(row) not in tree.ids]
-        stale = [row for row in before if id(row) not in now_ids]
-        fresh_calls = {(row.pid, row.name, row.abi): row.calls or 0 for row in fresh}
-        gone = set()
-        for row in stale:
-            calls = fresh_calls.get((row.pid, row.name, row.abi))
-            if row.pid is not None and (calls is None or calls < (row.calls or 0)):
-                gone.add(row.pid)  # it ended; with fewer calls than before, another has its number
+        stale = [row for row in tree.last if id(row) not in now_ids]
+        fresh: list[tuple[RowKey, Counters, Counters | None]] = []
+        gone: set[int] = set()
+        replaced = 0
+        for row in rows:
+            if id(row) in tree.ids:
+                continue
+            key = (row.pid, row.name, row.abi)
+            before = known.get(key)
+            fresh.append((key, row, before))
+            if before is not None:
+                replaced += 1
+                if row.pid is not None and (row.calls or 0) < (before.calls or 0):
+                    gone.add(row.pid)  # another process has its number
+        if replaced != len(stale):
+            there = {key for key, _row, _before in fresh}
+            gone |= {row.pid for row in stale if row.pid is not None and (row.pid, row.name, row.abi) not in there}
         if gone:
             self._hand_over(tree, gone)
+            fresh = [(key, row, None if key[0] in gone else before) for key, row, before in fresh]
+        known.update((key, row) for key, row, _before in fresh)
         tree.last, tree.ids = rows, now_ids
         return fresh
 
-    def _note_in_flight(self, tree: _Tree, row: Counters) -> None:
-        assert row.pid is not None
-        owner = self._key(tree, row.pid)
+    def _note_in_flight(self, tree: _Tree, owner: Key, row: Counters) -> None:
         known = tree.in_flight.get(owner, {})
         if row.in_flight != known.get(row.name, 0):
             now = {**known, row.name: row.in_flight or 0}  # a new one: the old may be in a sample that was handed on
@@ -224,9 +245,9 @@ class Counting:
 
 def _difference(before: Counters | None, row: Counters, handed: list[Counters] | None) -> Calls | None:
     """What is new in a row; ``None`` when nothing is."""
-    known = handed or ()
+    known = handed or []
     if before is not None:
-        known = (before, *known)
+        known = [before, *known]
     calls, errors, wall, waiting = row.calls, row.errors, row.wall_ns, row.waiting_ns
     for each in known:
         calls = _less(calls, each.calls)

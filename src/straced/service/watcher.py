@@ -91,6 +91,7 @@ class Watcher:
 
     async def close(self) -> None:
         """Let go of everything."""
+        self._collector.close()
         await self.counting.close()
 
     # --- who is there ---

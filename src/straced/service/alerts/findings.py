@@ -66,7 +66,7 @@ class Memory(Struct):
     calls_seen: int = 0
 
 
-def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Iterator[Finding]:
+def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> list[Finding]:
     """All that is wrong with one process; brings its memory up to date."""
     facts = sample.facts
     step_ns = max(0, now_ns - memory.seen_ns)
@@ -82,7 +82,7 @@ def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config:
         found.append(_stuck(sample, memory, now_ns, config))
     if sample.calls:
         found.append(_errors(sample, memory, config))
-    return (each for each in found if each is not None)
+    return [each for each in found if each is not None]
 
 
 def _name(sample: ProcessSample) -> str:
@@ -94,10 +94,10 @@ def _make(kind: str, sample: ProcessSample, text: str, **data: Value) -> Finding
     return Finding(kind=kind, subject=subject, text=text, sample=sample, owner=sample.owner, data=data)
 
 
-def _memory_spike(
-    sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts
-) -> Finding | None:
+def _memory_spike(sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts) -> Finding | None:
     rss, mean = sample.facts.rss_bytes, memory.rss_mean
+    if rss == mean:
+        return None
     old_enough = now_ns - memory.since_ns >= MIN_AGE_NS
     above = rss > mean * (1 + config.memory_spike_pct / 100) and rss - mean > MIN_SPIKE_BYTES
     memory.rss_mean += (rss - mean) * min(1.0, step_ns / MEAN_NS)
@@ -117,7 +117,9 @@ def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> 
     if now_ns - memory.busy_since_ns < config.cpu_for:
         return None
     seconds = (now_ns - memory.busy_since_ns) // 10**9
-    return _make("cpu", sample, f"{_name(sample)} has used {pct:.0f} % of a CPU for {seconds} s", cpu_pct=pct, seconds=seconds)
+    return _make(
+        "cpu", sample, f"{_name(sample)} has used {pct:.0f} % of a CPU for {seconds} s", cpu_pct=pct, seconds=seconds
+    )
 
 
 def _fds(sample: ProcessSample, config: Alerts) -> Finding | None:
@@ -137,7 +139,9 @@ def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config:
     if now_ns - memory.d_since_ns < config.uninterruptible:
         return None
     calls = ", ".join(sample.in_flight) or "an unknown call"
-    return _make("uninterruptible", sample, f"{_name(sample)} is in state D for {seconds} s, in {calls}", seconds=seconds)
+    return _make(
+        "uninterruptible", sample, f"{_name(sample)} is in state D for {seconds} s, in {calls}", seconds=seconds
+    )
 
 
 def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:

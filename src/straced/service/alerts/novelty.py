@@ -65,8 +65,6 @@ class Novelty:
 
     def findings(self, sample: ProcessSample, epoch_s: float, config: Alerts) -> Iterator[Finding]:
         """What is new in a sample, once the program has been observed for long enough."""
-        if not (sample.calls or sample.ended):
-            return
         program = f"{program_of(sample.facts)} uid {sample.owner.uid}"
         known = self._known.get(program)
         if known is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import logging
 import resource
 import signal
@@ -74,6 +75,7 @@ def keep_secrets() -> None:
 async def _serve(path: Path | None, config: Config, where: Places, helpers: ProcessGroupManager) -> int:
     service = Service(config, where)
     await service.start()
+    gc.freeze()  # what is there now stays: the collector need not look through it again and again
     metrics = MetricsServer(service.metrics_text)
     otlp = OtlpPusher(service.totals)
     tasks: list[asyncio.Task[None]] = []
