@@ -130,23 +130,17 @@ def test_spark_reads_the_parquet(made: tuple[Path, Report]) -> None:
 def test_speedscope_reads_the_time_line(made: tuple[Path, Report], tmp_path: Path) -> None:
     """An independent reader of the Chrome format: npm pack speedscope, then its dist/release."""
     import base64
-    import time
 
-    from tests.fulltrace.chromium import Page
+    from tests.support.chromium import Page
 
     folder, _ = made
     release = Path(os.environ["STRACED_SPEEDSCOPE"])
     data = base64.b64encode((folder / "trace.json").read_bytes()).decode()
     (tmp_path / "p.js").write_text(f"speedscope.loadFileFromBase64('trace.json', '{data}')")
-    page = Page(tmp_path / "profile")
-    try:
-        page.call("Page.navigate", url=f"{(release / 'index.html').as_uri()}#localProfilePath={tmp_path / 'p.js'}")
-        deadline = time.monotonic() + 30
-        while "trace.json" not in page.value("document.title"):
-            assert time.monotonic() < deadline, page.value("document.body.innerText")
-        assert "/3)" in page.value("document.body.innerText").replace("\n", "")
-    finally:
-        page.close()
+    with Page() as page:
+        page.open(f"{(release / 'index.html').as_uri()}#localProfilePath={tmp_path / 'p.js'}")
+        page.until("document.title.includes('trace.json')")
+        assert "/3)" in page.text().replace("\n", "")
 
 
 def test_selected_calls_only(made: tuple[Path, Report], tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ def _program(name: str) -> Callable[[], str]:
     return lambda: "" if shutil.which(name) else f"{name} is not installed"
 
 
+def _any_program(*names: str) -> Callable[[], str]:
+    return lambda: "" if any(map(shutil.which, names)) else f"none of {', '.join(names)} is installed"
+
+
 def _root() -> str:
     return "" if os.geteuid() == 0 else "needs root"
 
@@ -60,6 +64,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "root": _root,
     "ebpf": _ebpf,
     "gdb": _program("gdb"),
+    "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "headless_shell"),
     "cc": lambda: "" if compiler() else "no C compiler",
     "setpriv": _program("setpriv"),
     "freezer": _freezer,

@@ -25,7 +25,7 @@ _TORN = re.compile(
     rb"([^\n])((?:strace: Process \d+ attached\n)+)"
     rb"((?!\[pid |\d\d:\d\d|\d+\.\d|\w+\(|<\.\.\. |[-+]{3} )[^\n]+\n)"
 )
-"""On a terminal strace's own words come in the middle of a line: put behind it, they leave a whole line and its number."""
+"""On a terminal strace's own words stand in the middle of a line. Put behind it, they leave it whole."""
 LONGEST_TRACE_S = 10 * 365 * 86400
 Progress = Callable[[Source], None]
 
