@@ -19,7 +19,7 @@ from straced.service.store import journal
 from straced.service.store.alerts_table import AlertRow
 from straced.web.looks import Look
 from straced.web.past import Past
-from straced.web.recent import ALERTS, NOTES, Recent
+from straced.web.recent import ALERTS, Recent
 from straced.web.shots import Shot, shot_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("straced.service")
 MAX_VIEWERS = 16
 SEEDED_S = 86400.0
+SEEDED = 3000
+"""Events that are looked through for those that a page shows."""
 
 
 class Viewer:
@@ -152,7 +154,7 @@ class Feed:
         since = self.service.started - SEEDED_S
         found = await self.past.ask(
             lambda history: (
-                journal.events(history, since=since, limit=NOTES),
+                journal.events(history, since=since, limit=SEEDED),
                 journal.alerts(history, since=since, limit=ALERTS),
             )
         )

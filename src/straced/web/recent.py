@@ -19,6 +19,8 @@ TRAIL = 60
 """Values of each process for its sparkline."""
 TOTALS = 900
 NOTES = 300
+UNNOTED = ("started", "ended")
+"""Processes come and go by the hundred; a page about one asks history about that one."""
 ALERTS = 200
 
 
@@ -37,7 +39,7 @@ class Recent:
         """What history kept from before; comes in front of what was told meanwhile."""
         told = [note for _number, note in self.notes]
         first = min((note.epoch_s for note in told), default=float("inf"))
-        earlier = [note_of(each.time, each) for each in events if each.time < first]
+        earlier = [note_of(each.time, each) for each in events if each.time < first and each.kind not in UNNOTED]
         self._noted = 0
         self.notes.clear()
         for note in (*earlier, *told):
@@ -81,7 +83,8 @@ class Recent:
 
     def event(self, event: Happening) -> None:
         """Add an event."""
-        self._note(note_of(event.epoch_s, event))
+        if event.kind not in UNNOTED:
+            self._note(note_of(event.epoch_s, event))
 
     def alert(self, alert: AlertRow) -> None:
         """Open, change or close an alert."""

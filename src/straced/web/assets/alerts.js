@@ -12,7 +12,7 @@ export class Alerts {
     this.none = el("p", { class: "empty" }, "No alert is open.");
     this.events = el("ol", { class: "events" });
     this.node = el("div", {}, el("section", {}, el("h2", {}, "Open"), this.none, this.open), el("section", {}, el("h2", {}, "Closed"), this.closed),
-      el("section", {}, el("h2", {}, "Events"), this.events));
+      el("section", {}, el("h2", {}, "Events of the service"), this.events));
     this.shown = "";
   }
 

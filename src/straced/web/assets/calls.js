@@ -108,6 +108,7 @@ export class CallsPart {
     const compare = (a, b) => sign * (typeof value(a) === "string" ? value(a).localeCompare(value(b)) : value(a) - value(b)) || a.name.localeCompare(b.name);
     this.shown = [...(calls || [])].sort(compare).map((row) => ({ ...row, several_: several, seconds_: seconds, bars_: bars?.[keyOf(row)], kind_: keyOf(row) === this.chosen ? "chosen" : "" }));
     this.table.mark(this.sort, this.descending);
+    this.table.node.classList.toggle("no-rate", this.source === "whole");
     this.table.show(this.shown);
     say(this.note, this.words(calls, seconds));
     this.drawPicture();
@@ -129,8 +130,9 @@ export class CallsPart {
     const text = JSON.stringify([keyOf(row), row.bars_, this.picture.clientWidth]);
     if (this.picture.dataset.text === text) return;
     this.picture.dataset.text = text;
+    const width = this.picture.clientWidth - 24;
     this.picture.replaceChildren(
       el("figcaption", {}, el("b", { class: "mono" }, row.name), ` ${count(row.calls)} calls by duration, four bars an octave · p50 ${time(row.p50_ns)} · p99 ${time(row.p99_ns)}`),
-      histogram(row.bars_, this.picture.clientWidth, 110, true));
+      histogram(row.bars_, width, 110, true));
   }
 }

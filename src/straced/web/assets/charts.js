@@ -86,7 +86,8 @@ export class Chart {
       );
     }
     for (const at of ticks) {
-      picture.append(svg("text", { class: "axis", x: x(at), y: height - 4, "text-anchor": "middle" }, dated(at, step)));
+      const anchor = x(at) > width - 28 ? "end" : "middle";
+      picture.append(svg("text", { class: "axis", x: Math.min(x(at), width - 2), y: height - 4, "text-anchor": anchor }, dated(at, step)));
     }
     for (const mark of marks) picture.append(...this.mark(mark, x, height));
     for (const each of series) picture.append(...lines(each, x, y, height - BOTTOM));

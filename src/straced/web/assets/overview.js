@@ -4,7 +4,7 @@ import { Chart, spark } from "./charts.js";
 import { arrange, byId, el, name, say, svg } from "./dom.js";
 import { ask } from "./line.js";
 import { order } from "./order.js";
-import { Spans } from "./spans.js";
+import { Spans, begin } from "./spans.js";
 import { keyOf } from "./state.js";
 import { Table } from "./table.js";
 import { clock, command, count, known, moment, rate, share, size } from "./words.js";
@@ -159,8 +159,8 @@ export class Overview {
   drawCharts() {
     const live = this.span === null || this.span === undefined;
     const now = this.state.head ? this.state.head.epoch_s : Date.now() / 1000;
-    const [since, until] = live ? [now - 900, now] : [this.span.since, this.span.until];
     const points = live ? this.state.totals : this.span.points;
+    const [since, until] = live ? [begin(points, now - 900, now), now] : [this.span.since, this.span.until];
     const line = (field) => points.map((point) => [point.time, point[field]]);
     const marks = [
       ...this.state.alerts.map((alert) => ({ time: alert.opened, until: alert.closed ?? until, text: `alert: ${alert.text}`, severe: true })),

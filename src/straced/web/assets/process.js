@@ -4,7 +4,7 @@ import { CallsPart } from "./calls.js";
 import { Chart } from "./charts.js";
 import { byId, el, name, say } from "./dom.js";
 import { ask } from "./line.js";
-import { Spans } from "./spans.js";
+import { Spans, begin } from "./spans.js";
 import { Table } from "./table.js";
 import { age, clock, command, count, known, moment, rate, share, size, time } from "./words.js";
 
@@ -141,7 +141,8 @@ export class Process {
   }
 
   drawPast() {
-    const { since, until, points, notes, alerts, none, fine } = this.past;
+    const { until, points, notes, alerts, none, fine } = this.past;
+    const since = fine ? begin(points, this.past.since, until) : this.past.since;
     say(this.note, none ? "no history is kept" : fine ? "from each sample" : "from one-minute and one-hour sums: a wait stands where it ended");
     const line = (field) => points.map((point) => [point.time, point[field] ?? null]);
     const marks = [
