@@ -80,7 +80,9 @@ def test_another_users_process_is_refused(tmp_path: Path) -> None:
 
 async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); print(1, flush=True); fcntl.flock(f, 2); print(2, flush=True)"
+    code = (
+        "import fcntl, sys; f = open(sys.argv[1], 'w'); print(1, flush=True); fcntl.flock(f, 2); print(2, flush=True)"
+    )
     words = [sys.executable, "-c", code, str(lock)]
     holder, waiter = (
         subprocess.Popen([*words[:2], f"{code}; input()", words[3]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -101,6 +101,11 @@ class Counting:
         """The trees that are counted."""
         return list(self._trees)
 
+    def rows_of(self, root: Key, pid: int) -> tuple[Counters, ...] | None:
+        """What a process of a tree did since it is counted, as of the last reading; ``None``: it is not."""
+        tree = self._trees.get(root)
+        return None if tree is None else tuple(row for row in tree.last if row.pid == pid)
+
     async def follow(self, root: Watched) -> bool:
         """Count a tree from now on; what keeps that from being so stands in :attr:`refused`."""
         if self._tracer is None or root.key in self._trees or root.key in self.refused:
