@@ -78,16 +78,17 @@ def test_another_users_process_is_refused(tmp_path: Path) -> None:
         assert worker.process.poll() is None
 
 
+def _two_that_lock(words: list[str]) -> list[subprocess.Popen[bytes]]:
+    return [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+
+
 async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     code = (
         "import fcntl, sys; f = open(sys.argv[1], 'w'); print(1, flush=True); fcntl.flock(f, 2); print(2, flush=True)"
     )
     words = [sys.executable, "-c", code, str(lock)]
-    holder, waiter = (
-        subprocess.Popen([*words[:2], f"{code}; input()", words[3]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(2)
-    )
+    holder, waiter = _two_that_lock([*words[:2], f"{code}; input()", words[3]])
     try:
         assert holder.stdout is not None
         assert [holder.stdout.readline() for _ in range(2)] == [b"1\n", b"2\n"]
