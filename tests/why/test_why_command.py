@@ -58,7 +58,7 @@ def test_bad_input(arguments: list[str], status: int) -> None:
 def test_an_unknown_pid_is_gone() -> None:
     done = why(str(_free_pid()))
     assert done.returncode == 3
-    assert done.stderr.startswith("straced: there is no process")
+    assert done.stderr.startswith("straced why: there is no process")
 
 
 def test_help_begins_with_two_examples() -> None:

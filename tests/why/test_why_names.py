@@ -10,7 +10,8 @@ from why_world import World
 
 from straced.views.why_bundle import bundle
 from straced.views.why_dot import dot
-from straced.views.why_text import overview, report
+from straced.views.why_overview import overview
+from straced.views.why_text import report
 from straced.waits.answer import why_process
 from straced.waits.everybody import why_everybody
 from straced.waits.model import Why

@@ -140,15 +140,15 @@ class Proc:
         """A link of our own process, whatever ``root`` is."""
         return os.readlink(os.fsencode(f"/proc/self/{path}"))
 
-    def counters(self, pid: int, tid: int) -> tuple[int, int] | None:
-        """(CPU ns, times put on a CPU) of a task, from schedstat; ``None`` when the kernel has none.
+    def counters(self, pid: int, tid: int) -> tuple[int, int, int] | None:
+        """(CPU ns, times put on a CPU, ns ready without one) of a task, from schedstat; ``None`` where there is none.
 
         Raises:
             Gone: the task ended.
         """
         data = self.read(pid, "schedstat", tid)
         words = data.split() if data else []
-        return (int(words[0]), int(words[2])) if len(words) == 3 else None
+        return (int(words[0]), int(words[2]), int(words[1])) if len(words) == 3 else None
 
     def task(self, pid: int, tid: int, attempts: int = 3) -> RawTask:
         """Read a task so that all its parts belong together, as far as it holds still for that.
