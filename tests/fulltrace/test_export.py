@@ -156,6 +156,8 @@ def test_selected_calls_only(made: tuple[Path, Report], tmp_path: Path) -> None:
 def test_nothing_half_written_stays(made: tuple[Path, Report], tmp_path: Path) -> None:
     folder, _ = made
     trace = str(folder / "trace")
+    tmp_path = tmp_path / "outputs"
+    tmp_path.mkdir()
     (tmp_path / "there").write_text("mine")
     with pytest.raises(OutputExists):
         make(Wanted(file=trace), Outputs(html=tmp_path / "new.html", csv=tmp_path / "there"))

@@ -203,7 +203,8 @@ def _fork(d: Detail, name: str, tid: int, args: bytes, result: bytes, errno: Err
     if errno is not None or not child:
         return
     thread = b"CLONE_THREAD" in args
-    d.tree.fork(tid, child, thread=thread, line=n, clock=c)
+    if not d.tree.fork(tid, child, thread=thread, line=n, clock=c):
+        return
     if thread or b"CLONE_FILES" in args:
         d.tables[child] = d.table(tid)
     elif child not in d.tables:
