@@ -22,7 +22,7 @@ def _target(d: Detail, tid: int, args: bytes) -> bytes:
     """The name of the descriptor that is the first argument."""
     end = args.find(b",")
     first = args[:end] if end >= 0 else args.rstrip(b" )")
-    if d.form.paths and b"<" in first:
+    if b"<" in first:
         path = split_fd(first)[1]
         if path is not None:
             return path
