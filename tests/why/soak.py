@@ -14,7 +14,7 @@ from why_grade import grade
 from why_stages import STAGES, Stage
 from why_world import World, build_roles, yama_root
 
-from straced.why.answer import why_process
+from straced.waits.answer import why_process
 
 
 def main() -> int:

@@ -14,8 +14,8 @@ from why_world import World
 from straced import procfs
 from straced.model import Quality, Summary, SyscallStats, Target, Window
 from straced.views.why_text import report, sentence
-from straced.why.answer import why_process
-from straced.why.python_stack import python_stack
+from straced.waits.answer import why_process
+from straced.waits.python_stack import python_stack
 
 _WINDOW_NS = 500_000_000
 

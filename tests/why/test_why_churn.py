@@ -9,8 +9,8 @@ from why_world import World
 
 from straced import errors
 from straced.views.why_text import overview, report
-from straced.why.answer import why_process
-from straced.why.everybody import why_everybody
+from straced.waits.answer import why_process
+from straced.waits.everybody import why_everybody
 
 _CHURN = """
 ready()

@@ -14,9 +14,9 @@ from why_stages import SLEEPER, STAGES
 from why_world import World, close
 
 from straced.views.why_text import report, sentence
-from straced.why.answer import why_process
-from straced.why.everybody import why_everybody
-from straced.why.model import HOLDS, LIKELY
+from straced.waits.answer import why_process
+from straced.waits.everybody import why_everybody
+from straced.waits.model import HOLDS, LIKELY
 
 _NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 _COMMAND = [sys.executable, "-m", "straced.commands.why"]
@@ -45,7 +45,7 @@ def test_a_file_lock_is_known_to_all(world: World) -> None:
     for name, relation in (("lock_fcntl", HOLDS), ("lock_flock", LIKELY)):
         stage = STAGES[name](world)
         code = (
-            "import sys; from straced.why.answer import why_process\n"
+            "import sys; from straced.waits.answer import why_process\n"
             "why = why_process(int(sys.argv[1]), 10**8); root = why.roots[0]\n"
             "print(why.verdict, root.task.pid, root.relation, sep='|')"
         )
@@ -105,7 +105,7 @@ def test_a_holder_outside_the_namespace_is_unknown(world: World) -> None:
     world.python(SLEEPER, fds=(writing,))
     code = (
         "import os, sys, threading, time\n"
-        "from straced.why.answer import why_process; from straced.views.why_text import sentence\n"
+        "from straced.waits.answer import why_process; from straced.views.why_text import sentence\n"
         "pid = os.fork()\n"
         "if pid == 0: os.read(int(sys.argv[1]), 1)\n"
         "why = why_process(pid, 3 * 10**8); print(sentence(why), len(why.chain.holders))"

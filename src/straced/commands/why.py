@@ -13,25 +13,15 @@ from straced import __version__, errors, units
 from straced.commands.group import verb
 
 if TYPE_CHECKING:
-    from straced.why.model import Why
-
-_HELP = """\b
-Examples:
-  straced why 4242        why does this process make no progress?
-  straced why --all       who is stuck on this machine, and behind whom?
-
-Say in one sentence why a process is stuck, with the chain of those who hold it up, across processes, to the
-root cause, and the evidence. Only /proc and sock_diag are read: nobody is traced, stopped or slowed.
-
-TARGET is a pid or a thread id; name:GLOB, cgroup:/path and unit:x.service stand for all that match.
-"""
+    from straced.waits.model import Why
 
 
 @verb(
     "why",
-    examples=(("straced why 4242", "why is it stuck?"), ("straced why --all", "everybody, the most stuck first")),
-    help=_HELP,
-    short_help="Why is it stuck, and who holds it up?",
+    examples=(
+        ("straced why 4242", "why is it stuck, and who holds it up?"),
+        ("straced why --all", "everybody, the most stuck and most waited-for first"),
+    ),
 )
 @click.argument("target", required=False)
 @click.option("-p", "--pid", metavar="PID", help="The same as TARGET.")
@@ -55,7 +45,13 @@ def command(
     python_stack: bool,
     limit: int,
 ) -> None:
-    """Check the flags, ask, print."""
+    """Say in one sentence why a process is stuck, with the chain of those who hold it up, and the evidence.
+
+    The chain leads across processes to the root cause. Only /proc and sock_diag are read: nobody is traced,
+    stopped or slowed.
+
+    TARGET is a pid or a thread id; name:GLOB, cgroup:/path and unit:x.service stand for all that match.
+    """
     named = [text for text in (target, pid) if text is not None]
     if len(named) + everybody != 1:
         hint = "straced why 4242, or straced why --all"
@@ -63,7 +59,7 @@ def command(
     if everybody and bundle:
         raise errors.InvalidArgument("--bundle is about one process", hint=f"straced why PID --bundle {bundle}")
     duration_ns = units.parse_duration_ns(duration)
-    from straced.why.selection import pids_of
+    from straced.waits.selection import pids_of
 
     pids = None if everybody else pids_of(named[0])
     if pids is not None and len(pids) == 1:
@@ -77,7 +73,7 @@ def command(
 def _one(
     pid: int, duration_ns: int, as_json: bool, as_dot: bool, bundle: str | None, redact: bool, python_stack: bool
 ) -> None:
-    from straced.why.answer import why_process
+    from straced.waits.answer import why_process
 
     why = why_process(pid, duration_ns)
     if python_stack and why.chain is not None:
@@ -99,7 +95,7 @@ def _one(
 
 
 def _many(pids: list[int] | None, duration_ns: int, as_json: bool, as_dot: bool, limit: int) -> None:
-    from straced.why.everybody import why_everybody
+    from straced.waits.everybody import why_everybody
 
     found = why_everybody(duration_ns, pids)
     if as_json:
@@ -115,7 +111,7 @@ def _many(pids: list[int] | None, duration_ns: int, as_json: bool, as_dot: bool,
 
 
 def _with_python_stack(why: Why) -> Why:
-    from straced.why.python_stack import python_stack
+    from straced.waits.python_stack import python_stack
 
     lines, refusal = python_stack(why.pid)
     not_seen = (*why.not_seen, refusal) if refusal else why.not_seen

@@ -13,7 +13,7 @@ import msgspec
 from straced.units import format_ns
 from straced.views.why_text import report
 from straced.views.why_words import shorten
-from straced.why.model import Node, Resource, Why
+from straced.waits.model import Node, Resource, Why
 
 _PATH = re.compile(r"(?<![\w/])(?:/(?!proc/locks|dev/(?:pts|tty|null))|@)[^\s,;:()]*[^\s,;:().]")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from straced.views.why_words import shorten
-from straced.why.model import HOLDS, Node, Why
+from straced.waits.model import HOLDS, Node, Why
 
 _COLOUR = {"stopped": "orange", "frozen": "orange", "traced": "orange", "running": "green", "zombie": "gray"}
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from straced.units import format_ns
 from straced.views.why_words import alone, edge, name, resource_name, shorten
-from straced.why.kinds import HALTED, UNRESOLVED
-from straced.why.model import LIKELY, Node, Why, WhyAll, is_deadlock, leaves
+from straced.waits.kinds import HALTED, UNRESOLVED
+from straced.waits.model import LIKELY, Node, Why, WhyAll, is_deadlock, leaves
 
 _SPELLED_OUT = 3
 _VERB = {"ended": "has ended", "gone": "is gone", "unknown": "sleeps, and why cannot be read"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from straced.units import format_ns
-from straced.why.kinds import HALTED
-from straced.why.model import LIKELY, ONE_OF, Node, Resource, Task, Wait
+from straced.waits.kinds import HALTED
+from straced.waits.model import LIKELY, ONE_OF, Node, Resource, Task, Wait
 
 _WITH_HOLDER = {
     "pipe_read": "waits to read {r}, whose writer is {likely}{h}",
