@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from straced.model import Event, Overhead, Reason, Sample, Target
 from straced.summary import merge_rows
+from straced.tracers import slowdown
 from straced.tracers.base import AttachOptions, Ending
 from straced.tracers.ebpf import samples
 from straced.tracers.ebpf.decoding import OwnerFacts
@@ -152,10 +153,7 @@ class EbpfSession:
         if cost_ns is None:
             return Overhead(pct=None, basis="unknown")
         lanes = max(1, min(sample.threads or 1, os.cpu_count() or 1))
-        left_ns = duration_ns * lanes - calls * cost_ns
-        if duration_ns <= 0 or left_ns <= 0:
-            return Overhead(pct=None, basis="unknown", ns_per_call=cost_ns)
-        return Overhead(pct=100 * calls * cost_ns / left_ns, basis="calibrated", ns_per_call=cost_ns)
+        return slowdown.estimate(calls, cost_ns, duration_ns, lanes)
 
     def events(self) -> AsyncIterator[Event]:
         """Forks, execs and exits of the target and its descendants, from now on, until the session is over."""
