@@ -62,6 +62,9 @@ def _pace_while_asking(counter: mmap.mmap, pid: int) -> float:
     return found
 
 
+LIMIT_THREADS_S, LIMIT_ALL_S, LIMIT_PACE = 0.3, 2.0, 0.95
+
+
 def main() -> int:
     threads, processes = (int(word) for word in [*sys.argv[1:], "100", "1000"][:2])
     with tempfile.TemporaryDirectory() as directory:

@@ -44,6 +44,13 @@ def _free_pid() -> int:
         (["1", "--nonsense"], 2),
         (["--all", "--bundle", "x"], 2),
         (["99999999999999999999"], 2),
+        (["99999999"], 2),
+        (["cgroup:no-slash"], 2),
+        (["unit:a b"], 2),
+        (["1", "--json", "--dot"], 2),
+        (["--all", "--python-stack"], 2),
+        (["1", "--tracer", "gdb"], 2),
+        (["cgroup:/no/such/group"], 3),
         (["name:no-such-program-at-all"], 3),
     ],
 )
@@ -99,7 +106,20 @@ def _is_kernel_thread(pid: int) -> bool:
         return False
 
 
+def test_the_shell_that_asks(world: World) -> None:
+    """The chain of the one who started straced ends in straced, and that is said."""
+    script = f"{sys.executable} -m straced.commands.why $$ -d 0.1; true"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert "is idle: it waits for its child" in done.stdout, done
+    assert "which is asking this question." in done.stdout
+
+
 def test_straced_itself_is_refused() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m straced.commands.why $$"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("straced why: that is straced itself")
     with pytest.raises(errors.OwnProcess) as caught:
         why_process(os.getpid())
     assert caught.value.exit_code == 2

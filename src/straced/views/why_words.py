@@ -59,7 +59,8 @@ _ALONE = {
     "frozen": "is frozen by the cgroup {r}",
     "zombie": "has ended",
     "dead": "has ended",
-    "kernel": "is a kernel thread",
+    "kernel": "is a kernel thread{k}",
+    "asking": "is asking this question",
     "hidden": "sleeps in what may not be read",
     "other": "is in {call}",
 }
@@ -176,6 +177,7 @@ def _parts(wait: Wait) -> dict[str, str]:
     return {
         "r": resource,
         "d": wait.detail,
+        "k": f", in {wait.kernel}" if wait.kernel else "",
         "w": "work on " + resource if watched else wait.detail or "something that cannot be read",
         "call": (wait.call or "a call").partition("(")[0],
         "lock": _lock_word(wait.call),
