@@ -151,7 +151,8 @@ def _quality(reading: Reading) -> Quality:
     if mixed:
         reasons.append(Reason("abi", f"task {mixed[0]} calls in two ABIs, which are counted together"))
     if reading.selection:
-        reasons.append(Reason("selection", "only the lines selected by the options"))
+        found = "only the lines" if reading.figures.rows else "no line of the trace is"
+        reasons.append(Reason("selection", f"{found} selected by the options"))
     damaged = bool(reading.figures.unread or reading.interrupted or reading.source.notes)
     if lost := reading.figures.lost:
         reasons.append(Reason("lost", f"{format_count(lost)} lines are missing: the reader of the trace was too slow"))
