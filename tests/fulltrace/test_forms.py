@@ -271,3 +271,12 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     for name in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(InputError):
             open_source(str(name))
+
+
+def test_options_that_match_nothing(shell_trace: Path) -> None:
+    with pytest.raises(InvalidArgument, match="opena") as caught:
+        report(shell_trace, selection=Selection(syscalls=frozenset({"opena"})))
+    assert "openat" in caught.value.hint
+    made = report(shell_trace, selection=Selection(pids=frozenset({1})))
+    assert made.summary.total.calls == 0
+    assert "no line of the trace is selected" in made.summary.quality.reasons[-1].text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 
 from straced.fulltrace.detail import TABLES, Detail
@@ -111,8 +112,9 @@ def read(
     selection = selection or Selection()
     first, blocks = first_block(source)
     reading = Reading(source, detect(first[1:], source.name), selection)
-    collecting = gc.isenabled()
-    gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
+    collecting = gc.isenabled() and threading.current_thread() is threading.main_thread()
+    if collecting:
+        gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
     try:
         if selection:
             _selected(reading, blocks, progress)
