@@ -184,10 +184,9 @@ def test_a_lock_stops_history_and_nothing_is_lost(store: Store, path: Path) -> N
     assert read_calls(path) == 200
 
 
+@pytest.mark.needs("root")
 def test_a_full_disk_stops_history_and_resumes(tmp_path: Path) -> None:
     """A real file system of one megabyte."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", small], check=True)

@@ -72,7 +72,7 @@ class LocalActions:
             NoSuchProcess: it has ended. OwnProcess: it is straced.
         """
         from straced.views.why_text import report
-        from straced.why.answer import why_process
+        from straced.waits.answer import why_process
 
         _same(key)
         answer = await asyncio.to_thread(why_process, key[0], WHY_NS)

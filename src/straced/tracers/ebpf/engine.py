@@ -62,6 +62,8 @@ class Engine:
         self.touched = shared[wire.Control.touched.offset :][: wire.ROWS_LIMIT]
         self._serve_fd = self.program_fd("serve")
         self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
+        self.row_memory: mmap.mmap = self.rows.obj  # type: ignore[assignment]
+        self.row_words = self.rows.cast("I")
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
         self.request(wire.WHOAMI)
 
