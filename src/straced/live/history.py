@@ -111,7 +111,7 @@ class HistorySource:
 
 def frame_of_minute(since: float, ranked: Sequence[Ranked], status: Status, events: Sequence[KeptEvent] = ()) -> Frame:
     """The minute that began at ``since`` as a frame."""
-    rows = tuple(_row(each) for each in ranked)
+    rows = tuple(_row(each) for each in _one_each(ranked))
     return Frame(
         epoch_s=since,
         monotonic_ns=time.monotonic_ns() - int((time.time() - since - STEP_S) * 1e9),
@@ -124,9 +124,34 @@ def frame_of_minute(since: float, ranked: Sequence[Ranked], status: Status, even
         machine=Machine(cpus=os.cpu_count() or 1),
         processes=rows,
         watched=sum(row.watched for row in rows),
-        calls_s=_sum([row.calls_s for row in rows]),
-        errors_s=_sum([row.errors_s for row in rows]),
+        calls_s=_per_s([each.calls for each in ranked]),  # those of their ended children too
+        errors_s=_per_s([each.errors for each in ranked]),
         notes=tuple(note_of(each.time, each) for each in events),
+    )
+
+
+def _one_each(ranked: Sequence[Ranked]) -> list[Ranked]:
+    """Once each process: one that changed its user has several series, and its ended children have their own."""
+    found: dict[Key, Ranked] = {}
+    for each in ranked:
+        key = each.process.pid, each.process.start_ticks
+        if each.process.kind == "process":
+            found[key] = _both(found[key], each) if key in found else each
+    return list(found.values())
+
+
+def _both(first: Ranked, second: Ranked) -> Ranked:
+    def added(a: int | None, b: int | None) -> int | None:
+        return None if a is None or b is None else a + b
+
+    return Ranked(
+        process=first.process,
+        calls=added(first.calls, second.calls),
+        errors=added(first.errors, second.errors),
+        wall_ns=added(first.wall_ns, second.wall_ns),
+        waiting_ns=added(first.waiting_ns, second.waiting_ns),
+        cpu_ns=first.cpu_ns + second.cpu_ns,
+        rss_max_bytes=max(first.rss_max_bytes or 0, second.rss_max_bytes or 0) or None,
     )
 
 
@@ -161,6 +186,6 @@ def _row(ranked: Ranked) -> ProcessRow:
     )
 
 
-def _sum(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
+def _per_s(counts: list[int | None]) -> float | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) / STEP_S if known and len(known) == len(counts) else None

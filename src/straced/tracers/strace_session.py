@@ -156,6 +156,8 @@ class StraceSession:
         self.lost_to_kill = bool(killed) or not complete
         if self.lost_to_kill:
             reasons.append(Reason("tracer_killed", "strace ended before it could tell what it had counted"))
+        if self._time == "cpu" and any(row.calls for row in rows) and not any(row.working_ns for row in rows):
+            reasons.append(strace_counts.BELOW_CLOCK)
         if unread:
             reasons.append(Reason("unread", f"{unread} lines of strace's table could not be read"))
         return Sample(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import logging
 import resource
 import signal
@@ -77,6 +78,7 @@ async def _serve(
 ) -> int:
     service = Service(config, where)
     await service.start()
+    gc.freeze()  # what is there now stays: the collector need not look through it again and again
     metrics = MetricsServer(service.metrics_text)
     otlp = OtlpPusher(service.totals)
     web = WebServer(service, http)

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from straced.model import Event, Overhead, Reason, Sample, Target
+from straced.summary import merge_rows
 from straced.tracers.base import AttachOptions, Ending
 from straced.tracers.ebpf import samples
 from straced.tracers.ebpf.decoding import OwnerFacts
-from straced.tracers.ebpf.reader import Snapshot
+from straced.tracers.ebpf.reader import Part, Snapshot
 from straced.tracers.ebpf.samples import Losses
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class EbpfSession:
         self._reasons = reasons
         self._losses = Losses.of(instance.engine)
         self._events_lost = instance.events.lost
+        self._part: Part | None = None
         self._final: Sample | None = None
         self._ending: asyncio.Future[Ending] | None = None
         self._result: Ending | None = None
@@ -76,11 +78,10 @@ class EbpfSession:
         self, snapshot: Snapshot, members: list[OwnerFacts] | None = None, losses: Losses | None = None
     ) -> Sample:
         """This session's part of a snapshot; ``members`` and ``losses`` where they are known already."""
+        self._part = snapshot.part(self.index, self._part, members)
         return samples.build(
-            snapshot,
-            self.index,
+            self._part,
             (losses or Losses.of(self._instance.engine)).since(self._losses),
-            members=members,
             monotonic_ns=time.monotonic_ns(),
             epoch_s=time.time(),
             reasons=self._reasons,
@@ -171,7 +172,7 @@ class EbpfSession:
 
 
 def _calls(sample: Sample) -> int:
-    return sum(row.calls or 0 for row in sample.rows)
+    return sum(row.calls or 0 for row in merge_rows(sample.rows))
 
 
 def _readable(fd: int) -> bool:
