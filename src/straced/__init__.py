@@ -5,6 +5,9 @@
         ...
         summary = await session.detach()
 
+    answer = await straced.why(pid)             # what it waits for, who holds it up, the root cause
+    answers = await straced.why_all()
+
 Names are imported when they are first used, so that ``import straced`` costs next to nothing.
 """
 
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
     from straced.profiler import Profiler as Profiler
     from straced.session import Session as Session
     from straced.strace_manager import StraceManager as StraceManager
+    from straced.waits.ask import why as why
+    from straced.waits.ask import why_all as why_all
+    from straced.waits.model import Why as Why
+    from straced.waits.model import WhyAll as WhyAll
 
 _HOMES = {
     "AttachError": "errors",
@@ -46,7 +53,11 @@ _HOMES = {
     "SyscallStats": "model",
     "Target": "model",
     "TracerUnavailable": "errors",
+    "Why": "waits.model",
+    "WhyAll": "waits.model",
     "gate": "gating",
+    "why": "waits.ask",
+    "why_all": "waits.ask",
 }
 
 __all__ = [*_HOMES, "__version__", "errors"]

@@ -32,7 +32,7 @@ class Target(Struct, frozen=True, kw_only=True):
     uid: int | None = None
 
 
-class Counters(Struct, frozen=True, kw_only=True):
+class Counters(Struct, frozen=True, kw_only=True, gc=False):
     """Raw cumulative counters of one system call, of one process (or thread), as read from a tracer."""
 
     name: str

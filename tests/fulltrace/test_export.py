@@ -130,23 +130,17 @@ def test_spark_reads_the_parquet(made: tuple[Path, Report]) -> None:
 def test_speedscope_reads_the_time_line(made: tuple[Path, Report], tmp_path: Path) -> None:
     """An independent reader of the Chrome format: npm pack speedscope, then its dist/release."""
     import base64
-    import time
 
-    from tests.fulltrace.chromium import Page
+    from tests.support.chromium import Page
 
     folder, _ = made
     release = Path(os.environ["STRACED_SPEEDSCOPE"])
     data = base64.b64encode((folder / "trace.json").read_bytes()).decode()
     (tmp_path / "p.js").write_text(f"speedscope.loadFileFromBase64('trace.json', '{data}')")
-    page = Page(tmp_path / "profile")
-    try:
-        page.call("Page.navigate", url=f"{(release / 'index.html').as_uri()}#localProfilePath={tmp_path / 'p.js'}")
-        deadline = time.monotonic() + 30
-        while "trace.json" not in page.value("document.title"):
-            assert time.monotonic() < deadline, page.value("document.body.innerText")
-        assert "/3)" in page.value("document.body.innerText").replace("\n", "")
-    finally:
-        page.close()
+    with Page() as page:
+        page.open(f"{(release / 'index.html').as_uri()}#localProfilePath={tmp_path / 'p.js'}")
+        page.until("document.title.includes('trace.json')")
+        assert "/3)" in page.text().replace("\n", "")
 
 
 def test_selected_calls_only(made: tuple[Path, Report], tmp_path: Path) -> None:
@@ -161,20 +155,22 @@ def test_selected_calls_only(made: tuple[Path, Report], tmp_path: Path) -> None:
 
 def test_nothing_half_written_stays(made: tuple[Path, Report], tmp_path: Path) -> None:
     folder, _ = made
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
     trace = str(folder / "trace")
-    (tmp_path / "there").write_text("mine")
+    (fresh / "there").write_text("mine")
     with pytest.raises(OutputExists):
-        make(Wanted(file=trace), Outputs(html=tmp_path / "new.html", csv=tmp_path / "there"))
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
-    (tmp_path / "bad").write_text("no trace at all\n")
-    for outputs in (Outputs(html=tmp_path / "x.html"), Outputs(parquet=tmp_path / "x", ndjson=tmp_path / "x.ndjson")):
+        make(Wanted(file=trace), Outputs(html=fresh / "new.html", csv=fresh / "there"))
+    assert [path.name for path in fresh.iterdir()] == ["there"]
+    (fresh / "bad").write_text("no trace at all\n")
+    for outputs in (Outputs(html=fresh / "x.html"), Outputs(parquet=fresh / "x", ndjson=fresh / "x.ndjson")):
         with pytest.raises(Exception, match="not strace text"):
-            make(Wanted(file=str(tmp_path / "bad")), outputs)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "there"]
+            make(Wanted(file=str(fresh / "bad")), outputs)
+    assert sorted(path.name for path in fresh.iterdir()) == ["bad", "there"]
     with pytest.raises(InvalidArgument):
-        make(Wanted(file="-"), Outputs(csv=tmp_path / "x.csv"))
-    make(Wanted(file=trace), Outputs(html=tmp_path / "there", overwrite=True))
-    assert (tmp_path / "there").stat().st_mode & 0o777 == 0o600
+        make(Wanted(file="-"), Outputs(csv=fresh / "x.csv"))
+    make(Wanted(file=trace), Outputs(html=fresh / "there", overwrite=True))
+    assert (fresh / "there").stat().st_mode & 0o777 == 0o600
 
 
 def test_live_through_a_pipe(tmp_path: Path) -> None:

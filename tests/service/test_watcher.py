@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -18,7 +17,7 @@ from straced.service.cadence import Cadence
 from straced.service.samples import Happening, Tick
 from straced.service.watcher import Watcher
 from straced.tracers.ebpf import EbpfTracer
-from tests.service.needs import needs_ebpf
+from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, as_nobody, open_to_all, popen, running, until
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
@@ -179,7 +178,7 @@ async def test_a_killed_one_says_so_and_rules_may_change(gather: type[Gathered])
     assert gathered.watcher.counting.counted() == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+@needs_root
 @needs_ebpf
 async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], tmp_path: Path) -> None:
     """S2: from the exec on, all that it does is root's to see."""

@@ -16,6 +16,7 @@ from straced.errors import InvalidArgument, NoSuchProcess, NotPermitted
 from straced.service import authorisation, config_file, rules
 from straced.service.authorisation import Owner, Peer
 from straced.service.watchlist import Watchlist
+from tests.service.needs import needs_root
 from tests.service.processes import READY, as_nobody, running, until
 
 PARENT = (
@@ -174,7 +175,6 @@ def test_text_that_is_no_toml() -> None:
 
 # --- whose a process is ---
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="another user's processes need root")
 NOBODY = Peer(1, 65534, 65534)
 
 

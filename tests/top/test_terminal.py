@@ -80,7 +80,8 @@ def terminal(
 
 def figures(shown: str, worker: Worker) -> list[str]:
     """The words of the line of a process."""
-    return next((line.split() for line in shown.splitlines() if line.split()[:1] == [str(worker.pid)]), [])
+    lines = (line.lstrip("▸ ").split() for line in shown.splitlines())
+    return next((words for words in lines if words[:1] == [str(worker.pid)]), [])
 
 
 def number(word: str) -> float:
@@ -106,7 +107,7 @@ def test_the_figures_on_the_screen_are_the_truth(tmp_path: Path, batches: int, c
         assert "exact · eBPF · 0 lost" in shown
         screen.press("Enter")
         shown = screen.until(lambda text: "getppid" in text and "ENOENT" in text, "the calls")
-        line = next(line.split() for line in shown.splitlines() if line.startswith("getppid "))
+        line = next(line.split() for line in shown.splitlines() if line.startswith(" getppid "))
         assert number(line[1]) == pytest.approx(batches * calls, rel=0.1)
         screen.press("2")
         screen.until(lambda text: "select" in text and str(worker.pid) in text, "the thread")

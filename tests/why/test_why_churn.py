@@ -8,9 +8,10 @@ from pathlib import Path
 from why_world import World
 
 from straced import errors
-from straced.views.why_text import overview, report
-from straced.why.answer import why_process
-from straced.why.everybody import why_everybody
+from straced.views.why_overview import overview
+from straced.views.why_text import report
+from straced.waits.answer import why_process
+from straced.waits.everybody import why_everybody
 
 _CHURN = """
 ready()

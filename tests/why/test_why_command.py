@@ -17,8 +17,8 @@ from why_world import World, kill
 
 from straced import errors, procfs
 from straced.views.why_text import sentence
-from straced.why.answer import why_process
-from straced.why.meter import Meter
+from straced.waits.answer import why_process
+from straced.waits.meter import Meter
 
 
 def why(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -58,14 +58,15 @@ def test_bad_input(arguments: list[str], status: int) -> None:
 def test_an_unknown_pid_is_gone() -> None:
     done = why(str(_free_pid()))
     assert done.returncode == 3
-    assert done.stderr.startswith("straced: there is no process")
+    assert done.stderr.startswith("straced why: there is no process")
 
 
 def test_help_begins_with_two_examples() -> None:
     lines = [line.strip() for line in why("--help").stdout.split("\n") if line.strip()]
-    assert lines[1] == "Examples:"
-    assert lines[2].startswith("straced why 4242 ")
-    assert lines[3].startswith("straced why --all ")
+    assert lines[0] == "Examples:"
+    assert lines[1].startswith("straced why 4242 ")
+    assert lines[2].startswith("straced why --all ")
+    assert sum(line == "Examples:" for line in lines) == 1
 
 
 def test_a_process_that_ends_meanwhile_is_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ from why_stages import STAGES
 from why_world import World
 
 from straced import procfs
-from straced.why.answer import why_process
-from straced.why.everybody import why_everybody
+from straced.waits.answer import why_process
+from straced.waits.everybody import why_everybody
 
 _LIMIT_100_THREADS_S = 0.3
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
 from why_stages import STAGES
 from why_world import World
 
 import straced
-import straced.why
-from straced.views.why_text import overview
-from straced.why.everybody import why_everybody
+from straced import errors
+from straced.views.why_overview import overview
+from straced.waits.everybody import why_everybody
 
 
 def test_the_most_stuck_and_most_waited_for_come_first(world: World) -> None:
@@ -37,8 +41,24 @@ def test_the_answer_for_all_is_the_answer_for_one(world: World) -> None:
 
 async def test_from_python(world: World) -> None:
     stage = STAGES["pipe_read"](world)
-    answer = await straced.why(stage.target, duration=0.05)  # type: ignore[operator]
+    answer = await straced.why(stage.target, duration=0.05)
+    assert isinstance(answer, straced.Why)
     assert [root.task.pid for root in answer.roots] == [stage.culprit]
-    everybody = await straced.why.why_all(duration=0.05)
+    everybody = await straced.why_all(duration=0.05)
+    assert isinstance(everybody, straced.WhyAll)
     assert stage.target in {one.pid for one in everybody.processes}
     assert everybody.to_dict()["schema"] == "straced.why_all/1"
+
+
+@pytest.mark.parametrize(("pid", "duration"), [(0, 1.0), (-4, 1.0), (True, 1.0), (1, -1.0), (1, float("nan"))])
+async def test_bad_arguments_from_python(pid: int, duration: float) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        await straced.why(pid, duration=duration)
+
+
+def test_the_package_stays_light() -> None:
+    """Neither asking for nothing nor having the names loads what answers."""
+    code = "import sys, straced; straced.why; straced.why_all; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    heavy = {"asyncio", "click", "rich", "msgspec", "straced.waits.answer", "straced.waits.everybody"}
+    assert not heavy & set(done.stdout.split())

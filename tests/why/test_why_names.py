@@ -10,10 +10,11 @@ from why_world import World
 
 from straced.views.why_bundle import bundle
 from straced.views.why_dot import dot
-from straced.views.why_text import overview, report
-from straced.why.answer import why_process
-from straced.why.everybody import why_everybody
-from straced.why.model import Why
+from straced.views.why_overview import overview
+from straced.views.why_text import report
+from straced.waits.answer import why_process
+from straced.waits.everybody import why_everybody
+from straced.waits.model import Why
 
 _COMM = b"\x1b[31mX\n) R 1\x07"
 _FORGED = "\n4242 (init) is idle: it sleeps.\n"

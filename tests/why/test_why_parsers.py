@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from straced.model import Quality, Summary, SyscallStats, Target, Window
-from straced.why import fds, locks, sockets, storms
-from straced.why.calls import label
-from straced.why.meter import Io
+from straced.waits import fds, locks, sockets, storms
+from straced.waits.calls import label
+from straced.waits.meter import Io
 
 _LOCKS = b"""1: FLOCK  ADVISORY  WRITE 12706 fe:00:2172332 0 EOF
 1: -> FLOCK  ADVISORY  WRITE 12748 fe:00:2172332 0 EOF

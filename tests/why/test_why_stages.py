@@ -17,7 +17,7 @@ from why_world import World
 from straced.views.why_bundle import bundle
 from straced.views.why_dot import dot
 from straced.views.why_text import report
-from straced.why.answer import why_process
+from straced.waits.answer import why_process
 
 _CGROUPS = {"frozen_v1": "/sys/fs/cgroup/freezer", "frozen_v2": "/sys/fs/cgroup/unified"}
 

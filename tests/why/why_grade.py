@@ -5,8 +5,8 @@ from __future__ import annotations
 from why_stages import Stage
 
 from straced.views.why_text import sentence
-from straced.why.kinds import UNRESOLVED
-from straced.why.model import ONE_OF, Why
+from straced.waits.kinds import UNRESOLVED
+from straced.waits.model import ONE_OF, Why
 
 
 def grade(stage: Stage, why: Why, *, may_say_less: bool = False) -> tuple[str, str]:

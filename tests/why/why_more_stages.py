@@ -184,7 +184,7 @@ async def main():
     ready(); await reader.read(1)
 asyncio.run(main())
 """
-    return _pair(world, world.python(code, culprit.words[0]), culprit, "likely")
+    return _pair(world, world.python(code, culprit.words[0]), culprit, f"127.0.0.1:{culprit.words[0]}")
 
 
 @stage

@@ -25,7 +25,7 @@ _TORN = re.compile(
     rb"([^\n])((?:strace: Process \d+ attached\n)+)"
     rb"((?!\[pid |\d\d:\d\d|\d+\.\d|\w+\(|<\.\.\. |[-+]{3} )[^\n]+\n)"
 )
-"""On a terminal strace's own words tear a line: put behind it, they leave a whole line and its number."""
+"""On a terminal strace's own words stand in the middle of a line. Put behind it, they leave it whole."""
 LONGEST_TRACE_S = 10 * 365 * 86400
 Progress = Callable[[Source], None]
 
@@ -142,20 +142,20 @@ def _forgive_tail(reading: Reading) -> None:
 
 def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:
     """Blocks with the number of their first line, until the end or Ctrl-C."""
-    try:
-        for raw in blocks:
-            block = raw.replace(b"\r\n", b"\n") if reading.form.crlf else raw
-            if reading.form.pid == "bracket":
-                block = _TORN.sub(rb"\1\3\2", block)
-            yield block, reading.lines + 1
-            reading.clocks.feed(block)
-            reading.lines += block.count(b"\n") - 1
-            reading.bytes += len(block) - 1
-            reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
-            if progress is not None:
-                progress(reading.source)
-    except KeyboardInterrupt:
-        reading.interrupted = True
+    for raw in blocks:
+        block = raw.replace(b"\r\n", b"\n") if reading.form.crlf else raw
+        if reading.form.pid == "bracket":
+            block = _TORN.sub(rb"\1\3\2", block)
+        yield block, reading.lines + 1
+        reading.clocks.feed(block)
+        reading.lines += block.count(b"\n") - 1
+        reading.bytes += len(block) - 1
+        reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
+        if progress is not None:
+            progress(reading.source)
+        if reading.source.stopped:
+            break
+    reading.interrupted = reading.source.stopped
 
 
 def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None) -> None:

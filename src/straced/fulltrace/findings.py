@@ -212,16 +212,12 @@ def _slow(reading: Reading) -> Iterator[Finding]:
 def _processes(reading: Reading) -> Iterator[Finding]:
     """One program, started over and over."""
     assert reading.detail is not None
-    runs: dict[bytes, list[int]] = {}
-    for proc in reading.detail.tree.procs.values():
-        for each in proc.execs:
-            runs.setdefault(each.path, []).append(each.line)
-    for path, lines in runs.items():
-        if len(lines) >= STATS:
+    for path, (count, lines) in reading.detail.tree.runs.items():
+        if count >= STATS:
             yield Finding(
                 code="many_processes",
-                text=f"{scrub_bytes(path, 200)} was started {format_count(len(lines))} times",
-                lines=tuple(lines[:5]),
-                count=len(lines),
+                text=f"{scrub_bytes(path, 200)} was started {format_count(count)} times",
+                lines=lines,
+                count=count,
                 subject=scrub_bytes(path, 200),
             )

@@ -19,6 +19,7 @@ from straced.model import Counters, Quality, Reason, Summary, Target, Window
 from straced.scrub import scrub, scrub_bytes
 from straced.summary import merge_rows, table
 from straced.syscalls import category, native_abi, number_of
+from straced.units import format_count
 
 MOST_PROCESSES = 500
 MOST_FILES = 2_000
@@ -118,7 +119,7 @@ def summarise(reading: Reading) -> Summary:
             cmdline=tuple(scrub_bytes(root.execs[-1].argv, 300).split("\n")) if root and root.execs else (),
         ),
         tracer="strace",
-        tracer_reason=f"trace file {scrub(reading.source.name, 200)}",
+        tracer_reason=f"from {scrub(reading.source.name, 200)}",
         quality=_quality(reading),
         window=Window(start=start, end=start + (duration or 0) / 1e9, duration_ns=duration or 0),
         processes=len(pids),
@@ -155,6 +156,9 @@ def _quality(reading: Reading) -> Quality:
     if reading.selection:
         reasons.append(Reason("selection", "only the lines selected by the options"))
     damaged = bool(reading.figures.unread or reading.interrupted or reading.source.notes)
+    if lost := reading.figures.lost:
+        reasons.append(Reason("lost", f"{format_count(lost)} lines are missing: the reader of the trace was too slow"))
+        return Quality(kind="lossy", lost=None if damaged else lost, reasons=tuple(reasons))
     return Quality(kind="partial" if damaged else "exact", lost=None if damaged else 0, reasons=tuple(reasons))
 
 

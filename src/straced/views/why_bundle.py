@@ -13,7 +13,7 @@ import msgspec
 from straced.units import format_ns
 from straced.views.why_text import report
 from straced.views.why_words import shorten
-from straced.why.model import Node, Resource, Why
+from straced.waits.model import Resource, Why, walk
 
 _PATH = re.compile(r"(?<![\w/])(?:/(?!proc/locks|dev/(?:pts|tty|null))|@)[^\s,;:()]*[^\s,;:().]")
 
@@ -23,15 +23,16 @@ def bundle(why: Why, *, redact: bool = True, version: str = "") -> str:
 
     Program names (comm), pids, system calls and local addresses stay: without them the text says nothing.
     """
+    command = _command_line(why, redact)
     if redact:  # py-spy names source files in parentheses
         stack = tuple(line.partition(" (")[0] for line in why.python_stack)
-        why = msgspec.structs.replace(why, python_stack=stack)
+        why = msgspec.structs.replace(why, python_stack=stack, commands={})
     system = os.uname()
     lines = [
         f"straced {version} why, {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
         f"kernel {system.release} {system.machine}, Python {platform.python_version()}, uid {os.geteuid()}",
         f"watched for {format_ns(why.window_ns)}; names are {'redacted' if redact else 'not redacted'}",
-        f"command line: {_command_line(why, redact)}",
+        f"command line: {command}",
         "",
         report(why),
         "",
@@ -79,7 +80,7 @@ def _secrets(why: Why) -> set[str]:
     found: set[str] = set()
     resources = [resource for task in why.threads for resource in _resources(task.wait.resource, task.wait.watched)]
     if why.chain is not None:
-        for node in _walk(why.chain):
+        for node in walk(why.chain):
             resources += _resources(node.task.wait.resource, node.task.wait.watched)
     for resource in resources:
         for name in (resource.name, resource.peer or ""):
@@ -96,9 +97,3 @@ def _is_private(resource: Resource, name: str) -> bool:
 
 def _resources(one: Resource | None, several: tuple[Resource, ...]) -> list[Resource]:
     return [*([one] if one else []), *several]
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    yield node
-    for holder in node.holders:
-        yield from _walk(holder)

@@ -81,7 +81,8 @@ class AlertBook:
         yield from host_findings(tick, self._config)
         memory, self._memory = self._memory, {}
         for sample in tick.processes:
-            yield from self._novelty.findings(sample, tick.epoch_s, self._config)
+            if sample.calls or sample.ended:
+                yield from self._novelty.findings(sample, tick.epoch_s, self._config)
             if sample.facts.state == "X":
                 continue
             known = memory.get(sample.facts.key)

@@ -1,0 +1,62 @@
+"""The two questions as coroutines: about one process, and about all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from straced.waits.model import Why, WhyAll
+
+DEFAULT_DURATION_S = 2.0
+
+
+async def why(pid: int, *, duration: float = DEFAULT_DURATION_S, tracer: str = "auto") -> Why:
+    """Explain what a process waits for, who holds it up, and at the end of the chain the root cause.
+
+    /proc alone is read, and nobody is stopped; the work is done in a thread. A process that is at work is also counted
+    by eBPF for the rest of the time, where that may run.
+
+    Args:
+        pid: a process, or one thread by its id.
+        duration: seconds to watch before the verdict.
+        tracer: ``auto``; ``none`` for /proc alone; ``ebpf`` or ``strace`` to count in any case. strace uses ptrace, and
+            slows its target down a lot.
+
+    Raises:
+        InvalidArgument: no number of a process, a duration that is none, an unknown tracer.
+        TracerUnavailable, AttachError: of a tracer that was asked for by name.
+        NoSuchProcess: there is none now. One that ends meanwhile gives the verdict ``gone``.
+        OwnProcess: this very process; its waits are those of the question.
+    """
+    import asyncio
+
+    from straced.targets import validate_pid
+    from straced.waits.answer import why_process
+    from straced.waits.sharpen import by, is_eager
+
+    sharpen, eager = by(tracer), is_eager(tracer)
+    return await asyncio.to_thread(why_process, validate_pid(pid), _nanoseconds(duration), sharpen=sharpen, eager=eager)
+
+
+async def why_all(*, duration: float = DEFAULT_DURATION_S) -> WhyAll:
+    """Explain all processes that can be seen, the most stuck and most waited-for first.
+
+    Args:
+        duration: seconds to watch before the verdicts.
+
+    Raises:
+        InvalidArgument: a duration that is none.
+    """
+    import asyncio
+
+    from straced.waits.everybody import why_everybody
+
+    return await asyncio.to_thread(why_everybody, _nanoseconds(duration))
+
+
+def _nanoseconds(seconds: float) -> int:
+    from straced.errors import InvalidArgument
+
+    if not 0 <= seconds <= 86_400:  # false for nan, too
+        raise InvalidArgument(f"duration={seconds!r} is not a time to watch", hint="seconds, from 0 to a day")
+    return int(seconds * 1e9)

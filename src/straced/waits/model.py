@@ -1,0 +1,204 @@
+"""Frozen values of ``straced why``: what a thread waits for, who can end that wait, and the verdict.
+
+The sentence and the tree that people read are views of these values (:mod:`straced.views.why_text`).
+Times are integers in nanoseconds; ``None`` means "cannot be known", never zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+WHY_SCHEMA = "straced.why/1"
+WHY_ALL_SCHEMA = "straced.why_all/1"
+
+HOLDS = "holds"
+"""The kernel itself says that this task alone stands at the other end, or owns the lock."""
+LIKELY = "likely holds"
+"""Inferred, from a number in the target's memory or from a partial view."""
+ONE_OF = "one of"
+"""Several tasks could end the wait, and nothing tells which."""
+
+
+class Resource(Struct, frozen=True, kw_only=True):
+    """The thing that is waited on."""
+
+    kind: str
+    """``pipe``, ``fifo``, ``unix``, ``tcp``, ``udp``, ``file``, ``lock``, ``futex``, ``process``, ``tty``, ..."""
+    name: str
+    """As a reader would name it: a path, an address, ``pipe:[4711]``; already scrubbed."""
+    inode: int | None = None
+    fd: int | None = None
+    """The descriptor of the waiting process."""
+    peer: str | None = None
+    """The address at the other end of a socket."""
+    internal: bool = False
+    """Both ends belong to the waiting process: how an event loop is woken by its own threads."""
+
+
+class Wait(Struct, frozen=True, kw_only=True):
+    """What one task does at one moment.
+
+    ``kind`` is a word of :data:`straced.waits.kinds.KINDS`, such as ``pipe_read``, ``lock`` or ``running``.
+    """
+
+    kind: str
+    state: str
+    """The letter of proc(5): R, S, D, T, t, Z, X, I."""
+    call: str | None = None
+    """The system call it is in, ``fcntl(F_SETLKW)``; ``None`` when it is in none, or that cannot be read."""
+    resource: Resource | None = None
+    watched: tuple[Resource, ...] = ()
+    """What a poll, select or epoll call watches."""
+    since_ns: int | None = None
+    """The task last ran this long ago: the wait has lasted at least as long as it has made no progress."""
+    left_ns: int | None = None
+    """What is left of a timer or timeout, from its argument and the time the task last ran."""
+    kernel: str | None = None
+    """The kernel function it sleeps in, where that may be read."""
+    address: int | None = None
+    """The address of a futex."""
+    detail: str = ""
+    """A short addition for people, ``queue full``, ``backlog 2 of 1``."""
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """A task or process that can end a wait."""
+
+    pid: int
+    tid: int | None = None
+    """Set when one thread is meant: the owner of a mutex, the thread that is joined."""
+    relation: str = HOLDS
+    evidence: str = ""
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """A task and its wait, with the activity that was seen while sampling."""
+
+    pid: int
+    tid: int
+    comm: str
+    uid: int | None
+    start_ticks: int
+    wait: Wait
+    cpu_pct: float | None = None
+    """Share of one CPU over the window."""
+    switches: int | None = None
+    """Times the task was put on a CPU in the window; 0 means that it made no progress at all."""
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """One link of the chain: a task, and below it those who can end its wait."""
+
+    task: Task
+    relation: str | None = None
+    """How this task stands to the one above: ``holds``, ``likely holds``, ``one of``; ``None`` at the top."""
+    evidence: str = ""
+    holders: tuple[Node, ...] = ()
+    cycle: bool = False
+    """This task stands further up already: a deadlock."""
+    more: int = 0
+    """Holders that are not listed here because there are too many."""
+
+
+class Storm(Struct, frozen=True, kw_only=True):
+    """A pattern that costs time without getting anywhere: tiny reads, failing searches, fsync after fsync."""
+
+    kind: str
+    per_second: float | None
+    text: str
+
+
+class Why(Struct, frozen=True, kw_only=True):
+    """The answer for one process."""
+
+    pid: int
+    start_ticks: int
+    comm: str
+    uid: int | None
+    verdict: str
+    """``stuck``, ``slow``, ``spinning``, ``busy``, ``idle``, ``stopped``, ``ended``, ``gone``, ``unknown``."""
+    reason: str = ""
+    """What decided the verdict where the chain does not show it, ``deadlock``, ``fsync takes 63 % of the time ...``."""
+    chain: Node | None = None
+    threads: tuple[Task, ...] = ()
+    storms: tuple[Storm, ...] = ()
+    evidence: tuple[str, ...] = ()
+    not_seen: tuple[str, ...] = ()
+    """What could not be read, and why."""
+    next: str | None = None
+    """The line to type that would show more, or end the wait."""
+    window_ns: int = 0
+    cpu_pct: float | None = None
+    """Of one CPU, all threads together, over the window."""
+    kernel_share: float | None = None
+    """The part of that time that was spent in the kernel, 0 to 1; ``None`` when there was too little of it."""
+    python_stack: tuple[str, ...] = ()
+    commands: dict[int, tuple[str, ...]] = {}
+    """pid -> command line, of each process of the chain where it may be read."""
+
+    @property
+    def cmdline(self) -> tuple[str, ...]:
+        """The command line of the process itself."""
+        return self.commands.get(self.pid, ())
+
+    @property
+    def roots(self) -> tuple[Node, ...]:
+        """The leaves of the chain: the root causes, one as a rule."""
+        return tuple(leaves(self.chain)) if self.chain else ()
+
+    @property
+    def deadlock(self) -> bool:
+        """Whether no task of the chain can ever go on by itself."""
+        return self.chain is not None and is_deadlock(self.chain)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of this answer, schema ``straced.why/1``."""
+        built: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
+        return {"schema": WHY_SCHEMA, **built}
+
+
+class WhyAll(Struct, frozen=True, kw_only=True):
+    """The answers for many processes, the most stuck and most waited-for first."""
+
+    processes: tuple[Why, ...]
+    waited_for: dict[int, int]
+    """pid -> how many processes wait for it, directly or through others."""
+    not_seen: tuple[str, ...] = ()
+    window_ns: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object, schema ``straced.why_all/1``."""
+        return {
+            "schema": WHY_ALL_SCHEMA,
+            "processes": [why.to_dict() for why in self.processes],
+            "waited_for": {str(pid): count for pid, count in self.waited_for.items()},
+            "not_seen": list(self.not_seen),
+            "window_ns": self.window_ns,
+        }
+
+
+def is_deadlock(node: Node) -> bool:
+    """Whether a chain closes on itself with no way out.
+
+    Where one of several tasks suffices to end a wait, all must be caught in it; where all are needed, one is enough.
+    """
+    if node.cycle or not node.holders:
+        return node.cycle
+    caught = [is_deadlock(holder) for holder in node.holders]
+    any_suffices = node.task.wait.kind in ("child", "job_token") or node.holders[0].relation == ONE_OF
+    return all(caught) and not node.more if any_suffices else any(caught)
+
+
+def walk(node: Node) -> list[Node]:
+    """All nodes of a chain, from the top."""
+    return [node, *(below for holder in node.holders for below in walk(holder))]
+
+
+def leaves(node: Node) -> list[Node]:
+    """The ends of a chain, left to right."""
+    if not node.holders:
+        return [node]
+    return [leaf for holder in node.holders for leaf in leaves(holder)]
