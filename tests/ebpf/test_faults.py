@@ -70,16 +70,16 @@ async def test_f79_threads_and_children_of_an_attached_process(tracer: EbpfTrace
 
 async def test_f80_exact_where_perf_counts_short(tracer: EbpfTracer, start: Start, tmp_path: Path) -> None:
     """perf -s loses some silently (it may or may not in one run); we lose none, beside it too, and nobody adds any."""
-    workload = start("io", 50_000)
+    workload = start("io", 10_000)
     session = await attach(tracer, workload.pid)
     report = tmp_path / "perf"
     with perf_trace(workload.pid, report):
         assert workload.run() == 0
     sample = await session.detach()
-    assert (calls(sample, "read", "write"), sample.lost, sample.kind) == ([50_000, 50_000], 0, "exact")
+    assert (calls(sample, "read", "write"), sample.lost, sample.kind) == ([10_000, 10_000], 0, "exact")
     seen = {name: int(count) for name, count in re.findall(r"^\s+(\w+)\s+(\d+) ", report.read_text(), re.MULTILINE)}
-    assert 0 < seen["write"] <= 50_000
-    assert 0 < seen["read"] <= 50_001
+    assert 0 < seen["write"] <= 10_000
+    assert 0 < seen["read"] <= 10_001
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -173,4 +173,4 @@ async def test_f94_doctor_says_what_is_invisible(start: Start) -> None:
     said = straced("doctor").out
     assert "vDSO" in said
     assert "io_uring" in said
-    assert "1 ring" in straced("doctor", workload.pid).out or "io_uring" in straced("doctor", workload.pid).out
+    assert "io_uring  it has 1: what goes through is unseen" in straced("doctor", workload.pid).out
