@@ -73,9 +73,10 @@ def command(
 def _one(
     pid: int, duration_ns: int, as_json: bool, as_dot: bool, bundle: str | None, redact: bool, python_stack: bool
 ) -> None:
+    from straced import through_service
     from straced.waits.answer import why_process
 
-    why = why_process(pid, duration_ns)
+    why = why_process(pid, duration_ns, sharpen=through_service.counter())
     if python_stack and why.chain is not None:
         why = _with_python_stack(why)
     if bundle:
