@@ -77,6 +77,7 @@ class Service:
         self._next_look_ns = 0
         self._reloaded: Config | None = None
         self._stopping = False
+        self._skipped = 0
         self._explaining: asyncio.Task[None] | None = None
 
     def _pick_tracer(self) -> Tracer | None:
@@ -143,8 +144,18 @@ class Service:
                 late = self._cadence.take()
                 try:
                     await self.tick(late=late)
+                    self._skipped = 0
+                except OSError as error:
+                    self._skip(error)
                 except Exception:
                     log.exception("tick_failed")
+
+    def _skip(self, error: OSError) -> None:
+        """A sample could not be taken, for want of descriptors or memory, say: it counts as late, and is said once."""
+        self._cadence.late += 1
+        if error.errno != self._skipped:
+            log.warning("tick_skipped", extra={"straced": {"why": error.strerror or str(error)}})
+        self._skipped = error.errno or -1
 
     async def tick(self, *, look: bool | None = None, late: bool = False) -> Tick:
         """Take one sample, and hand it on."""
