@@ -28,7 +28,7 @@ from straced.service.facts import HostFacts
 from straced.service.store import journal
 from straced.service.store.history import History
 from tests.service.daemon import SOURCE, Daemon
-from tests.service.processes import open_to_all, until
+from tests.service.processes import until
 from tests.soak.conftest import Figures
 from tests.support import build
 
@@ -155,7 +155,6 @@ def config_of(load: Load, round_: int) -> str:
 
 
 def test_ten_minutes(tmp_path: Path, figures: Figures) -> None:
-    open_to_all(tmp_path)
     with small_disk(tmp_path / "disk", "48m") as disk, figures.row("the service under load", int(SECONDS)) as found:
         load = Load(tmp_path)
         daemon = Daemon(disk, config_of(load, 0), interval=f"{INTERVAL_S:g}s")
