@@ -214,10 +214,16 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="the 2 GB log too")
     parser.add_argument("--size", type=int, default=200, help="MB of the first log")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is run on the first log")
+    parser.add_argument("--only", default="", metavar="WORD", help="contenders with this in their name, and the loop")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the rows, for programs")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="straced-bench.") as name:
-        rows = run(Path(name), arguments.size * 10**6, arguments.rounds, lambda contender: True)
+        rows = run(
+            Path(name),
+            arguments.size * 10**6,
+            arguments.rounds,
+            lambda contender: contender == LOOP or arguments.only in contender,
+        )
         if arguments.large:
             rows += run(
                 Path(name),
