@@ -91,6 +91,28 @@ def test_perfetto(made: tuple[Path, Report]) -> None:
     assert {event["name"] for event in starts.values()} == {"fork", "SIGUSR1"}
 
 
+EARLY = """\
+100   1790000000.000000 fork( <unfinished ...>
+101   1790000000.000100 getpid() = 101 <0.000010>
+101   1790000000.000200 kill(100, SIGUSR1 <unfinished ...>
+100   1790000000.000300 <... fork resumed>) = 101 <0.000300>
+100   1790000000.000400 --- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=101, si_uid=0} ---
+101   1790000000.000500 <... kill resumed>) = 0 <0.000300>
+"""
+
+
+def test_arrows_to_what_came_before_the_return(tmp_path: Path) -> None:
+    (tmp_path / "trace").write_text(EARLY)
+    make(Wanted(file=str(tmp_path / "trace")), Outputs(perfetto=tmp_path / "out.json"))
+    events = json.loads((tmp_path / "out.json").read_text())["traceEvents"]
+    arrows = {
+        (event["ph"], event["name"]): (event["tid"], event["ts"]) for event in events if event.get("cat") == "flow"
+    }
+    assert arrows == {
+        ("s", "fork"): (100, 0), ("f", "fork"): (101, 100), ("s", "SIGUSR1"): (101, 200), ("f", "SIGUSR1"): (100, 400),
+    }  # fmt: skip
+
+
 def test_parquet(made: tuple[Path, Report]) -> None:
     import duckdb
 
