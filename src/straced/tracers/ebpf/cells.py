@@ -116,7 +116,8 @@ class Rows(Sequence[Counters]):
 
         if not isinstance(before, Rows) and before:
             return None
-        return moved.between(before._groups if isinstance(before, Rows) else (), self._groups, flights)
+        with _no_collections(len(self)):
+            return moved.between(before._groups if isinstance(before, Rows) else (), self._groups, flights)
 
     def pids(self) -> set[int]:
         """The processes that have rows."""

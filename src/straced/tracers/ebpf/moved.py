@@ -46,7 +46,7 @@ class _Side:
         heads = _heads_of(self.cells)
         if not heads:
             return
-        calls, errors, wall_ns, waiting_ns = zip(*heads, strict=True)
+        calls, errors, wall_ns, waiting_ns = ([head[place] for head in heads] for place in range(4))
         for moved, start, end in self.parts:
             waited_ns = sum(waiting_ns[start:end])
             moved.calls = (moved.calls or 0) + sign * sum(calls[start:end])
