@@ -47,7 +47,7 @@ FILES = {
         "    for n in range(40): os.path.exists(f'/opt/plugins/{n}.so')\n"
         "    time.sleep(0.05)\n"
     ),
-    "prog.c": '#include <stdio.h>\n#include <pthread.h>\n#include <sys/socket.h>\nint main(void) { return puts(""); }\n',
+    "prog.c": '#include <stdio.h>\n#include <pthread.h>\nint main(void) { return puts(""); }\n',
     "build.sh": "while :; do cc -O2 -c prog.c -o prog.o; sleep 0.4; done\n",
     "journal.sh": "while :; do dd if=/dev/zero of=journal bs=4k count=200 oflag=dsync 2>/dev/null; done\n",
     "services.sh": (
