@@ -1,10 +1,10 @@
 """What tracing costs, side by side in one run: a table on stdout, and JSON with --json FILE.
 
-Rounds alternate over all tracers, so that the noise of the machine hits them alike. Figures are medians. What works
-inside the kernel is compared by the CPU time of the workload, which other processes of the machine disturb less; perf
-and strace by wall time, since the workload waits for them. These take microseconds a call: they get a small workload.
-What strace costs depends on where the scheduler puts it: ``strace -c`` is as it comes, ``strace -c apart`` has a CPU of
-its own, and the target another.
+Rounds alternate over all tracers, and each begins in turn, so that the noise of the machine hits them alike. Figures
+are medians. What works inside the kernel is compared by the CPU time of the workload, which other processes of the
+machine disturb less; perf and strace by wall time, since the workload waits for them. These take microseconds a call:
+they get a small workload. What strace costs depends on where the scheduler puts it: ``strace -c`` is as it comes,
+``strace -c apart`` has a CPU of its own, and the target another.
 
     python benchmarks/overhead.py [--rounds 7] [--json FILE] [--find /usr] [--only getppid,find]
 
@@ -79,10 +79,10 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> Results:
     try:
         for turn in range(arguments.rounds):
             for workload in chosen:
-                for name in names:
-                    if name.endswith(" apart") and (
-                        workload.name not in ONE_THREAD or len(os.sched_getaffinity(0)) < 2
-                    ):
+                Running(workload.full).measure(workload.unit)  # warms the caches of the file system for all alike
+                first = turn % len(names)
+                for name in names[first:] + names[:first]:
+                    if name == APART and (workload.name not in ONE_THREAD or len(os.sched_getaffinity(0)) < 2):
                         continue
                     figure = await run_one(name, workload, tracer, folder, other.pid)
                     results[workload.name, name].append(figure)
