@@ -74,13 +74,13 @@ def keep_secrets() -> None:
 
 async def _serve(path: Path | None, config: Config, where: Places, helpers: ProcessGroupManager) -> int:
     service = Service(config, where)
-    await service.start()
-    gc.freeze()  # what is there now stays: the collector need not look through it again and again
     metrics = MetricsServer(service.metrics_text)
     otlp = OtlpPusher(service.totals)
     tasks: list[asyncio.Task[None]] = []
     try:
         with signals(service, path, metrics, otlp):
+            await service.start()
+            gc.freeze()  # what is there now stays: the collector need not look through it again and again
             await metrics.listen(config.metrics)
             otlp.configure(config.otlp)
             tasks += [asyncio.create_task(_watch_helpers(helpers)), asyncio.create_task(_sign_of_life(service))]
