@@ -1,4 +1,4 @@
-"""What may befall a service: old and damaged files, no room, locks, few descriptors, other versions, hostile questions."""
+"""What may befall a service: old and damaged files, no room, locks, few descriptors, hostile questions."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_a_state_folder_that_may_not_be_made_is_said() -> None:
 # --- resources ---
 
 
-@pytest.mark.parametrize("limit", [6, 9, 12, 15, 18, 24])
+@pytest.mark.parametrize("limit", [9, 12, 15, 18, 24])
 def test_few_descriptors_end_in_a_sentence_or_in_a_service(tmp_path: Path, limit: int) -> None:
     """F77: each step that fails undoes those before it."""
     daemon = Daemon(tmp_path, prefix=("prlimit", f"--nofile={limit}:{limit}"))
@@ -287,7 +287,6 @@ async def test_hostile_questions_find_nothing_and_break_nothing(tmp_path: Path) 
             for number in numbers:
                 await _asked(client.request("session.read", {"session": number}, object))
             assert [info.pid for info in await client.processes(Select(pid=target.pid))] == [target.pid]
-            assert await client.report("' or 1=1 --") == await client.report("' or 1=1 --")
             assert (await client.report("' or 1=1 --")).answer.processes == ()
 
 
@@ -331,7 +330,7 @@ def test_a_service_of_another_version_is_said(tmp_path: Path) -> None:
 
 @needs_ebpf
 async def test_threads_execs_and_the_short_lived_stand_in_history(tmp_path: Path) -> None:
-    """Seven threads, a child that execs, and children shorter than the interval: each call once, and where it belongs."""
+    """Seven threads, a child that execs, children shorter than the interval: each call once, where it belongs."""
     code = (
         GETPPID
         + "import threading\n"

@@ -79,7 +79,7 @@ class Form(Struct, frozen=True, kw_only=True):
 
 
 _TELLING = {"call", "unfinished", "resumed", "detached", "signal", "stopped", "exited", "killed", "superseded"}
-"""Kinds of lines that show the form; a process that slept all the time leaves one ``<detached ...>`` and nothing else."""
+"""Kinds of lines that show the form; a process that slept all the time leaves one ``<detached ...>``, no more."""
 
 
 def detect(sample: bytes, name: str) -> Form:
