@@ -4,6 +4,7 @@
 PYTHON := .venv/bin/python
 CMD ?= du -sh /usr/bin
 TESTS ?= tests
+BENCH ?= strace overhead report why service top
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,12 +33,13 @@ soak: ## Thousands of attaches, kills and cancels: no orphan, no stopped target,
 	@scripts/bootstrap dev
 	STRACED_SOAK=1 $(PYTHON) -m pytest tests/soak -s
 
-bench: ## Measure straced beside bare strace
-	@scripts/bootstrap dev
-	$(PYTHON) benchmarks/strace.py
+bench: ## Measure straced beside its rivals (BENCH="strace overhead" for a part; needs a quiet machine)
+	@scripts/bootstrap bench
+	@for each in $(BENCH); do echo "== $$each"; $(PYTHON) -m benchmarks.$$each || exit 1; done
 
-bpf: ## Build the eBPF object anew (needs clang, bpftool and the libbpf headers)
-	$(MAKE) -C bpf
+bpf: ## Build the eBPF object anew (with clang, llvm, bpftool and libbpf's headers)
+	@scripts/bootstrap bpf
+	bpf/build.sh
 
 wheel-check: ## Build the wheel and test it in a fresh environment without the source tree
 	@scripts/bootstrap dev

@@ -62,6 +62,23 @@ def read(path: str, root: str = ROOT) -> bytes:
         raise Gone(path) from error
 
 
+def read_small(path: str, root: str = ROOT, size: int = 4096) -> bytes:
+    """A file below ``root`` that fits into ``size``, by three system calls: for those who read thousands of them.
+
+    Raises:
+        Gone: ENOENT or ESRCH.
+        OSError: anything else, EACCES for instance.
+    """
+    try:
+        fd = os.open(f"{root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(fd, size)
+        finally:
+            os.close(fd)
+    except (FileNotFoundError, ProcessLookupError, NotADirectoryError) as error:
+        raise Gone(path) from error
+
+
 def stat(pid: int | str, root: str = ROOT) -> Stat:
     """Parse /proc/PID/stat; split at the last ``)``, since a comm may hold anything (F93)."""
     return parse_stat(read(f"{pid}/stat", root))

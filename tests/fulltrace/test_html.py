@@ -11,10 +11,11 @@ import pytest
 
 from straced.fulltrace.make import report_file
 from straced.views.html.page import json_island
-from tests.fulltrace.chromium import Page
 from tests.fulltrace.support import record
+from tests.support.chromium import Page
 
 HOSTILE = "</script><img src=http://127.0.0.1:9/x onerror=document.title='owned'>"
+READY = "document.documentElement?.dataset.ready === 'yes'"
 PROGRAM = f"""
 import os, subprocess
 for _ in range(60): os.path.exists({HOSTILE!r})
@@ -34,13 +35,10 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(report_page: Path, tmp_path: Path) -> Iterator[Page]:
-    browser = Page(tmp_path / "profile")
-    try:
-        browser.open(report_page)
-        yield browser
-    finally:
-        browser.close()
+def page(report_page: Path) -> Iterator[Page]:
+    with Page() as page:
+        page.open(report_page, READY)
+        yield page
 
 
 def test_nothing_leaves_and_text_stays_text(page: Page, report_page: Path) -> None:
@@ -68,8 +66,8 @@ def test_the_policy_holds_even_if_a_script_tries(page: Page) -> None:
             " document.body.append(s); })()"
         )
         assert page.value("window.ran === undefined")
-        page.call("Runtime.evaluate", expression="new Promise(r => setTimeout(r, 100))", awaitPromise=True)
-        assert page.value("document.body.dataset.refused") == "yes"
+        page.until("document.body.dataset.refused === 'yes'")
+        page.value("new Promise(done => setTimeout(done, 100))")
         with pytest.raises(BlockingIOError):
             listener.accept()
 
@@ -94,7 +92,7 @@ def test_tables_sort_and_filter(page: Page) -> None:
     names = column(page, "calls", 0)
     assert names == sorted(names)
     page.click("#files input")
-    page.call("Input.insertText", text="/etc/f1")
+    page.type("/etc/f1")
     assert sorted(column(page, "files", 0)) == sorted(["/etc/f1", *(f"/etc/f{i}" for i in range(10, 20))])
 
 
@@ -107,7 +105,7 @@ def test_the_flame_graph_zooms(page: Page) -> None:
     page.click("#flame rect.root")
     assert (page.value(top), page.value(count)) == ("all", whole)
     page.click("#flame input")
-    page.call("Input.insertText", text="wait4")
+    page.type("wait4")
     assert page.value("document.querySelectorAll('#flame rect.hit').length") >= 1
 
 
@@ -128,15 +126,11 @@ def test_the_time_line_zooms(page: Page) -> None:
     assert zoomed[1] - zoomed[0] < start[1]
 
 
-def test_light_and_dark(report_page: Path, tmp_path: Path) -> None:
+def test_light_and_dark(page: Page) -> None:
     seen = []
     for dark in (False, True):
-        browser = Page(tmp_path / f"profile{dark}", dark=dark)
-        try:
-            browser.open(report_page)
-            seen.append(browser.value("getComputedStyle(document.body).backgroundColor"))
-        finally:
-            browser.close()
+        page.dark(dark)
+        seen.append(page.value("getComputedStyle(document.body).backgroundColor"))
     assert seen[0] != seen[1]
 
 

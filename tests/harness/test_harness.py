@@ -72,7 +72,11 @@ MANY = """
         os.waitid(os.P_PID, kept[-1].pid, os.WEXITED | os.WNOWAIT)
 
     def test_stopped(start):
-        start("tick").signal(signal.SIGSTOP)
+        from tests.support import proc
+        from tests.support.poll import until
+        target = start("tick")
+        target.signal(signal.SIGSTOP)
+        until(lambda: proc.state(target.pid) == "T")
 
     def test_traced(start):
         from tests.support import proc

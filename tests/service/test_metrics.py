@@ -24,15 +24,18 @@ from straced.service.stream import Stream
 from tests.service.processes import until
 from tests.service.samples import NOON, calls, process, tick
 
-parser = pytest.importorskip("prometheus_client.openmetrics.parser", reason="prometheus-client is not installed")
+needs_parser = pytest.mark.needs("prometheus_client")
 
 
 def read(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Every sample, by the parser of the reference client."""
+    from prometheus_client.openmetrics import parser
+
     families = parser.text_string_to_metric_families(text)
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
+@needs_parser
 def test_counters_add_up_over_processes_and_never_name_a_pid() -> None:
     totals = Totals(1000)
     labels = {"job": "b"}
@@ -56,6 +59,7 @@ def test_counters_add_up_over_processes_and_never_name_a_pid() -> None:
     assert "pid" not in totals.text()
 
 
+@needs_parser
 def test_labels_are_bounded_and_nothing_is_lost() -> None:
     totals = Totals(50)
     for number in range(500):
@@ -66,6 +70,7 @@ def test_labels_are_bounded_and_nothing_is_lost() -> None:
     assert sum(series) == 1500
 
 
+@needs_parser
 def test_hostile_names_stay_labels() -> None:
     totals = Totals(50)
     totals.add(tick(NOON, process(1, comm='x"} 1\nevil 7 # \\', made=(calls(),))))
@@ -189,6 +194,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@needs_parser
 def test_the_textfile_is_replaced_as_a_whole(folder: Path) -> None:
     totals = Totals(10)
     totals.add(tick(NOON, process(made=(calls(),))))

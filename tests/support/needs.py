@@ -20,6 +20,20 @@ def _program(name: str) -> Callable[[], str]:
     return lambda: "" if shutil.which(name) else f"{name} is not installed"
 
 
+def _any_program(*names: str) -> Callable[[], str]:
+    return lambda: "" if any(map(shutil.which, names)) else f"none of {', '.join(names)} is installed"
+
+
+def _module(name: str) -> Callable[[], str]:
+    def check() -> str:
+        try:
+            return "" if importlib.util.find_spec(name) else f"{name} is not installed"
+        except ModuleNotFoundError:  # the package above it is not there either
+            return f"{name} is not installed"
+
+    return check
+
+
 def _root() -> str:
     return "" if os.geteuid() == 0 else "needs root"
 
@@ -60,10 +74,17 @@ CHECKS: dict[str, Callable[[], str]] = {
     "root": _root,
     "ebpf": _ebpf,
     "gdb": _program("gdb"),
+    "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "headless_shell"),
     "cc": lambda: "" if compiler() else "no C compiler",
     "setpriv": _program("setpriv"),
     "freezer": _freezer,
-    "uvloop": lambda: "" if importlib.util.find_spec("uvloop") else "uvloop is not installed",
+    "uvloop": _module("uvloop"),
+    "prometheus": _program("prometheus"),
+    "victoriametrics": _program("victoria-metrics"),
+    "prometheus_client": _module("prometheus_client"),
+    "opentelemetry": _module("opentelemetry.proto"),
+    "duckdb": _module("duckdb"),
+    "systemd-analyze": _program("systemd-analyze"),
     "pidns": _works("unshare", "--pid", "--fork", "--mount-proc", "true"),
     "tmpfs": _works("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"),
 }

@@ -71,6 +71,11 @@ def tracer(pid: int) -> int:
     return int(status(pid, "TracerPid") or 0)
 
 
+def switches(pid: int) -> int:
+    """How often the leader was taken off a CPU: a task for which it stays the same has not run."""
+    return int(status(pid, "voluntary_ctxt_switches") or 0) + int(status(pid, "nonvoluntary_ctxt_switches") or 0)
+
+
 def tasks(pid: int) -> dict[int, Task]:
     """All threads of a process that still run."""
     found = {}

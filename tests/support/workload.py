@@ -66,7 +66,21 @@ class Workload:
         """Put it into a group stop that is meant to last."""
         self.stopped_on_purpose = True
         self.signal(signal.SIGSTOP)
-        until(lambda: proc.state(self.pid) in "Tt", what="SIGSTOP arrives")
+        until(self._has_stopped, what="SIGSTOP arrives")
+
+    def _has_stopped(self) -> bool:
+        """Stopped for good, also under a tracer: there ``t`` may be the stop of a call or of the signal's delivery.
+
+        A tracer that is told to leave between a signal's delivery-stop and its own answer swallows the signal; so the
+        tracer must have answered and wait again, and neither may have moved for a while.
+        """
+        tracer = proc.tracer(self.pid)
+        if not tracer:
+            return proc.state(self.pid) == "T"
+        before = proc.switches(self.pid), proc.switches(tracer)
+        time.sleep(0.02)
+        states = proc.state(self.pid), proc.state(tracer)
+        return states == ("t", "S") and before == (proc.switches(self.pid), proc.switches(tracer))
 
     def cont(self) -> None:
         """End the group stop."""

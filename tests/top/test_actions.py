@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,16 @@ import pytest
 from straced import procfs
 from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess, TracerUnavailable
 from straced.live.actions import LocalActions
+from straced.live.processes import call_now
 from tests.top.needs import need
 from tests.top.processes import workload
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def read(path: Path) -> bytes:
@@ -66,6 +76,32 @@ def test_another_users_process_is_refused(tmp_path: Path) -> None:
         ended = subprocess.run(words, capture_output=True, text=True, timeout=20)
         assert NotPermitted.__name__ in ended.stderr
         assert worker.process.poll() is None
+
+
+async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print('mine', flush=True); input()"
+    words = [sys.executable, "-c", code, str(lock)]
+    holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
+    waiter = None
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"mine\n"
+        waiter = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
+        key = waiter.pid, procfs.stat(waiter.pid).start_ticks
+        await asyncio.to_thread(lambda: _until(lambda: call_now(str(key[0]), None) == "flock"))
+        lines = await LocalActions(tmp_path).why(key)
+        assert str(waiter.pid) in lines[0]
+        assert str(holder.pid) in lines[0]
+        assert any("flock" in line for line in lines)
+    finally:
+        for process in filter(None, (waiter, holder)):
+            process.kill()
+            process.communicate()
+    with pytest.raises(NoSuchProcess):
+        await LocalActions(tmp_path).why(key)
+    with pytest.raises(OwnProcess):
+        await LocalActions(tmp_path).why((os.getpid(), procfs.stat(os.getpid()).start_ticks))
 
 
 async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path: Path) -> None:

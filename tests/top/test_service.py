@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from straced import config
 from straced.errors import ServiceUnreachable
 from straced.live.history import STEP_S, HistorySource
 from straced.live.service import ServiceSource
 from straced.live.values import Frame
+from straced.service.store.history import History
+from straced.service.store.writer import Store
 from tests.service.daemon import Daemon
+from tests.service.samples import NOON, calls, process, tick
 from tests.top.needs import need
 from tests.top.processes import workload
 from tests.top.test_terminal import TOP, run, terminal
 
 LIMIT_S = 20.0
-KEPT_S = 60.0
-"""History is written some time after it was made, and a minute may end just then."""
 
 
-async def until(
-    ask: Callable[[], Awaitable[Frame]], condition: Callable[[Frame], object], what: str, limit_s: float = LIMIT_S
-) -> Frame:
-    deadline = time.monotonic() + limit_s
+async def until(ask: Callable[[], Awaitable[Frame]], condition: Callable[[Frame], object], what: str) -> Frame:
+    deadline = time.monotonic() + LIMIT_S
     while True:
         frame = await ask()
         if condition(frame):
@@ -133,7 +133,6 @@ async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> No
                 this_minute,
                 lambda frame: frame.processes and (frame.processes[0].calls_s or 0) > 20,
                 "what was kept of this minute",
-                KEPT_S,
             )
             row = frame.processes[0]
             seen = await source.detail(worker.key)
@@ -154,6 +153,30 @@ async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> No
         finally:
             await source.close()
             daemon.stop()
+
+
+def test_a_rank_has_the_closed_minutes_and_the_one_that_runs(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    store = Store(tmp_path / "state" / "history.db", config.Store())
+    store.start()
+    try:
+        for second in range(90):  # a minute and a half
+            busy = process(7, made=(calls("read", 10, errors=1, wall_ns=5),))
+            idle = process(8, made=(calls("read", 1),))
+            store.put(tick(NOON + second, busy, idle))
+        assert store.flush()
+        history = History(store.path)
+        for begin, end, made in ((0, 60, 600), (60, 120, 300), (0, 120, 900)):
+            ranked = history.top(NOON + begin, NOON + end)
+            assert [(each.process.pid, each.calls, each.errors) for each in ranked] == [
+                (7, made, made // 10),
+                (8, made // 10, 0),
+            ]
+            assert [each.calls for each in history.top(NOON + begin, NOON + end, limit=1)] == [made]
+        assert {each.pid for each in history.find(since=NOON + 60, until=NOON + 120)} == {7, 8}
+        history.close()
+    finally:
+        store.close()
 
 
 def test_the_screen_says_when_a_service_is_lost_and_goes_on_when_it_is_back(tmp_path: Path) -> None:

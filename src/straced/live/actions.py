@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import signal
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from straced import procfs
-from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess, TracerUnavailable
+from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess
 from straced.live.source import TraceState
 from straced.live.values import Key
 from straced.scrub import scrub
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 
 TRACE_MAX_BYTES = 100 * 1000 * 1000
 TRACE_MAX_S = 60.0
-WHY_S = 2.0
+WHY_NS = 1_500_000_000
+"""How long a process is watched before the verdict: somebody looks at the screen meanwhile."""
 
 
 class _Trace:
@@ -66,20 +66,19 @@ class LocalActions:
         return f"{format_bytes(TRACE_MAX_BYTES)} or {TRACE_MAX_S:.0f} s"
 
     async def why(self, key: Key) -> tuple[str, ...]:
-        """The answer of ``straced why``, as text.
+        """The answer of ``straced why``, as text: the verdict, the chain, the evidence.
 
         Raises:
-            TracerUnavailable: this build does not have it.
-            NoSuchProcess: it has ended.
+            NoSuchProcess: it has ended. OwnProcess: it is straced.
         """
+        from straced.views.why_text import report
+        from straced.waits.answer import why_process
+
         _same(key)
-        try:
-            asked = importlib.import_module("straced.waits")
-            text = importlib.import_module("straced.views.why_text")
-        except ModuleNotFoundError as error:
-            raise TracerUnavailable("this build cannot tell why a process waits") from error
-        answer = await asked.why(key[0], duration=WHY_S)
-        return tuple(text.render(answer))
+        answer = await asyncio.to_thread(why_process, key[0], WHY_NS)
+        if answer.start_ticks != key[1]:
+            raise _gone(key)
+        return tuple(report(answer).splitlines())
 
     async def signal(self, key: Key, number: int) -> None:
         """Send a signal to the very process that was on the screen.

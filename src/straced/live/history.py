@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from straced.client import Client
 from straced.errors import StracedError
-from straced.live.values import Detail, Frame, Key, Machine, Note, ProcessRow
+from straced.live.service import note_of
+from straced.live.values import Detail, Frame, Key, Machine, ProcessRow
 from straced.model import Quality, Reason
 from straced.scrub import scrub
-from straced.service.ipc.messages import Select
+from straced.service.ipc.messages import Select, Status
 from straced.service.store.answers import KeptEvent, Ranked
 
 STEP_S = 60.0
@@ -104,23 +106,53 @@ class HistorySource:
         ranked = await self._client.top(self._select())
         status = await self._client.status()
         events = await self._client.events(Select(since=self._since - 3600, until=self._since + STEP_S, limit=MOST))
-        rows = tuple(_row(each) for each in ranked)
-        return Frame(
-            epoch_s=self._since,
-            monotonic_ns=time.monotonic_ns() - int((time.time() - self._since - STEP_S) * 1e9),
-            duration_ns=int(STEP_S * 1e9),
-            source=self.name,
-            host=scrub(os.uname().nodename, 64),
-            tracer=status.tracer,
-            tracer_reason=scrub(status.tracer_reason, 300),
-            quality=_quality(self._since),
-            machine=Machine(cpus=os.cpu_count() or 1),
-            processes=rows,
-            watched=sum(row.watched for row in rows),
-            calls_s=_sum([row.calls_s for row in rows]),
-            errors_s=_sum([row.errors_s for row in rows]),
-            notes=tuple(_note(each) for each in events),
-        )
+        return frame_of_minute(self._since, ranked, status, events)
+
+
+def frame_of_minute(since: float, ranked: Sequence[Ranked], status: Status, events: Sequence[KeptEvent] = ()) -> Frame:
+    """The minute that began at ``since`` as a frame."""
+    rows = tuple(_row(each) for each in _one_each(ranked))
+    return Frame(
+        epoch_s=since,
+        monotonic_ns=time.monotonic_ns() - int((time.time() - since - STEP_S) * 1e9),
+        duration_ns=int(STEP_S * 1e9),
+        source=HistorySource.name,
+        host=scrub(os.uname().nodename, 64),
+        tracer=status.tracer,
+        tracer_reason=scrub(status.tracer_reason, 300),
+        quality=_quality(since),
+        machine=Machine(cpus=os.cpu_count() or 1),
+        processes=rows,
+        watched=sum(row.watched for row in rows),
+        calls_s=_per_s([each.calls for each in ranked]),  # those of their ended children too
+        errors_s=_per_s([each.errors for each in ranked]),
+        notes=tuple(note_of(each.time, each) for each in events),
+    )
+
+
+def _one_each(ranked: Sequence[Ranked]) -> list[Ranked]:
+    """Once each process: one that changed its user has several series, and its ended children have their own."""
+    found: dict[Key, Ranked] = {}
+    for each in ranked:
+        key = each.process.pid, each.process.start_ticks
+        if each.process.kind == "process":
+            found[key] = _both(found[key], each) if key in found else each
+    return list(found.values())
+
+
+def _both(first: Ranked, second: Ranked) -> Ranked:
+    def added(a: int | None, b: int | None) -> int | None:
+        return None if a is None or b is None else a + b
+
+    return Ranked(
+        process=first.process,
+        calls=added(first.calls, second.calls),
+        errors=added(first.errors, second.errors),
+        wall_ns=added(first.wall_ns, second.wall_ns),
+        waiting_ns=added(first.waiting_ns, second.waiting_ns),
+        cpu_ns=first.cpu_ns + second.cpu_ns,
+        rss_max_bytes=max(first.rss_max_bytes or 0, second.rss_max_bytes or 0) or None,
+    )
 
 
 def _quality(since: float) -> Quality:
@@ -154,12 +186,6 @@ def _row(ranked: Ranked) -> ProcessRow:
     )
 
 
-def _note(event: KeptEvent) -> Note:
-    text = scrub(" ".join(filter(None, (event.comm, event.text))), 300)
-    severe = event.kind in ("alert_opened", "not_counted")
-    return Note(epoch_s=event.time, kind=scrub(event.kind, 40), pid=event.pid, text=text, severe=severe)
-
-
-def _sum(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
+def _per_s(counts: list[int | None]) -> float | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) / STEP_S if known and len(known) == len(counts) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import time
 from collections.abc import Callable, Iterable
 
@@ -15,12 +16,14 @@ from straced import procfs
 from straced.scrub import scrub_bytes
 from straced.service.facts import ProcessFacts
 
-SLOW_S = 10.0
-"""How often command line, user, limits and context switches are read again."""
+SLOW_S = 30.0
+"""How often command line, user, limits and context switches are read again; a process each has its own moment."""
+_SPREAD = 16
 MAX_COUNTED_THREADS = 64
 """Context switches are a sum over threads; with more than this they are left unknown."""
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+STAT_BYTES = 2048
 _NS_PER_TICK = 10**9 // TICKS_PER_S
 
 
@@ -44,13 +47,23 @@ class _Slow:
 class _Known:
     """A process seen before."""
 
-    __slots__ = ("at_ns", "cpu_ns", "slow", "start_ticks")
+    __slots__ = ("at_ns", "cpu_ns", "fd", "numbers", "shown", "slow", "start_ticks", "start_time", "text")
 
     def __init__(self, start_ticks: int) -> None:
         self.start_ticks = start_ticks
+        self.start_time = round(procfs.boot_time() + start_ticks / TICKS_PER_S, 2)
+        self.fd = -1
+        """Its stat file, kept open: read without looking the process up again, and never another's of the same pid."""
         self.at_ns: int | None = None
         self.cpu_ns = 0
+        self.text = b""
+        self.numbers: tuple[int, str, int, int, int, int] = (0, "?", 0, 0, 0, 0)
+        self.shown: tuple[int, int] | None = None
         self.slow = _Slow()
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 class ProcessCollector:
@@ -69,6 +82,7 @@ class ProcessCollector:
         self._root = root
         self._slow_ns = int(slow_s * 10**9)
         self._known: dict[int, _Known] = {}
+        self._kept = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 if root == procfs.ROOT else 0
 
     def read(
         self, pid: int, start_ticks: int | None = None, labels: dict[str, str] | None = None
@@ -91,65 +105,116 @@ class ProcessCollector:
             del self._known[pid]
         return found
 
+    def close(self) -> None:
+        """Forget all."""
+        self._known.clear()
+
     def forget(self, pid: int) -> None:
         """Drop what is remembered of a process."""
         self._known.pop(pid, None)
 
+    def shown_owner(self, pid: int) -> tuple[int, int] | None:
+        """User and group that own its files in /proc, as of the last reading; ``None`` when they could not be seen."""
+        known = self._known.get(pid)
+        return known.shown if known is not None else None
+
     def _read(self, pid: int, start_ticks: int | None, labels: dict[str, str]) -> ProcessFacts | None:
-        data = procfs.read(f"{pid}/stat", self._root)
+        known = self._known.get(pid)
+        if known is not None and known.fd >= 0:
+            try:
+                data = os.pread(known.fd, STAT_BYTES, 0)
+            except ProcessLookupError:  # it has ended; the pid may be another's by now
+                self.forget(pid)
+                return self._read(pid, start_ticks, labels)
+        else:
+            data = procfs.read_small(f"{pid}/stat", self._root)
         now_ns = self._clock_ns()
-        end = data.rfind(b")")  # a comm may hold anything
-        fields = data[end + 2 :].split()
-        if len(fields) < 22:
-            raise procfs.Gone(str(pid))
-        started = int(fields[19])
+        if known is None or known.text != data:
+            known = self._parse(pid, data)
+        started = known.start_ticks
         if start_ticks is not None and started != start_ticks:
             raise procfs.Gone(str(pid))
-        known = self._known.get(pid)
-        if known is None or known.start_ticks != started:
-            known = self._known[pid] = _Known(started)
-        cpu_ns = (int(fields[11]) + int(fields[12])) * _NS_PER_TICK
+        ppid, state, cpu_ns, rss_bytes, vms_bytes, threads = known.numbers
         cpu_pct = cpu_delta_ns = None
         if known.at_ns is not None and now_ns > known.at_ns:
             cpu_delta_ns = max(0, cpu_ns - known.cpu_ns)
             cpu_pct = 100.0 * cpu_delta_ns / (now_ns - known.at_ns)
         known.at_ns, known.cpu_ns = now_ns, cpu_ns
-        threads = int(fields[17])
         slow = known.slow
-        raw_comm = data[data.find(b"(") + 1 : end]
-        if now_ns >= slow.due_ns or raw_comm != slow.raw_comm:
-            self._read_slow(pid, started, raw_comm, threads, slow)
-            slow.due_ns = now_ns + self._slow_ns
+        if now_ns >= slow.due_ns:
+            early = self._slow_ns * (pid % _SPREAD) // (2 * _SPREAD)  # so that not all are due at one tick
+            self._read_slow(pid, started, data[data.find(b"(") + 1 : data.rfind(b")")], threads, slow)
+            slow.due_ns = now_ns + self._slow_ns - early
         return ProcessFacts(
             pid=pid,
             start_ticks=started,
-            ppid=int(fields[1]),
+            ppid=ppid,
             uid=slow.uid,
             comm=slow.comm,
             exe=slow.exe,
             cmdline=slow.cmdline,
-            state=fields[0].decode("ascii", "replace"),
+            state=state,
             cpu_pct=cpu_pct,
             cpu_ns=cpu_ns,
             cpu_delta_ns=cpu_delta_ns,
-            rss_bytes=int(fields[21]) * PAGE_BYTES,
-            vms_bytes=int(fields[20]),
+            rss_bytes=rss_bytes,
+            vms_bytes=vms_bytes,
             threads=threads,
-            fds=self._descriptors(pid),
+            fds=self._descriptors(pid, known),
             fd_limit=slow.fd_limit,
             voluntary_switches=slow.voluntary,
             involuntary_switches=slow.involuntary,
-            start_time=round(procfs.boot_time() + started / TICKS_PER_S, 2),
+            start_time=known.start_time,
             age_s=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started / TICKS_PER_S),
             labels=labels,
         )
 
-    def _descriptors(self, pid: int) -> int | None:
+    def _parse(self, pid: int, data: bytes) -> _Known:
+        """Take in a text that differs from the last one: an idle process's is the same, byte by byte."""
+        end = data.rfind(b")")  # a comm may hold anything
+        fields = data[end + 2 :].split(None, 22)
+        if len(fields) < 22:
+            raise procfs.Gone(str(pid))
+        started = int(fields[19])
+        known = self._known.get(pid)
+        if known is None or known.start_ticks != started:
+            known = self._known[pid] = _Known(started)
+        elif data[data.find(b"(") + 1 : end] != known.slow.raw_comm:
+            known.slow.due_ns = 0  # an exec, as a rule
+        elif known.fd < 0 and len(self._known) <= self._kept:
+            known.fd = self._keep(pid, started)
+        known.text = data
+        known.numbers = (
+            int(fields[1]),
+            fields[0].decode("ascii", "replace"),
+            (int(fields[11]) + int(fields[12])) * _NS_PER_TICK,
+            int(fields[21]) * PAGE_BYTES,
+            int(fields[20]),
+            int(fields[17]),
+        )
+        return known
+
+    def _keep(self, pid: int, started: int) -> int:
+        """Its stat file, opened for good, from the second reading on; -1 when it is another's, or none can be had."""
+        try:
+            fd = os.open(f"{self._root}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return -1
+        data = os.read(fd, STAT_BYTES)
+        if int(data[data.rfind(b")") + 2 :].split(None, 20)[19]) != started:
+            os.close(fd)
+            return -1
+        return fd
+
+    def _descriptors(self, pid: int, known: _Known) -> int | None:
         """The size of the folder is their number since Linux 6.2; 0 there means that it has to be listed."""
         path = f"{self._root}/{pid}/fd"
         try:
-            return os.stat(path).st_size or len(os.listdir(path))
+            found = os.stat(path)
+            known.shown = found.st_uid, found.st_gid  # the folder above it always shows the effective user
+            return found.st_size or len(os.listdir(path))
         except OSError:
+            known.shown = None
             return None
 
     def _read_slow(self, pid: int, started: int, raw_comm: bytes, threads: int, slow: _Slow) -> None:

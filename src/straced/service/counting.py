@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -21,9 +21,11 @@ from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
 
 log = logging.getLogger("straced.service")
 Key = tuple[int, int]
+RowKey = tuple[int | None, str, str]
+"""Pid (``None``: of the tree's ended descendants), call, ABI."""
 
 
-class Calls(Struct, frozen=True):
+class Calls(Struct, frozen=True, gc=False):
     """What happened of one call in one interval."""
 
     name: str
@@ -56,10 +58,11 @@ class _Tree:
         self.session = session
         self.root = root
         self.starts: dict[int, int] = {root.pid: root.start_ticks}
-        self.rows: dict[tuple[int | None, str, str], Counters] = {}
+        self.rows: dict[RowKey, Counters] = {}
         self.handed: dict[tuple[str, str], list[Counters]] = {}
         self.lost: int | None = 0
-        self.last: tuple[Counters, ...] = ()
+        self.last: Sequence[Counters] = ()
+        self.ids: set[int] = set()
         self.in_flight: dict[Key, dict[str, int]] = {}
 
 
@@ -97,6 +100,11 @@ class Counting:
     def counted(self) -> list[Key]:
         """The trees that are counted."""
         return list(self._trees)
+
+    def rows_of(self, root: Key, pid: int) -> tuple[Counters, ...] | None:
+        """What a process of a tree did since it is counted, as of the last reading; ``None``: it is not."""
+        tree = self._trees.get(root)
+        return None if tree is None else tuple(row for row in tree.last if row.pid == pid)
 
     async def follow(self, root: Watched) -> bool:
         """Count a tree from now on; what keeps that from being so stands in :attr:`refused`."""
@@ -158,29 +166,67 @@ class Counting:
         if sample.rows == tree.last:  # compares objects that are the same without looking into them
             counted.in_flight.update(tree.in_flight)
             return
-        tree.last, tree.in_flight = sample.rows, {}
-        rows = {(row.pid, row.name, row.abi): row for row in sample.rows}
-        self._hand_over(tree, rows)
-        for key, row in rows.items():
-            pid = key[0]
-            if pid is not None and row.in_flight:
-                owner = self._key(tree, pid)
-                tree.in_flight.setdefault(owner, {})[row.name] = row.in_flight
-            before = tree.rows.get(key)
-            if before is row:
-                continue
-            handed = tree.handed.pop(key[1:], None) if pid is None else None
-            change = _difference(before, row, handed)
-            if change is None:
-                continue
+        last_pid: int | None = None
+        owner: Key = (0, 0)
+        changes: list[Calls] = []
+        for key, row, before in self._take(tree, sample):
+            pid = row.pid
             if pid is None:
-                counted.ended.setdefault(tree.root.key, []).append(change)
-            else:
-                owner = self._key(tree, pid)
-                counted.by_process.setdefault(owner, []).append(change)
+                handed = tree.handed.pop(key[1:], None) if tree.handed else None
+                change = _difference(before, row, handed)
+                if change is not None:
+                    counted.ended.setdefault(tree.root.key, []).append(change)
+                continue
+            if pid != last_pid:  # the rows of a process stand together
+                last_pid, owner = pid, self._key(tree, pid)
+                changes = counted.by_process.setdefault(owner, [])
                 counted.root_of[owner] = tree.root.key
-        tree.rows = rows
+            known = tree.in_flight.get(owner)
+            if row.in_flight or (known and row.name in known):
+                self._note_in_flight(tree, owner, row)
+            change = _difference(before, row, None)
+            if change is not None:
+                changes.append(change)
+        for key_ in [key_ for key_, made in counted.by_process.items() if not made]:
+            del counted.by_process[key_]
         counted.in_flight.update(tree.in_flight)
+
+    def _take(self, tree: _Tree, sample: Sample) -> list[tuple[RowKey, Counters, Counters | None]]:
+        """The rows that differ from the reading before, each with its old one.
+
+        Rows that did not change are the same objects. Those of processes that ended meanwhile are handed over.
+        """
+        rows, known = sample.rows, tree.rows
+        now_ids = set(map(id, rows))
+        stale = [row for row in tree.last if id(row) not in now_ids]
+        fresh: list[tuple[RowKey, Counters, Counters | None]] = []
+        gone: set[int] = set()
+        replaced = 0
+        for row in rows:
+            if id(row) in tree.ids:
+                continue
+            key = (row.pid, row.name, row.abi)
+            before = known.get(key)
+            fresh.append((key, row, before))
+            if before is not None:
+                replaced += 1
+                if row.pid is not None and (row.calls or 0) < (before.calls or 0):
+                    gone.add(row.pid)  # another process has its number
+        if replaced != len(stale):
+            there = {key for key, _row, _before in fresh}
+            gone |= {row.pid for row in stale if row.pid is not None and (row.pid, row.name, row.abi) not in there}
+        if gone:
+            self._hand_over(tree, gone)
+            fresh = [(key, row, None if key[0] in gone else before) for key, row, before in fresh]
+        known.update((key, row) for key, row, _before in fresh)
+        tree.last, tree.ids = rows, now_ids
+        return fresh
+
+    def _note_in_flight(self, tree: _Tree, owner: Key, row: Counters) -> None:
+        known = tree.in_flight.get(owner, {})
+        if row.in_flight != known.get(row.name, 0):
+            now = {**known, row.name: row.in_flight or 0}  # a new one: the old may be in a sample that was handed on
+            tree.in_flight[owner] = {name: count for name, count in now.items() if count}
 
     def _key(self, tree: _Tree, pid: int) -> Key:
         start = tree.starts.get(pid)
@@ -190,32 +236,29 @@ class Counting:
                 self._found(pid, start, tree.root)
         return pid, start
 
-    def _hand_over(self, tree: _Tree, rows: dict[tuple[int | None, str, str], Counters]) -> None:
+    def _hand_over(self, tree: _Tree, gone: set[int]) -> None:
         """The rows of a process that ended were added to its tree's: that part is known already, and not new there."""
-        now = {key[0] for key in rows}
-        gone = {key[0] for key in tree.rows} - now - {None}
-        for key, before in tree.rows.items():
-            row = rows.get(key)
-            if row is not None and row is not before and (row.calls or 0) < (before.calls or 0):
-                gone.add(key[0])  # another process of the same number
-        gone.discard(None)
-        if not gone:
-            return
-        for key in [key for key in tree.rows if key[0] in gone]:
-            before = tree.rows.pop(key)
-            tree.handed.setdefault(key[1:], []).append(before)
+        for row in tree.last:
+            if row.pid in gone:
+                tree.rows.pop((row.pid, row.name, row.abi), None)
+                tree.handed.setdefault((row.name, row.abi), []).append(row)
         for pid in gone:
-            if pid is not None:
-                tree.starts.pop(pid, None)
+            start = tree.starts.pop(pid, None)
+            if start is not None:
+                tree.in_flight.pop((pid, start), None)
 
 
 def _difference(before: Counters | None, row: Counters, handed: list[Counters] | None) -> Calls | None:
     """What is new in a row; ``None`` when nothing is."""
-    known = [each for each in (before, *(handed or ())) if each is not None]
-    calls = _less(row.calls, [each.calls for each in known])
-    errors = _less(row.errors, [each.errors for each in known])
-    wall = _less(row.wall_ns, [each.wall_ns for each in known])
-    waiting = _less(row.waiting_ns, [each.waiting_ns for each in known])
+    known = handed or []
+    if before is not None:
+        known = [before, *known]
+    calls, errors, wall, waiting = row.calls, row.errors, row.wall_ns, row.waiting_ns
+    for each in known:
+        calls = _less(calls, each.calls)
+        errors = _less(errors, each.errors)
+        wall = _less(wall, each.wall_ns)
+        waiting = _less(waiting, each.waiting_ns)
     if not (calls or errors or wall):
         return None
     errno = None
@@ -228,10 +271,10 @@ def _difference(before: Counters | None, row: Counters, handed: list[Counters] |
     return Calls(row.name, row.abi, calls, errors, wall, waiting, errno, row.in_flight)
 
 
-def _less(now: int | None, before: list[int | None]) -> int | None:
-    if now is None or None in before:
+def _less(now: int | None, before: int | None) -> int | None:
+    if now is None or before is None:
         return None
-    return max(0, now - sum(value for value in before if value is not None))
+    return now - before if now > before else 0
 
 
 def start_of(pid: int) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class ProcessFacts(Struct, frozen=True, kw_only=True):
+class ProcessFacts(Struct, frozen=True, kw_only=True, gc=False):
     """One process at one moment, from /proc (proc(5))."""
 
     pid: int

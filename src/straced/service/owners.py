@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import os
+from msgspec import Struct
 
 from straced import procfs
 from straced.service.authorisation import NOBODY, Owner, owner_of
 from straced.service.facts import ProcessFacts
 
-CLOSE_LOOK_TICKS = 10
+CLOSE_LOOK_TICKS = 30
+
+
+class _Known(Struct):
+    """An owner, what /proc showed when it was looked at, and for how many ticks that is believed."""
+
+    sign: tuple[tuple[int, int], str, str | None]
+    owner: Owner
+    ticks_left: int
 
 
 class Owners:
@@ -20,31 +28,35 @@ class Owners:
 
     def __init__(self, root: str = procfs.ROOT) -> None:
         self._root = root
-        self._known: dict[tuple[int, int], tuple[tuple[int, int, str, str | None], Owner, int]] = {}
+        self._known: dict[tuple[int, int], _Known] = {}
 
-    def of(self, facts: ProcessFacts) -> Owner:
-        """Whose a process is now; root's alone when that cannot be told."""
-        try:
-            shown = os.stat(f"{self._root}/{facts.pid}/fd")
-        except OSError:
-            known = self._known.get(facts.key)
-            return known[1] if known is not None else NOBODY
-        sign = (shown.st_uid, shown.st_gid, facts.comm, facts.exe)
-        known = self._known.get(facts.key)
-        if known is not None and known[0] == sign and known[2] > 0:
-            self._known[facts.key] = (sign, known[1], known[2] - 1)
-            return known[1]
+    def of(self, facts: ProcessFacts, shown: tuple[int, int] | None) -> Owner:
+        """Whose a process is now; root's alone when that cannot be told.
+
+        Args:
+            facts: of this moment.
+            shown: user and group that own its files in /proc, as of this moment.
+        """
+        key = facts.key
+        known = self._known.get(key)
+        if shown is None:
+            return known.owner if known is not None else NOBODY
+        sign = (shown, facts.comm, facts.exe)
+        if known is not None and known.sign == sign and known.ticks_left > 0:
+            known.ticks_left -= 1
+            return known.owner
         try:
             owner = owner_of(facts.pid, self._root)
         except (procfs.Gone, OSError, KeyError, ValueError):
-            owner = known[1] if known is not None else NOBODY
-        self._known[facts.key] = (sign, owner, CLOSE_LOOK_TICKS)
+            owner = known.owner if known is not None else NOBODY
+        early = facts.pid % (CLOSE_LOOK_TICKS // 2)  # so that not all are looked at in one tick
+        self._known[key] = _Known(sign, owner, CLOSE_LOOK_TICKS - early)
         return owner
 
     def last(self, key: tuple[int, int]) -> Owner:
         """Whose it was when last looked at."""
         known = self._known.get(key)
-        return known[1] if known is not None else NOBODY
+        return known.owner if known is not None else NOBODY
 
     def forget(self, key: tuple[int, int]) -> None:
         """It has ended."""

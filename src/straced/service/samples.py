@@ -9,7 +9,7 @@ from straced.service.counting import Calls
 from straced.service.facts import HostFacts, ProcessFacts
 
 
-class ProcessSample(Struct, frozen=True, kw_only=True):
+class ProcessSample(Struct, frozen=True, kw_only=True, gc=False):
     """A watched process in one interval."""
 
     facts: ProcessFacts

@@ -91,6 +91,7 @@ class Watcher:
 
     async def close(self) -> None:
         """Let go of everything."""
+        self._collector.close()
         await self.counting.close()
 
     # --- who is there ---
@@ -117,12 +118,13 @@ class Watcher:
                 self._collector.forget(watched.pid)
                 continue
             known = self._last.get(watched.key)
-            owner = self.owners.of(facts)
+            owner = self.owners.of(facts, self._collector.shown_owner(watched.pid))
             if known is None:
                 self._happen("started", facts.comm, watched, epoch_s)
                 if self._before_ns is not None and facts.age_s * 1e9 < self._clock_ns() - self._before_ns:
                     facts = msgspec.structs.replace(facts, cpu_delta_ns=facts.cpu_ns)  # all of it is new
-            samples[watched.key] = ProcessSample(facts=facts, owner=owner, root=watched.root, calls=None)
+            calls = () if self.counting.is_counted(watched.root) else None
+            samples[watched.key] = ProcessSample(facts=facts, owner=owner, root=watched.root, calls=calls)
         return samples
 
     # --- what they did ---
@@ -142,7 +144,6 @@ class Watcher:
                 await self.counting.drop(root)
 
     def _join(self, samples: dict[Key, ProcessSample], counted: Counted) -> list[ProcessSample]:
-        roots = {key: sample.root for key, sample in samples.items()}
         unknown: dict[Key, list[Calls]] = {}
         for key, calls in counted.by_process.items():
             if key not in samples:
@@ -154,22 +155,21 @@ class Watcher:
         for root in {*counted.ended, *counted.lost, *unknown}:
             if root not in samples and root in self._last:
                 samples[root] = _last_word(self._last[root])
-        joined = []
-        for key, sample in samples.items():
-            is_counted = self.counting.is_counted(roots.get(key, sample.root)) or key in counted.by_process
-            ended = (*counted.ended.get(key, ()), *unknown.get(key, ()))
-            joined.append(
-                ProcessSample(
-                    facts=sample.facts,
-                    owner=sample.owner,
-                    root=sample.root,
-                    calls=tuple(counted.by_process.get(key, ())) if is_counted else None,
-                    ended=ended,
-                    lost=counted.lost.get(key, 0),
-                    in_flight=counted.in_flight.get(key, {}),
-                )
+        news = {*counted.by_process, *counted.ended, *unknown, *counted.lost, *counted.in_flight}
+        return [
+            sample
+            if key not in news
+            else ProcessSample(
+                facts=sample.facts,
+                owner=sample.owner,
+                root=sample.root,
+                calls=tuple(counted.by_process[key]) if key in counted.by_process else sample.calls,
+                ended=(*counted.ended.get(key, ()), *unknown.get(key, ())),
+                lost=counted.lost.get(key, 0),
+                in_flight=counted.in_flight.get(key, {}),
             )
-        return joined
+            for key, sample in samples.items()
+        ]
 
     # --- what is said about it ---
 

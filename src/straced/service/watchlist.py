@@ -135,7 +135,7 @@ class Watchlist:
         zombies = 0
         for pid in procfs.pids(self._root):
             try:
-                data = procfs.read(f"{pid}/stat", self._root)
+                data = procfs.read_small(f"{pid}/stat", self._root)
             except (procfs.Gone, OSError):
                 continue
             end = data.rfind(b")")

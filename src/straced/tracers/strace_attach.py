@@ -17,6 +17,8 @@ from straced import procfs
 from straced.tracers.guard_client import Helper
 
 PATIENCE_S = 2.0
+START_PATIENCE_S = 6.0
+"""Until the first task is confirmed: a strace that was started on a busy machine may not have run yet."""
 ROUNDS = 20
 STALL_S = 0.02
 """A task still untraced after this long without any progress was missed, and gets a strace of its own."""
@@ -133,14 +135,15 @@ class Attachment:
         if self._instead and self.only is None:
             targets = [*self._instead[:1], *targets[1:]]
         await self._start(targets)
-        deadline = time.monotonic() + PATIENCE_S
         rounds = clean = unsettled = 0
-        progressed = time.monotonic()
-        began = time.monotonic()
+        progressed = began = time.monotonic()
+        deadline = began + PATIENCE_S
         while time.monotonic() < deadline:
             missing, progress, vanished = self._look_around()
             now = time.monotonic()
             progressed = now if progress else progressed
+            if not self._confirmed and not all(task.state == "D" for task in missing):
+                deadline = min(now + PATIENCE_S, began + START_PATIENCE_S)
             if not any(helper.alive for helper in self.helpers):
                 return Coverage(traced=len(self._confirmed), seen=len(self._confirmed), complete=not missing)
             if not missing and vanished:

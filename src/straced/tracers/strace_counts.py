@@ -16,6 +16,9 @@ LIMITS = (
 )
 """True of every strace -c; each has been measured (see docs/reliability.md)."""
 
+BELOW_CLOCK = Reason("clock", "so few calls took less CPU time than the kernel's clock tells: their shares are unknown")
+"""Where CPU time is told in ticks (1 to 10 ms, see CONFIG_TICK_CPU_ACCOUNTING), few calls show as 0 s."""
+
 
 def counters(tables: list[SummaryTable], time: str) -> list[Counters]:
     """Rows of all tables of one strace, times as ``wall_ns`` or, for plain ``-c``, as ``working_ns``."""

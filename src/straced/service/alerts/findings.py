@@ -66,21 +66,27 @@ class Memory(Struct):
     calls_seen: int = 0
 
 
-def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Iterator[Finding]:
+def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> list[Finding]:
     """All that is wrong with one process; brings its memory up to date."""
+    facts = sample.facts
     step_ns = max(0, now_ns - memory.seen_ns)
-    name = f"{sample.facts.pid} ({sample.facts.comm})"
-    for found in (
-        _memory_spike(sample, memory, now_ns, step_ns, config, name),
-        _cpu(sample, memory, now_ns, config, name),
-        _fds(sample, config, name),
-        _uninterruptible(sample, memory, now_ns, config, name),
-        _stuck(sample, memory, now_ns, config, name),
-        _errors(sample, memory, config, name),
-    ):
-        if found is not None:
-            yield found
     memory.seen_ns = now_ns
+    found = [_memory_spike(sample, memory, now_ns, step_ns, config)]
+    if facts.cpu_pct or memory.busy_since_ns is not None:
+        found.append(_cpu(sample, memory, now_ns, config))
+    if facts.fd_limit:
+        found.append(_fds(sample, config))
+    if facts.state == "D" or memory.d_since_ns is not None:
+        found.append(_uninterruptible(sample, memory, now_ns, config))
+    if sample.in_flight or memory.stuck_since_ns is not None:
+        found.append(_stuck(sample, memory, now_ns, config))
+    if sample.calls:
+        found.append(_errors(sample, memory, config))
+    return [each for each in found if each is not None]
+
+
+def _name(sample: ProcessSample) -> str:
+    return f"{sample.facts.pid} ({sample.facts.comm})"
 
 
 def _make(kind: str, sample: ProcessSample, text: str, **data: Value) -> Finding:
@@ -88,20 +94,20 @@ def _make(kind: str, sample: ProcessSample, text: str, **data: Value) -> Finding
     return Finding(kind=kind, subject=subject, text=text, sample=sample, owner=sample.owner, data=data)
 
 
-def _memory_spike(
-    sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts, name: str
-) -> Finding | None:
+def _memory_spike(sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts) -> Finding | None:
     rss, mean = sample.facts.rss_bytes, memory.rss_mean
+    if rss == mean:
+        return None
     old_enough = now_ns - memory.since_ns >= MIN_AGE_NS
     above = rss > mean * (1 + config.memory_spike_pct / 100) and rss - mean > MIN_SPIKE_BYTES
     memory.rss_mean += (rss - mean) * min(1.0, step_ns / MEAN_NS)
     if not (config.memory_spike_pct and old_enough and above):
         return None
-    text = f"{name} takes {format_bytes(rss)} of memory, {format_bytes(int(mean))} is its mean"
+    text = f"{_name(sample)} takes {format_bytes(rss)} of memory, {format_bytes(int(mean))} is its mean"
     return _make("memory_spike", sample, text, rss_bytes=rss, mean_bytes=int(mean))
 
 
-def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts, name: str) -> Finding | None:
+def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:
     pct = sample.facts.cpu_pct
     if not config.cpu_pct or pct is None or pct < config.cpu_pct:
         memory.busy_since_ns = None
@@ -111,17 +117,19 @@ def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts, nam
     if now_ns - memory.busy_since_ns < config.cpu_for:
         return None
     seconds = (now_ns - memory.busy_since_ns) // 10**9
-    return _make("cpu", sample, f"{name} has used {pct:.0f} % of a CPU for {seconds} s", cpu_pct=pct, seconds=seconds)
+    return _make(
+        "cpu", sample, f"{_name(sample)} has used {pct:.0f} % of a CPU for {seconds} s", cpu_pct=pct, seconds=seconds
+    )
 
 
-def _fds(sample: ProcessSample, config: Alerts, name: str) -> Finding | None:
+def _fds(sample: ProcessSample, config: Alerts) -> Finding | None:
     fds, limit = sample.facts.fds, sample.facts.fd_limit
     if not config.fds_pct or fds is None or not limit or fds < limit * config.fds_pct / 100:
         return None
-    return _make("fds", sample, f"{name} has {fds} of {limit} descriptors open", fds=fds, limit=limit)
+    return _make("fds", sample, f"{_name(sample)} has {fds} of {limit} descriptors open", fds=fds, limit=limit)
 
 
-def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts, name: str) -> Finding | None:
+def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:
     if not config.uninterruptible or sample.facts.state != "D":
         memory.d_since_ns = None
         return None
@@ -131,10 +139,12 @@ def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config:
     if now_ns - memory.d_since_ns < config.uninterruptible:
         return None
     calls = ", ".join(sample.in_flight) or "an unknown call"
-    return _make("uninterruptible", sample, f"{name} is in state D for {seconds} s, in {calls}", seconds=seconds)
+    return _make(
+        "uninterruptible", sample, f"{_name(sample)} is in state D for {seconds} s, in {calls}", seconds=seconds
+    )
 
 
-def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts, name: str) -> Finding | None:
+def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:
     waits = bool(sample.in_flight) and not IDLE & sample.in_flight.keys()
     if not config.stuck or not waits or sample.calls or sample.facts.cpu_delta_ns:
         memory.stuck_since_ns = None
@@ -145,7 +155,7 @@ def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts, n
     if now_ns - memory.stuck_since_ns < config.stuck:
         return None
     calls = ", ".join(sorted(sample.in_flight))
-    text = f"{name} has completed nothing for {seconds} s; it is in {calls}"
+    text = f"{_name(sample)} has completed nothing for {seconds} s; it is in {calls}"
     return _make("stuck", sample, text, seconds=seconds, calls=calls)
 
 
@@ -153,7 +163,7 @@ MIN_ERRORS = 20
 MIN_CALLS = 1000
 
 
-def _errors(sample: ProcessSample, memory: Memory, config: Alerts, name: str) -> Finding | None:
+def _errors(sample: ProcessSample, memory: Memory, config: Alerts) -> Finding | None:
     calls = sum(call.calls or 0 for call in sample.calls or ())
     errors = sum(call.errors or 0 for call in sample.calls or ())
     if not calls:
@@ -166,7 +176,7 @@ def _errors(sample: ProcessSample, memory: Memory, config: Alerts, name: str) ->
         return None
     if share < config.error_shift * max(before, 0.001):
         return None
-    text = f"{share:.1%} of the calls of {name} fail, {before:.1%} is usual"
+    text = f"{share:.1%} of the calls of {_name(sample)} fail, {before:.1%} is usual"
     return _make("error_shift", sample, text, share=share, usual=before, errors=errors)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from straced.config import Alerts
 from straced.service.alerts.findings import Finding
+from straced.service.counting import Calls
 from straced.service.samples import ProcessSample
 from straced.service.store.series import program_of
 
@@ -16,11 +17,34 @@ Learnt = tuple[str, str, str]
 """Program (with the user it runs as), kind, and what."""
 
 
+class _Program:
+    """What one program of one user is known to do."""
+
+    def __init__(self, first_seen_s: float) -> None:
+        self.first_seen_s = first_seen_s
+        self.calls: set[str] = set()
+        self.failures: set[str] = set()
+
+    def take(self, calls: Iterable[Calls]) -> list[tuple[str, str]]:
+        """Learn; returns what is new, with its kind."""
+        new = []
+        for call in calls:
+            if call.name not in self.calls:
+                self.calls.add(call.name)
+                new.append((SYSCALL, call.name))
+            for word in call.errno or ():
+                what = f"{call.name} {word}"
+                if what not in self.failures:
+                    self.failures.add(what)
+                    new.append((ERRNO, what))
+        return new
+
+
 class Novelty:
     """Knows what each program of each user has done, since it was first seen."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, set[tuple[str, str]]]] = {}
+        self._known: dict[str, _Program] = {}
         self._fresh: list[Learnt] = []
 
     def learn(self, kept: Iterable[tuple[str, str, str, float]]) -> None:
@@ -28,10 +52,11 @@ class Novelty:
         rows = list(kept)
         for program, kind, _what, when in rows:
             if kind == PROGRAM:
-                self._known[program] = (when, set())
+                self._known[program] = _Program(when)
         for program, kind, what, _when in rows:
             if kind != PROGRAM and program in self._known:
-                self._known[program][1].add((kind, what))
+                known = self._known[program]
+                (known.calls if kind == SYSCALL else known.failures).add(what)
 
     def take(self) -> list[Learnt]:
         """What was learnt since the last time, to be kept."""
@@ -40,26 +65,18 @@ class Novelty:
 
     def findings(self, sample: ProcessSample, epoch_s: float, config: Alerts) -> Iterator[Finding]:
         """What is new in a sample, once the program has been observed for long enough."""
-        done = [(SYSCALL, call.name) for call in (*(sample.calls or ()), *sample.ended)]
-        done += [
-            (ERRNO, f"{call.name} {word}")
-            for call in (*(sample.calls or ()), *sample.ended)
-            for word in call.errno or ()
-        ]
-        if not done:
-            return
         program = f"{program_of(sample.facts)} uid {sample.owner.uid}"
-        if program not in self._known:
+        known = self._known.get(program)
+        if known is None:
             if len(self._known) >= MAX_PROGRAMS:
                 return
-            self._known[program] = (epoch_s, set())
+            known = self._known[program] = _Program(epoch_s)
             self._fresh.append((program, PROGRAM, ""))
-        first_seen, known = self._known[program]
-        new = [each for each in done if each not in known]
+        new = known.take(sample.calls or ()) + known.take(sample.ended)
         if not new:
             return
-        known.update(new)
         self._fresh += [(program, kind, what) for kind, what in new]
+        first_seen = known.first_seen_s
         if (epoch_s - first_seen) * 1e9 < config.learn:
             return
         for kind, wanted, said in (

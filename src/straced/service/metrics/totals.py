@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 OTHER = "other"
+_NOTHING: dict[str, list[int]] = {}
+Group = tuple[str, str]
+"""Job and program."""
+Series = tuple[str, str, str]
 Labels = tuple[tuple[str, str], ...]
 Line = tuple[str, Labels, float]
 Family = tuple[str, str, str, list[Line]]
@@ -32,9 +36,10 @@ class Totals:
 
     def __init__(self, max_series: int) -> None:
         self.max_series = max_series
-        self._calls: dict[tuple[str, str, str], list[int]] = {}
+        self._calls: dict[Group, dict[str, list[int]]] = {}
+        self._series = 0
         self._errors: dict[tuple[str, str, str, str], int] = {}
-        self._cpu_ns: dict[tuple[str, str], int] = {}
+        self._cpu_ns: dict[Group, int] = {}
         self._last: Tick | None = None
         self.lost = 0
         self.overflowed = 0
@@ -45,28 +50,42 @@ class Totals:
         for sample in tick.processes:
             group = _group(sample)
             self.lost += sample.lost or 0
-            if group in self._cpu_ns or len(self._cpu_ns) < self.max_series:
-                self._cpu_ns[group] = self._cpu_ns.get(group, 0) + (sample.facts.cpu_delta_ns or 0)
-            for call in (*(sample.calls or ()), *sample.ended):
-                self._add_call(group, call)
+            if sample.facts.cpu_delta_ns and (group in self._cpu_ns or len(self._cpu_ns) < self.max_series):
+                self._cpu_ns[group] = self._cpu_ns.get(group, 0) + sample.facts.cpu_delta_ns
+            elif group not in self._cpu_ns and len(self._cpu_ns) < self.max_series:
+                self._cpu_ns[group] = 0
+            if sample.calls:
+                self._add_calls(group, sample.calls)
+            if sample.ended:
+                self._add_calls(group, sample.ended)
 
-    def _add_call(self, group: tuple[str, str], call: Calls) -> None:
-        key = (*group, call.name)
-        sums = self._calls.get(key)
-        if sums is None:
-            if len(self._calls) >= self.max_series:
-                self.overflowed += 1
-                key = (group[0] if len(self._calls) < 2 * self.max_series else OTHER, OTHER, OTHER)
-            sums = self._calls.setdefault(key, [0, 0, 0, 0])
-        sums[0] += call.calls or 0
-        sums[1] += call.errors or 0
-        sums[2] += call.wall_ns or 0
-        sums[3] += call.waiting_ns or 0
-        for word, count in (call.errno or {}).items():
-            code = (*key, word)
-            if code not in self._errors and len(self._errors) >= self.max_series:
-                code = (OTHER, OTHER, OTHER, OTHER)
-            self._errors[code] = self._errors.get(code, 0) + count
+    def _add_calls(self, group: Group, calls: tuple[Calls, ...]) -> None:
+        by_name = self._calls.get(group, _NOTHING)
+        for call in calls:
+            sums = by_name.get(call.name)
+            key = (*group, call.name)
+            if sums is None:
+                key, sums = self._new_series(key)
+                by_name = self._calls.get(group, _NOTHING)
+            sums[0] += call.calls or 0
+            sums[1] += call.errors or 0
+            sums[2] += call.wall_ns or 0
+            sums[3] += call.waiting_ns or 0
+            for word, count in (call.errno or {}).items():
+                code = (*key, word)
+                if code not in self._errors and len(self._errors) >= self.max_series:
+                    code = (OTHER, OTHER, OTHER, OTHER)
+                self._errors[code] = self._errors.get(code, 0) + count
+
+    def _new_series(self, key: Series) -> tuple[Series, list[int]]:
+        """The sums of a call that its group has none for; those of ``other`` when there are too many series."""
+        if self._series >= self.max_series:
+            self.overflowed += 1
+            key = (key[0] if self._series < 2 * self.max_series else OTHER, OTHER, OTHER)
+        by_name = self._calls.setdefault(key[:2], {})
+        if key[2] not in by_name:
+            self._series += 1
+        return key, by_name.setdefault(key[2], [0, 0, 0, 0])
 
     def text(self, service: Service | None = None) -> str:
         """All of it, ended by ``# EOF``."""
@@ -87,7 +106,8 @@ class Totals:
             scale = 1 if position < 2 else 1e9
             lines: list[Line] = [
                 ("_total", (("job", j), ("program", p), ("syscall", s)), sums[position] / scale)
-                for (j, p, s), sums in self._calls.items()
+                for (j, p), by_name in self._calls.items()
+                for s, sums in by_name.items()
             ]
             yield name, "counter", words, lines
         errors: list[Line] = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno as errno_module
 import time
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,9 @@ INFO = (
 )
 MAX_SERIES = 5000
 GAP_FACTOR = 3
+LAST_MS = 2 * MINUTE_MS
+"""How far the ``last_ms`` of a series that goes on may lag: it is written once a minute."""
+_RANKED = ("calls", "errors", "wall_ns", "waiting_ns", "cpu_ns", "rss_max_bytes")
 
 
 class History:
@@ -61,8 +65,9 @@ class History:
         until: float | None = None,
     ) -> list[SeriesInfo]:
         """Processes that were watched in a span: by pid, by name (a glob over comm and program), by job, or all."""
-        where = ["last_ms >= ?", "first_ms <= ?"]
-        values: list[object] = [int(since * 1000), int((until or time.time() + 86400) * 1000)]
+        where = ["(last_ms >= ? or (end is null and last_ms >= ?))", "first_ms <= ?"]
+        since_ms = int(since * 1000)
+        values: list[object] = [since_ms, since_ms - LAST_MS, int((until or time.time() + 86400) * 1000)]
         for column, value in (("pid", pid), ("start_ticks", start_ticks), ("job", job)):
             if value is not None:
                 where.append(f"{column} = ?")
@@ -212,22 +217,25 @@ class History:
         ]
 
     def top(self, since: float, until: float | None = None, *, by: str = "calls", limit: int = 10) -> list[Ranked]:
-        """The busiest processes of a span (whole hours beyond six hours, whole minutes below), of closed minutes."""
-        column = {"calls": "calls", "errors": "errors", "time": "wall_ns", "cpu": "cpu_ns", "rss": "rss_max"}[by]
+        """The busiest processes of a span (whole hours beyond six hours, whole minutes below), up to now."""
         start, end = self._span(since, until)
         table = "minute" if end - start < 6 * HOUR_MS else "hour"
         if table == "hour":
             start = start // HOUR_MS * HOUR_MS
-        order = "max" if column == "rss_max" else "sum"
-        rows = self.connection.execute(
-            "select series, sum(calls), sum(errors), sum(wall_ns), sum(waiting_ns), sum(cpu_ns), max(rss_max)"
-            f" from {table} where ts >= ? and ts < ? group by series order by {order}({column}) desc",
-            (start, end),
-        )
+        self.connection.execute("begin")  # a minute that is closed meanwhile must not be seen twice, or not at all
+        try:
+            used = self._used(table, start, end)
+        finally:
+            self.connection.rollback()
+        place = _RANKED.index({"time": "wall_ns", "cpu": "cpu_ns", "rss": "rss_max_bytes"}.get(by, by))
         found: list[Ranked] = []
-        for series, calls, errors, wall, waiting, cpu, rss in rows:
-            info = _info(self.connection.execute(f"select {INFO} from series where id = ?", (series,)).fetchone())
+        for series in sorted(used, key=lambda series: -1 if (value := used[series][place]) is None else value)[::-1]:
+            row = self.connection.execute(f"select {INFO} from series where id = ?", (series,)).fetchone()
+            if row is None:
+                continue  # expired meanwhile
+            info = _info(row)
             if self.may_see(info.uid, info.gid, info.private):
+                calls, errors, wall, waiting, cpu, rss = used[series]
                 found.append(
                     Ranked(
                         process=info,
@@ -242,6 +250,33 @@ class History:
             if len(found) >= limit:
                 break
         return found
+
+    def _used(self, table: str, start: int, end: int) -> dict[int, list[int | None]]:
+        """The figures of ``_RANKED`` by series: of closed minutes (or hours), and of the rows since."""
+        rows = self.connection.execute(
+            "select series, sum(calls), sum(errors), sum(wall_ns), sum(waiting_ns), sum(cpu_ns), max(rss_max)"
+            f" from {table} where ts >= ? and ts < ? group by series",
+            (start, end),
+        )
+        used: dict[int, list[int | None]] = {series: list(values) for series, *values in rows}
+        running = self.connection.execute(
+            "select series, ts, data from sample where ts >= ? and ts < ? order by series, ts", (start, end)
+        )
+        for series, group in groupby(running, key=itemgetter(0)):
+            roll = Roll()
+            for _ts, row in rollup.rows_of((ts, data) for _series, ts, data in group):
+                roll.add(row)
+            fresh = [*(roll.sums.total(column) for column in range(4)), roll.cpu_ns, roll.rss_max]
+            known = used.get(series)
+            used[series] = fresh if known is None else _together(known, fresh)
+        return used
+
+
+def _together(known: list[int | None], fresh: list[int | None]) -> list[int | None]:
+    """Sums, and the larger of the last figure; ``None``, which a part without counts has, adds nothing."""
+    pairs = list(zip(known, fresh, strict=True))
+    sums = [a if b is None else b if a is None else a + b for a, b in pairs[:-1]]
+    return [*sums, max((value for value in pairs[-1] if value is not None), default=None)]
 
 
 def _info(row: tuple[object, ...]) -> SeriesInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 
@@ -152,4 +153,9 @@ class Catalogue:
 
 def program_of(facts: ProcessFacts) -> str:
     """The name of the program file; the comm where that is not known."""
-    return os.path.basename((facts.exe or "").removesuffix(" (deleted)")) or facts.comm
+    return _base_name(facts.exe) if facts.exe else facts.comm
+
+
+@functools.lru_cache(4096)
+def _base_name(exe: str) -> str:
+    return os.path.basename(exe.removesuffix(" (deleted)"))
