@@ -65,7 +65,7 @@ def command(
         data = {**difference.to_dict(), "checks": msgspec.to_builtins(checks)}
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
         return status
-    lines = render(difference, checks, limit=limit)
+    lines = render(difference, checks, limit=limit, width=terminal.width_of(sys.stdout))
     terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, color))
     return status
 

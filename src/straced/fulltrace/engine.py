@@ -18,12 +18,12 @@ from straced.fulltrace.source import Source, first_block
 from straced.fulltrace.tally import Tally
 from straced.fulltrace.threads import Threads
 from straced.fulltrace.worker import Task, Worker
-from straced.tracers.strace_line import parse_line
+from straced.tracers.strace_line import OWN_WORDS, parse_line
 
 SMALL_BYTES = 6 << 20
 """Below this a helper process costs more than it brings."""
 _TORN = re.compile(
-    rb"([^\n])((?:strace: Process \d+ attached\n)+)"
+    rb"([^\n])((?:" + OWN_WORDS + rb"Process \d+ attached\n)+)"
     rb"((?!\[pid |\d\d:\d\d|\d+\.\d|\w+\(|<\.\.\. |[-+]{3} )[^\n]+\n)"
 )
 """On a terminal strace's own words stand in the middle of a line. Put behind it, they leave it whole."""
