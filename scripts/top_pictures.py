@@ -30,8 +30,9 @@ from straced.views.tui.rows import Rows
 
 FILES = {
     "server.py": (
-        "import http.server\n"
-        "http.server.ThreadingHTTPServer(('127.0.0.1', 18473), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
+        "import http.server, threading\n"
+        "server = http.server.HTTPServer(('127.0.0.1', 18473), http.server.SimpleHTTPRequestHandler)\n"
+        "for _ in range(5): threading.Thread(target=server.serve_forever, args=(30,)).start()\n"
     ),
     "client.py": (
         "import time, urllib.request, urllib.error\n"

@@ -90,18 +90,20 @@ async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
         waiter = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
         key = waiter.pid, procfs.stat(waiter.pid).start_ticks
         await asyncio.to_thread(lambda: _until(lambda: call_now(str(key[0]), None) == "flock"))
-        lines = await LocalActions(tmp_path).why(key)
-        assert str(waiter.pid) in lines[0]
-        assert str(holder.pid) in lines[0]
+        lines = await LocalActions(tmp_path).why(key, 100)
+        verdict = " ".join(lines[: lines.index("")])
+        assert str(waiter.pid) in verdict
+        assert str(holder.pid) in verdict
+        assert all(len(line) <= 100 for line in lines[: lines.index("")])
         assert any("flock" in line for line in lines)
     finally:
         for process in filter(None, (waiter, holder)):
             process.kill()
             process.communicate()
     with pytest.raises(NoSuchProcess):
-        await LocalActions(tmp_path).why(key)
+        await LocalActions(tmp_path).why(key, 100)
     with pytest.raises(OwnProcess):
-        await LocalActions(tmp_path).why((os.getpid(), procfs.stat(os.getpid()).start_ticks))
+        await LocalActions(tmp_path).why((os.getpid(), procfs.stat(os.getpid()).start_ticks), 100)
 
 
 async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path: Path) -> None:
