@@ -91,10 +91,11 @@ def test_f81_a_stop_by_any_signal_has_a_summary(start: Start, number: signal.Sig
     process = popen_straced("attach", "--tracer", "ebpf", "--json", "-i", "50ms", workload.pid)
     try:
         assert process.stdout is not None
-        windows = [json.loads(process.stdout.readline())]
+        first = process.stdout.readline()
         process.send_signal(number)
         rest, err = process.communicate(timeout=20)
-        windows += map(json.loads, rest.splitlines())
+        assert first, err
+        windows = [json.loads(line) for line in (first, *rest.splitlines())]
     finally:
         process.kill()
         process.wait()

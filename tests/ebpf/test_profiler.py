@@ -75,6 +75,19 @@ async def test_windows_add_up_to_the_whole(profiler: Profiler, start: Start) -> 
     workload.end()
 
 
+async def test_a_slow_reader_of_windows_has_the_last_one_too(profiler: Profiler, start: Start) -> None:
+    """The target ends, and somebody detaches, while the reader is busy with the window before."""
+    workload = start("n", 1000)
+    session = await profiler.attach(workload.pid)
+    windows = session.every(0.01)
+    first = await anext(windows)
+    workload.run()
+    await session.detach()
+    counted = [window.syscalls["getppid"].calls async for window in windows]
+    assert (first.total.calls, counted) == (0, [1000])
+    assert [window async for window in session.every(0.01)] == []
+
+
 async def test_events_of_a_tree(profiler: Profiler, start: Start) -> None:
     shell = start("-c", "read x; /bin/true; exit 3", program="../../../bin/sh", ready=False)
     session = await profiler.attach(shell.pid)
