@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -81,8 +81,8 @@ def summary(
     kinds = {piece.sample.time for piece in stretches}
     mixed = len(kinds) > 1
     time_kind = "wall" if kinds == {"wall"} else kinds.pop() if len(kinds) == 1 else "mixed"
-    rows = [_without_time(row) if mixed else row for piece in stretches for row in piece.sample.rows]
-    merged = rows_of.merge_rows(rows)
+    rows: Iterable[Counters] = [row for piece in stretches for row in rows_of.merge_rows(piece.sample.rows)]
+    merged = rows_of.merge_rows(map(_without_time, rows) if mixed else rows)
     table, total = rows_of.table(merged, time_kind)
     unknown = all(piece.sample.lost is None for piece in stretches) and not merged
     return Summary(

@@ -149,6 +149,15 @@ class Otlp(Struct, frozen=True, kw_only=True):
     interval: Annotated[Nanoseconds, Meta(description="How often.")] = Nanoseconds(30 * S)
 
 
+class Web(Struct, frozen=True, kw_only=True):
+    """The live screen as a web page, for this host alone."""
+
+    listen: Annotated[str, Meta(description="`127.0.0.1:PORT` or `[::1]:PORT`; empty: no page.")] = ""
+    hosts: Annotated[
+        tuple[str, ...], Meta(description="Names a browser may use for this host, besides localhost.")
+    ] = ()
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """All of it."""
 
@@ -171,6 +180,7 @@ class Config(Struct, frozen=True, kw_only=True):
     on_alert: OnAlert = field(default_factory=OnAlert)
     metrics: Metrics = field(default_factory=Metrics)
     otlp: Otlp = field(default_factory=Otlp)
+    web: Web = field(default_factory=Web)
 
 
 TRACERS = ("auto", "ebpf", "none")

@@ -98,7 +98,8 @@ def _identity(as_caller: bool) -> dict[str, Any]:
         _say(f"the command runs as root; with --user it runs as {entry.pw_name}")
         return {}
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
+    environ = {**os.environ, "HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups, "env": environ}
 
 
 def _is_setuid(command: str) -> bool:

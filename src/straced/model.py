@@ -5,6 +5,7 @@ Times are integers in nanoseconds. ``None`` means "this tracer cannot know", nev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -100,7 +101,7 @@ class Sample(Struct, frozen=True, kw_only=True):
 
     monotonic_ns: int
     epoch_s: float
-    rows: tuple[Counters, ...] = ()
+    rows: Sequence[Counters] = ()
     processes: int | None = None
     """Processes seen since the attach, ended ones included."""
     threads: int | None = None

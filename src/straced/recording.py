@@ -54,6 +54,7 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
             relay = Relay(recording.readers, sys.stdout.fileno())
             ending = await _until_over(recording, stop)
             await asyncio.to_thread(relay.join)
+            relay.say_dropped(recording.dropped_lines)
             status = BROKEN_PIPE if relay.broken.is_set() else 0
         else:
             to_file = msgspec.structs.replace(options, spill_bytes=None)
@@ -143,6 +144,7 @@ class Relay:
     def __init__(self, readers: list[int], sink: int) -> None:
         self._sink = sink
         self._lock = threading.Lock()
+        self._last = b"\n"
         self.broken = threading.Event()
         self._threads = [threading.Thread(target=self._copy, args=(fd,), daemon=True) for fd in readers]
         for thread in self._threads:
@@ -152,6 +154,15 @@ class Relay:
         """Until all has been written, or nobody reads any more."""
         for thread in self._threads:
             thread.join()
+
+    def say_dropped(self, lines: int) -> None:
+        """In the trace itself, so that whoever counts its lines knows that some are missing."""
+        if lines and not self.broken.is_set():
+            try:
+                torn = b"" if self._last == b"\n" else b"\n"
+                self._write(torn + b"strace: %d lines were dropped: the reader was too slow\n" % lines)
+            except OSError:
+                self.broken.set()
 
     def _copy(self, reader: int) -> None:
         rest = b""
@@ -167,6 +178,7 @@ class Relay:
 
     def _write(self, data: bytes) -> None:
         with self._lock:
+            self._last = data[-1:] or self._last
             view = memoryview(data)
             while view:
                 view = view[os.write(self._sink, view) :]

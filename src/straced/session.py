@@ -237,7 +237,7 @@ class Session:
             if self._recording is not recording or self._result is not None:
                 return
             self._recording = None
-            self._keep_recording(recording)
+            await self._keep_recording(recording)
             if ending.reason.startswith(_TARGET_ENDED):
                 await self._finish(ending)
             else:
@@ -256,11 +256,11 @@ class Session:
         if self._recording is not None and self._result is None:
             recording, self._recording = self._recording, None
             await asyncio.sleep(0)
-            self._keep_recording(recording)
+            await self._keep_recording(recording)
             await self._finish(Ending(reason={"detach": "detached"}.get(why, why)))
 
-    def _keep_recording(self, recording: Recording) -> None:
-        self._parts.append(compose.stretch_of_recording(recording))
+    async def _keep_recording(self, recording: Recording) -> None:
+        self._parts.append(await asyncio.to_thread(compose.stretch_of_recording, recording))  # it may be a gigabyte
         self._gap_from = self._parts[-1].end.monotonic_ns
 
     def _keep(self, sample: Sample, inner: TracerSession) -> None:

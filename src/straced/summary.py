@@ -30,7 +30,13 @@ def known_sum(values: Iterable[int | None]) -> int | None:
 
 
 def merge_rows(rows: Iterable[Counters]) -> list[Counters]:
-    """Add rows of the same call and ABI up over processes and threads."""
+    """Add rows of the same call and ABI up over processes and threads.
+
+    Rows that know how to do it themselves (``merged()``) are asked to.
+    """
+    merged = getattr(rows, "merged", None)
+    if merged is not None:
+        rows = merged()
     groups: dict[tuple[str, str], list[Counters]] = {}
     for row in rows:
         groups.setdefault((row.abi, row.name), []).append(row)

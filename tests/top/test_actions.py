@@ -80,23 +80,22 @@ def test_another_users_process_is_refused(tmp_path: Path) -> None:
 
 async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); print(1, flush=True); fcntl.flock(f, 2); print(2, flush=True)"
+    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print('mine', flush=True); input()"
     words = [sys.executable, "-c", code, str(lock)]
-    holder, waiter = (
-        subprocess.Popen([*words[:2], f"{code}; input()", words[3]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(2)
-    )
+    holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
+    waiter = None
     try:
         assert holder.stdout is not None
-        assert [holder.stdout.readline() for _ in range(2)] == [b"1\n", b"2\n"]
+        assert holder.stdout.readline() == b"mine\n"
+        waiter = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
         key = waiter.pid, procfs.stat(waiter.pid).start_ticks
-        await asyncio.to_thread(lambda: _until(lambda: call_now(str(waiter.pid), "x86_64") == "flock"))
+        await asyncio.to_thread(lambda: _until(lambda: call_now(str(key[0]), None) == "flock"))
         lines = await LocalActions(tmp_path).why(key)
         assert str(waiter.pid) in lines[0]
         assert str(holder.pid) in lines[0]
         assert any("flock" in line for line in lines)
     finally:
-        for process in (waiter, holder):
+        for process in filter(None, (waiter, holder)):
             process.kill()
             process.communicate()
     with pytest.raises(NoSuchProcess):

@@ -67,4 +67,4 @@ async def test_any_size_shows_processes_and_how_far_they_hold(size: tuple[int, i
 
 async def test_no_frame_yet() -> None:
     async with running(ScriptedFeed(None)) as (app, _):
-        assert text_of(app)[0] == "straced top · waiting for the first figures"
+        assert text_of(app)[0] == " straced top · waiting for the first figures"

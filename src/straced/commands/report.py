@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from straced.commands import options
+from straced.commands.failures import ABORTED
 from straced.commands.group import verb
 
 
@@ -77,11 +78,12 @@ def command(
     )
     outputs = Outputs(html=html, perfetto=perfetto, ndjson=ndjson, csv=csv, parquet=parquet, overwrite=overwrite)
     report = make(wanted, outputs, progress=sys.stderr if sys.stderr.isatty() else None)
+    status = ABORTED if any(reason.code == "interrupted" for reason in report.summary.quality.reasons) else 0
     if as_json:
         import msgspec
 
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(report.to_dict()), indent=2).decode() + "\n")
-        return 0
+        return status
     lines = render(report, sort=sort, limit=limit, width=terminal.width_of(sys.stdout))
     terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, color))
-    return 0
+    return status

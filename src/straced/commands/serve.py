@@ -15,14 +15,20 @@ from straced.commands.group import verb
     examples=(
         ("straced serve", "watch what straced.toml says, until Ctrl-C; sudo: for all users"),
         ("straced serve --check", "is the configuration right?"),
+        ("straced serve --http 127.0.0.1:8321", "with the live screen as a web page, for this host alone"),
         ("sudo straced serve --install", "write the unit of the system's service"),
     ),
 )
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Not the usual file.")
+@click.option(
+    "--http",
+    metavar="ADDRESS",
+    help="A read-only web page on 127.0.0.1:PORT or [::1]:PORT; port 0: any that is free. Off by default.",
+)
 @click.option("--check", is_flag=True, help="Only read the configuration, and say what is wrong with it.")
 @click.option("--install", is_flag=True, help="Write a systemd unit (with sudo: of the system), and do nothing else.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
-def command(path: Path | None, check: bool, install: bool, verbose: bool) -> int:
+def command(path: Path | None, http: str | None, check: bool, install: bool, verbose: bool) -> int:
     """Watch processes, keep what they did, and answer those who ask; in the foreground, until SIGTERM or Ctrl-C.
 
     As root it serves all users of the host, each of whom sees their own processes; as a user that user alone. SIGHUP
@@ -34,9 +40,13 @@ def command(path: Path | None, check: bool, install: bool, verbose: bool) -> int
         target = unit.install()
         print(f"straced: wrote {target}", "  next: systemctl daemon-reload && systemctl enable --now straced", sep="\n")
         return 0
+    if http is not None:
+        from straced.httpd.address import parse_tcp
+
+        parse_tcp(http)
     found, config = serving.find_config(path)
     if check:
         print(f"straced: {found or 'no configuration, the defaults'}: fine", file=sys.stderr)
         return 0
     logs.set_up(verbose)
-    return serving.serve(found, config)
+    return serving.serve(found, config, http)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from straced.commands import options
 from straced.commands.group import verb
+from straced.scrub import scrub
 from straced.targets import TargetSpec
+from straced.units import format_count
+
+if TYPE_CHECKING:
+    from straced.tracers.strace_record import RecordOptions
 
 DEFAULT_MAX_BYTES = "1GB"
 
@@ -18,11 +24,13 @@ DEFAULT_MAX_BYTES = "1GB"
     examples=(
         ("straced trace 4242 -o t.txt", "every call, until Ctrl-C or its end"),
         ("straced trace 4242 -e %file -Z | less", "failed file look-ups, as they happen"),
+        ("straced trace 4242 -d 10s --report out.html", "a page about ten seconds of it"),
     ),
 )
 @options.targets()
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Into FILE (0600), not stdout.")
-@click.option("--overwrite", is_flag=True, help="FILE may exist, and is replaced.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="OUT", help="A page about it (straced report).")
+@click.option("--overwrite", is_flag=True, help="FILE and OUT may exist, and are replaced.")
 @click.option("-e", "trace_set", metavar="SET", help="Only these calls: openat,read or %file or /regex or !futex.")
 @click.option("-P", "paths", multiple=True, metavar="PATH", help="Only calls on PATH; may be repeated.")
 @click.option("-Z", "--failed-only", is_flag=True, help="Only calls that fail.")
@@ -39,6 +47,7 @@ DEFAULT_MAX_BYTES = "1GB"
 def command(
     targets: tuple[TargetSpec, ...],
     output: Path | None,
+    report: Path | None,
     overwrite: bool,
     trace_set: str | None,
     paths: tuple[str, ...],
@@ -72,4 +81,19 @@ def command(
         force=force,
         spill_bytes=spill,
     )
+    if report is not None:
+        return _with_page(targets[0], wanted, output, report, overwrite)
     return trace_target(targets[0], wanted, output, overwrite)
+
+
+def _with_page(target: TargetSpec, options: RecordOptions, output: Path | None, page: Path, overwrite: bool) -> int:
+    """Trace, then make the page; without ``-o`` the trace is kept until then only."""
+    from straced.commands.output import note
+    from straced.fulltrace.make import page_of
+    from straced.recording import trace_target
+
+    with page_of(page, output, overwrite) as (path, make_page):
+        status = trace_target(target, options, path, overwrite)
+        made = make_page()
+    note(f"{format_count(made.lines)} lines; the report is in {scrub(str(page))}")
+    return status

@@ -265,7 +265,7 @@ class Detail:
         if value is None:
             return
         if value.kind in ("exited", "killed"):
-            self._exit(value, line)
+            self._exit(value, line, number)
         elif value.kind == "superseded" and value.pid is not None and value.other_pid is not None:
             self.tables[value.pid] = self.table(value.other_pid)
             if value.other_pid in self.open:
@@ -293,11 +293,11 @@ class Detail:
             rest = (before[1] if before else b"") + value.args + b") = " + result
             self._call(known[0], value.name, tid, rest, number, clock_of(line, value))
 
-    def _exit(self, value: TraceLine, line: bytes) -> None:
+    def _exit(self, value: TraceLine, line: bytes, number: int) -> None:
         tid = value.pid or self.root
         self.open.pop(tid, None)
         self.tables.pop(tid, None)
-        self.tree.end(tid, clock_of(line, value), status=value.status, killed=value.name or None)
+        self.tree.end(tid, clock_of(line, value), number, status=value.status, killed=value.name or None)
 
 
 def _careful(rest: bytes) -> tuple[int, bytes]:

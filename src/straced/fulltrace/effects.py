@@ -22,7 +22,7 @@ def _target(d: Detail, tid: int, args: bytes) -> bytes:
     """The name of the descriptor that is the first argument."""
     end = args.find(b",")
     first = args[:end] if end >= 0 else args.rstrip(b" )")
-    if d.form.paths and b"<" in first:
+    if b"<" in first:
         path = split_fd(first)[1]
         if path is not None:
             return path
@@ -203,7 +203,8 @@ def _fork(d: Detail, name: str, tid: int, args: bytes, result: bytes, errno: Err
     if errno is not None or not child:
         return
     thread = b"CLONE_THREAD" in args
-    d.tree.fork(tid, child, thread=thread, line=n, clock=c)
+    if not d.tree.fork(tid, child, thread=thread, line=n, clock=c):
+        return
     if thread or b"CLONE_FILES" in args:
         d.tables[child] = d.table(tid)
     elif child not in d.tables:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 
 from straced.fulltrace.detail import TABLES, Detail
@@ -111,8 +112,9 @@ def read(
     selection = selection or Selection()
     first, blocks = first_block(source)
     reading = Reading(source, detect(first[1:], source.name), selection)
-    collecting = gc.isenabled()
-    gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
+    collecting = gc.isenabled() and threading.current_thread() is threading.main_thread()
+    if collecting:
+        gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
     try:
         if selection:
             _selected(reading, blocks, progress)
@@ -142,20 +144,20 @@ def _forgive_tail(reading: Reading) -> None:
 
 def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:
     """Blocks with the number of their first line, until the end or Ctrl-C."""
-    try:
-        for raw in blocks:
-            block = raw.replace(b"\r\n", b"\n") if reading.form.crlf else raw
-            if reading.form.pid == "bracket":
-                block = _TORN.sub(rb"\1\3\2", block)
-            yield block, reading.lines + 1
-            reading.clocks.feed(block)
-            reading.lines += block.count(b"\n") - 1
-            reading.bytes += len(block) - 1
-            reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
-            if progress is not None:
-                progress(reading.source)
-    except KeyboardInterrupt:
-        reading.interrupted = True
+    for raw in blocks:
+        block = raw.replace(b"\r\n", b"\n") if reading.form.crlf else raw
+        if reading.form.pid == "bracket":
+            block = _TORN.sub(rb"\1\3\2", block)
+        yield block, reading.lines + 1
+        reading.clocks.feed(block)
+        reading.lines += block.count(b"\n") - 1
+        reading.bytes += len(block) - 1
+        reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
+        if progress is not None:
+            progress(reading.source)
+        if reading.source.stopped:
+            break
+    reading.interrupted = reading.source.stopped
 
 
 def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None) -> None:

@@ -15,6 +15,7 @@ from straced.fulltrace.engine import Progress, read
 from straced.fulltrace.report import build
 from straced.fulltrace.select import Selection
 from straced.fulltrace.source import Source, open_source
+from straced.fulltrace.stop import Stop
 from straced.fulltrace.values import Report
 from straced.tracers.trace_output import TraceOutput
 from straced.units import format_bytes
@@ -54,6 +55,7 @@ def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | 
         StracedError: not a trace, not readable, or an output that cannot be written.
     """
     outputs = outputs or Outputs()
+    wanted.selection.check()
     if wanted.counts_only and outputs.html:
         raise InvalidArgument("--counts leaves out what --html shows", hint="give one of them")
     if outputs.of_calls and wanted.file == "-":
@@ -67,8 +69,8 @@ def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | 
             name: _open(stack, path, outputs.overwrite)
             for name, path in (("perfetto", outputs.perfetto), ("ndjson", outputs.ndjson), ("csv", outputs.csv))
         }
-        with _shown(progress) as show:
-            source = open_source(wanted.file)
+        with _shown(progress) as show, Stop() as stop:
+            source = open_source(wanted.file, stop)
             reading = read(
                 source,
                 detail=not wanted.counts_only or bool(wanted.selection),
@@ -76,6 +78,8 @@ def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | 
                 jobs=wanted.jobs,
                 progress=show,
             )
+        if reading.interrupted and outputs.of_calls:
+            raise KeyboardInterrupt  # the second look would be at more than the first
         report = build(reading)
         if page is not None:
             from straced.views.html.page import render
@@ -89,8 +93,38 @@ def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | 
 
 
 def report_file(path: Path | str, html: Path, *, overwrite: bool = False) -> Report:
-    """Make the HTML report of a finished trace: what ``trace --report`` needs."""
+    """Make the HTML report of a finished trace."""
     return make(Wanted(file=str(path)), Outputs(html=html, overwrite=overwrite))
+
+
+@contextlib.contextmanager
+def page_of(html: Path, trace: Path | None, overwrite: bool = False) -> Iterator[tuple[Path, Callable[[], Report]]]:
+    """Open a page before its trace is recorded: what ``trace --report`` needs.
+
+    Gives the path to record into (a file beside the page that is removed at the end, where ``trace`` is ``None``), and
+    what makes the page when that is done. Without a page nothing is left of it.
+
+    Raises:
+        OutputError: the page cannot be written; nothing has been recorded by then.
+    """
+    with _new_file(html, overwrite) as page:
+        path = trace or html.with_name(f".{html.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            yield path, lambda: _write_page(page, path, trace)
+        finally:
+            if trace is None:
+                path.unlink(missing_ok=True)
+
+
+def _write_page(page: BinaryIO, path: Path, shown: Path | None) -> Report:
+    from straced.views.html.page import render
+
+    with Stop() as stop:
+        source = open_source(str(path), stop)
+        source.name = source.name if shown else "live trace"
+        report = build(read(source))
+    page.write(render(report).encode())
+    return report
 
 
 def _open(stack: contextlib.ExitStack, path: Path | None, overwrite: bool) -> BinaryIO | None:

@@ -7,6 +7,9 @@ from msgspec import Struct, field
 MOST_PROCESSES = 5_000
 MOST_THREADS = 200_000
 """More are counted, not described."""
+RUN_LINES = 5
+MOST_ENDED = 2_000
+"""Ended tasks whose clone may still return."""
 
 
 class Exec(Struct):
@@ -44,6 +47,10 @@ class Tree:
         """As ``leader``, kept after the thread has ended."""
         self.processes = 0
         self.threads = 0
+        self.runs: dict[bytes, tuple[int, tuple[int, ...]]] = {}
+        """How often each program was started, and the lines of the first starts."""
+        self._ended: dict[int, tuple[int, bytes, int | None, str | None]] = {}
+        """Tasks that ended before their clone returned in the parent: line, clock, status, signal."""
 
     def pid_of(self, tid: int) -> int:
         return self.leader.get(tid, tid)
@@ -69,13 +76,20 @@ class Tree:
             if other.parent == old:
                 other.parent = new
 
-    def fork(self, parent_tid: int, child: int, *, thread: bool, line: int, clock: bytes) -> None:
-        """A clone returned in the parent."""
+    def fork(self, parent_tid: int, child: int, *, thread: bool, line: int, clock: bytes) -> bool:
+        """A clone that was entered on ``line`` returned in the parent; whether the child lives.
+
+        The child may run, execute a program and even end before the clone of its parent returns.
+        """
+        ended = self._ended.pop(child, None)
+        if ended is not None and ended[0] < line:
+            ended = None  # a task that had the pid before
         pid = self.pid_of(parent_tid)
         parent = self.get(pid, line, clock)
         if thread:
             self.threads += 1
-            self.leader[child] = pid
+            if ended is None:
+                self.leader[child] = pid
             if len(self.belongs) < MOST_THREADS:
                 self.belongs[child] = pid
             if parent is not None:
@@ -84,9 +98,11 @@ class Tree:
                 del self.procs[child]  # its lines came before the clone returned
                 self.processes -= 1
                 self.threads -= 1
-            return
+            return ended is None
         known = self.procs.get(child)
-        if known is not None and known.end:  # the pid was used before
+        if (
+            known is not None and known.end and known.line < line and known.parent is not None
+        ):  # the pid was used before
             del self.procs[child]
             known = None
         self.leader.pop(child, None)
@@ -94,20 +110,30 @@ class Tree:
         proc = known or self.get(child, line, clock)
         if proc is not None and proc.parent is None:
             proc.parent = pid
+        if proc is not None and ended is not None:
+            _, proc.end, proc.exit_status, proc.killed = ended
         if parent is not None:
             parent.children += 1
+        return ended is None
 
     def exec(self, tid: int, path: bytes, argv: bytes, line: int, clock: bytes) -> None:
         """An execve succeeded; all other threads of the process are gone."""
         pid = self.pid_of(tid)
         proc = self.get(pid, line, clock)
+        path = path[:300]
         if proc is not None and len(proc.execs) < 50:
-            proc.execs.append(Exec(line, clock, path[:300], argv[:300]))
+            proc.execs.append(Exec(line, clock, path, argv[:300]))
+        if path in self.runs or len(self.runs) < MOST_PROCESSES:
+            count, lines = self.runs.get(path, (0, ()))
+            self.runs[path] = count + 1, (*lines, line)[:RUN_LINES]
 
-    def end(self, tid: int, clock: bytes, *, status: int | None = None, killed: str | None = None) -> None:
+    def end(self, tid: int, clock: bytes, line: int, *, status: int | None = None, killed: str | None = None) -> None:
         """A task ended; a process ends with its leader."""
         if self.leader.pop(tid, None) is not None:
             return
+        if len(self._ended) >= MOST_ENDED:
+            self._ended.clear()
+        self._ended[tid] = line, clock or b"?", status, killed
         proc = self.procs.get(tid)
         if proc is not None:
             proc.end, proc.exit_status, proc.killed = clock or b"?", status, killed

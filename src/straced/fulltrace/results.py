@@ -22,6 +22,7 @@ class TallyResult(Struct):
     unread: int = 0
     unread_lines: list[tuple[int, bytes]] = field(default_factory=list)
     cut: int = 0
+    lost: int = 0
 
 
 def result_of(tally: Tally) -> TallyResult:
@@ -43,6 +44,7 @@ def result_of(tally: Tally) -> TallyResult:
         unread=tally.unread,
         unread_lines=tally.unread_lines,
         cut=tally.cut,
+        lost=tally.lost,
     )  # fmt: skip
 
 
@@ -59,6 +61,7 @@ class Figures:
         self.unread = 0
         self.unread_lines: list[tuple[int, bytes]] = []
         self.cut = 0
+        self.lost = 0
 
     def add(self, result: TallyResult) -> None:
         """Add one result."""
@@ -86,3 +89,4 @@ class Figures:
         self.unread += result.unread
         self.unread_lines = sorted(self.unread_lines + result.unread_lines)[:UNREAD_SHOWN]
         self.cut += result.cut
+        self.lost += result.lost

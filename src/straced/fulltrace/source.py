@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from straced.errors import StracedError
-from straced.fulltrace.form import NotATrace
+from straced.fulltrace.form import SAMPLE_LINES, NotATrace
+from straced.fulltrace.stop import Pipe, Stop
 from straced.tracers.strace_line import parse_line
 
 BLOCK_BYTES = 1 << 20
@@ -50,6 +51,14 @@ class Source:
         """The last line has no end: strace or the copy was stopped in it."""
         self._members: list[Path] = []
         self._stream: _Reader | None = None
+        self._stop: Stop | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody pressed Ctrl-C, and the rest is not read."""
+        if isinstance(self._stream, Pipe):
+            return self._stream.left
+        return self._stop is not None and self._stop.presses > 0
 
     def chunks(self) -> Iterator[bytes]:
         """The text in pieces of any length."""
@@ -167,15 +176,27 @@ def _rescued(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
             return
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, stop: Stop | None = None) -> Source:
     """Open ``-`` (standard input), a file, or a prefix of ``strace -ff -o PREFIX`` files.
+
+    Args:
+        stop: asked now and then whether to go on.
 
     Raises:
         InputError: nothing there, or not readable.
     """
+    source = _opened(name, stop or Stop())
+    source._stop = stop
+    return source
+
+
+def _opened(name: str, stop: Stop) -> Source:
     if name == "-":
         source = Source("standard input")
-        source._stream = sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer
+        try:
+            source._stream = Pipe(sys.stdin.fileno(), stop)
+        except (AttributeError, OSError, ValueError):
+            raise InputError("standard input is closed", hint="straced trace 4242 | straced report -") from None
         return source
     path = Path(name)
     try:
@@ -185,7 +206,7 @@ def open_source(name: str) -> Source:
         if members:
             return _set_source(name, members)
         raise InputError(
-            f"{name}: {error.strerror or error}", hint="straced report FILE, or - for standard input"
+            f"{name}: {error.strerror or error}", hint="give the file of a trace, or - for standard input"
         ) from None
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{name} is a folder", hint="give the file, or the prefix of strace -ff -o PREFIX")
@@ -264,6 +285,11 @@ def first_block(source: Source) -> tuple[bytes, Iterator[bytes]]:
     """
     blocks = source.blocks()
     first = next(blocks, b"")
+    while first and first.count(b"\n") < SAMPLE_LINES and len(first) < BLOCK_BYTES:
+        more = next(blocks, b"")  # a pipe gives a line at a time, and the form shows in many
+        if not more:
+            break
+        first += more[1:]
     if not first.strip():
         raise NotATrace(f"{source.name} is empty" if not source.notes else f"{source.name}: {source.notes[0]}")
 

@@ -23,6 +23,8 @@ KEPT_TASKS = 1_500
 OTHER_TASKS = -1
 _DURATION = re.compile(rb"(\d{1,12})(?:\.(\d{1,9}))?>?")
 _ERROR = re.compile(rb"= (?:-1|\?) (E[A-Z0-9]+) \([^<>\n]*\)(?: \([A-Z][^<>\n]*\))?(?: <[\d.]+>)?\n")
+_LOST = re.compile(rb"strace: (\d{1,18}) lines were dropped")
+"""What ``straced trace`` writes when its reader was too slow."""
 _ERROR_MARKS = (b"= -1 E", b"= ? E")
 NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
 """What these return belongs to the call that the signal interrupted."""
@@ -98,6 +100,8 @@ class Tally:
         self.unread_lines: list[tuple[int, bytes]] = []
         """The first of them: number and text."""
         self.cut = 0
+        self.lost = 0
+        """Lines that the trace itself says are not in it."""
         self.histograms: dict[str, dict[int, int]] = {}
         """Calls by duration, of each call name, in the buckets of :mod:`straced.histogram`."""
         self.ticks: dict[tuple[int, bytes], int] = {}
@@ -244,7 +248,8 @@ class Tally:
                 continue
             if value.kind in ("call", "unfinished", "resumed", "detached", "cut"):
                 self._odd_call(value, counted=self._start.match(b"\n" + text) is not None)
-
+            elif value.kind == "note" and (match := _LOST.match(value.args)):
+                self.lost += int(match.group(1))
             elif value.kind == "abi" and value.pid is not None:
                 self.abis.setdefault(value.pid, set()).add(value.abi or "?")
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from straced.client import Client
 from straced.errors import StracedError
-from straced.live.values import Detail, Frame, Key, Machine, Note, ProcessRow
+from straced.live.service import note_of
+from straced.live.values import Detail, Frame, Key, Machine, ProcessRow
 from straced.model import Quality, Reason
 from straced.scrub import scrub
-from straced.service.ipc.messages import Select
+from straced.service.ipc.messages import Select, Status
 from straced.service.store.answers import KeptEvent, Ranked
 
 STEP_S = 60.0
@@ -104,26 +106,31 @@ class HistorySource:
         ranked = await self._client.top(self._select())
         status = await self._client.status()
         events = await self._client.events(Select(since=self._since - 3600, until=self._since + STEP_S, limit=MOST))
-        rows = tuple(_row(each) for each in _one_each(ranked))
-        return Frame(
-            epoch_s=self._since,
-            monotonic_ns=time.monotonic_ns() - int((time.time() - self._since - STEP_S) * 1e9),
-            duration_ns=int(STEP_S * 1e9),
-            source=self.name,
-            host=scrub(os.uname().nodename, 64),
-            tracer=status.tracer,
-            tracer_reason=scrub(status.tracer_reason, 300),
-            quality=_quality(self._since),
-            machine=Machine(cpus=os.cpu_count() or 1),
-            processes=rows,
-            watched=sum(row.watched for row in rows),
-            calls_s=_per_s([each.calls for each in ranked]),  # those of their ended children too
-            errors_s=_per_s([each.errors for each in ranked]),
-            notes=tuple(_note(each) for each in events),
-        )
+        return frame_of_minute(self._since, ranked, status, events)
 
 
-def _one_each(ranked: list[Ranked]) -> list[Ranked]:
+def frame_of_minute(since: float, ranked: Sequence[Ranked], status: Status, events: Sequence[KeptEvent] = ()) -> Frame:
+    """The minute that began at ``since`` as a frame."""
+    rows = tuple(_row(each) for each in _one_each(ranked))
+    return Frame(
+        epoch_s=since,
+        monotonic_ns=time.monotonic_ns() - int((time.time() - since - STEP_S) * 1e9),
+        duration_ns=int(STEP_S * 1e9),
+        source=HistorySource.name,
+        host=scrub(os.uname().nodename, 64),
+        tracer=status.tracer,
+        tracer_reason=scrub(status.tracer_reason, 300),
+        quality=_quality(since),
+        machine=Machine(cpus=os.cpu_count() or 1),
+        processes=rows,
+        watched=sum(row.watched for row in rows),
+        calls_s=_per_s([each.calls for each in ranked]),  # those of their ended children too
+        errors_s=_per_s([each.errors for each in ranked]),
+        notes=tuple(note_of(each.time, each) for each in events),
+    )
+
+
+def _one_each(ranked: Sequence[Ranked]) -> list[Ranked]:
     """Once each process: one that changed its user has several series, and its ended children have their own."""
     found: dict[Key, Ranked] = {}
     for each in ranked:
@@ -177,12 +184,6 @@ def _row(ranked: Ranked) -> ProcessRow:
         waiting_pct=None if ranked.waiting_ns is None else ranked.waiting_ns * share,
         wall_pct=None if ranked.wall_ns is None else ranked.wall_ns * share,
     )
-
-
-def _note(event: KeptEvent) -> Note:
-    text = scrub(" ".join(filter(None, (event.comm, event.text))), 300)
-    severe = event.kind in ("alert_opened", "not_counted")
-    return Note(epoch_s=event.time, kind=scrub(event.kind, 40), pid=event.pid, text=text, severe=severe)
 
 
 def _per_s(counts: list[int | None]) -> float | None:

@@ -18,7 +18,8 @@ from straced.model import Counters, Quality, Reason
 from straced.scrub import scrub
 from straced.service.facts import HostFacts
 from straced.service.ipc.messages import Select, Status
-from straced.service.samples import ProcessSample, Tick
+from straced.service.samples import Happening, ProcessSample, Tick
+from straced.service.store.answers import KeptEvent
 
 EVENTS = 200
 """Events that are asked for at a time."""
@@ -68,7 +69,7 @@ class ServiceSource:
     async def detail(self, key: Key) -> Detail:
         """Calls of the last tick; threads and files as far as this user may see them."""
         sample = next((each for each in self._tick.processes if each.facts.key == key), None) if self._tick else None
-        return self._look.detail(key, _counted(sample, self._tick))
+        return self._look.detail(key, counted_in(sample, self._tick))
 
     async def close(self) -> None:
         await self._drop()
@@ -87,17 +88,22 @@ class ServiceSource:
         if tick is None:
             raise ServiceUnreachable("the service has no figures yet", hint="try again in a moment")
         self._tick = tick
-        return _frame(tick, status, self._timeline.notes())
+        return frame_of(tick, status, self._timeline.notes())
 
     async def _events(self, client: Client) -> None:
         for each in await client.events(Select(after=self._event, limit=EVENTS)):
             self._event = max(self._event, each.id)
-            text = scrub(" ".join(filter(None, (each.comm, each.text))), 300)
-            kind = scrub(each.kind, 40)
-            self._timeline.add(Note(epoch_s=each.time, kind=kind, pid=each.pid, text=text, severe=each.kind in _SEVERE))
+            self._timeline.add(note_of(each.time, each))
 
 
-def _frame(tick: Tick, status: Status, notes: tuple[Note, ...]) -> Frame:
+def note_of(epoch_s: float, event: KeptEvent | Happening) -> Note:
+    """An event as a line of the time line."""
+    text = scrub(" ".join(filter(None, (event.comm, event.text))), 300)
+    return Note(epoch_s=epoch_s, kind=scrub(event.kind, 40), pid=event.pid, text=text, severe=event.kind in _SEVERE)
+
+
+def frame_of(tick: Tick, status: Status, notes: tuple[Note, ...]) -> Frame:
+    """A tick as a frame: a pure function, so that all who show it show the same."""
     window_ns = tick.duration_ns or 0
     samples = tick.processes
     counted = [each for each in samples if each.calls is not None]
@@ -177,7 +183,8 @@ def _returned(sample: ProcessSample, name: str) -> bool:
     return any(row.name == name and (row.calls or row.wall_ns) for row in sample.calls or ())
 
 
-def _counted(sample: ProcessSample | None, tick: Tick | None) -> Counted:
+def counted_in(sample: ProcessSample | None, tick: Tick | None) -> Counted:
+    """What a process did in a tick; the service hands on no durations of single calls, so no percentiles."""
     if sample is None or tick is None or sample.calls is None or not tick.duration_ns:
         return Counted()
     rows = [

@@ -122,13 +122,17 @@ class _Reader:
                 rules.check_labels(watch.labels)
             except InvalidArgument as error:
                 self.refuse(("watch", number, "target"), error.reason, error.hint)
-        if config.metrics.listen:
-            from straced.httpd.address import parse as parse_address
+        from straced.httpd import address
 
+        for table, listen, parse in (
+            ("metrics", config.metrics.listen, address.parse),
+            ("web", config.web.listen, address.parse_tcp),
+        ):
             try:
-                parse_address(config.metrics.listen)
+                if listen:
+                    parse(listen)
             except InvalidArgument as error:
-                self.refuse(("metrics", "listen"), error.reason, error.hint)
+                self.refuse((table, "listen"), error.reason, error.hint)
 
     def refuse(self, path: tuple[str | int, ...], why: str, hint: str = "") -> NoReturn:
         name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -61,7 +61,7 @@ class _Tree:
         self.rows: dict[RowKey, Counters] = {}
         self.handed: dict[tuple[str, str], list[Counters]] = {}
         self.lost: int | None = 0
-        self.last: tuple[Counters, ...] = ()
+        self.last: Sequence[Counters] = ()
         self.ids: set[int] = set()
         self.in_flight: dict[Key, dict[str, int]] = {}
 
@@ -100,6 +100,11 @@ class Counting:
     def counted(self) -> list[Key]:
         """The trees that are counted."""
         return list(self._trees)
+
+    def rows_of(self, root: Key, pid: int) -> tuple[Counters, ...] | None:
+        """What a process of a tree did since it is counted, as of the last reading; ``None``: it is not."""
+        tree = self._trees.get(root)
+        return None if tree is None else tuple(row for row in tree.last if row.pid == pid)
 
     async def follow(self, root: Watched) -> bool:
         """Count a tree from now on; what keeps that from being so stands in :attr:`refused`."""

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Protocol
 
 from straced import __version__, choice, procfs
 from straced.config import Config
@@ -41,6 +42,16 @@ from straced.tracers.strace import own_helpers
 log = logging.getLogger("straced.service")
 
 
+class Listener(Protocol):
+    """Who is told of all that happens, in this process."""
+
+    def tick(self, tick: Tick) -> None: ...
+
+    def event(self, event: Happening) -> None: ...
+
+    def alert(self, alert: AlertRow) -> None: ...
+
+
 class Service:
     """One service. Make, :meth:`start`, :meth:`run`, :meth:`stop`.
 
@@ -57,6 +68,8 @@ class Service:
         self.ticks = 0
         self.config_error: str | None = None
         self.last_tick: Tick | None = None
+        self.listeners: list[Listener] = []
+        """Told of each tick, event and alert; they neither wait nor raise."""
         self.tracer_reason = ""
         tracer = self._pick_tracer()
         self.tracer = tracer.name if tracer is not None else None
@@ -173,6 +186,8 @@ class Service:
         self.totals.add(tick)
         self.stream.tick(tick)
         self._publisher.tick(tick)
+        for listener in self.listeners:
+            listener.tick(tick)
         self._tell_notes()
         for event in happened:
             self._tell(event)
@@ -194,12 +209,16 @@ class Service:
             self.store.put(event)
         self.stream.event(event)
         self._publisher.event(event)
+        for listener in self.listeners:
+            listener.event(event)
 
     def _keep_alert(self, alert: AlertRow) -> None:
         if self.store is not None:
             self.store.put(alert)
         self.stream.alert(alert)
         self._publisher.alert(alert)
+        for listener in self.listeners:
+            listener.alert(alert)
 
     def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
         self._keep_alert(alert)

@@ -13,22 +13,21 @@ from msgspec import Struct
 
 from straced.fulltrace.diff.profile import Figures, Profile
 from straced.fulltrace.diff.significance import apart, p_value
+from straced.fulltrace.diff.times import Typical, pace, time_score, typical
 from straced.fulltrace.diff.values import Change, Difference, Metric
 from straced.syscalls import category
 
-TIME_RATIO = 2.0
-"""Time of each call: a smaller change between two single runs is taken for noise."""
-FEW_CALLS, FEW_CALLS_NS = 10, 10**8
-"""So is a change of less than this in the time of so few calls."""
-SURE = 0.1
+STEADY = 1.5
+"""A pace within this is not worth a note."""
 
 
 def compare(before: Sequence[Profile], after: Sequence[Profile]) -> Difference:
     """Compare two sides of one or more runs each."""
-    total = _change("total", "total", [p.total for p in before], [p.total for p in after], _Scale(1, 1))
+    total = _change("total", "total", [p.total for p in before], [p.total for p in after], _Scale(1, 1, 1))
     scale = _Scale(
         max(total.calls.before or 0, total.calls.after or 0, 1),
         max(total.wall_ns.before or 0, total.wall_ns.after or 0, 1),
+        pace(before, after),
     )
     changes = [
         *_each("syscall", before, after, lambda p: p.syscalls, scale),
@@ -41,7 +40,7 @@ def compare(before: Sequence[Profile], after: Sequence[Profile]) -> Difference:
     return Difference(
         before=tuple(profile.source for profile in before),
         after=tuple(profile.source for profile in after),
-        notes=tuple(_notes(before, after)),
+        notes=tuple(_notes(before, after, scale.pace)),
         total=total,
         changes=tuple(differing),
         same=len(changes) - len(differing),
@@ -52,7 +51,7 @@ def _errno_rows(profile: Profile) -> dict[str, Figures]:
     return {f"{name} {errno}": Figures(calls=count, errors=count) for (name, errno), count in profile.errnos.items()}
 
 
-def _notes(before: Sequence[Profile], after: Sequence[Profile]) -> Iterable[str]:
+def _notes(before: Sequence[Profile], after: Sequence[Profile], pace: float) -> Iterable[str]:
     for profile in (*before, *after):
         if profile.quality != "exact":
             yield f"{profile.source} is {profile.quality}, so a difference may be one of recording"
@@ -60,11 +59,14 @@ def _notes(before: Sequence[Profile], after: Sequence[Profile]) -> Iterable[str]
         yield "times are not compared: not every recording has them"
     if {profile.kind for profile in before} != {profile.kind for profile in after}:
         yield "the two sides were recorded in different ways"
+    if max(pace, 1 / pace) >= STEADY:
+        yield f"calls of all kinds took {pace:.1f} times as long after as before; times are judged beside that"
 
 
 class _Scale(Struct, frozen=True):
     calls: float
     wall_ns: float
+    pace: float
 
 
 def _each(
@@ -105,14 +107,16 @@ def _change(kind: str, name: str, before: Sequence[Figures], after: Sequence[Fig
         calls=calls,
         errors=errors,
         wall_ns=wall,
-        score=_score(kind, name, note, calls, errors, wall, scale),
+        score=_score(kind, name, note, calls, errors, wall, typical(before, after), scale),
     )
 
 
 _WEIGHT = {"syscall": 1.0, "errno": 0.9, "path": 0.6, "total": 0.0}
 
 
-def _score(kind: str, name: str, note: str, calls: Metric, errors: Metric, wall: Metric, scale: _Scale) -> float:
+def _score(
+    kind: str, name: str, note: str, calls: Metric, errors: Metric, wall: Metric, middle: Typical, scale: _Scale
+) -> float:
     score = _count_score(calls, scale.calls)
     if note:
         score *= 2 if note == "new" else 1.5
@@ -121,7 +125,8 @@ def _score(kind: str, name: str, note: str, calls: Metric, errors: Metric, wall:
     if kind == "path" and errors.before == 0 and errors.after:
         score *= 3  # something that was not missed before
     waiting = kind == "syscall" and category(name) == "wait"
-    return _WEIGHT[kind] * (score + (0.15 if waiting else 0.5) * _time_score(note, calls, wall, scale.wall_ns))
+    timed = time_score(note, calls, wall, middle, scale=scale.wall_ns, pace=scale.pace)
+    return _WEIGHT[kind] * (score + (0.15 if waiting else 0.5) * timed)
 
 
 def _count_score(metric: Metric, scale: float) -> float:
@@ -132,20 +137,3 @@ def _count_score(metric: Metric, scale: float) -> float:
     novelty = min(1.0, abs(delta) / max(min(metric.before, metric.after), 1.0))
     doubt = 1.0 if metric.apart else 0.05
     return doubt * novelty * sqrt(abs(delta) / scale)
-
-
-def _time_score(note: str, calls: Metric, wall: Metric, scale: float) -> float:
-    delta = wall.delta
-    if not delta or wall.before is None or wall.after is None:
-        return 0.0
-    share = abs(delta) / scale
-    if note:
-        return share
-    if wall.p is not None:
-        return share if wall.apart and wall.p <= SURE else 0.0
-    if min(calls.before or 0, calls.after or 0) < FEW_CALLS and abs(delta) < FEW_CALLS_NS:
-        return 0.0
-    each_before = wall.before / (calls.before or 1)
-    each_after = wall.after / (calls.after or 1)
-    ratio = max(each_before, each_after) / max(min(each_before, each_after), 1.0)
-    return share if ratio >= TIME_RATIO and share >= 0.02 else 0.0

@@ -35,6 +35,8 @@ class Figures(Struct, kw_only=True):
     calls: int | None = None
     errors: int | None = None
     wall_ns: int | None = None
+    typical_ns: int | None = None
+    """Of one call: the median, where the recording has it."""
     category: str = "other"
 
 
@@ -59,7 +61,7 @@ class _Row(Struct):
     errors: int | None = None
     errno: dict[str, int] | None = None
     wall_ns: int | None = None
-    working_ns: int | None = None
+    p50_ns: int | None = None
 
 
 class _Quality(Struct):
@@ -104,7 +106,10 @@ def load(name: str, *, jobs: int | None = None, progress: IO[str] | None = None)
 
 def of_report(report: Report, name: str) -> Profile:
     """The figures of an analysed trace."""
-    rows = [_Row(row.name, row.category, row.calls, row.errors, row.errno, row.wall_ns) for row in report.summary.rows]
+    rows = [
+        _Row(row.name, row.category, row.calls, row.errors, row.errno, row.wall_ns, row.p50_ns)
+        for row in report.summary.rows
+    ]
     files = [_File(row.path, row.calls, row.errors, row.wall_ns) for row in report.files]
     return _profile(name, "trace", report.summary.quality.kind, rows, files)
 
@@ -152,7 +157,7 @@ def _schema(document: bytes) -> str:
 def _rows(summary: _Summary) -> list[_Row]:
     if summary.time == "cpu":
         for row in summary.syscalls:
-            row.wall_ns = None  # CPU time is another thing
+            row.wall_ns = row.p50_ns = None  # CPU time is another thing
     return summary.syscalls
 
 
@@ -179,8 +184,12 @@ def _add(table: dict[str, Figures], key: str, row: Any) -> None:
     known = table.get(key)
     category = getattr(row, "category", "other")
     if known is None:
-        table[key] = Figures(calls=row.calls, errors=row.errors, wall_ns=row.wall_ns, category=category)
+        table[key] = Figures(
+            calls=row.calls, errors=row.errors, wall_ns=row.wall_ns, category=category,
+            typical_ns=getattr(row, "p50_ns", None),
+        )  # fmt: skip
         return
+    known.typical_ns = None  # a median of two windows is not to be had from their medians
     for name in ("calls", "errors", "wall_ns"):
         setattr(known, name, known_sum((getattr(known, name), getattr(row, name))))
 

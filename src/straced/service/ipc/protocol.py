@@ -5,6 +5,7 @@ A connection begins with ``hello`` and the number of the protocol. A frame has a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -89,8 +90,15 @@ class UnknownMethod(StracedError):
 
 def response(number: int | str | None, result: object) -> bytes:
     """A frame that answers a request."""
-    body = msgspec.json.encode(result)
+    body = msgspec.json.encode(result, enc_hook=_plain)
     return b'{"jsonrpc":"2.0","id":%s,"result":%s}\n' % (msgspec.json.encode(number), body)
+
+
+def _plain(value: object) -> object:
+    """Rows of a sample that are made when they are looked at."""
+    if isinstance(value, Sequence):
+        return list(value)
+    raise NotImplementedError(type(value).__name__)
 
 
 def notification(method: str, params: object) -> bytes:

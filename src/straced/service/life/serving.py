@@ -23,6 +23,7 @@ from straced.service.metrics.otlp import OtlpPusher
 from straced.service.places import Places
 from straced.service.service import Service
 from straced.tracers.strace import own_helpers
+from straced.web.server import WebServer
 
 log = logging.getLogger("straced.service")
 PR_SET_DUMPABLE = 4
@@ -44,11 +45,11 @@ def find_config(path: Path | None) -> tuple[Path | None, Config]:
     return None, Config()
 
 
-def serve(path: Path | None, config: Config) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status.
+def serve(path: Path | None, config: Config, http: str | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. ``http`` is where the page is, whatever is configured.
 
     Raises:
-        AlreadyRunning, StoreError, SocketTaken, TracerUnavailable: nothing was served.
+        AlreadyRunning, StoreError, SocketTaken, AddressTaken, TracerUnavailable: nothing was served.
     """
     keep_secrets()
     where = places.of(config)
@@ -59,7 +60,7 @@ def serve(path: Path | None, config: Config) -> int:
         if left:
             log.warning("helpers_left_behind", extra={"straced": {"pids": left}})
         try:
-            return asyncio.run(_serve(path, config, where, helpers))
+            return asyncio.run(_serve(path, config, where, helpers, http))
         finally:
             survivors = helpers.kill_helpers(timeout_s=HELPERS_S)
             if survivors:
@@ -72,16 +73,20 @@ def keep_secrets() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-async def _serve(path: Path | None, config: Config, where: Places, helpers: ProcessGroupManager) -> int:
+async def _serve(
+    path: Path | None, config: Config, where: Places, helpers: ProcessGroupManager, http: str | None
+) -> int:
     service = Service(config, where)
     metrics = MetricsServer(service.metrics_text)
     otlp = OtlpPusher(service.totals)
+    web = WebServer(service, http)
     tasks: list[asyncio.Task[None]] = []
     try:
-        with signals(service, path, metrics, otlp):
+        with signals(service, path, metrics, otlp, web):
             await service.start()
             gc.freeze()  # what is there now stays: the collector need not look through it again and again
             await metrics.listen(config.metrics)
+            await web.listen(config.web)
             otlp.configure(config.otlp)
             tasks += [asyncio.create_task(_watch_helpers(helpers)), asyncio.create_task(_sign_of_life(service))]
             notify.notify("READY=1", f"STATUS=watches by {len(service.rulebook.all)} rules")
@@ -91,19 +96,21 @@ async def _serve(path: Path | None, config: Config, where: Places, helpers: Proc
         notify.notify("STOPPING=1")
         for task in tasks:
             task.cancel()
-        await asyncio.gather(metrics.close(), otlp.close(), service.stop(STOP_S), return_exceptions=True)
+        await asyncio.gather(metrics.close(), otlp.close(), web.close(), service.stop(STOP_S), return_exceptions=True)
     log.info("stopped")
     return 0
 
 
 @contextlib.contextmanager
-def signals(service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher) -> Iterator[None]:
+def signals(
+    service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher, web: WebServer
+) -> Iterator[None]:
     """SIGTERM and SIGINT end the service, SIGHUP has it read its configuration anew."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
     def hang_up() -> None:
-        task = loop.create_task(reload(service, path, metrics, otlp))
+        task = loop.create_task(reload(service, path, metrics, otlp, web))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -114,7 +121,7 @@ def signals(service: Service, path: Path | None, metrics: MetricsServer, otlp: O
     yield
 
 
-async def reload(service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher) -> None:
+async def reload(service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher, web: WebServer) -> None:
     """Read the configuration anew; one that cannot be used changes nothing, and is said."""
     notify.reloading()
     try:
@@ -122,6 +129,7 @@ async def reload(service: Service, path: Path | None, metrics: MetricsServer, ot
         check_unchangeable(service.config, config)
         service.reload(config)
         await metrics.listen(config.metrics)
+        await web.listen(config.web)
         otlp.configure(config.otlp)
         service.config_error = None
         log.info("reloaded")

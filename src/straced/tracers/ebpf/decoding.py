@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import struct
 
 from msgspec import Struct
 
@@ -12,8 +13,16 @@ from straced.syscalls import syscall_name
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.errnos import errno_name
 
-_SLOTS_AT = 12
-_HISTOGRAM_AT = wire.Row.histogram.offset
+HISTOGRAM_AT = wire.Row.histogram.offset
+_HEAD = struct.Struct(f"=7Q{wire.Row.slots.offset - 56}xQ")
+"""The sums of a row, its longest and shortest call, and its first slot."""
+_SLOTS = struct.Struct(f"={wire.Row.slots.offset}x{wire.SLOTS}Q")
+_OCTAVE_BYTES = 4 * histogram.STEPS
+_USED_AND_REST = [
+    (octaves * _OCTAVE_BYTES, bytes((histogram.OCTAVES - octaves) * _OCTAVE_BYTES))
+    for octaves in (min(max(0, bits - histogram.FIRST_OCTAVE), histogram.OCTAVES) for bits in range(65))
+]
+"""By the number of bits of the longest call: bytes of its histogram that are used, and the empty ones after them."""
 _COUNT_MASK = (1 << 48) - 1
 
 
@@ -71,24 +80,31 @@ def identify(key: int) -> tuple[str, int, str]:
     return syscall_name(number, abi), number, abi
 
 
-def decode(fields: tuple[int, ...], parts: list[bytes], owners: dict[int, OwnerFacts]) -> Counters:
-    """The counters in a row and those that continue it."""
-    calls, untimed, wall_ns, waiting_ns, restarts, max_ns, min_ns, owner_index, key = fields[:9]
+def decode(raw: bytes, key: int, pid: int | None, tid: int | None) -> Counters:
+    """The counters in a row, with those that continue it behind it."""
+    fields = _HEAD.unpack_from(raw)
+    longest_ns, shortest_ns, first_slot = fields[5:]
+    buckets = buckets_of(raw, HISTOGRAM_AT, longest_ns)
+    slots = slots_of(raw) if first_slot else {}
+    if slots and max(slots) >= wire.SLOT_CARRY:
+        buckets = _carried(slots, buckets)
+    return counters(key, pid, tid, fields[:5], longest_ns, shortest_ns, slots, buckets)
+
+
+def counters(
+    key: int,
+    pid: int | None,
+    tid: int | None,
+    sums: tuple[int, ...],
+    longest_ns: int,
+    shortest_ns: int,
+    slots: dict[int, int],
+    buckets: tuple[int, ...],
+) -> Counters:
+    """A row as a value; ``sums`` are its calls, untimed ones, wall and waiting time, and restarts."""
+    calls, untimed, wall_ns, waiting_ns, restarts = sums
     name, number, abi = identify(key)
-    owner = owners.get(owner_index)
-    pid = tid = None
-    if owner is not None and owner.kind == wire.KIND_PROCESS:
-        pid = owner.pid
-    elif owner is not None and owner.kind == wire.KIND_THREAD:
-        tid = owner.pid
-        pid = owners[owner.parent].pid if owner.parent in owners else None
-    filled = parts[0][_HISTOGRAM_AT:].rstrip(b"\0")
-    buckets = wire.BUCKETS[len(filled) + 3 >> 2].unpack_from(parts[0], _HISTOGRAM_AT)
-    errno: dict[str, int] = {}
-    errors = 0
-    if fields[_SLOTS_AT]:
-        buckets = _add_slots(parts, errno, buckets)
-        errors = sum(errno.values())
+    errno = {errno_name(code): count for code, count in slots.items() if code < wire.SLOT_CARRY} if slots else {}
     if waiting_ns > wall_ns:  # read in the middle of an update
         waiting_ns = wall_ns
     in_flight = calls - untimed - sum(buckets)
@@ -99,31 +115,55 @@ def decode(fields: tuple[int, ...], parts: list[bytes], owners: dict[int, OwnerF
         pid=pid,
         tid=tid,
         calls=calls,
-        errors=errors,
+        errors=sum(errno.values()),
         restarts=restarts,
         errno=errno,
         wall_ns=wall_ns,
         working_ns=wall_ns - waiting_ns,
         waiting_ns=waiting_ns,
-        min_ns=min_ns or None,
-        max_ns=max_ns or None,
+        min_ns=shortest_ns or None,
+        max_ns=longest_ns or None,
         histogram=buckets,
         in_flight=in_flight if in_flight > 0 else 0,
     )
 
 
-def _add_slots(parts: list[bytes], errno: dict[str, int], buckets: tuple[int, ...]) -> tuple[int, ...]:
-    """Sort the slots into errors by name and carries of the histogram."""
-    carried: list[int] | None = None
-    for part in parts:
-        for slot in wire.ROW.unpack_from(part)[_SLOTS_AT:]:
+def end_of(raw: bytes, start: int, longest_ns: int) -> int:
+    """Where the used part of a histogram ends that begins at ``start``: after the octave of the longest call.
+
+    Looking for the last byte that is not zero would take longer than all else that is done to a row.
+    """
+    used, rest = _USED_AND_REST[longest_ns.bit_length()]
+    if raw.startswith(rest, start + used):
+        return start + used
+    return start + 4 * histogram.SIZE  # the longest call was not noted down yet when this was copied
+
+
+def buckets_of(raw: bytes, start: int, longest_ns: int) -> tuple[int, ...]:
+    """The histogram that begins at ``start``, without the empty buckets at its end."""
+    filled = (end_of(raw, start, longest_ns) - start) // 4
+    buckets = wire.BUCKETS[filled].unpack_from(raw, start)
+    while filled and not buckets[filled - 1]:
+        filled -= 1
+    return buckets[:filled]
+
+
+def slots_of(raw: bytes) -> dict[int, int]:
+    """Counts by code: an errno, or a bucket that overflowed (``SLOT_CARRY`` and above)."""
+    found: dict[int, int] = {}
+    for start in range(0, len(raw), wire.ROW_BYTES):
+        for slot in _SLOTS.unpack_from(raw, start):
             if not slot:
                 break
-            code, count = slot >> 48, slot & _COUNT_MASK
-            if code < wire.SLOT_CARRY:
-                name = errno_name(code)
-                errno[name] = errno.get(name, 0) + count
-            elif code - wire.SLOT_CARRY < histogram.SIZE:
-                carried = carried or [*buckets, *[0] * (histogram.SIZE - len(buckets))]
-                carried[code - wire.SLOT_CARRY] += count << 32
-    return tuple(carried) if carried else buckets
+            code = slot >> 48
+            found[code] = found.get(code, 0) + (slot & _COUNT_MASK)
+    return found
+
+
+def _carried(slots: dict[int, int], buckets: tuple[int, ...]) -> tuple[int, ...]:
+    """The histogram with what its 32 bits could not hold."""
+    carried = [*buckets, *[0] * (histogram.SIZE - len(buckets))]
+    for code, count in slots.items():
+        if 0 <= code - wire.SLOT_CARRY < histogram.SIZE:
+            carried[code - wire.SLOT_CARRY] += count << 32
+    return tuple(carried)

@@ -62,6 +62,8 @@ class Engine:
         self.touched = shared[wire.Control.touched.offset :][: wire.ROWS_LIMIT]
         self._serve_fd = self.program_fd("serve")
         self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
+        self.row_memory: mmap.mmap = self.rows.obj  # type: ignore[assignment]
+        self.row_words = self.rows.cast("I")
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
         self.request(wire.WHOAMI)
 
@@ -164,7 +166,7 @@ class Engine:
         return wire.Owner.from_buffer(self.owners, index * wire.OWNER_BYTES)
 
     def new_owner(self) -> int:
-        """A free owner.
+        """A free owner, blank: the kernel leaves what a process that ended in it had noted down.
 
         Raises:
             OSError: ENOSPC.
@@ -172,6 +174,7 @@ class Engine:
         index = self.request(wire.NEW_OWNER)
         if not index:
             raise OSError(errno.ENOSPC, "too many processes are traced")
+        self.owners[index * wire.OWNER_BYTES : (index + 1) * wire.OWNER_BYTES] = bytes(wire.OWNER_BYTES)
         return index
 
     # --- giving back ----------------------------------------------------------------------------------

@@ -1,55 +1,90 @@
-"""From the shared memory of the programs to values: which rows changed, and what stands in them.
+"""From the shared memory of the programs to rows: which of them changed, and what stands in them.
 
-The programs set a byte for each row they change. Only those rows are read again; the others cost nothing.
+The programs set a byte for each row they change. Only those rows are copied again, in runs; the others cost nothing.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
+import re
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from straced.model import Counters
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.decoding import OwnerFacts, decode, decode_owner
+from straced.tracers.ebpf.cells import Cell, Group, Rows
+from straced.tracers.ebpf.decoding import OwnerFacts, decode_owner
 from straced.tracers.ebpf.engine import Engine
 
 _NOTHING = bytes(wire.ROWS_LIMIT)
-_EXTRA_AT = wire.Row.extra.offset
-_NO_EXTRA = bytes(4)
+_CHANGED = re.compile(rb"\x01+")
 _EXTRA_ROWS = 16
-_MANY = 1000
+_WORDS = wire.ROW_BYTES // 4
+_OWNER_WORD = wire.Row.owner.offset // 4
+_KEY_WORD = wire.Row.key.offset // 4
+_EXTRA_WORD = wire.Row.extra.offset // 4
+_EMPTY = Cell(b"", 0)
+
+
+class Part(Struct, frozen=True):
+    """What a snapshot has of one session."""
+
+    version: int
+    session: OwnerFacts
+    rows: Rows
+    lost: int
+    """Calls that found no room."""
 
 
 class Snapshot(Struct, frozen=True):
-    """All rows by owner and place, and the owners in use, at one moment. Valid until the next one is taken."""
+    """All rows by place and owner, and the owners in use, at one moment. Valid until the next one is taken."""
 
-    rows: dict[int, dict[int, Counters]]
+    version: int
+    """Another one when anything is different."""
+    cells: list[Cell]
+    places: dict[int, dict[int, None]]
     owners: dict[int, OwnerFacts]
 
-    def members(self, session: int) -> Iterator[OwnerFacts]:
-        """The session itself, its processes and their threads."""
-        return (owner for owner in self.owners.values() if owner.session == session or owner.index == session)
-
     def by_session(self) -> dict[int, list[OwnerFacts]]:
-        """The members of all sessions, by one walk over the owners."""
+        """The members of all sessions, by one walk over the owners: themselves, their processes and threads."""
         found: dict[int, list[OwnerFacts]] = {}
         for owner in self.owners.values():
             found.setdefault(owner.session or owner.index, []).append(owner)
         return found
 
+    def part(self, session: int, before: Part | None, members: list[OwnerFacts] | None = None) -> Part:
+        """The part of a session. What is the same as ``before`` stays so, with all that was worked out of it."""
+        if before is not None and before.version == self.version:
+            return before
+        if members is None:
+            members = [owner for owner in self.owners.values() if session in (owner.session, owner.index)]
+        rows = Rows([self._group(owner) for owner in members if owner.index in self.places])
+        if before is not None and before.rows.same_as(rows):
+            rows = before.rows
+        lost = sum(owner.lost for owner in members)
+        return Part(version=self.version, session=self.owners[session], rows=rows, lost=lost)
+
+    def _group(self, owner: OwnerFacts) -> Group:
+        cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))
+        if owner.kind == wire.KIND_PROCESS:
+            return Group(owner.pid, None, cells)
+        if owner.kind == wire.KIND_THREAD:
+            process = self.owners.get(owner.parent)
+            return Group(None if process is None else process.pid, owner.pid, cells)
+        return Group(None, None, cells)
+
 
 class Reader:
-    """Reads an engine's rows, and remembers what it decoded."""
+    """Reads an engine's rows, and remembers what it read."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._rows: dict[int, dict[int, Counters]] = {}
-        self._owner_of: dict[int, int] = {}
-        self._owner_raw: dict[int, bytes] = {}
+        self._cells: list[Cell] = []
+        self._owner_at: list[int] = []
+        self._places: dict[int, dict[int, None]] = {}
+        self._owner_bytes = b""
         self._owner_facts: dict[int, OwnerFacts] = {}
+        self._owners: dict[int, OwnerFacts] = {}
+        self._version = 0
 
     def snapshot(self, *, again: Iterable[int] = ()) -> Snapshot:
         """Read everything once: each count exactly once, whatever ends meanwhile.
@@ -57,72 +92,94 @@ class Reader:
         ``again`` names owners whose rows are read even if nothing says that they changed.
         """
         engine = self._engine
-        touched = self._take_touched()
-        touched += [place for owner in again for place in self._rows.get(owner, ())]
+        runs = self._take_changed(again)
         engine.hold()  # also the barrier between clearing a byte and reading its row
         try:
-            copies = [(place, self._copy(place)) for place in touched]
-            used = (engine.control.next_owner + 1) * wire.OWNER_BYTES
-            owner_bytes = bytes(engine.owners[:used])
+            copies = [self._copy(first, last) for first, last in runs]
+            owner_bytes = self._used_owners()
         finally:
             engine.resume()
         owners = self._decode_owners(owner_bytes)
         self._fold(owners)
-        with _no_collections(len(copies)):
-            for place, parts in copies:
-                self._put(place, parts, owners)
-        return Snapshot(rows=self._rows, owners=owners)
+        for (first, last), (raws, keys, owner_at) in zip(runs, copies, strict=True):
+            if self._owner_at[first:last] != owner_at:
+                self._move(first, owner_at)
+            self._cells[first:last] = map(Cell, raws, keys)
+        self._version += bool(runs)
+        return Snapshot(version=self._version, cells=self._cells, places=self._places, owners=owners)
 
-    def _take_touched(self) -> list[int]:
-        """The places of the rows that changed, and forget that they did."""
+    def _take_changed(self, again: Iterable[int]) -> list[tuple[int, int]]:
+        """The runs of places whose rows changed; forgets that they did."""
         used = min(self._engine.control.next_row + 1, self._engine.rows_max)
+        if used > len(self._cells):
+            self._owner_at += [0] * (used - len(self._cells))
+            self._cells += [_EMPTY] * (used - len(self._cells))
         view = self._engine.touched
-        flags = bytes(view[:used])
-        if flags == _NOTHING[:used]:
-            return []
-        places = []
-        place = flags.find(1)
-        while place >= 0:
-            view[place] = 0
-            places.append(place)
-            place = flags.find(1, place + 1)
-        return places
+        changed = bytearray(view[:used])
+        for owner in again:
+            for place in self._places.get(owner, ()):
+                changed[place] = 1
+        runs = [found.span() for found in _CHANGED.finditer(changed)]
+        for first, last in runs:
+            view[first:last] = _NOTHING[: last - first]
+        return runs
 
-    def _copy(self, place: int) -> list[bytes]:
-        """A row, and those that continue it."""
-        start = place * wire.ROW_BYTES
-        part = bytes(self._engine.rows[start : start + wire.ROW_BYTES])
-        parts = [part]
-        while part[_EXTRA_AT : _EXTRA_AT + 4] != _NO_EXTRA and len(parts) < _EXTRA_ROWS:
-            start = int.from_bytes(part[_EXTRA_AT : _EXTRA_AT + 4], "little") * wire.ROW_BYTES
-            part = bytes(self._engine.rows[start : start + wire.ROW_BYTES])
-            parts.append(part)
-        return parts
+    def _copy(self, first: int, last: int) -> tuple[list[bytes], list[int], list[int]]:
+        """The bytes of a run of rows, their keys, and their owners.
 
-    def _put(self, place: int, parts: list[bytes], owners: dict[int, OwnerFacts]) -> None:
-        """Note down a row where it belongs now; a free one, or one that continues another, nowhere."""
-        fields = wire.ROW.unpack_from(parts[0])
-        owner, key = fields[7], fields[8]
-        before = self._owner_of.get(place)
-        if before is not None and (before != owner or not key):
-            del self._owner_of[place], self._rows[before][place]
-            if not self._rows[before]:
-                del self._rows[before]
-        if owner and key:
-            self._owner_of[place] = owner
-            self._rows.setdefault(owner, {})[place] = decode(fields, parts, owners)
+        Nobody (0) owns a free row, nor one that continues another.
+        """
+        memory, words = self._engine.row_memory, self._engine.row_words
+        size = wire.ROW_BYTES
+        raws = [memory[start : start + size] for start in range(first * size, last * size, size)]
+        keys, owner_at, extras = (
+            words[first * _WORDS + word : last * _WORDS : _WORDS].tolist()
+            for word in (_KEY_WORD, _OWNER_WORD, _EXTRA_WORD)
+        )
+        if not all(keys):
+            owner_at = [owner if key else 0 for owner, key in zip(owner_at, keys, strict=True)]
+        if any(extras):
+            raws = [self._continued(raw) if extra else raw for raw, extra in zip(raws, extras, strict=True)]
+        return raws, keys, owner_at
+
+    def _continued(self, raw: bytes) -> bytes:
+        """A row with those that continue it behind it."""
+        parts = [raw]
+        while (place := _extra_of(parts[-1])) and len(parts) < _EXTRA_ROWS:
+            parts.append(self._engine.row_memory[place * wire.ROW_BYTES : (place + 1) * wire.ROW_BYTES])
+        return b"".join(parts)
+
+    def _move(self, first: int, owner_at: list[int]) -> None:
+        """Note down whose the rows of a run are now."""
+        for place, owner in enumerate(owner_at, first):
+            before = self._owner_at[place]
+            if before == owner:
+                continue
+            if before:
+                del self._places[before][place]
+                if not self._places[before]:
+                    del self._places[before]
+            if owner:
+                self._places.setdefault(owner, {})[place] = None
+            self._owner_at[place] = owner
+
+    def _used_owners(self) -> bytes:
+        return bytes(self._engine.owners[: (self._engine.control.next_owner + 1) * wire.OWNER_BYTES])
 
     def _decode_owners(self, data: bytes) -> dict[int, OwnerFacts]:
-        facts: dict[int, OwnerFacts] = {}
-        size = wire.OWNER_BYTES
+        if data == self._owner_bytes:
+            return self._owners
+        self._version += 1
+        size, before = wire.OWNER_BYTES, self._owner_bytes
+        self._owners = {}
         for index in range(1, len(data) // size):
             raw = data[index * size : (index + 1) * size]
-            if self._owner_raw.get(index) != raw:
-                self._owner_raw[index] = raw
+            if raw != before[index * size : (index + 1) * size]:
                 self._owner_facts[index] = decode_owner(index, raw)
             if self._owner_facts[index].state != wire.STATE_FREE:
-                facts[index] = self._owner_facts[index]
-        return facts
+                self._owners[index] = self._owner_facts[index]
+        self._owner_bytes = data
+        return self._owners
 
     def _fold(self, owners: dict[int, OwnerFacts]) -> None:
         """Hand on the rows of what ended while nothing might be folded; threads before their processes."""
@@ -137,25 +194,20 @@ class Reader:
 
     def owners(self) -> list[OwnerFacts]:
         """The owners in use."""
-        used = (self._engine.control.next_owner + 1) * wire.OWNER_BYTES
-        return list(self._decode_owners(bytes(self._engine.owners[:used])).values())
+        return list(self._decode_owners(self._used_owners()).values())
 
     def places_of(self, owners: Iterable[int]) -> list[int]:
         """The places of all rows of some owners, with those that continue them."""
         self.snapshot()
-        places = [place for owner in owners for place in self._rows.get(owner, ())]
-        extras = [wire.ROW.unpack_from(part)[10] for place in places for part in self._copy(place)]
-        return places + [extra for extra in extras if extra]
+        places = [place for owner in owners for place in self._places.get(owner, ())]
+        extras = [_extra_of(raw) for place in places for raw in _split(self._cells[place].raw) if _extra_of(raw)]
+        return places + extras
 
 
-@contextlib.contextmanager
-def _no_collections(objects: int) -> Iterator[None]:
-    """Make many objects at once without the collector walking over all of them again and again: a third of the time."""
-    if objects < _MANY or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+def _extra_of(raw: bytes) -> int:
+    """The place of the row that continues this one; 0 when there is none."""
+    return int.from_bytes(raw[4 * _EXTRA_WORD : 4 * _EXTRA_WORD + 4], "little")
+
+
+def _split(raw: bytes) -> Iterator[bytes]:
+    return (raw[start : start + wire.ROW_BYTES] for start in range(0, len(raw), wire.ROW_BYTES))

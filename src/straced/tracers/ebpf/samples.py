@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from straced.model import Counters, Reason, Sample
+from straced.model import Reason, Sample
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.decoding import OwnerFacts
 from straced.tracers.ebpf.engine import Engine
-from straced.tracers.ebpf.reader import Snapshot
+from straced.tracers.ebpf.reader import Part
 
 
 class Losses(msgspec.Struct, frozen=True):
@@ -34,46 +33,31 @@ class Losses(msgspec.Struct, frozen=True):
 
     def since(self, earlier: Losses) -> Losses:
         """What came on top of an earlier state."""
+        if self == earlier:
+            return _NONE
         return Losses(*(getattr(self, name) - getattr(earlier, name) for name in self.__struct_fields__))
 
 
-def build(
-    snapshot: Snapshot,
-    session: int,
-    losses: Losses,
-    *,
-    monotonic_ns: int,
-    epoch_s: float,
-    reasons: tuple[Reason, ...] = (),
-    members: list[OwnerFacts] | None = None,
-) -> Sample:
+_NONE = Losses(0, 0, 0, 0, 0)
+
+
+def build(part: Part, losses: Losses, *, monotonic_ns: int, epoch_s: float, reasons: tuple[Reason, ...] = ()) -> Sample:
     """The sample of a session: its rows, and what is known to be missing."""
-    members = list(snapshot.members(session)) if members is None else members
-    rows = [row for owner in members for row in _rows(snapshot, owner)]
-    full = sum(owner.lost for owner in members)
-    lost, doubts = _doubts(full, losses)
-    totals = snapshot.owners[session]
+    lost, doubts = _doubts(part.lost, losses)
+    totals = part.session
     if totals.flags & wire.SESSION_LOST_USER:
         text = "a process changed its user by execve: what it did from there on is not yours to see"
         reasons = (*reasons, Reason("changed_user", text))
     return Sample(
         monotonic_ns=monotonic_ns,
         epoch_s=epoch_s,
-        rows=tuple(rows),
+        rows=part.rows,
         processes=totals.processes,
         threads=totals.threads,
         lost=lost,
         reasons=(*reasons, *doubts),
         kind="lossy" if doubts else "partial" if reasons else "exact",
     )
-
-
-def _rows(snapshot: Snapshot, owner: OwnerFacts) -> list[Counters]:
-    rows = list(snapshot.rows.get(owner.index, {}).values())
-    if owner.kind == wire.KIND_THREAD and rows and rows[0].tid != owner.pid:
-        # execve from a thread: it took the number of its process over after these rows were decoded
-        return [msgspec.structs.replace(row, tid=owner.pid) for row in rows]
-    return rows
 
 
 def _doubts(full: int, losses: Losses) -> tuple[int | None, list[Reason]]:

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from textual.binding import Binding
 
+from straced.views.tui import palette
+from straced.views.tui.pieces import Piece, Pieces
+
 
 class Key(NamedTuple):
     """A key, what it does in the app, how it is written in the help, and what it is for."""
@@ -44,9 +47,14 @@ HELP = (
     ("Up Down j k", "one line up or down; PgUp PgDn Home End g G further"),
     *((each.shown, each.meaning) for each in KEYS if each.shown),
 )
+HINTS = (
+    ("q", "quit"), ("h", "help"), ("Enter", "open"), ("/", "filter"), ("s", "sort"), ("w", "times"), ("y", "why"),
+    ("t", "trace"), ("x", "signal"), ("p", "pause"), ("Tab", "panel"), ("1-4", "tabs"), ("l", "flat"),
+)  # fmt: skip
 MEANINGS = (
     "CPU% is of one CPU; work% is time on a CPU inside calls, wait% time switched",
     "out inside them, both of one thread's time. - is not known, > is at least.",
+    "its time: ▇ on a CPU in the program, ▅ working in calls, ▂ waiting in calls.",
 )
 
 
@@ -55,15 +63,14 @@ def bindings() -> list[Binding]:
     return [Binding(each.keys, each.action, each.meaning, show=False, priority=each.keys == "tab") for each in KEYS]
 
 
-def hints(width: int) -> str:
+def hints(width: int) -> Pieces:
     """The last line of the screen: as many of the keys as fit."""
-    text = ""
-    for shown, word in (
-        ("q", "quit"), ("h", "help"), ("Enter", "open"), ("/", "filter"), ("s", "sort"), ("w", "times"), ("y", "why"),
-        ("t", "trace"), ("x", "signal"), ("p", "pause"), ("Tab", "panel"), ("1-4", "tabs"), ("l", "flat"),
-    ):  # fmt: skip
-        more = f"{text}  {shown} {word}" if text else f"{shown} {word}"
-        if len(more) > width:
+    pieces: list[Piece] = []
+    used = 0
+    for shown, word in HINTS:
+        size = len(shown) + len(word) + 1
+        if used + size > width:
             break
-        text = more
-    return text
+        pieces += (Piece(shown, palette.KEY), Piece(f" {word}  ", palette.DIM))
+        used += size + 2
+    return tuple(pieces)

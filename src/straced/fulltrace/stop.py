@@ -1,0 +1,73 @@
+"""Ctrl-C while a trace is read: the input ends in good order, and what was read is reported."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Self
+
+GRACE_S = 5.0
+"""How long a writer may be silent after Ctrl-C before its pipe is taken for over. strace lets go within 3 s."""
+_LOOK_MS = 200
+
+
+class Stop:
+    """Takes SIGINT while it is entered, in the main thread.
+
+    A file ends at the first. A pipe goes on to its end, for its writer was told to stop as well, and still has lines to
+    give; it ends at the second, or when the writer is silent. One more raises KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.presses = 0
+        self._heard = 0.0
+        self._entered = False
+
+    def __enter__(self) -> Self:
+        ours = threading.current_thread() is threading.main_thread()
+        if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._pressed)
+            self._entered = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._entered:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._entered = False
+
+    def _pressed(self, number: int, frame: FrameType | None) -> None:
+        self.presses += 1
+        self._heard = time.monotonic()
+        if self.presses > 2:
+            raise KeyboardInterrupt
+
+    def silent(self, *, heard: bool = False) -> bool:
+        """Whether a pipe is over for us; ``heard``: something came of it just now."""
+        if heard:
+            self._heard = time.monotonic()
+        return self.presses > 1 or (self.presses == 1 and time.monotonic() - self._heard > GRACE_S)
+
+
+class Pipe:
+    """Reads a stream that somebody else may never end."""
+
+    def __init__(self, fd: int, stop: Stop) -> None:
+        self._fd = fd
+        self._stop = stop
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+        self.left = False
+        """It was given up before its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Some bytes, none at the end."""
+        while not self._stop.silent():
+            if self._poll.poll(_LOOK_MS):
+                self._stop.silent(heard=True)
+                return os.read(self._fd, size)
+        self.left = True
+        return b""

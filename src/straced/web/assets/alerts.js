@@ -1,0 +1,65 @@
+// Alerts as they open and close, and the events of the service.
+
+import { arrange, el, name, say } from "./dom.js";
+import { age, clock, moment } from "./words.js";
+
+export class Alerts {
+  constructor(state) {
+    this.state = state;
+    this.known = new Map();
+    this.open = el("div", { class: "alerts", id: "open" });
+    this.closed = el("div", { class: "alerts", id: "closed" });
+    this.none = el("p", { class: "empty" }, "No alert is open.");
+    this.events = el("ol", { class: "events" });
+    this.node = el("div", {}, el("section", {}, el("h2", {}, "Open"), this.none, this.open), el("section", {}, el("h2", {}, "Closed"), this.closed),
+      el("section", {}, el("h2", {}, "Events of the service"), this.events));
+    this.shown = "";
+  }
+
+  get query() {
+    return {};
+  }
+
+  show() {
+    const open = this.state.open;
+    const closed = this.state.alerts.filter((alert) => alert.closed !== null).sort((a, b) => b.closed - a.closed);
+    this.none.hidden = open.length > 0;
+    const kept = new Map();
+    const cards = (alerts) => alerts.map((alert) => {
+      const card = this.known.get(alert.id) || this.card(alert);
+      kept.set(alert.id, card);
+      this.fill(card, alert);
+      return card.node;
+    });
+    arrange(this.open, cards(open));
+    arrange(this.closed, cards(closed));
+    this.known = kept;
+    this.drawEvents();
+  }
+
+  card(alert) {
+    const parts = { when: el("small"), text: name(""), state: el("b") };
+    const about = /^(\d+)\.(\d+)$/.exec(alert.subject);
+    const link = about ? el("a", { href: `#/process/${about[1]}-${about[2]}` }, "look at it") : null;
+    return { ...parts, node: el("article", { "data-alert": alert.kind }, el("div", {}, parts.state, el("span", { class: "mono" }, alert.kind), alert.job ? el("span", {}, "job ", name(alert.job)) : null, parts.when), el("p", {}, parts.text), link) };
+  }
+
+  fill(card, alert) {
+    card.node.classList.toggle("bad", alert.closed === null);
+    say(card.state, alert.closed === null ? "open" : "closed");
+    say(card.text, alert.text);
+    const now = this.state.head ? this.state.head.epoch_s : alert.updated;
+    say(card.when, alert.closed === null ? `since ${moment(alert.opened)}, ${age(now - alert.opened)}` : `${moment(alert.opened)}, for ${age(alert.closed - alert.opened)}`);
+  }
+
+  drawEvents() {
+    const { notes } = this.state;
+    const mark = `${notes.length} ${notes.at(-1)?.epoch_s} ${notes.at(-1)?.text}`;
+    if (mark === this.shown) return;
+    this.shown = mark;
+    this.events.replaceChildren(...notes.slice(-200).reverse().map((note) => el("li", { class: note.severe ? "severe" : null },
+      el("time", { title: moment(note.epoch_s) }, clock(note.epoch_s)), el("b", {}, note.kind), note.pid ? el("span", {}, String(note.pid)) : null, name(note.text))));
+  }
+
+  close() {}
+}

@@ -1,0 +1,169 @@
+// One process: its figures, its past with alerts and events, its calls, threads and files.
+
+import { CallsPart } from "./calls.js";
+import { Chart } from "./charts.js";
+import { byId, el, name, say } from "./dom.js";
+import { ask } from "./line.js";
+import { Spans, begin } from "./spans.js";
+import { Table } from "./table.js";
+import { age, clock, command, count, known, moment, rate, share, size, time } from "./words.js";
+
+const THREADS = [
+  { id: "tid", title: "TID", text: (row) => String(row.tid) },
+  { id: "state", title: "S", class: "left", text: (row) => row.state },
+  { id: "cpu", title: "CPU %", text: (row) => share(row.cpu_pct) },
+  { id: "for", title: "for at least", hint: "so long it was seen in this call without a switch", text: (row) => time(row.for_ns) },
+  { id: "call", title: "call", class: "left mono", text: (row) => row.call || "-" },
+  { id: "name", title: "name", class: "text", node: (td, row) => named(td, row.comm) },
+  { id: "place", title: "sleeps in", class: "left mono mid", text: (row) => row.place || "-" },
+];
+const FILES = [
+  { id: "fd", title: "fd", text: (row) => String(row.fd) },
+  { id: "kind", title: "kind", class: "left", text: (row) => row.kind },
+  { id: "mode", title: "mode", class: "left mid", text: (row) => row.mode },
+  { id: "position", title: "position", class: "mid", text: (row) => count(row.position) },
+  { id: "name", title: "name", class: "text mono", node: (td, row) => named(td, row.name) },
+];
+
+export function named(td, text) {
+  if (td.dataset.text === text) return;
+  td.dataset.text = text;
+  td.replaceChildren(name(text));
+}
+
+export class Process {
+  constructor(state, key) {
+    this.state = state;
+    this.key = key;
+    [this.pid, this.start] = key.split("-").map(Number);
+    this.asked = 0;
+    this.past = null;
+    this.last = null;
+    this.build();
+    this.load();
+  }
+
+  get query() {
+    return { pid: this.pid, start: this.start };
+  }
+
+  build() {
+    this.title = el("h1");
+    this.words = el("p", { class: "cmdline mono" });
+    this.facts = el("dl", { class: "facts" });
+    this.spans = new Spans(() => this.load());
+    this.note = el("small");
+    const chart = (title, options) => new Chart(title, options);
+    this.charts = {
+      calls: chart("System calls a second", { format: rate }),
+      time: chart("Share of one thread's time, %", { format: share }),
+      memory: chart("Resident memory", { format: size }),
+    };
+    this.calls = new CallsPart(() => this.spanCalls());
+    this.threads = new Table(THREADS, { keyOf: (row) => row.tid, label: "threads" });
+    this.files = new Table(FILES, { keyOf: (row) => row.fd, label: "files" });
+    this.counts = { threads: el("small"), files: el("small") };
+    this.events = el("ol", { class: "events" });
+    const part = (title, id, ...inside) => el("section", { id }, el("div", { class: "bar" }, el("h2", {}, title), this.counts[id] || null), ...inside);
+    this.node = el("div", { class: "process" }, el("p", { class: "back" }, el("a", { href: "#/" }, "◀ all processes")), this.title, this.words, this.facts,
+      el("section", { id: "history" }, el("div", { class: "bar" }, el("h2", {}, "History"), this.spans.node, this.note),
+        el("div", { class: "pair three" }, ...Object.values(this.charts).map((each) => each.node))),
+      this.calls.node,
+      el("div", { class: "columns" }, part("Threads", "threads", this.threads.node), part("Events and alerts", "events", this.events)),
+      part("Files and sockets", "files", this.files.node));
+  }
+
+  span() {
+    const until = this.state.head ? this.state.head.epoch_s + 0.001 : Date.now() / 1000;
+    return { since: Math.max(0, until - this.spans.seconds), until };
+  }
+
+  async load() {
+    this.asked = performance.now();
+    const { since, until } = this.span();
+    const fields = { ...this.query, since: since.toFixed(3), until: until.toFixed(3) };
+    try {
+      this.past = { since, until, ...((await ask("/api/process", fields)) || { none: true, points: [], notes: [], alerts: [] }) };
+    } catch (error) {
+      say(this.note, error.message);
+      return;
+    }
+    this.drawPast();
+    this.paint();
+    if (this.calls.source === "span") await this.calls.load();
+  }
+
+  async spanCalls() {
+    const { since, until } = this.past || this.span();
+    return ask("/api/calls", { ...this.query, since: since.toFixed(3), until: until.toFixed(3) });
+  }
+
+  show() {
+    this.paint();
+    const interval = this.state.head ? this.state.head.interval_ns / 1e6 : 5000;
+    const patience = this.spans.seconds <= 900 ? Math.max(2000, interval) : 30000;
+    if (performance.now() - this.asked > patience) this.load();
+  }
+
+  paint() {
+    const row = this.state.rows.get(this.key);
+    if (row) this.last = row;
+    const { seen } = this.state;
+    const mine = seen && seen.key[0] === this.pid && seen.key[1] === this.start ? seen : null;
+    const life = this.past?.life;
+    const shown = this.last || (life ? { pid: this.pid, comm: life.comm, cmdline: life.cmdline, job: life.job } : null);
+    this.drawHead(shown, mine, !row && (mine?.detail.gone || life?.end), life);
+    if (mine) this.drawSeen(mine);
+  }
+
+  drawHead(row, seen, ended, life) {
+    if (!row) {
+      say(this.title, this.past ? `Process ${this.pid} is not watched now, nor in this span of the history` : "looking");
+      return;
+    }
+    if (this.title.dataset.text !== row.comm + ended) {
+      this.title.dataset.text = row.comm + ended;
+      this.title.replaceChildren(String(this.pid), " ", name(row.comm), ended ? el("em", { class: "ended" }, "ended") : "");
+      document.title = `${this.pid} · straced`;
+    }
+    named(this.words, command(row));
+    const facts = [["job", row.job], ["user id", row.uid], ["parent", row.ppid], ["state", row.state], ["threads", row.threads], ["CPU", known(row.cpu_pct) && `${share(row.cpu_pct)} %`],
+      ["memory", known(row.rss_bytes) && size(row.rss_bytes)], ["calls/s", rate(row.calls_s)], ["errors/s", rate(row.errors_s)],
+      ["working", `${share(row.working_pct)} %`], ["waiting", `${row.waits_longer ? "> " : ""}${share(row.waiting_pct)} %`], ["now in", row.now]];
+    const ends = ended && life?.end ? [["end", `${life.end}${known(life.exit_status) ? ` ${life.exit_status}` : ""}, ${moment(life.last)}`]] : [];
+    const missing = seen?.detail.unreadable?.length ? [["not seen", seen.detail.unreadable.join(", ")]] : [];
+    const wanted = [...(ended ? facts.slice(0, 3) : facts), ...ends, ...missing].filter(([, value]) => known(value) && value !== false && value !== "");
+    this.facts.replaceChildren(...wanted.map(([what, value]) => el("div", { "data-fact": what }, el("dt", {}, what), el("dd", {}, name(String(value))))));
+  }
+
+  drawSeen({ detail, whole }) {
+    this.calls.show(detail, whole, this.state.head);
+    const threads = [...(detail.threads || [])].sort((a, b) => (b.for_ns ?? -1) - (a.for_ns ?? -1) || a.tid - b.tid);
+    this.threads.show(threads);
+    say(this.counts.threads, detail.threads ? count(threads.length) : "not to be seen");
+    this.files.show(detail.files || []);
+    say(this.counts.files, detail.files ? count(detail.files.length + detail.more_files) + (detail.more_files ? `, the first ${detail.files.length} are shown` : "") : "not to be seen");
+  }
+
+  drawPast() {
+    const { until, points, notes, alerts, none, fine } = this.past;
+    const since = fine ? begin(points, this.past.since, until) : this.past.since;
+    say(this.note, none ? "no history is kept" : fine ? "from each sample" : "from one-minute and one-hour sums: a wait stands where it ended");
+    const line = (field) => points.map((point) => [point.time, point[field] ?? null]);
+    const marks = [
+      ...alerts.map((alert) => ({ time: alert.opened, until: alert.closed ?? until, text: `alert: ${alert.text}`, severe: true })),
+      ...notes.filter((note) => !note.kind.startsWith("alert_")).map((note) => ({ time: note.epoch_s, text: `${note.kind}: ${note.text}`, severe: note.severe })),
+    ];
+    this.charts.calls.show({ since, until, marks, series: [{ name: "calls", color: "c-calls", values: line("calls_s"), area: true }, { name: "errors", color: "c-errors", values: line("errors_s") }] });
+    this.charts.time.show({ since, until, marks, series: [{ name: "CPU", color: "c-cpu", values: line("cpu_pct"), area: true }, { name: "working", color: "c-work", values: line("working_pct") }, { name: "waiting", color: "c-wait", values: line("waiting_pct") }] });
+    this.charts.memory.show({ since, until, marks, series: [{ name: "RSS", color: "c-memory", values: line("rss_bytes"), area: true }] });
+    const lines = [...alerts.map((alert) => ({ time: alert.opened, kind: "alert", text: alert.text + (alert.closed ? ` (closed after ${age(alert.closed - alert.opened)})` : ""), severe: !alert.closed })),
+      ...notes.map((note) => ({ time: note.epoch_s, kind: note.kind, text: note.text, severe: note.severe }))].sort((a, b) => b.time - a.time);
+    this.events.replaceChildren(...lines.map((each) => el("li", { class: each.severe ? "severe" : null }, el("time", { title: moment(each.time) }, clock(each.time)), el("b", {}, each.kind), name(each.text))));
+    if (!lines.length) this.events.append(el("li", { class: "none" }, "nothing in this span"));
+  }
+
+  close() {
+    byId("tip").hidden = true;
+  }
+}

@@ -1,0 +1,173 @@
+"""From the ticks of the service to what pages are told. Without a page that is open nothing is built."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from straced.live.service import frame_of
+from straced.live.values import Key
+from straced.model import Counters
+from straced.service.authorisation import Peer
+from straced.service.ipc.messages import Status
+from straced.service.samples import Happening, Tick
+from straced.service.store import journal
+from straced.service.store.alerts_table import AlertRow
+from straced.web.looks import Look
+from straced.web.past import Past
+from straced.web.recent import ALERTS, Recent
+from straced.web.shots import Shot, shot_of
+
+if TYPE_CHECKING:
+    from straced.service.service import Service
+
+log = logging.getLogger("straced.service")
+MAX_VIEWERS = 16
+SEEDED_S = 86400.0
+SEEDED = 3000
+"""Events that are looked through for those that a page shows."""
+
+
+class Viewer:
+    """An open page: woken when there is something new."""
+
+    def __init__(self, key: Key | None = None) -> None:
+        self.key = key
+        self.woken = asyncio.Event()
+
+
+class Feed:
+    """Listens to a service, for its own user: whoever is let in sees what the service's owner sees."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.recent = Recent()
+        self.past = Past(service)
+        self.shot: Shot | None = None
+        self.seen: dict[Key, bytes] = {}
+        """Of each process that is looked at, its JSON as of the last shot."""
+        self._viewers: set[Viewer] = set()
+        self._looks: dict[Key, Look] = {}
+        self._building: asyncio.Task[None] | None = None
+        self._seeding: asyncio.Task[None] | None = None
+        self._peer = Peer(os.getpid(), os.geteuid(), os.getegid())
+
+    # --- what the service tells ---
+
+    def tick(self, tick: Tick) -> None:
+        """A tick is there."""
+        self.recent.tick(tick)
+        self._read_looks(tick)
+        self._build_soon()
+
+    def event(self, event: Happening) -> None:
+        """Something happened."""
+        self.recent.event(event)
+
+    def alert(self, alert: AlertRow) -> None:
+        """An alert opened, changed or closed; told at once."""
+        self.recent.alert(alert)
+        for viewer in self._viewers:
+            viewer.woken.set()
+
+    # --- who listens ---
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no page more may listen."""
+        return len(self._viewers) >= MAX_VIEWERS
+
+    def join(self, viewer: Viewer) -> None:
+        """Begin to tell a page."""
+        self._viewers.add(viewer)
+        if viewer.key is not None:
+            look = self._looks.setdefault(viewer.key, Look(viewer.key))
+            look.viewers += 1
+            if self.service.last_tick is not None:
+                self._read_looks(self.service.last_tick)
+        if self._seeding is None:
+            self._seeding = asyncio.get_running_loop().create_task(self._seed())
+        self._build_soon(again=True)
+
+    def leave(self, viewer: Viewer) -> None:
+        """Tell a page no more."""
+        self._viewers.discard(viewer)
+        look = self._looks.get(viewer.key) if viewer.key is not None else None
+        if look is not None:
+            look.viewers -= 1
+            if look.viewers == 0:
+                del self._looks[look.key]
+                self.seen.pop(look.key, None)
+
+    def status(self) -> Status:
+        """How the service is."""
+        return self.service.status(self._peer)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = [each for each in (self._building, self._seeding) if each is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- building ---
+
+    def _read_looks(self, tick: Tick) -> None:
+        if not self._looks:
+            return
+        roots = {sample.facts.key: sample.root for sample in tick.processes if sample.facts.key in self._looks}
+        for key, look in self._looks.items():
+            rows: tuple[Counters, ...] | None = None
+            if key in roots:
+                rows = self.service.watcher.counting.rows_of(roots[key], key[0])
+            look.read(tick, rows)
+
+    def _build_soon(self, *, again: bool = False) -> None:
+        if not self._viewers or (self._building is not None and not self._building.done()):
+            return
+        self._building = asyncio.get_running_loop().create_task(self._build(again=again))
+
+    async def _build(self, *, again: bool) -> None:
+        """Build the last tick, and while that took so long that there is another one by then, that one too."""
+        while self._viewers and (tick := self.service.last_tick) is not None:
+            number = self.service.ticks
+            unseen = [look for look in self._looks.values() if look.key not in self.seen]
+            if self.shot is not None and self.shot.number == number and not (unseen or again):
+                return
+            again = False
+            status, looks = self.status(), list(self._looks.values())
+            try:
+                shot, seen = await asyncio.to_thread(_built, number, tick, status, looks)
+            except Exception:
+                log.exception("page_failed")
+                return
+            self.shot = shot
+            self.seen = {key: each for key, each in seen.items() if key in self._looks}
+            for viewer in self._viewers:
+                viewer.woken.set()
+
+    async def _seed(self) -> None:
+        since = self.service.started - SEEDED_S
+        found = await self.past.ask(
+            lambda history: (
+                journal.events(history, since=since, limit=SEEDED),
+                journal.alerts(history, since=since, limit=ALERTS),
+            )
+        )
+        if found is not None:
+            self.recent.seed(*found)
+        for viewer in self._viewers:
+            viewer.woken.set()
+
+
+def _built(number: int, tick: Tick, status: Status, looks: list[Look]) -> tuple[Shot, dict[Key, bytes]]:
+    more: dict[str, Any] = {
+        name: getattr(status, name)
+        for name in ("version", "system", "interval_ns", "history", "rules", "late_ticks", "config_error")
+    }
+    shot = shot_of(number, frame_of(tick, status, ()), more)
+    return shot, {look.key: msgspec.json.encode(look.seen(tick)) for look in looks}

@@ -1,0 +1,114 @@
+"""The listener of the page: where the configuration says, or nowhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from straced.config import ConfigError, Web
+from straced.httpd.address import Address, parse_tcp
+
+if TYPE_CHECKING:
+    from straced.httpd.server import HttpServer
+    from straced.service.service import Service
+    from straced.web.feed import Feed
+    from straced.web.site import Site
+
+log = logging.getLogger("straced.service")
+
+
+class AddressTaken(ConfigError):
+    """Something else listens there, or nobody may."""
+
+    exit_code = 6
+    code = "address_taken"
+
+
+class WebServer:
+    """Does nothing, and imports little, until :meth:`listen` is told an address.
+
+    Args:
+        service: whose figures are shown.
+        pinned: an address from the command line, which the configuration does not change.
+    """
+
+    def __init__(self, service: Service, pinned: str | None = None) -> None:
+        self._service = service
+        self._pinned = pinned
+        self._config = Web()
+        self._server: HttpServer | None = None
+        self._site: Site | None = None
+        self._feed: Feed | None = None
+
+    @property
+    def port(self) -> int | None:
+        """The port that is listened on."""
+        return None if self._server is None else self._server.port
+
+    async def listen(self, config: Web) -> None:
+        """Listen where the configuration says, and nowhere else any more; tell the URL.
+
+        Raises:
+            AddressTaken: nothing can listen there.
+            ConfigError: the URL cannot be kept.
+        """
+        if self._pinned is not None:
+            config = msgspec.structs.replace(config, listen=self._pinned)
+        moved = config.listen != self._config.listen
+        self._config = config
+        if moved:
+            await self.close()
+            if config.listen:
+                await self._open(parse_tcp(config.listen))
+        if self._site is not None:
+            self._site.hosts = config.hosts
+
+    async def _open(self, address: Address) -> None:
+        from straced.httpd.server import HttpServer
+        from straced.web.access import Access
+        from straced.web.feed import Feed
+        from straced.web.site import Site
+        from straced.web.token import TokenFile
+
+        file = TokenFile(self._service.places.state / "web.url")
+        feed = Feed(self._service)
+        site = Site(feed, Access(file.token))
+        server = HttpServer(site.answer)
+        try:
+            await server.listen(address)
+        except OSError as error:
+            self._config = Web()
+            raise AddressTaken(
+                f"nothing can listen on {address.authority}: {error.strerror}",
+                hint="name another port, or 0 for any that is free",
+            ) from error
+        self._server, self._site, self._feed = server, site, feed
+        try:
+            url = file.write(Address(host=address.host, port=server.port or 0).authority)
+        except BaseException:
+            await self.close()
+            raise
+        self._service.listeners.append(feed)
+        _tell(url, str(file.path))
+
+    async def close(self) -> None:
+        """Stop listening."""
+        server, feed = self._server, self._feed
+        self._server = self._site = self._feed = None
+        if feed is not None and feed in self._service.listeners:
+            self._service.listeners.remove(feed)
+        if server is not None:
+            await server.close()
+        if feed is not None:
+            await feed.close()
+
+
+def _tell(url: str, path: str) -> None:
+    """The whole URL goes to a person at a terminal; a log, which others may read, gets the place of it."""
+    address = url.partition("#")[0]
+    log.info("web", extra={"straced": {"page": address, "url_in": path}})
+    if sys.stderr.isatty():
+        print(f"straced: the page: {url}", file=sys.stderr, flush=True)

@@ -1,0 +1,62 @@
+"""The process tree when a child is faster than its parent's clone: its lines, even its end, come first."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.fulltrace.support import report
+
+EARLY = """\
+100   1790000010.000000 execve("/bin/sh", ["sh"], 0x1 /* 1 var */) = 0 <0.000100>
+100   1790000010.000100 open("/etc/kept", O_RDONLY) = 3 <0.000100>
+100   1790000010.000200 vfork( <unfinished ...>
+101   1790000010.000300 execve("/bin/ls", ["ls"], 0x1 /* 1 var */) = 0 <0.000100>
+101   1790000010.000400 read(3, "", 10) = 0 <0.000100>
+101   1790000010.000500 exit_group(7) = ?
+101   1790000010.000600 +++ exited with 7 +++
+100   1790000010.000700 <... vfork resumed>) = 101 <0.000500>
+"""
+SILENT = """\
+100   1790000010.000000 execve("/bin/sh", ["sh"], 0x1 /* 1 var */) = 0 <0.000100>
+100   1790000010.000200 clone(child_stack=NULL, flags=SIGCHLD <unfinished ...>
+101   1790000010.000600 +++ killed by SIGKILL +++
+100   1790000010.000700 <... clone resumed>) = 101 <0.000500>
+"""
+USED_AGAIN = """\
+100   1790000010.001000 clone(child_stack=NULL, flags=SIGCHLD) = 101 <0.000100>
+101   1790000010.001100 execve("/bin/cat", ["cat"], 0x1 /* 1 var */) = 0 <0.000100>
+101   1790000010.001200 close(0) = 0 <0.000100>
+101   1790000010.001300 +++ exited with 0 +++
+100   1790000010.001400 +++ exited with 0 +++
+"""
+
+
+@pytest.mark.parametrize("bracket", [False, True])
+def test_a_child_that_ended_before_its_clone_returned(tmp_path: Path, bracket: bool) -> None:
+    path = tmp_path / "trace"
+    path.write_text(re.sub(r"(?m)^(\d+) +", r"[pid   \1] ", EARLY) if bracket else EARLY)
+    made = report(path)
+    shell, child = made.processes
+    assert (shell.name, shell.children, child.name, child.parent) == ("sh", 1, "ls", 100)
+    assert (child.exit_status, child.calls, child.end_s) == (7, 3, 0.0006)
+    assert {row.path: row.syscalls for row in made.files}["/etc/kept"] == {"open": 1, "read": 1}
+
+
+def test_a_child_that_only_ended(tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    path.write_text(SILENT)
+    child = report(path).processes[1]
+    assert (child.name, child.killed, child.parent, child.calls) == ("sh", "SIGKILL", 100, 0)
+
+
+@pytest.mark.parametrize("first", [EARLY, SILENT])
+def test_a_pid_that_is_used_again(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "trace"
+    path.write_text(first + USED_AGAIN)
+    made = report(path)
+    shell, child = made.processes
+    assert (shell.children, child.name, child.killed, child.exit_status) == (2, "cat", None, 0)
+    assert not any("/etc/kept" in row.path and "close" in row.syscalls for row in made.files)
