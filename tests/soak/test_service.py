@@ -242,11 +242,13 @@ def judge(daemon: Daemon, load: Load, kills: list[float], found: dict[str, objec
         assert len(gaps) == len(kills)
         for (before, _after), kill in zip(gaps, kills, strict=True):
             assert kill - before <= 2 * INTERVAL_S + 1, "more than the last interval was lost"
-        missed = sum(round((b - a) / INTERVAL_S) - 1 for a, b in pairwise(times) if (a, b) not in gaps)
+        ends = [times[0], *(moment for gap in gaps for moment in gap), times[-1]]
+        lives = zip(ends[::2], ends[1::2], strict=True)
+        missed = sum(round((b - a) / INTERVAL_S) + 1 for a, b in lives) - len(times)
         late = late_ticks(history)
         found["samples"] = len(times)
         found["late"] = late
-        assert missed <= late + 2, "samples are missing, and nothing was said of them"
+        assert missed <= late + len(gaps) + 1, "samples are missing, and nothing was said of them"
         away_s = sum(b - a for a, b in gaps) + INTERVAL_S * len(gaps)
         processes = history.find(job="soak")
         alone = {info.pid: info for info in processes if info.kind == "process"}
