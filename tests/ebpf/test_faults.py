@@ -21,8 +21,8 @@ from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, calls, row
-from tests.ebpf.needs import require
 from tests.support.cli import popen_straced, straced
+from tests.support.needs import require
 from tests.support.owner import NOBODY
 
 

@@ -12,7 +12,7 @@ import pytest
 from straced import Profiler
 from straced.tracers.strace_record import RecordOptions
 from tests.ebpf.conftest import Start
-from tests.ebpf.needs import require
+from tests.support.needs import require
 
 
 @pytest.fixture

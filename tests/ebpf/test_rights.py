@@ -15,7 +15,7 @@ from straced import procfs
 from straced.tracers.ebpf import EbpfTracer, libbpf, probe
 from straced.tracers.ebpf.errors import EbpfLockedDown, EbpfNoBtf, EbpfNoLibrary, EbpfTooOld
 from tests.ebpf.conftest import Start
-from tests.ebpf.needs import require
+from tests.support.needs import require
 from tests.support.owner import NOBODY, environment, python_of_nobody
 
 SCRIPT = """

@@ -17,7 +17,7 @@ from straced import procfs
 from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess, TracerUnavailable
 from straced.live.actions import LocalActions
 from straced.live.processes import call_now
-from tests.top.needs import need
+from tests.support.needs import require
 from tests.top.processes import workload
 
 
@@ -63,7 +63,7 @@ async def test_signals_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_another_users_process_is_refused(tmp_path: Path) -> None:
-    need("root")
+    require("root")
     with workload(tmp_path) as worker:
         code = (
             "import asyncio, os, sys\n"
@@ -107,7 +107,7 @@ async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
 
 
 async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path: Path) -> None:
-    need("strace")
+    require("strace")
     with workload(tmp_path, batches=20) as worker:
         actions = LocalActions(tmp_path / "traces")
         state = await actions.start_trace(worker.key)
@@ -132,7 +132,7 @@ async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path:
 
 
 async def test_leaving_ends_a_trace_that_runs(tmp_path: Path) -> None:
-    need("strace")
+    require("strace")
     with workload(tmp_path, batches=20) as worker:
         actions = LocalActions(tmp_path)
         await actions.start_trace(worker.key)
@@ -143,7 +143,7 @@ async def test_leaving_ends_a_trace_that_runs(tmp_path: Path) -> None:
 
 
 async def test_a_trace_that_cannot_be_leaves_no_file(tmp_path: Path) -> None:
-    need("strace")
+    require("strace")
     actions = LocalActions(tmp_path / "traces")
     me = os.getpid(), procfs.stat(os.getpid()).start_ticks
     with pytest.raises((AttachError, TracerUnavailable)):

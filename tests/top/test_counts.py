@@ -15,7 +15,7 @@ from straced.live.counts import EMPTY, Rates, Reading, Tasks, reading
 from straced.model import Counters, Sample
 from straced.movement import Moved, moves
 from straced.profiler import Profiler
-from tests.top.needs import need
+from tests.support.needs import require
 
 S = 10**9
 ONE = Tasks(threads=1, cpu_pct=0.0, in_call=True)
@@ -166,7 +166,7 @@ while True:
 
 async def test_the_quick_way_says_the_same_as_row_by_row() -> None:
     """Real rows of eBPF: threads, errors, calls in flight, and children that end and leave theirs to the session."""
-    need("ebpf")
+    require("ebpf")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", CHURN, stdin=pipe, stdout=pipe)
     try:

@@ -19,7 +19,7 @@ from straced.live.machine import MachineMeter
 from straced.live.processes import ProcessScan, abi_of, parse_call
 from straced.live.values import Detail, Frame, Key
 from straced.targets import parse
-from tests.top.needs import need
+from tests.support.needs import require
 from tests.top.processes import workload
 
 
@@ -126,7 +126,7 @@ async def test_a_process_that_ends_is_gone_and_on_the_time_line(tmp_path: Path) 
 
 
 async def test_another_users_process_shows_what_may_be_seen(tmp_path: Path) -> None:
-    need("root")
+    require("root")
     with workload(tmp_path) as worker:
         for module in ("ctypes", "straced.tracers.ebpf.tracer", "straced.tracers.strace"):
             importlib.import_module(module)  # nobody may not read the folder of this Python
@@ -182,7 +182,7 @@ def test_targets_that_are_nobody_are_said_at_once(tmp_path: Path) -> None:
 
 
 async def test_counts_are_what_the_process_did(tmp_path: Path) -> None:
-    need("ebpf")
+    require("ebpf")
     with workload(tmp_path, batches=50, calls=20, errors=2, threads=2) as worker:
         source = LocalSource([parse(str(worker.pid))], "ebpf")
         try:
@@ -208,7 +208,7 @@ async def test_counts_are_what_the_process_did(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_does_nothing_has_zeros_not_dashes(tmp_path: Path) -> None:
-    need("ebpf")
+    require("ebpf")
     process = await asyncio.create_subprocess_exec("sleep", "60")
     try:
         source = LocalSource([parse(str(process.pid))], "ebpf")
@@ -224,7 +224,7 @@ async def test_a_process_that_does_nothing_has_zeros_not_dashes(tmp_path: Path) 
 
 
 async def test_children_that_come_later_are_counted_and_a_restart_is_found_again(tmp_path: Path) -> None:
-    need("ebpf")
+    require("ebpf")
     with workload(tmp_path, name="straced-again") as first:
         source = LocalSource([parse("name:straced-again")], "ebpf")
         frame = await second_frame(source, 0.5)
@@ -240,7 +240,7 @@ async def test_children_that_come_later_are_counted_and_a_restart_is_found_again
 
 
 async def test_everything_visible_is_covered_but_not_we_ourselves() -> None:
-    need("ebpf")
+    require("ebpf")
     source = LocalSource()
     frame = await second_frame(source, 0.3)
     await source.close()

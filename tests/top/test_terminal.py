@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.top.needs import need
+from tests.support.needs import require
 from tests.top.processes import Worker, workload
 
 TOP = [sys.executable, "-m", "straced", "top"]
@@ -65,7 +65,7 @@ def terminal(
     folder: Path, command: list[str], size: tuple[int, int] = (100, 30), **environment: str
 ) -> Iterator[Terminal]:
     """A shell in a terminal that runs ``command`` and then says its status and its settings."""
-    need("tmux")
+    require("tmux")
     made = Terminal(folder / "tmux")
     sets = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
     line = f"stty -a | cksum; env {sets} {shlex.join(command)}; echo status $?; stty -a | cksum; exec cat"
@@ -90,7 +90,7 @@ def number(word: str) -> float:
 
 @pytest.mark.parametrize(("batches", "calls", "errors"), [(20, 10, 1), (50, 40, 3)])
 def test_the_figures_on_the_screen_are_the_truth(tmp_path: Path, batches: int, calls: int, errors: int) -> None:
-    need("ebpf")
+    require("ebpf")
     with (
         workload(tmp_path, batches=batches, calls=calls, errors=errors) as worker,
         terminal(tmp_path, [*TOP, str(worker.pid)]) as screen,
@@ -151,7 +151,7 @@ def test_a_signal_from_the_keyboard_reaches_the_process(tmp_path: Path) -> None:
 
 
 def test_a_full_trace_from_the_keyboard(tmp_path: Path) -> None:
-    need("strace")
+    require("strace")
     (tmp_path / "here").mkdir()
     with workload(tmp_path) as worker:
         inner = [*TOP, "--tracer", "none", str(worker.pid)]
@@ -234,8 +234,8 @@ def test_no_textual(tmp_path: Path) -> None:
 
 def test_a_process_of_another_user(tmp_path: Path) -> None:
     """Root without any capability looks at a process of nobody: the same as two users, and this Python can be read."""
-    need("root")
-    need("setpriv")
+    require("root")
+    require("setpriv")
     other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "600"]
     process = subprocess.Popen(other)
     try:
@@ -329,7 +329,7 @@ def test_json_is_a_frame_a_line_at_the_interval_that_was_asked_for(tmp_path: Pat
 
 
 def test_the_json_of_a_counted_process_is_the_truth(tmp_path: Path) -> None:
-    need("ebpf")
+    require("ebpf")
     with workload(tmp_path, batches=50, calls=20, errors=2) as worker:
         ended = run("--json", "--once", "-i", "2s", str(worker.pid))
         found = json.loads(ended.stdout)
