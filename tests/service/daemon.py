@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from straced.client import Client
-from tests.service.processes import open_to_all, until
+from tests.service.processes import until
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
@@ -107,7 +107,6 @@ class Daemon:
 @contextlib.contextmanager
 def serving(folder: Path, config: str = "", **options: object) -> Iterator[Daemon]:
     """A service for the length of a block."""
-    open_to_all(folder)
     daemon = Daemon(folder, config, **options)  # type: ignore[arg-type]
     daemon.start()
     try:

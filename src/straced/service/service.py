@@ -17,8 +17,10 @@ from straced.profiler import Profiler
 from straced.service import authorisation
 from straced.service.alerts.book import AlertBook
 from straced.service.alerts.reactions import Reactions
+from straced.service.alerts.verdict import verdict_on
 from straced.service.authorisation import Owner, Peer
 from straced.service.cadence import Cadence
+from straced.service.counting import start_of
 from straced.service.ipc import messages
 from straced.service.ipc.methods import Methods
 from straced.service.ipc.publishing import Publisher
@@ -88,6 +90,8 @@ class Service:
         self._next_look_ns = 0
         self._reloaded: Config | None = None
         self._stopping = False
+        self._skipped = 0
+        self._explaining: asyncio.Task[None] | None = None
 
     def _pick_tracer(self) -> Tracer | None:
         """What counts calls: eBPF, which can be left on; nothing where it cannot be had, unless it was required."""
@@ -131,10 +135,12 @@ class Service:
         store.start()
         self.store = store
         self.alerts.learn(store.known())
-        if store.interrupted:
-            self.say("interrupted", f"the service before did not end in order; {store.interrupted} rows were closed")
-        if store.moved is not None:
-            self.say("history_moved", f"the history could not be used and was moved to {store.moved}")
+        self._tell_notes()
+
+    def _tell_notes(self) -> None:
+        """What the store found out when it opened its file."""
+        while self.store is not None and self.store.notes:
+            self.say(*self.store.notes.popleft())
 
     def history_path(self) -> Path:
         """Where history is."""
@@ -151,8 +157,18 @@ class Service:
                 late = self._cadence.take()
                 try:
                     await self.tick(late=late)
+                    self._skipped = 0
+                except OSError as error:
+                    self._skip(error)
                 except Exception:
                     log.exception("tick_failed")
+
+    def _skip(self, error: OSError) -> None:
+        """A sample could not be taken, for want of descriptors or memory, say: it counts as late, and is said once."""
+        self._cadence.late += 1
+        if error.errno != self._skipped:
+            log.warning("tick_skipped", extra={"straced": {"why": error.strerror or str(error)}})
+        self._skipped = error.errno or -1
 
     async def tick(self, *, look: bool | None = None, late: bool = False) -> Tick:
         """Take one sample, and hand it on."""
@@ -172,6 +188,7 @@ class Service:
         self._publisher.tick(tick)
         for listener in self.listeners:
             listener.tick(tick)
+        self._tell_notes()
         for event in happened:
             self._tell(event)
         changes = self.alerts.judge(tick)
@@ -195,16 +212,33 @@ class Service:
         for listener in self.listeners:
             listener.event(event)
 
-    def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
+    def _keep_alert(self, alert: AlertRow) -> None:
         if self.store is not None:
             self.store.put(alert)
         self.stream.alert(alert)
         self._publisher.alert(alert)
         for listener in self.listeners:
             listener.alert(alert)
+
+    def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
+        self._keep_alert(alert)
         if alert.opened_s == alert.updated_s == tick.epoch_s and alert.closed_s is None:
             log.warning("alert", extra={"straced": {"kind": alert.kind, "text": alert.text}})
             self.reactions.opened(alert)
+            if alert.kind == "stuck" and alert.pid is not None and self._explaining is None:
+                self._explaining = asyncio.create_task(self._explain(alert))
+
+    async def _explain(self, alert: AlertRow) -> None:
+        """Add the verdict of ``why`` to an alert; one at a time."""
+        try:
+            assert alert.pid is not None
+            if start_of(alert.pid) != alert.start_ticks:
+                return
+            changed = self.alerts.explain(alert, await verdict_on(alert.pid, alert.owner))
+            if changed is not None:
+                self._keep_alert(changed)
+        finally:
+            self._explaining = None
 
     def reload(self, config: Config) -> None:
         """Take another configuration, before the next tick."""
@@ -222,7 +256,10 @@ class Service:
         self.totals.max_series = config.metrics.max_series
         if config.interval != before.interval:
             self._cadence.restart(config.interval)
-        if config.store != before.store:
+        if (config.store.path, config.store.enabled) == (before.store.path, before.store.enabled):
+            if self.store is not None:
+                self.store.keep = config.store
+        else:
             if self.store is not None:
                 self.store.close()
                 self.store = None
@@ -242,6 +279,8 @@ class Service:
     async def stop(self, timeout_s: float = 2.5) -> None:
         """End everything, all at once, within ``timeout_s``."""
         self._stopping = True
+        if self._explaining is not None:
+            self._explaining.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.6):
                 await asyncio.gather(

@@ -31,6 +31,9 @@ class RemoteSession:
         """None here: they are the service's."""
         return []
 
+    def request_stop(self) -> None:
+        """Nothing to do beforehand: :meth:`detach` is one request."""
+
     async def read(self) -> Sample:
         """The raw counters so far."""
         return await self._client.request("session.read", self._params, Sample)
