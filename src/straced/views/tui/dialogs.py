@@ -113,7 +113,8 @@ class WhyBox(Box):
         return min(width, max(78, min(130, width * 9 // 10))) - 5
 
     def styled(self, number: int, line: str) -> Text:
-        text = super().styled(number, line)
+        end = self.lines.index("") if "" in self.lines else 1
+        text = Text(line, palette.STRONG if number < end else palette.NOTHING)
         text.highlight_regex(r"<- root cause$", palette.BAD)
         text.highlight_regex(r"^(who|evidence|storm|threads|python|not seen|next)(?=  )", palette.KEY)
         text.highlight_regex(r"^[ │├└]+", palette.DIM)
