@@ -21,7 +21,15 @@ SOURCE = str(Path(__file__).parents[2] / "src")
 class Daemon:
     """A service process, its configuration and its places."""
 
-    def __init__(self, folder: Path, config: str = "", *, prefix: tuple[str, ...] = (), interval: str = "0.2s") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: str = "",
+        *,
+        prefix: tuple[str, ...] = (),
+        interval: str = "0.2s",
+        discover: str = "",
+    ) -> None:
         self.folder = folder
         self.socket = folder / "run" / "straced.sock"
         self.state = folder / "state"
@@ -29,13 +37,14 @@ class Daemon:
         self.config = folder / "straced.toml"
         self._prefix = prefix
         self._interval = interval
+        self._discover = discover or interval
         self.write(config)
         self.process: subprocess.Popen[bytes] | None = None
 
     def write(self, config: str) -> None:
         """Write the configuration."""
         top, bracket, rest = config.partition("[")
-        head = f'interval = "{self._interval}"\ndiscover = "{self._interval}"\nstate = "{self.state}"\n{top}'
+        head = f'interval = "{self._interval}"\ndiscover = "{self._discover}"\nstate = "{self.state}"\n{top}'
         ipc = f'[ipc]\nsocket = "{self.socket}"\n' if "[ipc]" not in config else ""
         self.config.write_text(
             f"{head}\n{ipc}{bracket}{rest}".replace("[ipc]\n#", f'[ipc]\nsocket = "{self.socket}"\n')

@@ -27,6 +27,7 @@ from straced.service.ipc.publishing import Publisher
 from straced.service.ipc.server import Server
 from straced.service.ipc.sessions import Sessions
 from straced.service.metrics.totals import Totals
+from straced.service.newcomers import Newcomers
 from straced.service.places import Places
 from straced.service.rulebook import Rulebook
 from straced.service.rules import Rule
@@ -74,6 +75,7 @@ class Service:
         tracer = self._pick_tracer()
         self.tracer = tracer.name if tracer is not None else None
         self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
+        self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
         self.rulebook = Rulebook(places.rules)
         self.rulebook.configure(config)
         self.store: Store | None = None
@@ -123,7 +125,7 @@ class Service:
             SocketTaken, StoreError: there would be nobody to talk to, or no place for state.
         """
         self.rulebook.load()
-        self.watcher.set_rules(self.rulebook.all)
+        self._take_rules()
         self._open_store()
         self.server.start()
         self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
@@ -224,12 +226,13 @@ class Service:
         self._keep_alert(alert)
         if alert.opened_s == alert.updated_s == tick.epoch_s and alert.closed_s is None:
             log.warning("alert", extra={"straced": {"kind": alert.kind, "text": alert.text}})
-            self.reactions.opened(alert)
             if alert.kind == "stuck" and alert.pid is not None and self._explaining is None:
                 self._explaining = asyncio.create_task(self._explain(alert))
+            else:
+                self.reactions.opened(alert)
 
     async def _explain(self, alert: AlertRow) -> None:
-        """Add the verdict of ``why`` to an alert; one at a time."""
+        """Add the verdict of ``why`` to an alert, before anything is done that stirs the process; one at a time."""
         try:
             assert alert.pid is not None
             if start_of(alert.pid) != alert.start_ticks:
@@ -237,6 +240,7 @@ class Service:
             changed = self.alerts.explain(alert, await verdict_on(alert.pid, alert.owner))
             if changed is not None:
                 self._keep_alert(changed)
+            self.reactions.opened(changed or alert)
         finally:
             self._explaining = None
 
@@ -248,7 +252,7 @@ class Service:
     def _apply(self, config: Config) -> None:
         before, self.config, self._reloaded = self.config, config, None
         self.rulebook.configure(config)
-        self.watcher.set_rules(self.rulebook.all)
+        self._take_rules()
         self.server.limits = config.ipc
         self.alerts.configure(config.alerts)
         self.reactions.configure(config.on_alert)
@@ -279,6 +283,7 @@ class Service:
     async def stop(self, timeout_s: float = 2.5) -> None:
         """End everything, all at once, within ``timeout_s``."""
         self._stopping = True
+        self.newcomers.close()
         if self._explaining is not None:
             self._explaining.cancel()
         with contextlib.suppress(TimeoutError):
@@ -321,8 +326,12 @@ class Service:
         self._rules_changed()
 
     def _rules_changed(self) -> None:
-        self.watcher.set_rules(self.rulebook.all)
+        self._take_rules()
         self._next_look_ns = 0
+
+    def _take_rules(self) -> None:
+        self.watcher.set_rules(self.rulebook.all)
+        self.newcomers.set_rules(self.rulebook.all)
 
     def list_rules(self, peer: Peer) -> list[messages.WatchRule]:
         """The rules that a user may know of, with the number of processes that they may see."""
