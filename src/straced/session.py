@@ -125,11 +125,13 @@ class Session:
         """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter."""
         before: Sample | None = None
         due = time.monotonic()
-        while self._result is None:
+        if self._result is not None:
+            return
+        while True:
             due += seconds
             ended = asyncio.ensure_future(self.wait())
-            done, _ = await asyncio.wait({ended}, timeout=max(0.0, due - time.monotonic()))
-            if done:
+            await asyncio.wait({ended}, timeout=max(0.0, due - time.monotonic()))
+            if ended.done() or self._result is not None:  # somebody may have detached in this very moment
                 last = await self.result()
                 if self._last_sample is not None:
                     last = self._so_far(self._last_sample, before, self._ending or Ending(reason="exited"))

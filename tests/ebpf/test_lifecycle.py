@@ -22,7 +22,7 @@ from straced.tracers.ebpf import EbpfTracer
 from straced.tracers.ebpf.engine import PROGRAMS, Engine
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, calls, row
-from tests.ebpf.needs import require
+from tests.support.needs import require
 
 
 def programs_of(pid: int) -> set[int]:
@@ -284,8 +284,7 @@ def gone(programs: set[int]) -> bool:
 async def test_a_killed_owner_leaves_nothing(start: Start) -> None:
     require("ebpf")
     target = start("blocked")
-    runs = 50 if os.environ.get("STRACED_LONG") else 8
-    for _ in range(runs):
+    for _ in range(8):  # fifty in tests/soak
         owner = start("-c", OWNER, target.pid, program=f"../../..{sys.executable}")
         programs = programs_of(owner.pid)
         assert len(programs) >= len(PROGRAMS)

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import subprocess
+import shutil
 from pathlib import Path
 
 import pytest
 
 from straced import histogram
-from straced.tracers.ebpf import btf, wire
-from straced.tracers.ebpf.engine import PROGRAMS, Engine, object_bytes
-from tests.ebpf.needs import require
+from straced.tracers.ebpf import EbpfTracer, btf, engine, wire
+from straced.tracers.ebpf.engine import Engine, object_bytes
+from tests.ebpf.conftest import Start
+from tests.ebpf.objects import BPF, build, declared, notes, other_clangs
+from tests.ebpf.test_accuracy import check_counts, check_restarts
+from tests.support.needs import require, unavailable
 
-BPF = Path(__file__).parent.parent.parent / "bpf"
-
-
-def notes() -> dict[str, str]:
-    """What the object was built with."""
-    import straced.tracers.ebpf as package
-
-    text = Path(str(package.__file__)).with_name("profiler.bpf.o.txt").read_text()
-    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
-
-
-def structures(elf: bytes) -> dict[str, tuple[int | None, dict[str, int]]]:
-    """All that crosses, as an object has it."""
-    types = btf.Types(btf.section(elf, ".BTF"))
-    return {name: (types.size(name), types.offsets(name)) for name in wire.LAYOUTS}
+PACKAGE = Path(engine.__file__).parent
 
 
 def test_layouts_agree() -> None:
@@ -51,25 +40,65 @@ def test_it_is_built_from_these_sources() -> None:
     sources = hashlib.sha256()
     for path in [*sorted(BPF.glob("*.h")), BPF / "profiler.bpf.c"]:
         sources.update(path.read_bytes())
-    assert notes()["sources"] == sources.hexdigest()
-    assert notes()["object"] == hashlib.sha256(object_bytes()).hexdigest()
+    assert notes(PACKAGE)["sources"] == sources.hexdigest()
+    assert notes(PACKAGE)["object"] == hashlib.sha256(object_bytes()).hexdigest()
 
 
-def test_a_rebuild_gives_the_same(tmp_path: Path) -> None:
-    """The same bytes with the same clang; with another the same programs, maps and layouts."""
+def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
     for tool in ("clang", "llvm-strip", "bpftool"):
         require(tool)
-    subprocess.run([BPF / "build.sh", tmp_path], check=True, timeout=120)
-    built = (tmp_path / "profiler.bpf.o").read_bytes()
-    theirs = dict(
-        line.split(": ", 1) for line in (tmp_path / "profiler.bpf.o.txt").read_text().splitlines() if ": " in line
-    )
-    if theirs["clang"] == notes()["clang"]:
+    built = build(tmp_path)
+    if notes(tmp_path)["clang"] == notes(PACKAGE)["clang"]:
+        assert notes(tmp_path) == notes(PACKAGE)
         assert built == object_bytes()
-    assert structures(built) == structures(object_bytes())
-    for name in (*PROGRAMS, "mark", "unmark", "serve"):
-        assert name.encode() in btf.section(built, ".strtab")
-    assert len(btf.section(built, ".maps")) == len(btf.section(object_bytes(), ".maps"))
+    assert declared(built) == declared(object_bytes())
+
+
+@pytest.mark.parametrize(
+    ("file", "was", "becomes"),
+    [
+        ("wire.h", "#define SLOTS 10", "#define SLOTS 12"),
+        ("wire.h", "u32 rows;\n\tu32 live;", "u32 live;\n\tu32 rows;"),
+        ("maps.h", "256 * 1024", "512 * 1024"),
+        ("profiler.bpf.c", 'SEC("tp_btf/sched_process_exec")', 'SEC("raw_tp/sched_process_exec")'),
+    ],
+)
+def test_another_object_is_noticed(tmp_path: Path, file: str, was: str, becomes: str) -> None:
+    """What tells objects of two compilers apart sees a changed structure, member, map and program."""
+    for tool in ("clang", "llvm-strip", "bpftool"):
+        require(tool)
+    shutil.copytree(BPF, tmp_path / "bpf")
+    text = (tmp_path / "bpf" / file).read_text()
+    assert text.count(was) == 1
+    (tmp_path / "bpf" / file).write_text(text.replace(was, becomes))
+    built = build(tmp_path / "built", sources=tmp_path / "bpf")
+    assert declared(built) != declared(object_bytes())
+
+
+WORKLOADS = ("everything", "errs", "threads", "execs", "threadexec", "seccomp", "shorts")
+
+
+async def test_objects_of_other_clangs_count_alike(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each clang that is installed beside the one of the notes: equal declarations, and the same counts."""
+    for tool in ("ebpf", "clang", "llvm-strip", "bpftool"):
+        require(tool)
+    clangs = other_clangs(notes(PACKAGE)["clang"])
+    if not clangs:
+        unavailable("other-clang", "no clang of another version on PATH")
+    for number, clang in enumerate(clangs):
+        built = build(tmp_path / str(number), clang)
+        assert notes(tmp_path / str(number))["clang"] != notes(PACKAGE)["clang"]
+        assert declared(built) == declared(object_bytes())
+        monkeypatch.setattr(engine, "object_bytes", lambda built=built: built)
+        tracer = EbpfTracer()
+        try:
+            for name in WORKLOADS:
+                await check_counts(tracer, start, name)
+            await check_restarts(tracer, start)
+        finally:
+            await tracer.close()
 
 
 def test_it_holds_no_path_of_a_machine() -> None:

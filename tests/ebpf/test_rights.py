@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from straced import procfs
 from straced.tracers.ebpf import EbpfTracer, libbpf, probe
 from straced.tracers.ebpf.errors import EbpfLockedDown, EbpfNoBtf, EbpfNoLibrary, EbpfTooOld
 from tests.ebpf.conftest import Start
-from tests.ebpf.needs import require
+from tests.support.needs import require
+from tests.support.owner import NOBODY, environment, python_of_nobody
 
 SCRIPT = """
 import asyncio, ctypes, json, os, subprocess, sys
@@ -172,3 +175,73 @@ def test_memlock_cannot_be_raised_and_it_does_not_matter(programs: Path) -> None
     require("prlimit")
     assert told(programs, 0, "root", before=limited)["calls"] == [77]
     assert os.geteuid() == 0
+
+
+AMBIENT = (*NOBODY, "--inh-caps=+bpf,+perfmon", "--ambient-caps=+bpf,+perfmon")
+"""The words that run a command as nobody, who may load eBPF programs and nothing else."""
+
+
+def run_straced(*words: object, prefix: tuple[str, ...] = (), **variables: str) -> tuple[int, str, str]:
+    """The command line, by a Python that others may run, too; its status, stdout and stderr."""
+    argv = [*prefix, python_of_nobody(), "-m", "straced", *map(str, words)]
+    environ = {**os.environ, **environment(), "NO_COLOR": "1", **variables}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=environ, cwd="/")
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_ambient_capabilities_of_another_user(programs: Path, start: Start) -> None:
+    require("ebpf", "root", "setpriv")
+    status, _, said = run_straced(
+        "run", "--tracer", "ebpf", "--json", "--", programs / "gt", "marks", 77, prefix=AMBIENT
+    )
+    assert status == 0, said
+    summary = json.loads(said[said.index("{") :])
+    assert summary["tracer"] == "ebpf"
+    assert summary["target"]["uid"] == 65534
+    assert {row["name"]: row["calls"] for row in summary["syscalls"]}["getppid"] == 77
+    assert summary["quality"]["kind"] == "exact"
+    status, _, said = run_straced("attach", "--tracer", "ebpf", start("blocked").pid, prefix=AMBIENT)
+    assert (status, "belongs to uid 0" in said) == (4, True)
+
+
+def test_auto_picks_ebpf_for_ambient_capabilities(programs: Path) -> None:
+    require("ebpf", "root", "setpriv")
+    _, _, said = run_straced("run", "--json", "--", programs / "gt", "marks", 1, prefix=AMBIENT)
+    assert json.loads(said[said.index("{") :])["tracer"] == "ebpf"
+
+
+def test_under_sudo_it_says_as_whom_and_user_drops_to_the_caller() -> None:
+    """sudo leaves the caller in SUDO_UID; the command then has his ids, groups and home, and we keep our rights."""
+    require("ebpf", "root")
+    sudo = {"SUDO_UID": "65534", "SUDO_GID": "65534", "SUDO_USER": "nobody"}
+    tell = ("sh", "-c", "id -u; id -g; id -G; echo $HOME $USER $LOGNAME; grep Cap /proc/self/status")
+    status, out, said = run_straced("run", "--tracer", "ebpf", "--", *tell, **sudo)
+    assert (status, out.splitlines()[:3]) == (0, ["0", "0", "0"])
+    assert "the command runs as root; with --user it runs as nobody" in said
+    status, out, said = run_straced("run", "--tracer", "ebpf", "--user", "--", *tell, **sudo)
+    assert status == 0, said
+    uid, gid, groups, names, *capabilities = out.splitlines()
+    entry = pwd.getpwuid(65534)
+    assert (uid, gid, groups) == ("65534", str(entry.pw_gid), str(entry.pw_gid))
+    assert names == f"{entry.pw_dir} nobody nobody"
+    assert {line.split()[1] for line in capabilities if line.startswith(("CapEff", "CapPrm"))} == {"0" * 16}
+    assert "as root" not in said
+    assert " execve " in said
+    assert said.splitlines()[-1].startswith("exact · eBPF")
+    status, _, said = run_straced("run", "--user", "--", "true", SUDO_UID="")
+    assert (status, "--user is for sudo" in said) == (125, True)
+
+
+def test_without_rights_auto_goes_on_with_strace_and_says_why(programs: Path, start: Start) -> None:
+    """A program that straced starts is traced by strace; one that runs already is not put under ptrace unasked."""
+    require("ebpf", "root", "setpriv", "strace")
+    status, _, said = run_straced("run", "--json", "--", programs / "gt", "marks", 9, prefix=NOBODY)
+    assert status == 0, said
+    summary = json.loads(said[said.index("{") :])
+    assert summary["tracer"] == "strace"
+    assert "CAP_BPF" in summary["tracer_reason"]
+    assert {row["name"]: row["calls"] for row in summary["syscalls"]}["getppid"] == 9
+    own = start(*NOBODY[1:], str(programs / "gt"), "blocked", program="../../../usr/bin/setpriv", held=True)
+    status, _, said = run_straced("attach", own.pid, prefix=NOBODY)
+    assert (status, "--tracer strace" in said) == (5, True), said
+    assert procfs.tracer_pid(own.pid) == 0

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import time
+from pathlib import Path
 
 from straced import procfs
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, row
-from tests.ebpf.needs import require
+from tests.support.cli import straced
+from tests.support.needs import require
+from tests.support.owner import environment
 
 
 async def test_working_and_waiting(tracer: EbpfTracer, start: Start) -> None:
@@ -89,3 +93,24 @@ async def test_it_counts_what_strace_counts(tracer: EbpfTracer, start: Start) ->
     theirs.pop("total", None)
     assert listing.decode() == done.stdout
     assert ours == theirs
+
+
+def test_run_counts_what_strace_counts(tmp_path: Path) -> None:
+    """The command line, on a command that forks and execs; each call of it, with its errors."""
+    require("strace", "ebpf")
+    (tmp_path / "a").write_text("x")
+    command = ("/bin/sh", "-c", "for i in 1 2 3; do /bin/cat a none; done 2>/dev/null; exit 3")
+    ours = straced("run", "--tracer", "ebpf", "--json", "--", *command, cwd=tmp_path)
+    assert ours.status == 3
+    rows = {row["name"]: (row["calls"], row["errors"]) for row in ours.json()["syscalls"]}
+    argv = ["strace", "-f", "-c", "-U", "calls,errors,name", *command]
+    environ = {
+        **os.environ,
+        **environment(),
+        "NO_COLOR": "1",
+    }  # as ours has: its size decides about calls of the loader
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env=environ)
+    theirs = re.findall(r"^\s*(\d+)\s+(\d*)\s+(\w+)$", done.stderr, re.MULTILINE)
+    counted = {name: (int(calls), int(errors or 0)) for calls, errors, name in theirs if name != "total"}
+    assert rows.pop("exit_group") == (4, 0)
+    assert rows == counted

@@ -280,3 +280,12 @@ def test_options_that_match_nothing(shell_trace: Path) -> None:
     made = report(shell_trace, selection=Selection(pids=frozenset({1})))
     assert made.summary.total.calls == 0
     assert "no line of the trace is selected" in made.summary.quality.reasons[-1].text
+
+
+def test_a_process_that_slept_all_the_time(tmp_path: Path) -> None:
+    """One call in flight from the attach to the detach is a trace too: no call was made."""
+    path = tmp_path / "log"
+    path.write_bytes(b"4242 1795436984.891108 restart_syscall(<... resuming interrupted read ...> <detached ...>\n")
+    made = report(path)
+    assert made.unread == 0
+    assert made.summary.total.errors == 0

@@ -26,16 +26,46 @@ async def running(
 ) -> AsyncIterator[tuple[TopApp, Pilot[None]]]:
     """The app on a screen of ``size``, with all that its feed gave shown."""
     app = TopApp(feed, interval_s=1.0, rows=rows or Rows(), clock=lambda: AT_NS + int(age_s * 1e9))
-    async with app.run_test(size=size, notifications=True) as pilot:
-        await pilot.pause()
-        await pilot.pause()
-        yield app, pilot
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("textual.app", "textual.pilot"):
+            patch.setattr(f"{module}.wait_for_idle", lambda *_: settled(app))
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await pilot.pause()
+            yield app, pilot
+
+
+async def settled(app: TopApp) -> None:
+    """Until no message waits and nothing is left to be drawn.
+
+    In place of the way of Textual, which waits for this process to use no CPU: slow, and slower on a busy machine.
+    """
+    quiet = 0
+    for _ in range(2000):
+        await asyncio.sleep(0.001)
+        quiet = 0 if _busy(app) else quiet + 1
+        if quiet == 3:
+            return
+
+
+def _busy(app: TopApp) -> bool:
+    if not app.is_running or not app.screen_stack:
+        return False
+    screen = app.screen
+    nodes = [app, screen, *screen.walk_children()]
+    waits = any(node._message_queue is not None and not node._message_queue.empty() for node in nodes)
+    draws = screen._layout_required or screen._repaint_required or bool(screen._dirty_widgets) or screen._callbacks
+    return waits or bool(draws) or bool(app._batch_count)
 
 
 def text_of(app: TopApp) -> list[str]:
     """The screen, a string a line, without blanks at the ends."""
     strips = app.screen._compositor.render_strips()
     return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+
+
+def lines_of(app: TopApp) -> list[str]:
+    """The same without the margin, and what marks a line in it."""
+    return [line.lstrip("▸ ") for line in text_of(app)]
 
 
 def all_of(app: TopApp) -> str:

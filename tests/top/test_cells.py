@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from straced.scrub import scrub
-from straced.views.tui import cells, columns, plots
+from straced.views.tui import cells, columns, palette, plots
+from straced.views.tui.pieces import Pieces
 from tests.top.frames import buckets, row
 
 
@@ -51,21 +52,58 @@ def test_size(value: int | None, text: str) -> None:
 
 
 def test_a_sparkline_has_its_peak_and_shows_what_is_above_zero() -> None:
-    assert cells.sparkline((0.0, 1.0, 100.0), 5) == "  ▁▁█"
+    assert cells.sparkline((0.0, 1.0, 100.0), 5) == "  ▁▂▇"
     assert cells.sparkline((), 3) == "   "
     assert cells.sparkline((0.0, 0.0), 2) == "▁▁"
-    assert cells.sparkline(tuple(range(20)), 3)[-1] == "█"
+    assert cells.sparkline(tuple(range(20)), 3)[-1] == "▇"
+
+
+def joined(pieces: Pieces) -> str:
+    return "".join(piece.text for piece in pieces)
 
 
 @given(st.integers(20, 300), st.sampled_from(["working", "waiting", "wall"]))
 def test_columns_leave_room_for_the_command(width: int, mode: str) -> None:
     kept = columns.fitting(width, mode)
     assert kept[0].title == "PID"
-    line = columns.row_line(kept, row(4242), "", width)
-    assert cell_len(line) == width
+    line, title = joined(columns.row_line(kept, row(4242), "")), joined(columns.title_line(kept))
+    begins = sum(column.width + 1 for column in kept)
+    assert line[begins:] == "prog4242 --serve"
+    assert title[begins:] == "command"
+    for column in kept:
+        assert sum(cell_len(piece.text) for piece in column.draw(row(4242), column.width)) == column.width
     if width >= 60:
         assert {"PID", "calls/s", "CPU%"} <= {column.title for column in kept}
-        assert "/usr/bin" in line
+        assert begins + columns.COMMAND_WIDTH <= width
+
+
+@pytest.mark.parametrize(
+    ("comm", "cmdline", "name", "rest"),
+    [
+        ("nginx", "nginx: worker process", "nginx:", " worker process"),
+        ("python3", "/usr/bin/python3 server.py", "python3", " server.py"),
+        ("a-very-long-nam", "/opt/a-very-long-name-of-it -x", "a-very-long-name-of-it", " -x"),
+        ("other", "/opt/prog /srv/x", "/opt/prog", " /srv/x"),
+        ("kworker", "", "[kworker]", ""),
+        ("x", "/", "/", ""),
+    ],
+)
+def test_a_command_is_read_by_its_name(comm: str, cmdline: str, name: str, rest: str) -> None:
+    assert columns.spoken(row(1, comm=comm, cmdline=cmdline)) == (name, rest)
+
+
+@given(st.floats(0, 900), st.floats(0, 900), st.floats(0, 900), st.integers(1, 9), st.integers(1, 40))
+def test_a_time_bar_fills_its_cells(cpu: float, work: float, wait: float, threads: int, width: int) -> None:
+    drawn = {column.title: column.draw for column in columns.COLUMNS}["its time"]
+    busy = row(1, cpu_pct=cpu, working_pct=work, waiting_pct=wait, threads=threads)
+    assert len(joined(drawn(busy, width))) == width
+    assert joined(drawn(row(1, waiting_pct=None), width)).strip() == "-"
+
+
+def test_a_time_bar_tells_program_calls_and_waiting_apart() -> None:
+    drawn = {column.title: column.draw for column in columns.COLUMNS}["its time"]
+    assert joined(drawn(row(1, cpu_pct=50, working_pct=20, waiting_pct=50), 10)) == "▇▇▇▅▅▂▂▂▂▂"
+    assert joined(drawn(row(1, cpu_pct=100, working_pct=100, waiting_pct=100, threads=4), 8)) == "▅▅▂▂    "
 
 
 def test_the_time_that_was_asked_for_is_kept() -> None:
@@ -74,15 +112,32 @@ def test_the_time_that_was_asked_for_is_kept() -> None:
 
 
 def test_octaves_of_a_histogram() -> None:
-    found = plots.octaves(buckets(us2=200, us5=100, us40=4))
-    assert found[0] == (1024, 200)
-    assert sum(count for _, count in found) == 304
-    assert found[-1] == (32768, 4)
-    assert plots.octaves(()) == []
+    assert plots.octaves(buckets(us2=200, us5=100, us40=4)) == {10: 200, 12: 100, 15: 4}
+    assert plots.octaves(()) == {}
 
 
-def test_the_scale_ends_where_the_bars_do() -> None:
-    bars, scale = plots.histogram_lines(buckets(us2=200, us5=100, us40=4), 60)
-    assert bars.rstrip() == "███   ▄▄▄         ▁▁▁" or bars.rstrip().endswith("▁▁▁")
-    assert scale.split() == ["1.0", "us", "66", "us"]
-    assert len(scale.rstrip()) <= max(len(bars.rstrip()), 12)
+def test_a_chart_has_an_octave_a_bar_and_its_lower_bound_below() -> None:
+    *bars, scale = (joined(line).rstrip() for line in plots.chart(buckets(us2=200, us5=100, us40=4), 60, 2))
+    assert bars == ["█████", "█████       █████             ▁▁▁▁▁"]
+    assert scale == "1.0us 2.0us 4.1us 8.2us 16us  33us  66us"
+    assert scale.index("4.1us") == bars[1].rindex("█████")
+    assert plots.chart((), 60, 2) == []
+
+
+@given(st.lists(st.integers(0, 10**9), max_size=136), st.integers(10, 200), st.integers(1, 5))
+def test_a_chart_stays_in_its_room(counts: list[int], width: int, height: int) -> None:
+    lines = plots.chart(counts, width, height)
+    assert len(lines) in (0, height + 1)
+    seen = len(plots.octaves(counts))
+    for line in lines[:-1]:
+        assert len(joined(line)) <= max(width, 34)
+    if lines:
+        drawn = [set(column) - {" "} for column in zip(*(joined(line) for line in lines[:-1]), strict=True)]
+        assert sum(map(bool, drawn)) >= seen
+
+
+@pytest.mark.parametrize(("share", "full"), [(0.0, 0), (0.5, 10), (1.0, 20), (1.2, 20)])
+def test_a_meter(share: float, full: int) -> None:
+    text = joined(plots.meter("CPU", share, "50 % of 2", 34, palette.GOOD))
+    assert text == f"CPU {'━' * full}{'─' * (20 - full)} 50 % of 2"
+    assert joined(plots.meter("CPU", None, "-", 34, palette.GOOD)).split() == ["CPU", "-"]

@@ -6,15 +6,68 @@ import argparse
 import collections
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import why_more_stages  # noqa: F401, registers its stages
 import why_net_stages  # noqa: F401, registers its stages
 from why_grade import grade
-from why_stages import STAGES, Stage
+from why_stages import STAGES
 from why_world import World, build_roles, yama_root
 
 from straced.waits.answer import why_process
+
+GRADES = ("right", "unknown", "wrong", "not staged")
+Counted = collections.Counter[str]
+Say = Callable[[str], None]
+
+
+def soak(
+    runs: int, names: Iterable[str] = (), *, duration_s: float = 0.1, yama: bool = False, say: Say = print
+) -> dict[str, Counted]:
+    """Situation -> how often the answer was right, unknown or wrong; what was not right is said.
+
+    Args:
+        runs: how often each situation is staged anew.
+        names: which situations; all by default.
+        duration_s: how long each answer watches.
+        yama: refuse what Yama's ptrace_scope 1 refuses.
+        say: takes the lines about answers that are not right.
+    """
+    found: dict[str, Counted] = {}
+    # The name of a unix socket has room for 107 bytes: a test's own directory would be too long.
+    with tempfile.TemporaryDirectory(prefix="straced-", dir="/tmp") as directory:
+        program = build_roles(Path(directory))
+        for name in names or STAGES:
+            found[name] = collections.Counter()
+            for run in range(runs):
+                place = Path(directory) / f"{name}-{run}"
+                place.mkdir()
+                word, text = _once(name, place, program, duration_s, yama)
+                found[name][word] += 1
+                if word != "right":
+                    say(f"  {name} {word}: {text}")
+    return found
+
+
+def _once(name: str, place: Path, program: Path, duration_s: float, yama: bool) -> tuple[str, str]:
+    try:
+        with World(place, program) as world:
+            stage = STAGES[name](world)
+            root = yama_root(place / "proc", *stage.pids) if yama else "/proc"
+            why = why_process(stage.target, int(duration_s * 1e9), root=root)
+            return grade(stage, why, may_say_less=yama)
+    except (OSError, RuntimeError) as error:
+        return "not staged", repr(error)
+
+
+def table(found: dict[str, Counted]) -> str:
+    """The counts as text, a line for each situation and one for all."""
+    lines = [f"{'situation':<32}" + "".join(f"{word:>12}" for word in GRADES)]
+    total = sum(found.values(), collections.Counter())
+    for name, counted in [*found.items(), (f"{len(found)} situations", total)]:
+        lines.append(f"{name:<32}" + "".join(f"{counted[word]:>12,}" for word in GRADES))
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -22,35 +75,12 @@ def main() -> int:
     parser.add_argument("-n", "--runs", type=int, default=20)
     parser.add_argument("-d", "--duration", type=float, default=0.1, help="seconds to watch")
     parser.add_argument("--yama", action="store_true", help="refuse what Yama's ptrace_scope 1 refuses")
-    parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("stages", nargs="*", default=[])
     options = parser.parse_args()
-    totals: collections.Counter[str] = collections.Counter()
-
-    def root(place: Path, stage: Stage) -> str:
-        return yama_root(place / "proc", *stage.pids) if options.yama else "/proc"
-
-    with tempfile.TemporaryDirectory() as directory:
-        program = build_roles(Path(directory))
-        for name in options.stages or STAGES:
-            counted: collections.Counter[str] = collections.Counter()
-            for run in range(options.runs):
-                place = Path(directory) / f"{name}-{run}"
-                place.mkdir()
-                try:
-                    with World(place, program) as world:
-                        stage = STAGES[name](world)
-                        why = why_process(stage.target, int(options.duration * 1e9), root=root(place, stage))
-                        word, text = grade(stage, why, may_say_less=options.yama)
-                except (OSError, RuntimeError) as error:
-                    word, text = "not staged", repr(error)
-                counted[word] += 1
-                if word != "right" or options.verbose:
-                    print(f"  {name} {word}: {text}", flush=True)
-            totals += counted
-            print(f"{name:24} {dict(counted)}", flush=True)
-    print(f"{sum(totals.values())} runs of {len(options.stages or STAGES)} situations: {dict(totals)}")
-    return 1 if totals["wrong"] or totals["not staged"] else 0
+    found = soak(options.runs, options.stages, duration_s=options.duration, yama=options.yama)
+    print(table(found))
+    total = sum(found.values(), collections.Counter())
+    return 1 if total["wrong"] or total["not staged"] else 0
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,24 +17,73 @@ from straced import procfs
 from straced.model import Quality, Summary, SyscallStats, Target, Window
 from straced.views.why_text import report, sentence
 from straced.waits.answer import why_process
+from straced.waits.model import Why
 from straced.waits.python_stack import python_stack
+from straced.waits.sharpen import by
 
 _WINDOW_NS = 500_000_000
+_WINDOWS = 12
 
 
+def _watched(ask: Callable[[], Why], shows: Callable[[Why], bool]) -> Why:
+    """The first answer that shows it, of several windows: on a busy machine a process may do little in one."""
+    for _ in range(_WINDOWS):
+        why = ask()
+        if shows(why):
+            break
+    return why
+
+
+@pytest.mark.needs("ebpf")
 def test_sync_after_sync(world: World) -> None:
+    """Exact with eBPF. /proc alone sees it where the disk is slow enough for the caller to sleep, and nothing else."""
     target = world.program("sync", world.directory / "journal")
-    why = why_process(target.pid, _WINDOW_NS)
-    assert why.verdict in ("slow", "busy")
+    why = _watched(
+        lambda: why_process(target.pid, _WINDOW_NS, sharpen=by("ebpf"), eager=True), lambda why: bool(why.storms)
+    )
+    assert why.verdict in ("slow", "busy"), sentence(why)
+    assert [storm.kind for storm in why.storms] == ["fsync"], report(why)
+    assert "fsync" in sentence(why)
     assert not why.chain or not why.chain.holders
-    found = [storm.kind for storm in why.storms]
-    need("disk", found != [], f"this disk answers before the caller has gone to sleep: {sentence(why)}")
-    assert found == ["fsync"]
+    alone = why_process(target.pid, _WINDOW_NS)
+    assert alone.verdict in ("slow", "busy"), sentence(alone)
+    assert {storm.kind for storm in alone.storms} <= {"fsync"}
+
+
+@pytest.mark.needs("ebpf")
+@pytest.mark.parametrize(
+    ("code", "kind", "says"),
+    [
+        ("s, _ = socket.socketpair(); s.setblocking(False); call = lambda: s.recv(1)", "spin_eagain", "EAGAIN"),
+        ("call = lambda: os.kill(4194000, 0)", "spin_esrch", "ESRCH"),
+        ("call = lambda: os.open('/nowhere/at/all', 0)", "search_enoent", "ENOENT"),
+        ("call = lambda: os.stat('/')", "stat", "newfstatat calls a second"),
+    ],
+)
+def test_storms_counted_by_ebpf(code: str, kind: str, says: str, world: World) -> None:
+    """A process at work is counted without being asked for; the sentence has the figure."""
+    loop = "\nready()\nwhile True:\n try: call()\n except OSError: pass"
+    target = world.python(code + loop)
+    why = _watched(lambda: why_process(target.pid, 1_500_000_000, sharpen=by("auto")), lambda why: bool(why.storms))
+    assert [storm.kind for storm in why.storms] == [kind], report(why)
+    assert why.verdict == ("spinning" if kind.startswith("spin") else "busy")
+    assert says in sentence(why)
+    assert any(line.startswith("ebpf: ") for line in why.evidence)
+
+
+def test_what_is_asleep_is_not_counted(world: World) -> None:
+    """Nothing is loaded for a process that makes no calls."""
+    target = STAGES["sleeps"](world).target
+
+    def fail(pid: int, duration_ns: int) -> Summary:
+        raise AssertionError("a sleeping process was counted")
+
+    assert why_process(target, 200_000_000, sharpen=fail).verdict == "idle"
 
 
 def test_tiny_writes(world: World) -> None:
     target = world.program("tiny_writes")
-    why = why_process(target.pid, _WINDOW_NS)
+    why = _watched(lambda: why_process(target.pid, _WINDOW_NS), lambda why: bool(why.storms))
     assert [storm.kind for storm in why.storms] == ["tiny_writes"]
     assert "move 1.0 bytes each" in report(why)
 
@@ -40,9 +91,9 @@ def test_tiny_writes(world: World) -> None:
 def test_a_spin_that_proc_cannot_name_is_not_named(world: World) -> None:
     """recv(2) is not counted by /proc/PID/io: it is busy, and the next step would tell in what."""
     target = world.program("spin_recv")
-    why = why_process(target.pid, _WINDOW_NS)
+    why = _watched(lambda: why_process(target.pid, _WINDOW_NS), lambda why: why.kernel_share is not None)
     assert why.verdict == "busy"
-    assert why.next == f"sudo straced attach {target.pid} -d 2"
+    assert why.next == f"{'' if os.geteuid() == 0 else 'sudo '}straced attach {target.pid} -d 2"
     assert "in the kernel" in sentence(why)
 
 
@@ -61,7 +112,7 @@ def test_a_tracer_makes_the_spin_exact(world: World) -> None:
             rows=(row,),
         )
 
-    why = why_process(target.pid, _WINDOW_NS, sharpen=count)
+    why = _watched(lambda: why_process(target.pid, _WINDOW_NS, sharpen=count), lambda why: why.verdict == "spinning")
     assert why.verdict == "spinning"
     assert "recvfrom calls a second fail with EAGAIN" in sentence(why)
 
@@ -105,10 +156,14 @@ def test_a_tracer_that_lets_it_run_is_named(world: World, tmp_path: Path) -> Non
     tracer = world.command(str(strace), "-o", str(output), "-e", "trace=write", str(world.programs), "tiny_writes", "2")
     world.until(lambda: output.exists() and output.stat().st_size > 1000, "nothing was traced")
     target = int(Path(f"/proc/{tracer.pid}/task/{tracer.pid}/children").read_text().split()[0])
+    verdicts = set()
     for _ in range(5):
-        why = why_process(target, 50_000_000)
-        assert why.verdict in ("slow", "busy", "spinning"), sentence(why)
+        why = why_process(target, 300_000_000)
+        verdicts.add(why.verdict)
         assert f"{tracer.pid} (strace)" in report(why)
+    # On a busy machine strace may get no CPU for a whole window; then its target does stand still.
+    assert verdicts & {"slow", "busy", "spinning"}, verdicts
+    assert verdicts <= {"slow", "busy", "spinning", "stopped"}, verdicts
 
 
 def test_many_threads_are_capped(world: World) -> None:

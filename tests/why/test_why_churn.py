@@ -8,7 +8,8 @@ from pathlib import Path
 from why_world import World
 
 from straced import errors
-from straced.views.why_text import overview, report
+from straced.views.why_overview import overview
+from straced.views.why_text import report
 from straced.waits.answer import why_process
 from straced.waits.everybody import why_everybody
 

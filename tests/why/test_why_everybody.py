@@ -11,7 +11,7 @@ from why_world import World
 
 import straced
 from straced import errors
-from straced.views.why_text import overview
+from straced.views.why_overview import overview
 from straced.waits.everybody import why_everybody
 
 

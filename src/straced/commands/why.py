@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from straced import __version__, errors, units
+from straced import __version__, errors
+from straced.commands import options
 from straced.commands.group import verb
+from straced.views import terminal
+from straced.waits import sharpen
+from straced.waits.sharpen import TRACERS
 
 if TYPE_CHECKING:
+    from straced.views.text import Line
     from straced.waits.model import Why
 
 
@@ -26,88 +31,128 @@ if TYPE_CHECKING:
 @click.argument("target", required=False)
 @click.option("-p", "--pid", metavar="PID", help="The same as TARGET.")
 @click.option("--all", "everybody", is_flag=True, help="Every process, the most stuck and most waited-for first.")
-@click.option("-d", "--duration", default="2s", show_default=True, help="How long to watch before the verdict.")
+@click.option(
+    "-d",
+    "--duration",
+    "duration_ns",
+    type=options.Duration(),
+    default="2s",
+    show_default=True,
+    metavar="TIME",
+    help="How long to watch before the verdict.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The whole answer as one JSON object.")
 @click.option("--dot", "as_dot", is_flag=True, help="The wait graph for Graphviz.")
 @click.option("--bundle", metavar="FILE", help="Also write a text for a ticket (paths and arguments redacted).")
 @click.option("--no-redact", is_flag=True, help="Leave names, paths and arguments in the bundle.")
 @click.option("--python-stack", is_flag=True, help="Add the Python stack (needs py-spy).")
+@click.option(
+    "--tracer",
+    type=click.Choice(TRACERS),
+    default="auto",
+    show_default=True,
+    help="Who counts the calls of a process that is at work. auto: eBPF, where it may run; strace slows it down.",
+)
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="Lines of --all.")
+@options.color
 def command(
     target: str | None,
     pid: str | None,
     everybody: bool,
-    duration: str,
+    duration_ns: int,
     as_json: bool,
     as_dot: bool,
     bundle: str | None,
     no_redact: bool,
     python_stack: bool,
+    tracer: str,
     limit: int,
-) -> None:
+    color: str,
+) -> int:
     """Say in one sentence why a process is stuck, with the chain of those who hold it up, and the evidence.
 
-    The chain leads across processes to the root cause. Only /proc and sock_diag are read: nobody is traced,
-    stopped or slowed.
+    The chain leads across processes to the root cause. /proc and sock_diag are read; nobody is stopped.
 
     TARGET is a pid or a thread id; name:GLOB, cgroup:/path and unit:x.service stand for all that match.
     """
     named = [text for text in (target, pid) if text is not None]
     if len(named) + everybody != 1:
-        hint = "straced why 4242, or straced why --all"
-        raise errors.InvalidArgument("give one target, or --all", hint=hint)
-    if everybody and bundle:
-        raise errors.InvalidArgument("--bundle is about one process", hint=f"straced why PID --bundle {bundle}")
-    duration_ns = units.parse_duration_ns(duration)
+        raise errors.InvalidArgument("give one target, or --all", hint="straced why 4242, or straced why --all")
+    if as_json and as_dot:
+        raise errors.InvalidArgument("--json and --dot are two forms of one answer", hint="give one of them")
+    if everybody and (bundle or python_stack):
+        option = "--bundle" if bundle else "--python-stack"
+        raise errors.InvalidArgument(f"{option} is about one process", hint=f"straced why PID {option}")
     from straced.waits.selection import pids_of
 
     pids = None if everybody else pids_of(named[0])
+    form = _Form(as_json=as_json, as_dot=as_dot, limit=limit, color=color)
     if pids is not None and len(pids) == 1:
-        _one(pids[0], duration_ns, as_json, as_dot, bundle, not no_redact, python_stack)
-    else:
-        if bundle:
-            raise errors.InvalidArgument(f"{named[0]} is {len(pids or ())} processes", hint="--bundle needs one pid")
-        _many(pids, duration_ns, as_json, as_dot, limit)
+        bundled = _Bundle(path=bundle, redact=not no_redact) if bundle else None
+        return _one(pids[0], duration_ns, tracer, form, bundled, python_stack)
+    if bundle or python_stack:
+        option = "--bundle" if bundle else "--python-stack"
+        raise errors.InvalidArgument(f"{named[0]} is {len(pids or ())} processes", hint=f"{option} needs one pid")
+    return _many(pids, duration_ns, form)
 
 
-def _one(
-    pid: int, duration_ns: int, as_json: bool, as_dot: bool, bundle: str | None, redact: bool, python_stack: bool
-) -> None:
+class _Form(msgspec.Struct, frozen=True, kw_only=True):
+    """How the answer is printed."""
+
+    as_json: bool
+    as_dot: bool
+    limit: int
+    color: str
+
+    def show(self, lines: list[Line]) -> None:
+        terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, self.color))
+
+
+class _Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """The text for a ticket: where to, and whether names are taken out."""
+
+    path: str
+    redact: bool
+
+
+def _one(pid: int, duration_ns: int, tracer: str, form: _Form, bundled: _Bundle | None, with_python_stack: bool) -> int:
+    from straced import through_service
     from straced.waits.answer import why_process
 
-    why = why_process(pid, duration_ns)
-    if python_stack and why.chain is not None:
+    by_service = through_service.counter() if tracer == "auto" else None
+    why = why_process(pid, duration_ns, sharpen=by_service or sharpen.by(tracer), eager=sharpen.is_eager(tracer))
+    if with_python_stack and why.chain is not None:
         why = _with_python_stack(why)
-    if bundle:
-        _write_bundle(bundle, why, redact)
-    if as_json:
+    if bundled is not None:
+        _write_bundle(bundled, why)
+    if form.as_json:
         click.echo(msgspec.json.encode(why.to_dict()).decode())
-    elif as_dot:
+    elif form.as_dot:
         from straced.views.why_dot import dot
 
         click.echo(dot([why]))
-    elif bundle != "-":
-        from straced.views.why_text import report
+    elif bundled is None or bundled.path != "-":
+        from straced.views.why_text import lines
 
-        click.echo(report(why))
-    if why.verdict == "gone":
-        raise click.exceptions.Exit(errors.NoSuchProcess.exit_code)
+        form.show(lines(why, terminal.width_of(sys.stdout)))
+    return errors.NoSuchProcess.exit_code if why.verdict == "gone" else 0
 
 
-def _many(pids: list[int] | None, duration_ns: int, as_json: bool, as_dot: bool, limit: int) -> None:
+def _many(pids: list[int] | None, duration_ns: int, form: _Form) -> int:
     from straced.waits.everybody import why_everybody
 
     found = why_everybody(duration_ns, pids)
-    if as_json:
+    if form.as_json:
         click.echo(msgspec.json.encode(found.to_dict()).decode())
-    elif as_dot:
+    elif form.as_dot:
         from straced.views.why_dot import dot
 
         click.echo(dot(found.processes))
     else:
-        from straced.views.why_text import overview
+        from straced.views.why_overview import lines
 
-        click.echo(overview(found, limit))
+        form.show(lines(found, form.limit, terminal.width_of(sys.stdout)))
+    return 0
 
 
 def _with_python_stack(why: Why) -> Why:
@@ -118,11 +163,11 @@ def _with_python_stack(why: Why) -> Why:
     return msgspec.structs.replace(why, python_stack=lines, not_seen=not_seen)
 
 
-def _write_bundle(path: str, why: Why, redact: bool) -> None:
+def _write_bundle(bundled: _Bundle, why: Why) -> None:
     """Write the bundle to a new file that only its owner can read, or to stdout for ``-``."""
     from straced.views.why_bundle import bundle
 
-    text = bundle(why, redact=redact, version=__version__)
+    text, path = bundle(why, redact=bundled.redact, version=__version__), bundled.path
     if path == "-":
         click.echo(text)
         return
@@ -137,20 +182,7 @@ def _write_bundle(path: str, why: Why, redact: bool) -> None:
     click.echo(f"wrote {path}", err=True)
 
 
-def run(arguments: list[str] | None = None) -> int:
-    """This verb alone, as a program: ``python -m straced.commands.why``."""
-    try:
-        status = command.main(arguments, prog_name="straced why", standalone_mode=False)
-        return status if isinstance(status, int) else 0
-    except errors.StracedError as error:
-        click.echo(f"straced: {error.reason}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-
-
 if __name__ == "__main__":
-    sys.exit(run())
+    from straced.commands.group import run
+
+    sys.exit(run(["why", *sys.argv[1:]]))

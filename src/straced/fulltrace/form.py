@@ -78,6 +78,10 @@ class Form(Struct, frozen=True, kw_only=True):
         return gaps
 
 
+_TELLING = {"call", "unfinished", "resumed", "detached", "signal", "stopped", "exited", "killed", "superseded"}
+"""Kinds of lines that show the form; a process that slept all the time leaves one ``<detached ...>``, no more."""
+
+
 def detect(sample: bytes, name: str) -> Form:
     """Find the form from the first lines of a trace.
 
@@ -88,9 +92,7 @@ def detect(sample: bytes, name: str) -> Form:
     if len(lines) > 1:
         lines.pop()  # may be cut
     values = [(line, value) for line in lines if (value := parse_line(line)) is not None]
-    calls = [
-        (line, value) for line, value in values if value.kind in ("call", "unfinished", "resumed", "signal", "exited")
-    ]
+    calls = [(line, value) for line, value in values if value.kind in _TELLING]
     if not calls:
         reason, hint = _refusal(sample, lines, name)
         raise NotATrace(reason, hint=hint)

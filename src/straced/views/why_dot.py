@@ -32,7 +32,8 @@ def _add(
     what = task.wait.call or task.wait.kind.replace("_", " ")
     colour = _COLOUR.get(task.wait.kind, "black")
     nodes.setdefault(key, f"  t{task.tid} [label={_quote(label, what)}, color={colour}];")
-    resource = task.wait.resource or (task.wait.watched[0] if len(task.wait.watched) == 1 else None)
+    outside = [resource for resource in task.wait.watched if not resource.internal]
+    resource = task.wait.resource or (outside[0] if len(outside) == 1 else None)
     for holder in node.holders:
         other = (holder.task.pid, holder.task.tid)
         style = "solid" if holder.relation == HOLDS else "dashed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from straced.units import format_ns
 from straced.waits.kinds import HALTED
 from straced.waits.model import LIKELY, ONE_OF, Node, Resource, Task, Wait
@@ -22,6 +24,7 @@ _WITH_HOLDER = {
     "vfork": "is suspended by vfork until the exec or the end of its child {h}",
     "traced": "is held in a tracing stop by its tracer {h}",
     "zombie": "has ended and is not yet waited for by its parent {h}",
+    "file_io": "waits in {call} on {r}, which {likely}is served by {h}",
     "poll": "watches {r}, whose other end is {likely}{h}",
     "tty_write": "waits to write to {r}, which should be emptied by {likely}{h}",
 }
@@ -57,11 +60,13 @@ _ALONE = {
     "frozen": "is frozen by the cgroup {r}",
     "zombie": "has ended",
     "dead": "has ended",
-    "kernel": "is a kernel thread",
+    "kernel": "is a kernel thread{k}",
+    "asking": "is asking this question",
     "hidden": "sleeps in what may not be read",
     "other": "is in {call}",
 }
 _LONG = 72
+_PLURAL = {"tcp": "TCP sockets", "udp": "UDP sockets", "unix": "unix sockets", "pipe": "pipes", "file": "files"}
 
 
 def name(task: Task, seen_from: Task | None = None) -> str:
@@ -75,6 +80,17 @@ def name(task: Task, seen_from: Task | None = None) -> str:
     if seen_from is not None and seen_from.pid == task.pid:
         return f"its thread {task.tid} ({task.comm})"
     return f"thread {task.tid} of {task.pid} ({task.comm})"
+
+
+def duration(ns: int) -> str:
+    """``212 ms``, ``41.2 s``; from two minutes on ``9 min 49 s``, ``3 h 12 min``, ``2 d 4 h``."""
+    seconds = ns // 10**9
+    if seconds < 120:
+        return format_ns(ns)
+    for limit, (big, small), size in ((7200, ("min", "s"), 60), (172_800, ("h", "min"), 3600)):
+        if seconds < limit:
+            return f"{seconds // size} {big} {seconds % size // (size // 60)} {small}"
+    return f"{seconds // 86400} d {seconds % 86400 // 3600} h"
 
 
 def shorten(text: str, limit: int = _LONG) -> str:
@@ -95,6 +111,22 @@ def resource_name(resource: Resource | None) -> str:
     return text
 
 
+def watched_name(wait: Wait) -> str:
+    """What a poll watches: the one thing by its name, else how many of each kind.
+
+    What a process only wakes itself with is left out, unless there is nothing else.
+    """
+    watched = [resource for resource in wait.watched if not resource.internal] or list(wait.watched)
+    if len(watched) == 1:
+        return resource_name(watched[0])
+    listening = [resource for resource in watched if "(listening)" in resource.name]
+    if listening and len(watched) - len(listening) <= len(watched) // 2:
+        more = f" and {len(watched) - 1} more" if len(watched) > 1 else ""
+        return resource_name(listening[0]) + more
+    kinds = Counter(_PLURAL.get(resource.kind, resource.kind) for resource in watched)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
+
+
 def alone(wait: Wait, cpu_pct: float | None = None) -> str:
     """What a task does, when nobody is known to stand behind it: the end of a sentence."""
     if wait.kind == "running" and cpu_pct is not None:
@@ -103,7 +135,7 @@ def alone(wait: Wait, cpu_pct: float | None = None) -> str:
         wait.kind in ("socket_read", "socket_write", "connect") and wait.resource is not None and _is_outside(wait)
     )
     text = _ALONE.get(wait.kind, "waits").format(**_parts(wait))
-    left = f" ({format_ns(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
+    left = f" ({duration(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
     if wait.kind == "futex" and wait.detail:
         return f"{text}: {wait.detail}"
     return text + (", outside this machine or network namespace" if outside else "") + left
@@ -142,15 +174,11 @@ def edge(node: Node) -> str:
 
 def _parts(wait: Wait) -> dict[str, str]:
     watched = wait.watched
-    if wait.kind == "poll" and len(watched) == 1:
-        resource = resource_name(watched[0])
-    elif wait.kind == "poll":
-        resource = f"{len(watched)} descriptors"
-    else:
-        resource = resource_name(wait.resource)
+    resource = watched_name(wait) if wait.kind == "poll" else resource_name(wait.resource)
     return {
         "r": resource,
         "d": wait.detail,
+        "k": f", in {wait.kernel}" if wait.kernel else "",
         "w": "work on " + resource if watched else wait.detail or "something that cannot be read",
         "call": (wait.call or "a call").partition("(")[0],
         "lock": _lock_word(wait.call),

@@ -10,17 +10,21 @@ if TYPE_CHECKING:
 DEFAULT_DURATION_S = 2.0
 
 
-async def why(pid: int, *, duration: float = DEFAULT_DURATION_S) -> Why:
+async def why(pid: int, *, duration: float = DEFAULT_DURATION_S, tracer: str = "auto") -> Why:
     """Explain what a process waits for, who holds it up, and at the end of the chain the root cause.
 
-    Nothing is traced, stopped or slowed. The work is done in a thread.
+    /proc alone is read, and nobody is stopped; the work is done in a thread. A process that is at work is also counted
+    by eBPF for the rest of the time, where that may run.
 
     Args:
         pid: a process, or one thread by its id.
         duration: seconds to watch before the verdict.
+        tracer: ``auto``; ``none`` for /proc alone; ``ebpf`` or ``strace`` to count in any case. strace uses ptrace, and
+            slows its target down a lot.
 
     Raises:
-        InvalidArgument: no number of a process, or a duration that is none.
+        InvalidArgument: no number of a process, a duration that is none, an unknown tracer.
+        TracerUnavailable, AttachError: of a tracer that was asked for by name.
         NoSuchProcess: there is none now. One that ends meanwhile gives the verdict ``gone``.
         OwnProcess: this very process; its waits are those of the question.
     """
@@ -28,8 +32,10 @@ async def why(pid: int, *, duration: float = DEFAULT_DURATION_S) -> Why:
 
     from straced.targets import validate_pid
     from straced.waits.answer import why_process
+    from straced.waits.sharpen import by, is_eager
 
-    return await asyncio.to_thread(why_process, validate_pid(pid), _nanoseconds(duration))
+    sharpen, eager = by(tracer), is_eager(tracer)
+    return await asyncio.to_thread(why_process, validate_pid(pid), _nanoseconds(duration), sharpen=sharpen, eager=eager)
 
 
 async def why_all(*, duration: float = DEFAULT_DURATION_S) -> WhyAll:

@@ -12,7 +12,7 @@ from straced.waits.look import Look
 from straced.waits.model import Resource, Wait
 from straced.waits.proc import RawTask
 from straced.waits.wait_fds import resource_of
-from straced.waits.wait_polls import epoll_targets
+from straced.waits.wait_polls import epoll_targets, watched_of
 
 _KINDS = {
     "pipe_read": ("pipe_read", "anon_pipe_read", "fifo_pipe_read", "pipe_wait_readable"),
@@ -58,7 +58,7 @@ def explain(look: Look, raw: RawTask) -> Wait | None:
     if kind == "epoll":
         own = [fd for fd in fds.listing(look.proc, raw.pid) or () if fd.kind == "eventpoll"]
         numbers = epoll_targets(look, raw.pid, own[0].number) if len(own) == 1 else None
-        watched = tuple(resource_of(look, raw.pid, number) for number in numbers or ())
+        watched = tuple(watched_of(look, raw.pid, number) for number in numbers or ())
         return Wait(kind="poll", state=raw.state, call="epoll_wait", watched=watched, detail=detail)
     return Wait(kind=kind, state=raw.state, resource=_only(look, raw, kind), detail=detail)
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from straced import procfs
 from straced.procfs import Gone
-from straced.waits.answer import assemble, choose, walk
+from straced.waits.assemble import assemble
 from straced.waits.chain import ChainBuilder, settled
+from straced.waits.choose import choose
+from straced.waits.kinds import ENDED, HALTED, SUSPECT
 from straced.waits.look import Look
 from straced.waits.meter import Meter
-from straced.waits.model import Node, Why, WhyAll
+from straced.waits.model import Node, Why, WhyAll, walk
 from straced.waits.proc import Proc
 
-_RANK = {"stuck": 0, "spinning": 1, "stopped": 2, "slow": 3, "busy": 4, "unknown": 5, "ended": 6, "idle": 7, "gone": 8}
+_RANK = {"stuck": 2, "spinning": 3, "stopped": 3, "slow": 5, "busy": 6, "unknown": 7, "ended": 8, "idle": 9}
+_DEADLOCK, _CULPRIT, _MILD, _LAST = 0, 1, 4, 10
 
 
 def why_everybody(
@@ -62,10 +65,46 @@ def why_everybody(
     if keep is not None:
         answers = [answer for answer in answers if keep(answer)]
     waited_for = count_waiters(answers)
-    answers.sort(key=lambda why: (_RANK.get(why.verdict, 9), -waited_for.get(why.pid, 0), why.pid))
-    hidden = len(look.owners.hidden)
-    not_seen = (f"the descriptors of {hidden} processes (sudo shows them)",) if hidden else ()
-    return WhyAll(processes=tuple(answers), waited_for=waited_for, not_seen=not_seen, window_ns=seen.window_ns)
+    answers.sort(key=lambda why: rank(why, waited_for.get(why.pid, 0)))
+    return WhyAll(
+        processes=tuple(answers),
+        waited_for=waited_for,
+        not_seen=tuple(_not_seen(look, starts)),
+        window_ns=seen.window_ns,
+    )
+
+
+def _not_seen(look: Look, pids: Iterable[int]) -> Iterator[str]:
+    """How many could not be looked into: then those who hold others up may be among them."""
+    more = "refused even to root" if os.geteuid() == 0 else "sudo shows them"
+    calls = sum("syscall" in look.proc.refused.get(pid, ()) for pid in pids)
+    if calls:
+        yield f"the calls of {calls} process{'' if calls == 1 else 'es'} ({more})"
+    if look.owners.hidden:
+        hidden = len(look.owners.hidden)
+        yield f"the descriptors of {hidden} process{'' if hidden == 1 else 'es'} ({more})"
+
+
+def rank(why: Why, waiting: int) -> tuple[int, int, int, int]:
+    """The place of an answer in the list: deadlocks, those who hold others up and are held up by none, the rest.
+
+    Of the stuck, those that rest where nobody rests on purpose come before those whose root cause only sleeps, as a
+    shell behind the program it has started does; then the number of those who wait, then the age of the wait.
+    """
+    degree = _RANK.get(why.verdict, _LAST)
+    chain = why.chain
+    if why.deadlock:
+        degree = _DEADLOCK
+    elif chain is not None and waiting and not chain.holders and why.verdict in ("stopped", "spinning", "stuck"):
+        degree = _CULPRIT if why.verdict != "stuck" or _is_grave(chain) else _MILD
+    elif chain is not None and why.verdict == "stuck" and not _is_grave(chain):
+        degree = _MILD
+    since = chain.task.wait.since_ns if chain is not None else None
+    return degree, -waiting, -(since or 0), why.pid
+
+
+def _is_grave(chain: Node) -> bool:
+    return any(node.task.wait.kind in SUSPECT | HALTED | ENDED for node in walk(chain))
 
 
 def _is_ours(pid: int, root: str) -> bool:

@@ -3,43 +3,62 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from straced import procfs
 from straced.procfs import Gone
-from straced.scrub import scrub_bytes
+from straced.scrub import scrub, scrub_bytes
 from straced.waits.proc import Proc
 
 
 def frozen_by(proc: Proc, pid: int) -> str | None:
     """The cgroup that froze a process, as a path below the mount point; ``None`` when it is not frozen."""
+    found = proc.cached("frozen", pid, lambda: _frozen(proc, pid))
+    return scrub_bytes(found[1]) if found is not None else None
+
+
+def thaw_line(proc: Proc, pid: int) -> str | None:
+    """The line to type that thaws a frozen process; ``None`` where its cgroup has no name that can be typed."""
+    found = _frozen(proc, pid)
+    mount = _mounts(proc).get(found[0]) if found is not None else None
+    if found is None or mount is None:
+        return None
+    name, word = {"1": ("freezer.state", "THAWED"), "2": ("cgroup.freeze", "0")}[found[0]]
+    path = os.fsdecode(mount + found[1])
+    if scrub(path) != path:
+        return None
+    return f"echo {word} | {'' if os.geteuid() == 0 else 'sudo '}tee {shlex.quote(f'{path}/{name}')}"
+
+
+def _frozen(proc: Proc, pid: int) -> tuple[str, bytes] | None:
+    """(version, the topmost cgroup that was told to freeze)."""
     for line in (proc.optional(pid, "cgroup") or b"").split(b"\n"):
         hierarchy, _, rest = line.partition(b":")
         controllers, _, path = rest.partition(b":")
         if not path.startswith(b"/") or path == b"/" or path.startswith(b"/.."):
             continue
-        if hierarchy == b"0":
-            found = proc.cached(f"frozen2{os.fsdecode(path)}", 0, lambda path=path: _frozen_v2(proc, path))  # type: ignore[misc]
-        elif b"freezer" in controllers.split(b","):
-            found = proc.cached(f"frozen1{os.fsdecode(path)}", 0, lambda path=path: _frozen_v1(proc, path))  # type: ignore[misc]
-        else:
+        if hierarchy != b"0" and b"freezer" not in controllers.split(b","):
             continue
+        version = "2" if hierarchy == b"0" else "1"
+        look = _frozen_v2 if version == "2" else _frozen_v1
+        found = proc.cached(f"frozen{version}{os.fsdecode(path)}", 0, lambda path=path, look=look: look(proc, path))  # type: ignore[misc]
         if found is not None:
-            return str(found)
+            return version, found
     return None
 
 
-def _frozen_v2(proc: Proc, path: bytes) -> str | None:
+def _frozen_v2(proc: Proc, path: bytes) -> bytes | None:
     mount = _mounts(proc).get("2")
     if mount is None or b"frozen 1" not in _read(mount + path + b"/cgroup.events"):
         return None
-    return scrub_bytes(_topmost(mount, path, "cgroup.freeze", b"1"))
+    return _topmost(mount, path, "cgroup.freeze", b"1")
 
 
-def _frozen_v1(proc: Proc, path: bytes) -> str | None:
+def _frozen_v1(proc: Proc, path: bytes) -> bytes | None:
     mount = _mounts(proc).get("1")
     if mount is None or not _read(mount + path + b"/freezer.state").startswith((b"FROZEN", b"FREEZING")):
         return None
-    return scrub_bytes(_topmost(mount, path, "freezer.self_freezing", b"1"))
+    return _topmost(mount, path, "freezer.self_freezing", b"1")
 
 
 def _topmost(mount: bytes, path: bytes, name: str, value: bytes) -> bytes:

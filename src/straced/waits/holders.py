@@ -9,7 +9,6 @@ from straced.waits import holders_files, holders_locks, holders_sockets, holders
 from straced.waits.look import Look
 from straced.waits.model import LIKELY, Holder, Resource, Wait
 from straced.waits.proc import RawTask
-from straced.waits.wait_polls import INSIDE
 
 Finder = Callable[[Look, RawTask, Wait], list[Holder]]
 
@@ -27,7 +26,7 @@ def _polled(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
 
     A listening socket makes it a server that waits for anybody, and several peers leave open which one is meant.
     """
-    outside = [resource for resource in wait.watched if resource.kind not in INSIDE]
+    outside = [resource for resource in wait.watched if not resource.internal]
     if not outside or len(outside) > _MAX_POLLED or any("(listening)" in resource.name for resource in outside):
         return []
     found: dict[int, Holder] = {}
@@ -38,7 +37,7 @@ def _polled(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
         found |= {holder.pid: holder for holder in holders if holder.pid != raw.pid}
     if len(found) != 1 and len(outside) > 1:
         return []
-    if len(outside) == 1:
+    if len(outside) == 1 and (len(wait.watched) == 1 or raw.stat.num_threads == 1):
         return list(found.values())
     return [Holder(pid=h.pid, tid=h.tid, relation=LIKELY, evidence=h.evidence) for h in found.values()]
 
@@ -70,6 +69,7 @@ _FINDERS: dict[str, Finder] = {
         "pipe_write": holders_files.pipe,
         "job_token": holders_files.job_tokens,
         "tty_write": holders_files.terminal,
+        "file_io": holders_files.file_server,
         "socket_read": holders_sockets.peer,
         "socket_write": holders_sockets.peer,
         "connect": holders_sockets.listener,

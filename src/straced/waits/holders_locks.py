@@ -51,7 +51,8 @@ def _waiting(look: Look, raw: RawTask, wait: Wait, inode: int, device: tuple[int
 
 
 def _holders(look: Look, raw: RawTask, fd: fds.Fd | None, blocker: Lock, waiter_pid: int) -> list[Holder]:
-    evidence = f"/proc/locks: {blocker.text()}, taken by {blocker.pid}, waiter {waiter_pid}"
+    taker = f"taken by {blocker.pid}" if blocker.pid > 0 else "of an open file description"
+    evidence = f"/proc/locks: {blocker.text()}, {taker}, waiter {waiter_pid}"
     if blocker.kind == "POSIX":
         return [Holder(pid=blocker.pid, relation=HOLDS, evidence=evidence)] if blocker.pid > 0 else []
     sharing = sorted(_with_description(look, raw, fd, blocker))

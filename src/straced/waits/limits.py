@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from straced.waits.freezer import thaw_line
 from straced.waits.look import Look
-from straced.waits.model import Node, leaves
+from straced.waits.model import Node, leaves, walk
 
 _MEANING = {
     "syscall": "the call it is in",
@@ -23,7 +24,7 @@ _MEANING = {
 def not_seen(look: Look, chain: Node, more_threads: int = 0) -> tuple[str, ...]:
     """One line a process of the chain, and one for all whose descriptors were out of reach."""
     lines = []
-    pids = dict.fromkeys(node.task.pid for node in _walk(chain))
+    pids = dict.fromkeys(node.task.pid for node in walk(chain))
     for pid in pids:
         refused = look.proc.refused.get(pid, set())
         what = list(dict.fromkeys(_MEANING[name] for name in sorted(refused) if name in _MEANING))
@@ -47,26 +48,18 @@ def _because(look: Look, pid: int) -> str:
     return "not dumpable, or Yama's ptrace_scope; sudo shows it"
 
 
-def next_step(look: Look, chain: Node, verdict: str) -> str | None:
-    """The one line that helps most."""
+def next_step(look: Look, chain: Node, verdict: str, counted: bool = False) -> str | None:
+    """The one line that helps most; ``counted`` when a tracer has said already what the process does."""
     root = leaves(chain)[0]
     task = root.task
     if task.wait.kind == "stopped":
         return f"kill -CONT {task.pid}"
     if task.wait.kind == "frozen" and task.wait.resource is not None:
-        version2 = any(line.startswith(b"0::") and len(line) > 4 for line in _cgroups(look, task.pid))
-        return f"thaw the cgroup {task.wait.resource.name}" + (" (echo 0 > cgroup.freeze)" if version2 else "")
-    refused = [node.task.pid for node in _walk(chain) if look.proc.refused.get(node.task.pid)]
+        return thaw_line(look.proc, task.pid) or f"thaw the cgroup {task.wait.resource.name}"
+    refused = [node.task.pid for node in walk(chain) if look.proc.refused.get(node.task.pid)]
     if os.geteuid() != 0 and (refused or (look.owners.hidden and not root.cycle)):
         return f"sudo straced why {refused[-1] if refused else chain.task.pid}"
     if verdict in ("busy", "spinning", "slow") and task.wait.kind in ("running", "file_io"):
-        return f"sudo straced attach {task.pid} -d 2"
+        verb = f"trace {task.pid} -d 1" if counted else f"attach {task.pid} -d 2"
+        return f"{'' if os.geteuid() == 0 else 'sudo '}straced {verb}"
     return None
-
-
-def _cgroups(look: Look, pid: int) -> list[bytes]:
-    return (look.proc.optional(pid, "cgroup") or b"").split(b"\n")
-
-
-def _walk(node: Node) -> list[Node]:
-    return [node, *(below for holder in node.holders for below in _walk(holder))]

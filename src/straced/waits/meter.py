@@ -11,6 +11,7 @@ from straced.procfs import Gone
 from straced.waits.proc import Proc
 
 Key = tuple[int, int]
+Counters = tuple[int, int, int]
 Call = tuple[int, int]
 """(number, first argument) of a system call; (-2, 0) for running."""
 RUNNING: Call = (-2, 0)
@@ -24,6 +25,8 @@ class Activity:
         self.run_ns = 0
         self.switches: int | None = None
         self.cpu_pct: float | None = None
+        self.starved: float | None = None
+        """The part of the time that it was ready to run and got no CPU, 0 to 1."""
         self.calls: Counter[Call] = Counter()
         self.latest: Call = RUNNING
 
@@ -67,8 +70,8 @@ class Meter:
         self._io_of = io_of
         self.started_ns = time.monotonic_ns()
         self._ticks = self._read_ticks()
-        self._first: dict[Key, tuple[int, int]] = {}
-        self._last: dict[Key, tuple[int, int]] = {}
+        self._first: dict[Key, Counters] = {}
+        self._last: dict[Key, Counters] = {}
         self._found: dict[Key, Activity] = {}
         self._io = self._read_io()
         for key in keys:
@@ -114,11 +117,12 @@ class Meter:
             if last is not None and first is not None:
                 activity.run_ns = last[0] - first[0]
                 activity.switches = last[1] - first[1]
+                activity.starved = (last[2] - first[2]) / window_ns
                 activity.cpu_pct = round(100 * activity.run_ns / window_ns, 1)
         io = Io(self._io, self._read_io(), window_ns / 1e9)
         return Observation(self._found, io, window_ns, self._kernel_share())
 
-    def _counters(self, key: Key) -> tuple[int, int] | None:
+    def _counters(self, key: Key) -> Counters | None:
         try:
             return self._proc.counters(*key)
         except Gone:

@@ -34,12 +34,14 @@ class Resource(Struct, frozen=True, kw_only=True):
     """The descriptor of the waiting process."""
     peer: str | None = None
     """The address at the other end of a socket."""
+    internal: bool = False
+    """Both ends belong to the waiting process: how an event loop is woken by its own threads."""
 
 
 class Wait(Struct, frozen=True, kw_only=True):
     """What one task does at one moment.
 
-    ``kind`` is a word of :data:`straced.waits.kinds.PHRASES`, such as ``pipe_read``, ``lock`` or ``running``.
+    ``kind`` is a word of :data:`straced.waits.kinds.KINDS`, such as ``pipe_read``, ``lock`` or ``running``.
     """
 
     kind: str
@@ -54,6 +56,8 @@ class Wait(Struct, frozen=True, kw_only=True):
     """The task last ran this long ago: the wait has lasted at least as long as it has made no progress."""
     left_ns: int | None = None
     """What is left of a timer or timeout, from its argument and the time the task last ran."""
+    bounded: bool = False
+    """It has a timeout, and so ends by itself; a wait whose arguments cannot be read is not known to."""
     kernel: str | None = None
     """The kernel function it sleeps in, where that may be read."""
     address: int | None = None
@@ -119,7 +123,7 @@ class Why(Struct, frozen=True, kw_only=True):
     verdict: str
     """``stuck``, ``slow``, ``spinning``, ``busy``, ``idle``, ``stopped``, ``ended``, ``gone``, ``unknown``."""
     reason: str = ""
-    """What decided the verdict where the chain does not show it, ``deadlock``, ``98 % of a CPU``."""
+    """What decided the verdict where the chain does not show it, ``deadlock``, ``fsync takes 63 % of the time ...``."""
     chain: Node | None = None
     threads: tuple[Task, ...] = ()
     storms: tuple[Storm, ...] = ()
@@ -134,7 +138,13 @@ class Why(Struct, frozen=True, kw_only=True):
     kernel_share: float | None = None
     """The part of that time that was spent in the kernel, 0 to 1; ``None`` when there was too little of it."""
     python_stack: tuple[str, ...] = ()
-    cmdline: tuple[str, ...] = ()
+    commands: dict[int, tuple[str, ...]] = {}
+    """pid -> command line, of each process of the chain where it may be read."""
+
+    @property
+    def cmdline(self) -> tuple[str, ...]:
+        """The command line of the process itself."""
+        return self.commands.get(self.pid, ())
 
     @property
     def roots(self) -> tuple[Node, ...]:
@@ -148,7 +158,7 @@ class Why(Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of this answer, schema ``straced.why/1``."""
-        built: dict[str, Any] = msgspec.to_builtins(self)
+        built: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
         return {"schema": WHY_SCHEMA, **built}
 
 
@@ -182,6 +192,11 @@ def is_deadlock(node: Node) -> bool:
     caught = [is_deadlock(holder) for holder in node.holders]
     any_suffices = node.task.wait.kind in ("child", "job_token") or node.holders[0].relation == ONE_OF
     return all(caught) and not node.more if any_suffices else any(caught)
+
+
+def walk(node: Node) -> list[Node]:
+    """All nodes of a chain, from the top."""
+    return [node, *(below for holder in node.holders for below in walk(holder))]
 
 
 def leaves(node: Node) -> list[Node]:

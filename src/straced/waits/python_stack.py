@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 
 from straced import procfs
 from straced.scrub import scrub_bytes
@@ -11,9 +14,15 @@ _TIMEOUT_S = 10
 _MAX_LINES = 60
 
 
+def _py_spy() -> Path | None:
+    """py-spy on the path, or where pip put it: beside the interpreter that runs straced."""
+    beside = Path(sys.executable).with_name("py-spy")
+    return procfs.find_executable("py-spy") or (beside if os.access(beside, os.X_OK) else None)
+
+
 def python_stack(pid: int) -> tuple[tuple[str, ...], str | None]:
     """(lines, why there are none): every thread's stack, innermost frame first."""
-    program = procfs.find_executable("py-spy")
+    program = _py_spy()
     if program is None:
         return (), f"the Python stack of {pid} (py-spy is not installed: pip install py-spy)"
     command = [str(program), "dump", "--nonblocking", "--pid", str(pid)]

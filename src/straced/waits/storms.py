@@ -14,6 +14,15 @@ _SYNC = frozenset({"fsync", "fdatasync", "msync", "sync", "syncfs", "sync_file_r
 _STAT = frozenset({"stat", "lstat", "newfstatat", "fstatat64", "statx", "access", "faccessat", "faccessat2"})
 
 
+def find(io: Io, own: Activity | None, native: bool, counted: Summary | None) -> list[Storm]:
+    """All storms; where a tracer counted, its figures stand for those that /proc can only estimate."""
+    if counted is None:
+        return [*from_io(io), *(from_samples(own, native) if own is not None else [])]
+    exact = from_summary(counted)
+    spins = any(storm.kind.startswith("spin_") for storm in exact)
+    return [*exact, *(storm for storm in from_io(io) if not (spins and storm.kind.startswith("empty_")))]
+
+
 def from_io(io: Io) -> list[Storm]:
     """Reads and writes that move next to nothing. /proc counts a failing or empty read as a call of no bytes."""
     found = []
@@ -41,7 +50,11 @@ def from_samples(activity: Activity, native: bool) -> list[Storm]:
     if share < 0.3 or not activity.switches:
         return []
     return [
-        Storm(kind="fsync", per_second=None, text=f"in fsync {share:.0%} of the time, {activity.switches} switches")
+        Storm(
+            kind="fsync",
+            per_second=None,
+            text=f"in fsync {100 * share:.0f} % of the time, {activity.switches} switches",
+        )
     ]
 
 
@@ -63,7 +76,7 @@ def from_summary(summary: Summary) -> list[Storm]:
             found.append(Storm(kind="stat", per_second=round(calls / seconds, 1), text=text))
         if row.name in _SYNC and row.wall_ns is not None and row.wall_ns >= summary.window.duration_ns * 0.3:
             share = row.wall_ns / summary.window.duration_ns
-            text = f"{row.name}: {calls / seconds:.0f} calls a second take {share:.0%} of the time"
+            text = f"{row.name}: {calls / seconds:.0f} calls a second take {100 * share:.0f} % of the time"
             found.append(Storm(kind="fsync", per_second=round(calls / seconds, 1), text=text))
     return found
 

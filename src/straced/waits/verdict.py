@@ -9,7 +9,7 @@ from straced.waits.meter import Activity
 from straced.waits.model import Node, Storm, Task, is_deadlock, leaves
 
 _BUSY_PCT = 50.0
-_SETTLED_SHARE = 0.9
+_STARVED = 0.3
 Key = tuple[int, int]
 
 
@@ -41,11 +41,14 @@ def judge(
     if spins and (works or task.wait.kind == "running"):
         return "spinning", spins[0].text
     if works:
-        return "busy", f"{cpu_pct:.0f} % of a CPU"
+        return "busy", starving(own)
     if task.wait.kind == "running":
-        return ("slow", "") if own is not None and own.calls and not _mostly_running(own) else ("busy", "")
+        working = own is None or not own.calls or _mostly_running(own)
+        return ("busy" if working else "slow"), starving(own)
     if is_deadlock(chain):
         return "stuck", "deadlock"
+    if all(leaf.task.wait.kind == "asking" for leaf in leaves(chain)):
+        return "idle", ""
     if task.wait.kind == "kernel":
         return ("stuck" if task.wait.state == "D" else "idle"), ""
     if task.wait.kind == "hidden":
@@ -53,8 +56,15 @@ def judge(
     if is_idle(chain):
         return "idle", ""
     if own is not None and own.switches:
-        return "slow", f"it ran {own.switches} times in between"
+        return "slow", starving(own)
     return _by_root(chain)
+
+
+def starving(own: Activity | None) -> str:
+    """Said of a task that others keep from the CPUs; ``""`` of all others."""
+    if own is None or own.starved is None or own.starved < _STARVED:
+        return ""
+    return f"it is ready to run and gets no CPU {100 * own.starved:.0f} % of the time, others use them"
 
 
 def is_idle(chain: Node) -> bool:

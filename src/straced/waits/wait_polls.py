@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import struct
 
+import msgspec
+
 from straced.waits import calls, fds
 from straced.waits.look import Look
 from straced.waits.memory import peek
@@ -28,11 +30,29 @@ def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
         numbers = _poll(look, raw)
     else:
         numbers = _select(look, raw)
-    watched = tuple(resource_of(look, raw.pid, number) for number in numbers or ())
+    watched = tuple(watched_of(look, raw.pid, number) for number in numbers or ())
     if numbers is not None and not watched:
         return Wait(kind="sleep", state=raw.state, call=call, resource=Resource(kind="timer", name="timeout"))
     detail = "" if numbers is not None else "what it watches cannot be read"
     return Wait(kind="poll", state=raw.state, call=call, watched=watched, detail=detail)
+
+
+def watched_of(look: Look, pid: int, number: int) -> Resource:
+    """A watched descriptor; one whose other end the process has itself is only how it wakes itself."""
+    resource = resource_of(look, pid, number)
+    return msgspec.structs.replace(resource, internal=True) if _is_own_wakeup(look, pid, resource) else resource
+
+
+def _is_own_wakeup(look: Look, pid: int, resource: Resource) -> bool:
+    own = fds.listing(look.proc, pid) or ()
+    if resource.kind == "pipe":
+        infos = [fds.info(look.proc, pid, fd.number) for fd in own if fd.kind == "pipe" and fd.inode == resource.inode]
+        return any(info and info.writes for info in infos) and any(info and info.reads for info in infos)
+    if resource.kind != "unix" or resource.inode is None:
+        return resource.kind in INSIDE
+    sock = look.sockets.get(pid, resource.inode)
+    peer = sock.peer_inode if sock else None
+    return peer is not None and any(fd.kind == "socket" and fd.inode == peer for fd in own)
 
 
 def epoll_targets(look: Look, pid: int, number: int) -> list[int] | None:

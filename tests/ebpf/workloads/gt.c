@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -444,6 +446,70 @@ static void sleep_busy(long ms)
 			_exit(92);
 }
 
+/* Through io_uring: so many batches of 32 writes each, one io_uring_enter a batch. */
+#define BATCH 32
+static void uring(long batches)
+{
+	struct io_uring_params params = {};
+	int null = open("/dev/null", O_WRONLY), ring = syscall(SYS_io_uring_setup, BATCH, &params);
+	unsigned *tail, *array, *done, *seen, mask;
+	struct io_uring_sqe *entries;
+	char *queue, *results;
+
+	if (ring < 0 || null < 0)
+		_exit(77);
+	queue = mmap(NULL, params.sq_off.array + params.sq_entries * sizeof(unsigned), PROT_READ | PROT_WRITE,
+		     MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	results = mmap(NULL, params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe),
+		       PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
+	entries = mmap(NULL, params.sq_entries * sizeof(*entries), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+		       IORING_OFF_SQES);
+	if (queue == MAP_FAILED || results == MAP_FAILED || entries == MAP_FAILED)
+		_exit(78);
+	tail = (unsigned *)(queue + params.sq_off.tail);
+	array = (unsigned *)(queue + params.sq_off.array);
+	mask = *(unsigned *)(queue + params.sq_off.ring_mask);
+	done = (unsigned *)(results + params.cq_off.tail);
+	seen = (unsigned *)(results + params.cq_off.head);
+	ready();
+	for (long i = 0; i < batches; i++) {
+		for (unsigned each = 0; each < BATCH; each++) {
+			unsigned place = (*tail + each) & mask;
+
+			entries[place] = (struct io_uring_sqe){ .opcode = IORING_OP_WRITE, .fd = null, .addr = (unsigned long)"x", .len = 1 };
+			array[place] = place;
+		}
+		__atomic_store_n(tail, *tail + BATCH, __ATOMIC_RELEASE);
+		if (syscall(SYS_io_uring_enter, ring, BATCH, BATCH, IORING_ENTER_GETEVENTS, NULL, 0) != BATCH)
+			_exit(79);
+		if (__atomic_load_n(done, __ATOMIC_ACQUIRE) - *seen != BATCH)
+			_exit(80);
+		__atomic_store_n(seen, *done, __ATOMIC_RELEASE);
+	}
+}
+
+/* Processes that live for an instant, each with an odd name, until stdin ends. */
+static void churn(void)
+{
+	ready();
+	fcntl(0, F_SETFL, O_NONBLOCK);
+	for (;;) {
+		char byte;
+		pid_t child = fork();
+
+		if (!child) {
+			prctl(PR_SET_NAME, "\033[31mX) R 1\n");
+			if (!fork())
+				_exit(0);
+			wait(NULL);
+			_exit(0);
+		}
+		waitpid(child, NULL, 0);
+		if (read(0, &byte, 1) == 0)
+			return;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "n";
@@ -468,6 +534,10 @@ int main(int argc, char **argv)
 		io(count);
 	else if (!strcmp(mode, "everything"))
 		everything(count);
+	else if (!strcmp(mode, "uring"))
+		uring(count);
+	else if (!strcmp(mode, "churn"))
+		churn();
 	else if (!strcmp(mode, "sleepbusy"))
 		sleep_busy(count);
 	else if (!strcmp(mode, "seccomp")) {

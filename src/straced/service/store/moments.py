@@ -112,7 +112,7 @@ def _per(value: int | None, whole: float) -> float | None:
 def _ticks(history: History, start: int, end: int) -> list[tuple[int, int]]:
     """The ticks of a span, each with the time that it covers, in ms; the first after a gap covers nothing."""
     found = history.connection.execute(
-        "select ts from host where ts >= coalesce((select max(ts) from host where ts < ?), ?) and ts < ? order by ts",
+        "select ts from host where ts >= coalesce((select max(ts) from host where ts <= ?), ?) and ts < ? order by ts",
         (start, start, end),
     )
     times = [row[0] for row in found]

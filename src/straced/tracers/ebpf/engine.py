@@ -166,7 +166,7 @@ class Engine:
         return wire.Owner.from_buffer(self.owners, index * wire.OWNER_BYTES)
 
     def new_owner(self) -> int:
-        """A free owner.
+        """A free owner, blank: the kernel leaves what a process that ended in it had noted down.
 
         Raises:
             OSError: ENOSPC.
@@ -174,6 +174,7 @@ class Engine:
         index = self.request(wire.NEW_OWNER)
         if not index:
             raise OSError(errno.ENOSPC, "too many processes are traced")
+        self.owners[index * wire.OWNER_BYTES : (index + 1) * wire.OWNER_BYTES] = bytes(wire.OWNER_BYTES)
         return index
 
     # --- giving back ----------------------------------------------------------------------------------

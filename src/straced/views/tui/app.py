@@ -29,6 +29,10 @@ MODES = ("working", "waiting", "wall")
 SMALLEST = (40, 10)
 BOTH_FROM = 30
 """From this height on the list and the panel are both on the screen."""
+AROUND, LIST_LEAST, SLACK = 6, 8, 3
+"""Lines of words around list and panel; of the list; and how many the list may have too many."""
+LOW = 16
+"""Below this height the list matters more than the machine."""
 TICK_S = 0.5
 """How often the age of the data is shown anew."""
 
@@ -45,12 +49,14 @@ class TopApp(Wishes, App[None]):
 
     CSS = """
     Screen { layout: vertical; background: ansi_default; color: ansi_default; }
-    .words { height: 1; }
-    #banners { height: auto; max-height: 4; display: none; }
+    Box { background: transparent; }
+    .words { height: 1; padding: 0 1; }
+    #banners { height: auto; max-height: 4; display: none; padding: 0 1; }
     #list { height: 1fr; }
     #small { display: none; }
-    #filter { height: 1; border: none; padding: 0; display: none; background: ansi_default; color: ansi_default; }
+    #filter { height: 1; border: none; padding: 0 1; display: none; background: ansi_default; color: ansi_default; }
     .small #small { display: block; }
+    .low #errors, .low #machine { display: none; }
     .small #all { display: none; }
     """
     ENABLE_COMMAND_PALETTE = False
@@ -69,6 +75,7 @@ class TopApp(Wishes, App[None]):
         self._clock = clock
         self._paused = False
         self._opened = False
+        self._list_height: int | None = None
         self._mode = "working"
         self._room = Size(80, 24)
         self._listed: list[Line] = []
@@ -209,10 +216,13 @@ class TopApp(Wishes, App[None]):
         words_small = (
             f"{width}x{height} is too small: {SMALLEST[0]}x{SMALLEST[1]} at least.\nq quits; or: straced top --once"
         )
+        self.screen.set_class(height < LOW, "low")
         self._small.update(Text(words_small))
         both = height >= BOTH_FROM and not self._opened
         self.panel.display = self._opened or both
         self.list.display = both or not self._opened
+        self._list_height = None
+        self.list.styles.height = "1fr"
         (self.panel.grid if self._opened else self.list).focus()
         self._redraw()
 
@@ -228,8 +238,18 @@ class TopApp(Wishes, App[None]):
             at = next((n for n, line in enumerate(self._listed) if line.row and line.row.key == chosen.key), None)
             if at is not None:
                 self.list.cursor = at
-        lines = ProcessLines(self.rows, self._listed, self._room.width, self._mode)
+        if self.list.display and self.panel.display:
+            self._share_room()
+        lines = ProcessLines(self.rows, self._listed, self._room.width - 1, self._mode)
         self.list.show(lines.title, len(self._listed), lines.line)
+
+    def _share_room(self) -> None:
+        """A short list leaves its room to the panel, but does not jump with each process that comes or goes."""
+        most = (self._room.height - AROUND) // 2
+        wanted = max(LIST_LEAST, min(most, len(self._listed) + 2))
+        if self._list_height is None or not wanted <= self._list_height <= min(most, wanted + SLACK):
+            self._list_height = wanted
+        self.list.styles.height = self._list_height
 
     def _moved(self, index: int) -> None:
         leaves_ended = self.rows.ended
@@ -262,7 +282,7 @@ class TopApp(Wishes, App[None]):
             filter=self.rows.filter,
             traces=tuple(trace for trace in self.feed.traces() if trace.running),
         )
-        self.around.show(self.rows.frame, state, self._room.width)
+        self.around.show(self.rows.frame, state, self._room.width - 2)
 
     def _set_filter(self, text: str) -> None:
         self.rows.filter = text

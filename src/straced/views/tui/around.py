@@ -6,24 +6,25 @@ from rich.text import Text
 from textual.widgets import Static
 
 from straced.live.values import Frame
-from straced.views.terminal import STYLES
-from straced.views.tui import keys, words
+from straced.views.tui import header, keys, palette, words
+from straced.views.tui.pieces import Pieces, whole
 
 
 class Around:
-    """The widgets around the list, and what they say."""
+    """The widgets around the list, and what they say; remembers the totals of the last frames."""
 
     def __init__(self) -> None:
+        self._past = header.Past()
         self._lines = {
             name: Static(id=name, classes="words", markup=False)
-            for name in ("head", "machine", "totals", "quality", "hints")
+            for name in ("head", "calls", "errors", "machine", "quality", "hints")
         }
         self._banners = Static(id="banners", markup=False)
 
     @property
     def above(self) -> list[Static]:
         """From top to bottom."""
-        return [self._lines["head"], self._lines["machine"], self._lines["totals"], self._banners]
+        return [*(self._lines[name] for name in ("head", "calls", "errors", "machine")), self._banners]
 
     @property
     def below(self) -> list[Static]:
@@ -31,17 +32,22 @@ class Around:
 
     def show(self, frame: Frame | None, state: words.State, width: int) -> None:
         """Say what a frame and the screen's own state have to say."""
-        self._lines["hints"].update(Text(keys.hints(width), style="dim"))
+        self._put("hints", keys.hints(width))
         if frame is None:
-            self._put("head", "straced top · waiting for the first figures", "bold")
+            self._put("head", whole("straced top · waiting for the first figures", palette.TITLE))
             return
-        self._put("head", words.head_line(frame, state), "bold")
-        self._put("machine", words.machine_line(frame), "")
-        self._put("totals", words.totals_line(frame), "")
-        self._put("quality", words.quality_line(frame, state), "bold")
+        self._past.add(frame)
+        self._put("head", header.head(frame, state))
+        self._put("calls", header.calls(frame, self._past, width))
+        self._put("errors", header.errors(frame, self._past, width))
+        self._put("machine", header.machine(frame, width))
+        self._put("quality", header.quality(frame, state, width))
         spans = words.banners(frame, state)
         self._banners.display = bool(spans)
-        self._banners.update(Text("\n").join(Text(span.text, STYLES[span.style]) for span in spans))
+        self._banners.update(Text("\n").join(Text(span.text, palette.BANNERS[span.style]) for span in spans))
 
-    def _put(self, name: str, text: str, style: str) -> None:
-        self._lines[name].update(Text(text, style=style, no_wrap=True, overflow="ellipsis"))
+    def _put(self, name: str, pieces: Pieces) -> None:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for piece in pieces:
+            text.append(piece.text, piece.style)
+        self._lines[name].update(text)

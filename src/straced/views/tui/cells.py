@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 
-_BARS = " ▁▂▃▄▅▆▇█"
+BARS = " ▁▂▃▄▅▆▇█"
+"""Eighths of a cell."""
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
@@ -62,10 +63,13 @@ def size(value: int | None) -> str:
 
 
 def sparkline(values: tuple[float, ...], width: int) -> str:
-    """The last ``width`` values as bars, the highest of them full; a value above zero is never blank."""
+    """The last ``width`` values as bars, the highest of them seven eighths, so that lines below each other stay apart.
+
+    A value above zero is higher than one of zero.
+    """
     last = values[-width:]
     highest = max(last, default=0.0)
     if highest <= 0:
-        return fit("▁" * len(last), width, right=True)
-    bars = "".join(_BARS[max(1, round(8 * value / highest))] for value in last)
+        return fit(BARS[1] * len(last), width, right=True)
+    bars = "".join(BARS[max(2, round(7 * value / highest))] if value > 0 else BARS[1] for value in last)
     return fit(bars, width, right=True)

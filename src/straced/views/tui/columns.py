@@ -5,21 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from straced.live.values import ProcessRow
-from straced.views.tui import cells
+from rich.style import Style
 
-COMMAND_WIDTH = 12
+from straced.live.values import ProcessRow
+from straced.views.tui import cells, palette
+from straced.views.tui.pieces import Piece, Pieces
+
+COMMAND_WIDTH = 19
 """The least room for the command; it gets all that is left."""
+COMMAND_ENOUGH = 44
+"""From here on, other columns grow too."""
+COMM_MAX = 15
+"""TASK_COMM_LEN less its end: a longer name is cut by the kernel."""
 
 
 class Column(NamedTuple):
-    """A column of the process list."""
+    """A column of the process list; ``draw`` fills exactly the width that it is given."""
 
     title: str
     width: int
-    text: Callable[[ProcessRow], str]
+    draw: Callable[[ProcessRow, int], Pieces]
     right: bool = True
-    style: str = ""
+    most: int = 0
+    """How wide it may grow, where there is room."""
+
+
+def _column(
+    title: str,
+    width: int,
+    text: Callable[[ProcessRow], str],
+    style: Callable[[ProcessRow], Style] = lambda row: palette.NOTHING,
+    *,
+    right: bool = True,
+    most: int = 0,
+) -> Column:
+    def draw(row: ProcessRow, room: int) -> Pieces:
+        return (Piece(cells.fit(text(row), room, right=right), style(row)),)
+
+    return Column(title, width, draw, right, most)
 
 
 def _at_least(value: float | None, row: ProcessRow) -> str:
@@ -28,20 +51,45 @@ def _at_least(value: float | None, row: ProcessRow) -> str:
     return text if value is None or not row.waits_longer else f">{text.lstrip('<')}"
 
 
+def _lit(value: float | None, style: Style) -> Style:
+    return style if value else palette.DIM
+
+
+def _time_bar(row: ProcessRow, width: int) -> Pieces:
+    """What its threads' time was spent on: high for a CPU in the program, then in calls, low for waiting in calls."""
+    if row.working_pct is None or row.waiting_pct is None:
+        return (Piece(cells.fit("-", width), palette.DIM),)
+    whole = max(100.0 * max(1, row.threads or 1), row.working_pct + row.waiting_pct)
+    program = max(0.0, min((row.cpu_pct or 0.0) - row.working_pct, whole - row.working_pct - row.waiting_pct))
+    ends, reached = [], 0.0
+    for value in (program, row.working_pct, row.waiting_pct):
+        reached += value
+        ends.append(round(width * reached / whole))
+    sizes = (ends[0], ends[1] - ends[0], ends[2] - ends[1])
+    styles = (palette.IN_PROGRAM, palette.WORKING, palette.WAITING)
+    bars = tuple(Piece(mark * size, style) for mark, size, style in zip("▇▅▂", sizes, styles, strict=True))
+    return (*bars, Piece(" " * (width - ends[2])))
+
+
 COLUMNS = (
-    Column("PID", 7, lambda row: str(row.pid)),
-    Column("S", 1, lambda row: row.state, right=False),
-    Column("CPU%", 4, lambda row: cells.share(row.cpu_pct)),
-    Column("RSS", 5, lambda row: cells.size(row.rss_bytes)),
-    Column("calls/s", 7, lambda row: cells.rate(row.calls_s)),
-    Column("err/s", 5, lambda row: cells.short_rate(row.errors_s)),
-    Column("work%", 5, lambda row: cells.share(row.working_pct)),
-    Column("wait%", 5, lambda row: _at_least(row.waiting_pct, row)),
-    Column("wall%", 5, lambda row: _at_least(row.wall_pct, row)),
-    Column("now in", 12, lambda row: row.now or "-", right=False),
-    Column("trend", 8, lambda row: cells.sparkline(row.trail, 8), right=False),
+    _column("PID", 7, lambda row: str(row.pid)),
+    _column("S", 1, lambda row: row.state, lambda row: palette.of_state(row.state), right=False),
+    _column("CPU%", 4, lambda row: cells.share(row.cpu_pct), lambda row: palette.of_share(row.cpu_pct)),
+    _column("RSS", 5, lambda row: cells.size(row.rss_bytes)),
+    _column("calls/s", 7, lambda row: cells.rate(row.calls_s), lambda row: _lit(row.calls_s, palette.RATE)),
+    _column("err/s", 5, lambda row: cells.short_rate(row.errors_s), lambda row: _lit(row.errors_s, palette.BAD)),
+    _column("work%", 5, lambda row: cells.share(row.working_pct), lambda row: _lit(row.working_pct, palette.WORKING)),
+    _column(
+        "wait%", 5, lambda row: _at_least(row.waiting_pct, row), lambda row: _lit(row.waiting_pct, palette.WAITING)
+    ),
+    _column("wall%", 5, lambda row: _at_least(row.wall_pct, row), lambda row: _lit(row.wall_pct, palette.NOTHING)),
+    Column("its time", 8, _time_bar, right=False, most=16),
+    _column("now in", 12, lambda row: row.now or "-", lambda row: palette.of_call(row.now or ""), right=False, most=16),
+    Column(
+        "trend", 8, lambda row, room: (Piece(cells.sparkline(row.trail, room), palette.RATE),), right=False, most=24
+    ),
 )
-_FIRST_TO_GO = ("wall%", "trend", "RSS", "now in", "err/s", "wait%", "work%", "S", "CPU%", "calls/s")
+_FIRST_TO_GO = ("wall%", "trend", "its time", "RSS", "now in", "err/s", "wait%", "work%", "S", "CPU%", "calls/s")
 _TIMES = {"work%": "working", "wait%": "waiting", "wall%": "wall"}
 
 
@@ -51,35 +99,65 @@ def fitting(width: int, mode: str = "working") -> tuple[Column, ...]:
     favourite = [title for title, name in _TIMES.items() if name == mode]
     order = [title for title in _FIRST_TO_GO if title not in favourite] + favourite
     for title in order:
-        if sum(column.width + 1 for column in kept) + COMMAND_WIDTH <= width:
+        if _used(kept) + COMMAND_WIDTH <= width:
             break
         kept = [column for column in kept if column.title != title]
-    return tuple(kept)
+    return _grown(kept, width - _used(kept) - COMMAND_ENOUGH)
 
 
-def title_line(columns: Sequence[Column], width: int, mark: str = "") -> str:
-    """The titles; the column that is sorted by carries an arrow where it has room."""
-    titles = []
+def _used(columns: Sequence[Column]) -> int:
+    return sum(column.width + 1 for column in columns)
+
+
+def _grown(columns: Sequence[Column], room: int) -> tuple[Column, ...]:
+    """Half of what the command does not need, to those that can use it."""
+    grown = []
     for column in columns:
-        title = column.title
-        if title == mark and len(title) < column.width:
-            title = f"{title}▼" if not column.right else f"▼{title}"
-        titles.append(cells.fit(title, column.width, right=column.right))
-    return cells.fit(" ".join((*titles, "command")), width)
+        more = max(0, min(column.most - column.width, room // 2))
+        room -= more
+        grown.append(column._replace(width=column.width + more))
+    return tuple(grown)
 
 
-def row_line(columns: Sequence[Column], row: ProcessRow, indent: str, width: int) -> str:
+def title_line(columns: Sequence[Column], mark: str = "") -> Pieces:
+    """The titles; the column that is sorted by stands out, and carries an arrow where it has room."""
+    pieces: list[Piece] = []
+    for column in columns:
+        title, style = column.title, palette.TITLE
+        if title == mark:
+            style = palette.SORTED
+            if len(title) < column.width:
+                title = f"▼{title}" if column.right else f"{title}▼"
+        pieces += (Piece(cells.fit(title, column.width, right=column.right), style), Piece(" "))
+    last = ("command▼", palette.SORTED) if mark == "command" else ("command", palette.TITLE)
+    return (*pieces, Piece(*last), Piece(""))
+
+
+def row_line(columns: Sequence[Column], row: ProcessRow, indent: str) -> Pieces:
     """One process; the tree is drawn by ``indent`` before its command."""
-    parts = [cells.fit(column.text(row), column.width, right=column.right) for column in columns]
-    return cells.fit(" ".join((*parts, indent + command(row))), width)
+    pieces: list[Piece] = []
+    for column in columns:
+        pieces += (*column.draw(row, column.width), Piece(" "))
+    name, rest = spoken(row)
+    return (*pieces, Piece(indent, palette.DIM), Piece(name, palette.STRONG), Piece(rest))
 
 
-def ended_line(columns: Sequence[Column], row: ProcessRow, width: int) -> str:
+def ended_line(columns: Sequence[Column], row: ProcessRow) -> Pieces:
     """A process that is no more: its name, and no figures."""
     parts = [cells.fit(str(row.pid) if column.title == "PID" else "", column.width, right=True) for column in columns]
-    return cells.fit(" ".join((*parts, "ENDED " + command(row))), width)
+    return (Piece(" ".join((*parts, "")), palette.DIM), Piece("ENDED ", palette.BAD), Piece(command(row), palette.DIM))
 
 
 def command(row: ProcessRow) -> str:
     """The command line, or the name in brackets where there is none, as ps(1) has it."""
     return row.cmdline or f"[{row.comm}]"
+
+
+def spoken(row: ProcessRow) -> tuple[str, str]:
+    """The command line in two: the name of the program, without its folder where that is plain, and the rest."""
+    words = command(row)
+    first, blank, rest = words.partition(" ")
+    base = first.rpartition("/")[2]
+    if base and base[:COMM_MAX] == row.comm[:COMM_MAX]:
+        first = base
+    return first, blank + rest

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.markup import escape
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from straced.live.values import ProcessRow
+from straced.views.tui import palette
 from straced.views.tui.keys import HELP, MEANINGS
 
 SIGNALS = (
@@ -33,9 +35,10 @@ class Box(ModalScreen[int | None]):
     """A titled text; any closing key ends it."""
 
     DEFAULT_CSS = """
-    Box { align: center middle; }
-    Box > Vertical { width: 78; max-width: 100%; height: auto; max-height: 100%; border: round ansi_default;
-        padding: 0 1; background: ansi_default; }
+    Box { align: center middle; background: transparent; }
+    Box > Vertical { width: 78; max-width: 100%; height: auto; max-height: 100%; border: round ansi_cyan;
+        padding: 0 1; background: ansi_default; border-title-style: bold; }
+    Box.wide > Vertical { width: 90%; max-width: 130; min-width: 78; }
     Box VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
     Box Static { width: 100%; }
     """
@@ -46,22 +49,30 @@ class Box(ModalScreen[int | None]):
         Binding("k", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, title: str, lines: Sequence[str] = ()) -> None:
-        super().__init__()
+    def __init__(self, title: str, lines: Sequence[str] = (), *, wide: bool = False) -> None:
+        super().__init__(classes="wide" if wide else "")
         self.title_text = title
         self.lines = list(lines)
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
-            box.border_title = self.title_text
+            box.border_title = escape(self.title_text)
             with VerticalScroll():
-                yield Static(Text("\n".join(self.lines)), id="words", markup=False)
+                yield Static(self.text(), id="words", markup=False)
+
+    def text(self) -> Text:
+        """The lines, and how they are meant."""
+        return Text("\n").join(self.styled(number, line) for number, line in enumerate(self.lines))
+
+    def styled(self, number: int, line: str) -> Text:
+        """One line: the first one is what matters most."""
+        return Text(line, palette.STRONG if number == 0 else palette.NOTHING)
 
     def show(self, lines: Sequence[str]) -> None:
         """Replace the text."""
         self.lines = list(lines)
         for words in self.query("#words").results(Static):  # none while the box is being opened
-            words.update(Text("\n".join(self.lines)))
+            words.update(self.text())
 
     def on_mount(self) -> None:
         self.show(self.lines)
@@ -76,10 +87,38 @@ class Box(ModalScreen[int | None]):
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
 
-def help_box() -> Box:
+class HelpBox(Box):
     """All keys."""
-    width = max(len(keys) for keys, _ in HELP)
-    return Box("straced top", [*(f"{keys:<{width}}  {meaning}" for keys, meaning in HELP), *MEANINGS])
+
+    def __init__(self) -> None:
+        self._width = max(len(keys) for keys, _ in HELP) + 2
+        super().__init__("straced top", [*(f"{keys:<{self._width}}{meaning}" for keys, meaning in HELP), *MEANINGS])
+
+    def styled(self, number: int, line: str) -> Text:
+        text = Text(line)
+        if number < len(HELP):
+            text.stylize(palette.KEY, 0, self._width)
+        return text
+
+
+class WhyBox(Box):
+    """Why a process waits: the verdict, the chain, and what shows it."""
+
+    def __init__(self, row: ProcessRow) -> None:
+        super().__init__(f"why {row.pid}", (f"Watching {row.pid} ({row.comm}) for a moment...",), wide=True)
+
+    @staticmethod
+    def room(width: int) -> int:
+        """Cells of a line on a screen of some width: less the border, the padding and the bar beside a long text."""
+        return min(width, max(78, min(130, width * 9 // 10))) - 5
+
+    def styled(self, number: int, line: str) -> Text:
+        end = self.lines.index("") if "" in self.lines else 1
+        text = Text(line, palette.STRONG if number < end else palette.NOTHING)
+        text.highlight_regex(r"<- root cause$", palette.BAD)
+        text.highlight_regex(r"^(who|evidence|storm|threads|python|not seen|next)(?=  )", palette.KEY)
+        text.highlight_regex(r"^[ │├└]+", palette.DIM)
+        return text
 
 
 class TraceBox(Box):
@@ -120,6 +159,12 @@ class SignalBox(Box):
             mark = ">" if index == self.chosen else " "
             lines.append(f"{mark} {number.name:<8} {number.value:>2}  {meaning}")
         return [*lines, "", f"Enter sends {SIGNALS[self.chosen][0].name}, Esc sends nothing."]
+
+    def styled(self, number: int, line: str) -> Text:
+        text = super().styled(number, line)
+        if line.startswith(">"):
+            text.stylize(palette.cursor(focused=True))
+        return text
 
     def action_choose(self, by: int) -> None:
         self.chosen = (self.chosen + by) % len(SIGNALS)

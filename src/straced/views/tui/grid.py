@@ -1,13 +1,15 @@
 """A list that draws only the lines that are on the screen, so that a thousand processes cost what twenty do.
 
-Lines are plain text in, segments out: nothing in here reads markup, and no cell is wider than it should be.
+Lines are plain text in, segments out: nothing in here reads markup, and no cell is wider than it should be. The first
+cell of each line is a margin, in which the chosen one is marked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -15,19 +17,11 @@ from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
+from straced.views.tui import palette
 from straced.views.tui.cells import fit
+from straced.views.tui.pieces import Piece, Pieces
 
-TITLE = Style(bold=True, reverse=True)
-CURSOR = Style(reverse=True)
-CURSOR_AWAY = Style(underline=True)
-"""Where another table has the keys."""
-
-
-class GridLine(NamedTuple):
-    """One line and how it is meant."""
-
-    text: str
-    style: Style = Style.null()
+_MARGIN, _MARK = Piece(" "), Piece("▸", palette.KEY)
 
 
 class Grid(Widget, can_focus=True):
@@ -47,18 +41,18 @@ class Grid(Widget, can_focus=True):
         self.cursor = 0
         self.top = 0
         self.count = 0
-        self._title: Callable[[int], str] = lambda width: ""
-        self._line: Callable[[int, int], GridLine] = lambda index, width: GridLine("")
+        self._title: Callable[[int], Pieces] = lambda width: ()
+        self._line: Callable[[int, int], Pieces] = lambda index, width: ()
         self.on_move: Callable[[int], None] = lambda index: None
 
-    def show(self, title: Callable[[int], str], count: int, line: Callable[[int, int], GridLine]) -> None:
+    def show(self, title: Callable[[int], Pieces], count: int, line: Callable[[int, int], Pieces]) -> None:
         """Replace all lines: ``title(width)`` and ``line(index, width)`` draw them."""
         self._title, self.count, self._line = title, count, line
         self.cursor = max(0, min(self.cursor, count - 1))
         self._scroll()
         self.refresh()
 
-    def show_texts(self, title: str, lines: Sequence[GridLine]) -> None:
+    def show_texts(self, title: Pieces, lines: Sequence[Pieces]) -> None:
         """The same for lines that are there already."""
         self.show(lambda width: title, len(lines), lambda index, width: lines[index])
 
@@ -93,14 +87,13 @@ class Grid(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y == 0:
-            return _strip(GridLine(self._title(width), TITLE), width)
+            return _strip((_MARGIN, *self._title(width)), width)
         index = self.top + y - 1
         if index >= self.count:
             return Strip.blank(width)
-        line = self._line(index, width)
-        if index == self.cursor:
-            line = GridLine(line.text, line.style + (CURSOR if self.has_focus else CURSOR_AWAY))
-        return _strip(line, width)
+        if index != self.cursor:
+            return _strip((_MARGIN, *self._line(index, width)), width)
+        return _strip((_MARK, *self._line(index, width)), width, palette.cursor(focused=self.has_focus))
 
     def _go(self, to: int) -> None:
         before, self.cursor = self.cursor, max(0, min(to, self.count - 1))
@@ -116,5 +109,17 @@ class Grid(Widget, can_focus=True):
             self.top = self.cursor - room + 1
 
 
-def _strip(line: GridLine, width: int) -> Strip:
-    return Strip([Segment(fit(line.text, width), line.style)], width)
+def _strip(line: Pieces, width: int, over: Style = palette.NOTHING) -> Strip:
+    """A line of exactly ``width`` cells; what is cut ends in an ellipsis."""
+    segments, left = [], width
+    for number, piece in enumerate(line):
+        size = cell_len(piece.text)
+        last = number == len(line) - 1
+        text = piece.text if size <= left and not last else fit(piece.text, left if last else min(size, left))
+        segments.append(Segment(text, piece.style + over))
+        left -= cell_len(text)
+        if left <= 0:
+            break
+    if left > 0:
+        segments.append(Segment(" " * left, over))
+    return Strip(segments, width)

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from textual.binding import Binding
 
+from straced.views.tui import palette
+from straced.views.tui.pieces import Piece, Pieces
+
 
 class Key(NamedTuple):
     """A key, what it does in the app, how it is written in the help, and what it is for."""
@@ -20,10 +23,10 @@ KEYS = (
     Key("enter", "open", "Enter", "the chosen process on the whole screen, and back"),
     Key("escape", "leave", "Esc", "back; clears the filter"),
     Key("tab", "other_table", "Tab", "keys go to the list, or to the panel below"),
-    Key("1", "tab(0)", "1", "panel: calls, with the histogram of the chosen one"),
-    Key("2", "tab(1)", "2", "panel: threads, the call each is in, for how long"),
-    Key("3", "tab(2)", "3", "panel: files and sockets"),
-    Key("4", "tab(3)", "4", "panel: events and alerts"),
+    Key("1", "tab(0)", "1 2 3 4", "panel: calls, threads, files and sockets, events"),
+    Key("2", "tab(1)", "", ""),
+    Key("3", "tab(2)", "", ""),
+    Key("4", "tab(3)", "", ""),
     Key("left", "turn(-1)", "", ""),
     Key("right", "turn(1)", "Left Right", "the panel before, the next one"),
     Key("slash", "filter", "/", "filter by name, command line, pid, job or call"),
@@ -41,12 +44,19 @@ KEYS = (
     Key("q", "quit", "q", "quit"),
 )
 HELP = (
-    ("Up Down j k", "one line up or down; PgUp PgDn Home End g G further"),
+    ("Up Down j k", "a line up or down; PgUp PgDn Home End g G further"),
     *((each.shown, each.meaning) for each in KEYS if each.shown),
 )
+HINTS = (
+    ("q", "quit"), ("h", "help"), ("Enter", "open"), ("/", "filter"), ("s", "sort"), ("w", "times"), ("y", "why"),
+    ("t", "trace"), ("x", "signal"), ("p", "pause"), ("Tab", "panel"), ("1-4", "tabs"), ("l", "flat"),
+)  # fmt: skip
 MEANINGS = (
-    "CPU% is of one CPU; work% is time on a CPU inside calls, wait% time switched",
-    "out inside them, both of one thread's time. - is not known, > is at least.",
+    "",
+    "CPU% is of one CPU, like the cost below; work% is time on a CPU inside",
+    "calls, wait% time switched out inside them, of one thread's time.",
+    "its time: ▇ on a CPU in the program, ▅ working in calls, ▂ waiting there.",
+    "- is not known, > is at least.",
 )
 
 
@@ -55,15 +65,14 @@ def bindings() -> list[Binding]:
     return [Binding(each.keys, each.action, each.meaning, show=False, priority=each.keys == "tab") for each in KEYS]
 
 
-def hints(width: int) -> str:
+def hints(width: int) -> Pieces:
     """The last line of the screen: as many of the keys as fit."""
-    text = ""
-    for shown, word in (
-        ("q", "quit"), ("h", "help"), ("Enter", "open"), ("/", "filter"), ("s", "sort"), ("w", "times"), ("y", "why"),
-        ("t", "trace"), ("x", "signal"), ("p", "pause"), ("Tab", "panel"), ("1-4", "tabs"), ("l", "flat"),
-    ):  # fmt: skip
-        more = f"{text}  {shown} {word}" if text else f"{shown} {word}"
-        if len(more) > width:
+    pieces: list[Piece] = []
+    used = 0
+    for shown, word in HINTS:
+        size = len(shown) + len(word) + 1
+        if used + size > width:
             break
-        text = more
-    return text
+        pieces += (Piece(shown, palette.KEY), Piece(f" {word}  ", palette.DIM))
+        used += size + 2
+    return tuple(pieces)

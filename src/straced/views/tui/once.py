@@ -6,6 +6,7 @@ from straced.live.values import Frame
 from straced.views.text import Line as TextLine
 from straced.views.text import Span
 from straced.views.tui import cells, columns, words
+from straced.views.tui.pieces import Pieces
 from straced.views.tui.rows import TITLES, Rows
 
 WIDTH = 160
@@ -19,16 +20,20 @@ def lines(frame: Frame, rows: Rows, *, limit: int | None, width: int | None, sta
     listed = rows.lines()
     shown = listed if limit is None else listed[:limit]
     found: list[TextLine] = [(Span(words.machine_line(frame)),), (Span(words.totals_line(frame)),), ()]
-    found.append((Span(columns.title_line(kept, room, TITLES[rows.sort]).rstrip(), "title"),))
+    found.append((Span(_text(columns.title_line(kept, TITLES[rows.sort]), room), "title"),))
     for line in shown:
         if line.row is None:
             found.append((Span(cells.fit(line.job, room).rstrip(), "strong"),))
         else:
             row = rows.with_trail(line.row)
-            found.append((Span(columns.row_line(kept, row, line.indent, room).rstrip()),))
+            found.append((Span(_text(columns.row_line(kept, row, line.indent), room)),))
     if len(listed) > len(shown):
         found.append((Span(f" ({len(listed) - len(shown)} more: --all)", "weak"),))
     found.append(())
     found += [(span,) for span in words.banners(frame, state)]
     found.append((Span(words.quality_line(frame, state), "strong"),))
     return found
+
+
+def _text(pieces: Pieces, width: int) -> str:
+    return cells.fit("".join(piece.text for piece in pieces), width).rstrip()

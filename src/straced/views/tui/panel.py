@@ -13,10 +13,13 @@ from straced.live.values import Detail, Note, ProcessRow
 from straced.model import SyscallStats
 from straced.units import format_count
 from straced.views.table import label
-from straced.views.tui import panels
+from straced.views.tui import palette, panels, plots
 from straced.views.tui.columns import command
-from straced.views.tui.grid import Grid, GridLine
-from straced.views.tui.plots import histogram_lines
+from straced.views.tui.grid import Grid
+from straced.views.tui.pieces import Piece, Pieces, whole
+
+MOST_BARS = 5
+"""Lines that the durations of the chosen call take at most."""
 
 
 class Panel(Vertical):
@@ -27,7 +30,7 @@ class Panel(Vertical):
     Panel > #about { height: 1; }
     Panel > #tabs { height: 1; }
     Panel > Grid { height: 1fr; }
-    Panel > #histogram { height: 2; }
+    Panel > #histogram { height: auto; }
     """
 
     def __init__(self) -> None:
@@ -68,26 +71,41 @@ class Panel(Vertical):
     def _draw(self) -> None:
         if not self.is_mounted:
             return
-        self._about_line.update(Text(self._about(), no_wrap=True, overflow="ellipsis", style="bold"))
+        self._about_line.update(self._about())
         self._tab_line.update(self._tabs())
         self._draw_table()
         self._show_histogram()
 
-    def _about(self) -> str:
+    def _about(self) -> Text:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append("── ", palette.DIM)
         if self._row is None:
-            return "no process is chosen"
-        words = f"{self._row.pid} {command(self._row)}"
-        if self._detail is not None and self._detail.gone:
-            return f"ENDED {words}"
-        missing = self._detail.unreadable if self._detail is not None else ()
-        return f"{words}  (not seen: {', '.join(missing)})" if missing else words
+            text.append("no process is chosen", palette.DIM)
+        else:
+            if self._detail is not None and self._detail.gone:
+                text.append("ENDED ", palette.BAD)
+            text.append(f"{self._row.pid} {command(self._row)}", palette.STRONG)
+            missing = self._detail.unreadable if self._detail is not None else ()
+            if missing:
+                text.append(f"  (not seen: {', '.join(missing)})", palette.WARN)
+        text.append(" ")
+        text.append("─" * max(0, self._width - text.cell_len), palette.DIM)
+        return text
+
+    @property
+    def _width(self) -> int:
+        return self.size.width or self.app.size.width
 
     def _tabs(self) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
         counts = self._counts()
         for number, name in enumerate(panels.TABS):
-            word = f" {number + 1} {name}{counts[number]} "
-            text.append(word, "reverse" if number == self.tab else "dim")
+            words = f"{name}{counts[number]} "
+            if number == self.tab:
+                text.append(f" {number + 1} {words}", palette.TAB)
+            else:
+                text.append(f" {number + 1} ", palette.KEY)
+                text.append(words, palette.DIM)
             text.append(" ")
         return text
 
@@ -108,29 +126,37 @@ class Panel(Vertical):
             self.grid.show_texts(panels.EVENTS_TITLE, panels.event_lines(self._notes, pid))
         elif detail is None or detail.gone:
             word = "it has ended" if detail is not None else "looking" if self._row is not None else ""
-            self.grid.show_texts("", [GridLine(f" {word}", panels.WEAK)])
+            self.grid.show_texts((), [whole(f" {word}", palette.DIM)])
         elif name == "calls":
-            self.grid.show_texts(panels.CALLS_TITLE, self._call_lines(detail))
+            table = panels.Calls(detail, self._calls, self._width - 1)
+            self.grid.show_texts(table.title, self._call_lines(detail, table))
         elif name == "threads":
             self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
         elif detail.files is None:
-            self.grid.show_texts(panels.FILES_TITLE, [GridLine(" its files may not be read", panels.WEAK)])
+            self.grid.show_texts(panels.FILES_TITLE, [whole(" its files may not be read", palette.WARN)])
         else:
             self.grid.show_texts(panels.FILES_TITLE, panels.file_lines(detail.files, detail.more_files))
 
-    def _call_lines(self, detail: Detail) -> list[GridLine]:
+    def _call_lines(self, detail: Detail, table: panels.Calls) -> list[Pieces]:
         if detail.calls is None:
-            return [GridLine(" its calls are not counted, or not for a whole window yet", panels.WEAK)]
-        return panels.call_lines(self._calls, detail) or [GridLine(" no call in this window", panels.WEAK)]
+            return [whole(" its calls are not counted, or not for a whole window yet", palette.WARN)]
+        return table.lines or [whole(" no call in this window", palette.DIM)]
 
     def _show_histogram(self) -> None:
-        self._histogram.display = panels.TABS[self.tab] == "calls"
-        lines = ("", "")
-        if self._detail is not None and self._calls and self.grid.cursor < len(self._calls):
+        """The durations of the chosen call: one line of bars, more where the panel is high."""
+        lines: list[Pieces] = []
+        if panels.TABS[self.tab] == "calls" and self._detail is not None and self.grid.cursor < len(self._calls):
             row = self._calls[self.grid.cursor]
             buckets = self._detail.histograms.get(f"{row.name}@{row.abi}", ())
             name = label(row, several_abis=False)
-            room = max(10, (self.size.width or self.app.size.width) - len(name) - 2)
-            bars, scale = histogram_lines(buckets, room)
-            lines = (f"{name}  {bars}", f"{'':<{len(name)}}  {scale}") if bars else ("", "")
-        self._histogram.update(Text("\n".join(lines), no_wrap=True, overflow="crop"))
+            height = max(1, min(MOST_BARS, (self.size.height - 8) // 4))
+            drawn = plots.chart(buckets, self._width - len(name) - 4, height)
+            heads = [f" {name}  ", *(" " * (len(name) + 3) for _ in drawn)]
+            lines = [(Piece(head, palette.STRONG), *line) for head, line in zip(heads, drawn, strict=False)]
+        self._histogram.display = bool(lines)
+        text = Text(no_wrap=True, overflow="crop")
+        for number, line in enumerate(lines):
+            text.append("\n" if number else "")
+            for piece in line:
+                text.append(piece.text, piece.style)
+        self._histogram.update(text)

@@ -5,26 +5,84 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rich.style import Style
-
 from straced.live.values import Detail, FileRow, Note, ThreadRow
 from straced.model import SyscallStats
 from straced.summary import sort_rows
 from straced.units import format_count, format_ns
 from straced.views.table import errno_line, label
-from straced.views.tui import cells
-from straced.views.tui.grid import GridLine
+from straced.views.tui import cells, palette, plots
+from straced.views.tui.pieces import Piece, Pieces, whole
 
 TABS = ("calls", "threads", "files", "events")
-WEAK, BAD = Style(dim=True), Style(color="red", bold=True)
-_TIMES = {"working": "working_ns", "waiting": "waiting_ns", "wall": "wall_ns"}
 _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}
-CALLS_TITLE = (
-    f"{'syscall':<18} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'open':>4} errors"
+_CALLS = f"{'syscall':<18} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'open':>4} "
+THREADS_TITLE = whole(
+    f"{'TID':>7} S {'CPU%':>4} {'for at least':>12} {'call':<18} {'name':<15} sleeps in", palette.TITLE
 )
-THREADS_TITLE = f"{'TID':>7} S {'CPU%':>4} {'for at least':>12} {'call':<18} {'name':<15} sleeps in"
-FILES_TITLE = f"{'fd':>5} {'kind':<10} {'mode':<6} {'position':>14} name"
-EVENTS_TITLE = f"{'time':<8} {'what':<8} {'PID':>7} text"
+FILES_TITLE = whole(f"{'fd':>5} {'kind':<10} {'mode':<6} {'position':>14} name", palette.TITLE)
+EVENTS_TITLE = whole(f"{'time':<8} {'what':<13} {'PID':>7} text", palette.TITLE)
+_ERRORS_WIDTH = 20
+"""Room that the names of errors have beside the durations."""
+
+
+class Calls:
+    """The table of calls, for a screen of some width: the durations of all have one axis.
+
+    Args:
+        detail: what is known of the process.
+        rows: its calls, sorted.
+        width: cells there are.
+    """
+
+    def __init__(self, detail: Detail, rows: Sequence[SyscallStats], width: int) -> None:
+        self._detail = detail
+        self._rows = rows
+        self._several = len({row.abi for row in rows}) > 1
+        self._octaves = [plots.octaves(detail.histograms.get(f"{row.name}@{row.abi}", ())) for row in rows]
+        seen = {octave for each in self._octaves for octave in each}
+        self._axis = (min(seen), max(seen)) if seen else (0, -1)
+        room = width - len(_CALLS) - _ERRORS_WIDTH
+        self._bars = max(self._axis[1] - self._axis[0] + 1, 9) if seen else 0
+        if self._bars > room:
+            self._bars = 0
+
+    @property
+    def title(self) -> Pieces:
+        """The titles; that of the durations says where their axis begins and ends."""
+        pieces = [Piece(_CALLS, palette.TITLE)]
+        if self._bars:
+            ends = (format_ns(1 << self._axis[0]), format_ns(2 << self._axis[1]))
+            first, last = (end.replace(" ", "").replace(".0", "") for end in ends)
+            gap = self._bars - len(first) - len(last)
+            pieces.append(
+                Piece(f"{first}{'─' * gap}{last} " if gap > 0 else "durations".ljust(self._bars + 1), palette.DIM)
+            )
+        return (*pieces, Piece("errors", palette.TITLE))
+
+    @property
+    def lines(self) -> list[Pieces]:
+        """The system calls of the window; shares are of one thread's time."""
+        return [self._line(row, found) for row, found in zip(self._rows, self._octaves, strict=True)]
+
+    def _line(self, row: SyscallStats, found: dict[int, int]) -> Pieces:
+        seconds, percent_ns = self._detail.duration_ns / 1e9, self._detail.duration_ns / 100
+        working, waiting = _per(row.working_ns, percent_ns), _per(row.waiting_ns, percent_ns)
+        bars: Pieces = ()
+        if self._bars:
+            drawn = plots.strip(found, *self._axis)
+            bars = (*drawn, Piece(" " * (self._bars - len(drawn) + 1)))
+        return (
+            Piece(cells.fit(label(row, several_abis=self._several), 19), palette.of_call(row.name)),
+            Piece(cells.rate(_per(row.calls, seconds)).rjust(8) + " ", palette.STRONG),
+            Piece(cells.rate(_per(row.errors, seconds)).rjust(6) + " ", palette.BAD if row.errors else palette.DIM),
+            Piece(cells.share(working).rjust(5) + " ", palette.WORKING if working else palette.DIM),
+            Piece(cells.share(waiting).rjust(5) + " ", palette.WAITING if waiting else palette.DIM),
+            Piece(format_ns(row.p50_ns).rjust(7) + " ", palette.of_duration(row.p50_ns)),
+            Piece(format_ns(row.p99_ns).rjust(7) + " ", palette.of_duration(row.p99_ns)),
+            Piece(format_count(row.in_flight).rjust(4) + " ", palette.NOTHING if row.in_flight else palette.DIM),
+            *bars,
+            Piece(errno_line(row.errno) if row.errno else "", palette.BAD),
+        )
 
 
 def sorted_calls(detail: Detail, sort: str, mode: str) -> tuple[SyscallStats, ...]:
@@ -33,86 +91,58 @@ def sorted_calls(detail: Detail, sort: str, mode: str) -> tuple[SyscallStats, ..
     return sort_rows(detail.calls or (), key)
 
 
-def call_lines(rows: Sequence[SyscallStats], detail: Detail) -> list[GridLine]:
-    """The system calls of the window; shares are of one thread's time."""
-    several = len({row.abi for row in rows}) > 1
-    return [GridLine(_call(row, detail.duration_ns, several), BAD if row.errors else Style.null()) for row in rows]
-
-
-def _call(row: SyscallStats, duration_ns: int, several_abis: bool) -> str:
-    seconds = duration_ns / 1e9
-    texts = (
-        cells.fit(label(row, several_abis=several_abis), 18),
-        cells.rate(_per(row.calls, seconds)).rjust(8),
-        cells.rate(_per(row.errors, seconds)).rjust(6),
-        cells.share(_per(row.working_ns, duration_ns / 100)).rjust(5),
-        cells.share(_per(row.waiting_ns, duration_ns / 100)).rjust(5),
-        format_ns(row.p50_ns).rjust(7),
-        format_ns(row.p99_ns).rjust(7),
-        format_count(row.in_flight).rjust(4),
-        errno_line(row.errno) if row.errno else "",
-    )
-    return " ".join(texts)
-
-
 def _per(value: int | None, whole: float) -> float | None:
     return None if value is None or whole <= 0 else value / whole
 
 
-def thread_lines(rows: Sequence[ThreadRow]) -> list[GridLine]:
+def thread_lines(rows: Sequence[ThreadRow]) -> list[Pieces]:
     """The threads, those that are in their call the longest first."""
     ranked = sorted(rows, key=lambda row: (-(row.for_ns if row.for_ns is not None else -1), row.tid))
     return [
-        GridLine(
-            " ".join(
-                (
-                    str(row.tid).rjust(7),
-                    row.state,
-                    cells.share(row.cpu_pct).rjust(4),
-                    format_ns(row.for_ns).rjust(12),
-                    cells.fit(row.call or "-", 18),
-                    cells.fit(row.comm, 15),
-                    row.place or "-",
-                )
-            ),
-            BAD if row.state == "D" else Style.null(),
+        (
+            Piece(f"{row.tid:>7} "),
+            Piece(f"{row.state} ", palette.of_state(row.state)),
+            Piece(cells.share(row.cpu_pct).rjust(4) + " ", palette.of_share(row.cpu_pct)),
+            Piece((format_ns(row.for_ns) if row.for_ns != 0 else "0").rjust(12) + " ", palette.STRONG),
+            Piece(cells.fit(row.call or "-", 18) + " ", palette.of_call(row.call or "")),
+            Piece(cells.fit(row.comm, 15) + " "),
+            Piece(row.place or "-", palette.DIM),
         )
         for row in ranked
     ]
 
 
-def file_lines(rows: Sequence[FileRow], more: int) -> list[GridLine]:
+_KINDS = {"tcp": "network", "udp": "network", "unix": "network", "socket": "network", "file": "file", "pipe": "process"}
+_OF_KIND = {
+    "network": palette.of_call("socket"),
+    "file": palette.of_call("read"),
+    "process": palette.of_call("fork"),
+}
+
+
+def file_lines(rows: Sequence[FileRow], more: int) -> list[Pieces]:
     """The open descriptors by number."""
-    lines = [
-        GridLine(
-            " ".join(
-                (
-                    str(row.fd).rjust(5),
-                    cells.fit(row.kind, 10),
-                    cells.fit(row.mode, 6),
-                    format_count(row.position).rjust(14),
-                    row.name,
-                )
-            )
+    lines: list[Pieces] = [
+        (
+            Piece(f"{row.fd:>5} "),
+            Piece(cells.fit(row.kind, 11), _OF_KIND.get(_KINDS.get(row.kind, ""), palette.DIM)),
+            Piece(cells.fit(row.mode, 7), palette.DIM),
+            Piece(format_count(row.position).rjust(14) + " ", palette.NOTHING if row.position else palette.DIM),
+            Piece(row.name, palette.STRONG),
         )
         for row in rows
     ]
-    return [*lines, GridLine(f" ({format_count(more)} more)", WEAK)] if more else lines
+    return [*lines, whole(f" ({format_count(more)} more)", palette.DIM)] if more else lines
 
 
-def event_lines(notes: Sequence[Note], pid: int | None) -> list[GridLine]:
+def event_lines(notes: Sequence[Note], pid: int | None) -> list[Pieces]:
     """The time line, the latest first; what concerns the chosen process stands out."""
     return [
-        GridLine(
-            " ".join(
-                (
-                    time.strftime("%H:%M:%S", time.localtime(note.epoch_s)),
-                    cells.fit(note.kind, 8),
-                    ("-" if note.pid is None else str(note.pid)).rjust(7),
-                    note.text,
-                )
-            ),
-            BAD if note.severe else Style(bold=True) if note.pid == pid and pid is not None else Style.null(),
+        (
+            Piece(time.strftime("%H:%M:%S ", time.localtime(note.epoch_s)), palette.DIM),
+            Piece(cells.fit(note.kind, 13) + " ", palette.BAD if note.severe else palette.of_note(note.kind)),
+            Piece(("-" if note.pid is None else str(note.pid)).rjust(7) + " "),
+            Piece(note.text, palette.STRONG if note.pid == pid and pid is not None else palette.NOTHING),
         )
         for note in reversed(notes)
     ]

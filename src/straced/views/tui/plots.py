@@ -1,44 +1,81 @@
-"""Pictures made of characters: the histogram of a call."""
+"""Pictures made of characters: meters, and the durations of calls as bars."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.style import Style
+
 from straced import histogram
 from straced.units import format_ns
-from straced.views.tui.cells import fit
+from straced.views.tui import palette
+from straced.views.tui.cells import BARS, fit
+from straced.views.tui.pieces import Piece, Pieces
 
-_BARS = " ▁▂▃▄▅▆▇█"
+_EIGHTHS = len(BARS) - 1
 
 
-def octaves(buckets: Sequence[int]) -> list[tuple[int, int]]:
-    """Calls by power of two: the lower bound in nanoseconds and the count, from the first that has any to the last."""
+def meter(label: str, value: float | None, words: str, width: int, style: Style) -> Pieces:
+    """``CPU ━━━━━────────── 34 % of 8``: a share from 0 to 1 as a bar between its label and its figure."""
+    room = width - len(label) - len(words) - 2
+    if room < 4 or value is None:
+        return Piece(label, palette.LABEL), Piece(fit(f" {words}", width - len(label)))
+    full = min(room, max(0, round(room * value)))
+    bar = (Piece("━" * full, style), Piece("─" * (room - full), palette.DIM))
+    return Piece(f"{label} ", palette.LABEL), *bar, Piece(f" {words}", palette.STRONG)
+
+
+def octaves(buckets: Sequence[int]) -> dict[int, int]:
+    """Calls by power of two of nanoseconds; those that have none are not in it."""
     sums: dict[int, int] = {}
     for index, count in enumerate(buckets):
         if count > 0:
-            lower = histogram.bounds(index)[0]
-            octave = max(lower, 1).bit_length() - 1
+            octave = max(histogram.bounds(index)[0], 1).bit_length() - 1
             sums[octave] = sums.get(octave, 0) + count
-    if not sums:
-        return []
-    return [(1 << octave, sums.get(octave, 0)) for octave in range(min(sums), max(sums) + 1)]
+    return sums
 
 
-def histogram_lines(buckets: Sequence[int], width: int) -> tuple[str, str]:
-    """A line of bars, one octave a bar of three cells, and a line of their lower bounds below it.
+def strip(found: dict[int, int], first: int, last: int) -> Pieces:
+    """The octaves from ``first`` to ``last``, one a cell; the colour tells how slow, the height how often."""
+    highest = max(found.values(), default=0)
+    return tuple(
+        Piece(_bar(found.get(octave, 0), highest), palette.of_duration(1 << octave))
+        for octave in range(first, last + 1)
+    )
 
-    A bar is as high as the share of its octave in the largest one; what is above zero is never blank.
+
+def chart(buckets: Sequence[int], width: int, height: int) -> list[Pieces]:
+    """Bars of ``height`` lines, an octave a bar, and a line with the lower bounds of the bars below them.
+
+    What is above zero is never blank. Empty for an empty histogram.
     """
     found = octaves(buckets)
     if not found:
-        return "", ""
-    cell = 3 if len(found) * 3 + 10 <= width else 1
-    highest = max(count for _, count in found)
-    bars = "".join(_bar(count, highest) * cell for _, count in found)
-    first, last = format_ns(found[0][0]), format_ns(found[-1][0] * 2)
-    room = max(len(bars), len(first) + len(last) + 1)
-    return fit(bars, width), fit(first + last.rjust(room - len(first)), width)
+        return []
+    first, last = min(found), max(found)
+    cell = min(6, max(1, width // (last - first + 2)))
+    highest = max(found.values())
+    lines: list[Pieces] = []
+    for level in range(height - 1, -1, -1):
+        line = []
+        for octave in range(first, last + 1):
+            count = found.get(octave, 0)
+            eighths = max(1, round(_EIGHTHS * height * count / highest)) if count else 0
+            mark = BARS[min(_EIGHTHS, max(0, eighths - level * _EIGHTHS))]
+            line.append(Piece(mark * max(1, cell - 1) + " " * (cell > 1), palette.of_duration(1 << octave)))
+        lines.append(tuple(line))
+    return [*lines, (Piece(_scale(first, last, cell), palette.DIM),)]
+
+
+def _scale(first: int, last: int, cell: int) -> str:
+    """The lower bound of every bar that has room for it."""
+    text = ""
+    for octave in range(first, last + 2):
+        start, label = (octave - first) * cell, format_ns(1 << octave).replace(" ", "")
+        if len(text) <= start - (1 if text else 0):
+            text = text.ljust(start) + label
+    return text
 
 
 def _bar(count: int, highest: int) -> str:
-    return _BARS[max(1, round(8 * count / highest))] if count else _BARS[0]
+    return BARS[max(1, round(_EIGHTHS * count / highest))] if count else BARS[0]

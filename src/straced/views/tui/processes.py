@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.style import Style
-
-from straced.views.tui import columns
-from straced.views.tui.grid import GridLine
+from straced.views.tui import columns, palette
+from straced.views.tui.pieces import Piece, Pieces
 from straced.views.tui.rows import TITLES, Line, Rows
-
-_STATES = {
-    "R": Style(color="green"),
-    "D": Style(color="red", bold=True),
-    "T": Style(color="yellow"),
-    "t": Style(color="yellow"),
-    "Z": Style(dim=True),
-}
 
 
 class ProcessLines:
@@ -27,16 +17,15 @@ class ProcessLines:
         self._listed = listed
         self._columns = columns.fitting(width, mode)
 
-    def title(self, width: int) -> str:
+    def title(self, width: int) -> Pieces:
         """The titles of the columns."""
-        return columns.title_line(self._columns, width, TITLES[self._rows.sort])
+        return columns.title_line(self._columns, TITLES[self._rows.sort])
 
-    def line(self, index: int, width: int) -> GridLine:
+    def line(self, index: int, width: int) -> Pieces:
         """The head of a job, a process, or one that is no more."""
         line = self._listed[index]
         if line.row is None:
-            return GridLine(line.job, Style(bold=True))
+            return Piece("▾ ", palette.LABEL), Piece(line.job, palette.KEY)
         if line.ended:
-            return GridLine(columns.ended_line(self._columns, line.row, width), Style(dim=True))
-        text = columns.row_line(self._columns, self._rows.with_trail(line.row), line.indent, width)
-        return GridLine(text, _STATES.get(line.row.state, Style.null()))
+            return columns.ended_line(self._columns, line.row)
+        return columns.row_line(self._columns, self._rows.with_trail(line.row), line.indent)

@@ -32,14 +32,10 @@ class Line(NamedTuple):
     """A line of the list: a process, or the head of a job."""
 
     row: ProcessRow | None
-    depth: int = 0
-    last: bool = True
+    indent: str = ""
+    """The branches of the tree that lead to it."""
     job: str = ""
     ended: bool = False
-
-    @property
-    def indent(self) -> str:
-        return "  " * (self.depth - 1) + ("└ " if self.last else "├ ") if self.depth else ""
 
 
 class Rows:
@@ -109,8 +105,8 @@ class Rows:
         found: list[Line] = []
         for job in jobs:
             found.append(Line(None, job=job))
-            found += self._tree([row for row in rows if row.job == job], ghost, 1)
-        return found + self._tree([row for row in rows if row.job is None], ghost, 0)
+            found += self._tree([row for row in rows if row.job == job], ghost, "  ")
+        return found + self._tree([row for row in rows if row.job is None], ghost, "")
 
     def _matches(self, row: ProcessRow) -> bool:
         wanted = self.filter.casefold()
@@ -127,7 +123,7 @@ class Rows:
         value = getattr(row, field)
         return (1.0 if value is None else -float(value)), row.pid
 
-    def _tree(self, rows: Sequence[ProcessRow], ghost: ProcessRow | None, depth: int) -> list[Line]:
+    def _tree(self, rows: Sequence[ProcessRow], ghost: ProcessRow | None, indent: str) -> list[Line]:
         """Children below their parents; of siblings the one first that has the most, itself or below it."""
         by_pid = {row.pid: row for row in rows}
         below: dict[int, list[ProcessRow]] = {}
@@ -138,12 +134,14 @@ class Rows:
             ranks = (best[child.pid][0] for child in below.get(row.pid, ()))
             best[row.pid] = min(self._rank(row)[0], *ranks, self._rank(row)[0]), row.pid
         lines: list[Line] = []
-        stack = [(row, depth, False) for row in sorted(below.get(0, ()), key=lambda row: best[row.pid], reverse=True)]
+        roots = sorted(below.get(0, ()), key=lambda row: best[row.pid], reverse=True)
+        stack = [(row, indent, indent) for row in roots]
         while stack:
-            row, level, more = stack.pop()
-            lines.append(Line(row, level, last=not more, ended=row is ghost))
-            children = sorted(below.get(row.pid, ()), key=lambda row: best[row.pid])
-            stack += [(child, level + 1, child is not children[-1]) for child in reversed(children)]
+            row, mine, trunk = stack.pop()
+            lines.append(Line(row, mine, ended=row is ghost))
+            children = sorted(below.get(row.pid, ()), key=lambda row: best[row.pid], reverse=True)
+            for number, child in enumerate(children):  # the last one is on the stack first, and comes out last
+                stack.append((child, trunk + ("├ " if number else "└ "), trunk + ("│ " if number else "  ")))
         return lines
 
     @staticmethod

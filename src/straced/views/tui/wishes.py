@@ -10,7 +10,7 @@ from straced.errors import StracedError
 from straced.scrub import scrub
 from straced.units import format_bytes
 from straced.views.text import signal_name
-from straced.views.tui.dialogs import Box, SignalBox, TraceBox, help_box
+from straced.views.tui.dialogs import HelpBox, SignalBox, TraceBox, WhyBox
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -47,19 +47,19 @@ class Wishes(_Base):
             self.say("there is only now: straced top --history 1h goes through time")
 
     def action_help(self) -> None:
-        self.push_screen(help_box())
+        self.push_screen(HelpBox())
 
     def action_why(self) -> None:
         row = self.chosen
         if row is None:
             return
-        box = Box(f"why {row.pid}", (f"Watching {row.pid} ({row.comm}) for a moment...",))
+        box = WhyBox(row)
         self.push_screen(box)
         self.run_worker(self._ask_why(row.key, box), exclusive=True, group="why")
 
-    async def _ask_why(self, key: Key, box: Box) -> None:
+    async def _ask_why(self, key: Key, box: WhyBox) -> None:
         try:
-            lines = await asyncio.wrap_future(self.feed.why(key))
+            lines = await asyncio.wrap_future(self.feed.why(key, box.room(self.size.width)))
             box.show(lines)
         except StracedError as error:
             box.show([line for line in (error.reason, error.hint) if line])

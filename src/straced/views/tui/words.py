@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from straced.live.source import TraceState
@@ -54,25 +53,19 @@ def totals_line(frame: Frame) -> str:
 
 
 def quality_line(frame: Frame, state: State) -> str:
-    """``0.4 s old, every 1 s · exact · eBPF · 0 lost · cost 0.4 % of a CPU, straced 1.2 %``"""
+    """``0.4 s old, every 1 s · exact · eBPF · 0 lost · cost 0.4 %, straced 1.2 % of a CPU``"""
+    return " · ".join(quality_words(frame, state))
+
+
+def quality_words(frame: Frame, state: State) -> list[str]:
+    """The parts of :func:`quality_line`."""
     quality = frame.quality
     parts = [f"{age(state.age_s)} old, every {state.interval_s:g} s"]
     if frame.tracer is not None:
         lost = "lost: not known" if quality.lost is None else f"{format_count(quality.lost)} lost"
         parts += [quality.kind, TRACER_NAMES.get(frame.tracer, frame.tracer), lost]
-        parts.append(f"cost {share(frame.counting_pct)} % of a CPU, straced {share(frame.cost_pct)} %")
-    else:
-        parts += ["/proc only", f"straced {share(frame.cost_pct)} % of a CPU"]
-    return " · ".join(parts)
-
-
-def head_line(frame: Frame, state: State) -> str:
-    """``straced top · local · 12:00:01 · sorted by cpu · filter "x"``"""
-    clock = time.strftime("%H:%M:%S", time.localtime(frame.epoch_s))
-    parts = ["straced top", frame.host, frame.source, clock, f"by {state.sort}, times {state.mode}"]
-    if state.filter:
-        parts.append(f'filter "{state.filter}"')
-    return " · ".join(filter(None, parts))
+        return [*parts, f"cost {share(frame.counting_pct)} %, straced {share(frame.cost_pct)} % of a CPU"]
+    return [*parts, "/proc only", f"straced {share(frame.cost_pct)} % of a CPU"]
 
 
 def banners(frame: Frame, state: State) -> list[Span]:

@@ -70,8 +70,9 @@ export class CallsPart {
   async choose(source) {
     this.source = source;
     this.mark();
-    if (source === "span") await this.load();
+    this.span = undefined;
     this.draw();
+    if (source === "span") await this.load();
   }
 
   async load() {
@@ -115,7 +116,7 @@ export class CallsPart {
   }
 
   words(calls, seconds) {
-    if (this.source === "span" && !this.span) return "no history is kept";
+    if (this.source === "span" && !this.span) return this.span === null ? "no history is kept" : "asking";
     if (!calls) return this.head?.tracer === null ? `not counted: ${this.head.tracer_reason}` : "not counted, or not for a whole interval yet";
     if (this.source === "whole") return `${count(calls.reduce((sum, row) => sum + (row.calls || 0), 0))} calls`;
     if (this.source === "window") return `${age(seconds)}`;

@@ -22,7 +22,7 @@ export function order(rows, { sort, descending, filter, flat }) {
   const shown = [...rows].filter((row) => matches(row, filter.trim().toLowerCase()));
   const sign = descending ? 1 : -1;
   const compare = (a, b) => {
-    if (sort === "name") return sign * (a.cmdline || a.comm).localeCompare(b.cmdline || b.comm) || a.pid - b.pid;
+    if (sort === "name") return -sign * (a.cmdline || a.comm).localeCompare(b.cmdline || b.comm) || a.pid - b.pid;
     const [left, right] = [rank(a, sort), rank(b, sort)];
     if (left === right) return a.pid - b.pid;
     if (left === -Infinity || right === -Infinity) return left === -Infinity ? 1 : -1;

@@ -89,6 +89,7 @@ export class Process {
       return;
     }
     this.drawPast();
+    this.paint();
     if (this.calls.source === "span") await this.calls.load();
   }
 
@@ -98,6 +99,13 @@ export class Process {
   }
 
   show() {
+    this.paint();
+    const interval = this.state.head ? this.state.head.interval_ns / 1e6 : 5000;
+    const patience = this.spans.seconds <= 900 ? Math.max(2000, interval) : 30000;
+    if (performance.now() - this.asked > patience) this.load();
+  }
+
+  paint() {
     const row = this.state.rows.get(this.key);
     if (row) this.last = row;
     const { seen } = this.state;
@@ -106,14 +114,11 @@ export class Process {
     const shown = this.last || (life ? { pid: this.pid, comm: life.comm, cmdline: life.cmdline, job: life.job } : null);
     this.drawHead(shown, mine, !row && (mine?.detail.gone || life?.end), life);
     if (mine) this.drawSeen(mine);
-    const interval = this.state.head ? this.state.head.interval_ns / 1e6 : 5000;
-    const patience = this.spans.seconds <= 900 ? Math.max(2000, interval) : 30000;
-    if (performance.now() - this.asked > patience) this.load();
   }
 
   drawHead(row, seen, ended, life) {
     if (!row) {
-      say(this.title, this.past ? `Process ${this.pid} is not watched, and not in the history` : "looking");
+      say(this.title, this.past ? `Process ${this.pid} is not watched now, nor in this span of the history` : "looking");
       return;
     }
     if (this.title.dataset.text !== row.comm + ended) {

@@ -1,0 +1,133 @@
+"""The head of the screen: the machine as meters, the totals with what they were before, and how far figures hold."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from rich.style import Style
+
+from straced.live.values import Frame
+from straced.units import format_count
+from straced.views.text import TRACER_NAMES
+from straced.views.tui import cells, palette, plots, words
+from straced.views.tui.pieces import Piece, Pieces
+
+KEPT = 240
+"""Totals that are kept: as many as the widest screen shows."""
+METER_MOST = 64
+ROOMY = 90
+_DOT = Piece(" · ", palette.DIM)
+_FIGURE_WIDTH = 9
+_WORDS_WIDTH = 12
+
+
+class Past:
+    """Calls and errors a second of the last frames."""
+
+    def __init__(self) -> None:
+        self.calls: deque[float] = deque(maxlen=KEPT)
+        self.errors: deque[float] = deque(maxlen=KEPT)
+        self._at: tuple[float, int] | None = None
+
+    def add(self, frame: Frame) -> None:
+        """Take a frame in, once."""
+        at = frame.epoch_s, frame.monotonic_ns
+        if at == self._at:
+            return
+        self._at = at
+        for kept, value in ((self.calls, frame.calls_s), (self.errors, frame.errors_s)):
+            if value is not None:
+                kept.append(value)
+
+
+def head(frame: Frame, state: words.State) -> Pieces:
+    """``straced top · box · local · 12:00:01 · by cpu, times working · filter "x"``"""
+    pieces = [Piece("straced top", palette.KEY)]
+    for text, style in (
+        (frame.host, palette.STRONG),
+        (frame.source, palette.LABEL),
+        (time.strftime("%H:%M:%S", time.localtime(frame.epoch_s)), palette.NOTHING),
+        (f"by {state.sort}, times {state.mode}", palette.NOTHING),
+        (f'filter "{state.filter}"' if state.filter else "", palette.WARN),
+    ):
+        if text:
+            pieces += (_DOT, Piece(text, style))
+    return tuple(pieces)
+
+
+def calls(frame: Frame, past: Past, width: int) -> Pieces:
+    """The CPUs as a meter, and the calls a second of all that are counted."""
+    machine = frame.machine
+    share = None if machine.cpu_pct is None else machine.cpu_pct / 100
+    words_ = f"{cells.share(machine.cpu_pct)} % of {machine.cpus}".rjust(_WORDS_WIDTH)
+    left = plots.meter("CPU", share, words_, _half(width), palette.of_share(machine.cpu_pct, warn=60, bad=85))
+    return (*_padded(left, _half(width)), *_totals("calls/s", frame.calls_s, past.calls, width, palette.RATE))
+
+
+def errors(frame: Frame, past: Past, width: int) -> Pieces:
+    """The memory as a meter, and the errors a second."""
+    machine = frame.machine
+    share, words_ = None, "- of -"
+    if machine.memory_bytes and machine.memory_used_bytes is not None:
+        share = machine.memory_used_bytes / machine.memory_bytes
+        used, there_is = cells.size(machine.memory_used_bytes), cells.size(machine.memory_bytes)
+        words_ = f"{used} of {there_is}".rjust(_WORDS_WIDTH)
+    style = palette.of_share(None if share is None else 100 * share, warn=75, bad=92)
+    left = plots.meter("mem", share, words_, _half(width), style)
+    lit = palette.BAD if frame.errors_s else palette.DIM
+    return (*_padded(left, _half(width)), *_totals("errors/s", frame.errors_s, past.errors, width, lit))
+
+
+def machine(frame: Frame, width: int) -> Pieces:
+    """``48 processes, 40 counted · alerts - · load 1.83 4.36 3.48 · PSI cpu 19 memory 0 io 0``"""
+    number = len(frame.processes)
+    watched = "not counted" if frame.tracer is None else f"{format_count(frame.watched)} counted"
+    pieces = [Piece(f"{format_count(number)} process{'' if number == 1 else 'es'}, {watched}", palette.STRONG), _DOT]
+    pieces.append(Piece(f"alerts {format_count(frame.alerts)}", palette.BAD if frame.alerts else palette.NOTHING))
+    if frame.machine.load is not None:
+        pieces += (_DOT, Piece("load ", palette.LABEL))
+        pieces.append(Piece(" ".join(f"{value:.2f}" for value in frame.machine.load[: 3 if width >= ROOMY else 1])))
+    if frame.machine.pressure is not None:
+        pieces += (_DOT, Piece("PSI", palette.LABEL))
+        for name, value in frame.machine.pressure.items():
+            lit = palette.of_share(value, warn=10, bad=40) if value >= 10 else palette.NOTHING
+            word = name if width >= ROOMY else name[:3]
+            pieces += (Piece(f" {word} ", palette.DIM), Piece(f"{value:.0f}", lit))
+    return tuple(pieces)
+
+
+def quality(frame: Frame, state: words.State, width: int) -> Pieces:
+    """How old the figures are, how they were counted, what was lost, and what that costs."""
+    said = words.quality_words(frame, state)
+    if sum(map(len, said)) + 3 * (len(said) - 1) > width:
+        said[-1] = said[-1].removesuffix(" of a CPU")
+    kind = frame.quality.kind
+    tracer = TRACER_NAMES.get(frame.tracer or "", frame.tracer or "")
+    pieces: list[Piece] = []
+    for number, word in enumerate(said):
+        old = number == 0 and state.age_s > 3 * max(1.0, state.interval_s) and frame.source != "history"
+        style = palette.QUALITY.get(word, palette.LABEL if word == tracer else palette.NOTHING)
+        pieces += (_DOT, Piece(word, palette.WARN if old else style))
+        if word == kind and kind == "lossy":
+            pieces[-1] = Piece(word, palette.BAD)
+    return tuple(pieces[1:])
+
+
+def _half(width: int) -> int:
+    return min(width // 2, METER_MOST)
+
+
+def _padded(pieces: Pieces, width: int) -> Pieces:
+    used = sum(len(piece.text) for piece in pieces)
+    return (*pieces, Piece(" " * (width - used + 2)))
+
+
+def _totals(label: str, value: float | None, past: deque[float], width: int, style: Style) -> Pieces:
+    room = max(0, width - _half(width) - 2 - len("errors/s") - _FIGURE_WIDTH - 2)
+    return (
+        Piece(f"{label:<8}", palette.LABEL),
+        Piece(cells.rate(value).rjust(_FIGURE_WIDTH), palette.STRONG),
+        Piece(" "),
+        Piece(cells.sparkline(tuple(past), room).lstrip(), style),
+    )
