@@ -34,16 +34,21 @@ ENDS = {
 }
 
 
-def trace_target(spec: TargetSpec, options: RecordOptions, output: Path | None, overwrite: bool = False) -> int:
+def trace_target(
+    spec: TargetSpec, options: RecordOptions, output: Path | None, overwrite: bool = False, *, page: Path | None = None
+) -> int:
     """Trace until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
+
+    Args:
+        page: named in words to the user instead of ``output``, which is kept for that page only.
 
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
     """
-    return asyncio.run(_trace(resolve(spec)[0], options, output, overwrite))
+    return asyncio.run(_trace(resolve(spec)[0], options, output, overwrite, page))
 
 
-async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrite: bool) -> int:
+async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrite: bool, page: Path | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -59,21 +64,22 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
         else:
             to_file = msgspec.structs.replace(options, spill_bytes=None)
             try:
-                recording, ending = await _into_file(profiler, pid, to_file, output, overwrite, stop)
+                recording, ending = await _into_file(profiler, pid, to_file, output, overwrite, stop, page or output)
             except through_service.LACKING as error:
                 return await _by_the_service(pid, options, output, overwrite, stop, error)
             status = 0
-    _say_end(recording, ending, output)
+    _say_end(recording, ending, None if page else output)
     if output is not None and ending.reason in CUT:
         left = _keep_whole_lines(output)
         raise OutputError(
-            CUT[ending.reason], hint=f"{format_bytes(left)} of it are in {scrub(str(output))}" if left else ""
+            CUT[ending.reason],
+            hint=f"{format_bytes(left)} of it are in {scrub(str(output))}" if left and not page else "",
         )
     return status
 
 
 async def _into_file(
-    profiler: Profiler, pid: int, options: RecordOptions, path: Path, overwrite: bool, stop: asyncio.Event
+    profiler: Profiler, pid: int, options: RecordOptions, path: Path, overwrite: bool, stop: asyncio.Event, shown: Path
 ) -> tuple[Recording, Ending]:
     file = TraceOutput(path, overwrite)
     try:
@@ -84,7 +90,7 @@ async def _into_file(
     file.commit()
     recording.path = path
     if sys.stderr.isatty():
-        print(f"straced: tracing {pid} into {scrub(str(path))}; Ctrl-C ends it", file=sys.stderr, flush=True)
+        print(f"straced: tracing {pid} into {scrub(str(shown))}; Ctrl-C ends it", file=sys.stderr, flush=True)
     try:
         return recording, await _until_over(recording, stop)
     finally:

@@ -93,7 +93,7 @@ def _with_page(target: TargetSpec, options: RecordOptions, output: Path | None, 
     from straced.recording import trace_target
 
     with page_of(page, output, overwrite) as (path, make_page):
-        status = trace_target(target, options, path, overwrite)
+        status = trace_target(target, options, path, overwrite, page=None if output else page)
         made = make_page()
     note(f"{format_count(made.lines)} lines; the report is in {scrub(str(page))}")
     return status
