@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import msgspec
@@ -47,8 +48,7 @@ def hostile_frame(text: str) -> tuple[frames.Frame, frames.Detail]:
     return seen, detail
 
 
-@pytest.mark.parametrize("name", RAW)
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize(("name", "size"), zip(RAW, itertools.cycle([(80, 24), (120, 40)]), strict=False))
 async def test_every_view_stays_in_its_lines(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     seen, detail = hostile_frame(scrub_bytes(RAW[name]))
     monkeypatch.setattr(frames, "detail_of", lambda which, **changes: detail)
