@@ -1,10 +1,12 @@
 """What tracing costs, side by side in one run: a table on stdout, and JSON with --json FILE.
 
-Rounds alternate over all tracers, so that the noise of the machine hits them alike. Figures are medians. What works
-inside the kernel is compared by the CPU time of the workload, which other processes of the machine disturb less; perf
-and strace by wall time, since the workload waits for them. These take microseconds a call: they get a small workload.
+Rounds alternate over all tracers, and each begins in turn, so that the noise of the machine hits them alike. Figures
+are medians. What works inside the kernel is compared by the CPU time of the workload, which other processes of the
+machine disturb less; perf and strace by wall time, since the workload waits for them. These take microseconds a call:
+they get a small workload. What strace costs depends on where the scheduler puts it: ``strace -c`` is as it comes,
+``strace -c apart`` has a CPU of its own, and the target another.
 
-    python benchmarks/overhead.py [--rounds 7] [--json FILE] [--find /usr]
+    python benchmarks/overhead.py [--rounds 7] [--json FILE] [--find /usr] [--only getppid,find]
 
 perf and bpftrace need tracefs; where it is not mounted:
 
@@ -20,7 +22,6 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,14 +31,14 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "src")]
 
 from benchmarks import tracers, workloads  # noqa: E402
+from benchmarks.overhead_table import APART, FAST, SLOW, Results, summarise, table, targets  # noqa: E402
 from benchmarks.workloads import Running, Workload  # noqa: E402
 from straced import procfs  # noqa: E402
 from straced.tracers.base import AttachOptions  # noqa: E402
 from straced.tracers.ebpf import EbpfTracer  # noqa: E402
 
-FAST = ("untraced", "empty pair", "straced", "another traced", "bpftrace")
-SLOW = ("untraced small", "perf trace -s", "strace -c", "strace -f -c")
-Results = dict[tuple[str, str], list[tuple[float, float]]]
+ONE_THREAD = ("getppid",)
+"""Workloads that may be bound to a CPU without being slowed down by it."""
 
 
 async def run_one(name: str, workload: Workload, tracer: EbpfTracer, folder: Path, other: int) -> tuple[float, float]:
@@ -54,6 +55,10 @@ async def run_one(name: str, workload: Workload, tracer: EbpfTracer, folder: Pat
             stack.enter_context(tracers.bpftrace(running.pid))
         elif name == "perf trace -s":
             stack.enter_context(tracers.perf_trace(running.pid))
+        elif name == APART:
+            target_cpu, tracer_cpu = sorted(os.sched_getaffinity(0))[:2]
+            os.sched_setaffinity(running.pid, {target_cpu})
+            stack.enter_context(tracers.strace(running.pid, cpu=tracer_cpu))
         elif name.startswith("strace "):
             stack.enter_context(tracers.strace(running.pid, *(["-f"] if "-f" in name else [])))
         return running.measure(workload.unit)
@@ -63,6 +68,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> Results:
     """All rounds over all tracers and workloads."""
     workloads.build(folder)
     chosen = workloads.all_of(folder, arguments.find, arguments.find_small)
+    if arguments.only:
+        chosen = [workload for workload in chosen if workload.name in arguments.only.split(",")]
     names = [name for name in (*FAST, *SLOW) if shutil.which(name.split()[0]) or name in FAST[:4] or name == SLOW[0]]
     results: Results = defaultdict(list)
     tracer = EbpfTracer()
@@ -72,7 +79,11 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> Results:
     try:
         for turn in range(arguments.rounds):
             for workload in chosen:
-                for name in names:
+                Running(workload.full).measure(workload.unit)  # warms the caches of the file system for all alike
+                first = turn % len(names)
+                for name in names[first:] + names[:first]:
+                    if name == APART and (workload.name not in ONE_THREAD or len(os.sched_getaffinity(0)) < 2):
+                        continue
                     figure = await run_one(name, workload, tracer, folder, other.pid)
                     results[workload.name, name].append(figure)
             print(f"round {turn + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
@@ -88,7 +99,7 @@ async def calls_of(folder: Path, arguments: argparse.Namespace) -> dict[tuple[st
     tracer = EbpfTracer()
     found = {}
     for workload in workloads.all_of(folder, arguments.find, arguments.find_small):
-        if workload.unit == "ms":
+        if workload.unit == "ms" and (not arguments.only or workload.name in arguments.only.split(",")):
             for size in ("full", "small"):
                 running = Running(getattr(workload, size))
                 session = await tracer.attach(procfs.target(running.pid), AttachOptions())
@@ -99,64 +110,13 @@ async def calls_of(folder: Path, arguments: argparse.Namespace) -> dict[tuple[st
     return found
 
 
-def summarise(results: Results, calls: dict[tuple[str, str], int]) -> list[dict[str, object]]:
-    """Medians, spreads, and ratios to the floor and to the untraced run of the same size."""
-
-    def middle(workload: str, name: str, which: int) -> float:
-        return statistics.median(figure[which] for figure in results[workload, name])
-
-    rows = []
-    for (workload, name), figures in results.items():
-        small = name in SLOW
-        which = 0 if small else 1
-        bare = middle(workload, SLOW[0] if small else FAST[0], which)
-        mine = middle(workload, name, which)
-        count = calls.get((workload, "small" if small else "full"))
-        rows.append(
-            {
-                "workload": workload,
-                "tracer": name,
-                "unit": "ms" if count else "ns/call",
-                "wall": round(middle(workload, name, 0), 1),
-                "wall_min": round(min(figure[0] for figure in figures), 1),
-                "wall_max": round(max(figure[0] for figure in figures), 1),
-                "cpu": round(middle(workload, name, 1), 1),
-                "cpu_min": round(min(figure[1] for figure in figures), 1),
-                "cpu_max": round(max(figure[1] for figure in figures), 1),
-                "runs": len(figures),
-                "by": "wall" if small else "cpu",
-                "to_untraced": round(mine / bare, 2),
-                "to_floor": None if small else round(mine / middle(workload, FAST[1], 1), 2),
-                "added_ns_a_call": round((mine - bare) * (1e6 / count if count else 1)),
-            }
-        )
-    return rows
-
-
-def table(rows: list[dict[str, object]]) -> str:
-    """The figures for people."""
-    lines = [
-        f"{'workload':<8} {'tracer':<14} {'wall':>9} {'(min..max)':>22} {'cpu':>8} {'(min..max)':>18} {'unit':<7} "
-        f"{'untraced':>8} {'floor':>6} {'added ns/call':>13} by"
-    ]
-    for row in rows:
-        floor = "-" if row["to_floor"] is None else f"x{row['to_floor']:.2f}"
-        wall_spread = f"({row['wall_min']:,.0f}..{row['wall_max']:,.0f})"
-        cpu_spread = f"({row['cpu_min']:,.0f}..{row['cpu_max']:,.0f})"
-        lines.append(
-            f"{row['workload']:<8} {row['tracer']:<14} {row['wall']:>9,.0f} {wall_spread:>22} {row['cpu']:>8,.0f} "
-            f"{cpu_spread:>18} {row['unit']:<7} {'x' + format(row['to_untraced'], ',.2f'):>8} {floor:>6} "
-            f"{row['added_ns_a_call']:>13,} {row['by']}"
-        )
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--find", default="/usr")
     parser.add_argument("--find-small", default="/usr/include")
+    parser.add_argument("--only", metavar="WORKLOADS", help="only these, separated by commas")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="straced-benchmark-") as name:
         results = asyncio.run(measure(arguments, Path(name)))
@@ -164,6 +124,7 @@ def main() -> None:
     rows = summarise(results, calls)
     print(f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     print(table(rows))
+    print(*targets(rows), sep="\n")
     if arguments.json:
         arguments.json.write_text(
             json.dumps({"kernel": platform.release(), "cpus": os.cpu_count(), "rows": rows}, indent=1)

@@ -1,7 +1,7 @@
-"""How fast traces are read: ``python benchmarks/report.py [--large]``. Logs are made of real traces, in a temporary
-folder.
+"""How fast traces are read: ``python benchmarks/report.py [--large] [--rounds 3] [--json FILE]``.
 
-Everything is measured in one run, one after the other. Memory is the sum of PSS over all processes of a contender
+Logs are made of real traces, in a temporary folder. Everything is measured in one run, in turns; the
+fastest of the rounds stands for each. Memory is the sum of PSS over all processes of a contender
 (proc_pid_smaps_rollup), sampled ten times a second. On a busy machine CPU seconds tell more than MB/s, and the ratio to
 the loop over lines more than either.
 """
@@ -9,6 +9,7 @@ the loop over lines more than either.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+SOURCES = Path(__file__).parent.parent / "src"
 SERVER = """
 import http.server, socketserver, threading, urllib.request
 class H(http.server.SimpleHTTPRequestHandler):
@@ -85,7 +87,8 @@ def measured(command: list[str], *, stdin: Path | None = None) -> tuple[float, f
     before = os.times()
     start = time.perf_counter()
     with stdin.open("rb") if stdin else open(os.devnull, "rb") as source:
-        process = subprocess.Popen(command, stdin=source, stdout=subprocess.DEVNULL)
+        environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+        process = subprocess.Popen(command, stdin=source, stdout=subprocess.DEVNULL, env=environment)
     peak = 0
     done = threading.Event()
 
@@ -169,7 +172,8 @@ def by_pid(path: Path) -> dict[int, list[bytes]]:
     return tasks
 
 
-def run(folder: Path, size: int, keep: Callable[[str], bool]) -> None:
+def run(folder: Path, size: int, rounds: int, keep: Callable[[str], bool]) -> list[dict[str, object]]:
+    """Measure every contender on a log of ``size`` bytes, print a row for each, and return the rows."""
     path = make_log(folder, size)
     small = folder / "small"
     with path.open("rb") as file:
@@ -180,35 +184,55 @@ def run(folder: Path, size: int, keep: Callable[[str], bool]) -> None:
     total = path.stat().st_size
     print(f"\n{total / 1e6:,.0f} MB of strace -f -tt -T, {share:.0f} % of lines unfinished, {os.cpu_count()} cores")
     print(f"{'':<48} {'MB/s':>7} {'CPU s/GB':>9} {'x loop':>7} {'peak MB':>8}  of")
-    loop = 0.0
-    for name, command, read in contenders(path, small):
-        if not keep(name):
-            continue
-        wall, cpu, peak = measured(command)
+    chosen = [contender for contender in contenders(path, small) if keep(contender[0])]
+    runs: dict[str, list[tuple[float, float, int]]] = {}
+    for _ in range(rounds):
+        for name, command, _ in chosen:
+            runs.setdefault(name, []).append(measured(command))
+    loop, rows = 0.0, []
+    for name, _, read in chosen:
         read_bytes = read.stat().st_size
-        each = cpu / (read_bytes / 1e9)
-        loop = each if name == LOOP else loop
+        wall, cpu = (min(each[place] for each in runs[name]) for place in (0, 1))
+        peak = max(each[2] for each in runs[name])
+        each_gb = cpu / (read_bytes / 1e9)
+        loop = each_gb if name == LOOP else loop
+        rate, ratio = read_bytes / 1e6 / wall, each_gb / (loop or each_gb)
         print(
-            f"{name:<48} {read_bytes / 1e6 / wall:>7.0f} {each:>9.1f} {each / (loop or each):>7.1f} {peak / 1e6:>8.0f}"
-            f"  {read_bytes / 1e6:,.0f} MB",
+            f"{name:<48} {rate:>7.0f} {each_gb:>9.1f} {ratio:>7.1f} {peak / 1e6:>8.0f}  {read_bytes / 1e6:,.0f} MB",
             flush=True,
         )
+        rows.append({
+            "log_bytes": total, "contender": name, "read_bytes": read_bytes, "mb_per_s": round(rate, 1),
+            "cpu_s_per_gb": round(each_gb, 2), "times_loop": round(ratio, 2), "peak_pss_bytes": peak,
+        })  # fmt: skip
     path.unlink()
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--large", action="store_true", help="the 2 GB log too")
     parser.add_argument("--size", type=int, default=200, help="MB of the first log")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each is run on the first log")
+    parser.add_argument("--only", default="", metavar="WORD", help="contenders with this in their name, and the loop")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the rows, for programs")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="straced-bench.") as name:
-        run(Path(name), arguments.size * 10**6, lambda contender: True)
+        rows = run(
+            Path(name),
+            arguments.size * 10**6,
+            arguments.rounds,
+            lambda contender: contender == LOOP or arguments.only in contender,
+        )
         if arguments.large:
-            run(
+            rows += run(
                 Path(name),
                 2 * 10**9,
+                1,
                 lambda contender: contender == LOOP or ("straced report" in contender and "one" not in contender),
             )
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"cores": os.cpu_count(), "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

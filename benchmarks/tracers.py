@@ -70,9 +70,10 @@ def perf_trace(pid: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def strace(pid: int, *options: str) -> Iterator[None]:
-    """``strace -c``, with options."""
-    with _tool(["strace", "-c", *options, "-p", str(pid)]):
+def strace(pid: int, *options: str, cpu: int | None = None) -> Iterator[None]:
+    """``strace -c``, with options; bound to a CPU where one is given."""
+    bound = ["taskset", "-c", str(cpu)] if cpu is not None else []
+    with _tool([*bound, "strace", "-c", *options, "-p", str(pid)]):
         _until(lambda: procfs.tracer_pid(pid) != 0)
         yield
 

@@ -10,11 +10,13 @@ out=$(mkdir -p "${1:-$here/../src/straced/tracers/ebpf}" && cd "${1:-$here/../sr
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 cd "$here"
-"$clang" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Wno-unused-function -Wno-visibility \
-	-ffile-prefix-map="$here"=. -fdebug-compilation-dir=. -c profiler.bpf.c -o "$temporary/compiled.o"
-llvm-strip -g "$temporary/compiled.o"
-bpftool gen object "$temporary/linked.o" "$temporary/compiled.o"
-mv "$temporary/linked.o" "$out/profiler.bpf.o"
+for name in profiler starts; do
+	"$clang" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Wno-unused-function -Wno-visibility \
+		-ffile-prefix-map="$here"=. -fdebug-compilation-dir=. -c "$name.bpf.c" -o "$temporary/compiled.o"
+	llvm-strip -g "$temporary/compiled.o"
+	bpftool gen object "$temporary/linked.o" "$temporary/compiled.o"
+	mv "$temporary/linked.o" "$out/$name.bpf.o"
+done
 {
 	echo "profiler.bpf.o is built from bpf/ by bpf/build.sh; it is the same object for x86-64 and arm64 (there: not run)."
 	echo "clang: $("$clang" --version | head -n 1)"

@@ -30,8 +30,9 @@ from straced.views.tui.rows import Rows
 
 FILES = {
     "server.py": (
-        "import http.server\n"
-        "http.server.ThreadingHTTPServer(('127.0.0.1', 18473), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
+        "import http.server, threading\n"
+        "server = http.server.HTTPServer(('127.0.0.1', 18473), http.server.SimpleHTTPRequestHandler)\n"
+        "for _ in range(5): threading.Thread(target=server.serve_forever, args=(30,)).start()\n"
     ),
     "client.py": (
         "import time, urllib.request, urllib.error\n"
@@ -47,7 +48,7 @@ FILES = {
         "    for n in range(40): os.path.exists(f'/opt/plugins/{n}.so')\n"
         "    time.sleep(0.05)\n"
     ),
-    "prog.c": '#include <stdio.h>\n#include <pthread.h>\n#include <sys/socket.h>\nint main(void) { return puts(""); }\n',
+    "prog.c": '#include <stdio.h>\n#include <pthread.h>\nint main(void) { return puts(""); }\n',
     "build.sh": "while :; do cc -O2 -c prog.c -o prog.o; sleep 0.4; done\n",
     "journal.sh": "while :; do dd if=/dev/zero of=journal bs=4k count=200 oflag=dsync 2>/dev/null; done\n",
     "services.sh": (

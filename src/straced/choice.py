@@ -29,15 +29,16 @@ class Choice(Struct, frozen=True):
     reason: str
 
 
-def make(name: str) -> Tracer:
-    """A tracer by name; its module is imported now.
+def make(name: str, *, max_rows: int | None = None) -> Tracer:
+    """A tracer by name; its module is imported now. ``max_rows`` is for eBPF.
 
     Raises:
         TracerUnavailable: this build has none of that name.
     """
     module, attribute = _HOMES[name]
     try:
-        tracer: Tracer = getattr(importlib.import_module(module), attribute)()
+        made = getattr(importlib.import_module(module), attribute)
+        tracer: Tracer = made(rows=max_rows) if name == "ebpf" and max_rows is not None else made()
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise

@@ -143,7 +143,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
 
 class Otlp(Struct, frozen=True, kw_only=True):
-    """Metrics pushed by OTLP/HTTP (extra `otlp`)."""
+    """Metrics pushed by OTLP/HTTP, in its JSON encoding: nothing else has to be installed for it."""
 
     endpoint: Annotated[str, Meta(description="`http://HOST:4318/v1/metrics`; empty: none.")] = ""
     interval: Annotated[Nanoseconds, Meta(description="How often.")] = Nanoseconds(30 * S)

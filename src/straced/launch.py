@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from straced import gating
+from straced import gating, through_service
 from straced.errors import StracedError
 from straced.foreground import Foreground
 from straced.model import Summary
@@ -51,6 +51,7 @@ def run(launch: Launch, report: Callable[[Summary], None]) -> int:
 async def _see_through(process: subprocess.Popen[bytes], launch: Launch, report: Callable[[Summary], None]) -> int:
     with Foreground(process.pid) as foreground:
         async with Profiler(launch.tracer, max_overhead_pct=launch.max_overhead_pct) as profiler:
+            await through_service.label(process.pid, launch.labels)
             session = await _attach(profiler, process, launch)
             status = await foreground.wait()
             process.returncode = status

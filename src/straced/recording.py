@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from straced.errors import OutputError
+from straced import through_service
+from straced.errors import AttachError, OutputError, StracedError
 from straced.profiler import Profiler
 from straced.scrub import scrub
 from straced.targets import TargetSpec, resolve
@@ -57,7 +58,10 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
             status = BROKEN_PIPE if relay.broken.is_set() else 0
         else:
             to_file = msgspec.structs.replace(options, spill_bytes=None)
-            recording, ending = await _into_file(profiler, pid, to_file, output, overwrite, stop)
+            try:
+                recording, ending = await _into_file(profiler, pid, to_file, output, overwrite, stop)
+            except through_service.LACKING as error:
+                return await _by_the_service(pid, options, output, overwrite, stop, error)
             status = 0
     _say_end(recording, ending, output)
     if output is not None and ending.reason in CUT:
@@ -85,6 +89,43 @@ async def _into_file(
         return recording, await _until_over(recording, stop)
     finally:
         file.close()
+
+
+async def _by_the_service(
+    pid: int, options: RecordOptions, path: Path, overwrite: bool, stop: asyncio.Event, error: StracedError
+) -> int:
+    """Have a service of root take the trace into our file; where there is none, the first refusal stands."""
+    service = await through_service.connect()
+    if service is None or options.force:
+        raise error
+    async with service:
+        try:
+            trace = await service.trace(
+                pid,
+                path,
+                overwrite=overwrite,
+                follow=options.follow,
+                timestamps=options.timestamps,
+                decode_fds=options.decode_fds,
+                string_bytes=options.string_bytes,
+                trace=options.trace.removeprefix("trace=") if options.trace else None,
+                paths=options.paths,
+                failed_only=options.status == "failed",
+                max_bytes=options.max_bytes,
+                max_seconds=options.max_seconds,
+            )
+        except AttachError:
+            raise error from None
+        through_service.say("trace", f"{pid} is traced", error)
+        ended = asyncio.ensure_future(trace.wait())
+        stopped = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        ending = await (ended if ended.done() else trace.stop())
+        ended.cancel()
+    if word := ENDS.get(ending.reason):
+        print(f"straced: {word}", file=sys.stderr, flush=True)
+    return 0
 
 
 async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:

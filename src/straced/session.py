@@ -125,11 +125,13 @@ class Session:
         """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter."""
         before: Sample | None = None
         due = time.monotonic()
-        while self._result is None:
+        if self._result is not None:
+            return
+        while True:
             due += seconds
             ended = asyncio.ensure_future(self.wait())
-            done, _ = await asyncio.wait({ended}, timeout=max(0.0, due - time.monotonic()))
-            if done:
+            await asyncio.wait({ended}, timeout=max(0.0, due - time.monotonic()))
+            if ended.done() or self._result is not None:  # somebody may have detached in this very moment
                 last = await self.result()
                 if self._last_sample is not None:
                     last = self._so_far(self._last_sample, before, self._ending or Ending(reason="exited"))
@@ -237,7 +239,7 @@ class Session:
             if self._recording is not recording or self._result is not None:
                 return
             self._recording = None
-            self._keep_recording(recording)
+            await self._keep_recording(recording)
             if ending.reason.startswith(_TARGET_ENDED):
                 await self._finish(ending)
             else:
@@ -256,11 +258,11 @@ class Session:
         if self._recording is not None and self._result is None:
             recording, self._recording = self._recording, None
             await asyncio.sleep(0)
-            self._keep_recording(recording)
+            await self._keep_recording(recording)
             await self._finish(Ending(reason={"detach": "detached"}.get(why, why)))
 
-    def _keep_recording(self, recording: Recording) -> None:
-        self._parts.append(compose.stretch_of_recording(recording))
+    async def _keep_recording(self, recording: Recording) -> None:
+        self._parts.append(await asyncio.to_thread(compose.stretch_of_recording, recording))  # it may be a gigabyte
         self._gap_from = self._parts[-1].end.monotonic_ns
 
     def _keep(self, sample: Sample, inner: TracerSession) -> None:

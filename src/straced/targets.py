@@ -102,6 +102,17 @@ def resolve(spec: TargetSpec, *, helpers: Collection[int] = (), root: str = proc
     return found
 
 
+def matching(spec: TargetSpec, root: str = procfs.ROOT) -> list[int]:
+    """Every process that a target means now, children and straced's own included: for looking, not for attaching.
+
+    Raises:
+        AmbiguousTarget: several units of one name.
+    """
+    if spec.kind == "pid":
+        return [int(spec.value)]
+    return _by_name(spec.value, root) if spec.kind == "name" else _in_group(spec, root)
+
+
 def resolve_all(specs: Sequence[TargetSpec], *, helpers: Collection[int] = ()) -> tuple[int, ...]:
     """The pids of several targets, each once, in the order given."""
     return tuple(dict.fromkeys(pid for spec in specs for pid in resolve(spec, helpers=helpers)))

@@ -7,10 +7,11 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
+from straced import through_service
 from straced.errors import NotLive, StracedError
 from straced.model import Summary
 from straced.profiler import Profiler
@@ -18,6 +19,11 @@ from straced.scrub import scrub
 from straced.session import Session
 from straced.targets import TargetSpec, resolve_all
 from straced.tracers.base import AttachOptions
+
+if TYPE_CHECKING:
+    from straced.service.ipc.remote import RemoteSession
+
+AnySession: TypeAlias = "Session | RemoteSession"
 
 
 class Watch(Struct, frozen=True, kw_only=True):
@@ -49,10 +55,10 @@ async def _watch(wanted: Watch, report: Callable[[Summary], None]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         with contextlib.suppress(ValueError, RuntimeError):
             loop.add_signal_handler(number, stop.set)
-    async with Profiler(
-        wanted.tracer, max_overhead_pct=wanted.max_overhead_pct, max_tasks=wanted.max_tasks
-    ) as profiler:
-        sessions, refused = await _attach(profiler, wanted)
+    async with contextlib.AsyncExitStack() as owned:
+        profiler = Profiler(wanted.tracer, max_overhead_pct=wanted.max_overhead_pct, max_tasks=wanted.max_tasks)
+        await owned.enter_async_context(profiler)
+        sessions, refused = await _attach(profiler, wanted, owned)
         if wanted.interval_s is not None and any(session.tracer == "strace" for session in sessions):
             raise NotLive(
                 "strace gives its counts when it lets go, so there are no windows to print",
@@ -74,12 +80,15 @@ async def _watch(wanted: Watch, report: Callable[[Summary], None]) -> int:
     return refused[0].exit_code if refused else 0
 
 
-async def _attach(profiler: Profiler, wanted: Watch) -> tuple[list[Session], list[StracedError]]:
+async def _attach(
+    profiler: Profiler, wanted: Watch, owned: contextlib.AsyncExitStack
+) -> tuple[list[AnySession], list[StracedError]]:
     pids = resolve_all(wanted.targets)
-    tried = await asyncio.gather(
-        *(profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids), return_exceptions=True
-    )
-    sessions = [result for result in tried if isinstance(result, Session)]
+    attempts = (profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids)
+    tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
+    if wanted.tracer in ("auto", "ebpf") and wanted.max_overhead_pct is None:
+        tried = await _by_the_service(pids, tried, wanted.follow, owned)
+    sessions = [result for result in tried if not isinstance(result, BaseException)]
     refused = [result for result in tried if isinstance(result, StracedError)]
     for result in tried:
         if isinstance(result, BaseException) and not isinstance(result, StracedError):
@@ -91,13 +100,30 @@ async def _attach(profiler: Profiler, wanted: Watch) -> tuple[list[Session], lis
     return sessions, refused
 
 
-async def _windows(session: Session, interval_s: float | None, report: Callable[[Summary], None]) -> None:
+async def _by_the_service(
+    pids: Sequence[int], tried: list[AnySession | BaseException], follow: bool, owned: contextlib.AsyncExitStack
+) -> list[AnySession | BaseException]:
+    """Have a service of root count those for whom our own rights do not suffice; what it refuses too stays refused."""
+    lacking = [(at, error) for at, error in enumerate(tried) if isinstance(error, through_service.LACKING)]
+    service = await through_service.connect() if lacking else None
+    if service is None:
+        return tried
+    await owned.enter_async_context(service)
+    tried = list(tried)
+    for at, error in lacking:
+        with contextlib.suppress(StracedError):
+            tried[at] = await service.attach(pids[at], follow=follow)
+            through_service.say("attach", f"{pids[at]} is counted", error)
+    return tried
+
+
+async def _windows(session: AnySession, interval_s: float | None, report: Callable[[Summary], None]) -> None:
     if interval_s is not None:
         async for summary in session.every(interval_s):
             report(summary)
 
 
-def _announce(sessions: Sequence[Session]) -> None:
+def _announce(sessions: Sequence[AnySession]) -> None:
     if not sys.stderr.isatty():
         return
     names = ", ".join(f"{session.target.pid} ({scrub(session.target.comm)})" for session in sessions)

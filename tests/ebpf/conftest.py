@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from straced.tracers.ebpf import EbpfTracer
-from tests.ebpf.needs import require
 from tests.ebpf.workload import Workload, build
+from tests.support.needs import require
 
 Start = Callable[..., Workload]
 

@@ -21,8 +21,8 @@ from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, calls, row
-from tests.ebpf.needs import require
 from tests.support.cli import popen_straced, straced
+from tests.support.needs import require
 from tests.support.owner import NOBODY
 
 
@@ -70,16 +70,16 @@ async def test_f79_threads_and_children_of_an_attached_process(tracer: EbpfTrace
 
 async def test_f80_exact_where_perf_counts_short(tracer: EbpfTracer, start: Start, tmp_path: Path) -> None:
     """perf -s loses some silently (it may or may not in one run); we lose none, beside it too, and nobody adds any."""
-    workload = start("io", 50_000)
+    workload = start("io", 10_000)
     session = await attach(tracer, workload.pid)
     report = tmp_path / "perf"
     with perf_trace(workload.pid, report):
         assert workload.run() == 0
     sample = await session.detach()
-    assert (calls(sample, "read", "write"), sample.lost, sample.kind) == ([50_000, 50_000], 0, "exact")
+    assert (calls(sample, "read", "write"), sample.lost, sample.kind) == ([10_000, 10_000], 0, "exact")
     seen = {name: int(count) for name, count in re.findall(r"^\s+(\w+)\s+(\d+) ", report.read_text(), re.MULTILINE)}
-    assert 0 < seen["write"] <= 50_000
-    assert 0 < seen["read"] <= 50_001
+    assert 0 < seen["write"] <= 10_000
+    assert 0 < seen["read"] <= 10_001
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -91,10 +91,11 @@ def test_f81_a_stop_by_any_signal_has_a_summary(start: Start, number: signal.Sig
     process = popen_straced("attach", "--tracer", "ebpf", "--json", "-i", "50ms", workload.pid)
     try:
         assert process.stdout is not None
-        windows = [json.loads(process.stdout.readline())]
+        first = process.stdout.readline()
         process.send_signal(number)
         rest, err = process.communicate(timeout=20)
-        windows += map(json.loads, rest.splitlines())
+        assert first, err
+        windows = [json.loads(line) for line in (first, *rest.splitlines())]
     finally:
         process.kill()
         process.wait()
@@ -173,4 +174,4 @@ async def test_f94_doctor_says_what_is_invisible(start: Start) -> None:
     said = straced("doctor").out
     assert "vDSO" in said
     assert "io_uring" in said
-    assert "1 ring" in straced("doctor", workload.pid).out or "io_uring" in straced("doctor", workload.pid).out
+    assert "io_uring  it has 1: what goes through is unseen" in straced("doctor", workload.pid).out

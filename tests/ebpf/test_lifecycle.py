@@ -22,7 +22,7 @@ from straced.tracers.ebpf import EbpfTracer
 from straced.tracers.ebpf.engine import PROGRAMS, Engine
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, calls, row
-from tests.ebpf.needs import require
+from tests.support.needs import require
 
 
 def programs_of(pid: int) -> set[int]:

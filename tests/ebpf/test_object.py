@@ -13,10 +13,9 @@ from straced import histogram
 from straced.tracers.ebpf import EbpfTracer, btf, engine, wire
 from straced.tracers.ebpf.engine import Engine, object_bytes
 from tests.ebpf.conftest import Start
-from tests.ebpf.needs import require
 from tests.ebpf.objects import BPF, build, declared, notes, other_clangs
 from tests.ebpf.test_accuracy import check_counts, check_restarts
-from tests.support.needs import unavailable
+from tests.support.needs import require, unavailable
 
 PACKAGE = Path(engine.__file__).parent
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from straced import procfs
 from straced.tracers.ebpf import EbpfTracer, libbpf, probe
 from straced.tracers.ebpf.errors import EbpfLockedDown, EbpfNoBtf, EbpfNoLibrary, EbpfTooOld
 from tests.ebpf.conftest import Start
-from tests.ebpf.needs import require
+from tests.support.needs import require
 from tests.support.owner import NOBODY, environment, python_of_nobody
 
 SCRIPT = """
@@ -229,3 +230,18 @@ def test_under_sudo_it_says_as_whom_and_user_drops_to_the_caller() -> None:
     assert said.splitlines()[-1].startswith("exact · eBPF")
     status, _, said = run_straced("run", "--user", "--", "true", SUDO_UID="")
     assert (status, "--user is for sudo" in said) == (125, True)
+
+
+def test_without_rights_auto_goes_on_with_strace_and_says_why(programs: Path, start: Start) -> None:
+    """A program that straced starts is traced by strace; one that runs already is not put under ptrace unasked."""
+    require("ebpf", "root", "setpriv", "strace")
+    status, _, said = run_straced("run", "--json", "--", programs / "gt", "marks", 9, prefix=NOBODY)
+    assert status == 0, said
+    summary = json.loads(said[said.index("{") :])
+    assert summary["tracer"] == "strace"
+    assert "CAP_BPF" in summary["tracer_reason"]
+    assert {row["name"]: row["calls"] for row in summary["syscalls"]}["getppid"] == 9
+    own = start(*NOBODY[1:], str(programs / "gt"), "blocked", program="../../../usr/bin/setpriv", held=True)
+    status, _, said = run_straced("attach", own.pid, prefix=NOBODY)
+    assert (status, "--tracer strace" in said) == (5, True), said
+    assert procfs.tracer_pid(own.pid) == 0

@@ -13,8 +13,8 @@ from straced import procfs
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, row
-from tests.ebpf.needs import require
 from tests.support.cli import straced
+from tests.support.needs import require
 from tests.support.owner import environment
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 SOURCES = Path(__file__).parent / "workloads"
 FREESTANDING = ("-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector")
 READY_TIMEOUT_S = 10
-END_TIMEOUT_S = 60
+END_TIMEOUT_S = 200
 READS = ("0", "3", "63")
 """Numbers of read(2): x86-64, i386, arm64."""
 

@@ -172,7 +172,8 @@ async def test_f13_a_target_in_another_pid_namespace(profiler: Profiler, start: 
     session = await profiler.attach(inner)
     assert session.target.pid == inner
     assert proc.tracer(inner) in session.helper_pids
-    outer.runs()
+    for _ in range(3):  # the call in flight at the attach is resumed, and counts as no new one
+        outer.runs()
     summary = await session.detach()
     assert (summary.total.calls or 0) > 0
     assert proc.tracer(inner) == 0

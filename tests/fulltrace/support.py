@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from straced.fulltrace.make import Wanted, make
 from straced.fulltrace.select import Selection
 from straced.fulltrace.values import Report
+from tests.support.needs import require
 
 OURS = ("-f", "-ttt", "-T", "-yy", "-s", "128")
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "HOME": "/nonexistent"}
@@ -20,11 +18,9 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "HOME": "/
 
 def need(name: str) -> str:
     """A program, or a skip that says why; a failure where ``STRACED_REQUIRE`` names it."""
+    require(name)
     found = shutil.which(name)
-    if found is None:
-        if name in os.environ.get("STRACED_REQUIRE", "").split(","):
-            pytest.fail(f"no {name} on PATH, and STRACED_REQUIRE asks for it")
-        pytest.skip(f"no {name} on PATH")
+    assert found is not None
     return found
 
 

@@ -20,7 +20,7 @@ from straced.tracers.strace_line import parse_line
 from tests.fulltrace.support import record
 
 LINES = int(os.environ.get("STRACED_FUZZ_LINES", "40000"))
-"""``make fuzz`` sets a million."""
+"""A million takes a minute: STRACED_FUZZ_LINES=1000000."""
 FORMS = [("-f", "-ttt", "-T", "-yy"), ("-f", "-t"), ("-tt", "-T", "-i"), ("-f", "-r", "-Y")]
 
 

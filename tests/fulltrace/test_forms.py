@@ -271,3 +271,21 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     for name in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(InputError):
             open_source(str(name))
+
+
+def test_options_that_match_nothing(shell_trace: Path) -> None:
+    with pytest.raises(InvalidArgument, match="opena") as caught:
+        report(shell_trace, selection=Selection(syscalls=frozenset({"opena"})))
+    assert "openat" in caught.value.hint
+    made = report(shell_trace, selection=Selection(pids=frozenset({1})))
+    assert made.summary.total.calls == 0
+    assert "no line of the trace is selected" in made.summary.quality.reasons[-1].text
+
+
+def test_a_process_that_slept_all_the_time(tmp_path: Path) -> None:
+    """One call in flight from the attach to the detach is a trace too: no call was made."""
+    path = tmp_path / "log"
+    path.write_bytes(b"4242 1795436984.891108 restart_syscall(<... resuming interrupted read ...> <detached ...>\n")
+    made = report(path)
+    assert made.unread == 0
+    assert made.summary.total.errors == 0

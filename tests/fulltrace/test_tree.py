@@ -52,6 +52,26 @@ def test_a_child_that_only_ended(tmp_path: Path) -> None:
     assert (child.name, child.killed, child.parent, child.calls) == ("sh", "SIGKILL", 100, 0)
 
 
+@pytest.mark.parametrize("strace", ["strace", "/usr/bin/strace", "./strace", "../bin/strace-6.9"])
+def test_words_of_a_strace_that_was_called_by_its_path(tmp_path: Path, strace: str) -> None:
+    path = tmp_path / "trace"
+    path.write_text(f"""\
+12:00:00.000000 execve("/bin/sh", ["sh"], 0x1 /* 1 var */) = 0 <0.000100>
+12:00:00.000200 vfork({strace}: Process 101 attached
+ <unfinished ...>
+[pid   101] 12:00:00.000300 execve("/bin/ls", ["ls"], 0x1 /* 1 var */) = 0 <0.000100>
+[pid   100] 12:00:00.000400 <... vfork resumed>) = 101 <0.000200>
+[pid   100] 12:00:00.000500 clone(child_stack=NULL, flags=CLONE_VM|SIGCHLD{strace}: Process 102 attached
+) = 102 <0.000200>
+{strace}: Process 103 attached
+[pid   102] 12:00:00.000600 close(3) = 0 <0.000100>
+""")
+    made = report(path)
+    assert (made.unread, made.unread_lines, made.lines) == (0, (), 9)
+    assert {row.name: row.calls for row in made.summary.rows} == {"execve": 2, "vfork": 1, "clone": 1, "close": 1}
+    assert [process.name for process in made.processes] == ["sh", "ls", "sh"]
+
+
 @pytest.mark.parametrize("first", [EARLY, SILENT])
 def test_a_pid_that_is_used_again(tmp_path: Path, first: str) -> None:
     path = tmp_path / "trace"

@@ -14,12 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
-
-import pytest
+from typing import Any
 
 from straced import cgroups, procfs
 from straced.errors import StracedError
+from tests.support.needs import require, unavailable
 
 NOBODY = 65534
 LIMIT_S = 20
@@ -33,16 +32,8 @@ CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 SECCOMP_ALLOW, SECCOMP_EPERM, SECCOMP_KILL = 0x7FFF0000, 0x00050001, 0x80000000
 
 
-def unavailable(name: str, reason: str) -> NoReturn:
-    """Skip, or fail where the run was told that ``name`` must be there."""
-    if name in os.environ.get("STRACED_REQUIRE", "").replace(",", " ").split():
-        pytest.fail(f"required here, and missing: {name}: {reason}", pytrace=False)
-    pytest.skip(f"{name}: {reason}")
-
-
 def need_root() -> None:
-    if os.geteuid():
-        unavailable("root", "needs root")
+    require("root")
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 from straced import errors, procfs
 from straced.tracers import own, preflight, rights
 from tests.preflight import processes as real
+from tests.support.needs import unavailable
 
 
 def refused(pid: int, **options: Any) -> errors.StracedError:
@@ -76,7 +77,7 @@ def test_f6_kernel_thread() -> None:
         if procfs.stat(pid).is_kernel_thread:
             assert isinstance(refused(pid), errors.KernelThread)
             return
-    real.unavailable("kernel_thread", "none is visible here")
+    unavailable("kernel_thread", "none is visible here")
 
 
 def test_a_thread_is_named_with_its_process() -> None:
@@ -197,7 +198,7 @@ def test_f11_yama_for_a_user(scope: int, tmp_path: Path) -> None:
 
         made = real.seen_by(become, before_and_after) if _reachable(tmp_path) else None
     if made is None:
-        real.unavailable("tmp_path", "other users cannot reach the folder of this test")
+        unavailable("tmp_path", "other users cannot reach the folder of this test")
     unnamed = "NotPermitted"  # nothing stands in the way, so that no cause can be named
     assert made == {0: ("()", unnamed), 1: ("()", "yama 1"), 2: ("yama 2", "yama 2"), 3: ("yama 3", "yama 3")}[scope]
 
@@ -338,7 +339,7 @@ def test_f45_frozen_by_its_cgroup(version: int) -> None:
 def test_a_proc_that_hides_processes(hidepid: str, kind: str, tmp_path: Path) -> None:
     real.need_root()
     if not _reachable(tmp_path):
-        real.unavailable("tmp_path", "other users cannot reach the folder of this test")
+        unavailable("tmp_path", "other users cannot reach the folder of this test")
 
     def become() -> None:
         assert real.LIBC.unshare(real.CLONE_NEWNS) == 0
@@ -369,7 +370,7 @@ def test_a_refusal_that_nothing_explains_is_not_guessed() -> None:
 def test_a_target_outside_the_user_namespace() -> None:
     real.need_root()
     if real.seen_by(lambda: None, lambda: real.LIBC.unshare(real.CLONE_NEWUSER)):
-        real.unavailable("userns", "no user namespace can be made here")
+        unavailable("userns", "no user namespace can be made here")
 
     def become() -> None:
         assert real.LIBC.unshare(real.CLONE_NEWUSER) == 0

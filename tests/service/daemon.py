@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from straced.client import Client
-from tests.service.processes import open_to_all, until
+from tests.service.processes import until
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
@@ -21,7 +21,15 @@ SOURCE = str(Path(__file__).parents[2] / "src")
 class Daemon:
     """A service process, its configuration and its places."""
 
-    def __init__(self, folder: Path, config: str = "", *, prefix: tuple[str, ...] = (), interval: str = "0.2s") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: str = "",
+        *,
+        prefix: tuple[str, ...] = (),
+        interval: str = "0.2s",
+        discover: str = "",
+    ) -> None:
         self.folder = folder
         self.socket = folder / "run" / "straced.sock"
         self.state = folder / "state"
@@ -29,13 +37,14 @@ class Daemon:
         self.config = folder / "straced.toml"
         self._prefix = prefix
         self._interval = interval
+        self._discover = discover or interval
         self.write(config)
         self.process: subprocess.Popen[bytes] | None = None
 
     def write(self, config: str) -> None:
         """Write the configuration."""
         top, bracket, rest = config.partition("[")
-        head = f'interval = "{self._interval}"\ndiscover = "{self._interval}"\nstate = "{self.state}"\n{top}'
+        head = f'interval = "{self._interval}"\ndiscover = "{self._discover}"\nstate = "{self.state}"\n{top}'
         ipc = f'[ipc]\nsocket = "{self.socket}"\n' if "[ipc]" not in config else ""
         self.config.write_text(
             f"{head}\n{ipc}{bracket}{rest}".replace("[ipc]\n#", f'[ipc]\nsocket = "{self.socket}"\n')
@@ -107,7 +116,6 @@ class Daemon:
 @contextlib.contextmanager
 def serving(folder: Path, config: str = "", **options: object) -> Iterator[Daemon]:
     """A service for the length of a block."""
-    open_to_all(folder)
     daemon = Daemon(folder, config, **options)  # type: ignore[arg-type]
     daemon.start()
     try:

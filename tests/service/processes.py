@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,8 +71,18 @@ def popen(argv: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def open_to_all(path: Path) -> None:
-    """Let other users reach a folder of a test."""
-    for folder in (path, *path.parents):
-        if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-            folder.chmod(0o755)
+@contextlib.contextmanager
+def public_folder() -> Iterator[Path]:
+    """A folder that other users may enter. Not pytest's own: each run of it takes that right away from all others."""
+    with tempfile.TemporaryDirectory(prefix="straced-public-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def folder_of_nobody(inside: Path) -> Path:
+    """A folder in which another user may write."""
+    folder = inside / "nobody"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    return folder

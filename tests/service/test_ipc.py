@@ -32,7 +32,7 @@ from straced.service.ipc.protocol import MAX_FRAME, ProtocolMismatch, TooMuch, U
 from straced.service.samples import Tick
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, as_nobody, open_to_all, popen, running, until
+from tests.service.processes import READY, as_nobody, folder_of_nobody, popen, running, until
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
 COUNTED = (
@@ -367,14 +367,12 @@ asyncio.run(main())
 
 @needs_root
 @needs_ebpf
-async def test_a_user_profiles_their_own_by_a_service_of_root_and_nothing_else(tmp_path: Path) -> None:
-    with serving(tmp_path) as daemon, running() as theirs:
+async def test_a_user_profiles_their_own_by_a_service_of_root_and_nothing_else(public: Path) -> None:
+    with serving(public) as daemon, running() as theirs:
         assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o666
         assert stat.S_IMODE(daemon.socket.parent.stat().st_mode) == 0o755
         assert stat.S_IMODE(daemon.state.stat().st_mode) == 0o700
-        folder = tmp_path / "nobody"
-        folder.mkdir()
-        os.chown(folder, 65534, 65534)
+        folder = folder_of_nobody(public)
         async with daemon.client() as client:
             await client.watch(str(theirs.pid))
             await seen(client, theirs.pid)
@@ -430,12 +428,12 @@ async def test_a_user_profiles_their_own_by_a_service_of_root_and_nothing_else(t
 
 @needs_root
 @needs_ebpf
-async def test_an_exec_of_a_setuid_program_ends_the_session(tmp_path: Path) -> None:
+async def test_an_exec_of_a_setuid_program_ends_the_session(public: Path) -> None:
     """S2."""
     import shutil
 
-    with serving(tmp_path) as daemon:
-        copy = tmp_path / "setuid-sleep"
+    with serving(public) as daemon:
+        copy = public / "setuid-sleep"
         shutil.copy("/bin/sleep", copy)
         copy.chmod(0o4755)
         code = READY + f"sys.stdin.readline(); os.execv({str(copy)!r}, ['sleep', '1000'])"
@@ -472,10 +470,9 @@ async def test_an_exec_of_a_setuid_program_ends_the_session(tmp_path: Path) -> N
 
 
 @needs_root
-async def test_a_users_own_service_is_theirs_alone(tmp_path: Path) -> None:
+async def test_a_users_own_service_is_theirs_alone(public: Path) -> None:
     """S3: another user cannot even connect; root can. Without rights it watches, and says what is missing."""
-    open_to_all(tmp_path)
-    own = tmp_path / "own"
+    own = public / "own"
     own.mkdir()
     daemon = Daemon(own, prefix=tuple(as_nobody()))
     for path in (own, daemon.config):

@@ -144,8 +144,12 @@ async def test_a_unix_socket_is_private(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.needs("opentelemetry")
 async def test_otlp_arrives_as_the_protocol_has_it() -> None:
-    """Received by a real HTTP server and checked against the JSON encoding of the protocol."""
+    """Received by a real HTTP server, and decoded by the messages of the protocol themselves."""
+    from google.protobuf import json_format
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
     bodies: list[dict[str, Any]] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -184,6 +188,11 @@ async def test_otlp_arrives_as_the_protocol_has_it() -> None:
     assert isinstance(point["timeUnixNano"], str)
     labels = {each["key"]: each["value"]["stringValue"] for each in point["attributes"]}
     assert labels == {"job": "b", "program": "worker", "syscall": "read"}
+    request = json_format.ParseDict(bodies[0], ExportMetricsServiceRequest())  # refuses what it does not know
+    decoded = {metric.name: metric for metric in request.resource_metrics[0].scope_metrics[0].metrics}
+    assert decoded["straced_syscalls"].sum.data_points[0].as_double == 12.0
+    assert decoded["straced_syscalls"].sum.is_monotonic
+    assert decoded["straced_processes"].gauge.data_points[0].as_double == 1.0
 
 
 @pytest.fixture

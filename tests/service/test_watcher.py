@@ -18,7 +18,7 @@ from straced.service.samples import Happening, Tick
 from straced.service.watcher import Watcher
 from straced.tracers.ebpf import EbpfTracer
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, as_nobody, open_to_all, popen, running, until
+from tests.service.processes import READY, as_nobody, popen, running, until
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
 GO = "sys.stdin.readline()\n"
@@ -180,12 +180,11 @@ async def test_a_killed_one_says_so_and_rules_may_change(gather: type[Gathered])
 
 @needs_root
 @needs_ebpf
-async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], tmp_path: Path) -> None:
+async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], public: Path) -> None:
     """S2: from the exec on, all that it does is root's to see."""
-    copy = tmp_path / "sleep"
+    copy = public / "sleep"
     shutil.copy("/bin/sleep", copy)
     copy.chmod(0o4755)
-    open_to_all(tmp_path)
     code = READY + GO + f"os.execv({str(copy)!r}, ['sleep', '1000'])"
     argv = [*as_nobody(), "/usr/bin/python3", "-S", "-c", code]
     process = popen(argv)

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from tests.ebpf.needs import require
 from tests.ebpf.test_lifecycle import OWNER, gone, programs_of, until
 from tests.soak.conftest import Figures, harmed, times
+from tests.support.needs import require
 from tests.support.owner import environment
 from tests.support.workload import Starter
 

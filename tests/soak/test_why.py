@@ -13,6 +13,7 @@ from tests.soak.conftest import Figures, times
 RUNS = 20
 
 
+@pytest.mark.limit(3600)
 @pytest.mark.needs("cc", "root")
 @pytest.mark.parametrize("yama", [False, True], ids=["all rights", "ptrace_scope 1"])
 def test_no_wrong_culprit(yama: bool, figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.util
 import os
 import shutil
@@ -39,11 +38,10 @@ def _root() -> str:
 
 
 def _ebpf() -> str:
-    if os.geteuid():
-        return "needs root"
-    if not Path("/sys/kernel/btf/vmlinux").exists():
-        return "the kernel has no BTF"
-    return "" if ctypes.util.find_library("bpf") else "libbpf is not installed"
+    from straced.tracers.ebpf import probe
+
+    error = probe.missing()
+    return "" if error is None else error.reason
 
 
 def _works(*argv: str) -> Callable[[], str]:
@@ -70,21 +68,16 @@ def freezer_root() -> Path | None:
 
 
 CHECKS: dict[str, Callable[[], str]] = {
-    "strace": _program("strace"),
     "root": _root,
     "ebpf": _ebpf,
-    "gdb": _program("gdb"),
     "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "headless_shell"),
     "cc": lambda: "" if compiler() else "no C compiler",
-    "setpriv": _program("setpriv"),
     "freezer": _freezer,
     "uvloop": _module("uvloop"),
-    "prometheus": _program("prometheus"),
     "victoriametrics": _program("victoria-metrics"),
     "prometheus_client": _module("prometheus_client"),
     "opentelemetry": _module("opentelemetry.proto"),
     "duckdb": _module("duckdb"),
-    "systemd-analyze": _program("systemd-analyze"),
     "pidns": _works("unshare", "--pid", "--fork", "--mount-proc", "true"),
     "tmpfs": _works("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"),
 }
@@ -92,9 +85,9 @@ _answers: dict[str, str] = {}
 
 
 def missing(name: str) -> str:
-    """Why ``name`` is not to be had here, or ``""``."""
+    """Why ``name`` is not to be had here, or ``""``; a name that is not in ``CHECKS`` is a program's."""
     if name not in _answers:
-        _answers[name] = CHECKS[name]()
+        _answers[name] = CHECKS.get(name, _program(name))()
     return _answers[name]
 
 

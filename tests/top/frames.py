@@ -215,7 +215,7 @@ class ScriptedFeed:
         self.moves.append(steps)
         return self._answer(self.can_move)
 
-    def why(self, key: Key) -> Future[tuple[str, ...]]:
+    def why(self, key: Key, width: int) -> Future[tuple[str, ...]]:
         return self._answer(self.why_lines)
 
     def signal(self, key: Key, number: int) -> Future[None]:

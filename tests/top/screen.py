@@ -37,13 +37,13 @@ async def running(
 async def settled(app: TopApp) -> None:
     """Until no message waits and nothing is left to be drawn.
 
-    In place of Textual's own way, which waits for the process to use no CPU: slow always, and more so on a busy machine.
+    In place of the way of Textual, which waits for this process to use no CPU: slow, and slower on a busy machine.
     """
     quiet = 0
     for _ in range(2000):
         await asyncio.sleep(0.001)
         quiet = 0 if _busy(app) else quiet + 1
-        if quiet == 5:
+        if quiet == 3:
             return
 
 

@@ -17,7 +17,7 @@ from straced import procfs
 from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess, TracerUnavailable
 from straced.live.actions import LocalActions
 from straced.live.processes import call_now
-from tests.top.needs import need
+from tests.support.needs import require
 from tests.top.processes import workload
 
 
@@ -63,7 +63,7 @@ async def test_signals_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_another_users_process_is_refused(tmp_path: Path) -> None:
-    need("root")
+    require("root")
     with workload(tmp_path) as worker:
         code = (
             "import asyncio, os, sys\n"
@@ -90,22 +90,24 @@ async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
         waiter = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
         key = waiter.pid, procfs.stat(waiter.pid).start_ticks
         await asyncio.to_thread(lambda: _until(lambda: call_now(str(key[0]), None) == "flock"))
-        lines = await LocalActions(tmp_path).why(key)
-        assert str(waiter.pid) in lines[0]
-        assert str(holder.pid) in lines[0]
+        lines = await LocalActions(tmp_path).why(key, 100)
+        verdict = " ".join(lines[: lines.index("")])
+        assert str(waiter.pid) in verdict
+        assert str(holder.pid) in verdict
+        assert all(len(line) <= 100 for line in lines[: lines.index("")])
         assert any("flock" in line for line in lines)
     finally:
         for process in filter(None, (waiter, holder)):
             process.kill()
             process.communicate()
     with pytest.raises(NoSuchProcess):
-        await LocalActions(tmp_path).why(key)
+        await LocalActions(tmp_path).why(key, 100)
     with pytest.raises(OwnProcess):
-        await LocalActions(tmp_path).why((os.getpid(), procfs.stat(os.getpid()).start_ticks))
+        await LocalActions(tmp_path).why((os.getpid(), procfs.stat(os.getpid()).start_ticks), 100)
 
 
 async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path: Path) -> None:
-    need("strace")
+    require("strace")
     with workload(tmp_path, batches=20) as worker:
         actions = LocalActions(tmp_path / "traces")
         state = await actions.start_trace(worker.key)
@@ -130,7 +132,7 @@ async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path:
 
 
 async def test_leaving_ends_a_trace_that_runs(tmp_path: Path) -> None:
-    need("strace")
+    require("strace")
     with workload(tmp_path, batches=20) as worker:
         actions = LocalActions(tmp_path)
         await actions.start_trace(worker.key)
@@ -141,7 +143,7 @@ async def test_leaving_ends_a_trace_that_runs(tmp_path: Path) -> None:
 
 
 async def test_a_trace_that_cannot_be_leaves_no_file(tmp_path: Path) -> None:
-    need("strace")
+    require("strace")
     actions = LocalActions(tmp_path / "traces")
     me = os.getpid(), procfs.stat(os.getpid()).start_ticks
     with pytest.raises((AttachError, TracerUnavailable)):

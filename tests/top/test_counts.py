@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from straced.live.counts import EMPTY, Reading, Tasks, rates, reading, total_rates
+from straced.live import counts
+from straced.live.counts import EMPTY, Rates, Reading, Tasks, reading
 from straced.model import Counters, Sample
+from straced.movement import Moved, moves
+from straced.profiler import Profiler
+from tests.support.needs import require
 
 S = 10**9
 ONE = Tasks(threads=1, cpu_pct=0.0, in_call=True)
@@ -20,6 +28,15 @@ def counted(pid: int | None, name: str = "read", calls: int | None = 0, **more: 
 
 def at(seconds: float, *rows: Counters, session: int = 0) -> Reading:
     return reading({session: Sample(monotonic_ns=0, epoch_s=0.0, rows=rows)}, int(seconds * S))
+
+
+def rates(before: Reading, after: Reading, tasks: dict[int, Tasks], members: dict[int, int]) -> dict[int, Rates]:
+    changed = counts.changes(before, after, tasks)
+    return counts.rates(after.monotonic_ns - before.monotonic_ns, changed, tasks, members)
+
+
+def total_rates(before: Reading, after: Reading) -> counts.Totals:
+    return counts.total_rates(before, after, counts.changes(before, after, {}))
 
 
 def test_rates_are_differences_over_the_window() -> None:
@@ -100,14 +117,84 @@ def test_a_child_born_in_the_window_counts_from_its_birth() -> None:
     assert found[6].calls_s == 40.0
 
 
-def test_a_reused_pid_starts_from_nothing() -> None:
-    before = at(1, counted(5, calls=1000)).without({5})
-    assert rates(before, at(2, counted(5, calls=7)), {5: ONE}, {5: 0})[5].calls_s == 7.0
+def test_a_reused_pid_starts_from_nothing_and_the_total_has_both() -> None:
+    before = at(1, counted(5, calls=1000))
+    after = at(2, counted(5, calls=7), counted(None, calls=1004))
+    changed = counts.changes(before, after, {5: ONE})
+    found = counts.rates(S, changed, {5: ONE}, {5: 0}, counts.reborn(after, {5}))
+    assert found[5].calls_s == 7.0
+    assert counts.total_rates(before, after, changed)[0] == 11
+    assert before.without({5}).of_process(5) == []
+
+
+def test_a_session_that_has_ended_is_in_the_total_a_last_time() -> None:
+    before = at(1, counted(5, calls=100, errors=3))
+    after = Reading(2 * S, {}, {}, {0: (130, 4)})
+    assert total_rates(before, after) == (30, 1)
+    assert total_rates(EMPTY, after) == (None, None)
 
 
 def test_a_process_in_two_sessions_counts_once() -> None:
     samples = {n: Sample(monotonic_ns=0, epoch_s=0, rows=(counted(5, calls=10),)) for n in (0, 1)}
-    assert reading(samples, S).totals == {0: (10, 0), 1: (0, 0)}
+    twice = reading(samples, S)
+    assert twice.sessions == {5: 0}
+    assert [[row.calls for row in rows] for rows in twice.rows.values()] == [[10], []]
+
+
+CHURN = """
+import os, sys, threading, time
+def work(n):
+    while True:
+        for _ in range(n): os.getppid()
+        for _ in range(3):
+            try: os.open("/nonexistent", 0)
+            except OSError: pass
+        time.sleep(0.01)
+for n in (5, 50): threading.Thread(target=work, args=(n,), daemon=True).start()
+reader, writer = os.pipe()
+print("ready", flush=True)
+sys.stdin.readline()
+threading.Thread(target=os.read, args=(reader, 1), daemon=True).start()
+while True:
+    if os.fork() == 0:
+        for _ in range(20): os.getpgid(0)
+        os._exit(0)
+    os.wait()
+    time.sleep(0.02)
+"""
+
+
+async def test_the_quick_way_says_the_same_as_row_by_row() -> None:
+    """Real rows of eBPF: threads, errors, calls in flight, and children that end and leave theirs to the session."""
+    require("ebpf")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CHURN, stdin=pipe, stdout=pipe)
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+        async with Profiler("ebpf") as profiler:
+            session = await profiler.attach(process.pid)
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            samples = []
+            for _ in range(6):
+                samples.append(await session.read())
+                await asyncio.sleep(0.15)  # the windows that are compared
+            for before, after in itertools.combinations(samples, 2):
+                everybody = {row.pid for row in after.rows}
+                quick = moves(before.rows, after.rows, everybody)
+                slow = moves(tuple(before.rows), tuple(after.rows), everybody)
+                none = Moved()
+                assert {pid: each for pid, each in quick.items() if each != none} == {
+                    pid: each for pid, each in slow.items() if each != none
+                }
+                total = sum(each.calls or 0 for each in quick.values())
+                assert total == sum(row.calls or 0 for row in after.rows) - sum(row.calls or 0 for row in before.rows)
+                assert total > 0
+            assert moves(samples[-2].rows, samples[-1].rows)[process.pid].standing == 1  # it reads the pipe
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @given(

@@ -8,7 +8,7 @@ import pytest
 from straced.live.values import Frame
 from tests.top import frames
 from tests.top.frames import LOSSY, ScriptedFeed
-from tests.top.screen import all_of, golden, running, text_of
+from tests.top.screen import all_of, golden, running, text_of, until
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 STATES: dict[str, Frame] = {
@@ -52,8 +52,7 @@ async def test_a_screen_too_small_says_so(size: tuple[int, int]) -> None:
         assert "too small" in all_of(app).replace("\n", " ")
         assert "nginx" not in all_of(app)
         await pilot.resize_terminal(80, 24)
-        await pilot.pause()
-        assert any("nginx" in line for line in text_of(app))
+        await until(pilot, lambda: any("nginx" in line for line in text_of(app)), "the list")
 
 
 @pytest.mark.parametrize("size", [(40, 10), (60, 15), (200, 60), (300, 20)])

@@ -18,7 +18,7 @@ from straced.service.store.history import History
 from straced.service.store.writer import Store
 from tests.service.daemon import Daemon
 from tests.service.samples import NOON, calls, process, tick
-from tests.top.needs import need
+from tests.support.needs import require
 from tests.top.processes import workload
 from tests.top.test_terminal import TOP, run, terminal
 
@@ -53,7 +53,7 @@ def known(frame: Frame) -> bool:
 
 
 async def test_what_a_service_watches_is_the_truth(tmp_path: Path) -> None:
-    need("ebpf")
+    require("ebpf")
     with workload(tmp_path, batches=50, calls=20, errors=2) as worker:
         daemon = Daemon(tmp_path, interval="1s")
         daemon.write(f'[[watch]]\ntarget = "{worker.pid}"\nlabels = {{job = "build-42"}}\n')
@@ -116,7 +116,7 @@ async def test_no_service_at_all(tmp_path: Path) -> None:
 
 
 async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> None:
-    need("ebpf")
+    require("ebpf")
     with workload(tmp_path, batches=50, calls=20, errors=2) as worker:
         daemon = Daemon(tmp_path)
         daemon.write(f'[[watch]]\ntarget = "{worker.pid}"\n')

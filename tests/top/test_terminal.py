@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.top.needs import need
+from tests.support.needs import require
 from tests.top.processes import Worker, workload
 
 TOP = [sys.executable, "-m", "straced", "top"]
@@ -65,7 +65,7 @@ def terminal(
     folder: Path, command: list[str], size: tuple[int, int] = (100, 30), **environment: str
 ) -> Iterator[Terminal]:
     """A shell in a terminal that runs ``command`` and then says its status and its settings."""
-    need("tmux")
+    require("tmux")
     made = Terminal(folder / "tmux")
     sets = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
     line = f"stty -a | cksum; env {sets} {shlex.join(command)}; echo status $?; stty -a | cksum; exec cat"
@@ -90,7 +90,7 @@ def number(word: str) -> float:
 
 @pytest.mark.parametrize(("batches", "calls", "errors"), [(20, 10, 1), (50, 40, 3)])
 def test_the_figures_on_the_screen_are_the_truth(tmp_path: Path, batches: int, calls: int, errors: int) -> None:
-    need("ebpf")
+    require("ebpf")
     with (
         workload(tmp_path, batches=batches, calls=calls, errors=errors) as worker,
         terminal(tmp_path, [*TOP, str(worker.pid)]) as screen,
@@ -107,7 +107,8 @@ def test_the_figures_on_the_screen_are_the_truth(tmp_path: Path, batches: int, c
         assert "exact · eBPF · 0 lost" in shown
         screen.press("Enter")
         shown = screen.until(lambda text: "getppid" in text and "ENOENT" in text, "the calls")
-        line = next(line.split() for line in shown.splitlines() if line.startswith(" getppid "))
+        lines = (line.lstrip("▸ ").split() for line in shown.splitlines())
+        line = next(words for words in lines if words[:1] == ["getppid"])  # the table comes before the bars
         assert number(line[1]) == pytest.approx(batches * calls, rel=0.1)
         screen.press("2")
         screen.until(lambda text: "select" in text and str(worker.pid) in text, "the thread")
@@ -151,7 +152,7 @@ def test_a_signal_from_the_keyboard_reaches_the_process(tmp_path: Path) -> None:
 
 
 def test_a_full_trace_from_the_keyboard(tmp_path: Path) -> None:
-    need("strace")
+    require("strace")
     (tmp_path / "here").mkdir()
     with workload(tmp_path) as worker:
         inner = [*TOP, "--tracer", "none", str(worker.pid)]
@@ -216,6 +217,61 @@ def test_no_terminal() -> None:
     assert ended.stdout == ""
 
 
+def test_no_textual(tmp_path: Path) -> None:
+    (tmp_path / "without.py").write_text(
+        "import importlib.util, sys\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: None if name == 'textual' else found(name, *more)\n"
+        "from straced.commands import main\n"
+        "sys.exit(main(['top']))\n"
+    )
+    with terminal(tmp_path, [sys.executable, str(tmp_path / "without.py")]) as screen:
+        shown = screen.until(lambda text: "status" in text, "the end")
+        assert "needs Textual" in shown
+        assert "pip install 'straced[tui]'" in shown
+        assert "status 2" in shown
+        assert "Traceback" not in shown
+
+
+def test_a_process_of_another_user(tmp_path: Path) -> None:
+    """Root without any capability looks at a process of nobody: the same as two users, and this Python can be read."""
+    require("root")
+    require("setpriv")
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "600"]
+    process = subprocess.Popen(other)
+    try:
+        with terminal(tmp_path, ["setpriv", "--bounding-set=-all", *TOP, str(process.pid)], (110, 30)) as screen:
+            shown = screen.until(lambda text: "NO CALLS COUNTED" in text and "not seen:" in text, "what is not seen")
+            assert "its files: not permitted" in shown
+            words = next(line.lstrip("▸ ").split() for line in shown.splitlines() if line.startswith("▸"))
+            assert words[:2] == [str(process.pid), "S"]
+            screen.press("x", "Enter")
+            screen.until(lambda text: "another user's process" in text, "that it may not be signalled")
+            screen.press("q")
+            screen.until(lambda text: "status 0" in text, "the end")
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_another_size_while_it_runs(tmp_path: Path) -> None:
+    with (
+        workload(tmp_path) as worker,
+        terminal(tmp_path, [*TOP, "--tracer", "none", str(worker.pid)], (120, 40)) as screen,
+    ):
+        screen.until(lambda text: "1 calls" in text and str(worker.pid) in text, "list and panel")
+        for width, height, seen in (
+            (80, 24, "q quit"), (20, 5, "too small"), (200, 50, "syscall"), (60, 12, "q quit"), (100, 30, "1 calls"),
+        ):  # fmt: skip
+            screen.tmux("resize-window", "-t", "t", "-x", str(width), "-y", str(height))
+            size = f"{width}x{height}"
+            shown = screen.until(lambda text, seen=seen: seen in text.replace("\n", " "), f"{seen} at {size}")
+            assert len(shown.splitlines()) <= height
+        screen.press("q")
+        screen.until(lambda text: "status 0" in text, "the end")
+
+
 def test_a_dumb_terminal(tmp_path: Path) -> None:
     with terminal(tmp_path, TOP, TERM="dumb") as screen:
         shown = screen.until(lambda text: "status" in text, "the end")
@@ -274,7 +330,7 @@ def test_json_is_a_frame_a_line_at_the_interval_that_was_asked_for(tmp_path: Pat
 
 
 def test_the_json_of_a_counted_process_is_the_truth(tmp_path: Path) -> None:
-    need("ebpf")
+    require("ebpf")
     with workload(tmp_path, batches=50, calls=20, errors=2) as worker:
         ended = run("--json", "--once", "-i", "2s", str(worker.pid))
         found = json.loads(ended.stdout)

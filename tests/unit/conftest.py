@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pytest
+
+from tests.support.needs import require
 
 
 @pytest.fixture(scope="session")
 def strace_path() -> str:
     """The strace installed here; missing, the test is skipped, or fails where STRACED_REQUIRE names it."""
+    require("strace")
     found = shutil.which("strace")
-    if found is None:
-        if "strace" in os.environ.get("STRACED_REQUIRE", "").split(","):
-            pytest.fail("no strace on PATH, and STRACED_REQUIRE asks for it")
-        pytest.skip("no strace on PATH")
+    assert found is not None
     return found

@@ -35,7 +35,8 @@ def soak(
         say: takes the lines about answers that are not right.
     """
     found: dict[str, Counted] = {}
-    with tempfile.TemporaryDirectory() as directory:
+    # The name of a unix socket has room for 107 bytes: a test's own directory would be too long.
+    with tempfile.TemporaryDirectory(prefix="straced-", dir="/tmp") as directory:
         program = build_roles(Path(directory))
         for name in names or STAGES:
             found[name] = collections.Counter()

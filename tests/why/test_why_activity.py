@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,30 @@ from straced import procfs
 from straced.model import Quality, Summary, SyscallStats, Target, Window
 from straced.views.why_text import report, sentence
 from straced.waits.answer import why_process
+from straced.waits.model import Why
 from straced.waits.python_stack import python_stack
 from straced.waits.sharpen import by
 
 _WINDOW_NS = 500_000_000
+_WINDOWS = 12
+
+
+def _watched(ask: Callable[[], Why], shows: Callable[[Why], bool]) -> Why:
+    """The first answer that shows it, of several windows: on a busy machine a process may do little in one."""
+    for _ in range(_WINDOWS):
+        why = ask()
+        if shows(why):
+            break
+    return why
 
 
 @pytest.mark.needs("ebpf")
 def test_sync_after_sync(world: World) -> None:
     """Exact with eBPF. /proc alone sees it where the disk is slow enough for the caller to sleep, and nothing else."""
     target = world.program("sync", world.directory / "journal")
-    why = why_process(target.pid, _WINDOW_NS, sharpen=by("ebpf"), eager=True)
+    why = _watched(
+        lambda: why_process(target.pid, _WINDOW_NS, sharpen=by("ebpf"), eager=True), lambda why: bool(why.storms)
+    )
     assert why.verdict in ("slow", "busy"), sentence(why)
     assert [storm.kind for storm in why.storms] == ["fsync"], report(why)
     assert "fsync" in sentence(why)
@@ -50,7 +64,7 @@ def test_storms_counted_by_ebpf(code: str, kind: str, says: str, world: World) -
     """A process at work is counted without being asked for; the sentence has the figure."""
     loop = "\nready()\nwhile True:\n try: call()\n except OSError: pass"
     target = world.python(code + loop)
-    why = why_process(target.pid, 1_500_000_000, sharpen=by("auto"))
+    why = _watched(lambda: why_process(target.pid, 1_500_000_000, sharpen=by("auto")), lambda why: bool(why.storms))
     assert [storm.kind for storm in why.storms] == [kind], report(why)
     assert why.verdict == ("spinning" if kind.startswith("spin") else "busy")
     assert says in sentence(why)
@@ -69,7 +83,7 @@ def test_what_is_asleep_is_not_counted(world: World) -> None:
 
 def test_tiny_writes(world: World) -> None:
     target = world.program("tiny_writes")
-    why = why_process(target.pid, _WINDOW_NS)
+    why = _watched(lambda: why_process(target.pid, _WINDOW_NS), lambda why: bool(why.storms))
     assert [storm.kind for storm in why.storms] == ["tiny_writes"]
     assert "move 1.0 bytes each" in report(why)
 
@@ -77,7 +91,7 @@ def test_tiny_writes(world: World) -> None:
 def test_a_spin_that_proc_cannot_name_is_not_named(world: World) -> None:
     """recv(2) is not counted by /proc/PID/io: it is busy, and the next step would tell in what."""
     target = world.program("spin_recv")
-    why = why_process(target.pid, _WINDOW_NS)
+    why = _watched(lambda: why_process(target.pid, _WINDOW_NS), lambda why: why.kernel_share is not None)
     assert why.verdict == "busy"
     assert why.next == f"{'' if os.geteuid() == 0 else 'sudo '}straced attach {target.pid} -d 2"
     assert "in the kernel" in sentence(why)
@@ -98,7 +112,7 @@ def test_a_tracer_makes_the_spin_exact(world: World) -> None:
             rows=(row,),
         )
 
-    why = why_process(target.pid, _WINDOW_NS, sharpen=count)
+    why = _watched(lambda: why_process(target.pid, _WINDOW_NS, sharpen=count), lambda why: why.verdict == "spinning")
     assert why.verdict == "spinning"
     assert "recvfrom calls a second fail with EAGAIN" in sentence(why)
 

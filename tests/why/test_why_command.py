@@ -15,7 +15,7 @@ from why_require import need
 from why_stages import STAGES
 from why_world import World, kill
 
-from straced import errors, procfs
+from straced import cgroups, errors, procfs
 from straced.views.why_text import sentence
 from straced.waits.answer import why_process
 from straced.waits.meter import Meter
@@ -44,6 +44,13 @@ def _free_pid() -> int:
         (["1", "--nonsense"], 2),
         (["--all", "--bundle", "x"], 2),
         (["99999999999999999999"], 2),
+        (["99999999"], 2),
+        (["cgroup:no-slash"], 2),
+        (["unit:a b"], 2),
+        (["1", "--json", "--dot"], 2),
+        (["--all", "--python-stack"], 2),
+        (["1", "--tracer", "gdb"], 2),
+        (["cgroup:/no/such/group"], 3),
         (["name:no-such-program-at-all"], 3),
     ],
 )
@@ -99,7 +106,20 @@ def _is_kernel_thread(pid: int) -> bool:
         return False
 
 
+def test_the_shell_that_asks(world: World) -> None:
+    """The chain of the one who started straced ends in straced, and that is said."""
+    script = f"{sys.executable} -m straced.commands.why $$ -d 0.1; true"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert "is idle: it waits for its child" in done.stdout, done
+    assert "which is asking this question." in done.stdout
+
+
 def test_straced_itself_is_refused() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m straced.commands.why $$"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("straced why: that is straced itself")
     with pytest.raises(errors.OwnProcess) as caught:
         why_process(os.getpid())
     assert caught.value.exit_code == 2
@@ -147,6 +167,29 @@ def test_targets_by_name(world: World) -> None:
     assert done.returncode == 0
     assert {str(one.pid), str(other.pid)} <= set(done.stdout.split())
     assert why("name:whyname-1", "-d", "0.05").stdout.startswith(f"{one.pid} (whyname-1) is idle")
+
+
+def test_targets_by_cgroup_and_unit(world: World) -> None:
+    """A unit of systemd is a cgroup with its name; those in the groups below belong to it."""
+    systemd = (each.mount for each in cgroups.hierarchies() if each.controllers <= {"name=systemd"})
+    root = next((Path(mount) for mount in systemd if os.access(f"{mount}/cgroup.procs", os.W_OK)), None)
+    need("root", root is not None, "no cgroup can be made")
+    assert root is not None
+    unit = root / f"straced-why-{os.getpid()}.service"
+    inner = unit / "inner"
+    roles = [world.python("ready(); rest()") for _ in range(2)]
+    unit.mkdir()
+    world.cleanup(unit.rmdir)
+    inner.mkdir()
+    world.cleanup(inner.rmdir)
+    for role in roles:
+        (inner / "cgroup.procs").write_text(str(role.pid))
+        world.cleanup((root / "cgroup.procs").write_text, str(role.pid))
+    for target in (f"cgroup:/{unit.name}", f"unit:{unit.name}", f"unit:{unit.stem}"):
+        done = why(target, "-d", "0.05")
+        assert done.returncode == 0, done
+        assert done.stdout.startswith("2 processes in "), done.stdout
+        assert {str(role.pid) for role in roles} <= set(done.stdout.split())
 
 
 def test_ctrl_c_is_130(world: World) -> None:

@@ -15,7 +15,8 @@ from straced import procfs
 from straced.waits.answer import why_process
 from straced.waits.everybody import why_everybody
 
-_LIMIT_100_THREADS_S = 0.3
+_FAR_TOO_MUCH_S = 2.0
+"""benchmarks/why.py measures; a test on a machine that others use, too, can only see that something went very wrong."""
 
 
 def _counters(pid: int) -> dict[int, bytes]:
@@ -23,18 +24,16 @@ def _counters(pid: int) -> dict[int, bytes]:
 
 
 def test_a_hundred_threads(world: World) -> None:
-    """CPU time of the whole command, interpreter included; and not one thread of the target ran because of it."""
+    """Not one thread of the target runs because it is asked about."""
     target = world.program("threads", 100)
     world.rests(*procfs.tasks(target.pid))
     before = _counters(target.pid)
-    spent = []
-    for _ in range(3):
-        first = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-m", "straced.commands.why", str(target.pid)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
-        last = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(last.ru_utime + last.ru_stime - first.ru_utime - first.ru_stime)
-    assert min(spent) <= _LIMIT_100_THREADS_S, spent
+    first = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "straced.commands.why", str(target.pid), "-d", "0.5"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    last = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "91 more" in done.stdout, done.stdout
+    assert last.ru_utime + last.ru_stime - first.ru_utime - first.ru_stime <= _FAR_TOO_MUCH_S
     assert _counters(target.pid) == before
 
 

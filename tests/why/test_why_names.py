@@ -75,3 +75,16 @@ def test_a_name_of_4_kib(world: World) -> None:
     assert resource is not None
     assert len(resource.name) > 3500
     assert max(map(len, report(why).split("\n"))) < 300
+
+
+def test_a_bundle_leaves_no_piece_of_a_name(world: World) -> None:
+    """Long names lose their middle in the text; blanks and commas in them must not save the ends."""
+    name = b"alpha bravo, charlie (delta); " + b"echo " * 30 + b"foxtrot golf.lock"
+    why = _locked(world, name)
+    assert "echo echo" in report(why)
+    text = bundle(why)
+    for word in ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", str(world.directory)):
+        assert word not in text, word
+    assert text.count("<name 1>") >= 3
+    assert str(why.roots[0].task.pid) in text
+    assert "foxtrot golf.lock" in bundle(why, redact=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 
@@ -227,6 +228,27 @@ def lease_is_broken(world: World) -> Stage:
 
 
 @stage
+def file_system_that_hangs(world: World) -> Stage:
+    """A FUSE file system whose server does not answer, as one over a network that is down."""
+    place = world.directory / "remote"
+    place.mkdir()
+    code = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open('/dev/fuse', os.O_RDWR)
+options = f'fd={fd},rootmode=40000,user_id=0,group_id=0'.encode()
+if libc.mount(b'remote:/export', os.fsencode(ARGS[0]), b'fuse.slow', 0, options):
+    raise OSError(ctypes.get_errno(), 'mount')
+ready(); rest()
+"""
+    libc = ctypes.CDLL(None)
+    world.cleanup(libc.umount2, os.fsencode(place), 2)
+    culprit = world.python(code, place)
+    target = world.python("ready(); os.open(ARGS[0] + '/report', os.O_RDONLY)", place)
+    return _pair(world, target, culprit, "/remote/", "served by")
+
+
+@stage
 def mixed_chain(world: World) -> Stage:
     """A parent waits for a child, the child for a lock, its holder for a TCP answer, and that server is stopped."""
     server = world.python(
@@ -250,6 +272,48 @@ def ring_of_three_mutexes(world: World) -> Stage:
     world.until(lambda: len(os.listdir(f"/proc/{target.pid}/task")) == 3, "threads")
     world.rests_in(("futex",), *map(int, os.listdir(f"/proc/{target.pid}/task")))
     return Stage(target=target.pid, culprit=target.pid, verdict="stuck", deadlock=True, says=("mutex", "deadlock"))
+
+
+_TWO_WAITERS = """
+other = threading.Thread(target=threading.Event().wait, args={other}, daemon=True); other.start()
+ready(other.native_id); threading.Event().wait{main}
+"""
+
+
+def _two_waiters(world: World, other: str, main: str, *says: str, deadlock: bool = False) -> Stage:
+    target = world.python(_TWO_WAITERS.format(other=other, main=main))
+    thread = int(target.words[0])
+    world.rests_in(("futex",), target.pid, thread)
+    culprit = target.pid if deadlock else thread
+    return Stage(target=target.pid, culprit=culprit, verdict="stuck", deadlock=deadlock, says=says)
+
+
+@stage
+def two_threads_that_nobody_wakes(world: World) -> Stage:
+    """Each waits for the other to wake it, with no time limit, and there is no third."""
+    return _two_waiters(world, "()", "()", "likely a deadlock", deadlock=True)
+
+
+@stage
+def a_timeout_is_no_deadlock(world: World) -> Stage:
+    """The other thread goes on by itself after a while, as those do that work at intervals."""
+    return _two_waiters(world, "(300,)", "()", "left")
+
+
+@stage
+def a_timeout_of_its_own(world: World) -> Stage:
+    return _two_waiters(world, "()", "(300,)", "futex")
+
+
+@stage
+def poll_crosswise_with_timeouts(world: World) -> Stage:
+    """Two processes wait for each other's pipe, and both give up after a while."""
+    first, second = world.pipe(), world.pipe()
+    code = "ready(); select.select([int(ARGS[0])], [], [], 300)"
+    one = world.python(code, first[0], fds=(first[0], second[1]))
+    other = world.python(code, second[0], fds=(second[0], first[1]))
+    close(*first[:2], *second[:2])
+    return _pair(world, one, other, first[2], "left")
 
 
 @stage

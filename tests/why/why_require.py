@@ -1,20 +1,16 @@
-"""Skip a test that cannot run here, saying why; with STRACED_REQUIRE naming the need, fail instead."""
+"""Needs that only a stage finds out about."""
 
 from __future__ import annotations
 
-import os
-
-import pytest
+from tests.support.needs import require, unavailable
 
 
 def need(what: str, met: bool, why_not: str) -> None:
-    """``what`` is the word of STRACED_REQUIRE, a list with commas: ``root``, ``cgroup``."""
-    if met:
-        return
-    if what in os.environ.get("STRACED_REQUIRE", "").split(","):
-        pytest.fail(f"{what} is required, and {why_not}")
-    pytest.skip(why_not)
+    """Skip unless ``met``; fail where STRACED_REQUIRE names ``what``."""
+    if not met:
+        unavailable(what, why_not)
 
 
 def need_root() -> None:
-    need("root", os.geteuid() == 0, "only root can do this")
+    """What only root can do."""
+    require("root")

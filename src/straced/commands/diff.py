@@ -65,7 +65,7 @@ def command(
         data = {**difference.to_dict(), "checks": msgspec.to_builtins(checks)}
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
         return status
-    lines = render(difference, checks, limit=limit)
+    lines = render(difference, checks, limit=limit, width=terminal.width_of(sys.stdout))
     terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, color))
     return status
 
@@ -81,6 +81,8 @@ def sides(files: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
             raise click.UsageError(
                 "two recordings, or several on each side of a colon\ntype: straced diff a1 a2 : b1 b2"
             )
+    if (*before, *after).count("-") > 1:
+        raise click.UsageError("standard input can be one recording only\ntype: straced diff before.txt -")
     if not before or not after or SEPARATOR in after:
         raise click.UsageError("a recording on each side of the colon\ntype: straced diff a1 a2 : b1 b2")
     return before, after

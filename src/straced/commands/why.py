@@ -116,9 +116,11 @@ class _Bundle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _one(pid: int, duration_ns: int, tracer: str, form: _Form, bundled: _Bundle | None, with_python_stack: bool) -> int:
+    from straced import through_service
     from straced.waits.answer import why_process
 
-    why = why_process(pid, duration_ns, sharpen=sharpen.by(tracer), eager=sharpen.is_eager(tracer))
+    by_service = through_service.counter() if tracer == "auto" else None
+    why = why_process(pid, duration_ns, sharpen=by_service or sharpen.by(tracer), eager=sharpen.is_eager(tracer))
     if with_python_stack and why.chain is not None:
         why = _with_python_stack(why)
     if bundled is not None:

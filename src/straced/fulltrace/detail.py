@@ -17,7 +17,7 @@ from straced.fulltrace.files import FileRows
 from straced.fulltrace.form import Form
 from straced.fulltrace.processes import Tree
 from straced.fulltrace.select import SelectedFiles
-from straced.tracers.strace_line import TraceLine, find_result, parse_line
+from straced.tracers.strace_line import OWN_WORDS, TraceLine, find_result, parse_line
 
 SLOWEST = 25
 SIGNALS_KEPT = 200
@@ -35,7 +35,7 @@ _PARTS = {
     TABLES: {head: known for head, known in _HEADS.items() if known[0] not in _FREE},
     PATHS: {head: known for head, known in _HEADS.items() if known[0] in {*_FREE, roles.PATH_AT}},
 }
-_ATTACHED = re.compile(rb"strace: Process (\d+) attached")
+_ATTACHED = re.compile(OWN_WORDS + rb"Process (\d+) attached")
 _UNFINISHED = b"<unfinished ...>"
 
 

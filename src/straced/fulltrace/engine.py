@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 
 from straced.fulltrace.detail import TABLES, Detail
@@ -17,12 +18,12 @@ from straced.fulltrace.source import Source, first_block
 from straced.fulltrace.tally import Tally
 from straced.fulltrace.threads import Threads
 from straced.fulltrace.worker import Task, Worker
-from straced.tracers.strace_line import parse_line
+from straced.tracers.strace_line import OWN_WORDS, parse_line
 
 SMALL_BYTES = 6 << 20
 """Below this a helper process costs more than it brings."""
 _TORN = re.compile(
-    rb"([^\n])((?:strace: Process \d+ attached\n)+)"
+    rb"([^\n])((?:" + OWN_WORDS + rb"Process \d+ attached\n)+)"
     rb"((?!\[pid |\d\d:\d\d|\d+\.\d|\w+\(|<\.\.\. |[-+]{3} )[^\n]+\n)"
 )
 """On a terminal strace's own words stand in the middle of a line. Put behind it, they leave it whole."""
@@ -111,8 +112,9 @@ def read(
     selection = selection or Selection()
     first, blocks = first_block(source)
     reading = Reading(source, detect(first[1:], source.name), selection)
-    collecting = gc.isenabled()
-    gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
+    collecting = gc.isenabled() and threading.current_thread() is threading.main_thread()
+    if collecting:
+        gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
     try:
         if selection:
             _selected(reading, blocks, progress)

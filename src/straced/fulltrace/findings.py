@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterator
 
 from straced.fulltrace.engine import Reading
@@ -16,6 +17,8 @@ from straced.units import format_bytes, format_count, format_ns
 MOST = 25
 """Findings shown, the costliest first."""
 OF_EACH = 4
+_OTHER_END = re.compile(rb"\w+\(\d+<(?:pipe|socket|TCP|UDP|UNIX|NETLINK|anon_inode)")
+"""Who reads from these waits for somebody else."""
 OFTEN = 5
 """Calls of each process on average, below which many calls are just many processes."""
 MISSES, STORM_FOLDERS, TINY, RETRIES, STATS, EMPTY, BURST, SLOW_NS, LOCK_NS = 10, 4, 200, 100, 50, 200, 50, 10**7, 10**6
@@ -198,7 +201,7 @@ def _slow(reading: Reading) -> Iterator[Finding]:
     for duration, place, text in sorted(reading.detail.slowest, reverse=True):
         pid, _, body = text.partition(b" ")
         name = body[: body.find(b"(")].decode("ascii", "replace")
-        if duration >= SLOW_NS and category(name) != "wait":
+        if duration >= SLOW_NS and category(name) != "wait" and not _OTHER_END.match(body):
             yield Finding(
                 code="slow_call",
                 text=f"one {name} of task {pid.decode() or '?'} took {format_ns(duration)}: {scrub_bytes(body, 120)}",

@@ -11,6 +11,7 @@ from straced.errors import StracedError
 from straced.tracers.strace_line import TraceLine, parse_line
 
 SAMPLE_LINES = 2000
+MAKE_ONE = "a trace is what this makes: straced trace 4242 -o FILE, or strace -f -ttt -T -o FILE ..."
 _LEADING_BRACKETS = re.compile(rb"(?:\[[^\]\"({\n]*\] )+(?=[A-Za-z_<?+-])")
 _RELATIVE_TOO = re.compile(rb"\(\+ *\d")
 
@@ -77,6 +78,10 @@ class Form(Struct, frozen=True, kw_only=True):
         return gaps
 
 
+_TELLING = {"call", "unfinished", "resumed", "detached", "signal", "stopped", "exited", "killed", "superseded"}
+"""Kinds of lines that show the form; a process that slept all the time leaves one ``<detached ...>``, no more."""
+
+
 def detect(sample: bytes, name: str) -> Form:
     """Find the form from the first lines of a trace.
 
@@ -87,11 +92,10 @@ def detect(sample: bytes, name: str) -> Form:
     if len(lines) > 1:
         lines.pop()  # may be cut
     values = [(line, value) for line in lines if (value := parse_line(line)) is not None]
-    calls = [
-        (line, value) for line, value in values if value.kind in ("call", "unfinished", "resumed", "signal", "exited")
-    ]
+    calls = [(line, value) for line, value in values if value.kind in _TELLING]
     if not calls:
-        raise NotATrace(*_refusal(sample, lines, name))
+        reason, hint = _refusal(sample, lines, name)
+        raise NotATrace(reason, hint=hint)
     forms = Counter(_form_of(line, value) for line, value in calls)
     common = max(forms, key=lambda form: forms[form])
     bracket = any(form.pid == "bracket" for form in forms)
@@ -124,12 +128,14 @@ def _form_of(line: bytes, value: TraceLine) -> Form:
     )
 
 
-def _refusal(sample: bytes, lines: list[bytes], name: str) -> tuple[str]:
+def _refusal(sample: bytes, lines: list[bytes], name: str) -> tuple[str, str]:
     if not sample.strip():
-        return (f"{name} is empty",)
+        return f"{name} is empty", ""
     if b"\0" in sample[:4096]:
-        return (f"{name} is binary, not strace text (line 1)",)
+        return f"{name} is binary, not strace text (line 1)", MAKE_ONE
     if any(b"% time" in line and b"syscall" in line for line in lines):
-        return (f"{name} is a table of strace -c, not a trace: there are no single calls in it",)
+        return f"{name} is a table of strace -c, not a trace: there are no single calls in it", MAKE_ONE
     number = next((index for index, line in enumerate(lines, 1) if line.strip()), 1)
-    return (f"{name}: line {number} is not strace text",)
+    saved = b'"straced.' in sample and sample.lstrip()[:1] == b"{"
+    hint = "it looks like a saved summary: straced diff reads those" if saved else MAKE_ONE
+    return f"{name}: line {number} is not strace text", hint

@@ -55,6 +55,7 @@ def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | 
         StracedError: not a trace, not readable, or an output that cannot be written.
     """
     outputs = outputs or Outputs()
+    wanted.selection.check()
     if wanted.counts_only and outputs.html:
         raise InvalidArgument("--counts leaves out what --html shows", hint="give one of them")
     if outputs.of_calls and wanted.file == "-":

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
-from straced import histogram
 from straced.fulltrace import findings
+from straced.fulltrace.counters import Sums, abi_of, counters
 from straced.fulltrace.engine import Reading
 from straced.fulltrace.files import OTHER, FileRow
 from straced.fulltrace.processes import Proc
-from straced.fulltrace.results import Figures
 from straced.fulltrace.select import clock_seconds
-from straced.fulltrace.tally import NO_ERRNO, OTHER_TASKS, Row
+from straced.fulltrace.tally import OTHER_TASKS
 from straced.fulltrace.values import FileReport, Flame, ProcessReport, Report, SlowCall, TimeLine
 from straced.model import Counters, Quality, Reason, Summary, Target, Window
 from straced.scrub import scrub, scrub_bytes
 from straced.summary import merge_rows, table
-from straced.syscalls import category, native_abi, number_of
+from straced.syscalls import category
 from straced.units import format_count
 
 MOST_PROCESSES = 500
@@ -99,7 +96,7 @@ def _file(path: bytes, row: FileRow, timed: bool) -> FileReport:
 
 def summarise(reading: Reading) -> Summary:
     """The summary of all lines, in the shape that live tracers give."""
-    rows, total = table(_counters(reading), "wall")
+    rows, total = table(counters(reading), "wall")
     detail = reading.detail
     tree = detail.tree if detail is not None else None
     root = next(iter(tree.procs.values()), None) if tree is not None else None
@@ -154,96 +151,13 @@ def _quality(reading: Reading) -> Quality:
     if mixed:
         reasons.append(Reason("abi", f"task {mixed[0]} calls in two ABIs, which are counted together"))
     if reading.selection:
-        reasons.append(Reason("selection", "only the lines selected by the options"))
+        found = "only the lines" if reading.figures.rows else "no line of the trace is"
+        reasons.append(Reason("selection", f"{found} selected by the options"))
     damaged = bool(reading.figures.unread or reading.interrupted or reading.source.notes)
     if lost := reading.figures.lost:
         reasons.append(Reason("lost", f"{format_count(lost)} lines are missing: the reader of the trace was too slow"))
         return Quality(kind="lossy", lost=None if damaged else lost, reasons=tuple(reasons))
     return Quality(kind="partial" if damaged else "exact", lost=None if damaged else 0, reasons=tuple(reasons))
-
-
-class _Sums:
-    """The rows of tasks, with restarts resolved, added up by some key."""
-
-    def __init__(self, reading: Reading) -> None:
-        self.restarts: dict[tuple[int, str], int] = {}
-        self.eintr: dict[tuple[int, str], int] = {}
-        for (tid, name, what), count in reading.restarts.decided.items():
-            if what == "eintr":
-                self._add(self.eintr, tid, name, count)
-            else:
-                self._add(self.restarts, tid, name, count)
-            if what == "phantom":
-                self._add(self.restarts, tid, "restart_syscall", count)
-
-    @staticmethod
-    def _add(table: dict[tuple[int, str], int], tid: int, name: str, count: int) -> None:
-        table[tid, name] = table.get((tid, name), 0) + count
-
-    def counters(self, tid: int, name: str, row: Row, *, timed: bool, abi: str) -> Counters:
-        """One row of a task as counters."""
-        again = self.restarts.get((tid, name), 0)
-        errno = {
-            code: count
-            for code, count in (row.errno or {}).items()
-            if not code.startswith("ERESTART") and name not in NO_ERRNO
-        }
-        if extra := self.eintr.get((tid, name)):
-            errno["EINTR"] = errno.get("EINTR", 0) + extra
-        phantom = name == "restart_syscall"
-        return Counters(
-            name=name,
-            nr=number_of(name, abi),
-            abi=abi,
-            calls=max(0, row.calls - again),
-            errors=sum(errno.values()),
-            restarts=0 if phantom else again,
-            errno=errno,
-            wall_ns=row.sum_ns if timed else None,
-            min_ns=row.min_ns,
-            max_ns=row.max_ns,
-        )
-
-
-def _counters(reading: Reading) -> list[Counters]:
-    figures = reading.figures
-    merged: dict[tuple[str, str], list[Counters]] = {}
-    sums = _Sums(reading)
-    for (tid, name), row in figures.rows.items():
-        abi = _abi(figures, tid)
-        one = sums.counters(tid, name, row, timed=reading.form.durations, abi=abi)
-        merged.setdefault((abi, name), []).append(one)
-    flight = _in_flight(reading)
-    result = []
-    for (_, name), rows in merged.items():
-        (merged_row,) = merge_rows(rows)
-        alone = sum(1 for _, other in merged if other == name) == 1
-        counts = [0] * histogram.SIZE
-        for place, count in figures.histograms.get(name, {}).items():
-            counts[place] += count
-        result.append(
-            msgspec.structs.replace(
-                merged_row,
-                histogram=tuple(counts) if alone and reading.form.durations else None,
-                in_flight=None if flight is None else flight.get(name, 0) if alone else None,
-            )
-        )
-    return result
-
-
-def _abi(figures: Figures, tid: int) -> str:
-    abis = figures.abis.get(tid)
-    return next(iter(abis)) if abis is not None and len(abis) == 1 else native_abi()
-
-
-def _in_flight(reading: Reading) -> dict[str, int] | None:
-    if reading.detail is None:
-        return None
-    flight: dict[str, int] = {}
-    for head, _, _ in reading.detail.open.values():
-        name = head.rstrip(b"(").removeprefix(b"<... ").decode("ascii", "replace")
-        flight[name] = flight.get(name, 0) + 1
-    return flight
 
 
 def _name(proc: Proc) -> str:
@@ -253,10 +167,10 @@ def _name(proc: Proc) -> str:
 def _processes(reading: Reading) -> tuple[tuple[ProcessReport, ...], int]:
     detail = reading.detail
     assert detail is not None
-    sums = _Sums(reading)
+    sums = Sums(reading)
     by_pid: dict[int, list[Counters]] = {}
     for (tid, name), row in reading.figures.rows.items():
-        one = sums.counters(tid, name, row, timed=reading.form.durations, abi=_abi(reading.figures, tid))
+        one = sums.counters(tid, name, row, timed=reading.form.durations, abi=abi_of(reading.figures, tid))
         by_pid.setdefault(reading.pid_of(tid), []).append(one)
     procs = detail.tree.procs
     for pid in by_pid:

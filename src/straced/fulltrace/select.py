@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import re
 
@@ -9,6 +10,8 @@ from msgspec import Struct
 
 from straced.errors import InvalidArgument
 from straced.fulltrace.files import FileRow, FileRows
+from straced.scrub import scrub
+from straced.syscalls import ABIS, names, number_of
 
 _CLOCK = re.compile(r"(?:(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?|(\d{5,12}(?:\.\d+)?)|\+(\d+(?:\.\d+)?)s?)")
 _PRINTED = re.compile(rb"(?:(\d\d):(\d\d):(\d\d(?:\.\d{1,9})?)|(\d{1,12}(?:\.\d{1,9})?))")
@@ -25,6 +28,21 @@ class Selection(Struct, frozen=True, kw_only=True):
     until: str | None = None
     path: str | None = None
     """A glob, or a piece of the path."""
+
+    def check(self) -> None:
+        """Refuse what cannot match anything.
+
+        Raises:
+            InvalidArgument: a call of no ABI.
+        """
+        for name in sorted(self.syscalls):
+            if not name.startswith("syscall_") and all(number_of(name, abi) is None for abi in ABIS):
+                known = {each for abi in ABIS for each in names(abi).values()}
+                close = difflib.get_close_matches(name, known, 3)
+                raise InvalidArgument(
+                    f"--syscall {scrub(name, 60)!r} is no system call",
+                    hint=f"perhaps {' or '.join(close)}" if close else "names are as in the trace: openat, read, ...",
+                )
 
     def __bool__(self) -> bool:
         return bool(self.pids or self.syscalls or self.since or self.until or self.path)

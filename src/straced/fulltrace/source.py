@@ -206,7 +206,7 @@ def _opened(name: str, stop: Stop) -> Source:
         if members:
             return _set_source(name, members)
         raise InputError(
-            f"{name}: {error.strerror or error}", hint="straced report FILE, or - for standard input"
+            f"{name}: {error.strerror or error}", hint="give the file of a trace, or - for standard input"
         ) from None
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{name} is a folder", hint="give the file, or the prefix of strace -ff -o PREFIX")

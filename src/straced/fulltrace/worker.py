@@ -17,7 +17,6 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-import straced
 from straced.errors import StracedError
 from straced.fulltrace.detail import PATHS, Detail
 from straced.fulltrace.form import Form
@@ -59,7 +58,7 @@ class Worker:
     """The caller's side of one worker."""
 
     def __init__(self, task: Task) -> None:
-        package = str(Path(straced.__file__).parent.parent)
+        package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "straced.fulltrace.worker"],

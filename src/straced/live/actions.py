@@ -65,7 +65,7 @@ class LocalActions:
     def trace_limits(self) -> str:
         return f"{format_bytes(TRACE_MAX_BYTES)} or {TRACE_MAX_S:.0f} s"
 
-    async def why(self, key: Key) -> tuple[str, ...]:
+    async def why(self, key: Key, width: int) -> tuple[str, ...]:
         """The answer of ``straced why``, as text: the verdict, the chain, the evidence.
 
         Raises:
@@ -78,7 +78,7 @@ class LocalActions:
         answer = await asyncio.to_thread(why_process, key[0], WHY_NS)
         if answer.start_ticks != key[1]:
             raise _gone(key)
-        return tuple(report(answer).splitlines())
+        return tuple(report(answer, width).splitlines())
 
     async def signal(self, key: Key, number: int) -> None:
         """Send a signal to the very process that was on the screen.

@@ -22,6 +22,8 @@ from straced.targets import TargetSpec, resolve
 
 _DEEPEST = 1000
 """Generations that are followed upwards; the tree may change while it is read."""
+MANY_PROCESSES, MANY_ROWS = 500, 65_536
+"""With more processes than that, the tracer is asked for all the room it can have: 50 different calls of each."""
 _WORST = ("exact", "partial", "sampled", "lossy")
 
 
@@ -41,7 +43,8 @@ class Counting:
     """
 
     def __init__(self, tracer: str = "auto", targets: Sequence[TargetSpec] = ()) -> None:
-        self._profiler = Profiler(tracer) if tracer != "none" else None
+        rows = MANY_ROWS if sum(1 for _ in procfs.pids()) > MANY_PROCESSES else None
+        self._profiler = Profiler(tracer, max_rows=rows) if tracer != "none" else None
         self._targets = tuple(targets)
         self._sessions: dict[int, Session] = {}
         self._labels: dict[int, str] = {}
@@ -116,7 +119,7 @@ class Counting:
         samples = await self._profiler.read_all()
         self._samples = {number: samples[each] for number, each in self._sessions.items() if each in samples}
         now = reading(self._samples, time.monotonic_ns())
-        now.totals.update(self._ended)
+        now.ended.update(self._ended)
         self._ended = {}
         return now
 

@@ -8,13 +8,13 @@ the threads of a process had.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from straced.model import Counters, Sample
+from straced.movement import Moved, Moves, moves
 
-RowKey = tuple[int, str, str]
 Totals = tuple[int | None, int | None]
 
 
@@ -39,148 +39,150 @@ class Tasks(Struct, frozen=True):
     """Its main thread is in a call now."""
 
 
-class _Sums(Struct):
-    calls: int = 0
-    errors: int = 0
-    working_ns: int = 0
-    waiting_ns: int = 0
-    in_flight: int = 0
-    unknown: set[str] = set()
-
-
 class Reading(Struct, frozen=True):
-    """All rows of all sessions at one moment, by process, ABI and name."""
+    """The rows of all sessions at one moment."""
 
     monotonic_ns: int
-    rows: dict[RowKey, Counters]
-    totals: dict[int, Totals]
-    """Calls and errors since its attach, by session."""
+    rows: dict[int, Sequence[Counters]]
+    """By session."""
     sessions: dict[int, int]
-    """Which session a process is in."""
+    """Which session a process is in, of those that have made a call."""
+    ended: dict[int, Totals]
+    """Calls and errors of sessions that have ended since the reading before."""
 
-    def of_process(self, pid: int) -> tuple[Counters, ...]:
+    def of_process(self, pid: int) -> Sequence[Counters]:
         """The rows of one process."""
-        return tuple(row for (owner, _, _), row in self.rows.items() if owner == pid)
+        rows = self.rows.get(self.sessions.get(pid, -1), ())
+        of = getattr(rows, "of", None)
+        found: Sequence[Counters] = of(pid) if of is not None else [row for row in rows if row.pid == pid]
+        return found
 
-    def without(self, pids: set[int]) -> Reading:
+    def without(self, pids: Collection[int]) -> Reading:
         """This reading less some processes: their pids are in use by others now."""
         if not pids:
             return self
-        rows = {key: row for key, row in self.rows.items() if key[0] not in pids}
-        return Reading(self.monotonic_ns, rows, self.totals, self.sessions)
+        return Reading(
+            self.monotonic_ns,
+            {session: _without(rows, pids) for session, rows in self.rows.items()},
+            self.sessions,
+            self.ended,
+        )
 
 
 EMPTY = Reading(0, {}, {}, {})
-_NOTHING = Counters(name="", calls=0, errors=0, working_ns=0, waiting_ns=0)
-"""Before a row was there."""
+Changes = dict[int, Moves]
+"""What happened between two readings, by session."""
 
 
 def reading(samples: Mapping[int, Sample], monotonic_ns: int) -> Reading:
     """Put the samples of sessions together. A process that is in two of them counts in the first only."""
-    rows: dict[RowKey, Counters] = {}
-    totals: dict[int, Totals] = {}
+    rows: dict[int, Sequence[Counters]] = {}
     sessions: dict[int, int] = {}
     for session, sample in samples.items():
-        calls: int | None = 0
-        errors: int | None = 0
-        for row in sample.rows:
-            if row.pid is not None:
-                if sessions.setdefault(row.pid, session) != session:
-                    continue
-                rows[row.pid, row.abi, row.name] = row
-            calls = None if calls is None or row.calls is None else calls + row.calls
-            errors = None if errors is None or row.errors is None else errors + row.errors
-        totals[session] = calls, errors
-    return Reading(monotonic_ns, rows, totals, sessions)
+        pids = getattr(sample.rows, "pids", None)
+        found = pids() if pids is not None else {row.pid for row in sample.rows if row.pid is not None}
+        twice = found & sessions.keys()
+        rows[session] = _without(sample.rows, twice) if twice else sample.rows
+        sessions.update(dict.fromkeys(found - twice, session))
+    return Reading(monotonic_ns, rows, sessions, {})
 
 
-def total_rates(before: Reading, after: Reading) -> Totals:
-    """Calls and errors in the window, of all sessions that both readings have; ``None`` where that is not known."""
-    calls: int | None = 0
-    errors: int | None = 0
-    shared = [session for session in after.totals if session in before.totals]
-    if not shared:
-        return None, None
-    for session in shared:
-        (old_calls, old_errors), (new_calls, new_errors) = before.totals[session], after.totals[session]
-        calls = None if calls is None or old_calls is None or new_calls is None else calls + new_calls - old_calls
-        errors = (
-            None if errors is None or old_errors is None or new_errors is None else errors + new_errors - old_errors
-        )
-    return calls, errors
+def _without(rows: Sequence[Counters], pids: Collection[int]) -> Sequence[Counters]:
+    quick = getattr(rows, "without", None)
+    found: Sequence[Counters] = quick(pids) if quick is not None else [row for row in rows if row.pid not in pids]
+    return found
 
 
-def rates(before: Reading, after: Reading, tasks: Mapping[int, Tasks], members: Mapping[int, int]) -> dict[int, Rates]:
-    """The rates of each process of ``tasks`` (by pid) that is in a session which both readings have.
+def changes(before: Reading, after: Reading, tasks: Mapping[int, Tasks]) -> Changes:
+    """What happened in the sessions that both readings have. What one that came in between counted is no whole window.
 
-    What a session that was attached in between has counted is no whole window yet. ``members`` says which session a
-    process is in that made no call so far.
+    All calls in flight matter of processes with several threads only, see :func:`_rates`.
     """
-    window_ns = after.monotonic_ns - before.monotonic_ns
+    several = {pid for pid, each in tasks.items() if each.threads > 1}
+    return {
+        session: moves(before.rows[session], rows, several)
+        for session, rows in after.rows.items()
+        if session in before.rows
+    }
+
+
+def total_rates(before: Reading, after: Reading, changed: Changes) -> Totals:
+    """Calls and errors in the window, of all sessions that both readings have; ``None`` where that is not known."""
+    parts: list[Totals] = [(each.calls, each.errors) for moved in changed.values() for each in moved.values()]
+    for session, (calls, errors) in after.ended.items():
+        if session in before.rows:
+            for each in moves((), before.rows[session]).values():
+                calls, errors = _less(calls, each.calls), _less(errors, each.errors)
+            parts.append((calls, errors))
+    if not changed and not parts:
+        return None, None
+    return known_total(calls for calls, _ in parts), known_total(errors for _, errors in parts)
+
+
+def known_total(values: Iterable[int | None]) -> int | None:
+    """The sum, ``None`` where a part is."""
+    total = 0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def _less(value: int | None, part: int | None) -> int | None:
+    return None if value is None or part is None else value - part
+
+
+def reborn(after: Reading, pids: Collection[int]) -> dict[int, Moved]:
+    """What processes did whose pids belonged to others before: all that they ever did."""
+    return {pid: moves((), after.of_process(pid), pids).get(pid, Moved()) for pid in pids}
+
+
+def rates(
+    window_ns: int,
+    changed: Changes,
+    tasks: Mapping[int, Tasks],
+    members: Mapping[int, int],
+    fresh: Mapping[int, Moved] | None = None,
+) -> dict[int, Rates]:
+    """The rates of each process of ``tasks`` (by pid) that is in a session that changes are known of.
+
+    ``members`` says which session a process is in that made no call so far; ``fresh`` has those of :func:`reborn`.
+    """
     if window_ns <= 0:
         return {}
-    sums = {pid: _Sums(unknown=set()) for pid, session in members.items() if session in before.totals and pid in tasks}
-    for key, row in after.rows.items():
-        pid = key[0]
-        mine = sums.get(pid)
-        if mine is None:
-            if after.sessions[pid] not in before.totals or pid not in tasks:
-                continue
-            mine = sums[pid] = _Sums(unknown=set())
-        _add(mine, row, before.rows.get(key), window_ns)
-    return {pid: _rates(mine, window_ns, tasks[pid]) for pid, mine in sums.items()}
+    found: dict[int | None, Moved] = {pid: Moved() for pid, session in members.items() if session in changed}
+    for moved in changed.values():
+        found.update(moved)
+    for pid, each in (fresh or {}).items():
+        found[pid] = each
+    return {pid: _rates(found[pid], window_ns, each) for pid, each in tasks.items() if pid in found}
 
 
-def _add(sums: _Sums, row: Counters, old: Counters | None, window_ns: int) -> None:
-    sums.in_flight += row.in_flight or 0
-    if old is row or (old is not None and old.calls == row.calls and old.wall_ns == row.wall_ns):
-        if row.in_flight:
-            sums.waiting_ns += row.in_flight * window_ns
-        return
-    if old is None:
-        old = _NOTHING
-    # spelled out, since this is done for each call of each process on each refresh
-    if row.calls is None or old.calls is None:
-        sums.unknown.add("calls")
-    else:
-        sums.calls += row.calls - old.calls
-    if row.errors is None or old.errors is None:
-        sums.unknown.add("errors")
-    else:
-        sums.errors += row.errors - old.errors
-    if row.working_ns is None or old.working_ns is None:
-        sums.unknown.add("working_ns")
-    else:
-        sums.working_ns += row.working_ns - old.working_ns
-    if row.waiting_ns is None or old.waiting_ns is None:
-        sums.unknown.add("waiting_ns")
-    else:
-        sums.waiting_ns += row.waiting_ns - old.waiting_ns
-
-
-def _rates(sums: _Sums, window_ns: int, tasks: Tasks) -> Rates:
+def _rates(moved: Moved, window_ns: int, tasks: Tasks) -> Rates:
     most = 100.0 * max(1, tasks.threads)
     busy = max(math.ceil((tasks.cpu_pct or 0.0) / 100), 0 if tasks.in_call else 1)
-    open_before = tasks.threads - sums.in_flight - busy if tasks.threads > 1 else 0
-    if tasks.threads == 1 and not sums.in_flight and not sums.calls and tasks.in_call:
+    open_before = tasks.threads - moved.in_flight - busy if tasks.threads > 1 else 0
+    waiting_ns = moved.waiting_ns
+    if tasks.threads == 1 and not moved.in_flight and moved.calls == 0 and tasks.in_call:
         # one thread that made no call and is in one: in that one for the whole window
-        sums.waiting_ns = max(0, window_ns - int((tasks.cpu_pct or 0.0) / 100 * window_ns))
+        waiting_ns = max(0, window_ns - int((tasks.cpu_pct or 0.0) / 100 * window_ns))
+    elif waiting_ns is not None:
+        waiting_ns += moved.standing * window_ns
 
-    def per_second(name: str, value: int) -> float | None:
-        return None if name in sums.unknown else value * 1e9 / window_ns
+    def per_second(value: int | None) -> float | None:
+        return None if value is None else value * 1e9 / window_ns
 
-    def share(*names: str) -> float | None:
-        if sums.unknown.intersection(names):
-            return None
-        spent_ns: int = sum(getattr(sums, name) for name in names)
-        return min(most, spent_ns * 100 / window_ns)
+    def share(*parts_ns: int | None) -> float | None:
+        spent_ns = known_total(parts_ns)
+        return None if spent_ns is None else min(most, max(0, spent_ns) * 100 / window_ns)
 
     return Rates(
-        calls_s=per_second("calls", sums.calls),
-        errors_s=per_second("errors", sums.errors),
-        working_pct=share("working_ns"),
-        waiting_pct=share("waiting_ns"),
-        wall_pct=share("working_ns", "waiting_ns"),
+        calls_s=per_second(moved.calls),
+        errors_s=per_second(moved.errors),
+        working_pct=share(moved.working_ns),
+        waiting_pct=share(waiting_ns),
+        wall_pct=share(moved.working_ns, waiting_ns),
         at_least=open_before > 0,
     )
 

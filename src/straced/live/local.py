@@ -66,9 +66,11 @@ class LocalSource:
         duration_ns = now.monotonic_ns - before.monotonic_ns if before is not None and now.monotonic_ns else 0
         if before is not None and duration_ns > 0:
             reused = {each.pid for each in facts if self._keys.get(each.pid, each.key) != each.key}
-            before = self._before = before.without(reused)
-            rates = counts.rates(before, now, self._tasks(facts, shares, calls), members)
-            totals = counts.total_rates(before, now)
+            tasks = self._tasks(facts, shares, calls)
+            changed = counts.changes(before, now, tasks)
+            rates = counts.rates(duration_ns, changed, tasks, members, counts.reborn(now, reused))
+            totals = counts.total_rates(before, now, changed)
+            self._before = before.without(reused)
         self._facts, self._keys = facts, {each.pid: each.key for each in facts}
         per_s = 1e9 / duration_ns if duration_ns else 0.0
         return Frame(
@@ -117,7 +119,7 @@ class LocalSource:
 
     def _calls(self, pid: int) -> Counted:
         before, now = self._before, self._last
-        if before is None or now is None or self._members.get(pid) not in before.totals:
+        if before is None or now is None or self._members.get(pid) not in before.rows:
             return Counted()
         return counted(before, now, pid)
 

@@ -86,7 +86,7 @@ class ProcessScan:
 
     def _facts(self, pid: int) -> ProcessFacts | None:
         try:
-            data = procfs.read(f"{pid}/stat", self._root)
+            data = procfs.read_small(f"{pid}/stat", self._root)
         except (procfs.Gone, OSError):
             return None
         opening, closing = data.find(b"("), data.rfind(b")")
@@ -138,7 +138,7 @@ def call_now(where: str, abi: str | None, root: str = procfs.ROOT) -> str | None
     Needs the right to ptrace the task (proc_pid_syscall(5)).
     """
     try:
-        return parse_call(procfs.read(f"{where}/syscall", root), abi)
+        return parse_call(procfs.read_small(f"{where}/syscall", root), abi)
     except (procfs.Gone, OSError):
         return None
 

@@ -66,8 +66,8 @@ class Actions(Protocol):
         """When a full trace ends by itself, in words."""
         ...
 
-    async def why(self, key: Key) -> tuple[str, ...]:
-        """Why it waits, as lines for people."""
+    async def why(self, key: Key, width: int) -> tuple[str, ...]:
+        """Why it waits, as lines for people, of so many cells where that can be."""
         ...
 
     async def signal(self, key: Key, number: int) -> None:
@@ -122,7 +122,7 @@ class Feed(Protocol):
 
     def move(self, steps: int) -> Future[bool]: ...
 
-    def why(self, key: Key) -> Future[tuple[str, ...]]: ...
+    def why(self, key: Key, width: int) -> Future[tuple[str, ...]]: ...
 
     def signal(self, key: Key, number: int) -> Future[None]: ...
 

@@ -68,9 +68,9 @@ class Worker:
         await self._tell_detail()
         return True
 
-    def why(self, key: Key) -> Future[tuple[str, ...]]:
+    def why(self, key: Key, width: int) -> Future[tuple[str, ...]]:
         """Why a process waits, as lines."""
-        return self._call(self._actions.why(key))
+        return self._call(self._actions.why(key, width))
 
     def signal(self, key: Key, number: int) -> Future[None]:
         """Send a signal."""

@@ -71,6 +71,11 @@ def sockets() -> list[Path]:
     return list(dict.fromkeys((of().socket, of(system=True).socket)))
 
 
+def system_socket() -> Path:
+    """Where a service of root answers, or the one that STRACED_SOCKET names."""
+    return Path(os.environ.get("STRACED_SOCKET") or of(system=True).socket)
+
+
 def _xdg(variable: str, otherwise: str) -> Path:
     value = os.environ.get(variable, "")
     return Path(value) if value.startswith("/") else Path.home() / otherwise

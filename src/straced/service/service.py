@@ -17,14 +17,17 @@ from straced.profiler import Profiler
 from straced.service import authorisation
 from straced.service.alerts.book import AlertBook
 from straced.service.alerts.reactions import Reactions
+from straced.service.alerts.verdict import verdict_on
 from straced.service.authorisation import Owner, Peer
 from straced.service.cadence import Cadence
+from straced.service.counting import start_of
 from straced.service.ipc import messages
 from straced.service.ipc.methods import Methods
 from straced.service.ipc.publishing import Publisher
 from straced.service.ipc.server import Server
 from straced.service.ipc.sessions import Sessions
 from straced.service.metrics.totals import Totals
+from straced.service.newcomers import Newcomers
 from straced.service.places import Places
 from straced.service.rulebook import Rulebook
 from straced.service.rules import Rule
@@ -72,6 +75,7 @@ class Service:
         tracer = self._pick_tracer()
         self.tracer = tracer.name if tracer is not None else None
         self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
+        self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
         self.rulebook = Rulebook(places.rules)
         self.rulebook.configure(config)
         self.store: Store | None = None
@@ -88,6 +92,8 @@ class Service:
         self._next_look_ns = 0
         self._reloaded: Config | None = None
         self._stopping = False
+        self._skipped = 0
+        self._explaining: asyncio.Task[None] | None = None
 
     def _pick_tracer(self) -> Tracer | None:
         """What counts calls: eBPF, which can be left on; nothing where it cannot be had, unless it was required."""
@@ -119,7 +125,7 @@ class Service:
             SocketTaken, StoreError: there would be nobody to talk to, or no place for state.
         """
         self.rulebook.load()
-        self.watcher.set_rules(self.rulebook.all)
+        self._take_rules()
         self._open_store()
         self.server.start()
         self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
@@ -131,10 +137,12 @@ class Service:
         store.start()
         self.store = store
         self.alerts.learn(store.known())
-        if store.interrupted:
-            self.say("interrupted", f"the service before did not end in order; {store.interrupted} rows were closed")
-        if store.moved is not None:
-            self.say("history_moved", f"the history could not be used and was moved to {store.moved}")
+        self._tell_notes()
+
+    def _tell_notes(self) -> None:
+        """What the store found out when it opened its file."""
+        while self.store is not None and self.store.notes:
+            self.say(*self.store.notes.popleft())
 
     def history_path(self) -> Path:
         """Where history is."""
@@ -151,8 +159,18 @@ class Service:
                 late = self._cadence.take()
                 try:
                     await self.tick(late=late)
+                    self._skipped = 0
+                except OSError as error:
+                    self._skip(error)
                 except Exception:
                     log.exception("tick_failed")
+
+    def _skip(self, error: OSError) -> None:
+        """A sample could not be taken, for want of descriptors or memory, say: it counts as late, and is said once."""
+        self._cadence.late += 1
+        if error.errno != self._skipped:
+            log.warning("tick_skipped", extra={"straced": {"why": error.strerror or str(error)}})
+        self._skipped = error.errno or -1
 
     async def tick(self, *, look: bool | None = None, late: bool = False) -> Tick:
         """Take one sample, and hand it on."""
@@ -172,6 +190,7 @@ class Service:
         self._publisher.tick(tick)
         for listener in self.listeners:
             listener.tick(tick)
+        self._tell_notes()
         for event in happened:
             self._tell(event)
         changes = self.alerts.judge(tick)
@@ -195,16 +214,35 @@ class Service:
         for listener in self.listeners:
             listener.event(event)
 
-    def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
+    def _keep_alert(self, alert: AlertRow) -> None:
         if self.store is not None:
             self.store.put(alert)
         self.stream.alert(alert)
         self._publisher.alert(alert)
         for listener in self.listeners:
             listener.alert(alert)
+
+    def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
+        self._keep_alert(alert)
         if alert.opened_s == alert.updated_s == tick.epoch_s and alert.closed_s is None:
             log.warning("alert", extra={"straced": {"kind": alert.kind, "text": alert.text}})
-            self.reactions.opened(alert)
+            if alert.kind == "stuck" and alert.pid is not None and self._explaining is None:
+                self._explaining = asyncio.create_task(self._explain(alert))
+            else:
+                self.reactions.opened(alert)
+
+    async def _explain(self, alert: AlertRow) -> None:
+        """Add the verdict of ``why`` to an alert, before anything is done that stirs the process; one at a time."""
+        try:
+            assert alert.pid is not None
+            if start_of(alert.pid) != alert.start_ticks:
+                return
+            changed = self.alerts.explain(alert, await verdict_on(alert.pid, alert.owner))
+            if changed is not None:
+                self._keep_alert(changed)
+            self.reactions.opened(changed or alert)
+        finally:
+            self._explaining = None
 
     def reload(self, config: Config) -> None:
         """Take another configuration, before the next tick."""
@@ -214,7 +252,7 @@ class Service:
     def _apply(self, config: Config) -> None:
         before, self.config, self._reloaded = self.config, config, None
         self.rulebook.configure(config)
-        self.watcher.set_rules(self.rulebook.all)
+        self._take_rules()
         self.server.limits = config.ipc
         self.alerts.configure(config.alerts)
         self.reactions.configure(config.on_alert)
@@ -222,7 +260,10 @@ class Service:
         self.totals.max_series = config.metrics.max_series
         if config.interval != before.interval:
             self._cadence.restart(config.interval)
-        if config.store != before.store:
+        if (config.store.path, config.store.enabled) == (before.store.path, before.store.enabled):
+            if self.store is not None:
+                self.store.keep = config.store
+        else:
             if self.store is not None:
                 self.store.close()
                 self.store = None
@@ -242,6 +283,9 @@ class Service:
     async def stop(self, timeout_s: float = 2.5) -> None:
         """End everything, all at once, within ``timeout_s``."""
         self._stopping = True
+        self.newcomers.close()
+        if self._explaining is not None:
+            self._explaining.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.6):
                 await asyncio.gather(
@@ -282,8 +326,12 @@ class Service:
         self._rules_changed()
 
     def _rules_changed(self) -> None:
-        self.watcher.set_rules(self.rulebook.all)
+        self._take_rules()
         self._next_look_ns = 0
+
+    def _take_rules(self) -> None:
+        self.watcher.set_rules(self.rulebook.all)
+        self.newcomers.set_rules(self.rulebook.all)
 
     def list_rules(self, peer: Peer) -> list[messages.WatchRule]:
         """The rules that a user may know of, with the number of processes that they may see."""

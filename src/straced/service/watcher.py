@@ -20,6 +20,8 @@ from straced.service.watchlist import Look, Watched, Watchlist
 from straced.tracers.base import Tracer
 
 GONE = "X"
+MAX_AT_ONCE = 100
+"""Programs that are looked at when they begin; in a storm the next look at all processes finds the others."""
 
 
 class Watcher:
@@ -95,6 +97,13 @@ class Watcher:
         await self.counting.close()
 
     # --- who is there ---
+
+    async def began(self, pids: list[int]) -> None:
+        """Programs that have just begun: those whom a rule names are counted from now on."""
+        for pid in pids[:MAX_AT_ONCE]:
+            watched = self.watchlist.look_at(pid)
+            if watched is not None and watched.root == watched.key and self.counting.serves:
+                await self.counting.follow(watched)
 
     async def _look(self) -> None:
         self._census = self.watchlist.look()

@@ -14,6 +14,9 @@ from msgspec import Struct
 from straced import procfs
 from straced.service.rules import Matcher, Rule, Seen
 
+NEWCOMERS = frozenset({"name", "user", "children"})
+"""Kinds of rules that a process may match which has just begun a program."""
+
 
 class Watched(Struct, kw_only=True):
     """A watched process."""
@@ -92,6 +95,31 @@ class Watchlist:
                 look.started.append(found)
         return look
 
+    def look_at(self, pid: int) -> Watched | None:
+        """Look at one process that has just begun a program; returns it when a rule names it that did not before.
+
+        Rules about cgroups and units are left to :meth:`look`: those are read as a whole.
+        """
+        try:
+            found = _seen(pid, procfs.read_small(f"{pid}/stat", self._root))
+        except (procfs.Gone, OSError):
+            return None
+        if not isinstance(found, Seen) or pid in self.watched:
+            return None
+        self._seen[pid] = found
+        helpers = set(self._helpers())
+        if pid in helpers or pid == os.getpid() or any(self._descends(pid, helper) for helper in helpers):
+            return None
+        named: dict[int, Rule] = {}
+        for rule in self.rules:
+            matches = rule.kind in NEWCOMERS and pid in self._matcher.match(rule, {pid: found})
+            if matches and (rule.owner is None or self._allowed(rule.owner, pid)):
+                named.setdefault(pid, rule)
+        watched = self._judge(pid, named)
+        if watched is not None:
+            self.watched[pid] = watched
+        return watched
+
     def drop(self, rule: Rule) -> list[Watched]:
         """Take a rule away; those that no other rule names are no longer watched."""
         self.rules = [each for each in self.rules if each is not rule]
@@ -138,23 +166,16 @@ class Watchlist:
                 data = procfs.read_small(f"{pid}/stat", self._root)
             except (procfs.Gone, OSError):
                 continue
-            end = data.rfind(b")")
-            fields = data[end + 2 :].split(None, 20)
-            if len(fields) < 20:
+            now = _seen(pid, data)
+            if not isinstance(now, Seen):
+                zombies += now
                 continue
-            if fields[0] in (b"Z", b"X"):
-                zombies += 1
-                continue
-            if int(fields[6]) & procfs.PF_KTHREAD:
-                continue
-            comm = data[data.find(b"(") + 1 : end]
-            start, ppid = int(fields[19]), int(fields[1])
             known = before.get(pid)
-            if known is not None and known.start_ticks == start and known.raw_comm == comm:
-                known.ppid = ppid
+            if known is not None and known.start_ticks == now.start_ticks and known.raw_comm == now.raw_comm:
+                known.ppid = now.ppid
                 self._seen[pid] = known
             else:
-                self._seen[pid] = Seen(pid, start, ppid, comm)
+                self._seen[pid] = now
         return zombies
 
     def _parents_first(self) -> list[int]:
@@ -188,3 +209,16 @@ class Watchlist:
     def _is_now(self, key: tuple[int, int]) -> bool:
         seen = self._seen.get(key[0])
         return seen is not None and seen.start_ticks == key[1]
+
+
+def _seen(pid: int, data: bytes) -> Seen | int:
+    """A process out of its stat file; 1 for a zombie, 0 for what is no process of a user."""
+    end = data.rfind(b")")
+    fields = data[end + 2 :].split(None, 20)
+    if len(fields) < 20:
+        return 0
+    if fields[0] in (b"Z", b"X"):
+        return 1
+    if int(fields[6]) & procfs.PF_KTHREAD:
+        return 0
+    return Seen(pid, int(fields[19]), int(fields[1]), data[data.find(b"(") + 1 : end])

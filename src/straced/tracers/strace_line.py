@@ -31,7 +31,10 @@ _KILLED = re.compile(rb"\+\+\+ killed by (SIG[A-Z0-9_+]+)( \(core dumped\))? \+\
 _SUPERSEDED = re.compile(rb"\+\+\+ superseded by execve in pid (\d{1,10}) \+\+\+")
 _MODE = re.compile(rb"\[ Process PID=(\d{1,10}) runs in (.{1,16}) mode\. \]")
 _MODES = {b"32 bit": "i386", b"x32": "x32", b"64 bit": "x86_64"}
-_ATTACHED = re.compile(rb"strace: Process \d+ attached$")
+OWN_WORDS = rb"(?:\.{0,2}(?:/[\w.+-]+)*/)?strace[\w.+-]*: "
+"""What strace's messages begin with: its name as it was called, ``/usr/bin/strace`` say."""
+_NOTE = re.compile(rb"(?:" + OWN_WORDS + rb"| > )")
+_ATTACHED = re.compile(OWN_WORDS + rb"Process \d+ attached$")
 """On a terminal, strace's own words come in the middle of a clone; ``<unfinished ...>`` then has its own line."""
 _UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
 
@@ -134,7 +137,7 @@ def _body(text: bytes, position: int) -> dict[str, object] | None:
         return _call("resumed", resumed.group(1).decode(), text, resumed.end())
     if call := _CALL.match(text, position):
         return _call("call", call.group(1).decode(), text, call.end())
-    if text.startswith((b"strace: ", b" > "), position) or text.startswith((b"strace: ", b" > ", b" <unfinished ...>")):
+    if _NOTE.match(text, position) or _NOTE.match(text) or text.startswith(b" <unfinished ...>"):
         return {"kind": "note", "args": text[position:]}
     return None
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from straced import procfs
 from straced.errors import NotLive
 from straced.model import Counters, Overhead, Reason, Sample, Target
-from straced.tracers import exit_status, strace_counts
+from straced.tracers import exit_status, slowdown, strace_counts
 from straced.tracers.base import Ending
 from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
 from straced.tracers.strace_attach import Coverage
@@ -23,8 +23,6 @@ BUSY_GRACE_S = 4.5
 """With hundreds of busy threads, letting go of each takes strace its time, and a kill would lose the counts."""
 BUSY_TASKS = 200
 REAP_S = 3.0
-LEAST_UNTRACED = 0.05
-"""Where calls times their cost leave less than this of the window, the slowdown is told as ``at_least`` 19-fold."""
 CALIBRATION_S = 0.5
 """It takes a tenth of that, once an owner."""
 _STOPPED_BY_US = frozenset({"detach", "overhead", "tasks", "duration", "taken_over", "cancelled"})
@@ -207,10 +205,4 @@ def estimate(guard: GuardClient, sample: Sample, duration_ns: int) -> Overhead:
     cost = guard.cost_ns
     if not cost.done() or duration_ns <= 0 or sample.lost is None:
         return Overhead(pct=None, basis="unknown")
-    added = calls * cost.result()
-    untraced = duration_ns - added
-    if untraced < duration_ns * LEAST_UNTRACED:
-        # So near to all of the window that the factor hangs on the noise of both measurements.
-        floor = round(100.0 * (1 - LEAST_UNTRACED) / LEAST_UNTRACED, 1)
-        return Overhead(pct=floor, basis="at_least", ns_per_call=cost.result())
-    return Overhead(pct=round(100.0 * added / untraced, 1), basis="calibrated", ns_per_call=cost.result())
+    return slowdown.estimate(calls, cost.result(), duration_ns)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from straced.errors import StracedError
 from straced.model import Counters, Reason, Sample
-from straced.syscalls import native_abi, number_of
-from straced.tracers.strace_line import parse_line
+from straced.scrub import scrub
+from straced.units import format_count
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording
-
-_RESTARTS = ("ERESTARTSYS", "ERESTARTNOINTR", "ERESTARTNOHAND", "ERESTART_RESTARTBLOCK")
 
 
 def tally(recording: Recording, monotonic_ns: int, epoch_s: float) -> Sample:
@@ -20,64 +20,40 @@ def tally(recording: Recording, monotonic_ns: int, epoch_s: float) -> Sample:
     reasons = []
     if recording.options.trace or recording.options.paths or recording.options.status:
         reasons.append(Reason("filtered", "the full trace held only the calls that its filter let through"))
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    started: dict[int | None, str] = {}
-    abis: dict[int | None, str] = {}
+    rows: tuple[Counters, ...] = ()
+    lost: int | None = recording.dropped_lines
     if recording.path is not None:
-        with recording.path.open("rb") as file:
-            for text in file:
-                _add(text, rows, started, abis)
-    counters = tuple(
-        Counters(
-            name=name,
-            nr=number_of(name, abi),
-            abi=abi,
-            calls=row["calls"],
-            errors=row["errors"],
-            errno=row["errno"],
-            restarts=row["restarts"],
-            wall_ns=row["wall_ns"] if timed else None,
-        )
-        for (abi, name), row in rows.items()
-    )
+        try:
+            rows, unread = counted(recording.path)
+        except (StracedError, OSError) as error:
+            reasons.append(Reason("unread", f"the full trace could not be read back: {scrub(str(error), 200)}"))
+            lost = None
+        else:
+            if unread:
+                reasons.append(Reason("unread", f"{format_count(unread)} lines of the full trace could not be read"))
     return Sample(
         monotonic_ns=monotonic_ns,
         epoch_s=epoch_s,
-        rows=counters,
+        rows=rows,
         time="wall" if timed else "none",
         kind="partial",
         reasons=tuple(reasons),
-        lost=recording.dropped_lines,
+        lost=lost,
     )
 
 
-def _add(
-    text: bytes,
-    rows: dict[tuple[str, str], dict[str, Any]],
-    started: dict[int | None, str],
-    abis: dict[int | None, str],
-) -> None:
-    line = parse_line(text)
-    if line is None:
-        return
-    if line.kind == "abi" and line.abi:
-        abis[line.other_pid or line.pid] = line.abi
-        return
-    if line.kind not in ("call", "unfinished", "resumed", "detached", "cut") or not line.name:
-        return
-    key = (abis.get(line.pid, native_abi()), line.name)
-    row = rows.setdefault(key, {"calls": 0, "errors": 0, "restarts": 0, "errno": {}, "wall_ns": 0})
-    if line.kind == "unfinished":
-        started[line.pid] = line.name
-        row["calls"] += 1
-        return
-    known = line.kind in ("resumed", "detached") and started.pop(line.pid, None) == line.name
-    restart = line.errno in _RESTARTS
-    if line.name == "restart_syscall" or restart:
-        row["restarts"] += 1
-    elif not known and line.kind != "resumed":
-        row["calls"] += 1
-    row["wall_ns"] += line.duration_ns or 0
-    if line.errno and not restart:
-        row["errors"] += 1
-        row["errno"][line.errno] = row["errno"].get(line.errno, 0) + 1
+def counted(path: Path) -> tuple[tuple[Counters, ...], int]:
+    """The counters of a trace file, by the reader that ``straced report`` has, and how many lines it could not read."""
+    from straced.fulltrace.counters import counters
+    from straced.fulltrace.engine import read
+    from straced.fulltrace.form import NotATrace
+    from straced.fulltrace.source import open_source
+
+    source = open_source(str(path))
+    try:
+        reading = read(source, detail=False, jobs=1)
+    except NotATrace:
+        if source.consumed == 0:
+            return (), 0  # nothing was called
+        raise
+    return tuple(counters(reading)), reading.figures.unread

@@ -9,11 +9,14 @@ from straced.units import format_count, format_ns
 from straced.views.report_text import shorten
 from straced.views.text import Line, Span
 
+NAME_WIDTH, LEAST_NAME_WIDTH = 65, 16
 _KIND = {"syscall": "", "errno": "", "path": "path "}
 
 
-def render(difference: Difference, checks: Sequence[Check] = (), *, limit: int | None = 20) -> tuple[Line, ...]:
-    """Head, the changes that matter most, what the checks found."""
+def render(
+    difference: Difference, checks: Sequence[Check] = (), *, limit: int | None = 20, width: int | None = None
+) -> tuple[Line, ...]:
+    """Head, the changes that matter most, what the checks found; ``width`` is that of a terminal."""
     total = difference.total
     totals = f"calls {_both(total.calls)} · errors {_both(total.errors)} · time {_both(total.wall_ns, timed=True)}"
     lines: list[Line] = [
@@ -23,7 +26,7 @@ def render(difference: Difference, checks: Sequence[Check] = (), *, limit: int |
     ]
     shown = difference.changes if limit is None else difference.changes[:limit]
     if shown:
-        lines += _table(shown)
+        lines += _table(shown, width)
     else:
         lines.append((Span(" no difference in what was called", "weak"),))
     hidden = len(difference.changes) - len(shown)
@@ -51,12 +54,14 @@ def _count(value: float) -> str:
     return format_count(round(value)) if value == round(value) else f"{value:,.1f}"
 
 
-def _table(changes: Sequence[Change]) -> list[Line]:
-    names = [f"{_KIND[change.kind]}{shorten(change.name, 60)}" for change in changes]
+def _table(changes: Sequence[Change], width: int | None) -> list[Line]:
     cells = [_cells(change) for change in changes]
     titles = ("calls before", "after", "change", "errors", "time before", "after", "p")
     widths = [max(len(titles[place]), *(len(row[place]) for row in cells)) for place in range(len(titles))]
     keep = [place for place in range(len(titles)) if any(row[place] for row in cells)]
+    room = NAME_WIDTH if width is None else width - 1 - sum(widths[place] + 2 for place in keep)
+    room = min(max(room, LEAST_NAME_WIDTH), NAME_WIDTH)
+    names = [f"{_KIND[change.kind]}{shorten(change.name, room - len(_KIND[change.kind]))}" for change in changes]
     first = max(map(len, names))
     lines: list[Line] = [(Span(f" {'what':<{first}}" + "".join(f"  {titles[i]:>{widths[i]}}" for i in keep), "title"),)]
     for name, row, change in zip(names, cells, changes, strict=True):
@@ -65,9 +70,13 @@ def _table(changes: Sequence[Change]) -> list[Line]:
     return lines
 
 
+def _pct(value: float) -> str:
+    return f"{value:+.1f} %" if abs(value) < 100 else f"{value:+,.0f} %"
+
+
 def _cells(change: Change) -> tuple[str, ...]:
     calls, errors, wall = change.calls, change.errors, change.wall_ns
-    delta = change.note or (f"{calls.pct:+.1f} %" if calls.pct else "=" if calls.delta == 0 else "")
+    delta = change.note or (_pct(calls.pct) if calls.pct else "=" if calls.delta == 0 else "")
     failed = ""
     if change.kind != "errno" and errors.delta:
         failed = f"{_count(errors.before or 0)} -> {_count(errors.after or 0)}"

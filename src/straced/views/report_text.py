@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from straced.fulltrace.values import FileReport, ProcessReport, Report
@@ -9,23 +10,35 @@ from straced.units import format_bytes, format_count, format_ns
 from straced.views.text import Line, Span, first_screen
 
 TREE_ROWS = 30
-PATH_WIDTH = 56
+PATH_WIDTH, CALL_WIDTH = 56, 110
+WIDE = 100
+LEAST_WIDTH = 60
+"""A narrower terminal has to wrap."""
 
 
 def render(report: Report, *, sort: str = "time", limit: int | None = 20, width: int | None = None) -> tuple[Line, ...]:
-    """All sections; ``limit`` rows in each, ``None`` for all."""
+    """All sections; ``limit`` rows in each, ``None`` for all; ``width`` as for :func:`first_screen`.
+
+    On a terminal every line fits; elsewhere each finding is one line, for grep.
+    """
+    if width is not None:
+        width = max(width, LEAST_WIDTH)
     summary = report.summary
-    title = f"{report.source}: {format_count(report.lines)} lines"
-    name = f"{summary.target.pid} ({summary.target.comm})" if summary.target.comm else ""
-    lines = list(
-        first_screen(summary, title=f"{title}, {name}" if name else title, sort=sort, limit=limit, width=width)
-    )
-    lines += _section("Findings", _findings(report, limit))
-    lines += _section("Slowest calls", _slowest(report, limit))
-    lines += _section("Files, sockets and pipes", _files(report, limit))
-    lines += _section("Processes", _processes(report, limit))
-    lines += _section("Lines that could not be read", _unread(report))
+    lines = list(first_screen(summary, title=_title(report, width), sort=sort, limit=limit, width=width))
+    lines += _section("Findings", _findings(report, limit, width))
+    lines += _section("Slowest calls", _slowest(report, limit, width))
+    lines += _section("Files, sockets and pipes", _files(report, limit, width))
+    lines += _section("Processes", _processes(report, limit, width))
+    lines += _section("Lines that could not be read", _unread(report, width))
     return tuple(lines)
+
+
+def _title(report: Report, width: int | None) -> str:
+    """Which trace, and of what; where there is room, how long."""
+    target = report.summary.target
+    name = f"{target.pid} ({target.comm})" if target.comm else ""
+    lines = f"{format_count(report.lines)} lines" if not name or width is None or width >= WIDE else ""
+    return f"{report.source}: {', '.join(filter(None, (lines, name)))}"
 
 
 def _section(title: str, lines: Iterable[Line]) -> list[Line]:
@@ -37,43 +50,58 @@ def _more(hidden: int, words: str = "more: --all") -> list[Line]:
     return [(Span(f" ({format_count(hidden)} {words})", "weak"),)] if hidden > 0 else []
 
 
-def _findings(report: Report, limit: int | None) -> list[Line]:
+def _findings(report: Report, limit: int | None, width: int | None) -> list[Line]:
     shown = report.findings if limit is None else report.findings[: max(8, limit // 2)]
     lines: list[Line] = []
     for finding in shown:
         cost = format_ns(finding.cost_ns) if finding.cost_ns is not None else ""
         where = ", ".join(str(number) for number in finding.lines if number)
         plural = "lines" if len(finding.lines) > 1 else "line"
-        lines.append((Span(f" {cost:>8}  "), Span(finding.text, "strong"), Span(f"  ({plural} {where})", "weak")))
+        evidence = f"({plural} {where})"
+        if width is None:
+            lines.append((Span(f" {cost:>8}  "), Span(finding.text, "strong"), Span(f"  {evidence}", "weak")))
+            continue
+        first, *more = textwrap.wrap(finding.text, width - 12)
+        lines.append((Span(f" {cost:>8}  "), Span(first, "strong")))
+        lines += [(Span(" " * 11), Span(part, "strong")) for part in more]
+        if len((more or [first])[-1]) + len(evidence) + 1 > width - 12:
+            lines.append((Span(" " * 11),))
+        lines[-1] += (Span(f" {evidence}" if lines[-1][-1].text.strip() else evidence, "weak"),)
     return lines + _more(len(report.findings) - len(shown))
 
 
-def _slowest(report: Report, limit: int | None) -> list[Line]:
+def _slowest(report: Report, limit: int | None, width: int | None) -> list[Line]:
     shown = report.slowest if limit is None else report.slowest[: max(5, limit // 3)]
     room = len(str(max((call.line for call in shown), default=0)))
+    left = CALL_WIDTH if width is None else width - 27 - room
     return [
-        (Span(f" {format_ns(call.duration_ns):>8}  line {call.line:>{room}}  {call.pid:>7}  {call.text[:110]}"),)
+        (Span(f" {format_ns(call.duration_ns):>8}  line {call.line:>{room}}  {call.pid:>7}  {cut(call.text, left)}"),)
         for call in shown
     ]
 
 
-def _files(report: Report, limit: int | None) -> list[Line]:
+def cut(text: str, width: int) -> str:
+    """A long text without its end."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _files(report: Report, limit: int | None, width: int | None) -> list[Line]:
     shown = report.files if limit is None else report.files[:limit]
     if not shown:
         return []
     head = f" {'calls':>9} {'errors':>7} {'read':>9} {'written':>9} {'time':>8}  path"
     lines: list[Line] = [(Span(head, "title"),)]
-    lines += [(Span(_file_row(row)),) for row in shown]
+    lines += [(Span(_file_row(row, PATH_WIDTH if width is None else width - 51)),) for row in shown]
     lines += _more(len(report.files) - len(shown))
     return lines + _more(report.files_folded, "or fewer paths are added up in the row of all others")
 
 
-def _file_row(row: FileReport) -> str:
+def _file_row(row: FileReport, room: int) -> str:
     figures = (
         f" {format_count(row.calls):>9} {format_count(row.errors):>7} {format_bytes(row.in_bytes):>9}"
         f" {format_bytes(row.out_bytes):>9} {format_ns(row.wall_ns):>8}"
     )
-    return f"{figures}  {shorten(row.path)}"
+    return f"{figures}  {shorten(row.path, room)}"
 
 
 def shorten(path: str, width: int = PATH_WIDTH) -> str:
@@ -81,7 +109,7 @@ def shorten(path: str, width: int = PATH_WIDTH) -> str:
     return path if len(path) <= width else f"{path[: width // 3]}…{path[-(width - width // 3 - 1) :]}"
 
 
-def _processes(report: Report, limit: int | None) -> list[Line]:
+def _processes(report: Report, limit: int | None, width: int | None) -> list[Line]:
     if len(report.processes) < 2:
         return []
     by_parent: dict[int | None, list[ProcessReport]] = {}
@@ -97,7 +125,7 @@ def _processes(report: Report, limit: int | None) -> list[Line]:
     shown = rows if limit is None else rows[: max(limit, TREE_ROWS)]
     head = f" {'calls':>9} {'in calls':>9} {'waiting':>8} {'from':>8} {'to':>8}  process"
     lines: list[Line] = [(Span(head, "title"),)]
-    lines += [(Span(_process_row(depth, process)),) for depth, process in shown]
+    lines += [(Span(cut(_process_row(depth, process), width or CALL_WIDTH)),) for depth, process in shown]
     return lines + _more(len(rows) - len(shown)) + _more(report.processes_hidden, "processes are only in the sums")
 
 
@@ -120,6 +148,9 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f} s"
 
 
-def _unread(report: Report) -> Sequence[Line]:
-    lines: list[Line] = [(Span(f" line {number}: {text}", "weak"),) for number, text in report.unread_lines[:10]]
+def _unread(report: Report, width: int | None) -> Sequence[Line]:
+    lines: list[Line] = [
+        (Span(cut(f" line {number}: {text}", width or CALL_WIDTH), "weak"),)
+        for number, text in report.unread_lines[:10]
+    ]
     return lines + _more(report.unread - len(lines), "more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from straced.views.why_words import alone, edge, name
-from straced.waits.model import Node, Why, leaves
+from straced.waits.model import Node, Why, leaves, walk
 
 _SPELLED_OUT = 3
 _VERB = {"ended": "has ended", "gone": "is gone", "unknown": "sleeps, and why cannot be read"}
@@ -78,6 +78,7 @@ def _clauses(node: Node) -> str:
     """Chained relative clauses, the middle left out of long chains."""
     if not node.holders:
         return alone(node.task.wait, _shown_cpu(node))
+    chain = node
     text = edge(node)
     for count in range(1, 100):
         ends = _distinct_roots(node)
@@ -85,15 +86,21 @@ def _clauses(node: Node) -> str:
             return text + _many(node, ends)
         node = node.holders[0]
         if node.cycle:
-            return f"{text}{'' if text.endswith('itself') else ' again'}: a deadlock"
+            return f"{text}{'' if text.endswith('itself') else ' again'}: {_deadlock(chain)}"
         if not node.holders:
             return f"{text}, which {alone(node.task.wait, _shown_cpu(node))}"
         if count >= _SPELLED_OUT and len(ends) == 1:
             root = ends[0]
-            end = "comes back: a deadlock" if root.cycle else alone(root.task.wait, _shown_cpu(root))
+            end = f"comes back: {_deadlock(chain)}" if root.cycle else alone(root.task.wait, _shown_cpu(root))
             return f"{text}, and so on to {name(root.task)}, which {end}"
         text += f", which {edge(node)}"
     return text
+
+
+def _deadlock(chain: Node) -> str:
+    """A wait whose waker is only inferred, from there being no other thread, may have one that cannot be seen."""
+    guessed = any(node.task.wait.kind == "futex" for node in walk(chain) if node.holders)
+    return "likely a deadlock" if guessed else "a deadlock"
 
 
 def _shown_cpu(node: Node) -> float | None:

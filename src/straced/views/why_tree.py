@@ -82,6 +82,8 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closin
 def _end_mark(node: Node) -> str:
     """The last of a chain is its root cause only if it waits for nobody else."""
     outside = node.task.wait.resource is not None and node.task.wait.resource.kind in ("tcp", "udp")
-    if node.task.wait.kind in UNRESOLVED and not outside:
+    if node.task.wait.kind == "asking":
+        return ""
+    if node.task.wait.kind in UNRESOLVED and not outside and not node.task.wait.bounded:
         return "  <- what is behind it is not seen"
     return "  <- root cause"

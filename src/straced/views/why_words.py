@@ -24,6 +24,7 @@ _WITH_HOLDER = {
     "vfork": "is suspended by vfork until the exec or the end of its child {h}",
     "traced": "is held in a tracing stop by its tracer {h}",
     "zombie": "has ended and is not yet waited for by its parent {h}",
+    "file_io": "waits in {call} on {r}, which {likely}is served by {h}",
     "poll": "watches {r}, whose other end is {likely}{h}",
     "tty_write": "waits to write to {r}, which should be emptied by {likely}{h}",
 }
@@ -59,7 +60,8 @@ _ALONE = {
     "frozen": "is frozen by the cgroup {r}",
     "zombie": "has ended",
     "dead": "has ended",
-    "kernel": "is a kernel thread",
+    "kernel": "is a kernel thread{k}",
+    "asking": "is asking this question",
     "hidden": "sleeps in what may not be read",
     "other": "is in {call}",
 }
@@ -176,6 +178,7 @@ def _parts(wait: Wait) -> dict[str, str]:
     return {
         "r": resource,
         "d": wait.detail,
+        "k": f", in {wait.kernel}" if wait.kernel else "",
         "w": "work on " + resource if watched else wait.detail or "something that cannot be read",
         "call": (wait.call or "a call").partition("(")[0],
         "lock": _lock_word(wait.call),

@@ -17,6 +17,7 @@ from straced.waits.model import Node, Why, walk
 from straced.waits.proc import RawTask
 
 _MAX_COMMANDS = 8
+_MAX_FRAMES = 6
 
 
 def assemble(look: Look, builder: ChainBuilder, chain: Node, seen: Observation, counted: Summary | None = None) -> Why:
@@ -97,8 +98,15 @@ def _all_evidence(look: Look, chain: Node, seen: Observation, counted: Summary |
     lines += [node.task.wait.detail for node in nodes if node.task.wait.detail]
     if chain.holders and chain.task.switches:
         lines.append(f"{chain.task.tid} ran {chain.task.switches} times in {format_ns(seen.window_ns)}")
+    lines += [_kernel_stack(look, node) for node in nodes if node.task.wait.state == "D"]
     lines += [storms.moved(seen.io), _counts(counted)]
     return tuple(dict.fromkeys(line for line in lines if line))
+
+
+def _kernel_stack(look: Look, node: Node) -> str:
+    """What a task in uninterruptible sleep waits in: the only thing that tells one such wait from another."""
+    found = look.proc.stack(node.task.pid, node.task.tid)[:_MAX_FRAMES]
+    return f"{node.task.tid} is in state D, in {' < '.join(found)}" if found else ""
 
 
 def _counts(counted: Summary | None) -> str:

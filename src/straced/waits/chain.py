@@ -61,9 +61,13 @@ class ChainBuilder:
         holders = holders_of(self._look, raw, task.wait)
         guess = len(holders) > 1 and all(holder.pid == raw.pid and holder.relation == ONE_OF for holder in holders)
         below: list[Node] = []
+        skipped = 0
         for holder in holders[:_MAX_BREADTH]:
             if self._left <= 0 or len(above) >= _MAX_DEPTH:
                 break
+            if self._times_out(holder, (*above, raw)):
+                skipped += 1
+                continue
             node = self._below(holder, (*above, raw), follow=not guess)
             if node is not None:
                 below.append(node)
@@ -72,8 +76,13 @@ class ChainBuilder:
             relation=relation,
             evidence=evidence,
             holders=tuple(below),
-            more=max(0, len(holders) - len(below)),
+            more=len(holders) - len(below) - skipped,
         )
+
+    def _times_out(self, holder: Holder, above: tuple[RawTask, ...]) -> bool:
+        """Whether a chain that would come back to itself has a wait in it that ends at its timeout: no circle then."""
+        at = next((index for index, raw in enumerate(above) if _is(holder, raw)), None)
+        return at is not None and any(wait_of(self._look, raw).bounded for raw in above[at:])
 
     def _below(self, holder: Holder, above: tuple[RawTask, ...], follow: bool) -> Node | None:
         try:
@@ -104,6 +113,10 @@ class ChainBuilder:
             if alive is None and raw.state not in "ZX":
                 alive = tid
         return alive if alive is not None else pid
+
+
+def _is(holder: Holder, raw: RawTask) -> bool:
+    return raw.tid == holder.tid if holder.tid is not None else raw.pid == holder.pid
 
 
 def _closes(via: Holder | None, raw: RawTask) -> bool:

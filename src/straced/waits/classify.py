@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+from straced import procfs
 from straced.procfs import Gone
-from straced.waits import by_wchan, calls, fds, wait_fds, wait_polls, wait_tasks
+from straced.waits import by_wchan, calls, fds, wait_fds, wait_files, wait_polls, wait_tasks
 from straced.waits.freezer import frozen_by
 from straced.waits.holders_files import is_job_server
 from straced.waits.locks import Lock
@@ -19,8 +22,10 @@ def wait_of(look: Look, raw: RawTask) -> Wait:
 
 def _wait_of(look: Look, raw: RawTask) -> Wait:
     wait = _by_state(look, raw) or _by_call(look, raw)
-    if wait.kind in ("running", "zombie", "dead"):
+    if wait.kind in ("running", "asking", "zombie", "dead"):
         return wait
+    if wait.kind == "file_io":
+        wait = wait_files.with_mount(look, raw, wait)
     since = look.clock.since_ns(raw.pid, raw.tid)
     left = wait_tasks.time_left_ns(look, raw, since) if wait.left_ns is None else wait.left_ns
     return Wait(
@@ -31,6 +36,7 @@ def _wait_of(look: Look, raw: RawTask) -> Wait:
         watched=wait.watched,
         since_ns=since,
         left_ns=left,
+        bounded=wait_tasks.has_timeout(look, raw),
         kernel=look.proc.wchan(raw.pid, raw.tid),
         address=wait.address,
         detail=wait.detail,
@@ -40,6 +46,8 @@ def _wait_of(look: Look, raw: RawTask) -> Wait:
 def _by_state(look: Look, raw: RawTask) -> Wait | None:
     """What the state alone settles: stopped, traced, frozen, ended, running, a kernel thread."""
     state = raw.state
+    if raw.pid == os.getpid() and look.proc.root == procfs.ROOT:
+        return Wait(kind="asking", state=state)
     if state in "ZX":
         return Wait(kind="zombie" if state == "Z" else "dead", state=state)
     if raw.stat.is_kernel_thread:

@@ -25,7 +25,7 @@ class SchedulerClock:
         """Nanoseconds since the task last ran, at least; ``None`` when the kernel does not say."""
         started = self._exec_start_ns(f"{pid}/task/{tid}")
         cpu = self._last_cpu(pid, tid)
-        if started is None or cpu is None:
+        if not started or cpu is None:  # it is 0 until a task runs again that was moved to another CPU meanwhile
             return None
         if cpu not in self._now_ns:
             self._now_ns[cpu] = self._read_now(cpu)

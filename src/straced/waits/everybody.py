@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from straced import procfs
 from straced.procfs import Gone
@@ -66,9 +66,23 @@ def why_everybody(
         answers = [answer for answer in answers if keep(answer)]
     waited_for = count_waiters(answers)
     answers.sort(key=lambda why: rank(why, waited_for.get(why.pid, 0)))
-    hidden = len(look.owners.hidden)
-    not_seen = (f"the descriptors of {hidden} processes (sudo shows them)",) if hidden else ()
-    return WhyAll(processes=tuple(answers), waited_for=waited_for, not_seen=not_seen, window_ns=seen.window_ns)
+    return WhyAll(
+        processes=tuple(answers),
+        waited_for=waited_for,
+        not_seen=tuple(_not_seen(look, starts)),
+        window_ns=seen.window_ns,
+    )
+
+
+def _not_seen(look: Look, pids: Iterable[int]) -> Iterator[str]:
+    """How many could not be looked into: then those who hold others up may be among them."""
+    more = "refused even to root" if os.geteuid() == 0 else "sudo shows them"
+    calls = sum("syscall" in look.proc.refused.get(pid, ()) for pid in pids)
+    if calls:
+        yield f"the calls of {calls} process{'' if calls == 1 else 'es'} ({more})"
+    if look.owners.hidden:
+        hidden = len(look.owners.hidden)
+        yield f"the descriptors of {hidden} process{'' if hidden == 1 else 'es'} ({more})"
 
 
 def rank(why: Why, waiting: int) -> tuple[int, int, int, int]:

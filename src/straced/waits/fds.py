@@ -10,10 +10,12 @@ from msgspec import Struct
 from straced import procfs
 from straced.procfs import Gone
 from straced.scrub import scrub_bytes
+from straced.waits.file_systems import mounts
 from straced.waits.proc import Proc
 
 _NUMBERED = re.compile(rb"(pipe|socket):\[(\d+)\]")
 O_ACCMODE, O_NONBLOCK = 0o3, 0o4000
+UNREADABLE_PATH = "a path that cannot be read"
 
 
 class Fd(Struct, frozen=True, kw_only=True):
@@ -167,15 +169,6 @@ class Owners:
 
 
 def mount_device(proc: Proc, pid: int, mount: int | None) -> tuple[int, int] | None:
-    """(major, minor) of a mount of a process, from its mountinfo; ``None`` when not known."""
-
-    def make() -> dict[int, tuple[int, int]]:
-        table = {}
-        for line in (proc.optional(pid, "mountinfo") or b"").split(b"\n"):
-            words = line.split(b" ", 3)
-            if len(words) == 4:
-                major, _, minor = words[2].partition(b":")
-                table[int(words[0])] = (int(major), int(minor))
-        return table
-
-    return proc.cached("mounts", pid, make).get(mount) if mount is not None else None
+    """(major, minor) of a mount of a process; ``None`` when not known."""
+    found = mounts(proc, pid).get(mount) if mount is not None else None
+    return found.device if found is not None else None

@@ -13,7 +13,7 @@ from straced.waits.proc import Proc
 
 def frozen_by(proc: Proc, pid: int) -> str | None:
     """The cgroup that froze a process, as a path below the mount point; ``None`` when it is not frozen."""
-    found = _frozen(proc, pid)
+    found = proc.cached("frozen", pid, lambda: _frozen(proc, pid))
     return scrub_bytes(found[1]) if found is not None else None
 
 

@@ -69,6 +69,7 @@ _FINDERS: dict[str, Finder] = {
         "pipe_write": holders_files.pipe,
         "job_token": holders_files.job_tokens,
         "tty_write": holders_files.terminal,
+        "file_io": holders_files.file_server,
         "socket_read": holders_sockets.peer,
         "socket_write": holders_sockets.peer,
         "connect": holders_sockets.listener,

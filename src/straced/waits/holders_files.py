@@ -11,7 +11,9 @@ from straced.waits.holders_common import everybody_seen, from_pids, other_thread
 from straced.waits.look import Look
 from straced.waits.model import HOLDS, LIKELY, Holder, Wait
 from straced.waits.proc import RawTask
+from straced.waits.wait_files import mount_of
 
+_FUSE_CONNECTION = re.compile(rb"^fuse_connection:\s*(\d+)", re.MULTILINE)
 _TTY_INDEX = re.compile(rb"^tty-index:\s*(\d+)", re.MULTILINE)
 
 
@@ -104,6 +106,21 @@ def _is_alive(look: Look, pid: int) -> bool:
         return look.proc.stat(pid).state not in "ZX"
     except (Gone, OSError):
         return False
+
+
+def file_server(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+    """The process that serves a FUSE file system: newer kernels tell in the fdinfo of /dev/fuse."""
+    mount = mount_of(look, raw, wait)
+    if mount is None or not mount.is_fuse:
+        return []
+    found = set()
+    for pid, number in look.owners.table.get(b"/fuse", []):
+        info = fds.info(look.proc, pid, number)
+        match = _FUSE_CONNECTION.search(info.text) if info else None
+        if match and int(match[1]) == mount.device[1]:
+            found.add(pid)
+    evidence = f"/dev/fuse of {_list(found)}: connection {mount.device[1]}"
+    return from_pids(look, found - {raw.pid}, evidence, sure=everybody_seen(look))
 
 
 def terminal(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:

@@ -35,6 +35,7 @@ KINDS = {
     "zombie": "ended, and not yet waited for",
     "dead": "ended",
     "kernel": "a kernel thread",
+    "asking": "is the process that asks",
     "hidden": "sleeps, in what may not be read",
     "other": "is in another call",
 }

@@ -56,6 +56,8 @@ class Wait(Struct, frozen=True, kw_only=True):
     """The task last ran this long ago: the wait has lasted at least as long as it has made no progress."""
     left_ns: int | None = None
     """What is left of a timer or timeout, from its argument and the time the task last ran."""
+    bounded: bool = False
+    """It has a timeout, and so ends by itself; a wait whose arguments cannot be read is not known to."""
     kernel: str | None = None
     """The kernel function it sleeps in, where that may be read."""
     address: int | None = None

@@ -17,6 +17,9 @@ from straced.procfs import Gone, Stat
 T = TypeVar("T")
 _OWNED = frozenset({"fd", "fdinfo", "mem", "maps", "auxv", "mountinfo", "ns"})
 
+_EVERY_CALL = (b"do_syscall_64", b"entry_SYSCALL", b"__x64_sys_", b"el0", b"invoke_syscall", b"do_el0")
+"""Functions at the bottom of every stack, which say nothing."""
+
 
 class RawTask(Struct, frozen=True, kw_only=True):
     """A task as /proc shows it, before anybody has thought about it."""
@@ -195,6 +198,12 @@ class Proc:
         """The kernel function a task sleeps in; ``None`` for none or where it is hidden (``0``)."""
         data = self.optional(pid, "wchan", tid)
         return data.decode("ascii", "replace") if data and data != b"0" else None
+
+    def stack(self, pid: int, tid: int) -> list[str]:
+        """The kernel functions a task sleeps in, innermost first; root only (proc_pid_stack(5)), else empty."""
+        lines = (self.optional(pid, "stack", tid) or b"").split(b"\n")
+        words = (line.partition(b"] ")[2].partition(b"+")[0] for line in lines)
+        return [word.decode("ascii", "replace") for word in words if word and not word.startswith(_EVERY_CALL)]
 
     def is_native(self, pid: int) -> bool:
         """Whether the numbers and layouts are those of 64-bit programs; AT_PHENT in auxv is 56 for them."""

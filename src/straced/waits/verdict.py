@@ -47,6 +47,8 @@ def judge(
         return ("busy" if working else "slow"), starving(own)
     if is_deadlock(chain):
         return "stuck", "deadlock"
+    if all(leaf.task.wait.kind == "asking" for leaf in leaves(chain)):
+        return "idle", ""
     if task.wait.kind == "kernel":
         return ("stuck" if task.wait.state == "D" else "idle"), ""
     if task.wait.kind == "hidden":

@@ -120,7 +120,7 @@ def _file(look: Look, raw: RawTask, call: str) -> Wait:
 
 def _open(look: Look, raw: RawTask, name: str, call: str) -> Wait:
     path = memory.text(look.proc, raw.pid, raw.args[calls.OPENS[name]])
-    shown = scrub_bytes(path) if path is not None else "a path that cannot be read"
+    shown = scrub_bytes(path) if path is not None else fds.UNREADABLE_PATH
     kernel = look.proc.wchan(raw.pid, raw.tid) or ""
     if kernel in ("wait_for_partner", "fifo_open"):
         mode = raw.args[calls.OPENS[name] + 1] & fds.O_ACCMODE if name in ("open", "openat") else 0

@@ -112,6 +112,27 @@ def _is_vfork(look: Look, raw: RawTask, name: str) -> bool:
     return look.proc.wchan(raw.pid, raw.tid) in ("kernel_clone", "wait_for_vfork_done", "_do_fork")
 
 
+_TIMEOUT_POINTERS = {"ppoll": 2, "select": 4, "_newselect": 4, "pselect6": 4, "epoll_pwait2": 3, "futex_waitv": 3} | {
+    "rt_sigtimedwait": 2, "semtimedop": 3, "mq_timedreceive": 4, "mq_timedsend": 4, "io_getevents": 4, "futex_wait": 4
+}  # fmt: skip
+"""Call -> which argument points at a timeout; NULL is for ever."""
+_RELATIVE_TIMESPECS = frozenset({"ppoll", "pselect6", "epoll_pwait2", "rt_sigtimedwait", "semtimedop"})
+
+
+def has_timeout(look: Look, raw: RawTask) -> bool:
+    """Whether a task goes on by itself at some time. restart_syscall(2) is what timed waits alone are resumed with."""
+    name = look.call_name(raw)
+    if name is None or not raw.args:
+        return False
+    if name in calls.SLEEPS or name == "restart_syscall":
+        return True
+    if name in _TIMEOUT_POINTERS:
+        return raw.args[_TIMEOUT_POINTERS[name]] != 0
+    if name in ("poll", "epoll_wait", "epoll_pwait"):
+        return _signed(raw.args[2 if name == "poll" else 3]) >= 0
+    return name == "futex" and futexes.inspect(look, raw, name).timeout != 0
+
+
 def time_left_ns(look: Look, raw: RawTask, since_ns: int | None) -> int | None:
     """What is left of the time a task set itself; ``None`` for none, or where it cannot be read."""
     name = look.call_name(raw)
@@ -127,6 +148,8 @@ def time_left_ns(look: Look, raw: RawTask, since_ns: int | None) -> int | None:
         relative = wanted
     elif name == "nanosleep":
         relative = timespec_ns(look.proc, raw.pid, raw.args[0])
+    elif name in _RELATIVE_TIMESPECS:
+        relative = timespec_ns(look.proc, raw.pid, raw.args[_TIMEOUT_POINTERS[name]])
     elif name in ("poll", "epoll_wait", "epoll_pwait"):
         milliseconds = _signed(raw.args[2 if name == "poll" else 3])
         relative = milliseconds * 10**6 if milliseconds >= 0 else None

@@ -29,8 +29,14 @@ class PerfettoWriter:
         self._encoder = msgspec.json.Encoder()
         self._first = True
         self._flow = 0
-        self._born: dict[int, tuple[int, Call]] = {}
-        self._killed: dict[tuple[int, str], tuple[int, Call]] = {}
+        self._born: dict[int, int] = {}
+        """Arrows of forks whose child has not called yet, by its tid."""
+        self._firsts: dict[int, Call] = {}
+        """The first call of a task whose clone has not returned yet (or was not seen)."""
+        self._killed: dict[tuple[int, str], int] = {}
+        """Arrows of signals on their way, by sender and name,"""
+        self._early: dict[tuple[int, str], Call] = {}
+        """and signals whose sending has not returned yet."""
         self._tracks: set[tuple[int, int]] = set()
         self._names = {process.pid: process.name for process in report.processes}
         stream.write(b'{"displayTimeUnit":"ns","otherData":{"source":')
@@ -73,31 +79,51 @@ class PerfettoWriter:
         self._flows(call)
 
     def _flows(self, call: Call) -> None:
-        if call.tid in self._born:
-            number, _ = self._born.pop(call.tid)
-            self._event({**self._base(call, "f"), "bp": "e", "id": number, "name": "fork", "cat": "flow"})
+        """Arrows that begin or end at a call. What an arrow leads to may stand before the line where it begins: a
+        child runs, and a signal arrives, before the clone or the kill has returned."""
+        if (birth := self._born.pop(call.tid, None)) is not None:
+            self._arrive(birth, call, "fork")
+        elif call.tid not in self._firsts and len(self._firsts) < MOST_PENDING:
+            self._firsts[call.tid] = call
         if call.name in _FORKS and call.value and call.value > 0:
-            child = call.value
-            self._flow += 1
-            self._event({**self._base(call, "s"), "id": self._flow, "name": "fork", "cat": "flow"})
-            if len(self._born) < MOST_PENDING:
-                self._born[child] = self._flow, call
+            number = self._depart(call, "fork")
+            first = self._firsts.pop(call.value, None)
+            if first is not None and (first.start_ns or 0) >= (call.start_ns or 0):
+                self._arrive(number, first, "fork")
+            elif len(self._born) < MOST_PENDING:
+                self._born[call.value] = number
         if call.name in _KILLS and call.value == 0 and (name := re.search(r"SIG\w+", call.args)):
-            self._flow += 1
-            self._event({**self._base(call, "s"), "id": self._flow, "name": name.group(), "cat": "flow"})
-            if len(self._killed) < MOST_PENDING:
-                self._killed[call.pid, name.group()] = self._flow, call
+            number = self._depart(call, name.group())
+            signal = self._early.pop((call.pid, name.group()), None)
+            if signal is not None and (signal.start_ns or 0) >= (call.start_ns or 0):
+                self._deliver(number, signal)
+            elif len(self._killed) < MOST_PENDING:
+                self._killed[call.pid, name.group()] = number
+
+    def _depart(self, call: Call, name: str) -> int:
+        self._flow += 1
+        self._event({**self._base(call, "s"), "id": self._flow, "name": name, "cat": "flow"})
+        return self._flow
+
+    def _arrive(self, number: int, call: Call, name: str) -> None:
+        self._event({**self._base(call, "f"), "bp": "e", "id": number, "name": name, "cat": "flow"})
+
+    def _deliver(self, number: int, signal: Call) -> None:
+        """An arrow must end in a slice: a short one stands for the delivery."""
+        self._event({**self._base(signal, "X"), "dur": 1, "name": signal.name, "cat": "signal"})
+        self._arrive(number, signal, signal.name)
 
     def _instant(self, call: Call) -> None:
         name = {"signal": call.name, "exited": f"exit {call.status}", "killed": f"killed by {call.name}"}[call.kind]
         self._event({**self._base(call, "i"), "s": "t", "name": name, "cat": call.kind, "args": {"line": call.line}})
         sender = _SENDER.search(call.args)
-        if call.kind == "signal" and sender is not None:
-            known = self._killed.pop((int(sender.group(1)), call.name), None)
-            if known is not None:
-                # an arrow must end in a slice: a short one stands for the delivery
-                self._event({**self._base(call, "X"), "dur": 1, "name": call.name, "cat": "signal"})
-                self._event({**self._base(call, "f"), "bp": "e", "id": known[0], "name": call.name, "cat": "flow"})
+        if call.kind != "signal" or sender is None:
+            return
+        key = (int(sender.group(1)), call.name)
+        if (number := self._killed.pop(key, None)) is not None:
+            self._deliver(number, call)
+        elif len(self._early) < MOST_PENDING:
+            self._early[key] = call
 
     def close(self) -> None:
         self._stream.write(b"\n]}\n")

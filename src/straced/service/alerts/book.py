@@ -33,6 +33,17 @@ class AlertBook:
         self._resting: dict[Key, int] = {}
         self._memory: dict[tuple[int, int], Memory] = {}
         self._novelty = Novelty()
+        self._verdicts: dict[Key, str] = {}
+
+    def explain(self, alert: AlertRow, verdict: str) -> AlertRow | None:
+        """Add what is behind an alert, which took a while to find out; ``None`` when it has closed meanwhile."""
+        key = (alert.kind, alert.subject)
+        known = self._open.get(key)
+        if known is None or known.id != alert.id or not verdict:
+            return None
+        self._verdicts[key] = verdict
+        self._open[key] = known = _explained(known, verdict)
+        return known
 
     def configure(self, config: Alerts) -> None:
         """Judge by other thresholds from now on."""
@@ -71,6 +82,7 @@ class AlertBook:
         for key in [key for key in self._open if key not in current]:
             closed = msgspec.structs.replace(self._open.pop(key), updated_s=tick.epoch_s, closed_s=tick.epoch_s)
             self._written_s.pop(key, None)
+            self._verdicts.pop(key, None)
             self._resting[key] = tick.monotonic_ns + self._config.cooldown
             changes.append(closed)
         if len(self._resting) > 1000:
@@ -95,6 +107,7 @@ class AlertBook:
         known = self._open.get(key)
         if known is not None:
             changed = msgspec.structs.replace(known, text=finding.text, updated_s=tick.epoch_s, data=finding.data)
+            changed = _explained(changed, self._verdicts.get(key, ""))
             self._open[key] = changed
             if tick.epoch_s - self._written_s[key] < UPDATE_S:
                 return None
@@ -104,6 +117,13 @@ class AlertBook:
             changed = self._open[key] = _opened(finding, tick)
         self._written_s[key] = tick.epoch_s
         return changed
+
+
+def _explained(alert: AlertRow, verdict: str) -> AlertRow:
+    if not verdict:
+        return alert
+    sentence = verdict.split("\n", 1)[0]
+    return msgspec.structs.replace(alert, text=f"{alert.text}; {sentence}", data={**alert.data, "why": verdict})
 
 
 def _opened(finding: Finding, tick: Tick) -> AlertRow:

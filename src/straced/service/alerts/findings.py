@@ -146,7 +146,8 @@ def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config:
 
 def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:
     waits = bool(sample.in_flight) and not IDLE & sample.in_flight.keys()
-    if not config.stuck or not waits or sample.calls or sample.facts.cpu_delta_ns:
+    moves = any(call.calls for call in sample.calls or ()) or (sample.facts.cpu_delta_ns or 0) > STIR_NS
+    if not config.stuck or not waits or moves:
         memory.stuck_since_ns = None
         return None
     if memory.stuck_since_ns is None:
@@ -159,6 +160,8 @@ def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -
     return _make("stuck", sample, text, seconds=seconds, calls=calls)
 
 
+STIR_NS = 50 * 10**6
+"""Less CPU time than this is no progress: a tracer that attaches, or a signal, makes a waiting process stir."""
 MIN_ERRORS = 20
 MIN_CALLS = 1000
 

@@ -6,10 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+from straced.errors import NotLive
 from straced.model import Sample, Summary, Target
 from straced.service.ipc import messages
 from straced.service.ipc.channel import Channel
 from straced.tracers.base import Ending
+
+ENDING_S = 1.0
+"""How long the news of an end may take."""
 
 
 class RemoteSession:
@@ -30,6 +34,9 @@ class RemoteSession:
     def helper_pids(self) -> list[int]:
         """None here: they are the service's."""
         return []
+
+    def request_stop(self) -> None:
+        """Nothing to do beforehand: :meth:`detach` is one request."""
 
     async def read(self) -> Sample:
         """The raw counters so far."""
@@ -61,7 +68,11 @@ class RemoteSession:
                 if done:
                     yield await self._between(before, None)
                     return
-                sample = await self.read()
+                try:
+                    sample = await self.read()
+                except NotLive:  # it has just ended, or is lent to a full trace for a while
+                    await asyncio.wait({ended}, timeout=min(seconds, ENDING_S))
+                    continue
                 yield await self._between(before, sample)
                 before = sample
         finally:

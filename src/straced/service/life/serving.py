@@ -77,14 +77,14 @@ async def _serve(
     path: Path | None, config: Config, where: Places, helpers: ProcessGroupManager, http: str | None
 ) -> int:
     service = Service(config, where)
-    await service.start()
-    gc.freeze()  # what is there now stays: the collector need not look through it again and again
     metrics = MetricsServer(service.metrics_text)
     otlp = OtlpPusher(service.totals)
     web = WebServer(service, http)
     tasks: list[asyncio.Task[None]] = []
     try:
         with signals(service, path, metrics, otlp, web):
+            await service.start()
+            gc.freeze()  # what is there now stays: the collector need not look through it again and again
             await metrics.listen(config.metrics)
             await web.listen(config.web)
             otlp.configure(config.otlp)

@@ -29,6 +29,11 @@ class AlertRow(Struct, frozen=True, kw_only=True):
     data: dict[str, str | int | float | bool | None] = {}
 
 
+def close_alerts(connection: sqlite3.Connection) -> None:
+    """Close what is open: the service that would have done it ends, or was killed."""
+    connection.execute("update alert set closed_ms = updated_ms where closed_ms is null")
+
+
 def write_alert(connection: sqlite3.Connection, alert: AlertRow) -> None:
     """Write or overwrite it."""
     owner = alert.owner

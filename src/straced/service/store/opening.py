@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
@@ -24,6 +25,14 @@ class StoreError(StracedError):
     code = "store"
 
 
+class StoreBusy(StoreError):
+    """It cannot be opened now, and perhaps later: the disk is full, or somebody holds a lock."""
+
+    def __init__(self, reason: str, state: str) -> None:
+        super().__init__(reason, hint="history begins when that is over")
+        self.state = state
+
+
 class Opened(Struct):
     """A database that can be written to, and what was found out when it was opened."""
 
@@ -38,6 +47,7 @@ def open_for_writing(path: Path) -> Opened:
     """Open, or create, the database at ``path``.
 
     Raises:
+        StoreBusy: not now.
         StoreError: the folder is not ours alone, or nothing can be written there.
         StoreTooNew: made by a newer straced.
     """
@@ -45,6 +55,8 @@ def open_for_writing(path: Path) -> Opened:
     try:
         return _open(path)
     except (sqlite3.DatabaseError, schema.Foreign) as error:
+        if state := state_of(error):
+            raise StoreBusy(f"{path}: {error}", state) from error
         if isinstance(error, sqlite3.OperationalError):
             raise StoreError(f"{path}: {error}", hint="see store.path in straced.toml") from error
         moved = _move_aside(path)
@@ -78,6 +90,8 @@ def _open(path: Path) -> Opened:
     try:
         os.close(os.open(path, flags, 0o600))
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreBusy(f"{path}: {error.strerror}", "full") from error
         raise StoreError(f"{path}: {error.strerror}", hint="see store.path in straced.toml") from error
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
@@ -96,6 +110,12 @@ def _open(path: Path) -> Opened:
         raise
     connection.execute("insert or replace into meta values ('open', ?)", (str(os.getpid()),))
     return Opened(connection, unclean)
+
+
+def state_of(error: BaseException) -> str:
+    """``full`` or ``locked`` for what passes by itself; empty for all else."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return {sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_LOCKED: "locked"}.get(code, "")
 
 
 def _was_unclean(connection: sqlite3.Connection) -> bool:

@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from straced import config, procfs
+from straced.errors import StracedError
 from straced.service.facts import HostFacts
 from straced.service.samples import Happening, ProcessSample, Tick
 from straced.service.store import opening, retention, rollup
-from straced.service.store.alerts_table import AlertRow, write_alert
+from straced.service.store.alerts_table import AlertRow, close_alerts, write_alert
 from straced.service.store.packing import Row, encode, facts_of, pack_calls, pack_facts
 from straced.service.store.series import Catalogue
 
@@ -28,6 +29,8 @@ log = logging.getLogger("straced.service")
 GONE = "X"
 MAX_WAITING = 600
 """Ticks and events that may wait for the disk."""
+MAX_WEIGHT = 120_000
+"""Processes, and pairs of calls, in the ticks that may wait: some 50 MB."""
 RETRY_S = 1.0
 Item = Tick | Happening | AlertRow | threading.Event | tuple[str, str, str, float]
 
@@ -53,26 +56,34 @@ class Store:
         self.cut_ms: int | None = None
         """History before this was dropped for its size."""
         self._items: collections.deque[Item] = collections.deque()
+        self._weight = 0
         self._wake = threading.Condition()
         self._closing = False
-        self._connection: sqlite3.Connection
+        self.notes: collections.deque[tuple[str, str]] = collections.deque()
+        """Events about the file itself, kind and text, for the service to tell."""
+        self._connection: sqlite3.Connection | None = None
         self._catalogue: Catalogue
         self._thread: threading.Thread | None = None
         self._last_ms = 0
         self._minute = -1
 
     def start(self) -> None:
-        """Open the file, and begin to write.
+        """Open the file, and begin to write; later when the disk is full now, or the file locked.
 
         Raises:
             StoreError, StoreTooNew: there will be no history.
         """
-        self._open()
+        try:
+            self._open()
+        except opening.StoreBusy as error:
+            self._say_stopped(error.state, error.reason)
         self._thread = threading.Thread(target=self._run, name="straced-store", daemon=True)
         self._thread.start()
 
     def known(self) -> list[tuple[str, str, str, float]]:
         """What was learnt of programs: program, kind, what, and when."""
+        if self.state != "ok":
+            return []
         connection = opening.open_for_reading(self.path)
         try:
             rows = connection.execute("select program, kind, what, first_ms from known").fetchall()
@@ -86,8 +97,10 @@ class Store:
             if self._closing or self._thread is None:
                 return
             self._items.append(item)
-            while len(self._items) > MAX_WAITING:
+            self._weight += _weight(item)
+            while len(self._items) > MAX_WAITING or self._weight > MAX_WEIGHT:
                 lost = self._items.popleft()
+                self._weight -= _weight(lost)
                 self.dropped += 1
                 if isinstance(lost, threading.Event):
                     lost.set()
@@ -113,9 +126,14 @@ class Store:
         opened = opening.open_for_writing(self.path)
         self._connection = opened.connection
         self._catalogue = Catalogue(self._connection, procfs.boot_id())
-        self.moved = opened.moved or self.moved
+        if opened.moved is not None:
+            self.moved = opened.moved
+            self.notes.append(("history_moved", f"the history could not be used and was moved to {opened.moved}"))
         if opened.unclean:
             self.interrupted = self._catalogue.close_interrupted()
+            close_alerts(self._connection)
+            text = f"the service before did not end in order; {self.interrupted} rows were closed"
+            self.notes.append(("interrupted", text))
         self._last_ms = self._connection.execute("select coalesce(max(ts), 0) from host").fetchone()[0]
         self.state = "ok"
 
@@ -130,7 +148,7 @@ class Store:
             with self._wake:
                 for item in batch if written else ():
                     if self._items and self._items[0] is item:
-                        self._items.popleft()
+                        self._weight -= _weight(self._items.popleft())
             if written:
                 for item in batch:
                     if isinstance(item, threading.Event):
@@ -142,58 +160,66 @@ class Store:
         self._finish()
 
     def _try(self, batch: list[Item]) -> bool:
+        before = self.state
         try:
+            if self._connection is None:
+                self._open()
+            assert self._connection is not None
             self._connection.execute("begin immediate")
             for item in batch:
-                self._write(item)
+                self._write(self._connection, item)
             self._connection.execute("commit")
-        except sqlite3.Error as error:
-            self._failed(error)
+        except (sqlite3.Error, StracedError) as error:
+            self._failed(error, before)
             return False
-        if self.state != "ok":
+        if before != "ok":
             log.warning("history_resumed", extra={"straced": {"path": str(self.path), "dropped": self.dropped}})
-            self.state = "ok"
+        self.state = "ok"
         return True
 
-    def _failed(self, error: sqlite3.Error) -> None:
+    def _failed(self, error: sqlite3.Error | StracedError, before: str) -> None:
+        self.state = before
+        state = error.state if isinstance(error, opening.StoreBusy) else opening.state_of(error) or "failed"
+        self._say_stopped(state, str(error))
+        connection = self._connection
+        if connection is None:
+            return
         with contextlib.suppress(sqlite3.Error):
-            self._connection.execute("rollback")
+            connection.execute("rollback")
         self._catalogue.forget()
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        state = {sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_LOCKED: "locked"}.get(
-            code, "failed"
-        )
-        if state != self.state:
-            log.warning("history_stopped", extra={"straced": {"path": str(self.path), "why": str(error)}})
-        self.state = state
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            with contextlib.suppress(Exception):
-                self._connection.close()
-                self._open()
+        if state == "failed":  # begin anew with the next attempt: a broken file is moved aside then
+            self._connection = None
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
 
-    def _write(self, item: Item) -> None:
+    def _say_stopped(self, state: str, why: str) -> None:
+        if state != self.state:
+            log.warning("history_stopped", extra={"straced": {"path": str(self.path), "why": why}})
+        self.state = state
+
+    def _write(self, connection: sqlite3.Connection, item: Item) -> None:
         if isinstance(item, Tick):
-            self._write_tick(item)
+            self._write_tick(connection, item)
         elif isinstance(item, Happening):
-            self._write_event(item)
+            self._write_event(connection, item)
         elif isinstance(item, AlertRow):
-            write_alert(self._connection, item)
+            write_alert(connection, item)
         elif isinstance(item, tuple):
             program, kind, what, epoch_s = item
-            self._connection.execute(
+            connection.execute(
                 "insert or ignore into known values (?, ?, ?, ?)", (program, kind, what, int(epoch_s * 1000))
             )
 
-    def _write_tick(self, tick: Tick) -> None:
+    def _write_tick(self, connection: sqlite3.Connection, tick: Tick) -> None:
         ts = int(tick.epoch_s * 1000)
-        while not self._write_host(ts, tick.host):
+        while not self._write_host(connection, ts, tick.host):
             ts += 1  # the clock was stepped back onto a moment that has a row
         if ts < self._last_ms:
-            self._note_step(ts)
+            self._note_step(connection, ts)
         self._last_ms = ts
         minute = ts // rollup.MINUTE_MS
         if minute != self._minute:
-            self._turn_minute(minute, ts)
+            self._turn_minute(connection, minute, ts)
         rows = []
         for sample in tick.processes:
             row = self._row(sample, ts, minute)
@@ -201,7 +227,7 @@ class Store:
                 rows.append(row)
             if sample.ended or sample.lost != 0:
                 rows.append(self._row_of_ended(sample, ts))
-        self._connection.executemany("insert or replace into sample (ts, series, data) values (?, ?, ?)", rows)
+        connection.executemany("insert or replace into sample (ts, series, data) values (?, ?, ?)", rows)
 
     def _row(self, sample: ProcessSample, ts: int, minute: int) -> tuple[int, int, bytes] | None:
         if sample.facts.state == GONE and not sample.calls:
@@ -225,18 +251,20 @@ class Store:
         calls, errors = pack_calls(sample.ended, self._catalogue.number)
         return ts, series.id, encode(Row(None, 0, calls, errors, None, sample.lost))
 
-    def _write_host(self, ts: int, host: HostFacts) -> bool:
-        found = self._connection.execute("insert or ignore into host values (?, ?)", (ts, msgspec.msgpack.encode(host)))
+    def _write_host(self, connection: sqlite3.Connection, ts: int, host: HostFacts) -> bool:
+        found = connection.execute("insert or ignore into host values (?, ?)", (ts, msgspec.msgpack.encode(host)))
         return found.rowcount == 1
 
-    def _note_step(self, ts: int) -> None:
+    def _note_step(self, connection: sqlite3.Connection, ts: int) -> None:
         back = (self._last_ms - ts) / 1000
         text = f"the clock was set back by {back:.1f} s; history goes on with the new time"
-        self._write_event(Happening(epoch_s=ts / 1000, kind="clock_set_back", text=text, data={"seconds": back}))
+        self._write_event(
+            connection, Happening(epoch_s=ts / 1000, kind="clock_set_back", text=text, data={"seconds": back})
+        )
 
-    def _write_event(self, event: Happening) -> None:
+    def _write_event(self, connection: sqlite3.Connection, event: Happening) -> None:
         owner = event.owner
-        self._connection.execute(
+        connection.execute(
             "insert into event (ts, kind, text, pid, start_ticks, comm, labels, job, uid, gid, private, data)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -264,28 +292,38 @@ class Store:
                 status if isinstance(status, int) else None,
             )
 
-    def _turn_minute(self, minute: int, ts: int) -> None:
+    def _turn_minute(self, connection: sqlite3.Connection, minute: int, ts: int) -> None:
         self._minute = minute
-        rollup.close_minutes(self._connection, minute * rollup.MINUTE_MS)
+        rollup.close_minutes(connection, minute * rollup.MINUTE_MS)
         self._catalogue.write_last()
-        retention.expire(self._connection, ts, self.keep)
-        cut = retention.cut(self._connection, self.keep)
+        retention.expire(connection, ts, self.keep)
+        cut = retention.cut(connection, self.keep)
         if cut is not None:
             self.cut_ms = cut
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(cut / 1000))
             text = f"the history has reached its size (store.max_bytes); what was before {when} is partly gone"
-            self._write_event(Happening(epoch_s=ts / 1000, kind="history_cut", text=text))
-        retention.shrink(self._connection)
+            self._write_event(connection, Happening(epoch_s=ts / 1000, kind="history_cut", text=text))
+        retention.shrink(connection)
 
     def _finish(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            self.state = "closed"
+            return
         with contextlib.suppress(sqlite3.Error):
-            self._connection.execute("begin immediate")
+            connection.execute("begin immediate")
             self._catalogue.write_last()
-            self._connection.execute(
-                "update series set end = 'service_stopped' where end is null",
-            )
-            opening.mark_clean(self._connection)
-            self._connection.execute("commit")
+            connection.execute("update series set end = 'service_stopped' where end is null")
+            close_alerts(connection)
+            opening.mark_clean(connection)
+            connection.execute("commit")
         with contextlib.suppress(sqlite3.Error):
-            self._connection.close()
+            connection.close()
         self.state = "closed"
+
+
+def _weight(item: Item) -> int:
+    """How much memory it holds, by what is in it."""
+    if not isinstance(item, Tick):
+        return 1
+    return 1 + len(item.processes) + sum(len(each.calls or ()) + len(each.ended) for each in item.processes) // 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import overload
 
 import msgspec
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from straced import histogram
 from straced.model import Counters
+from straced.movement import Moves
 from straced.summary import merge_rows
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.decoding import HISTOGRAM_AT, buckets_of, counters, decode, end_of, slots_of
@@ -37,6 +38,10 @@ class Cell(Struct, eq=False, gc=False):
     raw: bytes
     key: int
     value: Counters | None = None
+    head: tuple[int, int, int, int] | None = None
+    """Calls, errors, wall and waiting time, once :mod:`straced.tracers.ebpf.moved` has worked them out."""
+    flight: int | None = None
+    """Calls in flight, likewise."""
 
 
 class Group(Struct, frozen=True):
@@ -104,6 +109,27 @@ class Rows(Sequence[Counters]):
 
     def __repr__(self) -> str:
         return repr(self._decoded())
+
+    def moved_since(self, before: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves | None:
+        """What the processes did since earlier rows; ``None`` where those are of another kind."""
+        from straced.tracers.ebpf import moved
+
+        if not isinstance(before, Rows) and before:
+            return None
+        with _no_collections(len(self)):
+            return moved.between(before._groups if isinstance(before, Rows) else (), self._groups, flights)
+
+    def pids(self) -> set[int]:
+        """The processes that have rows."""
+        return {group.pid for group in self._groups if group.pid is not None}
+
+    def of(self, pid: int) -> Rows:
+        """The rows of one process."""
+        return Rows(group for group in self._groups if group.pid == pid)
+
+    def without(self, pids: Collection[int | None]) -> Rows:
+        """All rows but those of some processes."""
+        return Rows(group for group in self._groups if group.pid not in pids)
 
     def merged(self) -> list[Counters]:
         """The rows added up by call over processes and threads, without decoding each of them."""

@@ -22,7 +22,7 @@ from straced.tracers.ebpf.reader import Reader
 from straced.tracers.ebpf.samples import Losses
 from straced.tracers.ebpf.session import EbpfSession
 
-_CALIBRATION_CALLS = 5000
+_CALIBRATION_ROUNDS, _CALIBRATION_CALLS = 50, 100
 
 
 class Instance:
@@ -213,12 +213,12 @@ class Instance:
 
 
 def _call_ns() -> int:
-    """How long a call that does next to nothing takes: the fastest of five rounds."""
+    """How long a call that does next to nothing takes: the fastest of many short rounds, for others run here too."""
     best = 1 << 62
     call = os.getppid
-    for _ in range(5):
+    for _ in range(_CALIBRATION_ROUNDS):
         start = time.perf_counter_ns()
-        for _ in range(_CALIBRATION_CALLS // 5):
+        for _ in range(_CALIBRATION_CALLS):
             call()
         best = min(best, time.perf_counter_ns() - start)
-    return best // (_CALIBRATION_CALLS // 5)
+    return best // _CALIBRATION_CALLS

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from straced.model import Event, Overhead, Reason, Sample, Target
 from straced.summary import merge_rows
+from straced.tracers import slowdown
 from straced.tracers.base import AttachOptions, Ending
 from straced.tracers.ebpf import samples
 from straced.tracers.ebpf.decoding import OwnerFacts
@@ -91,20 +92,24 @@ class EbpfSession:
         """Wait until the target ended, the session was detached, or the target is slowed down too much."""
         if self._result is not None:
             return self._result
-        loop = asyncio.get_running_loop()
+        ending = self._watch_end()
+        if self._options.max_overhead_pct is None:
+            return await asyncio.shield(ending)
+        return await self._wait_within(self._options.max_overhead_pct, ending)
+
+    def _watch_end(self) -> asyncio.Future[Ending]:
+        """Notice the end of the target from now on."""
         if self._ending is None:
+            loop = asyncio.get_running_loop()
             self._ending = loop.create_future()
             loop.add_reader(self._pidfd, self._target_ended)
-        if self._options.max_overhead_pct is None:
-            return await asyncio.shield(self._ending)
-        return await self._wait_within(self._options.max_overhead_pct)
+        return self._ending
 
-    async def _wait_within(self, limit_pct: float) -> Ending:
-        assert self._ending is not None
+    async def _wait_within(self, limit_pct: float, ending: asyncio.Future[Ending]) -> Ending:
         before = self.read_now()
         while True:
             try:
-                return await asyncio.wait_for(asyncio.shield(self._ending), _OVERHEAD_CHECK_S)
+                return await asyncio.wait_for(asyncio.shield(ending), _OVERHEAD_CHECK_S)
             except TimeoutError:
                 now = self.read_now()
             pct = self._slowdown(_calls(now) - _calls(before), now.monotonic_ns - before.monotonic_ns, now).pct
@@ -116,6 +121,7 @@ class EbpfSession:
 
     def _target_ended(self) -> None:
         self._end(self.exit_status_ending())
+        self._instance.events.end(self.index)
 
     def exit_status_ending(self) -> Ending:
         """How the target ended, by its wait status, which the kernel noted down; any process's, not only a child's."""
@@ -152,14 +158,14 @@ class EbpfSession:
         if cost_ns is None:
             return Overhead(pct=None, basis="unknown")
         lanes = max(1, min(sample.threads or 1, os.cpu_count() or 1))
-        left_ns = duration_ns * lanes - calls * cost_ns
-        if duration_ns <= 0 or left_ns <= 0:
-            return Overhead(pct=None, basis="unknown", ns_per_call=cost_ns)
-        return Overhead(pct=100 * calls * cost_ns / left_ns, basis="calibrated", ns_per_call=cost_ns)
+        return slowdown.estimate(calls, cost_ns, duration_ns, lanes)
 
-    def events(self) -> AsyncIterator[Event]:
-        """Forks, execs and exits of the target and its descendants, from now on, until the session is over."""
-        return self._instance.events.listen(self.index)
+    async def events(self) -> AsyncIterator[Event]:
+        """Forks, execs and exits of the target and its descendants, from now on, until the target or session ends."""
+        if self._result is None:
+            self._watch_end()
+            async for event in self._instance.events.listen(self.index):
+                yield event
 
     @property
     def events_lost(self) -> int:

@@ -41,10 +41,10 @@ class Around:
         self._put("calls", header.calls(frame, self._past, width))
         self._put("errors", header.errors(frame, self._past, width))
         self._put("machine", header.machine(frame, width))
-        self._put("quality", header.quality(frame, state))
+        self._put("quality", header.quality(frame, state, width))
         spans = words.banners(frame, state)
         self._banners.display = bool(spans)
-        self._banners.update(Text("\n").join(Text(f" {span.text} ", palette.BANNERS[span.style]) for span in spans))
+        self._banners.update(Text("\n").join(Text(span.text, palette.BANNERS[span.style]) for span in spans))
 
     def _put(self, name: str, pieces: Pieces) -> None:
         text = Text(no_wrap=True, overflow="ellipsis")

@@ -11,7 +11,7 @@ from straced.live.values import ProcessRow
 from straced.views.tui import cells, palette
 from straced.views.tui.pieces import Piece, Pieces
 
-COMMAND_WIDTH = 20
+COMMAND_WIDTH = 19
 """The least room for the command; it gets all that is left."""
 COMMAND_ENOUGH = 44
 """From here on, other columns grow too."""

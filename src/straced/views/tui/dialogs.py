@@ -107,10 +107,16 @@ class WhyBox(Box):
     def __init__(self, row: ProcessRow) -> None:
         super().__init__(f"why {row.pid}", (f"Watching {row.pid} ({row.comm}) for a moment...",), wide=True)
 
+    @staticmethod
+    def room(width: int) -> int:
+        """Cells of a line on a screen of some width: less the border, the padding and the bar beside a long text."""
+        return min(width, max(78, min(130, width * 9 // 10))) - 5
+
     def styled(self, number: int, line: str) -> Text:
-        text = super().styled(number, line)
+        end = self.lines.index("") if "" in self.lines else 1
+        text = Text(line, palette.STRONG if number < end else palette.NOTHING)
         text.highlight_regex(r"<- root cause$", palette.BAD)
-        text.highlight_regex(r"^(evidence|not seen|next|others)(?=  )", palette.KEY)
+        text.highlight_regex(r"^(who|evidence|storm|threads|python|not seen|next)(?=  )", palette.KEY)
         text.highlight_regex(r"^[ │├└]+", palette.DIM)
         return text
 

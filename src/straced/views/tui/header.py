@@ -19,6 +19,7 @@ METER_MOST = 64
 ROOMY = 90
 _DOT = Piece(" · ", palette.DIM)
 _FIGURE_WIDTH = 9
+_WORDS_WIDTH = 12
 
 
 class Past:
@@ -59,7 +60,7 @@ def calls(frame: Frame, past: Past, width: int) -> Pieces:
     """The CPUs as a meter, and the calls a second of all that are counted."""
     machine = frame.machine
     share = None if machine.cpu_pct is None else machine.cpu_pct / 100
-    words_ = f"{cells.share(machine.cpu_pct)} % of {machine.cpus}"
+    words_ = f"{cells.share(machine.cpu_pct)} % of {machine.cpus}".rjust(_WORDS_WIDTH)
     left = plots.meter("CPU", share, words_, _half(width), palette.of_share(machine.cpu_pct, warn=60, bad=85))
     return (*_padded(left, _half(width)), *_totals("calls/s", frame.calls_s, past.calls, width, palette.RATE))
 
@@ -70,7 +71,8 @@ def errors(frame: Frame, past: Past, width: int) -> Pieces:
     share, words_ = None, "- of -"
     if machine.memory_bytes and machine.memory_used_bytes is not None:
         share = machine.memory_used_bytes / machine.memory_bytes
-        words_ = f"{cells.size(machine.memory_used_bytes)} of {cells.size(machine.memory_bytes)}"
+        used, there_is = cells.size(machine.memory_used_bytes), cells.size(machine.memory_bytes)
+        words_ = f"{used} of {there_is}".rjust(_WORDS_WIDTH)
     style = palette.of_share(None if share is None else 100 * share, warn=75, bad=92)
     left = plots.meter("mem", share, words_, _half(width), style)
     lit = palette.BAD if frame.errors_s else palette.DIM
@@ -90,16 +92,20 @@ def machine(frame: Frame, width: int) -> Pieces:
         pieces += (_DOT, Piece("PSI", palette.LABEL))
         for name, value in frame.machine.pressure.items():
             lit = palette.of_share(value, warn=10, bad=40) if value >= 10 else palette.NOTHING
-            pieces += (Piece(f" {name} ", palette.DIM), Piece(f"{value:.0f}", lit))
+            word = name if width >= ROOMY else name[:3]
+            pieces += (Piece(f" {word} ", palette.DIM), Piece(f"{value:.0f}", lit))
     return tuple(pieces)
 
 
-def quality(frame: Frame, state: words.State) -> Pieces:
+def quality(frame: Frame, state: words.State, width: int) -> Pieces:
     """How old the figures are, how they were counted, what was lost, and what that costs."""
+    said = words.quality_words(frame, state)
+    if sum(map(len, said)) + 3 * (len(said) - 1) > width:
+        said[-1] = said[-1].removesuffix(" of a CPU")
     kind = frame.quality.kind
     tracer = TRACER_NAMES.get(frame.tracer or "", frame.tracer or "")
     pieces: list[Piece] = []
-    for number, word in enumerate(words.quality_words(frame, state)):
+    for number, word in enumerate(said):
         old = number == 0 and state.age_s > 3 * max(1.0, state.interval_s) and frame.source != "history"
         style = palette.QUALITY.get(word, palette.LABEL if word == tracer else palette.NOTHING)
         pieces += (_DOT, Piece(word, palette.WARN if old else style))

@@ -23,10 +23,10 @@ KEYS = (
     Key("enter", "open", "Enter", "the chosen process on the whole screen, and back"),
     Key("escape", "leave", "Esc", "back; clears the filter"),
     Key("tab", "other_table", "Tab", "keys go to the list, or to the panel below"),
-    Key("1", "tab(0)", "1", "panel: calls, with the histogram of the chosen one"),
-    Key("2", "tab(1)", "2", "panel: threads, the call each is in, for how long"),
-    Key("3", "tab(2)", "3", "panel: files and sockets"),
-    Key("4", "tab(3)", "4", "panel: events and alerts"),
+    Key("1", "tab(0)", "1 2 3 4", "panel: calls, threads, files and sockets, events"),
+    Key("2", "tab(1)", "", ""),
+    Key("3", "tab(2)", "", ""),
+    Key("4", "tab(3)", "", ""),
     Key("left", "turn(-1)", "", ""),
     Key("right", "turn(1)", "Left Right", "the panel before, the next one"),
     Key("slash", "filter", "/", "filter by name, command line, pid, job or call"),
@@ -44,7 +44,7 @@ KEYS = (
     Key("q", "quit", "q", "quit"),
 )
 HELP = (
-    ("Up Down j k", "one line up or down; PgUp PgDn Home End g G further"),
+    ("Up Down j k", "a line up or down; PgUp PgDn Home End g G further"),
     *((each.shown, each.meaning) for each in KEYS if each.shown),
 )
 HINTS = (
@@ -52,9 +52,11 @@ HINTS = (
     ("t", "trace"), ("x", "signal"), ("p", "pause"), ("Tab", "panel"), ("1-4", "tabs"), ("l", "flat"),
 )  # fmt: skip
 MEANINGS = (
-    "CPU% is of one CPU; work% is time on a CPU inside calls, wait% time switched",
-    "out inside them, both of one thread's time. - is not known, > is at least.",
-    "its time: ▇ on a CPU in the program, ▅ working in calls, ▂ waiting in calls.",
+    "",
+    "CPU% is of one CPU, like the cost below; work% is time on a CPU inside",
+    "calls, wait% time switched out inside them, of one thread's time.",
+    "its time: ▇ on a CPU in the program, ▅ working in calls, ▂ waiting there.",
+    "- is not known, > is at least.",
 )
 
 

@@ -103,7 +103,7 @@ def thread_lines(rows: Sequence[ThreadRow]) -> list[Pieces]:
             Piece(f"{row.tid:>7} "),
             Piece(f"{row.state} ", palette.of_state(row.state)),
             Piece(cells.share(row.cpu_pct).rjust(4) + " ", palette.of_share(row.cpu_pct)),
-            Piece(format_ns(row.for_ns).rjust(12) + " ", palette.STRONG),
+            Piece((format_ns(row.for_ns) if row.for_ns != 0 else "0").rjust(12) + " ", palette.STRONG),
             Piece(cells.fit(row.call or "-", 18) + " ", palette.of_call(row.call or "")),
             Piece(cells.fit(row.comm, 15) + " "),
             Piece(row.place or "-", palette.DIM),

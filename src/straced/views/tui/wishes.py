@@ -10,7 +10,7 @@ from straced.errors import StracedError
 from straced.scrub import scrub
 from straced.units import format_bytes
 from straced.views.text import signal_name
-from straced.views.tui.dialogs import Box, HelpBox, SignalBox, TraceBox, WhyBox
+from straced.views.tui.dialogs import HelpBox, SignalBox, TraceBox, WhyBox
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -57,9 +57,9 @@ class Wishes(_Base):
         self.push_screen(box)
         self.run_worker(self._ask_why(row.key, box), exclusive=True, group="why")
 
-    async def _ask_why(self, key: Key, box: Box) -> None:
+    async def _ask_why(self, key: Key, box: WhyBox) -> None:
         try:
-            lines = await asyncio.wrap_future(self.feed.why(key))
+            lines = await asyncio.wrap_future(self.feed.why(key, box.room(self.size.width)))
             box.show(lines)
         except StracedError as error:
             box.show([line for line in (error.reason, error.hint) if line])
