@@ -36,6 +36,8 @@ def command(path: Path | None, http: str | None, check: bool, install: bool, ver
     """
     from straced.service.life import logs, serving, unit
 
+    if install and http is not None:
+        raise click.UsageError('--install takes no --http\nwrite into straced.toml: [web] listen = "127.0.0.1:8321"')
     if install:
         target = unit.install()
         print(f"straced: wrote {target}", "  next: systemctl daemon-reload && systemctl enable --now straced", sep="\n")

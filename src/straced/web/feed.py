@@ -18,7 +18,7 @@ from straced.service.samples import Happening, Tick
 from straced.service.store import journal
 from straced.service.store.alerts_table import AlertRow
 from straced.web.looks import Look
-from straced.web.past import Past
+from straced.web.past import HistoryFailed, Past
 from straced.web.recent import ALERTS, Recent
 from straced.web.shots import Shot, shot_of
 
@@ -152,12 +152,15 @@ class Feed:
 
     async def _seed(self) -> None:
         since = self.service.started - SEEDED_S
-        found = await self.past.ask(
-            lambda history: (
-                journal.events(history, since=since, limit=SEEDED),
-                journal.alerts(history, since=since, limit=ALERTS),
+        try:
+            found = await self.past.ask(
+                lambda history: (
+                    journal.events(history, since=since, limit=SEEDED),
+                    journal.alerts(history, since=since, limit=ALERTS),
+                )
             )
-        )
+        except HistoryFailed:  # what is told from now on is there all the same
+            return
         if found is not None:
             self.recent.seed(*found)
         for viewer in self._viewers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +32,10 @@ NOTES = 200
 Found = TypeVar("Found")
 
 
+class HistoryFailed(Exception):
+    """The history is there, and cannot be read."""
+
+
 class Past:
     """Asks the history of a service, on threads, with the rights of its owner."""
 
@@ -39,7 +44,11 @@ class Past:
         self._turn = asyncio.Semaphore(AT_A_TIME)
 
     async def ask(self, question: Callable[[History], Found]) -> Found | None:
-        """The answer; ``None`` where no history is kept, or not yet."""
+        """The answer; ``None`` where no history is kept, or not yet.
+
+        Raises:
+            HistoryFailed: it cannot be read now.
+        """
 
         def answer() -> Found:
             history = History(self._service.history_path())
@@ -55,6 +64,8 @@ class Past:
                 return await asyncio.to_thread(answer)
             except StracedError:
                 return None
+            except sqlite3.Error as error:
+                raise HistoryFailed(str(error)) from error
 
 
 def of_process(history: History, key: Key, since: float, until: float) -> dict[str, Any]:

@@ -87,6 +87,8 @@ class Site:
             return await route(request)
         except WrongQuery as error:
             return text(400, str(error))
+        except past.HistoryFailed as error:
+            return text(503, f"the history cannot be read now: {error}")
 
     def _login(self, request: Request) -> Answer:
         if not self._access.has_token(request):

@@ -58,7 +58,7 @@ export class CallsPart {
       ...SOURCES.map(([id, title]) => el("button", { type: "button", "data-source": id, onclick: () => this.choose(id) }, title)));
     this.note = el("small");
     this.picture = el("figure", { class: "big-histogram", hidden: true });
-    this.node = el("section", { id: "calls" }, el("div", { class: "bar" }, el("h2", {}, "System calls"), this.choice, this.note), this.table.node, this.picture);
+    this.node = el("section", { id: "calls" }, el("div", { class: "bar" }, el("h2", {}, "System calls"), this.choice, this.note), this.picture, this.table.node);
     new ResizeObserver(() => this.drawPicture()).observe(this.picture);
     this.mark();
   }
@@ -76,8 +76,12 @@ export class CallsPart {
   }
 
   async load() {
-    this.span = await this.ask();
-    this.draw();
+    try {
+      this.span = await this.ask();
+      this.draw();
+    } catch (error) {
+      say(this.note, error.message);
+    }
   }
 
   sortBy(id) {

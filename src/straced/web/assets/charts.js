@@ -25,7 +25,7 @@ function nice(value) {
   return [1, 2, 2.5, 5, 10].find((step) => step * power >= value) * power;
 }
 
-const STEPS = [1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800];
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800];
 
 function timeTicks(since, until, most) {
   const step = STEPS.find((each) => (until - since) / each <= most) || 604800;
@@ -62,7 +62,10 @@ export class Chart {
     }
   }
 
+  /** What is drawn already is not drawn again within a second. */
   show(data) {
+    const same = this.data && data.until - this.data.until < 1 && data.until >= this.data.until && data.until - data.since - (this.data.until - this.data.since) < 1;
+    if (same && performance.now() - this.drawn < 900 && data.series.length === this.data.series.length) return;
     this.data = data;
     this.draw();
   }
@@ -70,11 +73,12 @@ export class Chart {
   draw() {
     const width = this.box.clientWidth;
     if (!this.data || width < 60) return;
+    this.drawn = performance.now();
     const { series, since, until, marks = [] } = this.data;
     const { height } = this;
     const values = series.flatMap((each) => each.values.map(([, value]) => value)).filter(known);
     const top = Math.max(nice(Math.max(...values, 0)), this.most && values.length && Math.max(...values) > this.most / 2 ? this.most : 0);
-    const x = (at) => LEFT + ((at - since) / (until - since)) * (width - LEFT - RIGHT);
+    const x = (at) => LEFT + ((Math.min(at, until) - since) / (until - since)) * (width - LEFT - RIGHT);
     const y = (value) => TOP + (1 - value / top) * (height - TOP - BOTTOM);
     this.scale = { x, y, since, until, width };
     const { step, ticks } = timeTicks(since, until, Math.max(2, Math.floor(width / 90)));

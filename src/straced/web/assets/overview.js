@@ -10,10 +10,11 @@ import { Table } from "./table.js";
 import { clock, command, count, known, moment, rate, share, size } from "./words.js";
 
 const SHOWN = 300;
+const CLICK = "click a moment to see the processes of its minute";
 const COLUMNS = [
   { id: "name", title: "command", class: "text", hint: "the command line; below its parent", node: commandCell, sort: true },
   { id: "pid", title: "PID", class: "wide", text: (row) => (row.job_ ? "" : String(row.pid)), sort: true },
-  { id: "state", title: "S", class: "mid left", hint: "R running, S sleeping, D waiting uninterruptibly, T stopped, Z ended", text: (row) => row.state || "" },
+  { id: "state", title: "S", class: "mid left", hint: "R running, S sleeping, D waiting uninterruptibly, T stopped, Z ended", text: (row) => (row.state === "?" ? "-" : row.state || "") },
   { id: "cpu", title: "CPU %", hint: "of one CPU", text: (row) => (row.job_ ? "" : share(row.cpu_pct)), sort: true },
   { id: "rss", title: "RSS", class: "mid", hint: "resident memory, bytes", text: (row) => (row.job_ ? "" : size(row.rss_bytes)), sort: true },
   { id: "calls", title: "calls/s", hint: "system calls entered a second", text: (row) => (row.job_ ? "" : rate(row.calls_s)), sort: true },
@@ -82,6 +83,7 @@ export class Overview {
       cpu: new Chart("CPU of the machine, %", { format: share, most: 100, picked }),
     };
     this.spans = new Spans(() => this.load());
+    this.word = el("small", {}, CLICK);
     this.search = el("input", { type: "search", id: "filter", placeholder: "filter: name, PID, job, call   ( / )", "aria-label": "filter", autocomplete: "off", spellcheck: "false", oninput: () => this.draw() });
     this.tree = el("button", { type: "button", "aria-pressed": "true", onclick: () => { this.flat = !this.flat; this.draw(); } }, "tree");
     this.shape = el("select", { "aria-label": "sort", class: "narrow", onchange: (event) => this.sortBy(event.target.value, true) },
@@ -93,7 +95,7 @@ export class Overview {
     this.empty = el("p", { class: "empty", hidden: true });
     this.node = el("div", { class: "overview" },
       el("div", { class: "cards" }, ...[...this.cards.values()].map((card) => card.node)),
-      el("section", { class: "past" }, el("div", { class: "bar" }, el("h2", {}, "The last"), this.spans.node, el("small", {}, "click a moment to see the processes of its minute")),
+      el("section", { class: "past" }, el("div", { class: "bar" }, el("h2", {}, "The last"), this.spans.node, this.word),
         el("div", { class: "pair" }, this.charts.calls.node, this.charts.cpu.node)),
       el("div", { class: "bar tools" }, this.search, this.tree, this.shape),
       this.then, this.table.node, this.empty, this.more);
@@ -113,19 +115,33 @@ export class Overview {
 
   async load() {
     this.span = null;
+    say(this.word, CLICK);
     if (this.spans.seconds > 900) {
       const until = Date.now() / 1000;
       const since = until - this.spans.seconds;
       this.asked = performance.now();
-      this.span = { since, until, points: (await ask("/api/host", { since: since.toFixed(0), until: until.toFixed(0) })) || [] };
+      const points = await this.ask("/api/host", { since: since.toFixed(0), until: until.toFixed(0) });
+      if (points === null) say(this.word, "no history is kept");
+      this.span = { since, until, points: points || [] };
     }
     this.drawCharts();
   }
 
   async goTo(at) {
-    this.past = at === null ? null : await ask("/api/minute", { at: at.toFixed(0) });
-    if (at !== null && this.past === null) this.past = { none: true };
+    const found = at === null ? null : await this.ask("/api/minute", { at: at.toFixed(0) });
+    if (found === undefined) return;
+    this.past = at !== null && found === null ? { none: true } : found;
     this.draw();
+  }
+
+  /** An answer; undefined where there is none, which is said. */
+  async ask(path, fields) {
+    try {
+      return await ask(path, fields);
+    } catch (error) {
+      say(this.word, error.message);
+      return undefined;
+    }
   }
 
   show() {
@@ -149,7 +165,7 @@ export class Overview {
     set("memory", size(machine.memory_used_bytes), `of ${size(machine.memory_bytes)}`);
     set("load", machine.load ? machine.load[0].toFixed(2) : "-", machine.load ? machine.load.slice(1).map((value) => value.toFixed(2)).join("  ") : "");
     const pressures = Object.entries(machine.pressure || {});
-    set("pressure", pressures.length ? `${share(Math.max(...pressures.map(([, value]) => value)))} %` : "-", pressures.map(([what, value]) => `${what} ${share(value)}`).join("  ") || "no PSI here");
+    set("pressure", pressures.length ? `${share(Math.max(...pressures.map(([, value]) => value)))} %` : "-", pressures.map(([what, value]) => `${what.slice(0, 3)} ${share(value)}`).join("  ") || "no PSI here");
     set("calls/s", rate(head.calls_s), head.tracer ? "entered" : "not counted");
     set("errors/s", rate(head.errors_s), "failed", head.errors_s > 0);
     set("processes", count(this.state.rows.size), head.tracer === null ? "not counted" : `${count(head.watched)} counted`);
