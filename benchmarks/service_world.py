@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -75,13 +76,23 @@ def daemon(folder: Path, target: int | None, interval: str = "1s") -> Iterator[t
         env={**os.environ, "PYTHONPATH": source},
     )
     deadline = time.monotonic() + 60
-    while not where.exists() and time.monotonic() < deadline:
+    while not answers(where) and time.monotonic() < deadline:
         time.sleep(0.05)
     try:
         yield serving.pid, where
     finally:
         serving.send_signal(signal.SIGTERM)
         serving.wait()
+
+
+def answers(where: Path) -> bool:
+    """Whether somebody listens."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.connect(str(where))
+        except OSError:
+            return False
+    return True
 
 
 def cpu_s(pid: int) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from straced import config
+from straced import config, procfs
 from straced.errors import StracedError
 from straced.service.ipc.messages import Select
 from straced.service.ipc.protocol import ProtocolMismatch, TooMuch, refusal
@@ -122,6 +122,21 @@ def test_what_a_killed_service_left_open_is_closed(path: Path) -> None:
     (alert,) = journal.alerts(history)
     assert alert.closed == NOON + 5
     history.close()
+
+
+def test_the_same_number_after_a_reboot_is_another_process(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F78: pid and start time repeat from boot to boot; the boot's own id does not."""
+    for number, boot in enumerate(("0b5c7a52-first", "1d0e9c11-second")):
+        monkeypatch.setattr(procfs, "boot_id", lambda boot=boot: boot)
+        store = Store(path, config.Store())
+        store.start()
+        store.put(tick(NOON + number * 100, process(made=(calls("read", 10 + number),))))
+        assert store.flush()
+        store.close()
+    history = History(path)
+    found = {info.boot_id: history.answer([info], 0).total.calls for info in history.find(pid=42)}
+    history.close()
+    assert found == {"0b5c7a52-first": 10, "1d0e9c11-second": 11}
 
 
 def test_history_begins_late_when_the_file_is_locked(path: Path) -> None:

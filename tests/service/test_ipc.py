@@ -482,6 +482,8 @@ async def test_a_users_own_service_is_theirs_alone(public: Path) -> None:
     try:
         assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o600
         assert stat.S_IMODE(daemon.socket.parent.stat().st_mode) == 0o700
+        shown = os.stat(f"/proc/{daemon.process.pid}/fd").st_uid  # type: ignore[union-attr]
+        assert shown == 0  # S27: not dumpable, so that what it holds is root's to see (proc(5))
         async with daemon.client() as client:
             status = await client.status()
             assert (status.system, status.tracer) == (False, None)

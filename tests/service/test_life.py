@@ -292,7 +292,7 @@ async def test_the_command_line(tmp_path: Path) -> None:
         order(target, 1013)
         status = json.loads(straced("status", "--json", socket_=at).stdout)
         assert status["watched"] == 1
-        assert "watches    1 processes" in straced("status", socket_=at).stdout
+        assert "watches    1 process by 1 rule," in straced("status", socket_=at).stdout
         assert "job=build-7" in straced("watch", "ls", socket_=at).stdout
         if status["tracer"]:
             until(lambda: "1,013" in straced("history", str(target.pid), socket_=at).stdout)

@@ -37,9 +37,10 @@ def lines(status: Status) -> list[str]:
     whose = "of the system" if status.system else "of this user"
     age = format_ns(int((time.time() - status.started) * 1e9))
     counting = f"calls by {status.tracer}" if status.tracer else status.tracer_reason or "calls are not counted"
+    watched = f"{_many(status.watched, 'process', 'es')} by {_many(status.rules, 'rule')}"
     text = [
         f"service    {status.version}, {whose}, pid {status.pid}, for {age}",
-        f"watches    {status.watched} processes by {status.rules} rules, each {format_ns(status.interval_ns)}",
+        f"watches    {watched}, each {format_ns(status.interval_ns)}",
         f"counts     {counting}",
         f"history    {_history(status)}",
         f"clients    {status.clients}, with {status.sessions} sessions",
@@ -52,6 +53,10 @@ def lines(status: Status) -> list[str]:
     if status.config_error:
         text.append(f"not taken  {status.config_error}")
     return text
+
+
+def _many(count: int, word: str, plural: str = "s") -> str:
+    return f"{count} {word}{'' if count == 1 else plural}"
 
 
 def _history(status: Status) -> str:

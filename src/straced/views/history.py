@@ -111,7 +111,10 @@ def report_lines(report: Report, *, sort: str, limit: int | None, width: int | N
     """The resources of a job."""
     answer = report.answer
     count = sum(each.kind == "process" for each in answer.processes)
-    lines = [_line(f"job {scrub(report.job, 100)}: {count} processes seen", "strong"), _line("")]
+    lines = [
+        _line(f"job {scrub(report.job, 100)}: {count} process{'' if count == 1 else 'es'} seen", "strong"),
+        _line(""),
+    ]
     if not answer.processes:
         return [_line(f"no job {scrub(report.job, 100)} is kept", "weak")]
     lines += [*_calls(answer, sort, limit, width), _line(""), *_facts(answer)]
