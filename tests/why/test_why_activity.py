@@ -22,7 +22,7 @@ from straced.waits.python_stack import python_stack
 from straced.waits.sharpen import by
 
 _WINDOW_NS = 500_000_000
-_WINDOWS = 12
+_WINDOWS = 6
 
 
 def _watched(ask: Callable[[], Why], shows: Callable[[Why], bool]) -> Why:
