@@ -56,7 +56,7 @@ export class Process {
     const chart = (title, options) => new Chart(title, options);
     this.charts = {
       calls: chart("System calls a second", { format: rate }),
-      time: chart("Time, % of one thread", { format: share }),
+      time: chart("Time, %", { format: share }),
       memory: chart("Resident memory", { format: size }),
     };
     this.calls = new CallsPart(() => this.spanCalls());
