@@ -27,7 +27,7 @@ FILES = READY + "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (40
 SCRIPTS = {
     "fds": FILES + "kept = [os.open('/dev/null', 0) for _ in range(30)]\n" + GO,
     "cpu": READY + GO + "while True: pass",
-    "zombies": READY + GO + "for _ in range(60):\n    if os.fork() == 0: os._exit(0)\n" + GO,
+    "zombies": READY + GO + "for _ in range(300):\n    if os.fork() == 0: os._exit(0)\n" + GO,
     "new_syscall": READY + IDLE + GO + "os.sync()\n" + GO,
     "new_errno": READY + IDLE + GO + "try: os.stat('/none')\nexcept OSError: pass\n" + GO,
     "error_shift": READY
@@ -66,7 +66,7 @@ async def ticks(client: Client, count: int) -> None:
 
 async def test_each_kind_opens_once_and_closes_once(tmp_path: Path) -> None:
     """A process for each kind of trouble, which begins it when told to, and ends."""
-    config = CONFIG.format(zombies=census()[1] + 30)
+    config = CONFIG.format(zombies=census()[1] + 150)
     with contextlib.ExitStack() as stack:
         every = {kind: stack.enter_context(running(code)) for kind, code in SCRIPTS.items()}
         rules = [f'[[watch]]\ntarget = "{each.pid}"\nlabels = {{job = "live"}}\n' for each in every.values()]
