@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import stat
@@ -26,7 +27,7 @@ FILES = READY + "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (40
 SCRIPTS = {
     "fds": FILES + "kept = [os.open('/dev/null', 0) for _ in range(30)]\n" + GO,
     "cpu": READY + GO + "while True: pass",
-    "zombies": READY + GO + "for _ in range(40):\n    if os.fork() == 0: os._exit(0)\n" + GO,
+    "zombies": READY + GO + "for _ in range(300):\n    if os.fork() == 0: os._exit(0)\n" + GO,
     "new_syscall": READY + IDLE + GO + "os.sync()\n" + GO,
     "new_errno": READY + IDLE + GO + "try: os.stat('/none')\nexcept OSError: pass\n" + GO,
     "error_shift": READY
@@ -63,28 +64,35 @@ async def ticks(client: Client, count: int) -> None:
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", SCRIPTS)
-async def test_each_kind_opens_and_closes(tmp_path: Path, kind: str) -> None:
-    config = CONFIG.format(zombies=census()[1] + 20)
-    with running(SCRIPTS[kind]) as process:
-        watch = f'[[watch]]\ntarget = "{process.pid}"\nlabels = {{job = "live"}}\n'
-        with serving(tmp_path, watch + config) as daemon:
-            async with daemon.client() as client:
-                await ticks(client, 12)  # more than it takes to learn what is usual
-                assert [alert.kind for alert in await client.alerts(Select()) if alert.kind == kind] == []
+async def test_each_kind_opens_once_and_closes_once(tmp_path: Path) -> None:
+    """A process for each kind of trouble, which begins it when told to, and ends."""
+    config = CONFIG.format(zombies=census()[1] + 150)
+    with contextlib.ExitStack() as stack:
+        every = {kind: stack.enter_context(running(code)) for kind, code in SCRIPTS.items()}
+        rules = [f'[[watch]]\ntarget = "{each.pid}"\nlabels = {{job = "live"}}\n' for each in every.values()]
+        daemon = stack.enter_context(serving(tmp_path, "".join(rules) + config))
+        async with daemon.client() as client:
+            await ticks(client, 12)  # more than it takes to learn what is usual
+            assert [alert.kind for alert in await client.alerts(Select()) if alert.pid is not None] == []
+            found = {}
+            for kind, process in every.items():
                 process.stdin.write("go\n")  # type: ignore[union-attr]
                 process.stdin.flush()  # type: ignore[union-attr]
-                alert = await opened(client, kind, process.pid if kind != "zombies" else None)
-                assert alert.job == ("" if kind == "zombies" else "live")
+                found[kind] = await opened(client, kind, process.pid if kind != "zombies" else None)
+                assert found[kind].job == ("" if kind == "zombies" else "live")
+            for process in every.values():
                 process.kill()
                 process.wait()
-                async with asyncio.timeout(20):
-                    while [a for a in await client.alerts(Select(open_only=True)) if a.kind == kind]:
-                        await asyncio.sleep(0.05)
-                again = [a for a in await client.alerts(Select()) if a.id == alert.id]
-                assert len(again) == 1
-                assert again[0].closed is not None
-                assert again[0].closed >= again[0].opened
+            async with asyncio.timeout(30):
+                ids = {alert.id for alert in found.values()}
+                while ids & {alert.id for alert in await client.alerts(Select(open_only=True))}:
+                    await asyncio.sleep(0.05)
+            kept = {alert.id: alert for alert in await client.alerts(Select())}
+            for kind, alert in found.items():
+                closed = kept[alert.id]
+                assert (closed.kind, closed.opened) == (kind, alert.opened)
+                assert closed.closed is not None
+                assert closed.closed >= closed.opened
 
 
 @pytest.mark.needs("strace")

@@ -43,6 +43,11 @@ class Reactions:
         self._commands: set[asyncio.Task[None]] = set()
         self._traced: set[int] = set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether something that was started still runs."""
+        return bool(self._traces or self._commands)
+
     def configure(self, config: OnAlert) -> None:
         """Start something else from now on."""
         self._config = config

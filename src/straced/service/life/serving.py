@@ -88,7 +88,7 @@ async def _serve(
             await metrics.listen(config.metrics)
             await web.listen(config.web)
             otlp.configure(config.otlp)
-            tasks += [asyncio.create_task(_watch_helpers(helpers)), asyncio.create_task(_sign_of_life(service))]
+            tasks += [asyncio.create_task(work) for work in (_watch_helpers(helpers, service), _sign_of_life(service))]
             notify.notify("READY=1", f"STATUS=watches by {len(service.rulebook.all)} rules")
             log.info("serving", extra={"straced": {"socket": str(where.socket), "tracer": service.tracer or "none"}})
             await service.run()
@@ -152,7 +152,7 @@ def check_unchangeable(before: Config, after: Config) -> None:
             raise ConfigError(f"{name} cannot be changed while the service runs", hint="systemctl restart straced")
 
 
-async def _watch_helpers(helpers: ProcessGroupManager) -> None:
+async def _watch_helpers(helpers: ProcessGroupManager, service: Service) -> None:
     """Write down each helper that was started, so that the next service could clear it away."""
     known: set[int] = set()
     while True:
@@ -160,7 +160,8 @@ async def _watch_helpers(helpers: ProcessGroupManager) -> None:
         for pid in set(now) - known:
             helpers.track(pid, helper=True)
         known = set(now)
-        await asyncio.sleep(0.5)
+        busy = now or service.server.clients or service.reactions.busy
+        await asyncio.sleep(0.5 if busy else 3.0)  # a service without work is not to be woken up
 
 
 async def _sign_of_life(service: Service) -> None:
