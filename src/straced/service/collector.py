@@ -144,7 +144,8 @@ class ProcessCollector:
         if now_ns >= slow.due_ns:
             early = self._slow_ns * (pid % _SPREAD) // (2 * _SPREAD)  # so that not all are due at one tick
             self._read_slow(pid, started, data[data.find(b"(") + 1 : data.rfind(b")")], threads, slow)
-            slow.due_ns = now_ns + self._slow_ns - early
+            whole = bool(slow.cmdline)  # in the middle of an execve the name is new, and the words are not there yet
+            slow.due_ns = now_ns + self._slow_ns - early if whole else 0
         return ProcessFacts(
             pid=pid,
             start_ticks=started,

@@ -69,8 +69,10 @@ class Watcher:
         if look:
             await self._look()
         now_ns, epoch_s = self._clock_ns(), self._epoch_s()
-        samples = self._facts(epoch_s)
+        samples: dict[Key, ProcessSample] = {}
+        self._add_facts(samples, epoch_s)
         counted = await self.counting.read()
+        self._add_facts(samples, epoch_s)  # of descendants that this reading has found
         await self._drop_ended_trees(counted)
         processes = self._join(samples, counted)
         before, self._before_ns = self._before_ns, now_ns
@@ -117,9 +119,10 @@ class Watcher:
         if pid not in self.watchlist.watched:
             self.watchlist.adopt(pid, start, root)
 
-    def _facts(self, epoch_s: float) -> dict[Key, ProcessSample]:
-        samples: dict[Key, ProcessSample] = {}
+    def _add_facts(self, samples: dict[Key, ProcessSample], epoch_s: float) -> None:
         for watched in list(self.watchlist.watched.values()):
+            if watched.key in samples:
+                continue
             facts = self._collector.read(watched.pid, watched.start_ticks, watched.labels)
             if facts is None or facts.state in "ZX":
                 if self.watchlist.ended(watched.pid):
@@ -134,7 +137,6 @@ class Watcher:
                     facts = msgspec.structs.replace(facts, cpu_delta_ns=facts.cpu_ns)  # all of it is new
             calls = () if self.counting.is_counted(watched.root) else None
             samples[watched.key] = ProcessSample(facts=facts, owner=owner, root=watched.root, calls=calls)
-        return samples
 
     # --- what they did ---
 
