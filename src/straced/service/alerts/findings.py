@@ -164,6 +164,8 @@ STIR_NS = 50 * 10**6
 """Less CPU time than this is no progress: a tracer that attaches, or a signal, makes a waiting process stir."""
 MIN_ERRORS = 20
 MIN_CALLS = 1000
+USUAL_CALLS = 100_000
+"""What is usual is the share among all calls until there are so many, and then mostly among the last so many."""
 
 
 def _errors(sample: ProcessSample, memory: Memory, config: Alerts) -> Finding | None:
@@ -174,7 +176,7 @@ def _errors(sample: ProcessSample, memory: Memory, config: Alerts) -> Finding | 
     share, before = errors / calls, memory.error_share
     known = memory.calls_seen >= MIN_CALLS
     memory.calls_seen += calls
-    memory.error_share += (share - before) * min(1.0, calls / max(memory.calls_seen, 10 * MIN_CALLS))
+    memory.error_share += (share - before) * min(1.0, calls / min(memory.calls_seen, USUAL_CALLS))
     if not (config.error_shift and known and errors >= MIN_ERRORS and share >= 0.01):
         return None
     if share < config.error_shift * max(before, 0.001):
