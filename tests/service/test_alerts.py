@@ -120,7 +120,7 @@ def test_error_rate_shift() -> None:
     assert fresh.at(0, process(made=(calls("read", 1000, errors=900),))) == []  # what is usual is not known yet
     steady = Judged()
     for second in range(60):
-        assert steady.at(second, process(made=(calls("read", 500, errors=25),))) == [], "it has failed so from the start"
+        assert steady.at(second, process(made=(calls("read", 500, errors=25),))) == [], "so from the start"
 
 
 def test_what_a_program_never_did_before() -> None:
