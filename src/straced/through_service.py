@@ -6,7 +6,6 @@ first reason.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -65,6 +64,8 @@ def say(verb: str, what: str, error: StracedError) -> None:
 
 async def label(pid: int, labels: dict[str, str]) -> None:
     """Have a service watch a process of ours under these labels; no matter if there is none."""
+    import asyncio
+
     from straced.client import Client, is_there
 
     if not labels or not await asyncio.to_thread(is_there):
@@ -84,6 +85,8 @@ def counter() -> Callable[[int, int], Summary | None] | None:
 
 
 def _count(pid: int, duration_ns: int) -> Summary | None:
+    import asyncio  # 40 ms, which those without a service need not wait for
+
     async def count() -> Summary | None:
         client = await connect()
         if client is None:

@@ -31,7 +31,7 @@ SCRIPTS = {
     "new_syscall": READY + IDLE + GO + "os.sync()\n" + GO,
     "new_errno": READY + IDLE + GO + "try: os.stat('/none')\nexcept OSError: pass\n" + GO,
     "error_shift": READY
-    + "for _ in range(3000): os.getppid()\n"
+    + "import select\nwhile not select.select([sys.stdin], [], [], 0.01)[0]:\n    for _ in range(100): os.getppid()\n"
     + GO
     + "while True:\n    try: os.close(999)\n    except OSError: pass\n    time.sleep(0.001)",
 }

@@ -7,12 +7,12 @@ import contextlib
 import logging
 import os
 import time
+from collections import Counter
 from pathlib import Path
-from typing import Protocol
 
-from straced import __version__, choice, procfs
+from straced import __version__, procfs
 from straced.config import Config
-from straced.errors import NoSuchProcess, StracedError, TracerUnavailable
+from straced.errors import NoSuchProcess
 from straced.profiler import Profiler
 from straced.service import authorisation
 from straced.service.alerts.book import AlertBook
@@ -28,6 +28,8 @@ from straced.service.ipc.server import Server
 from straced.service.ipc.sessions import Sessions
 from straced.service.metrics.totals import Totals
 from straced.service.newcomers import Newcomers
+from straced.service.outlets import Outlets
+from straced.service.picking import pick_tracer
 from straced.service.places import Places
 from straced.service.rulebook import Rulebook
 from straced.service.rules import Rule
@@ -35,22 +37,10 @@ from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
 from straced.service.store.opening import StoreError
 from straced.service.store.writer import Store
-from straced.service.stream import Stream
 from straced.service.watcher import Watcher
-from straced.tracers.base import Tracer
 from straced.tracers.strace import own_helpers
 
 log = logging.getLogger("straced.service")
-
-
-class Listener(Protocol):
-    """Who is told of all that happens, in this process."""
-
-    def tick(self, tick: Tick) -> None: ...
-
-    def event(self, event: Happening) -> None: ...
-
-    def alert(self, alert: AlertRow) -> None: ...
 
 
 class Service:
@@ -69,52 +59,27 @@ class Service:
         self.ticks = 0
         self.config_error: str | None = None
         self.last_tick: Tick | None = None
-        self.listeners: list[Listener] = []
-        """Told of each tick, event and alert; they neither wait nor raise."""
-        self.tracer_reason = ""
-        tracer = self._pick_tracer()
+        tracer, self.tracer_reason = pick_tracer(config.tracer)
         self.tracer = tracer.name if tracer is not None else None
         self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
         self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
         self.rulebook = Rulebook(places.rules)
         self.rulebook.configure(config)
-        self.store: Store | None = None
-        self.stream = Stream(config.stream)
         self.totals = Totals(config.metrics.max_series)
         self.alerts = AlertBook(config.alerts)
         self.profiler = Profiler("ebpf")
         self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc.max_sessions_per_user)
         self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
         self.server = Server(places.socket, system=places.system, limits=config.ipc, handle=Methods(self).handle)
-        self._publisher = Publisher(self.server, all_see_all=not places.system)
+        self.outlets = Outlets(config.stream, Publisher(self.server, all_see_all=not places.system))
         self._cadence = Cadence(config.interval)
         self._wake = asyncio.Event()
         self._next_look_ns = 0
         self._reloaded: Config | None = None
         self._stopping = False
         self._skipped = 0
+        self._by_rule: dict[str, int] | None = None
         self._explaining: asyncio.Task[None] | None = None
-
-    def _pick_tracer(self) -> Tracer | None:
-        """What counts calls: eBPF, which can be left on; nothing where it cannot be had, unless it was required."""
-        if self.config.tracer == "none":
-            self.tracer_reason = "turned off in the configuration"
-            return None
-        tracer: Tracer | None = None
-        error: StracedError | None = None
-        try:
-            tracer = choice.make("ebpf")
-            available = tracer.probe()
-            error = None if available.usable else available.error or TracerUnavailable(available.detail)
-        except TracerUnavailable as failure:
-            error = failure
-        if error is None:
-            return tracer
-        if self.config.tracer == "ebpf":
-            raise error
-        self.tracer_reason = f"calls are not counted: {error.reason}"
-        log.warning("not_counting", extra={"straced": {"reason": error.reason, "hint": error.hint}})
-        return None
 
     # --- its life ---
 
@@ -135,7 +100,7 @@ class Service:
             return
         store = Store(self.history_path(), self.config.store)
         store.start()
-        self.store = store
+        self.outlets.store = store
         self.alerts.learn(store.known())
         self._tell_notes()
 
@@ -143,6 +108,11 @@ class Service:
         """What the store found out when it opened its file."""
         while self.store is not None and self.store.notes:
             self.say(*self.store.notes.popleft())
+
+    @property
+    def store(self) -> Store | None:
+        """History, where it is kept."""
+        return self.outlets.store
 
     def history_path(self) -> Path:
         """Where history is."""
@@ -183,16 +153,12 @@ class Service:
         tick, happened = await self.watcher.tick(look=look, late=late)
         self.ticks += 1
         self.last_tick = tick
-        if self.store is not None:
-            self.store.put(tick)
+        self._by_rule = None
         self.totals.add(tick)
-        self.stream.tick(tick)
-        self._publisher.tick(tick)
-        for listener in self.listeners:
-            listener.tick(tick)
+        self.outlets.tick(tick)
         self._tell_notes()
         for event in happened:
-            self._tell(event)
+            self.outlets.event(event)
         changes = self.alerts.judge(tick)
         for program, kind, what in self.alerts.take_learnt():
             if self.store is not None:
@@ -204,26 +170,10 @@ class Service:
 
     def say(self, kind: str, text: str, *, owner: Owner | None = None, **data: str | int | float | bool | None) -> None:
         """Keep an event about the service itself, or about something of ``owner``."""
-        self._tell(Happening(epoch_s=time.time(), kind=kind, text=text, owner=owner, data=data))
-
-    def _tell(self, event: Happening) -> None:
-        if self.store is not None:
-            self.store.put(event)
-        self.stream.event(event)
-        self._publisher.event(event)
-        for listener in self.listeners:
-            listener.event(event)
-
-    def _keep_alert(self, alert: AlertRow) -> None:
-        if self.store is not None:
-            self.store.put(alert)
-        self.stream.alert(alert)
-        self._publisher.alert(alert)
-        for listener in self.listeners:
-            listener.alert(alert)
+        self.outlets.event(Happening(epoch_s=time.time(), kind=kind, text=text, owner=owner, data=data))
 
     def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
-        self._keep_alert(alert)
+        self.outlets.alert(alert)
         if alert.opened_s == alert.updated_s == tick.epoch_s and alert.closed_s is None:
             log.warning("alert", extra={"straced": {"kind": alert.kind, "text": alert.text}})
             if alert.kind == "stuck" and alert.pid is not None and self._explaining is None:
@@ -239,7 +189,7 @@ class Service:
                 return
             changed = self.alerts.explain(alert, await verdict_on(alert.pid, alert.owner))
             if changed is not None:
-                self._keep_alert(changed)
+                self.outlets.alert(changed)
             self.reactions.opened(changed or alert)
         finally:
             self._explaining = None
@@ -256,7 +206,7 @@ class Service:
         self.server.limits = config.ipc
         self.alerts.configure(config.alerts)
         self.reactions.configure(config.on_alert)
-        self.stream.configure(config.stream)
+        self.outlets.stream.configure(config.stream)
         self.totals.max_series = config.metrics.max_series
         if config.interval != before.interval:
             self._cadence.restart(config.interval)
@@ -266,7 +216,7 @@ class Service:
         else:
             if self.store is not None:
                 self.store.close()
-                self.store = None
+                self.outlets.store = None
             try:
                 self._open_store()
             except StoreError as error:
@@ -299,7 +249,7 @@ class Service:
                 await self.profiler.close()
         self.say("service_stopped", "the service ended in order")
         self.server.close()
-        self.stream.close()
+        self.outlets.stream.close()
         if self.store is not None:
             await asyncio.to_thread(self.store.close, timeout_s * 0.4)
 
@@ -330,15 +280,13 @@ class Service:
         self._next_look_ns = 0
 
     def _take_rules(self) -> None:
+        self._by_rule = None
         self.watcher.set_rules(self.rulebook.all)
         self.newcomers.set_rules(self.rulebook.all)
 
     def list_rules(self, peer: Peer) -> list[messages.WatchRule]:
         """The rules that a user may know of, with the number of processes that they may see."""
-        counts: dict[str, int] = {}
-        for watched in self.watcher.watchlist.watched.values():
-            if self._sees(peer, watched.key):
-                counts[watched.rule] = counts.get(watched.rule, 0) + 1
+        counts = self._seen_by_rule(peer)
         everything = peer.is_root or not self.places.system
         return [
             messages.WatchRule(
@@ -347,6 +295,15 @@ class Service:
             for rule in self.rulebook.all
             if everything or rule.owner == peer.uid
         ]
+
+    def _seen_by_rule(self, peer: Peer) -> dict[str, int]:
+        """How many processes that a user may see each rule has found, as of the last tick for those who see all."""
+        watched = self.watcher.watchlist.watched.values()
+        if not peer.is_root and self.places.system:
+            return Counter(each.rule for each in watched if self._sees(peer, each.key))
+        if self._by_rule is None:
+            self._by_rule = Counter(each.rule for each in watched)
+        return self._by_rule
 
     def _sees(self, peer: Peer, key: tuple[int, int]) -> bool:
         return not self.places.system or peer.may_see(self.watcher.owners.last(key))
@@ -362,7 +319,7 @@ class Service:
 
     def snapshot(self, peer: Peer) -> messages.TickPart | None:
         """The last tick, as far as a user may see it."""
-        return None if self.last_tick is None else self._publisher.whole(self.last_tick, peer)
+        return None if self.last_tick is None else self.outlets.publisher.whole(self.last_tick, peer)
 
     def status(self, peer: Peer) -> messages.Status:
         """How the service is."""
@@ -382,7 +339,7 @@ class Service:
             history_dropped=store.dropped if store is not None else 0,
             history_moved=str(store.moved) if store is not None and store.moved is not None else None,
             rules=len(self.list_rules(peer)),
-            watched=sum(self._sees(peer, each.key) for each in self.watcher.watchlist.watched.values()),
+            watched=sum(self._seen_by_rule(peer).values()),
             sessions=len(self.sessions),
             clients=len(self.server.clients),
             alerts_open=self.alerts.count_open(None if not self.places.system else peer),

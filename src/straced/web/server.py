@@ -91,15 +91,15 @@ class WebServer:
         except BaseException:
             await self.close()
             raise
-        self._service.listeners.append(feed)
+        self._service.outlets.listeners.append(feed)
         _tell(url, str(file.path))
 
     async def close(self) -> None:
         """Stop listening."""
         server, feed = self._server, self._feed
         self._server = self._site = self._feed = None
-        if feed is not None and feed in self._service.listeners:
-            self._service.listeners.remove(feed)
+        if feed is not None and feed in self._service.outlets.listeners:
+            self._service.outlets.listeners.remove(feed)
         if server is not None:
             await server.close()
         if feed is not None:

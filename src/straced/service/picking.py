@@ -1,0 +1,37 @@
+"""What the service counts with: eBPF, which can be left on, or nothing."""
+
+from __future__ import annotations
+
+import logging
+
+from straced import choice
+from straced.errors import StracedError, TracerUnavailable
+from straced.tracers.base import Tracer
+
+log = logging.getLogger("straced.service")
+
+
+def pick_tracer(wanted: str) -> tuple[Tracer | None, str]:
+    """The tracer, or ``None`` and the reason why calls are not counted.
+
+    Args:
+        wanted: ``auto``, ``ebpf`` or ``none``, as configured.
+
+    Raises:
+        TracerUnavailable: eBPF was required, and cannot be had.
+    """
+    if wanted == "none":
+        return None, "turned off in the configuration"
+    error: StracedError | None
+    try:
+        tracer = choice.make("ebpf")
+        available = tracer.probe()
+        error = None if available.usable else available.error or TracerUnavailable(available.detail)
+    except TracerUnavailable as failure:
+        error = failure
+    if error is None:
+        return tracer, ""
+    if wanted == "ebpf":
+        raise error
+    log.warning("not_counting", extra={"straced": {"reason": error.reason, "hint": error.hint}})
+    return None, f"calls are not counted: {error.reason}"
