@@ -13,6 +13,7 @@ from pathlib import Path
 
 from straced.config import Alerts, Config, Nanoseconds, Store, Watch
 from straced.service.host import own_rss_bytes
+from straced.service.picking import pick_tracer
 from straced.service.places import Places
 from straced.service.service import Service
 from straced.service.watcher import Watcher
@@ -43,7 +44,7 @@ async def main() -> None:
     )
     old = service.watcher
     service.watcher = Watcher(
-        service._pick_tracer(),
+        pick_tracer(service.config.tracer)[0],
         helpers=own_helpers,
         clock_ns=lambda: int((1e6 + number * step_s) * S),
         epoch_s=lambda: NOON + number * step_s,
