@@ -56,8 +56,8 @@ async def test_p17_the_locale_of_the_owner_does_not_matter(
 
 async def test_p17_all_columns_are_kept(manager: StraceManager, start: Starter) -> None:
     result = await counted(manager, start, "errs", 4000)  # enough for a clock that tells CPU time in ticks of 4 ms
-    assert sum(result["syscall_seconds"].values()) > 0
-    assert sum(result["syscall_time_pct"].values()) == pytest.approx(100, abs=1)
+    assert result["syscall_seconds"]["openat"] > 0
+    assert result["syscall_time_pct"]["openat"] > 0
     assert result["syscall_errors"]["openat"] == 4000
 
 
