@@ -229,7 +229,7 @@ class Profiler:
             raise InvalidArgument("a forked copy of a Profiler does not attach", hint="make a new one in the child")
         if isinstance(pid, bool) or not isinstance(pid, int) or not 1 <= pid <= PID_MAX:
             raise InvalidArgument(f"{pid!r} is not a pid")
-        program = gating.program_of(pid)
+        program = await gating.program_behind(pid)
         if program is not None:
             try:
                 await gating.wait_ready(pid)

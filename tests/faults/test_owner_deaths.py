@@ -7,15 +7,18 @@ import contextlib
 import os
 import random
 import signal
+from pathlib import Path
 
 import pytest
 
+import straced
 from straced import StraceManager
 from tests.support import proc
 from tests.support.owner import start_owner
 from tests.support.poll import auntil, until
 from tests.support.workload import Starter
 
+GUARD = Path(straced.__file__).parent / "tracers/guard"
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
@@ -121,6 +124,22 @@ def test_f71_the_owner_is_killed_together_with_its_guard(start: Starter) -> None
         until(lambda helpers=helpers: not any(proc.alive(pid) for pid in helpers), 3, "no tracer is left")  # type: ignore[misc]
         until(target.untraced, 3)
         assert target.runs()
+
+
+def test_f71_the_guard_is_killed_while_it_measures(start: Starter) -> None:
+    """The child that it measures on ends too, though its parent may be gone before PR_SET_PDEATHSIG is set."""
+    code = """
+    sys.path.insert(0, os.environ["GUARD"])
+    import calibrate
+    pid, fd = calibrate.start()
+    say("forked", pid)
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    for _ in range(10):
+        guard = start_owner(start, code, env={"GUARD": str(GUARD)})
+        child = int(guard.channel.expect("forked"))
+        guard.process.wait(5)
+        until(lambda child=child: not proc.alive(child), 2, "before it has waited for a tracer")  # type: ignore[misc]
 
 
 def test_f72_the_thread_that_started_it_all_ends(start: Starter) -> None:

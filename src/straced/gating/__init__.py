@@ -20,6 +20,8 @@ from straced.scrub import scrub
 ENTRY = str(Path(__file__).parent / "__main__.py")
 COMM = "straced-gate"
 PATIENCE_S = 10.0
+EXEC_S = 1.0
+"""How long an execve that has begun may take to put its arguments where they can be read, on a crowded machine."""
 
 
 def gate(argv: Sequence[str | os.PathLike[str]], *, patience_s: float = PATIENCE_S) -> list[str]:
@@ -76,6 +78,29 @@ def program_of(pid: int) -> tuple[str, ...] | None:
     return tuple(word.decode("utf-8", "backslashreplace") for word in words[8:])
 
 
+def is_starting(pid: int) -> bool:
+    """Whether ``pid`` is in the middle of an execve, so that nobody can tell yet whether it becomes a gate.
+
+    A parent hears of a successful execve when the descriptors with FD_CLOEXEC are closed; the arguments can be read
+    only after that (fs/exec.c, begin_new_exec; fs/binfmt_elf.c, create_elf_tables). In between cmdline is empty, as
+    it is for zombies and kernel threads, which have no executable.
+    """
+    try:
+        return not procfs.read(f"{pid}/cmdline") and bool(os.readlink(f"/proc/{pid}/exe"))
+    except (procfs.Gone, OSError):
+        return False
+
+
+async def program_behind(pid: int) -> tuple[str, ...] | None:
+    """:func:`program_of`, asked again while an execve is under way; ``None`` when ``pid`` is no gate."""
+    import asyncio
+
+    deadline = time.monotonic() + EXEC_S
+    while (program := program_of(pid)) is None and is_starting(pid) and time.monotonic() < deadline:
+        await asyncio.sleep(0.0005)
+    return program
+
+
 def is_ready(pid: int) -> bool:
     """Whether the gate waits: it sets its name right before, and nothing else makes it sleep after that."""
     try:
@@ -93,7 +118,7 @@ async def wait_ready(pid: int, patience_s: float = PATIENCE_S) -> bool:
     while time.monotonic() < deadline:
         if is_ready(pid):
             return True
-        if program_of(pid) is None:
+        if not _may_wait(pid):
             return False
         await asyncio.sleep(0.0005)
     return False
@@ -107,15 +132,20 @@ def release(pid: int) -> None:
     """
     if is_ready(pid):
         _open(pid)
-    elif program_of(pid) is not None:
+    elif _may_wait(pid):
         import threading
 
         threading.Thread(target=_open_when_ready, args=(pid,), daemon=True, name="straced-gate").start()
 
 
+def _may_wait(pid: int) -> bool:
+    """Whether it is a gate, or may yet become one."""
+    return program_of(pid) is not None or is_starting(pid)
+
+
 def _open_when_ready(pid: int) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline and program_of(pid) is not None:
+    while time.monotonic() < deadline and _may_wait(pid):
         if is_ready(pid):
             _open(pid)
             return

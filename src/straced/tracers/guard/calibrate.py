@@ -15,11 +15,14 @@ def start():
     Returns ``(pid, fd)``; the descriptor yields the cost of a call in nanoseconds, as text, and then ends.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
+    guard = os.getpid()
     pid = kernel.fork()
     if pid == 0:
         try:
-            kernel.reset_signals()
             kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+            if os.getppid() != guard:
+                os._exit(1)  # killed before the line above, which tells of later deaths only
+            kernel.reset_signals()
             kernel.set_name(b"straced-measure")
             untraced = _cost_ns(CALLS * 20)
             patience = time.monotonic() + PATIENCE_S
