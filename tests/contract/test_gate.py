@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from straced import StraceManager, gate
+from straced.tracers.strace_attach import Attachment
 from tests.accuracy.test_bare_strace import parse
 from tests.support import proc
 from tests.support.owner import NOBODY, start_owner
@@ -54,6 +55,48 @@ async def test_p29_the_result_is_that_of_strace_itself(
     assert result["syscall_counts"] == truth
     assert result["syscall_counts"]["execve"] == 1
     assert result["syscall_counts"]["getppid"] == 321
+
+
+@pytest.fixture
+def late_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look at a target comes when it has ended, and word of its strace later still: a crowded machine."""
+    begin = Attachment._start
+
+    async def then_wait(self: Attachment, tids: list[int]) -> None:
+        await begin(self, tids)
+        guard = proc.parent(self.helpers[0].pid or 0)
+        os.kill(guard, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(0.2, os.kill, guard, signal.SIGCONT)
+        await auntil(lambda: not proc.alive(self.pid), what="the program ends")
+
+    monkeypatch.setattr(Attachment, "_start", then_wait)
+
+
+@pytest.mark.usefixtures("late_look")
+async def test_p29_a_program_that_ended_before_it_was_looked_at(manager: StraceManager, start: Starter) -> None:
+    status, result = await gated(manager, [str(start.gt), "n", "77"])
+    assert status == 0
+    assert result["syscall_counts"]["getppid"] == 77
+
+
+@pytest.mark.usefixtures("late_look")
+async def test_p29_a_program_that_left_only_its_child_before_it_was_looked_at(
+    manager: StraceManager, start: Starter, tmp_path: Path
+) -> None:
+    """It daemonizes: what its strace holds is no longer below it, and is counted to its end."""
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    process = await asyncio.create_subprocess_exec(
+        *gate(["sh", "-c", f"(read word <{go}; {start.gt} n 33) & exit 4"]), env=CLEAN
+    )
+    assert await manager.attach(process.pid) is True, manager.last_error(process.pid)
+    status = await process.wait()
+    await asyncio.to_thread(go.write_text, "go\n")
+    (helper,) = manager.get_strace_pids()
+    await auntil(lambda: not proc.alive(helper), 10, "strace ends with the last of them")
+    result = dict(await manager.detach(process.pid) or {})
+    assert status == 4
+    assert result["syscall_counts"]["getppid"] >= 33, "the shell asks once itself"
 
 
 @pytest.mark.parametrize("launch", [gated, spawned], ids=["gate", "spawn"])

@@ -14,8 +14,9 @@ from straced.model import Reason, Target
 from straced.tracers import interrupted, preflight, strace_binary, task_count
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.guard_client import GuardClient, Helper, all_ended
-from straced.tracers.strace_attach import Attachment, Coverage, processes_of, scan
+from straced.tracers.strace_attach import Attachment, Coverage
 from straced.tracers.strace_session import REAP_S, StraceSession
+from straced.tracers.strace_tasks import processes_of, scan
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording, RecordOptions

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from straced import procfs
 from straced.tracers.guard_client import Helper
+from straced.tracers.strace_tasks import Scan, Task, look, processes_of, scan
 
 PATIENCE_S = 2.0
 START_PATIENCE_S = 6.0
@@ -28,19 +29,6 @@ _QUICK_S = 0.03
 """strace attaches within 5 to 20 ms as a rule: looked for often at first, then less so."""
 
 
-class Task(Struct, frozen=True):
-    """A task as /proc shows it: process, thread, who traces it, state letter."""
-
-    pid: int
-    tid: int
-    tracer: int
-    state: str
-
-    @property
-    def is_dead(self) -> bool:
-        return self.state in "ZX"
-
-
 class Coverage(Struct, kw_only=True):
     """How much of a target is under trace. ``complete`` is the kernel's word for every living task."""
 
@@ -51,56 +39,6 @@ class Coverage(Struct, kw_only=True):
     """Tasks came and went faster than they could be looked at: whether all are traced is not known."""
     foreign: tuple[int, ...] = ()
     """Tracers of others that hold some of the tasks."""
-
-
-def processes_of(pid: int, follow: bool, excluded: frozenset[int] = frozenset()) -> list[int]:
-    """The target and, when following, its living descendants, but none of ``excluded`` nor what is below them."""
-    if not follow:
-        return [pid]
-    found, queue = [pid], [pid]
-    while queue:
-        below = [child for child in procfs.children(queue.pop()) if child not in excluded and child not in found]
-        found += below
-        queue += below
-    return found
-
-
-class Scan(Struct, frozen=True):
-    """What a look at /proc found, and how many tasks were gone before they could be read."""
-
-    tasks: list[Task]
-    vanished: int = 0
-
-
-def scan(processes: list[int], known: set[int] | None = None) -> Scan:
-    """Every task of these processes that is not ``known``."""
-    found = []
-    vanished = 0
-    for pid in processes:
-        try:
-            tids = procfs.tasks(pid)
-        except procfs.Gone:
-            continue
-        for tid in tids:
-            if known is not None and tid in known:
-                continue
-            task = _look(pid, tid)
-            if task is not None:
-                found.append(task)
-            else:
-                vanished += 1
-    return Scan(found, vanished)
-
-
-def _look(pid: int, tid: int) -> Task | None:
-    try:
-        data = procfs.read(f"{pid}/task/{tid}/status")
-    except (procfs.Gone, OSError):
-        return None
-    state, tracer = data.find(b"\nState:"), data.find(b"\nTracerPid:")
-    if state < 0 or tracer < 0:
-        return None
-    return Task(pid, tid, int(data[tracer + 11 : data.find(b"\n", tracer + 1)]), chr(data[state + 8]))
 
 
 class Attachment:
@@ -142,10 +80,15 @@ class Attachment:
             missing, progress, vanished = self._look_around()
             now = time.monotonic()
             progressed = now if progress else progressed
-            if not self._confirmed and not all(task.state == "D" for task in missing):
+            if not self._confirmed and not (missing and all(task.state == "D" for task in missing)):
                 deadline = min(now + PATIENCE_S, began + START_PATIENCE_S)
             if not any(helper.alive for helper in self.helpers):
                 return Coverage(traced=len(self._confirmed), seen=len(self._confirmed), complete=not missing)
+            if not missing and not self._confirmed and not self._foreign:
+                # The target ended before it was looked at: only its strace knows whether it had it.
+                self._find_orphans()
+                await asyncio.sleep(_SLOW_POLL_S)
+                continue
             if not missing and vanished:
                 # A lineage that hops from thread to thread between the listing and the look cannot be seen (F19).
                 clean, unsettled = 0, unsettled + 1
@@ -192,9 +135,17 @@ class Attachment:
                 missing.append(task)
         return missing, len(self._confirmed) > before, vanished
 
+    def _find_orphans(self) -> None:
+        """Confirm what the straces hold though it is no longer below the target: children that outlived it."""
+        ours = {helper.pid for helper in self.helpers}
+        for pid in procfs.pids():
+            task = look(pid, pid)
+            if task is not None and task.tracer in ours:
+                self._confirmed.add(task.tid)
+
     def _current(self) -> Scan:
         if self.only is not None:
-            looked = (_look(self.pid, tid) for tid in self.only if tid not in self._confirmed)
+            looked = (look(self.pid, tid) for tid in self.only if tid not in self._confirmed)
             return Scan([task for task in looked if task is not None])
         return scan(processes_of(self.pid, self.follow, self.excluded), self._confirmed)
 

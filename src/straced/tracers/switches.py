@@ -6,7 +6,7 @@ import time
 
 from straced import procfs
 from straced.model import Counters, Sample
-from straced.tracers.strace_attach import processes_of
+from straced.tracers.strace_tasks import processes_of
 
 _FIELD = b"\nvoluntary_ctxt_switches:"
 STOPS_PER_CALL = 2

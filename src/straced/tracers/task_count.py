@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from straced import procfs
 from straced.errors import TooManyTasks
-from straced.tracers.strace_attach import processes_of
+from straced.tracers.strace_tasks import processes_of
 
 
 def count(pid: int, follow: bool, excluded: frozenset[int] = frozenset()) -> int:
