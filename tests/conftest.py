@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,10 +20,19 @@ if TYPE_CHECKING:
     from straced import Profiler, StraceManager
 
 pytest_plugins = ["tests.support.limits"]
+EXPECTED_SIGNALS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGQUIT: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+"""What the programs under test are to inherit, however this run was started."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*names): skip without these (see tests/support/needs.py)")
+    for number, handler in EXPECTED_SIGNALS.items():  # a shell's background jobs, and nohup, ignore them
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from straced import procfs
 from straced.tracers.guard_client import Helper
-from straced.tracers.strace_tasks import Scan, Task, look, processes_of, scan
+from straced.tracers.strace_tasks import Scan, Task, has_settled, look, processes_of, scan
 
 PATIENCE_S = 2.0
 START_PATIENCE_S = 6.0
@@ -93,12 +93,12 @@ class Attachment:
                 # A lineage that hops from thread to thread between the listing and the look cannot be seen (F19).
                 clean, unsettled = 0, unsettled + 1
                 if unsettled == ROUNDS:
-                    return self._coverage([], churn=True)
+                    return await self._once_interrupted(self._coverage([], churn=True))
                 continue
             if not missing:
                 clean += 1
                 if clean == 2:  # looked at twice, and the second time nothing was new
-                    return self._coverage([])
+                    return await self._once_interrupted(self._coverage([]))
                 continue
             clean = 0
             if now - progressed > STALL_S and rounds < ROUNDS:
@@ -109,7 +109,23 @@ class Attachment:
                     progressed = time.monotonic()
             await asyncio.sleep(_POLL_S if now - began < _QUICK_S else _SLOW_POLL_S)
         missing, _, vanished = self._look_around()
-        return self._coverage(missing, churn=bool(vanished))
+        return await self._once_interrupted(self._coverage(missing, churn=bool(vanished)))
+
+    async def _once_interrupted(self, coverage: Coverage) -> Coverage:
+        """Wait until no task runs on unseen.
+
+        strace seizes a task and then interrupts it, and sees its calls from there on (ptrace(2)). One that had to wait
+        for a CPU in between misses some, though it is the tracer already. It does not sleep in between, and waits for
+        events when it has both done to all tasks that it was seen to hold.
+        """
+        busy = [helper.pid for helper in self.helpers if helper.pid is not None]
+        worked: dict[int, int] = {}
+        deadline = time.monotonic() + START_PATIENCE_S
+        while busy := [pid for pid in busy if not has_settled(pid, worked)]:
+            if time.monotonic() > deadline:
+                return Coverage(seen=coverage.seen)
+            await asyncio.sleep(_POLL_S)
+        return coverage
 
     async def _start(self, tids: list[int]) -> None:
         helper = self._spawn(tids)

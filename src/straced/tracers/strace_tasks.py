@@ -69,3 +69,20 @@ def look(pid: int, tid: int) -> Task | None:
     if state < 0 or tracer < 0:
         return None
     return Task(pid, tid, int(data[tracer + 11 : data.find(b"\n", tracer + 1)]), chr(data[state + 8]))
+
+
+_WORKED_TICKS = 2
+"""Clock ticks of CPU time (10 ms each) after which a strace is past its attaching, however it was interrupted."""
+
+
+def has_settled(pid: int, worked: dict[int, int]) -> bool:
+    """Whether a strace waits for events, or has worked on since it was first asked about; one that is gone has, too.
+
+    ``worked`` keeps how much CPU time each had used by then: among very many busy tasks it never sleeps.
+    """
+    try:
+        stat = procfs.stat(pid)
+    except (procfs.Gone, OSError):
+        return True
+    used = stat.utime_ticks + stat.stime_ticks
+    return stat.state in "SZX" or used - worked.setdefault(pid, used) >= _WORKED_TICKS

@@ -1,0 +1,40 @@
+"""A strace that is slow between two steps of its attaching: the target must not be told to be traced too early."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from straced import Profiler
+from tests.support.workload import Starter
+
+pytestmark = pytest.mark.needs("strace", "cc")
+CALLS = 20
+SLOW = """#!/bin/sh
+case "$1" in -V) exec {strace} "$@" ;; esac
+exec {strace} -D -o /dev/null -e trace=ptrace -e inject=ptrace:delay_enter=20000 {strace} "$@"
+"""
+"""A strace whose own ptrace calls begin 20 ms late: another one, which is not its parent (-D), sees to that."""
+
+
+@pytest.mark.limit(60)
+async def test_no_call_is_missed_between_the_seizing_and_the_first_stop(
+    start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seized, the target has a tracer; only when that has interrupted it (ptrace(2)) are its calls seen."""
+    slow = tmp_path / "strace"
+    slow.write_text(SLOW.format(strace=shutil.which("strace")))
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    async with Profiler(tracer="strace") as profiler:
+        for _ in range(2):
+            target = start("spin", CALLS, go=False)
+            session = await profiler.attach(target.pid)
+            target.go()
+            await asyncio.to_thread(target.channel.expect, "lap", 30.0)
+            summary = await session.detach()
+            assert {row.name: row.calls for row in summary.rows}["getppid"] == CALLS
+            target.kill()
