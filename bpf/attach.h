@@ -113,6 +113,9 @@ int serve(struct request *request)
 	case REQUEST_OWNER:
 		request->result = take_owner();
 		break;
+	case REQUEST_SUM:
+		bpf_loop(control.next_row, sum_step, 0, 0);
+		break;
 	case REQUEST_WHOAMI: {
 		struct task_struct *task = bpf_get_current_task_btf();
 		struct pid *pid = BPF_CORE_READ(task, thread_pid);

@@ -21,6 +21,7 @@
 #include "calls.h"
 #include "restarts.h"
 #include "lifecycle.h"
+#include "sums.h"
 #include "attach.h"
 
 char LICENSE[] SEC("license") = "GPL";

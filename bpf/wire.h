@@ -83,6 +83,16 @@ struct owner {
 	char comm[16];
 };
 
+/* All rows of an owner together. */
+struct sums {
+	u64 calls;
+	u64 errors;
+	u64 wall_ns;
+	u64 waiting_ns;
+	u64 in_flight;
+	u64 standing;	/* in flight, in rows in which nothing happened since the sum before */
+};
+
 enum { EVENT_FORK = 1, EVENT_EXEC = 2, EVENT_EXIT = 3 };
 struct event {
 	u64 time_ns;
@@ -122,7 +132,8 @@ struct control {
 	u8 touched[ROWS_LIMIT];	/* by row: changed since the reader last cleared it */
 };
 
-enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER };
+enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER,
+		  REQUEST_SUM };
 struct request {
 	u32 op;
 	u32 owner;

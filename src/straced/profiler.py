@@ -185,15 +185,19 @@ class Profiler:
             if program is not None:
                 gating.release(pid)
 
-    async def read_all(self) -> dict[Session, Sample]:
+    async def read_all(self, *, sums: bool = False) -> dict[Session, Sample]:
         """The raw counters of every session that tells any while it runs; one reading for all where a tracer has that.
+
+        With ``sums``, for one reader who compares its readings by process (:func:`straced.movement.moves`): rows are
+        told apart only when they are looked at, where a tracer can do that.
 
         Sessions of strace, which speaks at its end only, and those that end in this very moment are left out.
         """
         found: dict[Session, Sample] = {}
         for tracer in self._tracers.values():
             sessions = [session for session in self.sessions if session.tracer == tracer.name and session.alive]
-            at_once = getattr(tracer, "read_all", None)
+            at_once = getattr(tracer, "sum_all", None) if sums else None
+            at_once = at_once or getattr(tracer, "read_all", None)
             if at_once is not None and sessions:
                 by_inner = at_once()
                 found.update((each, by_inner[each.inner]) for each in sessions if each.inner in by_inner)

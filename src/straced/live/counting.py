@@ -116,7 +116,7 @@ class Counting:
         """The counters of all sessions; those that ended since the reading before are in it a last time."""
         if self._profiler is None:
             return EMPTY
-        samples = await self._profiler.read_all()
+        samples = await self._profiler.read_all(sums=True)
         self._samples = {number: samples[each] for number, each in self._sessions.items() if each in samples}
         now = reading(self._samples, time.monotonic_ns())
         now.ended.update(self._ended)

@@ -51,9 +51,9 @@ class Engine:
 
     def _load(self) -> None:
         library = self._library
-        for name, count in (("rows", self.rows_max), ("free_rows", self.rows_max)):
-            library.bpf_map__set_max_entries(self._map(name), count)
-        for name in ("owners", "free_owners"):
+        for name in ("rows", "free_rows", "seen"):
+            library.bpf_map__set_max_entries(self._map(name), self.rows_max)
+        for name in ("owners", "free_owners", "sums"):
             library.bpf_map__set_max_entries(self._map(name), self.owners_max)
         wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max)
         libbpf.check(library.bpf_object__load(self._object), "load")
@@ -65,6 +65,7 @@ class Engine:
         self.row_memory: mmap.mmap = self.rows.obj  # type: ignore[assignment]
         self.row_words = self.rows.cast("I")
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
+        self._sums = self._mapped("sums", self.owners_max * wire.SUMS.size)
         self.request(wire.WHOAMI)
 
     def _map(self, name: str) -> int:
@@ -160,6 +161,13 @@ class Engine:
     def resume(self) -> None:
         """End :meth:`hold`."""
         self.request(wire.RESUME)
+
+    def sums(self) -> bytes:
+        """All rows of each owner together, by owner; within :meth:`hold`. Others get no sums while these are read."""
+        used = (self.control.next_owner + 1) * wire.SUMS.size
+        self._sums[:used] = bytes(used)
+        self.request(wire.SUM)
+        return bytes(self._sums[:used])
 
     def owner(self, index: int) -> wire.Owner:
         """The owner at an index, in shared memory."""

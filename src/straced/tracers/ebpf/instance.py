@@ -17,10 +17,13 @@ from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.events import Events
 from straced.tracers.ebpf.marks import Conflict, Marks
+from straced.tracers.ebpf.picture import Camera
 from straced.tracers.ebpf.probe import gone, may_see_all
-from straced.tracers.ebpf.reader import Reader
+from straced.tracers.ebpf.reader import Reader, by_session
 from straced.tracers.ebpf.samples import Losses
 from straced.tracers.ebpf.session import EbpfSession
+from straced.tracers.ebpf.summed import part_of
+from straced.tracers.ebpf.touched import Touched
 
 _CALIBRATION_ROUNDS, _CALIBRATION_CALLS = 50, 100
 
@@ -31,7 +34,9 @@ class Instance:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.marks = Marks(engine)
-        self.reader = Reader(engine)
+        touched = Touched(engine)
+        self.reader = Reader(engine, touched)
+        self._camera = Camera(engine, self.reader, touched)
         self.events = Events(engine)
         self.sessions: dict[int, EbpfSession] = {}
         self.callbacks: dict[int, list[Callable[[], None]]] = {}
@@ -186,9 +191,18 @@ class Instance:
     def read_all(self) -> dict[EbpfSession, Sample]:
         """The samples of all sessions, from one reading."""
         snapshot = self.reader.snapshot()
-        members, losses = snapshot.by_session(), Losses.of(self.engine)
+        members, losses = by_session(snapshot.owners.values()), Losses.of(self.engine)
         return {
             session: session.sample_of(snapshot, members.get(index, []), losses)
+            for index, session in self.sessions.items()
+        }
+
+    def sum_all(self) -> dict[EbpfSession, Sample]:
+        """:meth:`read_all` for a reader of sums by process: rows are told apart when they are looked at."""
+        picture = self._camera.take()
+        members, losses = by_session(picture.owners.values()), Losses.of(self.engine)
+        return {
+            session: session.built(part_of(picture, index, members.get(index, [])), losses)
             for index, session in self.sessions.items()
         }
 

@@ -5,18 +5,17 @@ The programs set a byte for each row they change. Only those rows are copied aga
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from straced.model import Counters
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Cell, Group, Rows
 from straced.tracers.ebpf.decoding import OwnerFacts, decode_owner
 from straced.tracers.ebpf.engine import Engine
+from straced.tracers.ebpf.touched import CHANGED, Touched
 
-_NOTHING = bytes(wire.ROWS_LIMIT)
-_CHANGED = re.compile(rb"\x01+")
 _EXTRA_ROWS = 16
 _WORDS = wire.ROW_BYTES // 4
 _OWNER_WORD = wire.Row.owner.offset // 4
@@ -30,9 +29,17 @@ class Part(Struct, frozen=True):
 
     version: int
     session: OwnerFacts
-    rows: Rows
+    rows: Sequence[Counters]
     lost: int
     """Calls that found no room."""
+
+
+def by_session(owners: Iterable[OwnerFacts]) -> dict[int, list[OwnerFacts]]:
+    """The members of all sessions, by one walk over the owners: themselves, their processes and threads."""
+    found: dict[int, list[OwnerFacts]] = {}
+    for owner in owners:
+        found.setdefault(owner.session or owner.index, []).append(owner)
+    return found
 
 
 class Snapshot(Struct, frozen=True):
@@ -44,13 +51,6 @@ class Snapshot(Struct, frozen=True):
     places: dict[int, dict[int, None]]
     owners: dict[int, OwnerFacts]
 
-    def by_session(self) -> dict[int, list[OwnerFacts]]:
-        """The members of all sessions, by one walk over the owners: themselves, their processes and threads."""
-        found: dict[int, list[OwnerFacts]] = {}
-        for owner in self.owners.values():
-            found.setdefault(owner.session or owner.index, []).append(owner)
-        return found
-
     def part(self, session: int, before: Part | None, members: list[OwnerFacts] | None = None) -> Part:
         """The part of a session. What is the same as ``before`` stays so, with all that was worked out of it."""
         if before is not None and before.version == self.version:
@@ -58,7 +58,7 @@ class Snapshot(Struct, frozen=True):
         if members is None:
             members = [owner for owner in self.owners.values() if session in (owner.session, owner.index)]
         rows = Rows([self._group(owner) for owner in members if owner.index in self.places])
-        if before is not None and before.rows.same_as(rows):
+        if before is not None and isinstance(before.rows, Rows) and before.rows.same_as(rows):
             rows = before.rows
         lost = sum(owner.lost for owner in members)
         return Part(version=self.version, session=self.owners[session], rows=rows, lost=lost)
@@ -76,8 +76,10 @@ class Snapshot(Struct, frozen=True):
 class Reader:
     """Reads an engine's rows, and remembers what it read."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, touched: Touched) -> None:
         self._engine = engine
+        self._touched = touched
+        self._number = touched.subscribe()
         self._cells: list[Cell] = []
         self._owner_at: list[int] = []
         self._places: dict[int, dict[int, None]] = {}
@@ -96,11 +98,10 @@ class Reader:
         engine.hold()  # also the barrier between clearing a byte and reading its row
         try:
             copies = [self._copy(first, last) for first, last in runs]
-            owner_bytes = self._used_owners()
+            owner_bytes = self.used_owners()
         finally:
             engine.resume()
-        owners = self._decode_owners(owner_bytes)
-        self._fold(owners)
+        owners = self.take_over(owner_bytes)
         for (first, last), (raws, keys, owner_at) in zip(runs, copies, strict=True):
             if self._owner_at[first:last] != owner_at:
                 self._move(first, owner_at)
@@ -110,19 +111,15 @@ class Reader:
 
     def _take_changed(self, again: Iterable[int]) -> list[tuple[int, int]]:
         """The runs of places whose rows changed; forgets that they did."""
-        used = min(self._engine.control.next_row + 1, self._engine.rows_max)
-        if used > len(self._cells):
-            self._owner_at += [0] * (used - len(self._cells))
-            self._cells += [_EMPTY] * (used - len(self._cells))
-        view = self._engine.touched
-        changed = bytearray(view[:used])
+        changed = self._touched.take(self._number)
+        more = len(changed) - len(self._cells)
+        if more > 0:
+            self._owner_at += [0] * more
+            self._cells += [_EMPTY] * more
         for owner in again:
             for place in self._places.get(owner, ()):
                 changed[place] = 1
-        runs = [found.span() for found in _CHANGED.finditer(changed)]
-        for first, last in runs:
-            view[first:last] = _NOTHING[: last - first]
-        return runs
+        return [found.span() for found in CHANGED.finditer(changed)]
 
     def _copy(self, first: int, last: int) -> tuple[list[bytes], list[int], list[int]]:
         """The bytes of a run of rows, their keys, and their owners.
@@ -163,8 +160,15 @@ class Reader:
                 self._places.setdefault(owner, {})[place] = None
             self._owner_at[place] = owner
 
-    def _used_owners(self) -> bytes:
+    def used_owners(self) -> bytes:
+        """The owners as they are now."""
         return bytes(self._engine.owners[: (self._engine.control.next_owner + 1) * wire.OWNER_BYTES])
+
+    def take_over(self, owner_bytes: bytes) -> dict[int, OwnerFacts]:
+        """The owners in use, after a reading; the rows of those that ended meanwhile are handed on."""
+        owners = self._decode_owners(owner_bytes)
+        self._fold(owners)
+        return owners
 
     def _decode_owners(self, data: bytes) -> dict[int, OwnerFacts]:
         if data == self._owner_bytes:
@@ -194,7 +198,7 @@ class Reader:
 
     def owners(self) -> list[OwnerFacts]:
         """The owners in use."""
-        return list(self._decode_owners(self._used_owners()).values())
+        return list(self._decode_owners(self.used_owners()).values())
 
     def places_of(self, owners: Iterable[int]) -> list[int]:
         """The places of all rows of some owners, with those that continue them."""

@@ -80,8 +80,12 @@ class EbpfSession:
     ) -> Sample:
         """This session's part of a snapshot; ``members`` and ``losses`` where they are known already."""
         self._part = snapshot.part(self.index, self._part, members)
+        return self.built(self._part, losses)
+
+    def built(self, part: Part, losses: Losses | None = None) -> Sample:
+        """The sample of this session's part of a reading."""
         return samples.build(
-            self._part,
+            part,
             (losses or Losses.of(self._instance.engine)).since(self._losses),
             monotonic_ns=time.monotonic_ns(),
             epoch_s=time.time(),

@@ -27,7 +27,7 @@ KIND_SESSION, KIND_PROCESS, KIND_THREAD = 1, 2, 3
 OWNER_KEEP, OWNER_QUIET, SESSION_FOLLOW, SESSION_PER_THREAD, SESSION_CLOSED = 1, 2, 4, 8, 16
 SESSION_ONE_USER, SESSION_LOST_USER = 32, 64
 EVENTS = {1: "fork", 2: "exec", 3: "exit"}
-HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER = 1, 2, 3, 4, 5, 6
+HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER, SUM = 1, 2, 3, 4, 5, 6, 7
 TASK_EXISTED = 1
 TASK_QUIET = 4
 
@@ -76,6 +76,19 @@ class Owner(ctypes.Structure):
         ("start_ns", c_uint64),
         ("lost", c_uint64),
         ("comm", c_char * 16),
+    )
+
+
+class Sums(ctypes.Structure):
+    """All rows of an owner together."""
+
+    _fields_ = (
+        ("calls", c_uint64),
+        ("errors", c_uint64),
+        ("wall_ns", c_uint64),
+        ("waiting_ns", c_uint64),
+        ("in_flight", c_uint64),
+        ("standing", c_uint64),
     )
 
 
@@ -175,6 +188,7 @@ class TaskState(ctypes.Structure):
 LAYOUTS: dict[str, type[ctypes.Structure]] = {
     "row": Row,
     "owner": Owner,
+    "sums": Sums,
     "event": Event,
     "control": Control,
     "limits": Limits,
@@ -190,6 +204,7 @@ BUCKETS = tuple(struct.Struct(f"={count}I") for count in range(histogram.SIZE + 
 ROW_BYTES = ctypes.sizeof(Row)
 OWNER = struct.Struct("=16I2Q16s")
 OWNER_BYTES = OWNER.size
+SUMS = struct.Struct("=6Q")
 
 
 def verify(types: Types) -> list[str]:
