@@ -137,7 +137,7 @@ def _quality(stretches: Sequence[Stretch], gap_s: float | None) -> Quality:
         reasons=tuple(reasons.values()),
         overhead=_overhead(stretches),
         tasks_traced=_largest([piece.tasks_traced for piece in stretches]),
-        tasks_seen=_largest([piece.tasks_seen for piece in stretches]),
+        tasks_seen=None if _unseen(stretches) else _largest([piece.tasks_seen for piece in stretches]),
         gap_s=gap_s,
     )
 
@@ -153,6 +153,11 @@ def _overhead(stretches: Sequence[Stretch]) -> Overhead:
             return Overhead(pct=None, basis="unknown")
         weighed += piece.overhead.pct * (piece.end.monotonic_ns - piece.start.monotonic_ns)
     return Overhead(pct=round(weighed / length, 1) if length else None, basis=stretches[0].overhead.basis)
+
+
+def _unseen(stretches: Sequence[Stretch]) -> bool:
+    """Whether one of them could not tell how many tasks there were."""
+    return any(piece.tasks_traced is not None and piece.tasks_seen is None for piece in stretches)
 
 
 def _largest(values: Sequence[int | None]) -> int | None:

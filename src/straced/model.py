@@ -92,6 +92,7 @@ class Quality(Struct, frozen=True, kw_only=True):
     overhead: Overhead = Overhead(pct=None, basis="unknown")
     tasks_traced: int | None = None
     tasks_seen: int | None = None
+    """``None`` where threads came and went too fast to be counted, or where the tracer counts in the kernel."""
     gap_s: float | None = None
     """Seconds between two tracers in which nothing was counted."""
 

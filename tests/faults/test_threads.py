@@ -39,8 +39,7 @@ async def test_f19_threads_born_while_attaching(profiler: Profiler, start: Start
             assert quality.kind == "partial"
             assert "coverage" in {reason.code for reason in quality.reasons}
             assert quality.tasks_traced is not None
-            assert quality.tasks_seen is not None
-            assert quality.tasks_traced <= quality.tasks_seen
+            assert quality.tasks_seen is None or quality.tasks_traced < quality.tasks_seen
         assert workload.untraced()
     assert workload.runs()
 

@@ -33,7 +33,8 @@ class Coverage(Struct, kw_only=True):
     """How much of a target is under trace. ``complete`` is the kernel's word for every living task."""
 
     traced: int = 0
-    seen: int = 0
+    seen: int | None = 0
+    """``None`` where threads came and went too fast to be counted."""
     complete: bool = False
     churn: bool = False
     """Tasks came and went faster than they could be looked at: whether all are traced is not known."""
@@ -168,7 +169,7 @@ class Attachment:
     def _coverage(self, missing: list[Task], *, churn: bool = False) -> Coverage:
         return Coverage(
             traced=len(self._confirmed),
-            seen=len(self._confirmed) + len(missing),
+            seen=None if churn else len(self._confirmed) + len(missing),
             complete=not missing and not self._foreign and not churn,
             churn=churn,
             foreign=tuple(sorted(self._foreign)),
