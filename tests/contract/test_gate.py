@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from straced import StraceManager, gate
+from straced import StraceManager, gate, gating, procfs
 from straced.tracers.strace_attach import Attachment
 from tests.accuracy.test_bare_strace import parse
 from tests.support import proc
@@ -211,3 +211,11 @@ async def test_p29_signals_reach_the_program(manager: StraceManager, start: Star
     process.terminate()
     assert await process.wait() == -signal.SIGTERM
     assert await manager.detach(process.pid) is not None
+
+
+async def test_p29_a_gate_whose_execve_ends_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its arguments are empty at the first look and there at the second: a gate all the same."""
+    line = b"".join(os.fsencode(word) + b"\0" for word in gate(["/bin/true", "--flag"]))
+    looks = iter([b"", line, line])
+    monkeypatch.setattr(procfs, "read", lambda path, root="/proc": next(looks))
+    assert await gating.program_behind(os.getpid()) == ("/bin/true", "--flag")

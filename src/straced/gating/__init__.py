@@ -69,26 +69,26 @@ def resolve(command: str, search_path: str | None = None) -> str:
 
 def program_of(pid: int) -> tuple[str, ...] | None:
     """The argv of the program behind a gate that has not opened yet; ``None`` when ``pid`` is no gate."""
-    try:
-        words = procfs.read(f"{pid}/cmdline").split(b"\0")[:-1]
-    except (procfs.Gone, OSError):
-        return None
-    if len(words) < 9 or words[3] != os.fsencode(ENTRY):
-        return None
-    return tuple(word.decode("utf-8", "backslashreplace") for word in words[8:])
+    return _look(pid)[0]
 
 
-def is_starting(pid: int) -> bool:
-    """Whether ``pid`` is in the middle of an execve, so that nobody can tell yet whether it becomes a gate.
+def _look(pid: int) -> tuple[tuple[str, ...] | None, bool]:
+    """The program behind a gate, and whether ``pid`` is in the middle of an execve: it may become a gate then.
 
     A parent hears of a successful execve when the descriptors with FD_CLOEXEC are closed; the arguments can be read
     only after that (fs/exec.c, begin_new_exec; fs/binfmt_elf.c, create_elf_tables). In between cmdline is empty, as
-    it is for zombies and kernel threads, which have no executable.
+    it is for zombies and kernel threads, which have no executable. One reading tells both: between two of them the
+    execve may come to its end, and a gate would be taken for none.
     """
     try:
-        return not procfs.read(f"{pid}/cmdline") and bool(os.readlink(f"/proc/{pid}/exe"))
+        line = procfs.read(f"{pid}/cmdline")
+        starting = not line and bool(os.readlink(f"/proc/{pid}/exe"))
     except (procfs.Gone, OSError):
-        return False
+        return None, False
+    words = line.split(b"\0")[:-1]
+    if len(words) < 9 or words[3] != os.fsencode(ENTRY):
+        return None, starting
+    return tuple(word.decode("utf-8", "backslashreplace") for word in words[8:]), starting
 
 
 async def program_behind(pid: int) -> tuple[str, ...] | None:
@@ -96,9 +96,11 @@ async def program_behind(pid: int) -> tuple[str, ...] | None:
     import asyncio
 
     deadline = time.monotonic() + EXEC_S
-    while (program := program_of(pid)) is None and is_starting(pid) and time.monotonic() < deadline:
+    while True:
+        program, starting = _look(pid)
+        if not starting or time.monotonic() >= deadline:
+            return program
         await asyncio.sleep(0.0005)
-    return program
 
 
 def is_ready(pid: int) -> bool:
@@ -140,7 +142,8 @@ def release(pid: int) -> None:
 
 def _may_wait(pid: int) -> bool:
     """Whether it is a gate, or may yet become one."""
-    return program_of(pid) is not None or is_starting(pid)
+    program, starting = _look(pid)
+    return program is not None or starting
 
 
 def _open_when_ready(pid: int) -> None:
