@@ -53,11 +53,14 @@ def read(path: str, root: str = ROOT) -> bytes:
         OSError: anything else, EACCES for instance.
     """
     try:
-        with open(f"{root}/{path}", "rb", buffering=0) as file:
+        fd = os.open(f"{root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
             parts = []
-            while chunk := file.read(65536):
+            while chunk := os.read(fd, 65536):
                 parts.append(chunk)
             return b"".join(parts)
+        finally:
+            os.close(fd)
     except (FileNotFoundError, ProcessLookupError, NotADirectoryError) as error:
         raise Gone(path) from error
 
@@ -242,7 +245,16 @@ def target(pid: int, root: str = ROOT) -> Target:
 
 def find_executable(name: str, path: str | None = None) -> Path | None:
     """Look a program up on PATH when asked, nothing cached, so that one installed later is noticed."""
-    import shutil
-
-    found = shutil.which(name, path=path)
+    found = which(name, path)
     return Path(found).absolute() if found else None
+
+
+def which(name: str, path: str | None = None) -> str | None:
+    """:func:`find_executable` for those who are in a hurry; a relative entry of PATH gives a relative name."""
+    if path is None:
+        path = os.environ.get("PATH", os.defpath)
+    for folder in path.split(os.pathsep) if path else ():
+        found = os.path.join(folder, name)
+        if os.access(found, os.X_OK) and not os.path.isdir(found):
+            return found
+    return None

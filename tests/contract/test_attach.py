@@ -69,15 +69,19 @@ async def test_p02_attached_twice_has_one_tracer(manager: StraceManager, start: 
     assert events.one("strace_already_attached", pid=workload.pid)["level"] == "debug"
 
 
+def straces() -> set[int]:
+    """All of this test run."""
+    return {pid for pid in WORLD.processes() if proc.comm(pid) == "strace"}
+
+
 async def test_p03_concurrent_attaches_make_one_tracer(manager: StraceManager, start: Starter) -> None:
     for _ in range(5):
         workload = start("tick")
-        before = WORLD.processes()
+        before = straces()
         answers = await asyncio.gather(*(manager.attach(workload.pid) for _ in range(4)))
         assert answers == [True] * 4
         assert len(manager.get_strace_pids()) == 1
-        tracers = {pid for pid in WORLD.processes() - before if proc.comm(pid) == "strace"}
-        assert tracers == set(manager.get_strace_pids())
+        assert straces() - before == set(manager.get_strace_pids())
         assert await manager.detach(workload.pid) is not None
 
 

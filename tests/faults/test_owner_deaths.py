@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.support import proc
 from tests.support.owner import start_owner
 from tests.support.poll import auntil, until
 from tests.support.workload import Starter
+from tests.support.world import WORLD
 
 GUARD = Path(straced.__file__).parent / "tracers/guard"
 pytestmark = pytest.mark.needs("strace", "cc")
@@ -124,6 +126,44 @@ def test_f71_the_owner_is_killed_together_with_its_guard(start: Starter) -> None
         until(lambda helpers=helpers: not any(proc.alive(pid) for pid in helpers), 3, "no tracer is left")  # type: ignore[misc]
         until(target.untraced, 3)
         assert target.runs()
+
+
+@pytest.mark.limit(90)
+def test_f71_both_are_killed_while_a_strace_starts(start: Starter) -> None:
+    """Nobody is left to sweep away the children by which strace tests ptrace in its first milliseconds."""
+    target = start("tick")
+    chance = random.Random(71)
+    for _ in range(12):
+        owner = start_owner(
+            start,
+            """
+            async def main():
+                manager, pid = StraceManager(), int(os.environ["TARGET"])
+                await manager.attach(pid)
+                say("attached")
+                while True:
+                    await manager.detach(pid)
+                    await manager.attach(pid)
+            asyncio.run(main())
+            """,
+            env={"TARGET": str(target.pid)},
+        )
+        owner.channel.expect("attached")
+        (guard,) = (pid for pid in proc.children(owner.pid) if "guard" in " ".join(proc.cmdline(pid)))
+        start.owns(guard)
+        wanted = time.monotonic() + chance.uniform(0, 0.02)
+        until(lambda wanted=wanted: time.monotonic() >= wanted)  # type: ignore[misc]
+        owner.signal(signal.SIGKILL)
+        os.kill(guard, signal.SIGKILL)
+        owner.process.wait(5)
+        until(target.untraced, 3)
+    until(lambda: not straces_on(target.pid), 3, f"a test of strace's is left: {straces_on(target.pid)}")
+    assert target.runs()
+
+
+def straces_on(pid: int) -> list[int]:
+    """Living processes of this run that were told to trace it."""
+    return [each for each in WORLD.processes() if proc.cmdline(each)[-2:] == ["-p", str(pid)]]
 
 
 def test_f71_the_guard_is_killed_while_it_measures(start: Starter) -> None:

@@ -118,13 +118,13 @@ async def test_f63_a_tracer_killed_while_it_starts(profiler: Profiler, start: St
 
 
 def young_straces() -> list[int]:
-    """Helpers of this process, found by descent: the guard's children."""
+    """Helpers of this process, found by descent: the guard's children, but the one that waits to become a strace."""
     return [
         pid
         for guard in proc.children(os.getpid())
         if "guard" in " ".join(proc.cmdline(guard))
         for pid in proc.children(guard)
-        if proc.alive(pid)
+        if proc.alive(pid) and proc.comm(pid) != "straced-spare"
     ]
 
 

@@ -58,11 +58,22 @@ class Helper:
         self.stopping = False
         """Whether it was told to let go of its targets."""
         self.spawned: Future[int] = _answer()
+        self.attached: Future[bool] = _answer()
+        """Done when it has the first of its targets: True when it was seen to wait for events after that.
+
+        Every target but the first may still be missing. False also when it ended before.
+        """
         self.exited: Future[HelperExit] = _answer()
 
     @property
     def alive(self) -> bool:
         return self.pid is not None and not self.exited.done()
+
+    def ended(self, how: HelperExit) -> None:
+        """Tell everybody who waits."""
+        self.exited.set_result(how)
+        if not self.attached.done():
+            self.attached.set_result(False)
 
 
 async def all_ended(helpers: Sequence[Helper]) -> list[HelperExit]:
@@ -80,6 +91,8 @@ class GuardClient:
         self._owner = os.getpid()
         self._numbers = itertools.count(1)
         self._helpers: dict[int, Helper] = {}
+        self.spare: int | None = None
+        """The process that the guard keeps ready to become the next strace."""
         self.cost_ns: Future[int] = _answer()
         """What one traced call costs here, once :meth:`calibrate` has found it."""
         self._calibrating = False
@@ -210,27 +223,34 @@ class GuardClient:
         """The guard is gone: the next order starts a new one."""
         with self._lock:
             if self._socket is channel:
-                self._socket = None
+                self._socket = self.spare = None
 
     def _hear(self, kind: str, *rest: Any) -> None:
         if kind == "cost":
             if not self.cost_ns.done():
                 self.cost_ns.set_result(rest[0])
             return
+        if kind == "spare":
+            self.spare = rest[0] or None
+            return
         helper = self._helpers.get(rest[0])
         if helper is None:
             return
         if kind == "spawned":
             helper.pid = rest[1]
+            if helper.pid == self.spare:
+                self.spare = None
             helper.spawned.set_result(rest[1])
+        elif kind == "attached":
+            helper.attached.set_result(rest[1])
         elif kind == "failed":
             self._helpers.pop(helper.number, None)
             error = OSError(rest[1], os.strerror(rest[1]))
             helper.spawned.set_exception(error)
-            helper.exited.set_result({"pid": 0, "code": 127, "why": "failed", "stderr": str(error).encode()})
+            helper.ended({"pid": 0, "code": 127, "why": "failed", "stderr": str(error).encode()})
         elif kind == "exit":
             self._helpers.pop(helper.number, None)
-            helper.exited.set_result(rest[1])
+            helper.ended(rest[1])
 
     def _guard_ended(self) -> None:
         """The guard is gone, and with it (PDEATHSIG) every strace; what they had counted is lost."""
@@ -241,7 +261,7 @@ class GuardClient:
             if helper.pid is not None:
                 sweep_group(helper.pid)
             if not helper.exited.done():
-                helper.exited.set_result({"pid": helper.pid or 0, "code": -9, "why": "guard_gone", "stderr": b""})
+                helper.ended({"pid": helper.pid or 0, "code": -9, "why": "guard_gone", "stderr": b""})
 
 
 def _listen(client: weakref.ref[GuardClient], channel: socket.socket, process: subprocess.Popen[bytes]) -> None:

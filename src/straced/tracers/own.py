@@ -18,8 +18,9 @@ TRACER_PROGRAMS = frozenset(
 )
 
 
-def refuse_own(pid: int, name: str, me: rights.Caller, force: bool, helpers: Collection[int], root: str) -> None:
+def refuse_own(facts: procfs.Stat, me: rights.Caller, force: bool, helpers: Collection[int], root: str) -> None:
     """Raise OwnProcess or ProtectedTarget for a target that straced must not stop."""
+    pid, name = facts.pid, f"{facts.pid} ({facts.comm})"
     if pid == 1:
         if not force and rights.in_initial_pid_namespace(root):
             hint = "all else depends on it: add --force if you are sure"
@@ -29,10 +30,10 @@ def refuse_own(pid: int, name: str, me: rights.Caller, force: bool, helpers: Col
         raise OwnProcess("straced cannot trace itself", hint="ask about another process", pid=pid)
     if pid in helpers:
         raise OwnProcess(f"{name} is a helper of straced", hint="ask about another process", pid=pid)
-    if pid in procfs.ancestors(me.pid, root):
+    if _started_before(facts, me.pid, root) and pid in procfs.ancestors(me.pid, root):
         hint = "start straced from another terminal"
         raise OwnProcess(f"{name} started straced, and each would wait for the other", hint=hint, pid=pid)
-    if pid in _tracers_of(me.tracer_pid, root) or _is_tracer_at_work(pid, root):
+    if pid in _tracers_of(me.tracer_pid, root) or _is_tracer_at_work(facts, root):
         hint = "two tracers that trace each other cannot be killed"
         raise OwnProcess(f"{name} is a tracer at work", hint=hint, pid=pid)
 
@@ -49,9 +50,17 @@ def _tracers_of(tracer: int, root: str) -> list[int]:
     return chain
 
 
-def _is_tracer_at_work(pid: int, root: str) -> bool:
-    names = {procfs.stat(pid, root).comm, os.path.basename(procfs.exe(pid, root) or "")}
-    return bool(names & TRACER_PROGRAMS) and any(_traced_by(pid, other, root) for other in procfs.pids(root))
+def _started_before(facts: procfs.Stat, me: int, root: str) -> bool:
+    """Whether a process can be an ancestor of ours: those started before us, and who inherits us did too."""
+    try:
+        return facts.start_ticks <= procfs.stat(me, root).start_ticks
+    except procfs.Gone:
+        return True
+
+
+def _is_tracer_at_work(facts: procfs.Stat, root: str) -> bool:
+    names = {facts.comm, os.path.basename(procfs.exe(facts.pid, root) or "")}
+    return bool(names & TRACER_PROGRAMS) and any(_traced_by(facts.pid, other, root) for other in procfs.pids(root))
 
 
 def _traced_by(tracer: int, pid: int, root: str) -> bool:

@@ -63,7 +63,7 @@ def _check(pid: int, force: bool, helpers: Collection[int], root: str) -> tuple[
     if facts.is_kernel_thread:
         raise KernelThread(f"{name} is a kernel thread: it makes no system calls", hint=f"straced why {pid}", pid=pid)
     me = rights.caller(root)
-    own.refuse_own(pid, name, me, force, helpers, root)
+    own.refuse_own(facts, me, force, helpers, root)
     alone = _threads_without_leader(pid, name, facts, root) if facts.state in DEAD else ()
     refusals.refuse_traced(pid, name, int(lines.get("TracerPid", 0)), root)
     refusals.refuse_rights(pid, name, me, lines, root, task=f"{pid}/task/{alone[0]}" if alone else str(pid))

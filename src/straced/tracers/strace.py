@@ -27,13 +27,16 @@ OUTPUT = "/dev/fd/3"
 _owners: weakref.WeakSet[StraceTracer] = weakref.WeakSet()
 
 
-def own_helpers() -> frozenset[int]:
-    """Pids of all guards and straces of this process: never targets."""
+def own_helpers(*, idle: bool = True) -> frozenset[int]:
+    """Pids of all guards and straces of this process, and of what only waits to be a strace: never targets.
+
+    Args:
+        idle: with those that wait. Such a one becomes another program under the same pid.
+    """
     found: set[int] = set()
     for tracer in list(_owners):
         found.update(tracer.helper_pids)
-        if tracer.guard.pid is not None:
-            found.add(tracer.guard.pid)
+        found.update(pid for pid in (tracer.guard.pid, tracer.guard.spare if idle else None) if pid is not None)
     return frozenset(found)
 
 
@@ -113,8 +116,9 @@ class StraceTracer:
 
     async def until_free(self, target: Target) -> None:
         """Wait for a helper of ours that is just letting go of the target, after a detach or a cancelled attach."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(all_ended(self.guard.leaving(target.pid)), REAP_S)
+        if leaving := self.guard.leaving(target.pid):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(all_ended(leaving), REAP_S)
 
     def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
         """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).

@@ -24,9 +24,9 @@ ROUNDS = 20
 STALL_S = 0.02
 """A task still untraced after this long without any progress was missed, and gets a strace of its own."""
 _POLL_S = 0.0005
+"""Once a strace has begun to attach, the rest follows soon. An event loop makes a whole millisecond of it."""
 _SLOW_POLL_S = 0.005
 _QUICK_S = 0.03
-"""strace attaches within 5 to 20 ms as a rule: looked for often at first, then less so."""
 
 
 class Coverage(Struct, kw_only=True):
@@ -67,9 +67,18 @@ class Attachment:
         self._confirmed: set[int] = set()
         self._foreign: set[int] = set()
         self._given: set[int] = set()
+        self._news: list[asyncio.Future[bool]] = []
+        """For each helper, the guard's word that it has its first target."""
 
     async def run(self) -> Coverage:
         """Attach; return what the kernel confirmed. All helpers may be gone by then: the target ended, or refused."""
+        try:
+            return await self._run()
+        finally:
+            for news in self._news:
+                news.cancel()  # nobody waits for it any more, and its loop may be closed when it comes
+
+    async def _run(self) -> Coverage:
         targets = self.only or processes_of(self.pid, self.follow, self.excluded)
         if self._instead and self.only is None:
             targets = [*self._instead[:1], *targets[1:]]
@@ -108,7 +117,7 @@ class Attachment:
                 if again:
                     await self._start(again)
                     progressed = time.monotonic()
-            await asyncio.sleep(_POLL_S if now - began < _QUICK_S else _SLOW_POLL_S)
+            await self._pause(now - began)
         missing, _, vanished = self._look_around()
         return await self._once_interrupted(self._coverage(missing, churn=bool(vanished)))
 
@@ -119,6 +128,8 @@ class Attachment:
         for a CPU in between misses some, though it is the tracer already. It does not sleep in between, and waits for
         events when it has both done to all tasks that it was seen to hold.
         """
+        if self._guard_saw_it_wait():
+            return coverage
         busy = [helper.pid for helper in self.helpers if helper.pid is not None]
         worked: dict[int, int] = {}
         deadline = time.monotonic() + START_PATIENCE_S
@@ -128,11 +139,25 @@ class Attachment:
             await asyncio.sleep(_POLL_S)
         return coverage
 
+    def _guard_saw_it_wait(self) -> bool:
+        """Whether that has been seen already. It says nothing of other tasks than the one the guard looked at."""
+        first = self.helpers[0]
+        alone = len(first.targets) == 1 and first.targets == self._confirmed
+        return alone and first.attached.done() and first.attached.result()
+
     async def _start(self, tids: list[int]) -> None:
         helper = self._spawn(tids)
         self.helpers.append(helper)
         self._given.update(tids)
         await asyncio.wrap_future(helper.spawned)
+        self._news.append(asyncio.wrap_future(helper.attached))
+
+    async def _pause(self, since_s: float) -> None:
+        """Until another look may find something new."""
+        if not self._news[-1].done():
+            await asyncio.wait(self._news[-1:], timeout=_SLOW_POLL_S)
+        else:
+            await asyncio.sleep(_POLL_S if since_s < _QUICK_S else _SLOW_POLL_S)
 
     def _look_around(self) -> tuple[list[Task], bool, int]:
         """Living tasks that nobody of ours traces yet; whether any was confirmed since; how many were gone already."""

@@ -14,7 +14,8 @@ from straced.errors import StraceMissing
 
 OLDEST = (4, 26)
 """``-A -o /dev/fd/N`` and ``-c -w`` are older; tables of older versions were never looked at."""
-_examined: dict[tuple[str, int, int], Strace] = {}
+_Key = tuple[str, int, int, int, int]
+_examined: dict[_Key, Strace] = {}
 _VERSION = re.compile(rb"strace -- version (\d+)\.(\d+)")
 
 
@@ -53,14 +54,15 @@ async def find_soon() -> Strace:
     return known if known is not None else await asyncio.to_thread(find)
 
 
-def _locate(search_path: str | None) -> tuple[str, int, int]:
-    found = procfs.find_executable("strace", search_path)
+def _locate(search_path: str | None) -> _Key:
+    """Where it is, and which file that is now."""
+    found = procfs.which("strace", search_path)
     if found is None:
         hint = "install it: apt-get install strace, or dnf install strace"
         raise StraceMissing("there is no strace on PATH", hint=hint)
-    path = os.path.realpath(found)
+    path = os.path.abspath(found)
     facts = os.stat(path)
-    return path, facts.st_mtime_ns, facts.st_size
+    return path, facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def _examine(path: str) -> Strace:

@@ -156,7 +156,7 @@ async def _watch_helpers(helpers: ProcessGroupManager, service: Service) -> None
     """Write down each helper that was started, so that the next service could clear it away."""
     known: set[int] = set()
     while True:
-        now = own_helpers()
+        now = own_helpers(idle=False)
         for pid in set(now) - known:
             helpers.track(pid, helper=True)
         known = set(now)

@@ -1,14 +1,11 @@
 """One strace: how it is started, and the ladder by which it is stopped."""
 
 import _signal as signal
-import fcntl
 import os
 import time
 
 import kernel
 
-OUTPUT_FD = 3
-"""Where a helper finds its output: ``-o /dev/fd/3``."""
 ATTACH_WAIT_S = 1.5
 """A strace killed while it starts leaves its self-test child frozen, so a stop waits until it has attached."""
 FIRST_INTERRUPT_S = 1.0
@@ -35,18 +32,16 @@ class Helper:
         self.interrupts = 0
         self.grace_s = 2.0
 
-    def start(self, argv, environment):
-        """Fork and exec. A pipe that never blocks takes stderr: unread, a full one would freeze the target (F5)."""
+    def start(self, argv, environment, spares):
+        """Start it. A pipe that never blocks takes stderr: unread, a full one would freeze the target (F5)."""
         self.stderr_fd, stderr_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         output = self.relay.writer_fd if self.relay else self.output_fd
-        guard = os.getpid()
-        self.pid = kernel.fork()
-        if self.pid == 0:
-            _become_strace(argv, environment, output, stderr_writer, guard)
-        os.close(stderr_writer)
+        try:
+            self.pid, self.pidfd = spares.start(argv, environment, stderr_writer, output)
+        finally:
+            os.close(stderr_writer)
         if self.relay:
             self.relay.close_writer()
-        self.pidfd = os.pidfd_open(self.pid)
 
     @property
     def attached(self):
@@ -123,28 +118,3 @@ def _is_full(fd):
     except OSError:
         return False
     return (space.f_bavail if os.geteuid() else space.f_bfree) == 0 and space.f_blocks > 0
-
-
-def _become_strace(argv, environment, output, stderr, guard):
-    """In the child: a session of its own, no terminal, default signals, four descriptors, then exec."""
-    try:
-        os.setsid()  # Ctrl-C and Ctrl-Z of a terminal never reach it
-        kernel.reset_signals()
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # the guard itself may be killed
-        if os.getppid() != guard:
-            os._exit(1)
-        null = os.open("/dev/null", os.O_RDWR)
-        # Move out of the way first: a source may have one of the numbers that are given out below.
-        output, stderr, null = (os.dup(fd) for fd in (output, stderr, null))
-        moved = [_above(fd) for fd in (null, null, stderr, output)]
-        for number, fd in enumerate(moved):
-            os.dup2(fd, number, inheritable=True)
-        os.execve(argv[0], argv, environment)
-    except BaseException:
-        pass
-    os._exit(127)
-
-
-def _above(fd):
-    """A copy of ``fd`` above the numbers that a helper is given."""
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)

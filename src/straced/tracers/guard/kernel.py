@@ -28,13 +28,30 @@ def set_name(name):
         pass
 
 
-def reset_signals():
-    """Default dispositions and an empty mask: a daemon's blocked signals are inherited otherwise (F61, F62)."""
+_changed = set()
+"""Signals whose disposition is not the default one, since :func:`start_with_default_signals`."""
+
+
+def start_with_default_signals():
+    """Default dispositions and an empty mask: a daemon's ignored and blocked signals are inherited (F61, F62)."""
     for number in range(1, signal.NSIG):
         try:
             signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):
             continue  # KILL, STOP, and those that libc keeps for itself
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def on_signal(number, handler):
+    """Handle or ignore a signal here, but in no child that calls :func:`reset_signals`."""
+    _changed.add(number)
+    signal.signal(number, handler)
+
+
+def reset_signals():
+    """Undo every :func:`on_signal`, and what :func:`fork` blocked: after a fork each call costs time and memory."""
+    for number in _changed:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

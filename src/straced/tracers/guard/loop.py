@@ -3,7 +3,8 @@
 Messages are marshalled tuples, one a packet, over a socket pair that nobody else holds. From the owner:
 ``("spawn", number, argv, pids, limits)`` with the output descriptor (or the sink of a relay) attached,
 ``("stop", number, why, grace_s)``, ``("calibrate", number, argv)``, ``("quit",)``. To the owner:
-``("spawned", number, pid)``, ``("failed", number, errno)``, ``("exit", number, facts)``, ``("cost", ns)``.
+``("spawned", number, pid)``, ``("attached", number, waits)`` with its first target, ``("failed", number, errno)``,
+``("exit", number, facts)``, ``("cost", ns)``, ``("spare", pid)`` (0: none) of a process that is no strace yet.
 """
 
 import _signal as signal
@@ -16,12 +17,17 @@ import time
 
 import calibrate
 import kernel
+from attaching import Attaching
 from helper import Helper
 from relay import Relay
+from spare import Spares
 
 PACKET = 1 << 20
 OWNER_GONE_GRACE_S = 1.0
-IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE)
+IGNORED = (
+    *(signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+    *(signal.SIGPIPE, signal.SIGXFSZ),  # these two become errors, EPIPE and EFBIG
+)
 
 
 class Guard:
@@ -32,6 +38,8 @@ class Guard:
         self.helpers = {}
         self.by_pid = {}
         self.handlers = {}
+        self.attaching = Attaching()
+        self.spares = Spares()
         self.poll = select.epoll()
         self.leaving = False
         self.environment = {b"LC_ALL": b"C", b"PATH": b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -40,10 +48,10 @@ class Guard:
         self.watch(owner_pidfd, select.EPOLLIN, lambda events: self.leave())
         wake_reader, wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        signal.signal(signal.SIGTERM, lambda number, frame: self.leave())
+        kernel.on_signal(signal.SIGCHLD, lambda number, frame: None)
+        kernel.on_signal(signal.SIGTERM, lambda number, frame: self.leave())
         for number in IGNORED:
-            signal.signal(number, signal.SIG_IGN)
+            kernel.on_signal(number, signal.SIG_IGN)
         self.wake_fd = wake_reader
         self.watch(wake_reader, select.EPOLLIN, self.on_child)
 
@@ -57,16 +65,33 @@ class Guard:
 
     def run(self):
         """Serve until the owner is gone, or says so, and every helper has ended."""
-        while not self.leaving or self.helpers:
-            due = self.step_all()
-            wait = -1 if due is None else max(0.0, due - time.monotonic())
-            for fd, events in self.poll.poll(wait):
+        while not self.leaving or self.helpers or self.spares.waiting:
+            for fd, events in self.wait_until(self.step_all()):
                 if handler := self.handlers.get(fd):
                     handler(events)
 
     def step_all(self):
+        """Do what is due, and tell when to do so again."""
         now = time.monotonic()
-        return min((due for helper in self.helpers.values() if (due := helper.step(now)) is not None), default=None)
+        if found := self.attaching.look(now):
+            helper, waits = found
+            self.say("attached", helper.number, waits)
+            self.spares.postpone(now)
+        if self.leaving:
+            self.spares.end()
+        elif self.attaching.due is None and self.spares.make(now):
+            self.say("spare", self.spares.waiting.pid)
+        due = [helper.step(now) for helper in self.helpers.values()]
+        due.append(self.spares.due if self.attaching.due is None else self.attaching.due)
+        return min((at for at in due if at is not None), default=None)
+
+    def wait_until(self, due):
+        """Events, the sooner the better; epoll rounds what is less than a millisecond up to one."""
+        wait = -1 if due is None else max(0.0, due - time.monotonic())
+        if 0 < wait < 0.001:
+            select.select([self.poll], [], [], wait)
+            wait = 0
+        return self.poll.poll(wait)
 
     # --- the owner ---
 
@@ -119,7 +144,7 @@ class Guard:
             relay, fd = Relay(fd, limits["spill_bytes"]), -1
         helper = Helper(number, pids, fd, relay, limits)
         try:
-            helper.start(argv, self.environment)
+            helper.start(argv, self.environment, self.spares)
         except OSError as error:
             helper.close()
             self.say("failed", number, error.errno or 0)
@@ -129,6 +154,7 @@ class Guard:
         if relay:
             self.watch(relay.reader_fd, select.EPOLLIN, lambda events: self.on_relay_input(helper))
         self.say("spawned", number, helper.pid)
+        self.attaching.add(helper, time.monotonic())
 
     def do_stop(self, number, why, grace_s):
         if helper := self.helpers.get(number):
@@ -184,16 +210,20 @@ class Guard:
             if found is None:
                 return
             helper = self.by_pid.get(found.si_pid)
+            spare = self.spares.find(found.si_pid)
             if found.si_code == os.CLD_STOPPED:
                 os.waitid(os.P_PID, found.si_pid, os.WSTOPPED | os.WNOHANG)
-                if helper:
-                    kernel.send(helper.pidfd, signal.SIGCONT)  # a stopped tracer freezes its target (F36)
+                if stopped := helper or spare:
+                    kernel.send(stopped.pidfd, signal.SIGCONT)  # a stopped tracer freezes its target (F36)
                 continue
             if helper:
                 kernel.kill_group(helper.pid)
             os.waitpid(found.si_pid, 0)
             if helper:
                 self.ended(helper, found)
+            elif spare:
+                self.spares.drop()
+                self.say("spare", 0)
 
     def ended(self, helper, found):
         """A strace is gone: what it left unsaid is read, its targets are looked at, and the owner is told."""
@@ -234,5 +264,5 @@ def main(control_fd, owner_pidfd):
         os.set_inheritable(fd, False)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.set_name(b"straced-guard")
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    kernel.start_with_default_signals()
     Guard(control_fd, owner_pidfd).run()

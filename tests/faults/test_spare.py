@@ -1,0 +1,130 @@
+"""The process that the guard keeps ready to become the next strace: harmless, replaceable, and never in the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from straced import StraceManager
+from straced.errors import OwnProcess
+from straced.tracers.strace import own_helpers
+from tests.support import proc
+from tests.support.owner import start_owner
+from tests.support.poll import auntil, until
+from tests.support.workload import Starter
+
+pytestmark = pytest.mark.needs("strace", "cc")
+
+
+def guards(owner: int) -> list[int]:
+    return [pid for pid in proc.children(owner) if "guard" in " ".join(proc.cmdline(pid)) and proc.alive(pid)]
+
+
+def spare(owner: int) -> int:
+    """The one that waits; 0 for none."""
+    below = [pid for guard in guards(owner) for pid in proc.children(guard)]
+    # Its name comes first, then it closes what it has inherited, then it waits.
+    ready = [pid for pid in below if proc.comm(pid) == "straced-spare" and len(proc.fds(pid)) == 5]
+    return ready[0] if ready else 0
+
+
+async def next_spare() -> int:
+    return await auntil(lambda: spare(os.getpid()), 5, "a spare waits")
+
+
+def facts(strace: int) -> dict[str, object]:
+    """What must not depend on how a strace came to be."""
+    fds = {number: what.partition(":")[0] for number, what in proc.fds(strace).items()}
+    signals = {key: proc.status(strace, key) for key in ("SigBlk", "SigIgn", "SigCgt", "SigPnd")}
+    place = {"leads its session": proc.session(strace) == strace, "cwd": os.readlink(f"/proc/{strace}/cwd")}
+    return {**fds, **signals, **place, "argv": proc.cmdline(strace)}
+
+
+async def test_the_spare_becomes_the_next_strace(manager: StraceManager, start: Starter) -> None:
+    target = start("tick")
+    assert await manager.attach(target.pid)
+    (first,) = manager.get_strace_pids()
+    waiting = await next_spare()
+    fresh = facts(first)
+    assert await manager.detach(target.pid) is not None
+    assert await manager.attach(target.pid)
+    assert manager.get_strace_pids() == [waiting]
+    await auntil(lambda: facts(waiting) == fresh, 5, f"{facts(waiting)} is {fresh}")
+
+
+async def test_the_spare_holds_nothing_of_the_guard(manager: StraceManager, start: Starter) -> None:
+    """A pipe whose writing end it held would never come to its end."""
+    target = start("tick")
+    assert await manager.attach(target.pid)
+    held = proc.fds(await next_spare())
+    assert [held[number] for number in (0, 1, 2)] == ["/dev/null"] * 3
+    assert set(held) == {0, 1, 2, 3, 4}
+    assert held[3].startswith("socket:"), "for the order"
+    assert held[4].startswith("pipe:"), "of which the guard has the other end"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+async def test_a_spare_that_is_killed_or_stopped_costs_no_attach(
+    manager: StraceManager, start: Starter, number: signal.Signals
+) -> None:
+    target = start("n", 20)
+    assert await manager.attach(target.pid)
+    for _ in range(3):
+        waiting = await next_spare()
+        assert await manager.detach(target.pid) is not None
+        os.kill(start.owns(waiting), number)
+        if number != signal.SIGSTOP:
+            await auntil(lambda: not proc.alive(waiting), 5, "it is gone")  # noqa: B023
+        assert await manager.attach(target.pid), manager.last_error(target.pid)
+    await target.work()
+    summary = await manager.detach(target.pid)
+    assert summary is not None
+    assert summary["syscall_counts"]["getppid"] == 20
+
+
+async def test_the_spare_is_no_target(manager: StraceManager, start: Starter) -> None:
+    target = start("tick")
+    assert await manager.attach(target.pid)
+    waiting = await next_spare()
+    await auntil(lambda: waiting in own_helpers(), 5, "the owner knows of it")
+    assert waiting not in own_helpers(idle=False)
+    assert not await manager.attach(waiting)
+    assert isinstance(manager.last_error(waiting), OwnProcess)
+    assert manager.attached_pids == [target.pid]
+
+
+@pytest.mark.parametrize("victim", ["owner", "guard", "both"])
+def test_the_spare_dies_with_those_it_serves(start: Starter, victim: str) -> None:
+    target = start("tick")
+    owner = start_owner(
+        start,
+        """
+        async def main():
+            manager = StraceManager()
+            assert await manager.attach(int(os.environ["TARGET"]))
+            say("attached"); await ahear()
+        asyncio.run(main())
+        """,
+        env={"TARGET": str(target.pid)},
+    )
+    owner.channel.expect("attached")
+    (guard,) = guards(owner.pid)
+    waiting = until(lambda: spare(owner.pid), 5, "a spare waits")
+    if victim in ("owner", "both"):
+        owner.signal(signal.SIGKILL)
+    if victim in ("guard", "both"):
+        os.kill(start.owns(guard), signal.SIGKILL)
+    until(lambda: not proc.alive(waiting), 3, "the spare is gone")
+    until(target.untraced, 3)
+    assert target.runs()
+
+
+async def test_the_spare_goes_when_the_owner_is_done(manager: StraceManager, start: Starter) -> None:
+    target = start("tick")
+    assert await manager.attach(target.pid)
+    waiting = await next_spare()
+    await manager.detach_all()
+    await auntil(lambda: not proc.alive(waiting), 3, "the spare is gone")
+    assert proc.state(waiting) == "", "and reaped by the guard"
