@@ -40,10 +40,12 @@ class Helper:
         self.stderr_fd, stderr_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         output = self.relay.writer_fd if self.relay else self.output_fd
         guard = os.getpid()
-        self.pid = kernel.fork()
-        if self.pid == 0:
-            _become_strace(argv, environment, output, stderr_writer, guard)
-        os.close(stderr_writer)
+        try:
+            self.pid = kernel.fork()
+            if self.pid == 0:
+                _become_strace(argv, environment, output, stderr_writer, guard)
+        finally:
+            os.close(stderr_writer)
         if self.relay:
             self.relay.close_writer()
         self.pidfd = os.pidfd_open(self.pid)
