@@ -108,6 +108,45 @@ def test_f40_a_full_disk_ends_the_trace_not_the_target(start: Starter, tmp_path:
     owner.process.wait(10)
 
 
+NEARLY_FULL = """
+    import subprocess
+    folder = os.environ["FOLDER"]
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", folder], check=True)
+    with open(folder + "/filler", "wb") as file:
+        file.write(bytes(36 << 20))
+    def free():
+        space = os.statvfs(folder)
+        return space.f_bavail * space.f_frsize
+    async def main(pid):
+        manager = StraceManager()
+        assert await manager.attach_full_trace(pid, Path(folder) / "trace"), manager.last_error(pid)
+        say("attached", free())
+        while manager.get_strace_pids():
+            await asyncio.sleep(0.002)
+        error = manager.last_error(pid)
+        say("ended", free(), error and error.code)
+    asyncio.run(main(int(os.environ["TARGET"])))
+"""
+
+
+@pytest.mark.needs("root", "tmpfs")
+def test_s21_a_trace_leaves_others_some_room(start: Starter, tmp_path: Path) -> None:
+    """A twentieth of a small file system: 2 MB of 40 MB. It is looked at every 250 ms, in which strace writes some."""
+    target = start("spin")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    owner = start_owner(
+        start, NEARLY_FULL, prefix=("unshare", "--mount"), env={"FOLDER": str(folder), "TARGET": str(target.pid)}
+    )
+    assert int(owner.channel.expect("attached")) > 2 << 20
+    free, code = owner.channel.expect("ended", 40).split()
+    assert 0 < int(free) <= 2 << 20
+    assert code == "output"
+    until(target.untraced, 3)
+    goes_on(target)
+    owner.process.wait(10)
+
+
 @pytest.mark.needs("root", "tmpfs")
 def test_f41_a_full_disk_is_never_zero_calls(start: Starter, tmp_path: Path) -> None:
     target = start("n", 100)

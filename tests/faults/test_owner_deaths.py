@@ -15,7 +15,7 @@ import pytest
 import straced
 from straced import StraceManager
 from tests.support import proc
-from tests.support.owner import start_owner
+from tests.support.owner import NOBODY, start_owner
 from tests.support.poll import auntil, until
 from tests.support.workload import Starter
 from tests.support.world import WORLD
@@ -235,3 +235,40 @@ def test_f77_few_descriptors_make_a_typed_error_and_no_harm(start: Starter) -> N
     owner.process.wait(10)
     until(target.untraced, 3)
     assert target.runs()
+
+
+def test_f77_few_processes_make_a_typed_error_and_no_harm(start: Starter) -> None:
+    """RLIMIT_NPROC counts the threads of a user and binds no root: so as nobody, with a child for a target."""
+    owner = start_owner(
+        start,
+        """
+        import resource, subprocess
+        async def main():
+            target = subprocess.Popen([os.environ["GT"], "tick"], env={})
+            hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+            answers = []
+            for most in range(1, 31):
+                manager = StraceManager()
+                resource.setrlimit(resource.RLIMIT_NPROC, (most, hard))
+                try:
+                    answers.append(await manager.attach(target.pid))
+                    if answers[-1]:
+                        await manager.detach(target.pid)
+                    else:
+                        assert manager.last_error(target.pid) is not None
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
+                    await manager.detach_all()
+                    assert manager.get_strace_pids() == []
+                status = Path(f"/proc/{target.pid}/status").read_text()
+                assert "TracerPid:\\t0" in status and "State:\\tt" not in status and "State:\\tT" not in status, status
+            target.kill()
+            target.wait()
+            say("answers", answers[0], answers[-1], set(answers) <= {True, False})
+        asyncio.run(main())
+        """,
+        prefix=NOBODY if os.geteuid() == 0 else (),
+        env={"GT": str(start.gt)},
+    )
+    assert owner.channel.expect("answers", 60) == "False True True"
+    owner.process.wait(10)

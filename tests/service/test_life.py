@@ -116,7 +116,7 @@ def order(process: subprocess.Popen[str], count: int) -> None:
 async def test_sigterm_ends_everything_in_time(tmp_path: Path) -> None:
     """F76: with sessions and full traces under way, within 3 s, and no target is left in a tracer's hands."""
     daemon = Daemon(tmp_path, "[ipc]\n#\nmax_sessions_per_user = 100\n").start()
-    targets = [running(COUNTED) for _ in range(8)]
+    targets = [running(COUNTED) for _ in range(50)]
     processes = [target.__enter__() for target in targets]
     try:
         client = daemon.client()

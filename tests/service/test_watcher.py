@@ -19,6 +19,8 @@ from straced.service.watcher import Watcher
 from straced.tracers.ebpf import EbpfTracer
 from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, as_nobody, popen, running, until
+from tests.support.owner import start_owner
+from tests.support.workload import Starter
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
 GO = "sys.stdin.readline()\n"
@@ -215,3 +217,60 @@ def test_a_fixed_cadence_counts_what_it_missed() -> None:
     assert cadence.take() is True
     assert cadence.late == 3
     assert cadence.wait_ns() == 80
+
+
+REUSE = """
+    import subprocess
+    from straced.service import rules
+    from straced.service.watcher import Watcher
+    from straced.tracers.ebpf import EbpfTracer
+    PID = 5000
+    def run_as(calls):
+        while True:
+            Path("/proc/sys/kernel/ns_last_pid").write_text(str(PID - 1))
+            process = subprocess.Popen([os.environ["GT"], "spin", str(calls)], env={}, stdin=subprocess.PIPE)
+            if process.pid == PID:
+                return process
+            process.kill(); process.wait()
+    def start():
+        return int(Path(f"/proc/{PID}/stat").read_text().rpartition(")")[2].split()[19])
+    async def main():
+        watcher = Watcher(EbpfTracer())
+        watcher.set_rules([rules.parse("name:gt", {})])
+        for _ in range(5):
+            first = run_as(1)
+            starts = [start()]
+            happened = list((await watcher.tick())[1]) + list((await watcher.tick())[1])
+            first.kill(); first.wait()
+            while True:
+                second = run_as(1)
+                if start() != starts[0]:  # it has a resolution of 10 ms
+                    break
+                second.kill(); second.wait()
+            starts.append(start())
+            tick, more = await watcher.tick()
+            later, most = await watcher.tick()
+            events = [(each.kind, each.start_ticks) for each in [*happened, *more, *most] if each.pid == PID]
+            expected = [("started", starts[0]), ("ended", starts[0]), ("started", starts[1])]
+            assert sorted(events) == sorted(expected), (events, starts)
+            (sample,) = [each for each in later.processes if each.facts.pid == PID]
+            assert sample.facts.start_ticks == starts[1]
+            samples = {each.facts.start_ticks: each for each in tick.processes if each.facts.pid == PID}
+            assert set(samples) == set(starts), "a last word about the one, and a first about the other"
+            assert samples[starts[1]].facts.cpu_pct is None, "no reading of its own to compare with"
+            second.kill(); second.wait()
+            await watcher.tick()
+        await watcher.close()
+        say("kept apart")
+    asyncio.run(main())
+"""
+
+
+@needs_ebpf
+@pytest.mark.needs("root", "pidns", "cc")
+def test_f95_a_pid_that_is_used_again_is_another_process(start: Starter) -> None:
+    """In a PID namespace of its own, where the number of the next process can be chosen."""
+    namespace = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    owner = start_owner(start, REUSE, prefix=namespace, env={"GT": str(start.gt)})
+    assert owner.channel.expect("kept", 40) == "apart"
+    owner.process.wait(10)

@@ -42,6 +42,9 @@ DEFAULT_MAX_BYTES = "1GB"
 @click.option(
     "--max-bytes", type=options.Size(), default=DEFAULT_MAX_BYTES, show_default=True, help="End at about this size."
 )
+@click.option(
+    "--min-free", type=options.Size(), default="64MB", show_default=True, help="Room that FILE leaves on its disk."
+)
 @click.option("--spill", type=options.Size(), default="256MB", show_default=True, help="May wait for a slow reader.")
 @click.option("--force", is_flag=True, help="Allow the machine's pid 1.")
 def command(
@@ -56,6 +59,7 @@ def command(
     follow: bool,
     duration_ns: int | None,
     max_bytes: int,
+    min_free: int,
     spill: int,
     force: bool,
 ) -> int:
@@ -77,6 +81,7 @@ def command(
         status="failed" if failed_only else None,
         string_bytes=string_bytes,
         max_bytes=max_bytes,
+        min_free_bytes=min_free,
         max_seconds=None if duration_ns is None else duration_ns / 1e9,
         force=force,
         spill_bytes=spill,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import marshal
 import os
@@ -217,7 +218,15 @@ class GuardClient:
         listener = threading.Thread(
             target=_listen, args=(weakref.ref(self), ours, self._process), daemon=True, name="straced-guard"
         )
-        listener.start()
+        try:
+            listener.start()
+        except RuntimeError as error:
+            self._socket = None
+            self._finalizer.detach()
+            ours.close()
+            self._process.kill()  # it has no strace yet
+            self._process.wait()
+            raise OSError(errno.EAGAIN, "no room for another thread") from error
 
     def _lost(self, channel: socket.socket) -> None:
         """The guard is gone: the next order starts a new one."""

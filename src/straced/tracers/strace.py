@@ -103,15 +103,18 @@ class StraceTracer:
 
     async def prepared(self) -> strace_binary.Strace:
         """The strace to use, and a guard that is up: the first time both take a while, side by side."""
-        if self.guard.started:
-            return await strace_binary.find_soon()
-        strace, started = await asyncio.gather(
-            strace_binary.find_soon(), asyncio.to_thread(self.guard.start), return_exceptions=True
-        )
-        if isinstance(strace, BaseException):
-            raise strace
-        if isinstance(started, BaseException):
-            raise started
+        try:
+            if self.guard.started:
+                return await strace_binary.find_soon()
+            strace, started = await asyncio.gather(
+                strace_binary.find_soon(), asyncio.to_thread(self.guard.start), return_exceptions=True
+            )
+            if isinstance(strace, BaseException):
+                raise strace
+            if isinstance(started, BaseException):
+                raise started
+        except RuntimeError as error:  # what Python says when there is no room for another thread
+            raise TracerUnavailable(f"a thread could not be started ({error})") from error
         return strace
 
     async def until_free(self, target: Target) -> None:

@@ -30,7 +30,7 @@ OUTPUT = "/dev/fd/3"
 LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone")
 """Reasons for which the guard ends a full trace by itself."""
 CUT = {
-    "disk_full": "the disk is full; the trace is cut, the target runs on",
+    "disk_full": "the disk is full, or nearly; the trace is cut, the target runs on",
     "file_limit": "the trace has reached the file size limit of this process (ulimit -f); the target runs on",
 }
 """Endings that the output is to blame for."""
@@ -51,6 +51,8 @@ class RecordOptions(Struct, frozen=True, kw_only=True):
     status: str | None = None
     max_bytes: int | None = None
     max_seconds: float | None = None
+    min_free_bytes: int = 64 * 1000 * 1000
+    """Room that a file leaves to others on its file system; on a small one a twentieth of it."""
     max_tasks: int = 1000
     force: bool = False
     run_as: tuple[int, int] | None = None
@@ -192,6 +194,8 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     readers: list[int] = []
     if output is None:
         limits.setdefault("spill_bytes", SPILL_BYTES)
+    else:
+        limits["min_free_bytes"] = options.min_free_bytes
 
     def spawn(pids: list[int]) -> Helper:
         argv = _argv(strace, options, pids)

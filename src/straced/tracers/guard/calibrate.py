@@ -16,7 +16,12 @@ def start():
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     guard = os.getpid()
-    pid = kernel.fork()
+    try:
+        pid = kernel.fork()
+    except OSError:
+        os.close(reader)
+        os.close(writer)
+        raise
     if pid == 0:
         try:
             kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)

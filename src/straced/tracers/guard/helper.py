@@ -2,6 +2,7 @@
 
 import _signal as signal
 import os
+import stat
 import time
 
 import kernel
@@ -10,6 +11,8 @@ ATTACH_WAIT_S = 1.5
 """A strace killed while it starts leaves its self-test child frozen, so a stop waits until it has attached."""
 FIRST_INTERRUPT_S = 1.0
 STDERR_KEPT = 8192
+ROOM_LOOK_S = 0.25
+"""How often a trace that has no other limit looks at the room that is left: strace writes some MB in that time."""
 
 
 class Helper:
@@ -21,6 +24,7 @@ class Helper:
         self.output_fd = output_fd
         self.relay = relay
         self.max_bytes = limits.get("max_bytes")
+        self.min_free_bytes = limits.get("min_free_bytes") if _is_file(output_fd) else None
         self.deadline = time.monotonic() + limits["max_seconds"] if limits.get("max_seconds") else None
         self.stderr = b""
         self.stderr_fd = -1
@@ -79,11 +83,14 @@ class Helper:
         return min(self.kill_at, self.stop_at + FIRST_INTERRUPT_S) if self.interrupts == 1 else self.kill_at
 
     def _check_limits(self, now):
-        if self.stderr and self.relay is None and _is_full(self.output_fd):
+        if self.relay is None and (
+            (self.stderr and lacks_room(self.output_fd, 0))
+            or (self.min_free_bytes is not None and lacks_room(self.output_fd, self.min_free_bytes))
+        ):
             self.request_stop("disk_full", self.grace_s)
             return self.step(now)
         if self.deadline is None and self.max_bytes is None:
-            return None
+            return None if self.min_free_bytes is None else now + ROOM_LOOK_S
         size = self.relay.received if self.relay else os.fstat(self.output_fd).st_size
         if self.max_bytes is not None and size >= self.max_bytes:
             self.request_stop("max_bytes", self.grace_s)
@@ -112,9 +119,15 @@ class Helper:
             self.relay.close()
 
 
-def _is_full(fd):
+def lacks_room(fd, min_free_bytes):
+    """Whether a file has no more room than is to be left on its file system: so much, or a twentieth of a small one."""
     try:
         space = os.fstatvfs(fd)
     except OSError:
         return False
-    return (space.f_bavail if os.geteuid() else space.f_bfree) == 0 and space.f_blocks > 0
+    free = (space.f_bavail if os.geteuid() else space.f_bfree) * space.f_frsize
+    return space.f_blocks > 0 and free <= min(min_free_bytes, space.f_blocks * space.f_frsize // 20)
+
+
+def _is_file(fd):
+    return fd >= 0 and stat.S_ISREG(os.fstat(fd).st_mode)

@@ -59,11 +59,17 @@ def fork():
     """fork(2) with all signals blocked in the child: the guard's own handlers must never run there.
 
     They act on the epoll that the child shares with the guard. :func:`reset_signals` unblocks them.
+
+    Raises:
+        OSError: EAGAIN or ENOMEM; the guard hears its signals as before.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    pid = os.fork()
-    if pid:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 

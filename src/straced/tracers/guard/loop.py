@@ -45,7 +45,7 @@ class Guard:
         self.environment = {b"LC_ALL": b"C", b"PATH": b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
         self.environment.update({k: v for k, v in os.environb.items() if k.startswith(b"STRACED_")})
         self.watch(control_fd, select.EPOLLIN, self.on_message)
-        self.watch(owner_pidfd, select.EPOLLIN, lambda events: self.leave())
+        self.watch(owner_pidfd, select.EPOLLIN, lambda events: self.on_owner_gone(owner_pidfd))
         wake_reader, wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
         kernel.on_signal(signal.SIGCHLD, lambda number, frame: None)
@@ -123,6 +123,10 @@ class Guard:
             self.control.send(marshal.dumps(message))
         except OSError:
             self.leave()
+
+    def on_owner_gone(self, owner_pidfd):
+        self.unwatch(owner_pidfd)  # it stays readable, and there is nothing more to hear from it
+        self.leave()
 
     def leave(self):
         """The owner is gone or done: stop everything, then end."""
