@@ -48,7 +48,7 @@ def hostile_frame(text: str) -> tuple[frames.Frame, frames.Detail]:
     return seen, detail
 
 
-@pytest.mark.parametrize(("name", "size"), zip(RAW, itertools.cycle([(80, 24), (120, 40)]), strict=False))
+@pytest.mark.parametrize(("name", "size"), list(zip(RAW, itertools.cycle([(80, 24), (120, 40)]))))
 async def test_every_view_stays_in_its_lines(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     seen, detail = hostile_frame(scrub_bytes(RAW[name]))
     monkeypatch.setattr(frames, "detail_of", lambda which, **changes: detail)

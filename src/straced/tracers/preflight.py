@@ -91,13 +91,18 @@ def _lives(task: str, root: str) -> bool:
 
 
 def explain_refusal(
-    pid: int, *, force: bool = False, helpers: Collection[int] = (), root: str = procfs.ROOT
+    pid: int, *, force: bool = False, helpers: Collection[int] = (), said: str = "", root: str = procfs.ROOT
 ) -> AttachError:
-    """Say why ptrace(2) refused a target that :func:`check` had let pass. May take 20 ms; never raises."""
+    """Say why a target that :func:`check` had let pass was not traced. May take 20 ms; never raises.
+
+    ``said`` is the last line of strace: it may have had a trouble of its own, no room for a process for instance.
+    """
     try:
         check(pid, force=force, helpers=helpers, root=root)
         for tid in procfs.tasks(pid, root):
             refusals.refuse_traced(pid, f"thread {tid} of {pid}", procfs.tracer_pid(f"{pid}/task/{tid}", root), root)
+        if said and "ptrace(" not in said:
+            return AttachError(f"strace gave up: {said}", pid=pid)
         return _unseen_cause(pid, root)
     except AttachError as error:
         return error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from straced import gating, procfs
 from straced.errors import AttachError, AttachTimeout, NoSuchProcess, StraceMissing, TracerUnavailable
 from straced.model import Reason, Target
+from straced.scrub import scrub_bytes
 from straced.tracers import interrupted, preflight, strace_binary, task_count
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.guard_client import GuardClient, Helper, all_ended
@@ -172,7 +173,9 @@ class StraceTracer:
                 raise AttachTimeout(
                     f"the kernel did not confirm the attachment to {target.pid} in time", pid=target.pid
                 )
-            raise preflight.explain_refusal(target.pid, helpers=own_helpers())
+            lines = b"".join(end.get("stderr", b"") for end in failed).splitlines()
+            said = scrub_bytes(lines[-1], 200).rpartition("strace: ")[2] if lines else ""
+            raise preflight.explain_refusal(target.pid, helpers=own_helpers(), said=said)
         if _is_another(target):
             await self._give_up(attachment)
             raise NoSuchProcess(f"process {target.pid} ended, and another one has its pid now", pid=target.pid)
