@@ -14,6 +14,7 @@ from straced.fulltrace.parts import absorb
 from straced.fulltrace.restarts import Restarts
 from straced.fulltrace.results import Figures, result_of
 from straced.fulltrace.select import SelectedFiles, Selection, bound, clock_seconds
+from straced.fulltrace.selected import SelectedDetail
 from straced.fulltrace.source import Source, first_block
 from straced.fulltrace.tally import Tally
 from straced.fulltrace.threads import Threads
@@ -134,7 +135,7 @@ def _forgive_tail(reading: Reading) -> None:
     figures = reading.figures
     value = parse_line(reading.tail)
     if reading.detail is not None and value is not None and value.kind == "cut":
-        reading.detail.open[value.pid or 0] = (value.name.encode() + b"(", value.args, reading.lines)
+        reading.detail.tasks.of(value.pid or 0).entered = (value.name.encode() + b"(", value.args, reading.lines)
     last = next((line for line in figures.unread_lines if line[0] == reading.lines), None)
     if last is not None:
         figures.unread_lines.remove(last)
@@ -208,7 +209,7 @@ def _start(reading: Reading, jobs: int, *, ticks: bool) -> list[Worker]:
         paths=True,
         lines=detail.lines,
         root=detail.root,
-        open=[(tid, *half) for tid, half in detail.open.items()],
+        open=detail.tasks.in_calls(),
     )
     detail.take_part(TABLES)
     return [Worker(first), *(Worker(Task(form=reading.form, ticks=ticks)) for _ in range(jobs - 2))]
@@ -216,7 +217,7 @@ def _start(reading: Reading, jobs: int, *, ticks: bool) -> list[Worker]:
 
 def _selected(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> None:
     chosen = reading.selection
-    detail = reading.detail = Detail(reading.form, SelectedFiles(chosen.path))
+    detail = reading.detail = SelectedDetail(reading.form, SelectedFiles(chosen.path))
     tally = Tally(reading.form, ticks=True)
     limits: tuple[float | None, float | None] | None = None
 
@@ -236,7 +237,7 @@ def _selected(reading: Reading, blocks: Iterator[bytes], progress: Progress | No
             match = re.compile(rb"\n" + reading.form.prefix()).match(block)
             start = clock_seconds(match.group(2)) if match else None
             limits = bound(chosen.since, start, "--since"), bound(chosen.until, start, "--until")
-        kept = detail.feed_selected(block, wanted)
+        kept = detail.feed_wanted(block, wanted)
         if len(kept) > 1:
             tally.feed(kept, number)
             reading.restarts.feed(kept)

@@ -131,8 +131,9 @@ def serve(stdin: BinaryIO, stdout: BinaryIO) -> int:
     detail: Detail | None = None
     if task.paths:
         detail = Detail(task.form, part=PATHS)
-        detail.lines, detail.root = task.lines, task.root
-        detail.open = {tid: (head, text, line) for tid, head, text, line in task.open}
+        detail.lines, detail.tasks.root = task.lines, task.root
+        for tid, head, args, line in task.open:
+            detail.tasks.of(tid).entered = (head, args, line)
     while head := stdin.read(FRAME.size):
         length, number = FRAME.unpack(head)
         if length == 0:
