@@ -55,7 +55,8 @@ class Detail:
         self._texts = Texts()
         self._known: dict[bytes, Known] = {}
         self.take_part(part)
-        self._pattern = re.compile(rb"\n(?:" + form.prefix() + rb"(<\.\.\. \w+|\w+\())?([^\n]*)")
+        prefix = form.prefix(clock=False) + rb"()" if part == PATHS else form.prefix()  # there nobody asks for clocks
+        self._pattern = re.compile(rb"\n(?:" + prefix + rb"(<\.\.\. \w+|\w+\())?([^\n]*)")
         self.files = files if files is not None else FileRows()
         self.quiet = False
         """The line at hand is not selected: follow its descriptors and processes, and count nothing."""
@@ -112,7 +113,7 @@ class Detail:
         number, part, timed = self.lines, self.part, self.form.durations
         calls, durations, files, texts = self._known, self._durations, self.files, self._texts
         tasks, of_text, births = self.tasks.by_text, self.tasks.of_text, self.tasks.births
-        slow = timed and part != TABLES
+        slow, in_order = timed and part != TABLES, part != PATHS
         floor = self._floor if slow else _LONGEST
         for pid, clock, head, rest in found:
             number += 1
@@ -123,7 +124,7 @@ class Detail:
                     if head[0] == 60:  # resumed, and interrupted once more
                         head, rest = head[5:] + b"(", task.begun() + rest[9:]
                     task.entered = head, rest, number
-                    if head in _BIRTHS and part != PATHS:
+                    if in_order and head in _BIRTHS:
                         births.append(task.tid)
                     continue
                 if head and rest[-4:] == b"...>":  # detached
@@ -134,7 +135,7 @@ class Detail:
             known = calls.get(head)
             if known is None:
                 if not head:
-                    if part != PATHS:
+                    if in_order:
                         other_line(self, rest, number)
                 elif head[0] == 60:
                     (tasks.get(pid) or of_text(pid)).entered = None
@@ -160,8 +161,8 @@ class Detail:
                 continue
             # the most frequent form: a duration that is known
             text = rest[:-10]
-            if brief and (split := text.rfind(b" = ")) > 0:
-                text = text[: text.find(b",")] + text[split:]
+            if brief and 0 < (comma := text.find(b",")) < (split := text.rfind(b" = ")):
+                text = text[:comma] + text[split:]
             said = said_by.get(text)
             if said is None:
                 said = self._said(role, name, rest)

@@ -32,7 +32,8 @@ def _table(d: Detail, task: Task) -> Table:
 
 
 def use(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
-    d.files.use(_target(d, task, said), name, said.errno, ns, n)
+    fd, path = said.fd, said.path
+    d.files.use(path if fd is None and path else _target(d, task, said), name, said.errno, ns, n)
 
 
 def read(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:

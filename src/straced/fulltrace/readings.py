@@ -21,7 +21,7 @@ from straced.fulltrace.said import (
 _FDS = re.compile(rb"\[(\d+)(?:<[^>]*>)?, (\d+)(?:<[^>]*>)?\]")
 _CLOEXEC = b"CLOEXEC"
 Errno = bytes | None
-Reading = Callable[[str, bytes, bytes, Errno, bool], Said]
+Reader = Callable[[str, bytes, bytes, Errno, bool], Said]
 
 
 def _transfer(name: str, args: bytes, result: bytes, errno: Errno, paths: bool, *, out: bool) -> Said:
@@ -120,7 +120,7 @@ def _exec(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> S
     return Said(effects.exec_, *path_of(args, paths), errno, args=args)
 
 
-READINGS: dict[int, Reading] = {
+READINGS: dict[int, Reader] = {
     roles.READ: partial(_transfer, out=False),
     roles.WRITE: partial(_transfer, out=True),
     roles.FD: _fd,
