@@ -42,7 +42,7 @@ def result_of(tally: Tally) -> TallyResult:
             for (clock, name, errno), (count, line) in tally.errors.bursts.items()
         ],
         abis={tid: sorted(abis) for tid, abis in tally.abis.items()},
-        ticks=[] if tally.ticks is None else [(*key, count) for key, count in tally.ticks.counts.items()],
+        ticks=tally.ticks.rows() if tally.ticks is not None else [],
         lines=tally.counted,
         unread=tally.unread,
         unread_lines=tally.unread_lines,

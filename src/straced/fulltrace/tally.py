@@ -78,7 +78,7 @@ class Tally:
 
     def __init__(self, form: Form, *, ticks: bool = False) -> None:
         self.form = form
-        self.ticks = Ticks(form) if ticks and form.clock in ("epoch", "day") and not form.comm else None
+        self.ticks = Ticks.of(form) if ticks else None
         self.errors = Errors(form)
         prefix = form.prefix(clock=False)
         head = rb"(<\.\.\. \w+|\w+\()"

@@ -21,6 +21,15 @@ class Ticks:
         self.counts: dict[tuple[int, bytes], int] = {}
         """By task and clock, cut to a hundredth of a second or coarser."""
 
+    @classmethod
+    def of(cls, form: Form) -> Ticks | None:
+        """New ticks, unless lines of this form have no clock of their own."""
+        return cls(form) if form.clock in ("epoch", "day") and not form.comm else None
+
+    def rows(self) -> list[tuple[int, bytes, int]]:
+        """Task, clock, lines."""
+        return [(*key, count) for key, count in self.counts.items()]
+
     def feed(self, block: bytes) -> None:
         """Count the lines of one block."""
         counts, parts = self.counts, self._parts.fullmatch
