@@ -27,17 +27,6 @@ _LONGEST = b"<9.999999>"
 """No plain duration is longer: more digits make it another text."""
 _MOST_DURATIONS = 100_000
 _HEADS = roles.heads(roles.ROLE_OF)
-TABLES = "tables"
-"""All that changes or needs the tables of descriptors and processes."""
-PATHS = "paths"
-"""Calls that name a path from the root or the working directory, waits for futexes, and the slowest calls: they need no
-tables, so another process can look at them."""
-_FREE = {roles.PATH, roles.FUTEX}
-_PARTS = {
-    "": _HEADS,
-    TABLES: {head: known for head, known in _HEADS.items() if known[0] not in _FREE},
-    PATHS: {head: known for head, known in _HEADS.items() if known[0] in {*_FREE, roles.PATH_AT}},
-}
 _BIRTHS = frozenset(head for head, (role, _, resumed) in _HEADS.items() if role == roles.FORK and not resumed)
 _MOVES_DATA = {roles.READ, roles.WRITE}
 Words = tuple[bytes, bytes, bytes, bytes]
@@ -49,14 +38,14 @@ Known = tuple[int, str, bool, bool, dict[bytes, Said]]
 class Detail:
     """Feed it the blocks of a trace in order."""
 
-    def __init__(self, form: Form, files: FileRows | None = None, part: str = "") -> None:
+    def __init__(self, form: Form, files: FileRows | None = None) -> None:
         self.form = form
-        self.part = ""
         self._texts = Texts()
-        self._known: dict[bytes, Known] = {}
-        self.take_part(part)
-        prefix = form.prefix(clock=False) + rb"()" if part == PATHS else form.prefix()  # there nobody asks for clocks
-        self._pattern = re.compile(rb"\n(?:" + prefix + rb"(<\.\.\. \w+|\w+\())?([^\n]*)")
+        self._known: dict[bytes, Known] = {
+            head: (role, name, resumed, role in _MOVES_DATA and not form.paths, self._texts.of(name))
+            for head, (role, name, resumed) in _HEADS.items()
+        }
+        self._pattern = re.compile(rb"\n(?:" + form.prefix() + rb"(<\.\.\. \w+|\w+\())?([^\n]*)")
         self.files = files if files is not None else FileRows()
         self.quiet = False
         """The line at hand is not selected: follow its descriptors and processes, and count nothing."""
@@ -77,14 +66,6 @@ class Detail:
     def root(self) -> int:
         """The task of lines without a pid, 0 while it is not known."""
         return self.tasks.root
-
-    def take_part(self, part: str) -> None:
-        """From now on do only :data:`TABLES` or :data:`PATHS`; somebody else does the rest."""
-        self.part = part
-        self._known = {
-            head: (role, name, resumed, role in _MOVES_DATA and not self.form.paths, self._texts.of(name))
-            for head, (role, name, resumed) in _PARTS[part].items()
-        }
 
     def feed(self, block: bytes) -> None:
         """Read one block of whole lines."""
@@ -110,11 +91,10 @@ class Detail:
 
     def read(self, found: list[Words]) -> None:
         """Read the words of some lines."""
-        number, part, timed = self.lines, self.part, self.form.durations
+        number, timed = self.lines, self.form.durations
         calls, durations, files, texts = self._known, self._durations, self.files, self._texts
         tasks, of_text, births = self.tasks.by_text, self.tasks.of_text, self.tasks.births
-        slow, in_order = timed and part != TABLES, part != PATHS
-        floor = self._floor if slow else _LONGEST
+        floor = self._floor
         for pid, clock, head, rest in found:
             number += 1
             tail = rest[-10:]  # <0.000123>
@@ -124,19 +104,18 @@ class Detail:
                     if head[0] == 60:  # resumed, and interrupted once more
                         head, rest = head[5:] + b"(", task.begun() + rest[9:]
                     task.entered = head, rest, number
-                    if in_order and head in _BIRTHS:
+                    if head in _BIRTHS:
                         births.append(task.tid)
                     continue
                 if head and rest[-4:] == b"...>":  # detached
                     continue
-                if slow and (tail[:1] == b"<" or rest[-1:] == b">"):
+                if timed and (tail[:1] == b"<" or rest[-1:] == b">"):
                     self.slow(head, rest, number, pid)
                     floor = self._floor
             known = calls.get(head)
             if known is None:
                 if not head:
-                    if in_order:
-                        other_line(self, rest, number)
+                    other_line(self, rest, number)
                 elif head[0] == 60:
                     (tasks.get(pid) or of_text(pid)).entered = None
                 continue
@@ -152,8 +131,6 @@ class Detail:
                     line = task.entered[2]  # evidence is where the call began
                 rest = task.begun() + rest[9:]
                 task.entered = None
-            if role == roles.PATH_AT and part and (part == TABLES) != rest[:1].isdigit():
-                continue  # the other part's
             files.pid = task.pid
             ns = durations.get(tail)
             if ns is None:

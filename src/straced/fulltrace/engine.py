@@ -8,17 +8,15 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 
-from straced.fulltrace.detail import TABLES, Detail
+from straced.fulltrace.detail import Detail
 from straced.fulltrace.form import Form, detect
-from straced.fulltrace.parts import absorb
 from straced.fulltrace.restarts import Restarts
-from straced.fulltrace.results import Figures, TallyResult, result_of
+from straced.fulltrace.results import Figures, result_of
 from straced.fulltrace.select import SelectedFiles, Selection, bound, clock_seconds
 from straced.fulltrace.selected import SelectedDetail
 from straced.fulltrace.source import Source, first_block
 from straced.fulltrace.tally import Tally
 from straced.fulltrace.threads import Threads
-from straced.fulltrace.ticks import Ticks
 from straced.fulltrace.worker import Task, Worker
 from straced.tracers.strace_line import OWN_WORDS, parse_line
 
@@ -164,63 +162,31 @@ def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) 
 
 def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None) -> None:
     here = Tally(reading.form, ticks=detail)
-    ticks: Ticks | None = None
     reading.detail = Detail(reading.form) if detail else None
     reading.threads = None if detail else Threads(reading.form)
     workers: list[Worker] = []
-    counting: list[Worker] = []
     turn = 0
     try:
         for block, number in _each(reading, blocks, progress):
             if not workers and jobs > 1 and reading.bytes > SMALL_BYTES:
-                workers = _start(reading, jobs)
-                ticks = Ticks.of(reading.form) if detail and len(workers) == 1 else None
-                counting = workers[1:] if detail and len(workers) > 1 else workers
+                helpers = jobs - 1 if detail else jobs  # with detail, this process has enough to do
+                workers = [Worker(Task(form=reading.form, ticks=detail)) for _ in range(helpers)]
             if workers:
-                if detail and counting is not workers:
-                    workers[0].feed(block, number)
-                counting[turn % len(counting)].feed(block, number)
+                workers[turn % len(workers)].feed(block, number)
                 turn += 1
             else:
                 here.feed(block, number)
-            if ticks is not None:
-                ticks.feed(block)
             reading.restarts.feed(block)
             if reading.detail is not None:
                 reading.detail.feed(block)
             elif reading.threads is not None:
                 reading.threads.feed(block)
         for worker in workers:
-            found = worker.finish()
-            reading.figures.add(found.tally)
-            if found.paths is not None and reading.detail is not None:
-                absorb(reading.detail, found.paths)
+            reading.figures.add(worker.finish())
     finally:
         for worker in workers:
             worker.kill()
-    if ticks is not None:
-        reading.figures.add(TallyResult(ticks=ticks.rows()))
     reading.figures.add(result_of(here))
-
-
-def _start(reading: Reading, jobs: int) -> list[Worker]:
-    """Helper processes: with detail, the first takes its part of it, and counts as well when it is the only one.
-
-    The only one has more to do than the caller, which therefore keeps the ticks.
-    """
-    detail = reading.detail
-    if detail is None:
-        return [Worker(Task(form=reading.form)) for _ in range(jobs)]
-    first = Task(
-        form=reading.form,
-        tally=jobs == 2,
-        paths=True,
-        lines=detail.lines,
-        root=detail.root,
-        open=detail.tasks.in_calls(),
-    )
-    detail.take_part(TABLES)
-    return [Worker(first), *(Worker(Task(form=reading.form, ticks=True)) for _ in range(jobs - 2))]
 
 
 def _selected(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> None:
