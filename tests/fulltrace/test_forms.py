@@ -111,12 +111,15 @@ def test_compressed_and_piped(tmp_path: Path, shell_trace: Path) -> None:
 def test_truncated_containers_give_what_they_hold(tmp_path: Path, shell_trace: Path) -> None:
     zstandard = pytest.importorskip("zstandard", reason="the extra analytics is not installed")
     data = shell_trace.read_bytes()
-    for name, packed in (
-        ("t.gz", gzip.compress(data)),
-        ("t.zst", b"".join(zstandard.compress(line) for line in data.splitlines(True))),
+    packed = gzip.compress(data)
+    frames = [zstandard.compress(line) for line in data.splitlines(True)]
+    half = len(frames) // 2
+    for name, cut in (
+        ("t.gz", packed[: len(packed) // 2]),
+        ("t.zst", b"".join(frames[:half]) + frames[half][:-3]),  # between two frames it would be whole
     ):
         path = tmp_path / name
-        path.write_bytes(packed[: len(packed) // 2])
+        path.write_bytes(cut)
         made = report(path)
         assert made.lines > 100
         assert any("ends early" in note for note in made.notes)

@@ -57,6 +57,7 @@ def test_through_a_pipe_until_ctrl_c(start: Starter) -> None:
     target = start("n", 300)
     trace, reader = piped(target.pid)
     until(lambda: not target.untraced(), 20, "it attaches")
+    until(lambda: "poll" in Path(f"/proc/{reader.pid}/wchan").read_text(), 20, "the report waits for lines")
     target.finish()
     for process in (reader, trace):
         process.send_signal(signal.SIGINT)

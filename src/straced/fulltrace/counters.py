@@ -93,7 +93,7 @@ def _in_flight(reading: Reading) -> dict[str, int] | None:
     if reading.detail is None:
         return None
     flight: dict[str, int] = {}
-    for head, _, _ in reading.detail.open.values():
+    for _, head, _, _ in reading.detail.tasks.in_calls():
         name = head.rstrip(b"(").removeprefix(b"<... ").decode("ascii", "replace")
         flight[name] = flight.get(name, 0) + 1
     return flight

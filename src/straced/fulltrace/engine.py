@@ -8,12 +8,12 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 
-from straced.fulltrace.detail import TABLES, Detail
+from straced.fulltrace.detail import Detail
 from straced.fulltrace.form import Form, detect
-from straced.fulltrace.parts import absorb
 from straced.fulltrace.restarts import Restarts
 from straced.fulltrace.results import Figures, result_of
 from straced.fulltrace.select import SelectedFiles, Selection, bound, clock_seconds
+from straced.fulltrace.selected import SelectedDetail
 from straced.fulltrace.source import Source, first_block
 from straced.fulltrace.tally import Tally
 from straced.fulltrace.threads import Threads
@@ -134,7 +134,7 @@ def _forgive_tail(reading: Reading) -> None:
     figures = reading.figures
     value = parse_line(reading.tail)
     if reading.detail is not None and value is not None and value.kind == "cut":
-        reading.detail.open[value.pid or 0] = (value.name.encode() + b"(", value.args, reading.lines)
+        reading.detail.tasks.of(value.pid or 0).entered = (value.name.encode() + b"(", value.args, reading.lines)
     last = next((line for line in figures.unread_lines if line[0] == reading.lines), None)
     if last is not None:
         figures.unread_lines.remove(last)
@@ -161,22 +161,18 @@ def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) 
 
 
 def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None) -> None:
-    ticks = detail
-    here = Tally(reading.form, ticks=ticks)
+    here = Tally(reading.form, ticks=detail)
     reading.detail = Detail(reading.form) if detail else None
     reading.threads = None if detail else Threads(reading.form)
     workers: list[Worker] = []
-    counting: list[Worker] = []
     turn = 0
     try:
         for block, number in _each(reading, blocks, progress):
             if not workers and jobs > 1 and reading.bytes > SMALL_BYTES:
-                workers = _start(reading, jobs, ticks=ticks)
-                counting = workers[1:] if detail and len(workers) > 1 else workers
+                helpers = jobs - 1 if detail else jobs  # with detail, this process has enough to do
+                workers = [Worker(Task(form=reading.form, ticks=detail)) for _ in range(helpers)]
             if workers:
-                if detail and counting is not workers:
-                    workers[0].feed(block, number)
-                counting[turn % len(counting)].feed(block, number)
+                workers[turn % len(workers)].feed(block, number)
                 turn += 1
             else:
                 here.feed(block, number)
@@ -186,37 +182,16 @@ def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: i
             elif reading.threads is not None:
                 reading.threads.feed(block)
         for worker in workers:
-            found = worker.finish()
-            reading.figures.add(found.tally)
-            if found.paths is not None and reading.detail is not None:
-                absorb(reading.detail, found.paths)
+            reading.figures.add(worker.finish())
     finally:
         for worker in workers:
             worker.kill()
     reading.figures.add(result_of(here))
 
 
-def _start(reading: Reading, jobs: int, *, ticks: bool) -> list[Worker]:
-    """Helper processes: with detail, the first takes its part of it, and counts as well when it is the only one."""
-    detail = reading.detail
-    if detail is None:
-        return [Worker(Task(form=reading.form, ticks=ticks)) for _ in range(jobs)]
-    first = Task(
-        form=reading.form,
-        tally=jobs == 2,
-        ticks=ticks,
-        paths=True,
-        lines=detail.lines,
-        root=detail.root,
-        open=[(tid, *half) for tid, half in detail.open.items()],
-    )
-    detail.take_part(TABLES)
-    return [Worker(first), *(Worker(Task(form=reading.form, ticks=ticks)) for _ in range(jobs - 2))]
-
-
 def _selected(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> None:
     chosen = reading.selection
-    detail = reading.detail = Detail(reading.form, SelectedFiles(chosen.path))
+    detail = reading.detail = SelectedDetail(reading.form, SelectedFiles(chosen.path))
     tally = Tally(reading.form, ticks=True)
     limits: tuple[float | None, float | None] | None = None
 
@@ -236,7 +211,7 @@ def _selected(reading: Reading, blocks: Iterator[bytes], progress: Progress | No
             match = re.compile(rb"\n" + reading.form.prefix()).match(block)
             start = clock_seconds(match.group(2)) if match else None
             limits = bound(chosen.since, start, "--since"), bound(chosen.until, start, "--until")
-        kept = detail.feed_selected(block, wanted)
+        kept = detail.feed_wanted(block, wanted)
         if len(kept) > 1:
             tally.feed(kept, number)
             reading.restarts.feed(kept)

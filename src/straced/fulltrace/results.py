@@ -37,9 +37,12 @@ def result_of(tally: Tally) -> TallyResult:
             for (tid, name), row in tally.rows.items()
         ],
         histograms=tally.histograms,
-        bursts=[(*key, count, line) for key, (count, line) in tally.bursts.items()],
+        bursts=[
+            (clock, name.decode(), errno.decode(), count, line)
+            for (clock, name, errno), (count, line) in tally.errors.bursts.items()
+        ],
         abis={tid: sorted(abis) for tid, abis in tally.abis.items()},
-        ticks=[(*key, count) for key, count in tally.ticks.items()],
+        ticks=tally.ticks.rows() if tally.ticks is not None else [],
         lines=tally.counted,
         unread=tally.unread,
         unread_lines=tally.unread_lines,

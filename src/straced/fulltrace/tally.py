@@ -11,21 +11,19 @@ import re
 from collections import Counter
 
 from straced import histogram
+from straced.fulltrace.errors import Errors
 from straced.fulltrace.form import Form
+from straced.fulltrace.ticks import Ticks
 from straced.tracers.strace_line import TraceLine, parse_line
 
 FLUSH_KEYS = 60_000
 UNREAD_SHOWN = 20
-BURST_KEYS = 20_000
-TICK_KEYS = 40_000
 MOST_ROWS = 60_000
 KEPT_TASKS = 1_500
 OTHER_TASKS = -1
 _DURATION = re.compile(rb"(\d{1,12})(?:\.(\d{1,9}))?>?")
-_ERROR = re.compile(rb"= (?:-1|\?) (E[A-Z0-9]+) \([^<>\n]*\)(?: \([A-Z][^<>\n]*\))?(?: <[\d.]+>)?\n")
 _LOST = re.compile(rb"strace: (\d{1,18}) lines were dropped")
 """What ``straced trace`` writes when its reader was too slow."""
-_ERROR_MARKS = (b"= -1 E", b"= ? E")
 NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
 """What these return belongs to the call that the signal interrupted."""
 
@@ -80,7 +78,8 @@ class Tally:
 
     def __init__(self, form: Form, *, ticks: bool = False) -> None:
         self.form = form
-        self.with_ticks = ticks and form.clock in ("epoch", "day") and not form.comm
+        self.ticks = Ticks.of(form) if ticks else None
+        self.errors = Errors(form)
         prefix = form.prefix(clock=False)
         head = rb"(<\.\.\. \w+|\w+\()"
         if form.durations:
@@ -89,9 +88,6 @@ class Tally:
             pattern = prefix + head + rb".*(?:= (?=[-0-9?])|<(?=unfin|detac))(.)|([^\n]*))"
         self._pattern = re.compile(rb"\n(?:" + pattern)
         self._start = re.compile(rb"\n" + form.prefix() + head)
-        self._timeline = re.compile(
-            rb"\n" + form.prefix(clock=False).split(rb" *[^", 1)[0] + rb" *([0-9:]+(?:\.\d\d?)?)"
-        )
         self._counter: Counter[tuple[bytes, ...]] = Counter()
         self.rows: dict[tuple[int, str], Row] = {}
         self.counted = 0
@@ -104,10 +100,6 @@ class Tally:
         """Lines that the trace itself says are not in it."""
         self.histograms: dict[str, dict[int, int]] = {}
         """Calls by duration, of each call name, in the buckets of :mod:`straced.histogram`."""
-        self.ticks: dict[tuple[int, bytes], int] = {}
-        """Lines of each task in each hundredth of a second or longer, where a time line was asked for."""
-        self.bursts: dict[tuple[bytes, str, str], list[int]] = {}
-        """Errors by clock (cut to a tenth of a second), call and errno: how many, and the line of the first."""
         self.abis: dict[int, set[str]] = {}
         """Tasks of another ABI than the machine's own, as strace's notes tell."""
 
@@ -119,13 +111,10 @@ class Tally:
         odd = [index for index, words in enumerate(found, 1) if not words[1]]
         if odd:
             self._odd_lines([(first + index - 1, found[index - 1][-1]) for index in odd])
-        self._errors(block, first)
-        if self.with_ticks:
-            for (pid, clock), count in Counter(self._timeline.findall(block)).items():
-                key = (int(pid or 0), clock)
-                self.ticks[key] = self.ticks.get(key, 0) + count
-            if len(self.ticks) > TICK_KEYS:
-                self._coarser()
+        for (pid, call, errno), count in self.errors.feed(block, first).items():
+            self.row(int(pid or 0), call.decode()).fail(errno.decode(), count)
+        if self.ticks is not None:
+            self.ticks.feed(block)
         self.counted += len(found)
         if len(self._counter) > FLUSH_KEYS:
             self.flush()
@@ -182,38 +171,6 @@ class Tally:
         elif tail == b"u":
             row.unfinished += count
 
-    def _errors(self, block: bytes, first: int) -> None:
-        for mark in _ERROR_MARKS:
-            position = block.find(mark)
-            while position >= 0:
-                end = position + len(mark)
-                match = _ERROR.match(block, position)
-                if match is not None:
-                    start = self._start.match(block, block.rfind(b"\n", 0, position))
-                    if start is not None:
-                        self._error(start, match.group(1).decode(), block, first)
-                    end = match.end() - 1
-                position = block.find(mark, end)
-
-    def _error(self, start: re.Match[bytes], errno: str, block: bytes, first: int) -> None:
-        pid, clock, head = start.groups()
-        name = (head[5:] if head[0] == 60 else head[:-1]).decode()
-        row = self.row(int(pid or 0), name)
-        row.fail(errno)
-        if clock and not errno.startswith("ERESTART"):
-            known = self.bursts.get(key := (tenth(clock), name, errno))
-            if known is not None:
-                known[0] += 1
-                return
-            if len(self.bursts) > BURST_KEYS:
-                self._thin_bursts()
-            self.bursts[key] = [1, first + block.count(b"\n", 0, start.start())]
-
-    def _thin_bursts(self) -> None:
-        """Keep the larger half: a burst is large, or it is none."""
-        limit = sorted(self.bursts.values())[len(self.bursts) // 2][0]
-        self.bursts = {key: burst for key, burst in self.bursts.items() if burst[0] > limit}
-
     def _fold(self) -> None:
         """Keep the tasks with the most calls; all others become the task ``OTHER_TASKS``."""
         calls: Counter[int] = Counter()
@@ -226,15 +183,6 @@ class Tally:
                 self.rows[tid, name] = row
             else:
                 self.row(OTHER_TASKS, name).add(row)
-
-    def _coarser(self) -> None:
-        """Make the time line ten times coarser."""
-        ticks, self.ticks = self.ticks, {}
-        longest = max(len(clock) for _, clock in ticks)
-        cut = 1 if longest > 1 else 0
-        for (tid, clock), count in ticks.items():
-            key = (tid, clock[: longest - cut])
-            self.ticks[key] = self.ticks.get(key, 0) + count
 
     def _odd_lines(self, lines: list[tuple[int, bytes]]) -> None:
         """Lines that the pattern does not take: signals, exits, ``= ?``, other forms, damage."""
@@ -271,9 +219,3 @@ class Tally:
             buckets[place] = buckets.get(place, 0) + 1
         if value.errno is not None and not counted:
             row.fail(value.errno)
-
-
-def tenth(clock: bytes) -> bytes:
-    """A clock cut to a tenth of a second, or as it is when it has no fraction."""
-    point = clock.find(b".")
-    return clock if point < 0 else clock[: point + 2]

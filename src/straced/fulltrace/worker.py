@@ -18,9 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from straced.errors import StracedError
-from straced.fulltrace.detail import PATHS, Detail
 from straced.fulltrace.form import Form
-from straced.fulltrace.parts import PathsResult, paths_of
 from straced.fulltrace.results import TallyResult, result_of
 from straced.fulltrace.tally import Tally
 
@@ -29,23 +27,10 @@ _PIPE_BYTES = 1 << 20
 
 
 class Task(Struct, kw_only=True):
-    """What a worker is to do, and where the ordered pass stood when it was started."""
+    """What a worker is to do."""
 
     form: Form
-    tally: bool = True
     ticks: bool = False
-    paths: bool = False
-    """The part ``paths`` of the detail as well: it must be given every block, in order."""
-    lines: int = 0
-    root: int = 0
-    open: list[tuple[int, bytes, bytes, int]] = []
-
-
-class Found(Struct):
-    """What a worker found."""
-
-    tally: TallyResult
-    paths: PathsResult | None = None
 
 
 class WorkerDied(StracedError):
@@ -84,7 +69,7 @@ class Worker:
         """Hand a block over; waits when the worker is behind."""
         self._write(block, first_line)
 
-    def finish(self) -> Found:
+    def finish(self) -> TallyResult:
         """End the input and take the result."""
         try:
             self._in.write(FRAME.pack(0, 0))
@@ -98,7 +83,7 @@ class Worker:
             raise WorkerDied(
                 f"a helper process of the report ended with status {status}", hint="try again with --jobs 1"
             )
-        return msgspec.msgpack.decode(data, type=Found)
+        return msgspec.msgpack.decode(data, type=TallyResult)
 
     def kill(self) -> None:
         """End it without a result; nothing when it has ended."""
@@ -128,23 +113,13 @@ def serve(stdin: BinaryIO, stdout: BinaryIO) -> int:
     length, _ = FRAME.unpack(stdin.read(FRAME.size))
     task = msgspec.msgpack.decode(stdin.read(length), type=Task)
     tally = Tally(task.form, ticks=task.ticks)
-    detail: Detail | None = None
-    if task.paths:
-        detail = Detail(task.form, part=PATHS)
-        detail.lines, detail.root = task.lines, task.root
-        detail.open = {tid: (head, text, line) for tid, head, text, line in task.open}
     while head := stdin.read(FRAME.size):
         length, number = FRAME.unpack(head)
         if length == 0:
-            found = Found(result_of(tally), None if detail is None else paths_of(detail))
-            stdout.write(msgspec.msgpack.encode(found))
+            stdout.write(msgspec.msgpack.encode(result_of(tally)))
             stdout.flush()
             return 0
-        block = stdin.read(length)
-        if task.tally:
-            tally.feed(block, number)
-        if detail is not None:
-            detail.feed(block)
+        tally.feed(stdin.read(length), number)
     return 1  # the owner died
 
 
