@@ -113,6 +113,15 @@ def test_a_full_disk(start: Starter, tmp_path: Path) -> None:
     assert target.runs()
 
 
+def test_a_disk_with_too_little_room(start: Starter, tmp_path: Path) -> None:
+    target = start("tick")
+    result = straced("trace", target.pid, "-o", tmp_path / "trace", "--min-free", "900TB")
+    result.assert_clear_error(2)
+    assert "a trace leaves 900.0 TB" in result.err
+    assert not (tmp_path / "trace").exists()
+    assert target.untraced()
+
+
 @pytest.mark.parametrize("kind", ["fifo", "folder"])
 def test_overwrite_replaces_files_only(start: Starter, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "out"

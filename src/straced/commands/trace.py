@@ -43,7 +43,7 @@ DEFAULT_MAX_BYTES = "1GB"
     "--max-bytes", type=options.Size(), default=DEFAULT_MAX_BYTES, show_default=True, help="End at about this size."
 )
 @click.option(
-    "--min-free", type=options.Size(), default="64MB", show_default=True, help="Room that FILE leaves on its disk."
+    "--min-free", type=options.Size(), help="Room that FILE leaves on its disk.  [default: 64MB, or a twentieth]"
 )
 @click.option("--spill", type=options.Size(), default="256MB", show_default=True, help="May wait for a slow reader.")
 @click.option("--force", is_flag=True, help="Allow the machine's pid 1.")
@@ -59,7 +59,7 @@ def command(
     follow: bool,
     duration_ns: int | None,
     max_bytes: int,
-    min_free: int,
+    min_free: int | None,
     spill: int,
     force: bool,
 ) -> int:

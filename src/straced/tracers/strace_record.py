@@ -16,7 +16,7 @@ from msgspec import Struct
 from straced import procfs
 from straced.errors import InvalidArgument, TooManyTasks, TracerUnavailable
 from straced.model import Overhead, Reason, Sample, Target
-from straced.tracers import exit_status, strace_binary, strace_order, task_count
+from straced.tracers import exit_status, strace_binary, strace_order, task_count, trace_room
 from straced.tracers.base import Ending
 from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
 from straced.tracers.strace_attach import Attachment, Coverage
@@ -51,8 +51,8 @@ class RecordOptions(Struct, frozen=True, kw_only=True):
     status: str | None = None
     max_bytes: int | None = None
     max_seconds: float | None = None
-    min_free_bytes: int = 64 * 1000 * 1000
-    """Room that a file leaves to others on its file system; on a small one a twentieth of it."""
+    min_free_bytes: int | None = None
+    """Room that a file leaves to others on its file system; by default 64 MB, on a small one a twentieth of it."""
     max_tasks: int = 1000
     force: bool = False
     run_as: tuple[int, int] | None = None
@@ -174,7 +174,9 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
 
     Raises:
         StraceMissing, AttachError: as for a summary; nothing was written then.
+        OutputError: the disk is nearly full.
     """
+    floor = None if output is None else trace_room.floor_bytes(output, options.min_free_bytes)
     strace = await tracer.prepared()
     await tracer.until_free(target)
     pidfd, alone = tracer.hold(target, options.force)
@@ -194,8 +196,8 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     readers: list[int] = []
     if output is None:
         limits.setdefault("spill_bytes", SPILL_BYTES)
-    else:
-        limits["min_free_bytes"] = options.min_free_bytes
+    elif floor is not None:
+        limits["min_free_bytes"] = floor
 
     def spawn(pids: list[int]) -> Helper:
         argv = _argv(strace, options, pids)

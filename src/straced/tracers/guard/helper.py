@@ -2,7 +2,6 @@
 
 import _signal as signal
 import os
-import stat
 import time
 
 import kernel
@@ -24,7 +23,7 @@ class Helper:
         self.output_fd = output_fd
         self.relay = relay
         self.max_bytes = limits.get("max_bytes")
-        self.min_free_bytes = limits.get("min_free_bytes") if _is_file(output_fd) else None
+        self.min_free_bytes = limits.get("min_free_bytes")
         self.deadline = time.monotonic() + limits["max_seconds"] if limits.get("max_seconds") else None
         self.stderr = b""
         self.stderr_fd = -1
@@ -120,14 +119,10 @@ class Helper:
 
 
 def lacks_room(fd, min_free_bytes):
-    """Whether a file has no more room than is to be left on its file system: so much, or a twentieth of a small one."""
+    """Whether no more room than that is left on the file system of a file."""
     try:
         space = os.fstatvfs(fd)
     except OSError:
         return False
     free = (space.f_bavail if os.geteuid() else space.f_bfree) * space.f_frsize
-    return space.f_blocks > 0 and free <= min(min_free_bytes, space.f_blocks * space.f_frsize // 20)
-
-
-def _is_file(fd):
-    return fd >= 0 and stat.S_ISREG(os.fstat(fd).st_mode)
+    return space.f_blocks > 0 and free <= min_free_bytes
