@@ -88,6 +88,9 @@ class Counting:
             return number if number in self._sessions else None
 
         for each in facts:
+            if (number := session_of(each)) is not None:
+                kept[each.key] = number
+                continue
             path = [each]
             while (number := session_of(path[-1])) is None and path[-1].ppid in by_pid and len(path) < _DEEPEST:
                 path.append(by_pid[path[-1].ppid])

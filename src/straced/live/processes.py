@@ -25,6 +25,8 @@ class ProcessFacts(Struct, frozen=True):
 
     pid: int
     start_ticks: int
+    key: Key
+    """Both: who it is, also when its pid is used again."""
     ppid: int
     comm: str
     state: str
@@ -32,10 +34,6 @@ class ProcessFacts(Struct, frozen=True):
     cpu_ticks: int
     rss_bytes: int
     kernel_thread: bool
-
-    @property
-    def key(self) -> Key:
-        return self.pid, self.start_ticks
 
 
 class Identity(Struct, frozen=True):
@@ -93,9 +91,11 @@ class ProcessScan:
         fields = data[closing + 2 :].split()
         if opening < 0 or len(fields) < 22:
             return None
+        start_ticks = int(fields[19])
         return ProcessFacts(
             pid=pid,
-            start_ticks=int(fields[19]),
+            start_ticks=start_ticks,
+            key=(pid, start_ticks),
             ppid=int(fields[1]),
             comm=scrub_bytes(data[opening + 1 : closing]),
             state=fields[0].decode("ascii", "replace"),
