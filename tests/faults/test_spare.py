@@ -34,6 +34,22 @@ async def next_spare() -> int:
     return await auntil(lambda: spare(os.getpid()), 5, "a spare waits")
 
 
+@pytest.fixture
+async def measured(manager: StraceManager, start: Starter) -> StraceManager:
+    """A manager that knows what a traced call costs: measuring that, once in the background, takes a spare too."""
+    target = start("tick")
+    cost = None
+    while cost is None:
+        assert await manager.attach(target.pid), manager.last_error(target.pid)
+        before = target.ticks()
+        await auntil(lambda: target.ticks() > before + 2)  # noqa: B023
+        summary = await manager.detach(target.pid)
+        assert summary is not None
+        cost = summary["quality"]["overhead"]["ns_per_call"]
+    target.kill()
+    return manager
+
+
 def facts(strace: int) -> dict[str, object]:
     """What must not depend on how a strace came to be."""
     fds = {number: what.partition(":")[0] for number, what in proc.fds(strace).items()}
@@ -42,22 +58,22 @@ def facts(strace: int) -> dict[str, object]:
     return {**fds, **signals, **place, "argv": proc.cmdline(strace)}
 
 
-async def test_the_spare_becomes_the_next_strace(manager: StraceManager, start: Starter) -> None:
+async def test_the_spare_becomes_the_next_strace(measured: StraceManager, start: Starter) -> None:
     target = start("tick")
-    assert await manager.attach(target.pid)
-    (first,) = manager.get_strace_pids()
+    assert await measured.attach(target.pid)
+    (first,) = measured.get_strace_pids()
     waiting = await next_spare()
     fresh = facts(first)
-    assert await manager.detach(target.pid) is not None
-    assert await manager.attach(target.pid)
-    assert manager.get_strace_pids() == [waiting]
+    assert await measured.detach(target.pid) is not None
+    assert await measured.attach(target.pid)
+    assert measured.get_strace_pids() == [waiting]
     await auntil(lambda: facts(waiting) == fresh, 5, f"{facts(waiting)} is {fresh}")
 
 
-async def test_the_spare_holds_nothing_of_the_guard(manager: StraceManager, start: Starter) -> None:
+async def test_the_spare_holds_nothing_of_the_guard(measured: StraceManager, start: Starter) -> None:
     """A pipe whose writing end it held would never come to its end."""
     target = start("tick")
-    assert await manager.attach(target.pid)
+    assert await measured.attach(target.pid)
     held = proc.fds(await next_spare())
     assert [held[number] for number in (0, 1, 2)] == ["/dev/null"] * 3
     assert set(held) == {0, 1, 2, 3, 4}
@@ -67,32 +83,32 @@ async def test_the_spare_holds_nothing_of_the_guard(manager: StraceManager, star
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
 async def test_a_spare_that_is_killed_or_stopped_costs_no_attach(
-    manager: StraceManager, start: Starter, number: signal.Signals
+    measured: StraceManager, start: Starter, number: signal.Signals
 ) -> None:
     target = start("n", 20)
-    assert await manager.attach(target.pid)
+    assert await measured.attach(target.pid)
     for _ in range(3):
         waiting = await next_spare()
-        assert await manager.detach(target.pid) is not None
+        assert await measured.detach(target.pid) is not None
         os.kill(start.owns(waiting), number)
         if number != signal.SIGSTOP:
             await auntil(lambda: not proc.alive(waiting), 5, "it is gone")  # noqa: B023
-        assert await manager.attach(target.pid), manager.last_error(target.pid)
+        assert await measured.attach(target.pid), measured.last_error(target.pid)
     await target.work()
-    summary = await manager.detach(target.pid)
+    summary = await measured.detach(target.pid)
     assert summary is not None
     assert summary["syscall_counts"]["getppid"] == 20
 
 
-async def test_the_spare_is_no_target(manager: StraceManager, start: Starter) -> None:
+async def test_the_spare_is_no_target(measured: StraceManager, start: Starter) -> None:
     target = start("tick")
-    assert await manager.attach(target.pid)
+    assert await measured.attach(target.pid)
     waiting = await next_spare()
     await auntil(lambda: waiting in own_helpers(), 5, "the owner knows of it")
     assert waiting not in own_helpers(idle=False)
-    assert not await manager.attach(waiting)
-    assert isinstance(manager.last_error(waiting), OwnProcess)
-    assert manager.attached_pids == [target.pid]
+    assert not await measured.attach(waiting)
+    assert isinstance(measured.last_error(waiting), OwnProcess)
+    assert measured.attached_pids == [target.pid]
 
 
 @pytest.mark.parametrize("victim", ["owner", "guard", "both"])
@@ -103,7 +119,12 @@ def test_the_spare_dies_with_those_it_serves(start: Starter, victim: str) -> Non
         """
         async def main():
             manager = StraceManager()
-            assert await manager.attach(int(os.environ["TARGET"]))
+            pid, cost = int(os.environ["TARGET"]), None
+            while cost is None:  # measuring that, in the background, takes a spare too
+                assert await manager.attach(pid)
+                await asyncio.sleep(0.01)
+                cost = (await manager.detach(pid))["quality"]["overhead"]["ns_per_call"]
+            assert await manager.attach(pid)
             say("attached"); await ahear()
         asyncio.run(main())
         """,
@@ -121,10 +142,10 @@ def test_the_spare_dies_with_those_it_serves(start: Starter, victim: str) -> Non
     assert target.runs()
 
 
-async def test_the_spare_goes_when_the_owner_is_done(manager: StraceManager, start: Starter) -> None:
+async def test_the_spare_goes_when_the_owner_is_done(measured: StraceManager, start: Starter) -> None:
     target = start("tick")
-    assert await manager.attach(target.pid)
+    assert await measured.attach(target.pid)
     waiting = await next_spare()
-    await manager.detach_all()
+    await measured.detach_all()
     await auntil(lambda: not proc.alive(waiting), 3, "the spare is gone")
     assert proc.state(waiting) == "", "and reaped by the guard"
