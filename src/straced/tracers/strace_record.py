@@ -151,9 +151,7 @@ class Recording:
 
     def _find_ending(self, exits: list[HelperExit]) -> Ending:
         status = exit_status.of(self._pidfd)
-        limit = next(
-            (e["why"] for e in exits if e["why"] in ("max_bytes", "max_seconds", "disk_full", "reader_gone")), None
-        )
+        limit = next((end["why"] for end in exits if end["why"] in LIMITS), None)
         limit = self.cut or limit
         if limit is not None:
             return Ending(reason=limit, exit_status=status)
