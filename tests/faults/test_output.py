@@ -75,45 +75,12 @@ def test_f39_a_client_that_is_stopped(start: Starter) -> None:
     assert target.runs()
 
 
-FULL_DISK = """
+SMALL_DISK = """
     import subprocess
     folder = os.environ["FOLDER"]
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=True)
-    async def main(pid):
-        manager = StraceManager()
-        assert await manager.attach_full_trace(pid, Path(folder) / "trace"), manager.last_error(pid)
-        say("attached")
-        while manager.get_strace_pids():
-            await asyncio.sleep(0.002)
-        error = manager.last_error(pid)
-        say("ended", os.stat(folder + "/trace").st_size, error and error.code)
-    asyncio.run(main(int(os.environ["TARGET"])))
-"""
-
-
-@pytest.mark.needs("root", "tmpfs")
-def test_f40_a_full_disk_ends_the_trace_not_the_target(start: Starter, tmp_path: Path) -> None:
-    target = start("spin")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    owner = start_owner(
-        start, FULL_DISK, prefix=("unshare", "--mount"), env={"FOLDER": str(folder), "TARGET": str(target.pid)}
-    )
-    owner.channel.expect("attached")
-    size, code = owner.channel.expect("ended", 40).split()
-    assert int(size) > 500_000
-    assert code == "output", "the reason is to be had"
-    until(target.untraced, 3)
-    goes_on(target)
-    owner.process.wait(10)
-
-
-NEARLY_FULL = """
-    import subprocess
-    folder = os.environ["FOLDER"]
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + os.environ["SIZE"], "none", folder], check=True)
     with open(folder + "/filler", "wb") as file:
-        file.write(bytes(36 << 20))
+        file.write(bytes(int(os.environ["FILLER"])))
     def free():
         space = os.statvfs(folder)
         return space.f_bavail * space.f_frsize
@@ -124,27 +91,41 @@ NEARLY_FULL = """
         while manager.get_strace_pids():
             await asyncio.sleep(0.002)
         error = manager.last_error(pid)
-        say("ended", free(), error and error.code)
+        say("ended", os.stat(folder + "/trace").st_size, free(), error and error.code)
     asyncio.run(main(int(os.environ["TARGET"])))
 """
+
+
+def trace_onto(start: Starter, folder: Path, size: str, filler_bytes: int = 0) -> tuple[int, int, int]:
+    """A full trace, until it ends by itself, on a disk of its own: free bytes before, of the trace, free after.
+
+    The owner must have been told of the output, and the target must go on.
+    """
+    target = start("spin")
+    folder.mkdir()
+    environment = {"FOLDER": str(folder), "TARGET": str(target.pid), "SIZE": size, "FILLER": str(filler_bytes)}
+    owner = start_owner(start, SMALL_DISK, prefix=("unshare", "--mount"), env=environment)
+    before = int(owner.channel.expect("attached"))
+    written, after, code = owner.channel.expect("ended", 40).split()
+    assert code == "output", "the reason is to be had"
+    until(target.untraced, 3)
+    goes_on(target)
+    owner.process.wait(10)
+    return before, int(written), int(after)
+
+
+@pytest.mark.needs("root", "tmpfs")
+def test_f40_a_full_disk_ends_the_trace_not_the_target(start: Starter, tmp_path: Path) -> None:
+    _, written, _ = trace_onto(start, tmp_path / "small", "1m")
+    assert written > 500_000
 
 
 @pytest.mark.needs("root", "tmpfs")
 def test_s21_a_trace_leaves_others_some_room(start: Starter, tmp_path: Path) -> None:
     """A twentieth of a small file system: 2 MB of 40 MB. It is looked at every 250 ms, in which strace writes some."""
-    target = start("spin")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    owner = start_owner(
-        start, NEARLY_FULL, prefix=("unshare", "--mount"), env={"FOLDER": str(folder), "TARGET": str(target.pid)}
-    )
-    assert int(owner.channel.expect("attached")) > 2 << 20
-    free, code = owner.channel.expect("ended", 40).split()
-    assert 0 < int(free) <= 2 << 20
-    assert code == "output"
-    until(target.untraced, 3)
-    goes_on(target)
-    owner.process.wait(10)
+    before, _, after = trace_onto(start, tmp_path / "small", "40m", 36 << 20)
+    assert before > 2 << 20
+    assert 0 < after <= 2 << 20
 
 
 @pytest.mark.needs("root", "tmpfs")
