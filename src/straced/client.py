@@ -102,7 +102,7 @@ class Client(Channel):
         """Write a full trace of a process into a new file of the caller's own; see :class:`messages.TraceParams`.
 
         Raises:
-            OutputError: the file cannot be made.
+            OutputError: the file cannot be made, or its disk is nearly full.
             AttachError, TracerUnavailable: as for :meth:`attach`.
         """
         file = TraceOutput(output, overwrite)

@@ -118,6 +118,7 @@ async def _by_the_service(
                 paths=options.paths,
                 failed_only=options.status == "failed",
                 max_bytes=options.max_bytes,
+                min_free_bytes=options.min_free_bytes,
                 max_seconds=options.max_seconds,
             )
         except AttachError:

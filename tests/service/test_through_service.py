@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from straced.errors import OutputError
 from straced.service.ipc.messages import Select
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
@@ -91,6 +92,19 @@ def test_trace_where_there_is_no_strace(own: subprocess.Popen[str], public: Path
     assert all("getppid()" in line for line in lines)
     assert out.stat().st_uid == 65534
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+async def test_a_trace_leaves_the_room_that_its_client_asked_for(
+    own: subprocess.Popen[str], public: Path, tmp_path: Path
+) -> None:
+    with serving(public) as daemon:
+        async with daemon.client() as client:
+            with pytest.raises(OutputError, match=r"a trace leaves 900\.0 TB"):
+                await client.trace(own.pid, tmp_path / "much", min_free_bytes=900 * 10**12)
+            assert not (tmp_path / "much").exists()
+            trace = await client.trace(own.pid, tmp_path / "little", min_free_bytes=1000)
+            await trace.stop()
+    assert (tmp_path / "little").exists()
 
 
 def test_why(daemon: Daemon, own: subprocess.Popen[str]) -> None:

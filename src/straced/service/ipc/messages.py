@@ -181,6 +181,7 @@ class TraceParams(Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...] = ()
     failed_only: bool = False
     max_bytes: int | None = None
+    min_free_bytes: int | None = None
     max_seconds: float | None = None
 
 

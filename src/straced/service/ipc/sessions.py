@@ -213,6 +213,7 @@ class Sessions:
                 paths=params.paths,
                 status="failed" if params.failed_only else None,
                 max_bytes=params.max_bytes,
+                min_free_bytes=params.min_free_bytes,
                 max_seconds=params.max_seconds,
                 run_as=None if client.peer.is_root else (client.peer.uid, client.peer.gid),
             )
