@@ -41,6 +41,11 @@ enum {
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
+/* include/uapi/linux/bpf.h: its layout is fixed */
+struct bpf_raw_tracepoint_args {
+	u64 args[2];
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pid_namespace;

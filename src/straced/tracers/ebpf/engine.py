@@ -146,12 +146,12 @@ class Engine:
 
     def request(self, op: int, owner: int = 0) -> int:
         """Let ``serve`` do one step that must be atomic, and return its result."""
-        request = wire.Request(op=op, owner=owner)
+        arguments = (ctypes.c_uint64 * 2)(op, owner)
         options = libbpf.TestRunOptions(sz=ctypes.sizeof(libbpf.TestRunOptions))
-        options.ctx_in = ctypes.addressof(request)
-        options.ctx_size_in = ctypes.sizeof(request)
+        options.ctx_in = ctypes.addressof(arguments)
+        options.ctx_size_in = ctypes.sizeof(arguments)
         libbpf.check(self._library.bpf_prog_test_run_opts(self._serve_fd, ctypes.byref(options)), "serve")
-        return int(request.result)
+        return int(options.retval)
 
     def hold(self) -> None:
         """Until :meth:`resume`, no rows are handed from one owner to another."""

@@ -141,12 +141,6 @@ class Limits(ctypes.Structure):
         self.rows_max, self.owners_max = rows_max, owners_max
 
 
-class Request(ctypes.Structure):
-    """What ``serve`` is asked."""
-
-    _fields_ = (("op", c_uint32), ("owner", c_uint32), ("result", c_uint32), ("unused", c_uint32))
-
-
 class Suspended(ctypes.Structure):
     """An interrupted call."""
 
@@ -192,7 +186,6 @@ LAYOUTS: dict[str, type[ctypes.Structure]] = {
     "event": Event,
     "control": Control,
     "limits": Limits,
-    "request": Request,
     "call": Call,
     "suspended": Suspended,
     "task_state": TaskState,
