@@ -129,6 +129,8 @@ struct control {
 	u64 lost_errnos;
 	u64 lost_events;
 	u64 shared_owners;	/* processes counted into their parent for want of an owner */
+	u64 skipped_enters;	/* calls counted when they returned: the kernel skipped the program, or seccomp denied them */
+	u64 skipped_exits;	/* calls counted without their end */
 	u8 touched[ROWS_LIMIT];	/* by row: changed since the reader last cleared it */
 };
 

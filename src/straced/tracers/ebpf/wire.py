@@ -127,6 +127,8 @@ class Control(ctypes.Structure):
         ("lost_errnos", c_uint64),
         ("lost_events", c_uint64),
         ("shared_owners", c_uint64),
+        ("skipped_enters", c_uint64),
+        ("skipped_exits", c_uint64),
         ("touched", c_uint8 * ROWS_LIMIT),
     )
 
