@@ -42,6 +42,19 @@ class AmbiguousTarget(InvalidArgument):
         self.candidates = candidates
 
 
+class ForkedCopy(InvalidArgument):
+    """The copy that a forked child has of an object in use: it does nothing, and never touches its parent's."""
+
+    code = "forked_copy"
+
+
+class NoEventLoop(StracedError):
+    """No asyncio event loop runs here (under trio, say), or the object is used by another one that runs."""
+
+    exit_code = 2
+    code = "no_event_loop"
+
+
 # --- tracers that cannot serve ------------------------------------------------------------------------
 
 
