@@ -12,7 +12,8 @@ from straced.shielding import running_loop
 class Owner:
     """Bound at the first use: what was made before a daemon forked belongs to the daemon."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._pid: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -30,7 +31,7 @@ class Owner:
         if self._pid is None:
             self._pid = os.getpid()
         if not self.here:
-            raise ForkedCopy("this is the copy of a forked child, and does nothing", hint="make a new one in the child")
+            raise ForkedCopy(self._what, self._pid)
 
     def enter(self) -> bool:
         """Bind to this process and to the running loop; whether the loop is another one than before.

@@ -59,7 +59,7 @@ class Profiler:
         self._tracers: dict[str, Tracer] = {}
         self._sessions: dict[int, list[Session]] = {}
         self._attempts: set[Operation[Any]] = set()
-        self._owner = Owner()
+        self._owner = Owner("Profiler")
 
     async def __aenter__(self) -> Self:
         return self

@@ -59,7 +59,7 @@ class Session:
         """The session is over, or the target was lent or came back."""
         self._recording: Recording | None = None
         self._attendants: list[asyncio.Task[None]] = []
-        self._owner = Owner()
+        self._owner = Owner("Session")
         self._enter()
 
     def _enter(self) -> None:
@@ -93,6 +93,11 @@ class Session:
     def ended(self) -> bool:
         """Whether :meth:`result` is there."""
         return self._result is not None
+
+    @property
+    def final(self) -> Summary | None:
+        """What :meth:`result` returns, once the session is over."""
+        return self._result
 
     @property
     def last_sample(self) -> Sample | None:

@@ -122,10 +122,9 @@ class SamplerSession:
         return self._abis[pid]
 
     def _end(self, ending: Ending) -> None:
-        if not self._ending.done():
-            if not (loop := self._ending.get_loop()).is_closed():
-                loop.remove_reader(self._pidfd)
-                self._ending.set_result(ending)
+        if not self._ending.done() and not (loop := self._ending.get_loop()).is_closed():
+            loop.remove_reader(self._pidfd)
+            self._ending.set_result(ending)
 
     async def read(self) -> Sample:
         """Time by call so far; all counts are ``None``."""

@@ -94,7 +94,7 @@ class Recording:
         self.ended_ns: int | None = None
         self.dropped_lines = 0
         self.reasons: list[Reason] = []
-        self._owner = Owner()
+        self._owner = Owner("Recording")
         self._over = Signal()
         self._when_over: list[Callable[[], None]] = []
         self._enter()
