@@ -15,7 +15,7 @@ from straced import ProcessGroupManager, Profiler, Session, StraceManager
 from straced.tracers.strace_record import Recording
 from tests.library import points as cancelling
 from tests.library.belongings import Held, settles_to
-from tests.library.calls import CALLS, Bench, Call, public_coroutines
+from tests.library.calls import CALLS, Bench, public_coroutines
 from tests.support.needs import require
 from tests.support.workload import Starter
 
@@ -95,7 +95,7 @@ def test_cancelled_at_each_await(
     assert target.runs()
 
 
-async def try_at(each: Call, bench: Bench, points: cancelling.Points, cancel: Any, numbers: Iterator[int]) -> None:
+async def try_at(each: Any, bench: Any, points: cancelling.Points, cancel: Any, numbers: Iterator[int]) -> None:
     """Cancel a call at one point after the other, until it is through before the point comes."""
     for number in numbers:
         outside = Held(bench.pid)
