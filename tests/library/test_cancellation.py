@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import straced
 from straced import ProcessGroupManager, Profiler, Session, StraceManager
 from straced.tracers.strace_record import Recording
 from tests.library import points as cancelling
@@ -21,6 +23,7 @@ from tests.support.workload import Starter
 
 pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(120)]
 CLASSES = (Profiler, Session, StraceManager, ProcessGroupManager, Recording)
+"""Those of ``straced.__all__`` come by themselves."""
 SAMPLE = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55)
 """The points of the other loops; asyncio has them all."""
 
@@ -37,7 +40,10 @@ async def _started() -> None:
 
 
 def test_no_public_coroutine_is_left_out() -> None:
-    assert {each.name for each in CALLS} == set(public_coroutines(CLASSES))
+    public = [getattr(straced, name) for name in straced.__all__]
+    classes = {*CLASSES, *filter(inspect.isclass, public)}
+    functions = {each.__name__ for each in public if inspect.iscoroutinefunction(each)}
+    assert {each.name for each in CALLS} == {*public_coroutines(classes), *functions}
 
 
 def uvloop_run(main: Any) -> None:
