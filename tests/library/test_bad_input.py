@@ -8,13 +8,11 @@ import pytest
 
 from straced import Profiler, StraceManager
 from straced.errors import InvalidArgument
-from tests.library.test_ends import tracer
 from tests.support import proc
 from tests.support.cli import straced
 from tests.support.events import Events
 from tests.support.workload import Starter
 
-__all__ = ["tracer"]
 pytestmark = [pytest.mark.needs("strace", "cc")]
 
 

@@ -26,13 +26,6 @@ GONE = 1 << 22
 """No pid of this kernel."""
 
 
-@pytest.fixture(params=["ebpf", "strace"])
-def tracer(request: pytest.FixtureRequest) -> str:
-    if request.param == "ebpf":
-        require("ebpf")
-    return str(request.param)
-
-
 async def run_to_end(workload: Workload) -> None:
     await workload.work()
     await asyncio.to_thread(workload.let_end)

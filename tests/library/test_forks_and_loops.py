@@ -13,12 +13,10 @@ import pytest
 from straced import Profiler, StraceManager, why, why_all
 from straced.client import Client
 from straced.errors import NoEventLoop
-from tests.library.test_ends import tracer
 from tests.support.needs import require
 from tests.support.owner import start_owner
 from tests.support.workload import Starter
 
-__all__ = ["tracer"]
 pytestmark = [pytest.mark.needs("strace", "cc")]
 IN_A_CHILD = """
         def in_a_child(work):

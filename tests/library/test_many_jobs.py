@@ -8,10 +8,8 @@ import sys
 import pytest
 
 from straced import Profiler, Session
-from tests.library.test_ends import tracer
 from tests.support.workload import Starter
 
-__all__ = ["tracer"]
 pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(120)]
 JOBS = 200
 AT_ONCE = {"ebpf": 200, "strace": 20}

@@ -7,11 +7,9 @@ import sys
 
 import pytest
 
-from tests.library.test_ends import tracer
 from tests.support.owner import environment
 from tests.support.workload import Starter
 
-__all__ = ["tracer"]
 pytestmark = [pytest.mark.needs("strace", "cc")]
 SCRIPT = """
 import asyncio, gc, logging, os, sys
