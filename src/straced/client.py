@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from straced.errors import OutputError
+from straced.output_file import OutputFile
 from straced.service.ipc import messages
 from straced.service.ipc.channel import CONNECT_S, Channel, tick_of
 from straced.service.ipc.messages import Gap, Select, Status, TickPart, WatchRule
@@ -24,7 +26,6 @@ from straced.service.ipc.remote import RemoteSession, RemoteTrace
 from straced.service.places import sockets
 from straced.service.samples import Tick
 from straced.service.store.answers import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
-from straced.tracers.trace_output import TraceOutput
 
 
 def is_there() -> bool:
@@ -105,16 +106,15 @@ class Client(Channel):
             OutputError: the file cannot be made, or its disk is nearly full.
             AttachError, TracerUnavailable: as for :meth:`attach`.
         """
-        file = TraceOutput(output, overwrite)
-        try:
+        with OutputFile(output, overwrite=overwrite) as file:
             params = messages.TraceParams(pid=pid, **options)
-            attached = await self.request("trace", params, messages.Attached, fds=[file.fd])
-        except BaseException:
-            file.discard()
-            raise
-        file.commit()
-        file.close()
-        return RemoteTrace(self, attached)
+            trace = RemoteTrace(self, await self.request("trace", params, messages.Attached, fds=[file.fd]))
+            try:
+                file.commit()
+            except OutputError:
+                await trace.stop()
+                raise
+            return trace
 
     # --- the service ---
 

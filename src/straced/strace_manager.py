@@ -22,8 +22,8 @@ from straced.tracers import strace_binary
 from straced.tracers.strace import StraceTracer
 
 if TYPE_CHECKING:
+    from straced.output_file import OutputFile
     from straced.tracers.strace_record import Recording
-    from straced.tracers.trace_output import TraceOutput
 
 SHUTDOWN_GRACE_S = 2.0
 
@@ -51,7 +51,7 @@ class StraceManager:
         self._owner = os.getpid()
         self._profiler = Profiler(tracer="strace")
         self._sessions: dict[int, Session] = {}
-        self._traces: dict[int, tuple[Recording, TraceOutput]] = {}
+        self._traces: dict[int, tuple[Recording, OutputFile]] = {}
         self._starting: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._finished = Finished(clock)
         self._errors: dict[int, StracedError] = {}
@@ -181,9 +181,10 @@ class StraceManager:
             return False
 
         async def start() -> bool:
+            from straced.output_file import OutputFile
             from straced.tracers.strace_record import RecordOptions
+            from straced.tracers.trace_file import record_into
             from straced.tracers.trace_filter import trace_set
-            from straced.tracers.trace_output import TraceOutput
 
             if pid in self._traces and self._traces[pid][0].alive:
                 manager_log.debug("full_trace_already_attached", pid=pid)
@@ -196,14 +197,8 @@ class StraceManager:
                 max_seconds=max_seconds,
                 trace=trace_set(filter) if filter else None,
             )
-            output = TraceOutput(Path(output_file), overwrite)
-            try:
-                recording = await self._profiler.trace(pid, output.fd, options)
-            except BaseException:
-                output.discard()
-                raise
-            output.commit()
-            recording.path = output.path
+            output = OutputFile(Path(output_file), overwrite=overwrite, make_directories=True)
+            recording = await record_into(output, lambda fd: self._profiler.trace(pid, fd, options))
             self._traces[pid] = recording, output
             recording.on_end(lambda: self._note_cut(pid, recording))
             self._track(recording.helper_pids)
@@ -258,7 +253,7 @@ class StraceManager:
             if summary is not None:
                 gathered[pid] = summary
 
-        async def stop(recording: Recording, output: TraceOutput) -> None:
+        async def stop(recording: Recording, output: OutputFile) -> None:
             try:
                 await recording.stop("detach", SHUTDOWN_GRACE_S)
             finally:

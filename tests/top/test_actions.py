@@ -25,9 +25,9 @@ from straced.errors import (
 )
 from straced.live.actions import LocalActions, _same_target
 from straced.live.processes import call_now
+from straced.output_file import OutputFile
 from straced.profiler import Profiler
 from straced.tracers.strace_record import RecordOptions
-from straced.tracers.trace_output import TraceOutput
 from tests.support.needs import require
 from tests.top.processes import workload
 
@@ -111,7 +111,7 @@ async def test_a_trace_lets_go_of_who_got_the_pid_meanwhile(tmp_path: Path) -> N
     require("strace")
     with workload(tmp_path) as worker:
         profiler = Profiler("strace")
-        output = TraceOutput(tmp_path / "trace")
+        output = OutputFile(tmp_path / "trace")
         pid, start = worker.key
         try:
             recording = await profiler.trace(pid, output.fd, RecordOptions())
@@ -122,7 +122,7 @@ async def test_a_trace_lets_go_of_who_got_the_pid_meanwhile(tmp_path: Path) -> N
             assert procfs.tracer_pid(pid) == 0
         finally:
             await profiler.close()
-            output.close()
+            output.discard()
 
 
 def test_another_users_process_is_refused(tmp_path: Path) -> None:

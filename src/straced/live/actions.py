@@ -19,9 +19,9 @@ from straced.scrub import scrub
 from straced.units import format_bytes
 
 if TYPE_CHECKING:
+    from straced.output_file import OutputFile
     from straced.profiler import Profiler
     from straced.tracers.strace_record import Recording
-    from straced.tracers.trace_output import TraceOutput
 
 TRACE_MAX_BYTES = 100 * 1000 * 1000
 TRACE_MAX_S = 60.0
@@ -32,7 +32,7 @@ WHY_NS = 1_500_000_000
 
 
 class _Trace:
-    def __init__(self, pid: int, recording: Recording, output: TraceOutput) -> None:
+    def __init__(self, pid: int, recording: Recording, output: OutputFile) -> None:
         self.pid = pid
         self.recording = recording
         self.output = output
@@ -125,35 +125,35 @@ class LocalActions:
         """
         from straced.profiler import Profiler
         from straced.tracers.strace_record import RecordOptions
+        from straced.tracers.trace_file import record_into
 
         _same(key)
         if (running := self._traces.get(key)) is not None and not running.ended:
             return running.state()
         if self._profiler is None:
             self._profiler = Profiler("strace")
-        output = self._new_file(key[0])
-        try:
-            options = RecordOptions(max_bytes=TRACE_MAX_BYTES, max_seconds=TRACE_MAX_S)
-            recording = await self._profiler.trace(key[0], output.fd, options)
+        profiler, options = self._profiler, RecordOptions(max_bytes=TRACE_MAX_BYTES, max_seconds=TRACE_MAX_S)
+
+        async def begin(fd: int) -> Recording:
+            recording = await profiler.trace(key[0], fd, options)
             await _same_target(key, recording)
-        except BaseException:
-            output.discard()
-            raise
-        output.commit()
-        recording.path = output.path
+            return recording
+
+        output = self._new_file(key[0])
+        recording = await record_into(output, begin)
         trace = self._traces[key] = _Trace(key[0], recording, output)
         self._old.append(trace)
         trace.waiter = asyncio.create_task(_until_over(trace))
         return trace.state()
 
-    def _new_file(self, pid: int) -> TraceOutput:
-        from straced.tracers.trace_output import TraceOutput
+    def _new_file(self, pid: int) -> OutputFile:
+        from straced.output_file import OutputFile
 
         stem = f"straced-{pid}-{time.strftime('%Y%m%d-%H%M%S')}"
         for suffix in ("", *(f"-{number}" for number in range(2, MOST_A_SECOND))):
             with contextlib.suppress(OutputExists):
-                return TraceOutput(self._folder / f"{stem}{suffix}.strace")
-        return TraceOutput(self._folder / f"{stem}.strace")
+                return OutputFile(self._folder / f"{stem}{suffix}.strace", make_directories=True)
+        return OutputFile(self._folder / f"{stem}.strace", make_directories=True)
 
     async def stop_trace(self, key: Key) -> TraceState:
         """End the trace of a process, and wait until the target runs untraced."""

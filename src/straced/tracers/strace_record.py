@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from straced import procfs
-from straced.errors import InvalidArgument, TooManyTasks, TracerUnavailable
+from straced.errors import InvalidArgument, OutputError, TooManyTasks, TracerUnavailable
 from straced.model import Overhead, Reason, Sample, Target
 from straced.tracers import exit_status, strace_binary, strace_order, task_count, trace_room
 from straced.tracers.base import Ending
@@ -119,7 +119,11 @@ class Recording:
                 os.close(self._pidfd)
             self._forget(self)
             if len(self._helpers) > 1 and self.path is not None:
-                await asyncio.to_thread(strace_order.sort_by_time, self.path)
+                try:
+                    await asyncio.to_thread(strace_order.sort_by_time, self.path)
+                except (OSError, OutputError) as error:
+                    why = error.reason if isinstance(error, OutputError) else error.strerror or str(error)
+                    self.reasons.append(Reason("unsorted", f"the lines are not in the order of time: {why}"))
         return self._ending
 
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
