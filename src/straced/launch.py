@@ -45,6 +45,7 @@ def run(launch: Launch, report: Callable[[Summary], None]) -> int:
     identity = _identity(launch.as_caller)
     # Descriptors pass through (a jobserver's, say) as they would without us; Python marks its own close-on-exec.
     process = subprocess.Popen(argv, close_fds=False, **identity)
+    gating.remember(process.pid)
     return asyncio.run(_see_through(process, launch, report))
 
 

@@ -160,6 +160,7 @@ class StraceManager:
 
         async def start() -> asyncio.subprocess.Process:
             process = await children.start(gated, popen_options)
+            gating.remember(process.pid)
             if gated is words:
                 self._may("summary", process.pid)
                 return process
@@ -192,8 +193,9 @@ class StraceManager:
     ) -> bool:
         """Start ``strace -f -t -p PID`` into a file of its own, mode 0600.
 
-        A running summary of the same pid is kept, waits, and goes on when the full trace ends. A trace leaves 64 MB
-        free on the disk of its file, or a twentieth of a small one.
+        A running summary of the same pid is kept, waits, and goes on when the full trace ends; one of a program behind
+        a gate, asked for at the same time, begins with it. A trace leaves 64 MB free on the disk of its file, or a
+        twentieth of a small one.
 
         Args:
             pid: the target.
@@ -349,7 +351,7 @@ class StraceManager:
     def _open_gate(self, pid: int) -> None:
         """A refusal never holds a program up; nothing is looked at for a number that is no pid."""
         if self._mine and isinstance(pid, int) and pid > 0:
-            gating.release(pid)
+            gating.refused(pid)
 
     @property
     def _mine(self) -> bool:
@@ -394,7 +396,8 @@ class StraceManager:
         self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]], undo: Undo[bool]
     ) -> bool:
         """Run ``start`` while nobody else starts the same; a failure becomes False, a log line and a typed error."""
-        return await attempt(self._start_alone(kind, pid, start), undo)
+        with gating.asking(pid, gating.TRACE if kind == "full" else gating.COUNTS):
+            return await attempt(self._start_alone(kind, pid, start), undo)
 
     async def _start_alone(self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         key = kind, pid
@@ -406,6 +409,7 @@ class StraceManager:
         except StracedError as error:
             self._errors[pid] = error
             manager_log.refusal(kind, pid, error)
+            self._open_gate(pid)
             return False
         else:
             self._errors.pop(pid, None)

@@ -14,12 +14,30 @@ from collections.abc import Sequence
 from straced import procfs
 from straced.errors import CommandNotFound, ExecFailed, InvalidArgument
 from straced.gating import helper, protocol
+from straced.gating.asks import COUNTS, LATE, TRACE, Ask, asking, refused, remember, was_gate
 from straced.gating.opening import release
 from straced.gating.protocol import program_behind, program_of
-from straced.gating.waiting import wait_ready
+from straced.gating.waiting import is_ready, wait_ready
 from straced.scrub import scrub
 
-__all__ = ["PATIENCE_S", "gate", "program_behind", "program_of", "release", "resolve", "wait_ready"]
+__all__ = [
+    "COUNTS",
+    "LATE",
+    "PATIENCE_S",
+    "TRACE",
+    "Ask",
+    "asking",
+    "gate",
+    "is_ready",
+    "program_behind",
+    "program_of",
+    "refused",
+    "release",
+    "remember",
+    "resolve",
+    "wait_ready",
+    "was_gate",
+]
 
 PATIENCE_S = 10.0
 LONGEST_S = 86400.0 * 24
