@@ -172,6 +172,27 @@ async def test_behind_a_shell_it_is_a_gate_all_the_same(public: Path) -> None:
     assert counts[0]["execve"] == 1
 
 
+@pytest.mark.needs("root")
+@pytest.mark.usefixtures("hidden")
+def test_a_copy_is_not_handed_out_while_a_forked_child_can_write_it(
+    public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads start programs at any moment: a child has our descriptors until its execve."""
+    children: list[subprocess.Popen[bytes]] = []
+    chmod = os.fchmod
+
+    def fork_meanwhile(fd: int, bits: int) -> None:
+        chmod(fd, bits)
+        children.append(subprocess.Popen(["sleep", "0.2"], pass_fds=[fd]))
+
+    monkeypatch.setattr(os, "fchmod", fork_meanwhile)
+    path = gate(["/bin/echo", "ran"])[0]
+    assert len(children) == 1
+    assert path.startswith(str(public))
+    assert subprocess.run(gate(["/bin/true"], patience_s=0)).returncode == 0
+    assert children[0].wait(10) == 0
+
+
 def test_a_machine_without_a_gate_starts_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(helper, "FOLDER", tmp_path)
     assert gate(["/bin/echo", "ran"]) == ["/bin/echo", "ran"]

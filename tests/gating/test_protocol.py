@@ -17,6 +17,7 @@ import pytest
 from straced import Profiler, gate, gating, procfs
 from straced.errors import InvalidArgument
 from straced.gating import waiting
+from tests.service.daemon import Daemon
 from tests.support import proc
 from tests.support.needs import require
 from tests.support.owner import environment
@@ -61,6 +62,24 @@ async def test_a_gate_of_another_installation(other: dict[str, str], tmp_path: P
     assert took_s < gating.PATIENCE_S / 2, "nothing had to time out"
     assert session.target.cmdline == ("/bin/true",)
     assert {row.name: row.calls for row in result.rows}["execve"] == 1
+    assert (result.total.calls or 0) < 60, "true, and nothing of Python"
+
+
+@pytest.mark.needs("root", "ebpf")
+async def test_a_service_of_another_installation(other: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "service").mkdir()
+    daemon = Daemon(tmp_path / "service").start(PYTHONPATH=other["PYTHONPATH"])
+    try:
+        async with daemon.client() as client:
+            session = await client.spawn(["/bin/true"])
+            assert session.process is not None
+            assert await session.process.wait() == 0
+            result = await session.result()
+    finally:
+        daemon.stop()
+    assert result.quality.kind == "exact"
+    assert result.target.cmdline == ("/bin/true",)
+    assert result.syscalls["execve"].calls == 1
     assert (result.total.calls or 0) < 60, "true, and nothing of Python"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ from straced import procfs
 FOLDER = Path(__file__).parent
 FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 CAP_SETUID = 7
+WRITERS_S = 1.0
 _EVERYBODY = 0o555
 _private: dict[bytes, str] = {}
 """Copies of this process alone, where somebody else sits on the name of the one for all."""
@@ -129,6 +131,28 @@ def _is_intact(path: str, content: bytes) -> bool:
         os.close(fd)
 
 
+def _until_nobody_writes(path: str) -> None:
+    """Wait for children that other threads have forked just now: until their execve they hold our descriptors too.
+
+    A file that is open for writing cannot be executed (ETXTBSY), nor leased (fcntl(2)).
+    """
+    import fcntl
+
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + WRITERS_S
+        while time.monotonic() < deadline:
+            try:
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+                return  # closing ends the lease
+            except BlockingIOError:
+                time.sleep(0.001)
+            except OSError:
+                return  # there are no leases here
+    finally:
+        os.close(fd)
+
+
 def _make(path: str, content: bytes) -> bool:
     """Make a copy, whole before it has its name; True also when another process of ours was quicker."""
     import tempfile
@@ -144,6 +168,7 @@ def _make(path: str, content: bytes) -> bool:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
             os.fchmod(fd, 0o755)
+            _until_nobody_writes(made)
         os.chmod(draft, 0o755)
         os.rename(draft, final)  # fails where a folder with something in it stands
     except OSError:
