@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from straced import Profiler, StracedError, gate, gating
+from straced.errors import CommandNotFound
 from straced.gating import helper, protocol
 
-NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
 
 
 @pytest.fixture
@@ -130,14 +131,15 @@ def a_fifo(folder: Path) -> None:
 @pytest.mark.parametrize(
     "spoil", [owned_by_another, written_by_another, writable, a_link, a_linked_folder, other_content, a_fifo]
 )
-async def test_a_copy_that_another_had_his_hands_on_is_not_run(public: Path, spoil: Callable[[Path], None]) -> None:
+def test_a_copy_that_another_had_his_hands_on_is_not_run(public: Path, spoil: Callable[[Path], None]) -> None:
     first = gate(["true"])[0]
     spoil(Path(first).parent)
     second = gate(["/bin/echo", "ran"])[0]
     assert second != first
     assert filecmp.cmp(second, helper.FOLDER / f"gate.{os.uname().machine}", shallow=False)
     assert mode(second) == mode(os.path.dirname(second)) == (0, 0o755)
-    assert await ran(gate(["/bin/echo", "ran"]), **NOBODY) == (b"ran\n", 0)
+    done = subprocess.run(gate(["/bin/echo", "ran"], patience_s=0), capture_output=True, **NOBODY)
+    assert done.stdout == b"ran\n"
     assert gate(["true"])[0] == second, "one for this process"
 
 
@@ -204,7 +206,16 @@ def test_a_root_in_which_it_does_not_stand_is_a_clear_error(tmp_path: Path) -> N
     with pytest.raises(FileNotFoundError) as caught:
         subprocess.run(argv, preexec_fn=lambda: os.chroot(tmp_path))
     assert caught.value.filename == argv[0]
-    assert "gate." in argv[0]
+    assert os.path.basename(argv[0]).startswith("gate")
+
+
+def test_a_program_is_found_without_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the path that execvp(3) takes then; but one that is empty finds nothing."""
+    monkeypatch.delenv("PATH")
+    assert gate(["true"])[-2:] in (["/bin/true", "true"], ["/usr/bin/true", "true"])
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(CommandNotFound):
+        gate(["true"])
 
 
 def test_the_gate_that_is_handed_out_is_the_one_of_this_machine() -> None:

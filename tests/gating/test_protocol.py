@@ -18,6 +18,7 @@ from straced import Profiler, gate, gating, procfs
 from straced.errors import InvalidArgument
 from straced.gating import waiting
 from tests.service.daemon import Daemon
+from tests.service.processes import public_folder
 from tests.support import proc
 from tests.support.needs import require
 from tests.support.owner import environment
@@ -25,13 +26,14 @@ from tests.support.poll import until
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> dict[str, str]:
-    """The environment of a Python that imports another installation of the same package."""
+def other(world: None) -> Iterator[dict[str, str]]:
+    """The environment of a Python that imports another installation of the same package, open to all as most are."""
     import straced
 
-    shutil.copytree(Path(straced.__file__).parent, tmp_path / "other" / "straced")
-    there = environment()
-    return {**os.environ, **there, "PYTHONPATH": f"{tmp_path / 'other'}{os.pathsep}{there['PYTHONPATH']}"}
+    with public_folder() as folder:
+        shutil.copytree(Path(straced.__file__).parent, folder / "other" / "straced")
+        there = environment()
+        yield {**os.environ, **there, "PYTHONPATH": f"{folder / 'other'}{os.pathsep}{there['PYTHONPATH']}"}
 
 
 GATED = """
@@ -44,7 +46,7 @@ process.kill()
 
 
 @pytest.mark.parametrize("tracer", ["ebpf", "strace"])
-async def test_a_gate_of_another_installation(other: dict[str, str], tmp_path: Path, tracer: str) -> None:
+async def test_a_gate_of_another_installation(other: dict[str, str], tracer: str) -> None:
     require(tracer)
     async with Profiler(tracer) as profiler:
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -52,7 +54,7 @@ async def test_a_gate_of_another_installation(other: dict[str, str], tmp_path: P
         try:
             assert application.stdout is not None
             pid, module = json.loads(await application.stdout.readline())
-            assert module.startswith(str(tmp_path))
+            assert module.startswith(other["PYTHONPATH"].partition(os.pathsep)[0])
             began = time.monotonic()
             session = await profiler.attach(pid)
             result = await asyncio.wait_for(session.result(), 20)
