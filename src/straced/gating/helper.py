@@ -75,14 +75,14 @@ def _copy(content: bytes) -> str | None:
     import hashlib
     import tempfile
 
+    if (known := _private.get(content)) is not None and _is_intact(known, content):
+        return known
     name = f"straced-gate-{os.geteuid()}-{hashlib.sha256(content).hexdigest()[:16]}"
     folders = [folder for folder in dict.fromkeys((tempfile.gettempdir(), *FOLDERS)) if _is_fit(folder)]
     for folder in folders:
         path = os.path.join(folder, name, "gate")
         if _is_intact(path, content) or _make(path, content):
             return path
-    if (known := _private.get(content)) is not None and _is_intact(known, content):
-        return known
     for folder in folders:  # each name was taken by somebody else
         path = os.path.join(folder, f"{name}-{os.urandom(8).hex()}", "gate")
         if _make(path, content):
@@ -168,7 +168,7 @@ def _make(path: str, content: bytes) -> bool:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
             os.fchmod(fd, 0o755)
-            _until_nobody_writes(made)
+        _until_nobody_writes(made)
         os.chmod(draft, 0o755)
         os.rename(draft, final)  # fails where a folder with something in it stands
     except OSError:
