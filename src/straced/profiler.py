@@ -127,10 +127,11 @@ class Profiler:
         tracer, inner, recording = picked.tracer, None, None
         if tracer.name == "strace":
             tracer, inner, recording = await self._beside_a_trace(target, options, tracer, ask)
+        closed = ask.ready and gating.is_ready(pid)
         if inner is None and recording is None:
             inner = await tracer.attach(target, options)
-        # strace opens a gate as it arrives; for the others it must still be closed
-        from_the_first = recording is not None or (ask.ready and (tracer.name == "strace" or gating.is_ready(pid)))
+        # strace opens a gate as it arrives; for the others it must be closed still
+        from_the_first = recording is not None or (closed and (tracer.name == "strace" or gating.is_ready(pid)))
         reasons = () if from_the_first or not gating.was_gate(target) else (gating.LATE,)
         if program is not None:
             target = _named_after(target, program)
@@ -246,13 +247,14 @@ class Profiler:
         target, program = await self._find(pid, ask)
         if program is not None:
             await ask.counts_in_place()
+        closed = ask.ready and gating.is_ready(pid)
         tracer = self._tracer("strace")
         assert isinstance(tracer, StraceTracer)
 
         async def start() -> Recording:
             recording = await tracer.record(target, output, options)
-            recording.from_the_first = ask.ready
-            if not ask.ready and gating.was_gate(target):
+            recording.from_the_first = closed
+            if not closed and gating.was_gate(target):
                 recording.reasons.append(gating.LATE)
             ask.made = recording
             return recording

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from straced import Profiler, StraceManager, errors, gate, gating
+from straced.tracers.ebpf import probe
+from straced.tracers.ebpf.errors import EbpfTooOld
 from straced.tracers.strace_record import RecordOptions
 from tests.support.needs import require
 from tests.support.owner import start_owner
@@ -180,22 +182,39 @@ async def test_a_trace_that_is_refused_leaves_the_counts_whole(
     assert taken.read_text() == "precious"
 
 
-@pytest.mark.limit(40)
-async def test_a_count_that_is_cancelled_leaves_the_trace_whole(
-    manager: StraceManager, start: Starter, tmp_path: Path
+@pytest.mark.limit(120)
+@pytest.mark.parametrize("ebpf", [True, False], ids=["ebpf", "no-ebpf"])
+async def test_one_of_both_is_cancelled_at_any_moment(
+    manager: StraceManager, start: Starter, tmp_path: Path, ebpf: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = await gated(start)
-    count = asyncio.create_task(manager.attach(process.pid))
-    trace = asyncio.create_task(manager.attach_full_trace(process.pid, tmp_path / "trace"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    count.cancel()
-    assert await trace is True
-    with pytest.raises(asyncio.CancelledError):
-        await count
-    assert await process.wait() == 0
-    await manager.detach_full_trace(process.pid)
-    assert traced(tmp_path / "trace") == CALLS
+    """The program runs, and what is left is whole or says that it is not."""
+    if ebpf:
+        require("ebpf")
+    else:
+        monkeypatch.setattr(probe, "missing", lambda: EbpfTooOld("as in a container"))
+    for turns in (0, 1, 2, 4, 8, 16, 32, 64):
+        for victim in ("count", "trace"):
+            out = tmp_path / f"{victim}{turns}"
+            process = await gated(start)
+            tasks = {
+                "count": asyncio.create_task(manager.attach(process.pid)),
+                "trace": asyncio.create_task(manager.attach_full_trace(process.pid, out)),
+            }
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            cancelled = tasks.pop(victim)
+            cancelled.cancel()
+            ((kind, left),) = tasks.items()
+            await asyncio.wait({left, cancelled})
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+            await manager.detach_full_trace(process.pid)
+            result = await manager.detach(process.pid)
+            if kind == "trace":
+                assert left.result() is True
+                assert traced(out) == CALLS, turns
+            elif left.result() and result is not None and result["syscall_counts"].get("getppid") != CALLS:
+                assert result["quality"]["kind"] == "partial"
+                assert {reason["code"] for reason in result["quality"]["reasons"]} & {"late", "gap"}, turns
 
 
 @pytest.mark.limit(40)
