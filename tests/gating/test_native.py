@@ -152,6 +152,16 @@ def test_a_signal_that_ends_programs_ends_it(machine: str) -> None:
         assert gate.status() == -signal.SIGTERM
 
 
+@pytest.mark.needs("strace")
+def test_it_names_its_tracer_to_yama(tmp_path: Path) -> None:
+    """Before it takes the name that says that it waits; whether Yama is in this kernel or not."""
+    log = tmp_path / "log"
+    run(["strace", "-X", "raw", "-e", "trace=prctl", "-o", str(log), *argv(HERE, ["/bin/true", "true"], ms=0)])
+    named, called = [line.partition(" = ")[0] for line in log.read_text().splitlines() if line.startswith("prctl")][:2]
+    assert named.startswith(f"prctl(0x59616d61, {os.getpid()})")
+    assert called.startswith('prctl(0xf, "straced-gate"')
+
+
 def ignore_urgent() -> None:
     signal.signal(signal.SIGURG, signal.SIG_IGN)
 
