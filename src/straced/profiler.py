@@ -90,8 +90,12 @@ class Profiler:
         time: str = "wall",
         force: bool = False,
         per_thread: bool = False,
+        required: bool = False,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
+
+        ``auto`` takes the next tracer when the kernel refuses one at the attempt. The last, for a program behind a gate
+        only, is the sampler, which estimates times and counts nothing.
 
         Args:
             pid: the process; the id of a thread means its process, which ``session.target.pid`` is then.
@@ -99,6 +103,7 @@ class Profiler:
             labels: kept with every summary.
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``).
             force: allow the host's pid 1.
+            required: no estimates, and a gate stays shut when the attach fails: whoever started it ends or opens it.
 
         Raises:
             InvalidArgument: no process or time can be called that; a ForkedCopy, too.
@@ -117,28 +122,40 @@ class Profiler:
             per_thread=per_thread,
         )
         with gating.asking(pid, gating.COUNTS) as ask:
-            return await attempt(self._attach(pid, options, labels, ask), _let_go, self._attempts)
+            return await attempt(self._attach(pid, options, labels, ask, required), _let_go, self._attempts)
 
     async def _attach(
-        self, pid: int, options: AttachOptions, labels: dict[str, str] | None, ask: gating.Ask
+        self, pid: int, options: AttachOptions, labels: dict[str, str] | None, ask: gating.Ask, required: bool
     ) -> Session:
         target, program = await self._find(pid, ask)
-        picked = choice.pick(self._wanted, target, self._tracer, started_by_us=program is not None)
-        tracer, inner, recording = picked.tracer, None, None
-        if tracer.name == "strace":
-            tracer, inner, recording = await self._beside_a_trace(target, options, tracer, ask)
-        closed = ask.ready and gating.is_ready(pid)
-        if inner is None and recording is None:
-            inner = await tracer.attach(target, options)
-        # strace opens a gate as it arrives; for the others it must be closed still
-        from_the_first = recording is not None or (closed and (tracer.name == "strace" or gating.is_ready(pid)))
+
+        async def by(tracer: Tracer) -> tuple[Tracer, TracerSession | None, Recording | None, bool]:
+            inner, recording = None, None
+            if tracer.name == "strace":
+                tracer, inner, recording = await self._beside_a_trace(target, options, tracer, ask)
+            closed = ask.ready and gating.is_ready(pid)
+            if inner is None and recording is None:
+                inner = await tracer.attach(target, options)
+            # strace opens a gate as it arrives; for the others it must be closed still
+            from_the_first = recording is not None or (closed and (tracer.name == "strace" or gating.is_ready(pid)))
+            return tracer, inner, recording, from_the_first
+
+        ours = program is not None
+        try:
+            reason, attached = await choice.attach(
+                self._wanted, target, self._tracer, by, started_by_us=ours, estimates=not required
+            )
+        except BaseException:
+            ask.gated &= not required
+            raise
+        tracer, inner, recording, from_the_first = attached
         reasons = () if from_the_first or not gating.was_gate(target) else (gating.LATE,)
         if program is not None:
             target = _named_after(target, program)
         session = Session(
             target,
             tracer,
-            picked.reason,
+            reason,
             inner,
             options,
             dict(labels or {}),
