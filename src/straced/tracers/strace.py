@@ -57,6 +57,15 @@ class StraceTracer:
         ordered = sorted(self._sessions, key=lambda session: not isinstance(session, StraceSession))
         return [pid for session in ordered for pid in session.helper_pids]
 
+    @property
+    def recordings(self) -> list[Recording]:
+        """Full traces that have a target now."""
+        return [each for each in self._sessions if not isinstance(each, StraceSession) and each.alive]
+
+    def made(self, recording: Recording) -> bool:
+        """Whether a recording is one of this tracer's."""
+        return recording.guard is self.guard
+
     def probe(self, target: Target | None = None) -> Availability:
         try:
             strace = strace_binary.find()

@@ -13,6 +13,7 @@ import os
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
 log = logging.getLogger("straced.libbpf")
+log.addHandler(logging.NullHandler())  # else Python itself prints warnings that no handler takes
 
 SONAME = "libbpf.so.1"
 BPF_NOEXIST = 1
