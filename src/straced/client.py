@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from straced.errors import OutputError
+from straced.output_file import OutputFile
 from straced.service.ipc import messages
 from straced.service.ipc.channel import CONNECT_S, Channel, tick_of
 from straced.service.ipc.messages import Gap, Select, Status, TickPart, WatchRule
@@ -24,7 +26,7 @@ from straced.service.ipc.remote import RemoteSession, RemoteTrace
 from straced.service.places import sockets
 from straced.service.samples import Tick
 from straced.service.store.answers import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
-from straced.tracers.trace_output import TraceOutput
+from straced.shielding import attempt, carry, running_loop
 
 
 def is_there() -> bool:
@@ -67,8 +69,10 @@ class Client(Channel):
         params = messages.AttachParams(
             pid=pid, follow=follow, labels=labels or {}, time=time, per_thread=per_thread, tracer=tracer
         )
-        attached = await self.request("attach", params, messages.Attached)
-        return RemoteSession(self, attached, labels or {})
+        return await carry(self._attach(params, labels or {}), lambda session: session.detach())
+
+    async def _attach(self, params: messages.AttachParams, labels: dict[str, str]) -> RemoteSession:
+        return RemoteSession(self, await self.request("attach", params, messages.Attached), labels)
 
     async def spawn(
         self,
@@ -85,18 +89,31 @@ class Client(Channel):
             CommandNotFound, ExecFailed: there is no such program; nothing was started.
             StracedError: not counted; the program runs all the same, ``error.process`` is it.
         """
-        from straced import gating
+        from straced import children, gating
 
-        process = await asyncio.create_subprocess_exec(*gating.gate(argv), **popen_options)
-        try:
-            session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
-        except Exception as error:
-            error.process = process  # type: ignore[attr-defined]
-            raise
-        finally:
-            gating.release(process.pid)
-        session.process = process
-        return session
+        running_loop()
+
+        async def start() -> RemoteSession:
+            process = await children.start(gating.gate(argv), popen_options)
+            try:
+                session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
+            except asyncio.CancelledError:
+                await children.end(process)
+                raise
+            except Exception as error:
+                error.process = process  # type: ignore[attr-defined]
+                raise
+            finally:
+                gating.release(process.pid)
+            session.process = process
+            return session
+
+        async def undo(session: RemoteSession) -> None:
+            if session.process is not None:
+                await children.end(session.process)
+            await session.detach()
+
+        return await attempt(start(), undo)
 
     async def trace(self, pid: int, output: Path, *, overwrite: bool = False, **options: Any) -> RemoteTrace:
         """Write a full trace of a process into a new file of the caller's own; see :class:`messages.TraceParams`.
@@ -105,16 +122,31 @@ class Client(Channel):
             OutputError: the file cannot be made, or its disk is nearly full.
             AttachError, TracerUnavailable: as for :meth:`attach`.
         """
-        file = TraceOutput(output, overwrite)
+        params = messages.TraceParams(pid=pid, **options)
+        running_loop()
+        file = OutputFile(output, overwrite=overwrite)
+
+        async def undo(trace: RemoteTrace) -> None:
+            file.discard()
+            await trace.stop()
+
+        trace = await carry(self._trace(params, file), undo)
+        file.close()
+        return trace
+
+    async def _trace(self, params: messages.TraceParams, file: OutputFile) -> RemoteTrace:
         try:
-            params = messages.TraceParams(pid=pid, **options)
             attached = await self.request("trace", params, messages.Attached, fds=[file.fd])
         except BaseException:
             file.discard()
             raise
-        file.commit()
-        file.close()
-        return RemoteTrace(self, attached)
+        trace = RemoteTrace(self, attached)
+        try:
+            file.commit()
+        except OutputError:
+            await trace.stop()
+            raise
+        return trace
 
     # --- the service ---
 

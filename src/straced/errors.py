@@ -32,6 +32,17 @@ class InvalidArgument(StracedError):
     code = "invalid_argument"
 
 
+class ForkedCopy(InvalidArgument):
+    """A manager or profiler that was used before a fork belongs to the parent; the child makes one of its own."""
+
+    code = "forked_copy"
+
+    def __init__(self, what: str, owner: int) -> None:
+        super().__init__(
+            f"this {what} is a copy, and belongs to process {owner}", hint=f"make a new {what} after the fork"
+        )
+
+
 class AmbiguousTarget(InvalidArgument):
     """A name that several processes have; ``candidates`` are their pids."""
 
@@ -40,6 +51,13 @@ class AmbiguousTarget(InvalidArgument):
     def __init__(self, reason: str, *, candidates: tuple[int, ...] = (), hint: str = "") -> None:
         super().__init__(reason, hint=hint)
         self.candidates = candidates
+
+
+class NoEventLoop(StracedError):
+    """No asyncio event loop runs here (under trio, say), or the object is used by another one that runs."""
+
+    exit_code = 2
+    code = "no_event_loop"
 
 
 # --- tracers that cannot serve ------------------------------------------------------------------------

@@ -93,7 +93,8 @@ def serve(_ebpf: bool) -> str:
     with tempfile.TemporaryDirectory() as name:
         config = Path(name, "straced.toml")
         config.write_text(
-            f'interval = "1s"\nstate = "{name}/state"\n[ipc]\nsocket = "{name}/s.sock"\n[[watch]]\ntarget = "name:sleep"\n'
+            f'interval = "1s"\nstate = "{name}/state"\n'
+            f'[ipc]\nsocket = "{name}/s.sock"\n[[watch]]\ntarget = "name:sleep"\n'
         )
         watched = subprocess.Popen(["sleep", "300"])
         service = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Kernels and userlands of other releases: the distribution's own packages, unpacked beside the machine, never installed.
+"""Kernels and userlands of other releases: the distribution's packages, unpacked beside the machine, never installed.
 
 The mirror is the one that apt is set up for; a list of suites of our own is read from it. All of it is kept in a cache,
 so that a second call downloads nothing.

@@ -10,11 +10,12 @@ import ctypes
 import errno
 import mmap
 import os
+import struct
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from straced.tracers.ebpf import btf, libbpf, perf_events, wire
+from straced.tracers.ebpf import btf, libbpf, perf_events, preemption, wire
 
 PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit", "on_enter")
 """In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
@@ -60,7 +61,10 @@ class Engine:
         self._programs = UNPREEMPTED if unpreempted else PROGRAMS
         self._library = libbpf.load()
         elf = object_bytes() if elf is None else elf
-        wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
+        try:
+            wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
+        except (ValueError, LookupError, struct.error) as error:
+            raise OSError(errno.EINVAL, "the eBPF object is damaged") from error
         if wrong:
             raise OSError(errno.EINVAL, "the eBPF object is of another version: " + "; ".join(wrong[:3]))
         self._object = libbpf.check_pointer(self._library.bpf_object__open_mem(elf, len(elf), None), "open")
@@ -251,3 +255,21 @@ class Engine:
                     self.touched[index] = 1
                 value = ctypes.c_uint32(index)
                 libbpf.check(self._library.bpf_map_update_elem(fd, None, ctypes.byref(value), 0), name)
+
+
+def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> Engine:
+    """Load the set of programs that suits this kernel.
+
+    Raises:
+        OSError: as :class:`Engine`.
+    """
+    if preemption.programs_are_preempted():
+        engine = Engine(rows=rows, owners=owners, unpreempted=True)
+        try:
+            engine.start()
+        except OSError:  # no tracefs that we may read: what the kernel skips of the others is counted, and said
+            engine.close()
+        else:
+            engine.stop()
+            return engine
+    return Engine(rows=rows, owners=owners)

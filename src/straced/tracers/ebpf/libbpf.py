@@ -13,6 +13,7 @@ import os
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
 log = logging.getLogger("straced.libbpf")
+log.addHandler(logging.NullHandler())  # else Python itself prints warnings that no handler takes
 
 SONAME = "libbpf.so.1"
 BPF_NOEXIST = 1
@@ -86,6 +87,8 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "ring_buffer__consume": (c_int, (c_void_p,)),
     "ring_buffer__epoll_fd": (c_int, (c_void_p,)),
     "ring_buffer__free": (None, (c_void_p,)),
+    "libbpf_probe_bpf_helper": (c_int, (c_int, c_int, c_void_p)),
+    "libbpf_probe_bpf_map_type": (c_int, (c_int, c_void_p)),
     "libbpf_set_print": (c_void_p, (_PRINTER,)),
     "libbpf_version_string": (c_char_p, ()),
 }
