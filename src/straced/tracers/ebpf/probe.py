@@ -38,7 +38,7 @@ INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 LASTING = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS)
 """How a filter or a verifier refuses: it will again. Memory and descriptors may be there later."""
 _RAW_TRACEPOINT, _BPF_LOOP, _TASK_STORAGE = 17, 181, 29
-"""enum bpf_prog_type, bpf_func_id, bpf_map_type (linux/bpf.h). All in mainline since 5.17; distributions had them before."""
+"""Of linux/bpf.h. Mainline has all of them since 5.17; distributions had them before, which no version tells."""
 
 
 def missing() -> EbpfUnavailable | None:
