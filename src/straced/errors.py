@@ -32,6 +32,17 @@ class InvalidArgument(StracedError):
     code = "invalid_argument"
 
 
+class ForkedCopy(InvalidArgument):
+    """A manager or profiler that was used before a fork belongs to the parent; the child makes one of its own."""
+
+    code = "forked_copy"
+
+    def __init__(self, what: str, owner: int) -> None:
+        super().__init__(
+            f"this {what} is a copy, and belongs to process {owner}", hint=f"make a new {what} after the fork"
+        )
+
+
 class AmbiguousTarget(InvalidArgument):
     """A name that several processes have; ``candidates`` are their pids."""
 
@@ -50,6 +61,16 @@ class TracerUnavailable(StracedError):
 
     exit_code = 5
     code = "tracer_unavailable"
+
+
+class NoResources(TracerUnavailable):
+    """The machine, or a limit of this process, has no more descriptors, processes or memory; ``errno`` says which."""
+
+    code = "resources"
+
+    def __init__(self, errno: int, reason: str, *, hint: str = "", pid: int | None = None) -> None:
+        super().__init__(reason, hint=hint, pid=pid)
+        self.errno = errno
 
 
 class StraceMissing(TracerUnavailable):
