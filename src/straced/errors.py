@@ -5,6 +5,9 @@ Decisions are made on these types and on errno, never on the text of a message.
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 class StracedError(Exception):
     """Base of all errors that straced raises on purpose.
@@ -68,9 +71,29 @@ class NoResources(TracerUnavailable):
 
     code = "resources"
 
-    def __init__(self, errno: int, reason: str, *, hint: str = "", pid: int | None = None) -> None:
+    def __init__(self, errno: int, *, pid: int | None = None) -> None:
+        reason, hint = _LACKING.get(errno, (os.strerror(errno), ""))
         super().__init__(reason, hint=hint, pid=pid)
         self.errno = errno
+
+
+def lacking(error: OSError) -> bool:
+    """Whether an error of the system says that it has no more of something, rather than something about a target."""
+    return error.errno in _LACKING
+
+
+_LACKING = {
+    errno.EMFILE: (
+        "this process has no file descriptors left",
+        "raise its limit: ulimit -n, or LimitNOFILE= of its unit",
+    ),
+    errno.ENFILE: ("the machine has no file descriptors left", "raise the sysctl fs.file-max"),
+    errno.EAGAIN: (
+        "no further process or thread can be started",
+        "raise the limit: ulimit -u, or TasksMax= of its unit",
+    ),
+    errno.ENOMEM: ("there is no memory left", "raise the memory limit of this process or its cgroup"),
+}
 
 
 class StraceMissing(TracerUnavailable):
