@@ -5,8 +5,10 @@ Decisions are made on these types and on errno, never on the text of a message.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 
 
 class StracedError(Exception):
@@ -77,9 +79,15 @@ class NoResources(TracerUnavailable):
         self.errno = errno
 
 
-def lacking(error: OSError) -> bool:
-    """Whether an error of the system says that it has no more of something, rather than something about a target."""
-    return error.errno in _LACKING
+@contextlib.contextmanager
+def resources(pid: int | None = None) -> Iterator[None]:
+    """Raise :class:`NoResources` for an error of the system that says so, whatever needed what is lacking."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _LACKING:
+            raise
+        raise NoResources(error.errno, pid=pid) from error
 
 
 _LACKING = {
