@@ -58,6 +58,13 @@ class AmbiguousTarget(InvalidArgument):
         self.candidates = candidates
 
 
+class NoEventLoop(StracedError):
+    """No asyncio event loop runs here (under trio, say), or the object is used by another one that runs."""
+
+    exit_code = 2
+    code = "no_event_loop"
+
+
 # --- tracers that cannot serve ------------------------------------------------------------------------
 
 

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from straced import choice, gating, procfs
+from straced import children, choice, gating, procfs
 from straced.errors import InvalidArgument, NoSuchProcess, NotLive, TracerUnavailable
 from straced.model import Sample, Target
+from straced.ownership import Owner
 from straced.session import Session
+from straced.shielding import Operation, all_done, attempt, carry
 from straced.tracers.base import AttachOptions, Tracer
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording, RecordOptions
 
 PID_MAX = 1 << 22
+TIMES = ("wall", "cpu")
+GIVING_UP_S = 5.0
+"""How long attaches that are under way at :meth:`Profiler.close` may take to let go."""
+_logger = logging.getLogger("straced")
 
 
 class Profiler:
     """Attaches to processes and owns what that takes. Opens nothing until the first attach.
+
+    It belongs to the process and to the event loop that first use it; a copy that a forked child has is inert. Every
+    coroutine may be cancelled at any moment: an attach that is cancelled is undone, and a close is carried out.
 
     Args:
         tracer: ``auto``, ``ebpf``, ``strace`` or ``sampler``. One asked for by name never falls back.
@@ -48,7 +58,8 @@ class Profiler:
         self._max_rows = max_rows
         self._tracers: dict[str, Tracer] = {}
         self._sessions: dict[int, list[Session]] = {}
-        self._owner = os.getpid()
+        self._attempts: set[Operation[Any]] = set()
+        self._owner = Owner("Profiler")
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,12 +71,14 @@ class Profiler:
 
     @property
     def mine(self) -> bool:
-        """False in a forked copy, which is inert."""
-        return os.getpid() == self._owner
+        """False in a forked copy, which is inert. One that was not in use before the fork is none."""
+        return self._owner.here
 
     @property
     def sessions(self) -> list[Session]:
-        """Sessions that have not ended, in the order attached."""
+        """Sessions that have not ended, in the order attached; none of them is a forked copy's."""
+        if not self.mine:
+            return []
         return [session for group in self._sessions.values() for session in group]
 
     async def attach(
@@ -81,17 +94,20 @@ class Profiler:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
         Args:
-            pid: the process.
+            pid: the process; the id of a thread means its process, which ``session.target.pid`` is then.
             follow: its children too, those that exist and those to come.
             labels: kept with every summary.
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``).
             force: allow the host's pid 1.
 
         Raises:
+            InvalidArgument: no process or time can be called that; a ForkedCopy, too.
             AttachError: the process runs on, untraced; ``reason`` and ``hint`` say why.
             TracerUnavailable: no tracer can serve.
+            NoEventLoop: under trio, say.
         """
-        target, program = await self._find(pid)
+        _check_time(time)
+        self._owner.enter()
         options = AttachOptions(
             follow=follow,
             max_tasks=self._max_tasks,
@@ -100,6 +116,10 @@ class Profiler:
             time=time,
             per_thread=per_thread,
         )
+        return await attempt(self._attach(pid, options, labels), _let_go, self._attempts)
+
+    async def _attach(self, pid: int, options: AttachOptions, labels: dict[str, str] | None) -> Session:
+        target, program = await self._find(pid)
         try:
             picked = choice.pick(self._wanted, target, self._tracer, started_by_us=program is not None)
             inner = await picked.tracer.attach(target, options)
@@ -124,11 +144,15 @@ class Profiler:
         Raises:
             TracerUnavailable: eBPF cannot serve here, and nothing else can do this.
         """
+        self._owner.enter()
+        return await attempt(self._watch_children(os.getpid() if of is None else of, labels), _let_go, self._attempts)
+
+    async def _watch_children(self, of: int, labels: dict[str, str] | None) -> Session:
         tracer = self._tracer("ebpf")
         available = tracer.probe()
         if available.error is not None:
             raise available.error
-        inner = await tracer.mark_children(os.getpid() if of is None else of)  # type: ignore[attr-defined]
+        inner = await tracer.mark_children(of)  # type: ignore[attr-defined]
         session = Session(inner.target, tracer, "asked for", inner, AttachOptions(), dict(labels or {}), self._forget)
         self._sessions.setdefault(inner.target.pid, []).append(session)
         return session
@@ -144,18 +168,30 @@ class Profiler:
     ) -> Session:
         """Start a program that is traced from its first instruction; ``session.process`` is the caller's own.
 
+        Cancelled, it ends the program and waits for it, as ``asyncio.create_subprocess_exec`` does.
+
         Raises:
+            InvalidArgument: as :meth:`attach`; nothing was started.
             CommandNotFound, ExecFailed: there is no such program; nothing was started.
             AttachError, TracerUnavailable: not traced; the program runs all the same, ``error.process`` is it.
         """
-        process = await asyncio.create_subprocess_exec(*gating.gate(argv), **popen_options)
-        try:
-            session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
-        except Exception as error:
-            error.process = process  # type: ignore[attr-defined]
-            raise
-        session.process = process
-        return session
+        _check_time(time)
+        self._owner.enter()
+
+        async def start() -> Session:
+            process = await children.start(gating.gate(argv), popen_options)
+            try:
+                session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
+            except asyncio.CancelledError:
+                await children.end(process)
+                raise
+            except Exception as error:
+                error.process = process  # type: ignore[attr-defined]
+                raise
+            session.process = process
+            return session
+
+        return await attempt(start(), _end)
 
     async def trace(self, pid: int, output: int | None, options: RecordOptions) -> Recording:
         """Start a full trace; a strace that counts the same target lends it, and goes on counting afterwards.
@@ -167,6 +203,10 @@ class Profiler:
         Raises:
             AttachError, TracerUnavailable: as :meth:`attach`.
         """
+        self._owner.enter()
+        return await attempt(self._trace(pid, output, options), self._recall, self._attempts)
+
+    async def _trace(self, pid: int, output: int | None, options: RecordOptions) -> Recording:
         from straced.tracers.strace import StraceTracer
 
         target, program = await self._find(pid)
@@ -177,13 +217,19 @@ class Profiler:
             return await tracer.record(target, output, options)
 
         try:
-            for session in self._sessions.get(pid, []):
+            for session in self._sessions.get(target.pid, []):
                 if session.tracer == "strace" and session.alive:
                     return await session.lend(start, self._counts_beside(target))
             return await start()
         finally:
             if program is not None:
                 gating.release(pid)
+
+    async def _recall(self, recording: Recording) -> None:
+        lenders = [session for session in self.sessions if session.recording is recording]
+        await recording.abandon()
+        for session in lenders:
+            await session.settled()
 
     async def read_all(self, *, sums: bool = False) -> dict[Session, Sample]:
         """The raw counters of every session that tells any while it runs; one reading for all where a tracer has that.
@@ -193,6 +239,7 @@ class Profiler:
 
         Sessions of strace, which speaks at its end only, and those that end in this very moment are left out.
         """
+        self._owner.enter()
         found: dict[Session, Sample] = {}
         for tracer in self._tracers.values():
             sessions = [session for session in self.sessions if session.tracer == tracer.name and session.alive]
@@ -203,7 +250,7 @@ class Profiler:
                 found.update((each, by_inner[each.inner]) for each in sessions if each.inner in by_inner)
                 continue
             for session in sessions:
-                with contextlib.suppress(NotLive, RuntimeError):
+                with contextlib.suppress(NotLive):
                     found[session] = await session.read()
         return found
 
@@ -216,21 +263,24 @@ class Profiler:
         return tracer if tracer.probe(target).usable else None
 
     async def close(self) -> None:
-        """End all sessions and helpers. Idempotent; in a forked copy it does nothing."""
+        """End all sessions and helpers. Idempotent; once begun it is done, cancelled or not. Not for a forked copy."""
         if not self.mine:
             return
+        if self._tracers or self._attempts:
+            self._owner.enter()
+            await carry(self._close())
+
+    async def _close(self) -> None:
+        await all_done(list(self._attempts), GIVING_UP_S)
         for session in self.sessions:
             session.request_stop()
         for session in self.sessions:
-            with contextlib.suppress(Exception):
-                await session.detach()
+            await _despite_errors(session.detach())
         for tracer in self._tracers.values():
-            await tracer.close()
+            await _despite_errors(tracer.close())
 
     async def _find(self, pid: int) -> tuple[Target, tuple[str, ...] | None]:
         """Who ``pid`` is, and the program behind it when it is a gate, which is given the time to get ready."""
-        if not self.mine:
-            raise InvalidArgument("a forked copy of a Profiler does not attach", hint="make a new one in the child")
         if isinstance(pid, bool) or not isinstance(pid, int) or not 1 <= pid <= PID_MAX:
             raise InvalidArgument(f"{pid!r} is not a pid")
         program = await gating.program_behind(pid)
@@ -241,9 +291,13 @@ class Profiler:
                 gating.release(pid)
                 raise
         try:
-            return procfs.target(pid), program
+            target = procfs.target(pid)
         except (procfs.Gone, ProcessLookupError) as error:
             raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
+        if target.pid != pid:
+            fields = {"tid": pid, "pid": target.pid}
+            _logger.info("thread_of_process: %d is a thread of %d", pid, target.pid, extra={"straced": fields})
+        return target, program
 
     def _tracer(self, name: str) -> Tracer:
         if name not in self._tracers:
@@ -256,6 +310,30 @@ class Profiler:
             group.remove(session)
         if not group:
             self._sessions.pop(session.target.pid, None)
+
+
+def _check_time(time: str) -> None:
+    if time not in TIMES:
+        raise InvalidArgument(f"{time!r} is not a kind of time", hint=f"one of {', '.join(TIMES)}")
+
+
+async def _despite_errors(work: Coroutine[Any, Any, object]) -> None:
+    """One part of the end; when it fails, the others must go all the same."""
+    try:
+        await work
+    except Exception as error:
+        _logger.warning("close_failed: %s", error, extra={"straced": {"error": repr(error)}})
+
+
+async def _let_go(session: Session) -> None:
+    await session.detach("cancelled")
+
+
+async def _end(session: Session) -> None:
+    """Undo a spawn."""
+    if session.process is not None:
+        await children.end(session.process)
+    await session.detach("cancelled")
 
 
 def _named_after(target: Target, program: tuple[str, ...]) -> Target:

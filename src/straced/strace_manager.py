@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from straced import gating, manager_log
+from straced import children, gating, manager_log, procfs
 from straced.errors import OutputError, StracedError, StraceMissing, TracerCrashed
 from straced.finished import Finished
+from straced.last_errors import LastErrors
 from straced.manager_summary import TraceSummary, as_dict
 from straced.model import Summary, Target
+from straced.ownership import Owner
 from straced.process_group import ProcessGroupManager
 from straced.profiler import Profiler
 from straced.session import Session
+from straced.shielding import Signal, Undo, attempt, carry, running_loop, within
 from straced.tracers import strace_binary
 from straced.tracers.strace import StraceTracer
 
@@ -36,7 +38,9 @@ class StraceManager:
         process_group: gets every helper to track, for the end of the daemon.
         clock: seconds that only go forward; finished summaries are kept an hour of it.
 
-    No I/O and no process before the first attach. A forked copy is inert.
+    No I/O and no process before the first attach. A forked copy of one in use is inert: :meth:`last_error` is a
+    ForkedCopy then. Every coroutine may be cancelled at any moment: an attach or a spawn is undone, a detach is carried
+    out, and what it found is returned by the next one.
     """
 
     def __init__(
@@ -48,13 +52,15 @@ class StraceManager:
     ) -> None:
         self._enabled = enabled
         self._group = process_group
-        self._owner = os.getpid()
+        self._owner = Owner("StraceManager")
         self._profiler = Profiler(tracer="strace")
         self._sessions: dict[int, Session] = {}
         self._traces: dict[int, tuple[Recording, TraceOutput]] = {}
-        self._starting: dict[tuple[str, int], asyncio.Future[None]] = {}
+        self._starting: dict[tuple[str, int], Signal] = {}
         self._finished = Finished(clock)
-        self._errors: dict[int, StracedError] = {}
+        self._unclaimed: dict[int, TraceSummary] = {}
+        """What a :meth:`detach_all` found that was cancelled."""
+        self._errors = LastErrors()
 
     @staticmethod
     def is_available() -> bool:
@@ -83,11 +89,14 @@ class StraceManager:
         return tracer.helper_pids if isinstance(tracer, StraceTracer) else []
 
     def last_error(self, pid: int) -> StracedError | None:
-        """Why the last call for this pid answered False or None; ``None`` when it did not."""
+        """Why the last call for this pid answered False or None; ``None`` when it did not. 1,000 are kept."""
         return self._errors.get(pid)
 
     def take_finished(self) -> list[tuple[Target, TraceSummary]]:
-        """Summaries of targets that ended while attached and whose pid has been used again since, oldest first."""
+        """Summaries of targets that ended while attached and whose pid was attached to again since, oldest first.
+
+        Each once; the newest of a pid is :meth:`detach`'s.
+        """
         return self._finished.take_superseded()
 
     # --- summaries ---
@@ -96,7 +105,7 @@ class StraceManager:
         """Start a ``strace -c`` summary.
 
         Args:
-            pid: the target; all its threads are traced in any case.
+            pid: the target; all its threads are traced in any case. The id of a thread means its process.
             follow: its children too.
             wall: wall time instead of CPU time in the kernel.
 
@@ -106,6 +115,8 @@ class StraceManager:
         if not self._may("summary", pid):
             self._open_gate(pid)
             return False
+        pid = self._process_of(pid)
+        made: list[Session] = []
 
         async def start() -> bool:
             await self._sweep()
@@ -113,21 +124,29 @@ class StraceManager:
                 manager_log.debug("strace_already_attached", pid=pid)
                 return True
             session = await self._profiler.attach(pid, follow=follow, time="wall" if wall else "cpu")
+            made.append(session)
+            self._finished.supersede(pid)
             self._sessions[pid] = session
+            session.when_over(lambda _: self._note_end(pid, session))
             self._track(session.helper_pids)
             manager_log.info("strace_attached", pid=pid, strace_pid=_first(session.helper_pids))
             return True
 
-        return await self._alone("summary", pid, start)
+        async def undo(_attached: bool) -> None:
+            for session in made:
+                self._sessions.pop(pid, None)
+                await session.detach("cancelled")
+
+        return await self._alone("summary", pid, start, undo)
 
     async def detach(self, pid: int) -> TraceSummary | None:
         """Stop a summary trace and return it; ``None`` when there was none, or when strace had to be killed."""
-        if not self._mine:
+        if not self._may_use(pid):
             return None
-        session = self._sessions.pop(pid, None)
+        session = self._sessions.pop(pid := self._process_of(pid), None)
         if session is None:
-            return self._finished.take(pid)
-        return await self._end(pid, session)
+            return self._finished.take(pid) or self._unclaimed.pop(pid, None)
+        return await carry(self._end(pid, session), lambda summary: self._keep(session, summary))
 
     async def spawn(self, argv: Sequence[str | os.PathLike[str]], **popen_options: Any) -> asyncio.subprocess.Process:
         """Start a program that is traced from its first instruction. Refused or not, the program runs.
@@ -135,17 +154,29 @@ class StraceManager:
         Raises:
             CommandNotFound, ExecFailed: there is no such program.
         """
+        running_loop()
         words = [os.fspath(word) for word in argv]
         gated = gating.gate(words) if self._enabled and self.is_available() else words
-        process = await asyncio.create_subprocess_exec(*gated, **popen_options)
-        if gated is words:
-            self._may("summary", process.pid)
+
+        async def start() -> asyncio.subprocess.Process:
+            process = await children.start(gated, popen_options)
+            if gated is words:
+                self._may("summary", process.pid)
+                return process
+            try:
+                await self.attach(process.pid)
+            except BaseException:
+                await children.end(process)
+                raise
+            finally:
+                gating.release(process.pid)
             return process
-        try:
-            await self.attach(process.pid)
-        finally:
-            gating.release(process.pid)
-        return process
+
+        async def undo(process: asyncio.subprocess.Process) -> None:
+            await children.end(process)
+            await self.detach(process.pid)
+
+        return await attempt(start(), undo)
 
     # --- full traces ---
 
@@ -179,6 +210,8 @@ class StraceManager:
         if not self._may("full", pid):
             self._open_gate(pid)
             return False
+        pid = self._process_of(pid)
+        made: list[Recording] = []
 
         async def start() -> bool:
             from straced.tracers.strace_record import RecordOptions
@@ -205,13 +238,20 @@ class StraceManager:
             output.commit()
             recording.path = output.path
             self._traces[pid] = recording, output
+            made.append(recording)
+            recording.when_over(output.close)
             recording.on_end(lambda: self._note_cut(pid, recording))
             self._track(recording.helper_pids)
             strace_pid = _first(recording.helper_pids)
             manager_log.info("full_trace_attached", pid=pid, strace_pid=strace_pid, output_file=str(output_file))
             return True
 
-        return await self._alone("full", pid, start)
+        async def undo(_attached: bool) -> None:
+            if made and (entry := self._traces.get(pid)) is not None:
+                entry[1].discard()
+                await self._close_trace(pid)
+
+        return await self._alone("full", pid, start, undo)
 
     def _note_cut(self, pid: int, recording: Recording) -> None:
         from straced.tracers.strace_record import CUT
@@ -222,7 +262,7 @@ class StraceManager:
 
     async def detach_full_trace(self, pid: int) -> bool:
         """Stop one full trace; its file stays. False when there was none."""
-        return self._mine and await self._close_trace(pid)
+        return self._may_use(pid) and await carry(self._close_trace(self._process_of(pid)))
 
     async def _close_trace(self, pid: int) -> bool:
         entry = self._traces.pop(pid, None)
@@ -245,13 +285,23 @@ class StraceManager:
         """Stop everything, within 5 s, and return the summaries gathered on the way. Idempotent."""
         if not self._mine:
             return {}
+        if self._sessions or self._traces:
+            self._owner.enter()
         sessions, self._sessions = self._sessions, {}
         traces, self._traces = self._traces, {}
+        gathered, self._unclaimed = self._unclaimed, {}
+        return await carry(self._end_all(sessions, traces, gathered), self._unclaimed.update)
+
+    async def _end_all(
+        self,
+        sessions: dict[int, Session],
+        traces: dict[int, tuple[Recording, TraceOutput]],
+        gathered: dict[int, TraceSummary],
+    ) -> dict[int, TraceSummary]:
         for recording, _output in traces.values():
             recording.request_stop("detach", SHUTDOWN_GRACE_S)
         for session in sessions.values():
             session.request_stop("detach", SHUTDOWN_GRACE_S)
-        gathered: dict[int, TraceSummary] = {}
 
         async def end(pid: int, session: Session) -> None:
             summary = await self._end(pid, session, SHUTDOWN_GRACE_S)
@@ -265,20 +315,33 @@ class StraceManager:
                 output.close()
 
         work = [stop(*entry) for entry in traces.values()] + [end(pid, session) for pid, session in sessions.items()]
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), 2 * SHUTDOWN_GRACE_S)
+        await within(2 * SHUTDOWN_GRACE_S, asyncio.gather(*work, return_exceptions=True))
         await self._profiler.close()
         if work:
             manager_log.info("strace_detach_all", count=len(work))
         return gathered
 
     async def _end(self, pid: int, session: Session, grace_s: float | None = None) -> TraceSummary | None:
-        summary = await session.detach("detach", grace_s)
+        summary = self._told(pid, await session.detach("detach", grace_s))
+        if summary is not None:
+            self._errors.pop(pid, None)
+        return summary
+
+    def _note_end(self, pid: int, session: Session) -> None:
+        """A session that ended by itself becomes a finished summary, kept until asked for."""
+        if self._sessions.get(pid) is session and session.final is not None:
+            del self._sessions[pid]
+            self._keep(session, self._told(pid, session.final))
+
+    def _keep(self, session: Session, summary: TraceSummary | None) -> None:
+        if summary is not None:
+            self._finished.keep(session.target, summary)
+
+    def _told(self, pid: int, summary: Summary) -> TraceSummary | None:
         if _nothing_known(summary):
             manager_log.warning("strace_detach_timeout", pid=pid)
             self._errors[pid] = TracerCrashed("strace was killed, and what it had counted is lost", pid=pid)
             return None
-        self._errors.pop(pid, None)
         return as_dict(summary)
 
     # --- shared ---
@@ -290,11 +353,30 @@ class StraceManager:
 
     @property
     def _mine(self) -> bool:
-        return os.getpid() == self._owner
+        return self._owner.here
+
+    def _process_of(self, pid: int) -> int:
+        """The process that the id of a thread means, which is said; any other number as it is."""
+        try:
+            process = int(procfs.status(pid).get("Tgid", pid)) if isinstance(pid, int) and pid > 0 else pid
+        except (procfs.Gone, OSError):
+            return pid
+        if process != pid:
+            manager_log.info("strace_thread_of_process", tid=pid, pid=process)
+        return process
+
+    def _may_use(self, pid: int) -> bool:
+        """Whether this process and loop may; else :meth:`last_error` says why not."""
+        try:
+            self._owner.enter()
+        except StracedError as error:
+            self._errors[pid] = error
+            return False
+        return True
 
     def _may(self, kind: str, pid: int) -> bool:
         suffix = "_full" if kind == "full" else ""
-        if not self._mine:
+        if not self._may_use(pid):
             return False
         if not self._enabled:
             manager_log.debug("strace_disabled" + suffix, pid=pid)
@@ -308,13 +390,17 @@ class StraceManager:
             return False
         return True
 
-    async def _alone(self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+    async def _alone(
+        self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]], undo: Undo[bool]
+    ) -> bool:
         """Run ``start`` while nobody else starts the same; a failure becomes False, a log line and a typed error."""
+        return await attempt(self._start_alone(kind, pid, start), undo)
+
+    async def _start_alone(self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         key = kind, pid
         while (other := self._starting.get(key)) is not None:
-            await asyncio.shield(other)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._starting[key] = turn
+            await other.wait()
+        turn = self._starting[key] = Signal()
         try:
             done = await start()
         except StracedError as error:
@@ -326,16 +412,13 @@ class StraceManager:
             return done
         finally:
             del self._starting[key]
-            turn.set_result(None)
+            turn.happened()
 
     async def _sweep(self) -> None:
-        """Sessions that ended by themselves become finished summaries, kept until asked for."""
-        for pid, session in list(self._sessions.items()):
+        """Settle what has just ended, or did while no loop ran to notice it; :meth:`_note_end` keeps what it did."""
+        for session in list(self._sessions.values()):
             if not session.alive:
-                del self._sessions[pid]
-                summary = await self._end(pid, session)
-                if summary is not None:
-                    self._finished.keep(session.target, summary)
+                await session.result()
 
     def _track(self, pids: Sequence[int]) -> None:
         if self._group is not None:

@@ -89,7 +89,7 @@ class GuardClient:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = os.getpid()
+        self._owner: int | None = None
         self._numbers = itertools.count(1)
         self._helpers: dict[int, Helper] = {}
         self.spare: int | None = None
@@ -107,7 +107,7 @@ class GuardClient:
     @property
     def mine(self) -> bool:
         """False in a forked child: its copy must never touch the parent's helpers."""
-        return os.getpid() == self._owner
+        return self._owner is None or os.getpid() == self._owner
 
     @property
     def started(self) -> bool:
@@ -213,6 +213,7 @@ class GuardClient:
             finally:
                 os.close(owner)
         self._socket = ours
+        self._owner = os.getpid()
         # An owner that is dropped without a word lets its guard go too.
         self._finalizer = weakref.finalize(self, _hang_up, ours, os.getpid())
         listener = threading.Thread(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import weakref
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from straced import gating, procfs
 from straced.errors import AttachError, AttachTimeout, NoSuchProcess, StraceMissing, TracerUnavailable
 from straced.model import Reason, Target
 from straced.scrub import scrub_bytes
+from straced.shielding import within
 from straced.tracers import interrupted, preflight, strace_binary, task_count
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.guard_client import GuardClient, Helper, all_ended
@@ -121,8 +121,7 @@ class StraceTracer:
     async def until_free(self, target: Target) -> None:
         """Wait for a helper of ours that is just letting go of the target, after a detach or a cancelled attach."""
         if leaving := self.guard.leaving(target.pid):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(all_ended(leaving), REAP_S)
+            await within(REAP_S, all_ended(leaving))
 
     def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
         """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).
@@ -163,8 +162,7 @@ class StraceTracer:
             await self._give_up(attachment)
             raise TracerUnavailable(f"strace could not be started ({error.strerror})", pid=target.pid) from error
         except BaseException:
-            for helper in attachment.helpers:
-                self.guard.stop(helper, "cancelled")
+            await self._give_up(attachment)
             raise
         if coverage.traced == 0 and not _ended_well(attachment):
             failed = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
@@ -184,8 +182,7 @@ class StraceTracer:
     async def _give_up(self, attachment: Attachment) -> None:
         for helper in attachment.helpers:
             self.guard.stop(helper, "cancelled")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(all_ended(attachment.helpers), 2 * REAP_S)
+        await within(2 * REAP_S, all_ended(attachment.helpers))
 
     def _too_many(self, target: Target, options: AttachOptions, reasons: list[Reason]) -> list[int] | None:
         """The tasks to attach to when there are more than may be, and a word about it (S25)."""
@@ -220,8 +217,7 @@ class StraceTracer:
         for session in sessions:
             session.request_stop("detach")
         for session in sessions:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(session.wait(), 2 * REAP_S)
+            await within(2 * REAP_S, session.wait())
         self.guard.close()
         await asyncio.to_thread(self.guard.wait_closed, REAP_S)
 

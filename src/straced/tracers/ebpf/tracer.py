@@ -8,6 +8,7 @@ import os
 from straced import procfs
 from straced.errors import TracerUnavailable
 from straced.model import Sample, Target
+from straced.shielding import Turns, carry
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.ebpf import libbpf, probe, wire
 from straced.tracers.ebpf.engine import Engine
@@ -31,7 +32,7 @@ class EbpfTracer:
         self._rows = rows
         self._owners = owners
         self._instances: list[Instance] = []
-        self._lock = asyncio.Lock()
+        self._lock = Turns()
 
     @property
     def name(self) -> str:
@@ -90,7 +91,7 @@ class EbpfTracer:
         """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
         for position in range(_MAX_INSTANCES):
             if position == len(self._instances):
-                self._instances.append(await asyncio.to_thread(self._load))
+                self._instances.append(await carry(asyncio.to_thread(self._load), Instance.close))
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
             try:
                 if procfs.stat(target.pid).start_ticks != target.start_ticks:
