@@ -104,7 +104,7 @@ def ask_as_nobody(start: Starter, target: Workload) -> list[str]:
         names = []
         class Handler(logging.Handler):
             def emit(self, record):
-                names.append(record.getMessage())
+                names.append(record.straced["event"])
         logging.getLogger("straced").addHandler(Handler())
         logging.getLogger("straced").setLevel(1)
         async def main(pid):

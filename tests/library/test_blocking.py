@@ -153,6 +153,29 @@ def test_a_forked_copy_is_inert_and_its_block_is_left(start: Starter) -> None:
     assert owner.process.wait(10) == 0
 
 
+def test_one_made_before_the_process_daemonizes_serves_afterwards(start: Starter) -> None:
+    target = start("n", 70)
+    owner = start_owner(
+        start,
+        """
+        from straced import blocking
+        profiler = blocking.Profiler("strace")
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        session = profiler.attach(int(os.environ["TARGET"]))
+        say("attached", os.getpid()); hear()
+        say("count", session.detach().syscalls["getppid"].calls)
+        profiler.close()
+        """,
+        env={"TARGET": str(target.pid)},
+    )
+    start.owns(int(owner.channel.expect("attached")))
+    target.finish()
+    owner.go()
+    assert owner.channel.expect("count") == "70"
+
+
 def test_a_fork_while_another_thread_holds_the_lock(start: Starter) -> None:
     """The copy of a lock that was held at the fork is never released: the child must not need it."""
     owner = start_owner(
