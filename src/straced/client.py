@@ -24,6 +24,7 @@ from straced.service.ipc.remote import RemoteSession, RemoteTrace
 from straced.service.places import sockets
 from straced.service.samples import Tick
 from straced.service.store.answers import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
+from straced.shielding import attempt, carry, running_loop
 from straced.tracers.trace_output import TraceOutput
 
 
@@ -67,8 +68,10 @@ class Client(Channel):
         params = messages.AttachParams(
             pid=pid, follow=follow, labels=labels or {}, time=time, per_thread=per_thread, tracer=tracer
         )
-        attached = await self.request("attach", params, messages.Attached)
-        return RemoteSession(self, attached, labels or {})
+        return await carry(self._attach(params, labels or {}), lambda session: session.detach())
+
+    async def _attach(self, params: messages.AttachParams, labels: dict[str, str]) -> RemoteSession:
+        return RemoteSession(self, await self.request("attach", params, messages.Attached), labels)
 
     async def spawn(
         self,
@@ -85,18 +88,31 @@ class Client(Channel):
             CommandNotFound, ExecFailed: there is no such program; nothing was started.
             StracedError: not counted; the program runs all the same, ``error.process`` is it.
         """
-        from straced import gating
+        from straced import children, gating
 
-        process = await asyncio.create_subprocess_exec(*gating.gate(argv), **popen_options)
-        try:
-            session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
-        except Exception as error:
-            error.process = process  # type: ignore[attr-defined]
-            raise
-        finally:
-            gating.release(process.pid)
-        session.process = process
-        return session
+        running_loop()
+
+        async def start() -> RemoteSession:
+            process = await children.start(gating.gate(argv), popen_options)
+            try:
+                session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
+            except asyncio.CancelledError:
+                await children.end(process)
+                raise
+            except Exception as error:
+                error.process = process  # type: ignore[attr-defined]
+                raise
+            finally:
+                gating.release(process.pid)
+            session.process = process
+            return session
+
+        async def undo(session: RemoteSession) -> None:
+            if session.process is not None:
+                await children.end(session.process)
+            await session.detach()
+
+        return await attempt(start(), undo)
 
     async def trace(self, pid: int, output: Path, *, overwrite: bool = False, **options: Any) -> RemoteTrace:
         """Write a full trace of a process into a new file of the caller's own; see :class:`messages.TraceParams`.
@@ -105,15 +121,25 @@ class Client(Channel):
             OutputError: the file cannot be made, or its disk is nearly full.
             AttachError, TracerUnavailable: as for :meth:`attach`.
         """
+        params = messages.TraceParams(pid=pid, **options)
+        running_loop()
         file = TraceOutput(output, overwrite)
+
+        async def undo(trace: RemoteTrace) -> None:
+            file.discard()
+            await trace.stop()
+
+        trace = await carry(self._trace(params, file), undo)
+        file.close()
+        return trace
+
+    async def _trace(self, params: messages.TraceParams, file: TraceOutput) -> RemoteTrace:
         try:
-            params = messages.TraceParams(pid=pid, **options)
             attached = await self.request("trace", params, messages.Attached, fds=[file.fd])
         except BaseException:
             file.discard()
             raise
         file.commit()
-        file.close()
         return RemoteTrace(self, attached)
 
     # --- the service ---

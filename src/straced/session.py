@@ -279,9 +279,9 @@ class Session:
             NotLive: the session has ended, or is lent already.
         """
         self._enter()
-        return await attempt(self._lend(start, beside), self.recall)
+        return await attempt(self._lend(start, beside), self._recall)
 
-    async def recall(self, recording: Recording) -> None:
+    async def _recall(self, recording: Recording) -> None:
         """End a full trace, and wait until it has given the target back."""
         await recording.abandon()
         await self.settled()

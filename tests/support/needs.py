@@ -73,6 +73,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "headless_shell"),
     "cc": lambda: "" if compiler() else "no C compiler",
     "freezer": _freezer,
+    "anyio": _module("anyio"),
     "uvloop": _module("uvloop"),
     "victoriametrics": _program("victoria-metrics"),
     "prometheus_client": _module("prometheus_client"),

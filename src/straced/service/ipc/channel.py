@@ -20,6 +20,7 @@ from straced.service.ipc.protocol import MAX_FRAME, PROTOCOL, Message
 from straced.service.places import sockets
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
+from straced.shielding import attempt, carry, running_loop, within
 
 CONNECT_S = 2.0
 REPLY_S = 30.0
@@ -75,19 +76,25 @@ class Channel:
             ServiceUnreachable: nobody listens.
             ProtocolMismatch: the service is of another version.
         """
-        if self._sock is not None:
-            return
+        if self._sock is None:
+            running_loop()
+            await attempt(self._connect(), lambda _: self._close())
+
+    async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         failures = []
         for path in self._paths:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
             try:
-                async with asyncio.timeout(CONNECT_S):
-                    await _connect(sock, path)
+                if not await within(CONNECT_S, _connect(sock, path)):
+                    raise TimeoutError
             except (OSError, TimeoutError) as error:
                 sock.close()
                 failures.append(f"{path}: {getattr(error, 'strerror', None) or 'no answer'}")
                 continue
+            except BaseException:
+                sock.close()
+                raise
             self._sock = sock
             break
         else:
@@ -97,18 +104,22 @@ class Channel:
             hello = messages.Hello(protocol=PROTOCOL, client=f"straced pid {os.getpid()}")
             self.welcome = await self.request("hello", hello, messages.Welcome)
         except BaseException:
-            await self.close()
+            await self._close()
             raise
 
     async def close(self) -> None:
-        """Close the connection; the service ends what it did for it. Idempotent."""
+        """Close the connection; the service ends what it did for it. Idempotent; once begun it is done."""
+        if self._sock is not None or self._reader is not None:
+            await carry(self._close())
+
+    async def _close(self) -> None:
         reader, self._reader = self._reader, None
+        sock, self._sock = self._sock, None
         if reader is not None:
             reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+            await asyncio.wait({reader})
+        if sock is not None:
+            sock.close()
 
     # --- requests ---
 
@@ -135,11 +146,11 @@ class Channel:
         self._waiting[number] = future
         frame = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + b"\n"
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._send(frame, fds)
-                answer = await future
-        except TimeoutError as error:
-            raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status") from error
+            await carry(self._send_whole(frame, fds))
+            await asyncio.wait({future}, timeout=timeout_s)
+            if not future.done():
+                raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status")
+            answer = future.result()
         except OSError as error:
             if self._reader is not None:  # a last word may have come before the socket was closed
                 await asyncio.wait({self._reader}, timeout=CONNECT_S)
@@ -150,6 +161,12 @@ class Channel:
             raise protocol.error_of(answer.error)
         raw = b"null" if isinstance(answer.result, UnsetType) else answer.result
         return msgspec.json.decode(raw, type=kind)
+
+    async def _send_whole(self, frame: bytes, fds: Sequence[int]) -> None:
+        """Half a request would spoil those after it: it is sent to its end, or the connection is."""
+        if not await within(REPLY_S, self._send(frame, fds)):
+            await self._close()
+            raise ServiceUnreachable("the service does not read what it is sent", hint="straced status")
 
     async def _send(self, frame: bytes, fds: Sequence[int]) -> None:
         if len(frame) > MAX_FRAME:
@@ -165,10 +182,10 @@ class Channel:
 
     async def _read(self) -> None:
         assert self._sock is not None
-        loop = asyncio.get_running_loop()
+        sock, loop = self._sock, asyncio.get_running_loop()
         buffer = bytearray()
         try:
-            while data := await loop.sock_recv(self._sock, 1 << 18):
+            while data := await loop.sock_recv(sock, 1 << 18):
                 buffer += data
                 *lines, rest = bytes(buffer).split(b"\n") if b"\n" in data else (bytes(buffer),)
                 buffer = bytearray(rest)
