@@ -80,6 +80,12 @@ class Profiler:
             return []
         return [session for group in self._sessions.values() for session in group]
 
+    @property
+    def helper_pids(self) -> list[int]:
+        """Every process that straced started to observe: straces first, then their guard and what it keeps ready."""
+        tracers = self._tracers.values() if self.mine else ()
+        return [pid for tracer in tracers for pid in getattr(tracer, "process_pids", ())]
+
     async def attach(
         self,
         pid: int,

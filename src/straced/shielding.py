@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-from straced.errors import NoEventLoop, TracerUnavailable
+from straced.errors import NoEventLoop, TracerUnavailable, resources
 from straced.logs import logger
 
 Result = TypeVar("Result")
@@ -103,7 +103,8 @@ async def _outcome(operation: Operation[Result], undo: Undo[Result] | None) -> R
         await asyncio.wait({operation})
         if operation.cancelled():
             raise TracerUnavailable("given up: whom it was for has been closed meanwhile")
-        return operation.result()
+        with resources():
+            return operation.result()
     except asyncio.CancelledError:
         if not operation.done() or not operation.cancelled():
             operation.cancel()
