@@ -17,7 +17,7 @@ from straced import through_service
 from straced.errors import AttachError, OutputError, StracedError
 from straced.profiler import Profiler
 from straced.scrub import scrub
-from straced.targets import TargetSpec, resolve
+from straced.targets import TargetSpec, process_of, resolve
 from straced.tracers.base import Ending
 from straced.tracers.strace_record import CUT
 from straced.tracers.trace_output import TraceOutput
@@ -45,7 +45,7 @@ def trace_target(
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
     """
-    return asyncio.run(_trace(resolve(spec)[0], options, output, overwrite, page))
+    return asyncio.run(_trace(process_of(resolve(spec)[0], "trace", "traced"), options, output, overwrite, page))
 
 
 async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrite: bool, page: Path | None) -> int:

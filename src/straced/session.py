@@ -307,7 +307,7 @@ class Session:
             except BaseException:
                 if follower is not None:
                     await follower.detach()
-                await self._resume()
+                await carry(self._resume())
                 raise
             if beside is not None and follower is not None:
                 self._tracer = beside
@@ -392,9 +392,9 @@ class Session:
     _fault: Exception | None = None
 
     async def _finish(self, ending: Ending) -> None:
-        inner, self._inner = self._inner, None
-        if inner is not None:
+        if (inner := self._inner) is not None:
             sample = await inner.detach()
+            self._inner = None
             self._last_sample = sample
             self._keep(sample, inner)
         self.target = compose.refreshed(self.target)

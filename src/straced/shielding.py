@@ -105,10 +105,11 @@ async def _outcome(operation: Operation[Result], undo: Undo[Result] | None) -> R
             raise TracerUnavailable("given up: whom it was for has been closed meanwhile")
         with resources():
             return operation.result()
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cancelled:
         if not operation.done() or not operation.cancelled():
             operation.cancel()
             await _despite_cancels(Operation(_let_be(operation, undo)))
+        cancelled.__traceback__ = None  # the frames of the wait hold the operation, and so what it made
         raise
     finally:
         del operation  # an error holds this frame, and would be held by it

@@ -19,14 +19,10 @@ def descriptors() -> Counter[str]:
     return Counter(re.sub(r"\d+|/dev/pts.*", "", what) for what in proc.fds().values() if not what.endswith("/fd"))
 
 
-def children() -> list[str]:
+def children() -> dict[int, str]:
     """Children that are no guard, zombies included."""
-    found = []
-    for pid in _children():
-        line = " ".join(proc.cmdline(pid))
-        if "/guard/" not in line:
-            found.append(f"{pid} [{proc.state(pid)}] {line[:60]}")
-    return sorted(found)
+    lines = {pid: " ".join(proc.cmdline(pid))[:200] for pid in _children()}
+    return {pid: line for pid, line in lines.items() if "/guard/" not in line}
 
 
 def helpers() -> int:
@@ -63,7 +59,7 @@ class Held:
         """What is held now and was not then."""
         found = [f"{count} x {what}" for what, count in (self.descriptors - before.descriptors).items()]
         found += [f"task: {each}" for each in tasks()] if self.tasks > before.tasks else []
-        found += [f"child: {each}" for each in self.children if each not in before.children]
+        found += [f"child {pid}: {line}" for pid, line in self.children.items() if pid not in before.children]
         found += [f"straces: {self.helpers}"] if self.helpers > before.helpers else []
         if self.state in "TtZ" and not self.tracer and self.state != before.state:
             found.append(f"the target is in {self.state}, was in {before.state}")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from straced import Profiler, Session, StraceManager
+from straced import Profiler, Session, StraceManager, why, why_all
 from straced.tracers.strace_record import Recording, RecordOptions
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -326,3 +326,21 @@ async def _detach_all(bench: Bench) -> Steps:
     assert await manager.attach(bench.pid)
     cancelled = yield manager.detach_all
     assert set(await manager.detach_all()) == ({bench.pid} if cancelled else set())
+
+
+# --- why ---
+
+
+@call("why", "waits")
+async def _why(bench: Bench) -> Steps:
+    yield lambda: why(bench.pid, duration=0.05, tracer=bench.tracer)
+
+
+@call("why", "waits", tracers=("ebpf",), endless=True)
+async def _why_for_long(bench: Bench) -> Steps:
+    yield lambda: why(bench.pid, duration=1000)
+
+
+@call("why_all", "waits", tracers=("ebpf",))
+async def _why_all(bench: Bench) -> Steps:
+    yield lambda: why_all(duration=0.05)

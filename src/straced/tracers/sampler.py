@@ -57,7 +57,7 @@ class SamplerSession:
         loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[Ending] = loop.create_future()
         loop.add_reader(self._pidfd, self._end, Ending(reason="exited"))
-        self._task = loop.create_task(self._run())
+        self._task: asyncio.Task[None] | None = loop.create_task(self._run())
 
     @property
     def target(self) -> Target:
@@ -170,7 +170,9 @@ class SamplerSession:
         if self._final is None:
             final = await self.read()
             self._final = self._final or final
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
+                self._task = None  # it holds us, and the error by which it ended
             self._end(Ending(reason="detached"))
             os.close(self._pidfd)
         return self._final
