@@ -70,8 +70,8 @@ class LiveFigures:
             await beside.detach()
 
     def _end_soon(self, session: Session) -> None:
-        if session in self._beside:
-            background(self.end(session))
+        if (beside := self._beside.pop(session, None)) is not None:
+            background(beside.detach())
 
     async def close(self) -> None:
         """End all, and unload."""

@@ -360,7 +360,7 @@ def test_p27_without_descriptors_the_tracked_ones_die_and_the_rest_is_said(start
         import resource, subprocess
         manager = ProcessGroupManager(); manager.setup()
         children = [subprocess.Popen([os.environ["GT"], "tick"], env={}) for _ in range(4)]
-        say("pids", *[child.pid for child in children])
+        say("pids", *[child.pid for child in children]); hear()
         manager.track(children[0].pid)
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         def free(number):
@@ -384,6 +384,7 @@ def test_p27_without_descriptors_the_tracked_ones_die_and_the_rest_is_said(start
     )
     for pid in owner.channel.expect("pids").split():
         start.owns(int(pid))
+    owner.go()
     assert [owner.channel.expect("error") for _ in range(2)] == ["resources True"] * 2
     assert owner.channel.expect("polled") == "-15 None None None"
     assert owner.channel.expect("left") == "[]"
