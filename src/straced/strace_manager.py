@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from straced import children, gating, manager_log, procfs
+from straced import children, gating, manager_endings, manager_log, procfs
 from straced.errors import (
     AlreadyTraced,
     AttachError,
@@ -18,12 +18,12 @@ from straced.errors import (
     OutputError,
     StracedError,
     StraceMissing,
-    TracerCrashed,
     resources,
 )
 from straced.finished import Finished
 from straced.last_errors import LastErrors
 from straced.live_figures import LiveFigures
+from straced.manager_coverage import covering
 from straced.manager_summary import TraceSummary, as_dict
 from straced.model import Summary, Target
 from straced.ownership import Owner
@@ -31,7 +31,7 @@ from straced.process_group import ProcessGroupManager
 from straced.profiler import Profiler
 from straced.session import Session
 from straced.shielding import Signal, Undo, attempt, carry, running_loop, within
-from straced.tracers import strace_binary, strace_tasks
+from straced.tracers import strace_binary
 from straced.tracers.strace import StraceTracer, is_own_helper
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ class StraceManager:
             path = str(recording.path)
             manager_log.warning("full_trace_ended", pid=pid, reason=cut, output_file=path, error=error.reason)
         elif recording.crash is not None:
-            self._crashed("full_trace_crashed", pid, recording.crash)
+            self._errors[pid] = manager_endings.crashed("full_trace_crashed", pid, recording.crash)
 
     async def detach_full_trace(self, pid: int) -> bool:
         """Stop one full trace; its file stays. False when there was none."""
@@ -410,21 +410,11 @@ class StraceManager:
             self._finished.keep(session.target, summary)
 
     def _told(self, pid: int, summary: Summary) -> TraceSummary | None:
-        if not _nothing_known(summary):
+        error = manager_endings.lost(pid, summary)
+        if error is None:
             return as_dict(summary)
-        if (crash := _signal_of(summary)) is not None:
-            self._crashed("strace_crashed", pid, crash)
-        else:
-            error = TracerCrashed("strace did not stop; it was killed, and what it had counted is lost", pid=pid)
-            self._errors[pid] = error
-            manager_log.warning("strace_detach_timeout", pid=pid, error=error.reason)
+        self._errors[pid] = error
         return None
-
-    def _crashed(self, event: str, pid: int, number: int) -> None:
-        """Somebody else has ended a strace of ours."""
-        reason = f"strace was killed by signal {number}, and what it knew is lost; the target runs on, untraced"
-        self._errors[pid] = TracerCrashed(reason, signal=number, hint="attach again", pid=pid)
-        manager_log.warning(event, pid=pid, signal=number, error=reason)
 
     # --- shared ---
 
@@ -483,13 +473,10 @@ class StraceManager:
         if is_own_helper(pid):
             manager_log.debug("strace_own_helper", pid=pid)
             return True
-        tracers = {task.tracer for task in strace_tasks.scan([pid]).tasks if not task.is_dead} if self._sessions else ()
-        for other, session in self._sessions.items():
-            trace = self._traces.get(other)
-            helpers = {*session.helper_pids, *(trace[0].helper_pids if trace is not None else ())}
-            if tracers and other != pid and session.alive and helpers.issuperset(tracers):
-                manager_log.debug("strace_covered", pid=pid, covered_by=other)
-                return True
+        traces = {other: recording for other, (recording, _output) in self._traces.items()}
+        if (other := covering(pid, self._sessions, traces)) is not None:
+            manager_log.debug("strace_covered", pid=pid, covered_by=other)
+            return True
         return False
 
     async def _others_started(self, pid: int) -> None:
@@ -541,13 +528,3 @@ class StraceManager:
 
 def _first(pids: Sequence[int]) -> int | None:
     return pids[0] if pids else None
-
-
-def _signal_of(summary: Summary) -> int | None:
-    """The signal of which a strace died that nobody of us had told to stop."""
-    _, crashed, number = (summary.end or "").partition("tracer_crashed(")
-    return int(number.rstrip(")")) if crashed else None
-
-
-def _nothing_known(summary: Summary) -> bool:
-    return summary.quality.lost is None and not summary.rows
