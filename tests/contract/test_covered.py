@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -157,3 +158,18 @@ async def test_a_strace_that_others_kill_is_a_crash(
     assert workload.runs()
     assert await manager.attach(workload.pid)
     assert await manager.detach(workload.pid) is not None
+
+
+async def test_a_full_trace_that_others_kill_is_a_crash(
+    manager: StraceManager, start: Starter, events: Events, tmp_path: Path
+) -> None:
+    workload = start("tick")
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
+    os.kill(manager.get_strace_pids()[0], signal.SIGKILL)
+    await auntil(lambda: bool(events.all("full_trace_crashed")), what="it is noticed")
+    assert events.one("full_trace_crashed", pid=workload.pid, signal=signal.SIGKILL)["level"] == "warning"
+    error = manager.last_error(workload.pid)
+    assert error is not None
+    assert error.code == "tracer_crashed"
+    assert await manager.detach_full_trace(workload.pid), "the file stays"
+    assert workload.runs()
