@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from straced.errors import OutputError
+from straced.output_file import OutputFile
 from straced.service.ipc import messages
 from straced.service.ipc.channel import CONNECT_S, Channel, tick_of
 from straced.service.ipc.messages import Gap, Select, Status, TickPart, WatchRule
@@ -25,7 +27,6 @@ from straced.service.places import sockets
 from straced.service.samples import Tick
 from straced.service.store.answers import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
 from straced.shielding import attempt, carry, running_loop
-from straced.tracers.trace_output import TraceOutput
 
 
 def is_there() -> bool:
@@ -123,7 +124,7 @@ class Client(Channel):
         """
         params = messages.TraceParams(pid=pid, **options)
         running_loop()
-        file = TraceOutput(output, overwrite)
+        file = OutputFile(output, overwrite=overwrite)
 
         async def undo(trace: RemoteTrace) -> None:
             file.discard()
@@ -133,14 +134,19 @@ class Client(Channel):
         file.close()
         return trace
 
-    async def _trace(self, params: messages.TraceParams, file: TraceOutput) -> RemoteTrace:
+    async def _trace(self, params: messages.TraceParams, file: OutputFile) -> RemoteTrace:
         try:
             attached = await self.request("trace", params, messages.Attached, fds=[file.fd])
         except BaseException:
             file.discard()
             raise
-        file.commit()
-        return RemoteTrace(self, attached)
+        trace = RemoteTrace(self, attached)
+        try:
+            file.commit()
+        except OutputError:
+            await trace.stop()
+            raise
+        return trace
 
     # --- the service ---
 

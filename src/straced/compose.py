@@ -31,6 +31,12 @@ class Moment(Struct, frozen=True):
     def now(cls) -> Moment:
         return cls(time.monotonic_ns(), time.time())
 
+    @classmethod
+    def at(cls, monotonic_ns: int) -> Moment:
+        """An instant that one clock has told."""
+        now = cls.now()
+        return cls(monotonic_ns, now.epoch_s - (now.monotonic_ns - monotonic_ns) / 1e9)
+
 
 class Stretch(Struct, frozen=True, kw_only=True):
     """What one tracer counted, and when."""
@@ -77,8 +83,12 @@ def summary(
     follow: bool,
     labels: dict[str, str],
     gap_s: float | None,
+    reasons: Sequence[Reason] = (),
 ) -> Summary:
-    """Add stretches up. Times of two kinds are never added: the merged ones are ``None`` then, ``parts`` has both."""
+    """Add stretches up; ``reasons`` say what the whole lacks.
+
+    Times of two kinds are never added: the merged ones are ``None`` then, ``parts`` has both.
+    """
     stretches = _of_one_kind(stretches)
     kinds = {piece.sample.time for piece in stretches}
     mixed = len(kinds) > 1
@@ -91,7 +101,7 @@ def summary(
         target=target,
         tracer="+".join(dict.fromkeys(piece.tracer for piece in stretches)),
         tracer_reason=tracer_reason,
-        quality=_quality(stretches, gap_s),
+        quality=_quality(stretches, gap_s, reasons),
         window=window(began, stretches[-1].end),
         follow=follow,
         processes=_largest([piece.sample.processes for piece in stretches]),
@@ -146,13 +156,15 @@ def _without_time(row: Counters) -> Counters:
     )
 
 
-def _quality(stretches: Sequence[Stretch], gap_s: float | None) -> Quality:
+def _quality(stretches: Sequence[Stretch], gap_s: float | None, of_the_whole: Sequence[Reason]) -> Quality:
     reasons: dict[str, Reason] = {}
     for piece in stretches:
         reasons.update((reason.code, reason) for reason in piece.sample.reasons)
+    reasons.update((reason.code, reason) for reason in of_the_whole)
     kind = max((piece.sample.kind for piece in stretches), key=_KINDS.index)
     if gap_s is not None:
         reasons["gap"] = Reason("gap", f"nothing was counted for {gap_s * 1000:.0f} ms between two tracers")
+    if gap_s is not None or of_the_whole:
         kind = max(kind, "partial", key=_KINDS.index)
     lost = [piece.sample.lost for piece in stretches]
     return Quality(
@@ -203,9 +215,7 @@ def stretch_of_recording(recording: Recording) -> Stretch:
     from straced.tracers.strace_tally import tally
 
     end_ns = recording.ended_ns or time.monotonic_ns()
-    now = Moment.now()
-    start = Moment(recording.started_ns, now.epoch_s - (now.monotonic_ns - recording.started_ns) / 1e9)
-    end = Moment(end_ns, now.epoch_s - (now.monotonic_ns - end_ns) / 1e9)
+    start, end = Moment.at(recording.started_ns), Moment.at(end_ns)
     sample = tally(recording, end.monotonic_ns, end.epoch_s)
     return Stretch(
         tracer="strace -f",

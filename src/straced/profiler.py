@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from straced import children, choice, gating, procfs
-from straced.errors import InvalidArgument, NoSuchProcess, NotLive, TracerUnavailable
+from straced.errors import InvalidArgument, NoSuchProcess, NotLive, StracedError, TracerUnavailable
 from straced.logs import logger
 from straced.model import Sample, Target
 from straced.ownership import Owner
 from straced.session import Session
 from straced.shielding import Operation, all_done, attempt, carry
-from straced.tracers.base import AttachOptions, Tracer
+from straced.tracers.base import AttachOptions, Tracer, TracerSession
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording, RecordOptions
@@ -95,8 +95,12 @@ class Profiler:
         time: str = "wall",
         force: bool = False,
         per_thread: bool = False,
+        required: bool = False,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
+
+        ``auto`` takes the next tracer when the kernel refuses one at the attempt. The last, for a program behind a gate
+        only, is the sampler, which estimates times and counts nothing.
 
         Args:
             pid: the process; the id of a thread means its process, which ``session.target.pid`` is then.
@@ -104,6 +108,7 @@ class Profiler:
             labels: kept with every summary.
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``).
             force: allow the host's pid 1.
+            required: no estimates, and a gate stays shut when the attach fails: whoever started it ends or opens it.
 
         Raises:
             InvalidArgument: no process or time can be called that; a ForkedCopy, too.
@@ -121,23 +126,66 @@ class Profiler:
             time=time,
             per_thread=per_thread,
         )
-        return await attempt(self._attach(pid, options, labels), _let_go, self._attempts)
+        with gating.asking(pid, gating.COUNTS) as ask:
+            return await attempt(self._attach(pid, options, labels, ask, required), _let_go, self._attempts)
 
-    async def _attach(self, pid: int, options: AttachOptions, labels: dict[str, str] | None) -> Session:
-        target, program = await self._find(pid)
+    async def _attach(
+        self, pid: int, options: AttachOptions, labels: dict[str, str] | None, ask: gating.Ask, required: bool
+    ) -> Session:
+        target, program = await self._find(pid, ask)
+
+        async def by(tracer: Tracer) -> tuple[Tracer, TracerSession | None, Recording | None, bool]:
+            inner, recording = None, None
+            if tracer.name == "strace":
+                tracer, inner, recording = await self._beside_a_trace(target, options, tracer, ask)
+            closed = ask.ready and gating.is_ready(pid)
+            if inner is None and recording is None:
+                inner = await tracer.attach(target, options)
+            # strace opens a gate as it arrives; for the others it must be closed still
+            from_the_first = recording is not None or (closed and (tracer.name == "strace" or gating.is_ready(pid)))
+            return tracer, inner, recording, from_the_first
+
+        ours = program is not None
         try:
-            picked = choice.pick(self._wanted, target, self._tracer, started_by_us=program is not None)
-            inner = await picked.tracer.attach(target, options)
+            reason, attached = await choice.attach(
+                self._wanted, target, self._tracer, by, started_by_us=ours, estimates=not required
+            )
         except BaseException:
-            if program is not None:
-                gating.release(pid)
+            ask.gated &= not required
             raise
+        tracer, inner, recording, from_the_first = attached
+        reasons = () if from_the_first or not gating.was_gate(target) else (gating.LATE,)
         if program is not None:
-            gating.release(pid)  # strace has opened it already; for the others this does
             target = _named_after(target, program)
-        session = Session(target, picked.tracer, picked.reason, inner, options, dict(labels or {}), self._forget)
+        session = Session(
+            target,
+            tracer,
+            reason,
+            inner,
+            options,
+            dict(labels or {}),
+            self._forget,
+            recording=recording,
+            reasons=reasons,
+        )
         self._sessions.setdefault(target.pid, []).append(session)
         return session
+
+    async def _beside_a_trace(
+        self, target: Target, options: AttachOptions, strace: Tracer, ask: gating.Ask
+    ) -> tuple[Tracer, TracerSession | None, Recording | None]:
+        """Who counts when a full trace from the first instruction has ptrace: another tracer, or the trace's lines."""
+        from straced.tracers.strace import StraceTracer
+
+        assert isinstance(strace, StraceTracer)
+        traces = [each for each in strace.recordings if each.from_the_first and each.target.pid == target.pid]
+        if ask.trace_is_coming:
+            if (beside := self._counts_beside(target)) is not None:
+                with contextlib.suppress(StracedError):
+                    return beside, await beside.attach(target, options), None
+            traces = [each for each in await ask.trace_in_place() if strace.made(each)]
+        lent = {session.recording for session in self.sessions}
+        return strace, None, next((each for each in traces if each not in lent), None)
 
     async def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> Session:
         """Count all that a process starts from now on, but not the process itself (eBPF).
@@ -185,6 +233,7 @@ class Profiler:
 
         async def start() -> Session:
             process = await children.start(gating.gate(argv), popen_options)
+            gating.remember(process.pid)
             try:
                 session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
             except asyncio.CancelledError:
@@ -201,6 +250,8 @@ class Profiler:
     async def trace(self, pid: int, output: int | None, options: RecordOptions) -> Recording:
         """Start a full trace; a strace that counts the same target lends it, and goes on counting afterwards.
 
+        Asked for together with :meth:`attach`, before a gate opens, both begin at the first instruction.
+
         Args:
             pid: the process.
             output: a descriptor to write to, or ``None`` for lines out of ``Recording.readers``.
@@ -209,26 +260,31 @@ class Profiler:
             AttachError, TracerUnavailable: as :meth:`attach`.
         """
         self._owner.enter()
-        return await attempt(self._trace(pid, output, options), self._recall, self._attempts)
+        with gating.asking(pid, gating.TRACE) as ask:
+            return await attempt(self._trace(pid, output, options, ask), self._recall, self._attempts)
 
-    async def _trace(self, pid: int, output: int | None, options: RecordOptions) -> Recording:
+    async def _trace(self, pid: int, output: int | None, options: RecordOptions, ask: gating.Ask) -> Recording:
         from straced.tracers.strace import StraceTracer
 
-        target, program = await self._find(pid)
+        target, program = await self._find(pid, ask)
+        if program is not None:
+            await ask.counts_in_place()
+        closed = ask.ready and gating.is_ready(pid)
         tracer = self._tracer("strace")
         assert isinstance(tracer, StraceTracer)
 
         async def start() -> Recording:
-            return await tracer.record(target, output, options)
+            recording = await tracer.record(target, output, options)
+            recording.from_the_first = closed
+            if not closed and gating.was_gate(target):
+                recording.reasons.append(gating.LATE)
+            ask.made = recording
+            return recording
 
-        try:
-            for session in self._sessions.get(target.pid, []):
-                if session.tracer == "strace" and session.alive:
-                    return await session.lend(start, self._counts_beside(target))
-            return await start()
-        finally:
-            if program is not None:
-                gating.release(pid)
+        for session in self._sessions.get(target.pid, []):
+            if session.tracer == "strace" and session.alive:
+                return await session.lend(start, self._counts_beside(target))
+        return await start()
 
     async def _recall(self, recording: Recording) -> None:
         lenders = [session for session in self.sessions if session.recording is recording]
@@ -284,17 +340,15 @@ class Profiler:
         for tracer in self._tracers.values():
             await _despite_errors(tracer.close())
 
-    async def _find(self, pid: int) -> tuple[Target, tuple[str, ...] | None]:
+    async def _find(self, pid: int, ask: gating.Ask) -> tuple[Target, tuple[str, ...] | None]:
         """Who ``pid`` is, and the program behind it when it is a gate, which is given the time to get ready."""
         if isinstance(pid, bool) or not isinstance(pid, int) or not 1 <= pid <= PID_MAX:
             raise InvalidArgument(f"{pid!r} is not a pid")
         program = await gating.program_behind(pid)
         if program is not None:
-            try:
-                await gating.wait_ready(pid)
-            except BaseException:
-                gating.release(pid)
-                raise
+            ask.gated = True
+            gating.remember(pid)
+            ask.ready = await gating.wait_ready(pid)
         try:
             target = procfs.target(pid)
         except (procfs.Gone, ProcessLookupError) as error:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from straced import compose, procfs
 from straced.errors import NotLive, StracedError
 from straced.limits import check_interval, watch_limits
-from straced.model import Event, Quality, Sample, Summary, Target
+from straced.model import Event, Quality, Reason, Sample, Summary, Target
 from straced.ownership import Owner
 from straced.shielding import Signal, Turns, attempt, carry
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
@@ -34,11 +34,15 @@ class Session:
         target: Target,
         tracer: Tracer,
         tracer_reason: str,
-        inner: TracerSession,
+        inner: TracerSession | None,
         options: AttachOptions,
         labels: dict[str, str],
         on_end: Callable[[Session], None],
+        *,
+        recording: Recording | None = None,
+        reasons: Sequence[Reason] = (),
     ) -> None:
+        """``recording`` in place of ``inner``: lent to a full trace from the beginning. ``reasons``: of the whole."""
         self.target = target
         self.options = options
         self.labels = labels
@@ -48,7 +52,8 @@ class Session:
         self._tracer = tracer
         self._inner: TracerSession | None = inner
         self._parts: list[compose.Stretch] = []
-        self._began = compose.Moment.now()
+        self._reasons = reasons
+        self._began = compose.Moment.now() if recording is None else compose.Moment.at(recording.started_ns)
         self._part_began = self._began
         self._gap_s: float | None = None
         self._ending: Ending | None = None
@@ -57,7 +62,7 @@ class Session:
         self._turns = Turns()
         self._changed = Signal()
         """The session is over, or the target was lent or came back."""
-        self._recording: Recording | None = None
+        self._recording = recording
         self._attendants: list[asyncio.Task[None]] = []
         self._owner = Owner("Session")
         self._enter()
@@ -407,6 +412,7 @@ class Session:
             follow=self.options.follow,
             labels=self.labels,
             gap_s=self._gap_s,
+            reasons=self._reasons,
         )
         self._ending = ending
         self._changed.happened()
@@ -439,6 +445,7 @@ class Session:
             follow=self.options.follow,
             labels=self.labels,
             gap_s=self._gap_s if since is None else None,
+            reasons=self._reasons if since is None else (),
         )
 
     def _target_alive(self) -> bool:

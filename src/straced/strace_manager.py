@@ -35,8 +35,8 @@ from straced.tracers import strace_binary
 from straced.tracers.strace import StraceTracer, is_own_helper
 
 if TYPE_CHECKING:
+    from straced.output_file import OutputFile
     from straced.tracers.strace_record import Recording
-    from straced.tracers.trace_output import TraceOutput
 
 SHUTDOWN_GRACE_S = 2.0
 OTHERS_S = 6.0
@@ -70,7 +70,7 @@ class StraceManager:
         self._owner = Owner("StraceManager")
         self._profiler = Profiler(tracer="strace")
         self._sessions: dict[int, Session] = {}
-        self._traces: dict[int, tuple[Recording, TraceOutput]] = {}
+        self._traces: dict[int, tuple[Recording, OutputFile]] = {}
         self._starting: dict[tuple[str, int], Signal] = {}
         self._finished = Finished(clock)
         self._unclaimed: dict[int, TraceSummary] = {}
@@ -227,6 +227,7 @@ class StraceManager:
 
         async def start() -> asyncio.subprocess.Process:
             process = await children.start(gated, popen_options)
+            gating.remember(process.pid)
             if gated is words:
                 self._may("summary", process.pid)
                 return process
@@ -259,8 +260,9 @@ class StraceManager:
     ) -> bool:
         """Start ``strace -f -t -p PID`` into a file of its own, mode 0600.
 
-        A running summary of the same pid is kept, waits, and goes on when the full trace ends. A trace leaves 64 MB
-        free on the disk of its file, or a twentieth of a small one.
+        A running summary of the same pid is kept, waits, and goes on when the full trace ends; one of a program behind
+        a gate, asked for at the same time, begins with it. A trace leaves 64 MB free on the disk of its file, or a
+        twentieth of a small one.
 
         Args:
             pid: the target.
@@ -281,9 +283,10 @@ class StraceManager:
         made: list[Recording] = []
 
         async def start() -> bool:
+            from straced.output_file import OutputFile
             from straced.tracers.strace_record import RecordOptions
+            from straced.tracers.trace_file import record_into
             from straced.tracers.trace_filter import trace_set
-            from straced.tracers.trace_output import TraceOutput
 
             if pid in self._traces and self._traces[pid][0].alive:
                 manager_log.debug("full_trace_already_attached", pid=pid)
@@ -296,14 +299,8 @@ class StraceManager:
                 max_seconds=max_seconds,
                 trace=trace_set(filter) if filter else None,
             )
-            output = TraceOutput(Path(output_file), overwrite)
-            try:
-                recording = await self._profiler.trace(pid, output.fd, options)
-            except BaseException:
-                output.discard()
-                raise
-            output.commit()
-            recording.path = output.path
+            output = OutputFile(Path(output_file), overwrite=overwrite, make_directories=True)
+            recording = await record_into(output, lambda fd: self._profiler.trace(pid, fd, options))
             self._traces[pid] = recording, output
             made.append(recording)
             recording.when_over(output.close)
@@ -365,7 +362,7 @@ class StraceManager:
     async def _end_all(
         self,
         sessions: dict[int, Session],
-        traces: dict[int, tuple[Recording, TraceOutput]],
+        traces: dict[int, tuple[Recording, OutputFile]],
         gathered: dict[int, TraceSummary],
     ) -> dict[int, TraceSummary]:
         for recording, _output in traces.values():
@@ -378,7 +375,7 @@ class StraceManager:
             if summary is not None:
                 gathered[pid] = summary
 
-        async def stop(recording: Recording, output: TraceOutput) -> None:
+        async def stop(recording: Recording, output: OutputFile) -> None:
             try:
                 await recording.stop("detach", SHUTDOWN_GRACE_S)
             finally:
@@ -422,7 +419,7 @@ class StraceManager:
         """A refusal never holds a program up; nothing is looked at for a number that is no pid."""
         if self._mine and isinstance(pid, int) and pid > 0:
             with contextlib.suppress(OSError):  # not without a descriptor; the gate's own patience ends, too
-                gating.release(pid)
+                gating.refused(pid)
 
     @property
     def _mine(self) -> bool:
@@ -489,7 +486,8 @@ class StraceManager:
         self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]], undo: Undo[bool]
     ) -> bool:
         """Run ``start`` while nobody else starts the same; a failure becomes False, a log line and a typed error."""
-        return await attempt(self._start_alone(kind, pid, start), undo)
+        with gating.asking(pid, gating.TRACE if kind == "full" else gating.COUNTS):
+            return await attempt(self._start_alone(kind, pid, start), undo)
 
     async def _start_alone(self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         key = kind, pid
@@ -503,6 +501,7 @@ class StraceManager:
             error = trouble if isinstance(trouble, StracedError) else AttachError(str(trouble), pid=pid)
             self._errors[pid] = error
             manager_log.refusal(kind, pid, error)
+            self._open_gate(pid)
             return False
         else:
             self._errors.pop(pid, None)

@@ -79,6 +79,15 @@ class StraceTracer:
         others = (self.guard.pid, self.guard.spare)
         return [*self.helper_pids, *(pid for pid in others if pid is not None)] if self.guard.mine else []
 
+    @property
+    def recordings(self) -> list[Recording]:
+        """Full traces that have a target now."""
+        return [each for each in self._sessions if not isinstance(each, StraceSession) and each.alive]
+
+    def made(self, recording: Recording) -> bool:
+        """Whether a recording is one of this tracer's."""
+        return recording.guard is self.guard
+
     def probe(self, target: Target | None = None) -> Availability:
         try:
             strace = strace_binary.find()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from straced import procfs
-from straced.errors import InvalidArgument, TracerUnavailable
+from straced.errors import InvalidArgument, OutputError, TracerUnavailable
 from straced.model import Overhead, Reason, Sample, Target
 from straced.ownership import Owner
 from straced.shielding import Signal, carry, within
@@ -77,7 +77,7 @@ class Recording:
         readers: list[int],
         forget: Callable[[Recording], None],
     ) -> None:
-        self._guard = guard
+        self.guard = guard
         self._forget = forget
         self.readers = readers
         """With a relay: the reading ends, one a strace, to be read and closed by the caller."""
@@ -94,6 +94,8 @@ class Recording:
         self.ended_ns: int | None = None
         self.dropped_lines = 0
         self.reasons: list[Reason] = []
+        self.from_the_first = False
+        """It began with the first instruction of a program behind a gate."""
         self._owner = Owner("Recording")
         self._over = Signal()
         self._when_over: list[Callable[[], None]] = []
@@ -121,7 +123,7 @@ class Recording:
         if self._why is None:
             self._why = why
         for helper in self._helpers:
-            self._guard.stop(helper, why, GRACE_S if grace_s is None else grace_s)
+            self.guard.stop(helper, why, GRACE_S if grace_s is None else grace_s)
 
     async def wait(self) -> Ending:
         """Until the trace is over: the target ended, a limit was reached, or it was stopped."""
@@ -143,8 +145,11 @@ class Recording:
             os.close(self._pidfd)
         self._forget(self)
         if len(self._helpers) > 1 and self.path is not None:
-            with contextlib.suppress(OSError):  # somebody took the file away
+            try:
                 await asyncio.to_thread(strace_order.sort_by_time, self.path)
+            except (OSError, OutputError) as error:
+                why = error.reason if isinstance(error, OutputError) else error.strerror or str(error)
+                self.reasons.append(Reason("unsorted", f"the lines are not in the order of time: {why}"))
         self._ending = ending
         self._over.happened()
         calls, self._when_over = self._when_over, []
@@ -160,7 +165,7 @@ class Recording:
 
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
         """As for a summary: calls times the measured cost of one."""
-        return estimate(self._guard, sample, duration_ns)
+        return estimate(self.guard, sample, duration_ns)
 
     async def stop(self, why: str = "detach", grace_s: float | None = None) -> Ending:
         """Let go of the target; the file stays. Idempotent; once begun it is done, cancelled or not.

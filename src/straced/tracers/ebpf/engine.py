@@ -10,6 +10,7 @@ import ctypes
 import errno
 import mmap
 import os
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,7 +40,10 @@ class Engine:
         self._links: list[int] = []
         self._library = libbpf.load()
         elf = object_bytes() if elf is None else elf
-        wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
+        try:
+            wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
+        except (ValueError, LookupError, struct.error) as error:
+            raise OSError(errno.EINVAL, "the eBPF object is damaged") from error
         if wrong:
             raise OSError(errno.EINVAL, "the eBPF object is of another version: " + "; ".join(wrong[:3]))
         self._object = libbpf.check_pointer(self._library.bpf_object__open_mem(elf, len(elf), None), "open")

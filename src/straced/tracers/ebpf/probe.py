@@ -18,6 +18,7 @@ from straced.errors import (
     TargetIsZombie,
 )
 from straced.model import Target
+from straced.tracers import rights
 from straced.tracers.ebpf import libbpf
 from straced.tracers.ebpf.errors import (
     EbpfBroken,
@@ -34,6 +35,8 @@ LOCKDOWN = "/sys/kernel/security/lockdown"
 CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 19, 21, 38, 39
 INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """PROC_PID_INIT_INO of include/linux/proc_ns.h."""
+LASTING = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS)
+"""How a filter or a verifier refuses: it will again. Memory and descriptors may be there later."""
 MINIMUM = (5, 17)
 """bpf_loop(); task storage for tracing programs came in 5.11, BPF_PROG_TYPE_SYSCALL in 5.14."""
 
@@ -70,10 +73,21 @@ def _missing_rights() -> EbpfUnavailable | None:
                 "the kernel is locked down (confidentiality): it lets nobody read its memory by eBPF",
                 hint="boot with lockdown=integrity or none, or use --tracer strace",
             )
-        return None
+        return _filtered()
     names = [name for bit, name in ((CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")) if not held >> bit & 1]
     return EbpfNotPermitted(
         f"eBPF needs root, or CAP_BPF and CAP_PERFMON; missing here: {', '.join(names)}", hint="run it with sudo"
+    )
+
+
+def _filtered() -> EbpfUnavailable | None:
+    """A seccomp filter over us may kill who calls bpf(2), so it is not called to find out."""
+    me = rights.caller()
+    if me.seccomp != rights.SECCOMP_FILTER or not rights.in_initial_user_namespace() or not rights.bpf_blocked():
+        return None
+    return EbpfNotPermitted(
+        "a seccomp filter refuses bpf(2)",
+        hint="in a container: --security-opt seccomp=unconfined, or a profile with bpf",
     )
 
 
@@ -99,19 +113,26 @@ def kernel_version() -> tuple[int, int]:
 
 
 def load_error(error: OSError) -> EbpfUnavailable:
-    """The typed reason for a load that failed; decided by errno."""
+    """The typed reason for a load or an attach that failed; decided by errno."""
+    said = error.strerror or str(error)
     if error.errno == errno.EPERM:  # EACCES is the verifier's word for a program it does not accept
+        if not rights.in_initial_user_namespace():
+            return EbpfNotPermitted(
+                "the capabilities of a user namespace do not count for eBPF", hint="run it outside of the container"
+            )
         if lockdown() != "none":
             return EbpfLockedDown(f"the kernel is locked down ({lockdown()}) and refused the programs")
         return EbpfNotPermitted(
-            f"the kernel refused the eBPF programs: {error}",
-            hint="run it with sudo; in a container, give it CAP_BPF and CAP_PERFMON",
+            f"the kernel refused the eBPF programs ({said})",
+            hint="run it with sudo; in a container, give it CAP_BPF and CAP_PERFMON, and a seccomp profile with bpf",
         )
+    if error.errno == errno.ENOSYS:
+        return EbpfTooOld("the kernel has no bpf(2), or a filter hides it", hint="use --tracer strace")
     if error.errno in (errno.ENOMEM, errno.E2BIG, errno.ENOSPC):
         return EbpfBroken(
-            f"no memory for the eBPF maps: {error}", hint="raise the memory limit (ulimit -l, or the cgroup)"
+            f"no memory for the eBPF maps ({said})", hint="raise the memory limit (ulimit -l, or the cgroup)"
         )
-    return EbpfBroken(f"the eBPF programs cannot be loaded: {error}", hint="see the log of straced.libbpf for why")
+    return EbpfBroken(f"the eBPF programs cannot be loaded ({said})", hint="the log of straced.libbpf says why")
 
 
 def check_target(target: Target, *, force: bool = False) -> None:
