@@ -97,6 +97,11 @@ def resources(pid: int | None = None) -> Iterator[None]:
         raise NoResources(error.errno, pid=pid) from error
 
 
+def remedy(number: int | None) -> str:
+    """What to raise when the system says that it has no more of something; ``""`` for any other errno."""
+    return _LACKING.get(number or 0, ("", ""))[1]
+
+
 _LACKING = {
     errno.EMFILE: (
         "this process has no file descriptors left",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -418,8 +417,7 @@ class StraceManager:
     def _open_gate(self, pid: int) -> None:
         """A refusal never holds a program up; nothing is looked at for a number that is no pid."""
         if self._mine and isinstance(pid, int) and pid > 0:
-            with contextlib.suppress(OSError):  # not without a descriptor; the gate's own patience ends, too
-                gating.refused(pid)
+            gating.refused(pid)
 
     @property
     def _mine(self) -> bool:

@@ -104,8 +104,8 @@ def test_p05_without_descriptors_a_refusal_is_typed(start: Starter, call: str, w
             assert line == "later done"
         else:
             answer = line.split(maxsplit=2)[2]
-            assert answer in ("done clean", "resources clean"), line
-            refusals += answer == "resources clean"
+            assert answer in ("done clean", "resources clean", "output clean"), line
+            refusals += answer != "done clean"
     assert refusals > 0
     assert target.runs()
     assert target.untraced()
