@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from straced import procfs
 from straced import summary as rows_of
@@ -88,6 +89,7 @@ def summary(
 
     Times of two kinds are never added: the merged ones are ``None`` then, ``parts`` has both.
     """
+    stretches = _of_one_kind(stretches)
     kinds = {piece.sample.time for piece in stretches}
     mixed = len(kinds) > 1
     time_kind = "wall" if kinds == {"wall"} else kinds.pop() if len(kinds) == 1 else "mixed"
@@ -114,9 +116,31 @@ def summary(
     )
 
 
+def _of_one_kind(stretches: Sequence[Stretch]) -> Sequence[Stretch]:
+    """Where plain ``-c`` was one of the tracers, CPU time for all of them, if the others tell it beside wall time."""
+    if {piece.sample.time for piece in stretches} != {"cpu", "wall"}:
+        return stretches
+    found = []
+    for piece in stretches:
+        rows = rows_of.merge_rows(piece.sample.rows)
+        if any(row.calls and row.working_ns is None for row in rows):
+            return stretches
+        if piece.sample.time == "wall":
+            reasons = (*piece.sample.reasons, _STOPS_COST)
+            rows = [replace(_without_time(row), working_ns=row.working_ns) for row in rows]
+            piece = replace(piece, sample=replace(piece.sample, rows=tuple(rows), time="cpu", reasons=reasons))
+        found.append(piece)
+    return found
+
+
+_STOPS_COST = Reason("cpu_time", "CPU time by strace has the cost of its stops in it, that by eBPF has not")
+
+
 def _part(piece: Stretch) -> Part:
-    _, total = rows_of.table(rows_of.merge_rows(piece.sample.rows), piece.sample.time)
-    return Part(tracer=piece.tracer, time=piece.sample.time, window=window(piece.start, piece.end), total=total)
+    rows, total = rows_of.table(rows_of.merge_rows(piece.sample.rows), piece.sample.time)
+    shares = {row.name: row.time_pct for row in reversed(rows) if row.time_pct is not None}
+    known = window(piece.start, piece.end)
+    return Part(tracer=piece.tracer, time=piece.sample.time, window=known, total=total, time_pct=shares)
 
 
 def _without_time(row: Counters) -> Counters:

@@ -60,13 +60,17 @@ class Journal:
         for entry in self._entries():
             if _lives(entry.owner_pid, entry.owner_start) or entry.boot_id != procfs.boot_id():
                 continue
-            with contextlib.suppress(OSError, procfs.Gone):
+            try:
                 pidfd = os.pidfd_open(entry.pid)
+            except OSError:
+                continue
+            now = None
+            with contextlib.suppress(OSError, procfs.Gone):
                 now = procfs.target(entry.pid)
-                if (now.start_ticks, now.exe, now.uid) == (entry.start, entry.exe, entry.uid):
-                    found[entry.pid] = pidfd
-                else:
-                    os.close(pidfd)
+            if now is not None and (now.start_ticks, now.exe, now.uid) == (entry.start, entry.exe, entry.uid):
+                found[entry.pid] = pidfd
+            else:
+                os.close(pidfd)
         return found
 
     def compact(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from straced.errors import OutputError, OutputExists
+from straced.errors import OutputError, OutputExists, remedy
 from straced.opened_directory import OpenedDirectory
 from straced.scrub import scrub
 
@@ -15,7 +15,8 @@ def refused(path: Path, error: OSError | ValueError, what: str = "written") -> O
     shown = scrub(str(path))
     if isinstance(error, FileExistsError):
         return OutputExists(f"{shown} exists", hint="choose another name, or --overwrite")
-    return OutputError(f"{shown} cannot be {what}: {getattr(error, 'strerror', None) or error}")
+    hint = remedy(error.errno) if isinstance(error, OSError) else ""
+    return OutputError(f"{shown} cannot be {what}: {getattr(error, 'strerror', None) or error}", hint=hint)
 
 
 def occupied(path: Path, mode: int) -> OutputError:

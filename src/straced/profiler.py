@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from straced import children, choice, gating, procfs
 from straced.errors import InvalidArgument, NoSuchProcess, NotLive, StracedError, TracerUnavailable
+from straced.logs import logger
 from straced.model import Sample, Target
 from straced.ownership import Owner
 from straced.session import Session
@@ -26,7 +26,6 @@ PID_MAX = 1 << 22
 TIMES = ("wall", "cpu")
 GIVING_UP_S = 5.0
 """How long attaches that are under way at :meth:`Profiler.close` may take to let go."""
-_logger = logging.getLogger("straced")
 
 
 class Profiler:
@@ -80,6 +79,12 @@ class Profiler:
         if not self.mine:
             return []
         return [session for group in self._sessions.values() for session in group]
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """Every process that straced started to observe: straces first, then their guard and what it keeps ready."""
+        tracers = self._tracers.values() if self.mine else ()
+        return [pid for tracer in tracers for pid in getattr(tracer, "process_pids", ())]
 
     async def attach(
         self,
@@ -350,7 +355,7 @@ class Profiler:
             raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
         if target.pid != pid:
             fields = {"tid": pid, "pid": target.pid}
-            _logger.info("thread_of_process: %d is a thread of %d", pid, target.pid, extra={"straced": fields})
+            logger.info("thread_of_process: %d is a thread of %d", pid, target.pid, extra={"straced": fields})
         return target, program
 
     def _tracer(self, name: str) -> Tracer:
@@ -376,7 +381,7 @@ async def _despite_errors(work: Coroutine[Any, Any, object]) -> None:
     try:
         await work
     except Exception as error:
-        _logger.warning("close_failed: %s", error, extra={"straced": {"error": repr(error)}})
+        logger.warning("close_failed: %s", error, extra={"straced": {"error": repr(error)}})
 
 
 async def _let_go(session: Session) -> None:

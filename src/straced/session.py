@@ -95,6 +95,11 @@ class Session:
         return self._recording
 
     @property
+    def began(self) -> compose.Moment:
+        """When counting began."""
+        return self._began
+
+    @property
     def ended(self) -> bool:
         """Whether :meth:`result` is there."""
         return self._result is not None
@@ -448,6 +453,8 @@ class Session:
             return procfs.stat(self.target.pid).start_ticks == self.target.start_ticks
         except procfs.Gone:
             return False
+        except OSError:  # no descriptor to look with
+            return True
 
 
 async def _nothing() -> AsyncIterator[Event]:

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-from straced.errors import NoEventLoop, TracerUnavailable
+from straced.errors import NoEventLoop, TracerUnavailable, resources
+from straced.logs import logger
 
 Result = TypeVar("Result")
 Undo = Callable[[Result], "Coroutine[Any, Any, object] | None"]
 
 BOUND_S = 10.0
 """The longest that a cancelled caller is kept waiting; the work goes on by itself after that."""
-_logger = logging.getLogger("straced")
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
@@ -104,7 +103,8 @@ async def _outcome(operation: Operation[Result], undo: Undo[Result] | None) -> R
         await asyncio.wait({operation})
         if operation.cancelled():
             raise TracerUnavailable("given up: whom it was for has been closed meanwhile")
-        return operation.result()
+        with resources():
+            return operation.result()
     except asyncio.CancelledError as cancelled:
         if not operation.done() or not operation.cancelled():
             operation.cancel()
@@ -124,7 +124,7 @@ async def _let_be(operation: Operation[Result], undo: Undo[Result] | None) -> No
         if (work := undo(operation.result())) is not None:
             await work
     except Exception as error:
-        _logger.warning("clean_up_failed: %s", error, extra={"straced": {"error": repr(error)}})
+        logger.warning("clean_up_failed: %s", error, extra={"straced": {"error": repr(error)}})
 
 
 async def _despite_cancels(operation: Operation[None]) -> None:
@@ -146,7 +146,7 @@ def background(work: Coroutine[Any, Any, object]) -> Operation[Any]:
 
 def _say_failure(operation: asyncio.Task[Any]) -> None:
     if not operation.cancelled() and (error := operation.exception()) is not None:
-        _logger.warning("clean_up_failed: %s", error, extra={"straced": {"error": repr(error)}})
+        logger.warning("clean_up_failed: %s", error, extra={"straced": {"error": repr(error)}})
 
 
 async def within(seconds: float, work: Awaitable[Result]) -> bool:

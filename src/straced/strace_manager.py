@@ -9,10 +9,20 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from straced import children, gating, manager_log, procfs
-from straced.errors import OutputError, StracedError, StraceMissing, TracerCrashed
+from straced import children, gating, manager_endings, manager_log, procfs
+from straced.errors import (
+    AlreadyTraced,
+    AttachError,
+    NoResources,
+    OutputError,
+    StracedError,
+    StraceMissing,
+    resources,
+)
 from straced.finished import Finished
 from straced.last_errors import LastErrors
+from straced.live_figures import LiveFigures
+from straced.manager_coverage import covering
 from straced.manager_summary import TraceSummary, as_dict
 from straced.model import Summary, Target
 from straced.ownership import Owner
@@ -21,13 +31,15 @@ from straced.profiler import Profiler
 from straced.session import Session
 from straced.shielding import Signal, Undo, attempt, carry, running_loop, within
 from straced.tracers import strace_binary
-from straced.tracers.strace import StraceTracer
+from straced.tracers.strace import StraceTracer, is_own_helper
 
 if TYPE_CHECKING:
     from straced.output_file import OutputFile
     from straced.tracers.strace_record import Recording
 
 SHUTDOWN_GRACE_S = 2.0
+OTHERS_S = 6.0
+"""How long an attach waits for others that have begun, when one of them has its target."""
 
 
 class StraceManager:
@@ -37,6 +49,7 @@ class StraceManager:
         enabled: when false, every attach is refused, quietly.
         process_group: gets every helper to track, for the end of the daemon.
         clock: seconds that only go forward; finished summaries are kept an hour of it.
+        live: count by eBPF beside strace from the attach on, for :meth:`read`; where that cannot be, without a word.
 
     No I/O and no process before the first attach. A forked copy of one in use is inert: :meth:`last_error` is a
     ForkedCopy then. Every coroutine may be cancelled at any moment: an attach or a spawn is undone, a detach is carried
@@ -49,6 +62,7 @@ class StraceManager:
         process_group: ProcessGroupManager | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        live: bool = False,
     ) -> None:
         self._enabled = enabled
         self._group = process_group
@@ -61,12 +75,15 @@ class StraceManager:
         self._unclaimed: dict[int, TraceSummary] = {}
         """What a :meth:`detach_all` found that was cancelled."""
         self._errors = LastErrors()
+        self._live = LiveFigures(live)
 
     @staticmethod
     def is_available() -> bool:
         """Whether there is a usable strace on PATH, looked up now."""
         try:
             strace_binary.find()
+        except NoResources:
+            return True  # it is there, and could not be asked what it is now
         except (StraceMissing, OSError):
             return False
         return True
@@ -87,6 +104,11 @@ class StraceManager:
         """All live strace helpers, summaries first."""
         tracer = self._profiler._tracers.get("strace") if self._mine else None
         return tracer.helper_pids if isinstance(tracer, StraceTracer) else []
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """Every process that this manager has started to observe: the straces, their guard, and what it keeps ready."""
+        return self._profiler.helper_pids if self._mine else []
 
     def last_error(self, pid: int) -> StracedError | None:
         """Why the last call for this pid answered False or None; ``None`` when it did not. 1,000 are kept."""
@@ -110,7 +132,9 @@ class StraceManager:
             wall: wall time instead of CPU time in the kernel.
 
         Returns:
-            True once the kernel has confirmed the attachment; False otherwise, and :meth:`last_error` says why.
+            True once the kernel has confirmed the attachment; False otherwise, and :meth:`last_error` says why. True
+            as well for a process that the trace of another target follows already, and for straced's own helpers:
+            there is nothing to do for them, and nothing to detach.
         """
         if not self._may("summary", pid):
             self._open_gate(pid)
@@ -123,13 +147,27 @@ class StraceManager:
             if pid in self._sessions:
                 manager_log.debug("strace_already_attached", pid=pid)
                 return True
-            session = await self._profiler.attach(pid, follow=follow, time="wall" if wall else "cpu")
+            if self._is_covered(pid):
+                return True
+            try:
+                session = await self._profiler.attach(pid, follow=follow, time="wall" if wall else "cpu")
+            except AlreadyTraced:
+                await self._others_started(pid)
+                if self._is_covered(pid):
+                    return True
+                raise
             made.append(session)
             self._finished.supersede(pid)
             self._sessions[pid] = session
             session.when_over(lambda _: self._note_end(pid, session))
             self._track(session.helper_pids)
             manager_log.info("strace_attached", pid=pid, strace_pid=_first(session.helper_pids))
+            if self._live.wanted:
+                try:
+                    await self._live.begin(session)
+                except BaseException:
+                    await undo(True)
+                    raise
             return True
 
         async def undo(_attached: bool) -> None:
@@ -140,13 +178,40 @@ class StraceManager:
         return await self._alone("summary", pid, start, undo)
 
     async def detach(self, pid: int) -> TraceSummary | None:
-        """Stop a summary trace and return it; ``None`` when there was none, or when strace had to be killed."""
+        """Stop a summary trace and return it.
+
+        ``None`` when there was none, also because another target's trace covers this process; and when strace was
+        killed with all that it had counted, which :meth:`last_error` tells.
+        """
         if not self._may_use(pid):
             return None
         session = self._sessions.pop(pid := self._process_of(pid), None)
         if session is None:
             return self._finished.take(pid) or self._unclaimed.pop(pid, None)
-        return await carry(self._end(pid, session), lambda summary: self._keep(session, summary))
+        try:
+            return await carry(self._end(pid, session), lambda summary: self._keep(session, summary))
+        except StracedError as error:  # no descriptor to read a trace back with, say: it can be tried again
+            self._sessions.setdefault(pid, session)
+            self._errors[pid] = error
+            manager_log.warning("strace_detach_failed", pid=pid, error=error.reason, code=error.code)
+            return None
+
+    async def read(self, pid: int) -> TraceSummary | None:
+        """The figures of a running summary so far, without detaching.
+
+        strace tells none before its end, so eBPF counts the same target beside it where it can be had: from the first
+        read of this manager on, and every later target from its attach on (or all, with ``live``). The quality says
+        from when, under ``since``.
+
+        Returns:
+            As :meth:`detach`, with ``end`` being ``running``; ``None`` without a live summary of this pid, and where
+            eBPF cannot be had.
+        """
+        if not self._may_use(pid):
+            return None
+        session = self._sessions.get(self._process_of(pid))
+        summary = await self._live.summary(session) if session is not None and session.alive else None
+        return as_dict(summary) if summary is not None else None
 
     async def spawn(self, argv: Sequence[str | os.PathLike[str]], **popen_options: Any) -> asyncio.subprocess.Process:
         """Start a program that is traced from its first instruction. Refused or not, the program runs.
@@ -156,7 +221,8 @@ class StraceManager:
         """
         running_loop()
         words = [os.fspath(word) for word in argv]
-        gated = gating.gate(words) if self._enabled and self.is_available() else words
+        with resources():
+            gated = gating.gate(words) if self._enabled and self.is_available() else words
 
         async def start() -> asyncio.subprocess.Process:
             process = await children.start(gated, popen_options)
@@ -170,7 +236,7 @@ class StraceManager:
                 await children.end(process)
                 raise
             finally:
-                gating.release(process.pid)
+                self._open_gate(process.pid)
             return process
 
         async def undo(process: asyncio.subprocess.Process) -> None:
@@ -254,8 +320,11 @@ class StraceManager:
         from straced.tracers.strace_record import CUT
 
         if (cut := recording.cut) is not None and pid not in self._errors:
-            self._errors[pid] = OutputError(CUT[cut], pid=pid)
-            manager_log.warning("full_trace_ended", pid=pid, reason=cut, output_file=str(recording.path))
+            self._errors[pid] = error = OutputError(CUT[cut], pid=pid)
+            path = str(recording.path)
+            manager_log.warning("full_trace_ended", pid=pid, reason=cut, output_file=path, error=error.reason)
+        elif recording.crash is not None:
+            self._errors[pid] = manager_endings.crashed("full_trace_crashed", pid, recording.crash)
 
     async def detach_full_trace(self, pid: int) -> bool:
         """Stop one full trace; its file stays. False when there was none."""
@@ -313,12 +382,14 @@ class StraceManager:
 
         work = [stop(*entry) for entry in traces.values()] + [end(pid, session) for pid, session in sessions.items()]
         await within(2 * SHUTDOWN_GRACE_S, asyncio.gather(*work, return_exceptions=True))
+        await self._live.close()
         await self._profiler.close()
         if work:
             manager_log.info("strace_detach_all", count=len(work))
         return gathered
 
     async def _end(self, pid: int, session: Session, grace_s: float | None = None) -> TraceSummary | None:
+        await self._live.end(session)
         summary = self._told(pid, await session.detach("detach", grace_s))
         if summary is not None:
             self._errors.pop(pid, None)
@@ -335,11 +406,11 @@ class StraceManager:
             self._finished.keep(session.target, summary)
 
     def _told(self, pid: int, summary: Summary) -> TraceSummary | None:
-        if _nothing_known(summary):
-            manager_log.warning("strace_detach_timeout", pid=pid)
-            self._errors[pid] = TracerCrashed("strace was killed, and what it had counted is lost", pid=pid)
-            return None
-        return as_dict(summary)
+        error = manager_endings.lost(pid, summary)
+        if error is None:
+            return as_dict(summary)
+        self._errors[pid] = error
+        return None
 
     # --- shared ---
 
@@ -381,11 +452,33 @@ class StraceManager:
             return False
         try:
             strace_binary.find()
-        except (StraceMissing, OSError) as error:
-            manager_log.warning("strace_not_available" + suffix, pid=pid)
-            self._errors[pid] = error if isinstance(error, StracedError) else StraceMissing(str(error), pid=pid)
+        except NoResources as error:
+            self._errors[pid] = error
+            manager_log.refusal(kind, pid, error)
+            return False
+        except (StraceMissing, OSError) as found:
+            missing = found if isinstance(found, StraceMissing) else StraceMissing(str(found), pid=pid)
+            self._errors[pid] = missing
+            manager_log.warning("strace_not_available" + suffix, pid=pid, error=missing.reason)
             return False
         return True
+
+    def _is_covered(self, pid: int) -> bool:
+        """Whether there is nothing to attach to: a trace of this manager follows it, or it is a helper of straced."""
+        if is_own_helper(pid):
+            manager_log.debug("strace_own_helper", pid=pid)
+            return True
+        traces = {other: recording for other, (recording, _output) in self._traces.items()}
+        if (other := covering(pid, self._sessions, traces)) is not None:
+            manager_log.debug("strace_covered", pid=pid, covered_by=other)
+            return True
+        return False
+
+    async def _others_started(self, pid: int) -> None:
+        """Who is being attached to at the same time may be an ancestor, whose trace takes this one in."""
+        for (kind, other), turn in list(self._starting.items()):
+            if (kind, other) != ("summary", pid):
+                await turn.wait(OTHERS_S)
 
     async def _alone(
         self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]], undo: Undo[bool]
@@ -400,8 +493,10 @@ class StraceManager:
             await other.wait()
         turn = self._starting[key] = Signal()
         try:
-            done = await start()
-        except StracedError as error:
+            with resources(pid):
+                done = await start()
+        except (StracedError, OSError) as trouble:
+            error = trouble if isinstance(trouble, StracedError) else AttachError(str(trouble), pid=pid)
             self._errors[pid] = error
             manager_log.refusal(kind, pid, error)
             self._open_gate(pid)
@@ -422,12 +517,11 @@ class StraceManager:
     def _track(self, pids: Sequence[int]) -> None:
         if self._group is not None:
             for pid in pids:
-                self._group.track(pid, helper=True)
+                try:
+                    self._group.track(pid, helper=True)
+                except StracedError as error:  # it is ended with its owner all the same, by its guard
+                    manager_log.warning("strace_not_tracked", pid=pid, error=error.reason)
 
 
 def _first(pids: Sequence[int]) -> int | None:
     return pids[0] if pids else None
-
-
-def _nothing_known(summary: Summary) -> bool:
-    return summary.quality.lost is None and not summary.rows

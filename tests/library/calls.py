@@ -276,6 +276,25 @@ async def _manager_detach(bench: Bench) -> Steps:
     assert (again is not None) == cancelled, "the summary goes to whoever asks next"
 
 
+@call("StraceManager.attach", "goes on", tracers=("strace",))
+async def _manager_attach_live(bench: Bench) -> Steps:
+    """The programs may have been loaded; they are the manager's to unload at its end."""
+    manager = StraceManager(live=True)
+    cancelled = yield lambda: manager.attach(bench.pid)
+    assert manager.attached_pids == ([] if cancelled else [bench.pid])
+    await manager.detach_all()
+
+
+@call("StraceManager.read", "goes on", tracers=("strace",))
+async def _manager_read(bench: Bench) -> Steps:
+    """eBPF begins to count with the first of them, or has not begun."""
+    manager = StraceManager()
+    assert await manager.attach(bench.pid)
+    yield lambda: manager.read(bench.pid)
+    assert manager.attached_pids == [bench.pid]
+    assert set(await manager.detach_all()) == {bench.pid}
+
+
 @call("StraceManager.spawn", "undone", tracers=("strace",))
 async def _manager_spawn(bench: Bench) -> Steps:
     made: list[asyncio.subprocess.Process] = []

@@ -123,7 +123,7 @@ def remember(pid: int) -> None:
     """Note that a process was started as a gate."""
     try:
         start_ticks = procfs.stat(pid).start_ticks
-    except procfs.Gone:
+    except (procfs.Gone, OSError):
         return
     with _lock:
         _known.pop(pid, None)

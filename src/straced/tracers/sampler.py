@@ -219,6 +219,9 @@ class SamplerTracer:
         except procfs.Gone:
             os.close(pidfd)
             raise NoSuchProcess(f"there is no process {target.pid} any more", pid=target.pid) from None
+        except OSError:
+            os.close(pidfd)
+            raise
         session = SamplerSession(target, options, pidfd)
         self._sessions = [*(each for each in self._sessions if not each.over), session]
         return session

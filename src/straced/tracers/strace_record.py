@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from straced import procfs
-from straced.errors import InvalidArgument, OutputError, TooManyTasks, TracerUnavailable
+from straced.errors import InvalidArgument, OutputError, TracerUnavailable
 from straced.model import Overhead, Reason, Sample, Target
 from straced.ownership import Owner
 from straced.shielding import Signal, carry, within
@@ -201,6 +201,13 @@ class Recording:
                     return "file_limit"
         return None
 
+    @property
+    def crash(self) -> int | None:
+        """The signal of which a strace of this trace died, sent by somebody else; ``None`` otherwise."""
+        ends = [helper.exited.result() for helper in self._helpers if helper.exited.done()]
+        codes = [end["code"] for end in ends if end["why"] in ("self", "guard_gone")]
+        return next((-code for code in codes if code < 0 and code != -signal.SIGXFSZ), None)
+
     def on_end(self, call: Callable[[], None]) -> None:
         """Call back, on a thread of ours, when a strace of this trace has ended."""
         for helper in self._helpers:
@@ -240,7 +247,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     excluded = own_helpers()
     try:
         task_count.check(target.pid, options.follow, options.max_tasks, excluded)
-    except TooManyTasks:
+    except BaseException:
         os.close(pidfd)
         raise
     limits: dict[str, float] = {}

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from straced import procfs
+from straced import pidfds, procfs
 from straced.errors import NotLive
 from straced.model import Counters, Overhead, Reason, Sample, Target
 from straced.shielding import within
@@ -184,6 +184,8 @@ class StraceSession:
             stat = procfs.stat(self._target.pid)
         except procfs.Gone:
             return False
+        except OSError:  # no descriptor to look with
+            return not pidfds.has_ended(self._pidfd)
         return stat.start_ticks == self._target.start_ticks and stat.state not in "ZX"
 
 

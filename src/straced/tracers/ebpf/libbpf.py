@@ -1,7 +1,8 @@
 """ctypes signatures of the system's libbpf.so.1, and nothing else: no policy here.
 
 Functions that return a pointer give ``None`` and set errno on failure; the others return a negative errno (libbpf 1.0
-and later). libbpf's own messages go to the logger ``straced.libbpf``, never to stderr.
+and later). libbpf's own messages go to the logger ``straced.libbpf``, never to stderr. Below warnings, of which a load
+makes a thousand, it is off until somebody sets its level.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import logging
 import os
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
-log = logging.getLogger("straced.libbpf")
-log.addHandler(logging.NullHandler())  # else Python itself prints warnings that no handler takes
+from straced.logs import logger
+
+log = logger.getChild("libbpf")
+if log.level == logging.NOTSET:
+    log.setLevel(logging.WARNING)
 
 SONAME = "libbpf.so.1"
 BPF_NOEXIST = 1
