@@ -9,6 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from straced.faults import faults
 from straced.httpd.address import Address
 from straced.httpd.message import Answer, Malformed, Request, Send, parse, text
 
@@ -145,7 +146,7 @@ class HttpServer:
         try:
             return await self._handler(request)
         except Exception as error:
-            log.error("http_failed", exc_info=error, extra={"straced": {"path": request.path}})
+            faults.tell("http_failed", error, path=request.path[:200])
             return text(500, "internal fault")
 
 
