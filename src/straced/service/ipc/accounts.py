@@ -60,6 +60,8 @@ class Account:
         """Attaches and traces that live, or are being begun."""
         self.questions = asyncio.Semaphore(4 if trusted else 2)
         """Questions to history at a time; each has a thread."""
+        self.attaching = asyncio.Lock()
+        """One attach of theirs is begun at a time: several at once cost the kernel, and us, much more memory."""
         self.requests = Bucket()
         self.bytes = Bucket()
         self.waiting: collections.deque[Begin] = collections.deque()

@@ -28,7 +28,7 @@ MAX_HANGING = 4
 """Receivers of one user that hang, before no other is started."""
 MAX_RECEIVERS = 64
 SWEEP_S = 0.2
-IDLE_S = 10.0
+IDLE_S = 2.0
 Identity = tuple[int, int, int]
 
 

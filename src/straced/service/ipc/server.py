@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import socket
 from pathlib import Path
 
@@ -101,7 +102,8 @@ class Server:
 
     def _why_not(self, uid: int) -> StracedError | None:
         account, limits = self.accounts.of(uid), self.limits
-        mine, left = len(account.connections), limits.max_clients - len(self.clients)
+        most = min(limits.max_clients, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)  # the rest: for /proc
+        mine, left = len(account.connections), most - len(self.clients)
         if not self._system and not account.trusted:
             return NotPermitted("this service is another user's", uid=os.geteuid())
         if mine >= limits.max_clients_per_user:

@@ -195,9 +195,14 @@ class Sessions:
                 hint=f"without the service: straced attach {params.pid} --tracer TRACER",
             )
         with client.account.beginning(self._limits().max_sessions_per_user):
-            session = await self._profiler().attach(
-                params.pid, follow=params.follow, labels=params.labels, time=params.time, per_thread=params.per_thread
-            )
+            async with client.account.attaching:
+                session = await self._profiler().attach(
+                    params.pid,
+                    follow=params.follow,
+                    labels=params.labels,
+                    time=params.time,
+                    per_thread=params.per_thread,
+                )
             found = ClientSession(session, client.peer)
             try:
                 found.check()  # it may have become another between the first look and the attach
