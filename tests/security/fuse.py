@@ -30,7 +30,7 @@ def attributes(node: int, uid: int) -> bytes:
 def answer(opcode: int, node: int, body: bytes, uid: int, never: str) -> bytes | int | None:
     """What is answered: bytes, an errno, or nothing at all."""
     if opcode == INIT:
-        major, minor, readahead = struct.unpack_from("<III", body)
+        _major, minor, readahead = struct.unpack_from("<III", body)
         return struct.pack("<IIIIHHIIHHI28x", 7, min(minor, 31), readahead, FLOCK_LOCKS, 16, 12, 65536, 1, 0, 0, 0)
     if opcode == LOOKUP:
         return struct.pack("<QQQQII", 2, 1, 60, 60, 0, 0) + attributes(2, uid) if body == b"file\0" else ENOENT

@@ -1,4 +1,4 @@
-"""Descriptors that clients send uninvited: a close of theirs never holds up the service (point 1 of docs/security.md)."""
+"""Descriptors that clients send uninvited: a close of theirs never holds up the service."""
 
 from __future__ import annotations
 

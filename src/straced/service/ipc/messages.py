@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -16,6 +16,7 @@ Count = Annotated[int, Meta(ge=0, le=100_000)]
 Epoch = Annotated[float, Meta(ge=-1e11, le=1e11)]
 """Some three thousand years around 1970."""
 Name = Annotated[str, Meta(max_length=4096)]
+Rank = Literal["calls", "errors", "time", "cpu", "rss", "wall_ns", "waiting_ns", "cpu_ns", "rss_max_bytes"]
 MAX_PIECE = 1 << 19
 """Bytes of a trace in one answer."""
 
@@ -132,7 +133,7 @@ class Select(Struct, frozen=True, kw_only=True):
     since: Epoch = 0.0
     until: Epoch | None = None
     step_s: Annotated[float, Meta(ge=0, le=1e9)] = 60.0
-    by: Name = "calls"
+    by: Rank = "calls"
     limit: Count = 100
     after: Number = 0
     open_only: bool = False
