@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import random
 
-METHODS = (
-    "hello status watch.add watch.remove watch.list label snapshot subscribe metrics processes history timeline top "
-    "events alerts report attach trace trace.read session.read session.summary session.wait session.result "
-    "session.detach"
-).split()
-KEYS = (
-    "protocol client target labels pid topics name job since until step_s by limit after open_only follow time "
-    "per_thread tracer session since_ns until_ns timestamps decode_fds string_bytes trace paths failed_only max_bytes "
-    "max_seconds"
-).split()
+_METHODS = """
+hello status watch.add watch.remove watch.list label snapshot subscribe metrics processes history timeline top events
+alerts report attach trace trace.read session.read session.summary session.wait session.result session.detach
+"""
+_KEYS = """
+protocol client target labels pid topics name job since until step_s by limit after open_only follow time per_thread
+tracer session since_ns until_ns timestamps decode_fds string_bytes trace paths failed_only max_bytes max_seconds
+"""
+METHODS, KEYS = _METHODS.split(), _KEYS.split()
 VALUES = (
     "null",
     "true",

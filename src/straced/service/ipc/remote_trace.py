@@ -27,6 +27,7 @@ class RemoteTrace:
         self._file = file
         self._floor = floor
         self._cut: str | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._work = asyncio.create_task(self._run())
         client.works.add(self._work)
         self._work.add_done_callback(client.works.discard)
@@ -47,6 +48,14 @@ class RemoteTrace:
             await self._client.request("session.detach", self._params, messages.Ended, timeout_s=None)
         return await self.wait()
 
+    async def abandon(self) -> None:
+        """Let go of the target, and leave no file."""
+        self._cut = "detached"
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+        self._file.discard()
+        await self.stop()
+
     async def _run(self) -> messages.Ended:
         while data := await self._read():
             if self._cut is None:
@@ -63,11 +72,11 @@ class RemoteTrace:
     async def _write(self, data: bytes) -> None:
         """Write whole lines; when there is no room for them, the trace ends and what stands in the file stays."""
         try:
-            writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, data))
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, data))
             try:
-                await asyncio.shield(writing)
+                await asyncio.shield(self._writing)
             except asyncio.CancelledError:
-                await asyncio.wait({writing})  # the descriptor is closed afterwards
+                await asyncio.wait({self._writing})  # the descriptor is closed afterwards
                 raise
         except OSError as error:
             self._end("file_limit" if error.errno == errno.EFBIG else "disk_full")
