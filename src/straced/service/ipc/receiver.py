@@ -30,8 +30,9 @@ class _Line:
 
     def wants(self) -> dict[int, int]:
         """What to poll for."""
-        conn = (select.POLLOUT if self.to_client else 0) | (0 if self.to_service else select.POLLIN)
-        wants = {self.up: select.POLLOUT if self.to_service else 0}
+        reads = self.up >= 0 and not self.to_service
+        conn = (select.POLLOUT if self.to_client else 0) | (select.POLLIN if reads else 0)
+        wants = {self.up: select.POLLOUT if self.to_service else 0} if self.up >= 0 else {}
         if conn:
             wants[self.conn.fileno()] = conn
         if not self.to_client and not self.ending:
@@ -39,13 +40,14 @@ class _Line:
         return wants
 
     def copy(self) -> bool:
-        """Copy what there is, both ways; False when either side has ended."""
+        """Copy what there is, both ways; False when the service has ended the connection, and all of it is out."""
         with contextlib.suppress(BlockingIOError):
-            if not self.to_service:
+            if self.up >= 0 and not self.to_service:
                 self.to_service = self.conn.recv(CHUNK)  # a descriptor that came with it is dropped here
-                if not self.to_service:
-                    return False
-            self.to_service = self.to_service[os.write(self.up, self.to_service) :]
+                if not self.to_service:  # the service sees the end, too; its last word may still come
+                    self._close_up()
+            if self.up >= 0:
+                self.to_service = self.to_service[os.write(self.up, self.to_service) :]
         with contextlib.suppress(BlockingIOError):
             if not self.to_client and not self.ending:
                 self.to_client = os.read(self.down, CHUNK)
@@ -56,9 +58,14 @@ class _Line:
 
     def close(self) -> None:
         """Let go: first of what is ours."""
-        os.close(self.up)
+        self._close_up()
         os.close(self.down)
         self.conn.close()
+
+    def _close_up(self) -> None:
+        if self.up >= 0:
+            os.close(self.up)
+            self.up = -1
 
 
 def become(uid: int, gid: int) -> None:
