@@ -41,9 +41,10 @@ def others_are_served(daemon: Daemon, *, for_s: float = 2.0) -> Iterator[None]:
         time.sleep(for_s)  # no wait for something: the time for which it has to hold
     finally:
         told = {who: pinger.told() for who, pinger in pingers.items()}
+        print(told, "peak", peak(pid))
     for who, found in told.items():
         assert found["refused"] == 0, (who, found)
-        assert found["worst"] <= WAIT_S, (who, found)
+        assert found["worst"] <= WAIT_S + 2 * found["stolen"], (who, found)
         assert found["ticks"] >= min(TICKS, for_s / 0.4), (who, found)
     assert peak(pid) <= MEMORY_BYTES, peak(pid)
 

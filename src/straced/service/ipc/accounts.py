@@ -128,8 +128,10 @@ class Accounts:
         """Count bytes that wait; beyond what a user may have, the connection that holds most gives up."""
         connection.held += change
         account.held += change
+        if change <= 0 or account.trusted:
+            return
         limit = self.limits().max_buffers_per_user
-        while change > 0 and not account.trusted and account.held > limit and account.connections:
+        while account.held > limit and account.connections:
             max(account.connections, key=lambda each: each.held).give_up()
 
     def pause_s(self, account: Account, count: int) -> float:

@@ -163,11 +163,11 @@ def check_unchangeable(before: Config, after: Config) -> None:
             raise ConfigError(f"{name} cannot be changed while the service runs", hint="systemctl restart straced")
 
 
-def _stood_still(service: Service, seconds: float, cpu_s: float, what: str) -> None:
+def _stood_still(service: Service, seconds: float, what: str) -> None:
     """Say that nobody was answered for a while, and for whose sake; only root reads it."""
-    text = f"the service stood still for {seconds:.1f} s, of which {cpu_s:.1f} s were CPU: {what}"
-    log.warning("stood_still", extra={"straced": {"seconds": round(seconds, 1), "cpu": round(cpu_s, 1), "what": what}})
-    service.say("stood_still", text, owner=NOBODY, seconds=seconds, cpu_seconds=cpu_s)
+    log.warning("stood_still", extra={"straced": {"seconds": round(seconds, 1), "what": what}})
+    text = f"the service stood still for {seconds:.1f} s: {what}"
+    service.say("stood_still", text, owner=NOBODY, seconds=seconds)
 
 
 async def _watch_helpers(helpers: ProcessGroupManager, service: Service) -> None:

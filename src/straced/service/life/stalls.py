@@ -14,7 +14,7 @@ LIMIT_S = 1.0
 REST_S = 10.0
 """Between two reports."""
 Result = TypeVar("Result")
-Report = Callable[[float, float, str], None]
+Report = Callable[[float, str], None]
 
 
 class Stalls:
@@ -22,33 +22,29 @@ class Stalls:
 
     def __init__(self) -> None:
         self.report: Report | None = None
-        """Is told how long the loop stood still, the CPU time of that, and what was done."""
-        self._began: float | None = None
-        self._cpu = 0.0
-        self._longest: tuple[float, str] = (0.0, "")
+        """Is told how long the loop stood still, and what was done."""
+        self.began = 0.0
+        """When the loop was last woken up; 0: never yet."""
+        self._longest = (0.0, "", 0.0)
         self._told = -REST_S
 
     def step(self, what: str, seconds: float) -> None:
         """A step of some work, between two awaits, took so long."""
-        if seconds > self._longest[0]:
-            self._longest = (seconds, what)
+        if self._longest[2] != self.began or seconds > self._longest[0]:
+            self._longest = (seconds, what, self.began)
 
-    def round_begins(self) -> None:
-        """The loop has been woken up."""
-        self._began, self._cpu = time.monotonic(), time.thread_time()
+    def round_ends(self, now: float) -> None:
+        """The loop has done what there was, which took longer than ``LIMIT_S``, and is about to sleep."""
+        if self.began and now - self._told >= REST_S:
+            self._told = now
+            self._tell(now - self.began)
 
-    def round_ends(self) -> None:
-        """It has done what there was, and is about to sleep."""
-        now, (seconds, what), self._longest = time.monotonic(), self._longest, (0.0, "")
-        if self._began is None or now - self._began < LIMIT_S or now - self._told < REST_S:
-            return
-        self._told = now
-        took_s = now - self._began
+    def _tell(self, took_s: float) -> None:
+        seconds, what, of = self._longest
+        known = of == self.began and seconds > took_s / 2
         if self.report is not None:
             try:
-                self.report(
-                    took_s, time.thread_time() - self._cpu, what if seconds > took_s / 2 else "many small things"
-                )
+                self.report(took_s, what if known else "many small things")
             except Exception as error:
                 faults.tell("report_failed", error)
 
@@ -61,11 +57,12 @@ class WatchedSelector(selectors.DefaultSelector):
     """A selector that tells :data:`stalls` of each round."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        stalls.round_ends()
-        try:
-            return super().select(timeout)
-        finally:
-            stalls.round_begins()
+        now = time.monotonic()
+        if now - stalls.began >= LIMIT_S:
+            stalls.round_ends(now)
+        events = super().select(timeout)
+        stalls.began = time.monotonic()
+        return events
 
 
 @types.coroutine
