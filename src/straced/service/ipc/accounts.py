@@ -58,7 +58,7 @@ class Account:
         """Bytes that wait: of requests, to be served, and of answers, to be read."""
         self.sessions = 0
         """Attaches and traces that live, or are being begun."""
-        self.questions = asyncio.Semaphore(4 if trusted else 2)
+        self.questions = asyncio.Semaphore(2 if trusted else 1)
         """Questions to history at a time; each has a thread."""
         self.attaching = asyncio.Lock()
         """One attach of theirs is begun at a time: several at once cost the kernel, and us, much more memory."""

@@ -26,7 +26,7 @@ from straced.service.store.history import History
 if TYPE_CHECKING:
     from straced.service.service import Service
 
-QUESTIONS = 8
+QUESTIONS = 6
 """Questions to history at a time: threads of their own, so that nothing else ever waits for one."""
 QUESTION_S = 20.0
 STEPS = 100_000

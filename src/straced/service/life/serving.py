@@ -10,6 +10,7 @@ import gc
 import logging
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,8 @@ from straced.web.server import WebServer
 log = logging.getLogger("straced.service")
 PR_SET_DUMPABLE = 4
 STOP_S = 2.5
+SWITCH_S = 0.0005
+"""The loop waits so long for each thread that is at work on history, whenever it has let go of the interpreter."""
 HELPERS_S = 1.0
 
 
@@ -57,6 +60,7 @@ def serve(path: Path | None, config: Config, http: str | None = None) -> int:
         AlreadyRunning, StoreError, SocketTaken, AddressTaken, TracerUnavailable: nothing was served.
     """
     keep_secrets()
+    sys.setswitchinterval(SWITCH_S)
     where = places.of(config)
     with Lock(where.lock):
         helpers = ProcessGroupManager(journal=where.journal)
