@@ -42,6 +42,7 @@ def others_are_served(daemon: Daemon, *, for_s: float = 2.0) -> Iterator[None]:
     finally:
         told = {who: pinger.told() for who, pinger in pingers.items()}
         print(told, "peak", peak(pid))
+        print(*(line for line in daemon.log.read_text().splitlines() if "stood_still" in line), sep="\n")
     for who, found in told.items():
         assert found["refused"] == 0, (who, found)
         assert found["worst"] <= WAIT_S + 2 * found["stolen"], (who, found)
