@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from tests.security.hostile import HOSTILE, user
 from tests.security.served import ends_in_time, others_are_served
 from tests.service.daemon import Daemon
 from tests.service.needs import needs_root
+from tests.service.processes import until
+from tests.support import proc
 
 pytestmark = needs_root
 SEND = """
@@ -138,3 +141,22 @@ def test_a_file_of_their_own_file_system(either: Daemon, public: Path, request: 
             assert hostile.line() == expected
         ends_in_time(either)
     assert not os.path.ismount(folder)
+
+
+async def test_another_door_takes_the_place_of_one_that_died(public: Path) -> None:
+    """Where the kernel cannot refuse descriptors: who is in is lost with the receivers, and may come again."""
+    daemon = Daemon(public)
+    daemon.start(STRACED_RECEIVERS="1")
+    try:
+        async with daemon.client() as client:
+            assert (await client.status()).clients == 1
+        assert daemon.process is not None
+        (door,) = [pid for pid in proc.descendants(daemon.process.pid) if proc.parent(pid) == daemon.process.pid]
+        os.kill(door, signal.SIGKILL)
+        until(lambda: "door_lost" in daemon.log.read_text())
+        until(daemon.answers)
+        async with daemon.client() as client:
+            assert (await client.status()).pid == daemon.process.pid
+        ends_in_time(daemon)
+    finally:
+        daemon.stop()
