@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything lives in .venv; system parts are looked for, and installed only as root.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format soak bench bpf wheel-check lock picture changelog clean
+.PHONY: help run test lint format soak bench bpf gate wheel-check lock picture changelog clean
 PYTHON := .venv/bin/python
 CMD ?= du -sh /usr/bin
 TESTS ?= tests
@@ -40,6 +40,10 @@ bench: ## Measure straced beside its rivals (BENCH="strace overhead" for a part;
 bpf: ## Build the eBPF object anew (with clang, llvm, bpftool and libbpf's headers)
 	@scripts/bootstrap bpf
 	bpf/build.sh
+
+gate: ## Build the gates anew, for x86-64 and arm64 (with clang and lld)
+	@scripts/bootstrap bpf
+	gate/build.sh
 
 wheel-check: ## Build the wheel and test it in a fresh environment without the source tree
 	@scripts/bootstrap dev

@@ -1,4 +1,4 @@
-"""Which tracer serves: the first usable of eBPF, strace, sampler, and what ruled out the others.
+"""Which tracer serves: the first of eBPF, strace, sampler that can, and what ruled out the others.
 
 ``auto`` never puts ptrace on a process that straced did not start: a slowdown of a thousand must be asked for.
 """
@@ -6,27 +6,23 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from msgspec import Struct
-
-from straced.errors import StraceRequired, TracerUnavailable
+from straced.errors import AttachError, NoSuchProcess, StraceRequired, TargetIsZombie, TracerUnavailable
 from straced.model import Target
 from straced.tracers.base import Tracer
 
+T = TypeVar("T")
+
 TRACERS = ("auto", "ebpf", "strace", "sampler")
+_ORDER = ("ebpf", "strace", "sampler")
+WORDS = {"ebpf": "eBPF", "strace": "strace", "sampler": "sampler"}
 _HOMES = {
     "ebpf": ("straced.tracers.ebpf.tracer", "EbpfTracer"),
     "strace": ("straced.tracers.strace", "StraceTracer"),
     "sampler": ("straced.tracers.sampler", "SamplerTracer"),
 }
-
-
-class Choice(Struct, frozen=True):
-    """The tracer that serves, and a sentence about why this one."""
-
-    tracer: Tracer
-    reason: str
 
 
 def make(name: str, *, max_rows: int | None = None) -> Tracer:
@@ -46,31 +42,55 @@ def make(name: str, *, max_rows: int | None = None) -> Tracer:
     return tracer
 
 
-def pick(wanted: str, target: Target, tracer: Callable[[str], Tracer], *, started_by_us: bool) -> Choice:
-    """Choose a tracer for a target.
+async def attach(
+    wanted: str,
+    target: Target,
+    tracer: Callable[[str], Tracer],
+    by: Callable[[Tracer], Awaitable[T]],
+    *,
+    started_by_us: bool,
+    estimates: bool = True,
+) -> tuple[str, T]:
+    """Attach by the tracer that was asked for; by ``auto``, by the first that really does it.
+
+    A probe tells what is known beforehand. What a kernel refuses only when it is asked, it refuses here, and the next
+    tracer has its turn, with the reason kept.
+
+    Args:
+        by: attaches by a tracer.
+        estimates: let the sampler serve what straced started when nothing can count it.
+
+    Returns:
+        Why this tracer, and what ``by`` returned.
 
     Raises:
-        TracerUnavailable: none can serve, or the one asked for is not in this build.
+        TracerUnavailable: none can serve, or the one asked for cannot.
         StraceRequired: only strace could, on a process that straced did not start.
+        AttachError: the target has ended, or the tracer asked for cannot have it.
     """
     if wanted != "auto":
-        return Choice(tracer(wanted), "asked for")
-    ruled_out = []
-    for name in ("ebpf", "strace"):
+        return "asked for", await by(tracer(wanted))
+    ruled_out: list[str] = []
+    for name in _ORDER if started_by_us and estimates else _ORDER[:2]:
         try:
             candidate = tracer(name)
-        except TracerUnavailable as error:
-            ruled_out.append(f"{name}: {error.reason}")
-            continue
-        available = candidate.probe(target)
-        if not available.usable:
-            ruled_out.append(f"{name}: {available.detail}")
-            continue
-        if name == "strace" and not started_by_us:
-            raise StraceRequired(
-                f"only strace can count here ({'; '.join(ruled_out) or 'no eBPF'}), and it slows its target down a lot",
-                hint=f"if that is all right: straced attach {target.pid} --tracer strace",
-                pid=target.pid,
-            )
-        return Choice(candidate, "; ".join(ruled_out))
+            available = candidate.probe(target)
+            if not available.usable:
+                ruled_out.append(f"{WORDS[name]}: {available.detail}")
+                continue
+            if name == "strace" and not started_by_us:
+                raise _strace_required(target, ruled_out)
+            return "; ".join(ruled_out), await by(candidate)
+        except (StraceRequired, NoSuchProcess, TargetIsZombie):
+            raise
+        except (TracerUnavailable, AttachError) as error:
+            ruled_out.append(f"{WORDS[name]}: {error.reason}")
     raise TracerUnavailable("; ".join(ruled_out) or "no tracer can serve here", hint="straced doctor tells more")
+
+
+def _strace_required(target: Target, ruled_out: list[str]) -> StraceRequired:
+    return StraceRequired(
+        f"only strace can count here ({'; '.join(ruled_out) or 'no eBPF'}), and it slows its target down a lot",
+        hint=f"if that is all right: straced attach {target.pid} --tracer strace",
+        pid=target.pid,
+    )

@@ -17,16 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from straced.errors import OutputError
+from straced.output_file import OutputFile
 from straced.service.ipc import messages
 from straced.service.ipc.channel import CONNECT_S, Channel, is_trusted, tick_of
 from straced.service.ipc.messages import Gap, Select, Status, TickPart, WatchRule
 from straced.service.ipc.remote import RemoteSession
-from straced.service.ipc.remote_trace import RemoteTrace
+from straced.service.ipc.remote_trace import RemoteTrace, abandon
 from straced.service.places import sockets
 from straced.service.samples import Tick
 from straced.service.store.answers import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
+from straced.shielding import attempt, carry, running_loop
 from straced.tracers import trace_room
-from straced.tracers.trace_output import TraceOutput
 
 
 def is_there() -> bool:
@@ -69,8 +71,10 @@ class Client(Channel):
         params = messages.AttachParams(
             pid=pid, follow=follow, labels=labels or {}, time=time, per_thread=per_thread, tracer=tracer
         )
-        attached = await self.request("attach", params, messages.Attached)
-        return RemoteSession(self, attached, labels or {})
+        return await carry(self._attach(params, labels or {}), lambda session: session.detach())
+
+    async def _attach(self, params: messages.AttachParams, labels: dict[str, str]) -> RemoteSession:
+        return RemoteSession(self, await self.request("attach", params, messages.Attached), labels)
 
     async def spawn(
         self,
@@ -87,18 +91,31 @@ class Client(Channel):
             CommandNotFound, ExecFailed: there is no such program; nothing was started.
             StracedError: not counted; the program runs all the same, ``error.process`` is it.
         """
-        from straced import gating
+        from straced import children, gating
 
-        process = await asyncio.create_subprocess_exec(*gating.gate(argv), **popen_options)
-        try:
-            session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
-        except Exception as error:
-            error.process = process  # type: ignore[attr-defined]
-            raise
-        finally:
-            gating.release(process.pid)
-        session.process = process
-        return session
+        running_loop()
+
+        async def start() -> RemoteSession:
+            process = await children.start(gating.gate(argv), popen_options)
+            try:
+                session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
+            except asyncio.CancelledError:
+                await children.end(process)
+                raise
+            except Exception as error:
+                error.process = process  # type: ignore[attr-defined]
+                raise
+            finally:
+                gating.release(process.pid)
+            session.process = process
+            return session
+
+        async def undo(session: RemoteSession) -> None:
+            if session.process is not None:
+                await children.end(session.process)
+            await session.detach()
+
+        return await attempt(start(), undo)
 
     async def trace(
         self, pid: int, output: Path, *, overwrite: bool = False, min_free_bytes: int | None = None, **options: Any
@@ -115,16 +132,29 @@ class Client(Channel):
             OutputError: the file cannot be made, or its disk is nearly full.
             AttachError, TracerUnavailable: as for :meth:`attach`.
         """
-        file = TraceOutput(output, overwrite)
+        params = messages.TraceParams(pid=pid, **options)
+        running_loop()
+        file = OutputFile(output, overwrite=overwrite)
         try:
             floor = trace_room.floor_bytes(file.fd, min_free_bytes)
-            params = messages.TraceParams(pid=pid, **options)
+        except BaseException:
+            file.discard()
+            raise
+        return await carry(self._trace(params, file, floor), abandon)
+
+    async def _trace(self, params: messages.TraceParams, file: OutputFile, floor: int | None) -> RemoteTrace:
+        try:
             attached = await self.request("trace", params, messages.Attached)
         except BaseException:
             file.discard()
             raise
-        file.commit()
-        return RemoteTrace(self, attached, file, floor)
+        trace = RemoteTrace(self, attached, file, floor)
+        try:
+            file.commit()
+        except OutputError:
+            await abandon(trace)
+            raise
+        return trace
 
     # --- the service ---
 

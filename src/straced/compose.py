@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from straced import procfs
 from straced import summary as rows_of
@@ -29,6 +30,12 @@ class Moment(Struct, frozen=True):
     @classmethod
     def now(cls) -> Moment:
         return cls(time.monotonic_ns(), time.time())
+
+    @classmethod
+    def at(cls, monotonic_ns: int) -> Moment:
+        """An instant that one clock has told."""
+        now = cls.now()
+        return cls(monotonic_ns, now.epoch_s - (now.monotonic_ns - monotonic_ns) / 1e9)
 
 
 class Stretch(Struct, frozen=True, kw_only=True):
@@ -76,8 +83,13 @@ def summary(
     follow: bool,
     labels: dict[str, str],
     gap_s: float | None,
+    reasons: Sequence[Reason] = (),
 ) -> Summary:
-    """Add stretches up. Times of two kinds are never added: the merged ones are ``None`` then, ``parts`` has both."""
+    """Add stretches up; ``reasons`` say what the whole lacks.
+
+    Times of two kinds are never added: the merged ones are ``None`` then, ``parts`` has both.
+    """
+    stretches = _of_one_kind(stretches)
     kinds = {piece.sample.time for piece in stretches}
     mixed = len(kinds) > 1
     time_kind = "wall" if kinds == {"wall"} else kinds.pop() if len(kinds) == 1 else "mixed"
@@ -89,7 +101,7 @@ def summary(
         target=target,
         tracer="+".join(dict.fromkeys(piece.tracer for piece in stretches)),
         tracer_reason=tracer_reason,
-        quality=_quality(stretches, gap_s),
+        quality=_quality(stretches, gap_s, reasons),
         window=window(began, stretches[-1].end),
         follow=follow,
         processes=_largest([piece.sample.processes for piece in stretches]),
@@ -104,9 +116,31 @@ def summary(
     )
 
 
+def _of_one_kind(stretches: Sequence[Stretch]) -> Sequence[Stretch]:
+    """Where plain ``-c`` was one of the tracers, CPU time for all of them, if the others tell it beside wall time."""
+    if {piece.sample.time for piece in stretches} != {"cpu", "wall"}:
+        return stretches
+    found = []
+    for piece in stretches:
+        rows = rows_of.merge_rows(piece.sample.rows)
+        if any(row.calls and row.working_ns is None for row in rows):
+            return stretches
+        if piece.sample.time == "wall":
+            reasons = (*piece.sample.reasons, _STOPS_COST)
+            rows = [replace(_without_time(row), working_ns=row.working_ns) for row in rows]
+            piece = replace(piece, sample=replace(piece.sample, rows=tuple(rows), time="cpu", reasons=reasons))
+        found.append(piece)
+    return found
+
+
+_STOPS_COST = Reason("cpu_time", "CPU time by strace has the cost of its stops in it, that by eBPF has not")
+
+
 def _part(piece: Stretch) -> Part:
-    _, total = rows_of.table(rows_of.merge_rows(piece.sample.rows), piece.sample.time)
-    return Part(tracer=piece.tracer, time=piece.sample.time, window=window(piece.start, piece.end), total=total)
+    rows, total = rows_of.table(rows_of.merge_rows(piece.sample.rows), piece.sample.time)
+    shares = {row.name: row.time_pct for row in reversed(rows) if row.time_pct is not None}
+    known = window(piece.start, piece.end)
+    return Part(tracer=piece.tracer, time=piece.sample.time, window=known, total=total, time_pct=shares)
 
 
 def _without_time(row: Counters) -> Counters:
@@ -122,13 +156,15 @@ def _without_time(row: Counters) -> Counters:
     )
 
 
-def _quality(stretches: Sequence[Stretch], gap_s: float | None) -> Quality:
+def _quality(stretches: Sequence[Stretch], gap_s: float | None, of_the_whole: Sequence[Reason]) -> Quality:
     reasons: dict[str, Reason] = {}
     for piece in stretches:
         reasons.update((reason.code, reason) for reason in piece.sample.reasons)
+    reasons.update((reason.code, reason) for reason in of_the_whole)
     kind = max((piece.sample.kind for piece in stretches), key=_KINDS.index)
     if gap_s is not None:
         reasons["gap"] = Reason("gap", f"nothing was counted for {gap_s * 1000:.0f} ms between two tracers")
+    if gap_s is not None or of_the_whole:
         kind = max(kind, "partial", key=_KINDS.index)
     lost = [piece.sample.lost for piece in stretches]
     return Quality(
@@ -179,9 +215,7 @@ def stretch_of_recording(recording: Recording) -> Stretch:
     from straced.tracers.strace_tally import tally
 
     end_ns = recording.ended_ns or time.monotonic_ns()
-    now = Moment.now()
-    start = Moment(recording.started_ns, now.epoch_s - (now.monotonic_ns - recording.started_ns) / 1e9)
-    end = Moment(end_ns, now.epoch_s - (now.monotonic_ns - end_ns) / 1e9)
+    start, end = Moment.at(recording.started_ns), Moment.at(end_ns)
     sample = tally(recording, end.monotonic_ns, end.epoch_s)
     return Stretch(
         tracer="strace -f",

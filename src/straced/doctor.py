@@ -1,6 +1,7 @@
 """Look at what works here: strace, ptrace, eBPF, cgroups, the terminal; and what would work on one process.
 
-Nothing is attached to and nothing is changed. Each thing that is missing comes with the line that cures it.
+No process is attached to and nothing is changed; the eBPF programs are loaded for a moment, since only the kernel knows
+whether it takes them. Each thing that is missing comes with the line that cures it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def examine(pid: int | None = None, root: str = procfs.ROOT) -> Diagnosis:
         uid=me.uid,
         target=None if target is None else describe(target, root),
         tracers=tuple(tracer(name, target, me, root) for name in TRACERS),
-        here=(strace(), ptrace(me, root), *bpf(me), cgroup(root), terminal()),
+        here=(strace(), ptrace(me, root), *bpf(me, root), cgroup(root), terminal()),
         about_target=() if target is None else about(target, root),
         unseen=UNSEEN,
     )
@@ -60,11 +61,17 @@ def tracer(name: str, target: Target | None, me: rights.Caller, root: str = proc
         return Finding(name=name, state="no", detail=error.reason)
     try:
         found = made.probe(target)
+        if name == "ebpf" and found.usable:
+            found = made.trial()  # type: ignore[attr-defined]
     except StracedError as error:
         found = Availability(usable=False, detail=error.reason, error=error)
     if not found.usable:
         hints = tuple(found.error.hint.splitlines()) if found.error else ()
         return Finding(name=name, state="no", detail=found.detail, remedy=hints)
+    if name == "strace" and (kernel := ptrace(me, root)).state == "no":
+        return Finding(
+            name=name, state="no", detail=f"{found.detail}, but no ptrace: {kernel.detail}", remedy=kernel.remedy
+        )
     if name == "strace" and rights.yama_scope(root) == 1 and not me.has("SYS_PTRACE"):
         detail = f"{found.detail}; only for what straced starts (kernel.yama.ptrace_scope = 1)"
         return Finding(name=name, state="limited", detail=detail, remedy=("straced run -- CMD", *_more_rights()))
@@ -99,9 +106,9 @@ def ptrace(me: rights.Caller, root: str = procfs.ROOT) -> Finding:
     return Finding(name="ptrace", state="limited", detail=f"{whose}; {yama}", remedy=_more_rights())
 
 
-def bpf(me: rights.Caller) -> tuple[Finding, ...]:
+def bpf(me: rights.Caller, root: str = procfs.ROOT) -> tuple[Finding, ...]:
     """What eBPF needs, thing by thing."""
-    return _libbpf(), _btf(), _bpf_rights(me), Finding(name="tracefs", state="info", detail="not needed")
+    return _libbpf(), _btf(), _bpf_rights(me, root), Finding(name="tracefs", state="info", detail="not needed")
 
 
 def _libbpf() -> Finding:
@@ -121,8 +128,14 @@ def _btf(path: str = "/sys/kernel/btf/vmlinux") -> Finding:
     return Finding(name="BTF", state="no", detail=f"{path} is missing or unreadable", remedy=remedy)
 
 
-def _bpf_rights(me: rights.Caller) -> Finding:
+def _bpf_rights(me: rights.Caller, root: str) -> Finding:
     missing = [f"CAP_{name}" for name in ("BPF", "PERFMON") if not (me.has(name) or me.has("SYS_ADMIN"))]
+    if not missing and not rights.in_initial_user_namespace(root):
+        detail = "those of a user namespace do not count for eBPF"
+        return Finding(name="BPF rights", state="no", detail=detail, remedy=("run it outside of the container",))
+    if not missing and me.seccomp == rights.SECCOMP_FILTER and rights.bpf_blocked():
+        containers = ("start the container with --security-opt seccomp=unconfined, or a profile with bpf",)
+        return Finding(name="BPF rights", state="no", detail="a seccomp filter refuses bpf(2)", remedy=containers)
     if not missing:
         return Finding(name="BPF rights", state="yes", detail="CAP_BPF and CAP_PERFMON")
     detail = f"without {' and '.join(missing)}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
+
+from msgspec import Struct
 
 from straced.manager_summary import TraceSummary
 from straced.model import Target
@@ -12,36 +14,51 @@ KEPT = 1000
 KEPT_S = 3600.0
 
 
+class Entry(Struct):
+    """One summary that waits."""
+
+    at_s: float
+    target: Target
+    summary: TraceSummary
+    superseded: bool = False
+    """Its pid was attached to again since."""
+
+
 class Finished:
-    """At most ``KEPT`` summaries, each for an hour, keyed by pid *and* start time."""
+    """At most ``KEPT`` summaries, each for an hour."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._kept: OrderedDict[tuple[int, int], tuple[float, Target, TraceSummary]] = OrderedDict()
+        self._kept: deque[Entry] = deque()
 
     def keep(self, target: Target, summary: TraceSummary) -> None:
         """Remember a summary; the oldest makes room."""
-        self._kept[target.pid, target.start_ticks] = self._clock(), target, summary
+        self.supersede(target.pid)
+        self._kept.append(Entry(self._clock(), target, summary))
         self._expire()
 
+    def supersede(self, pid: int) -> None:
+        """The pid is attached to anew: what is kept of it can only be had by :meth:`take_superseded`."""
+        for entry in self._kept:
+            entry.superseded |= entry.target.pid == pid
+
     def take(self, pid: int) -> TraceSummary | None:
-        """The newest summary of a pid, once."""
+        """The summary of the last attach to a pid, once."""
         self._expire()
-        for key in reversed(self._kept):
-            if key[0] == pid:
-                return self._kept.pop(key)[2]
+        for entry in self._kept:
+            if entry.target.pid == pid and not entry.superseded:
+                self._kept.remove(entry)
+                return entry.summary
         return None
 
     def take_superseded(self) -> list[tuple[Target, TraceSummary]]:
-        """All that are kept, oldest first, once."""
+        """Those whose pid was attached to again, oldest first, once."""
         self._expire()
-        taken = [(target, summary) for _when, target, summary in self._kept.values()]
-        self._kept.clear()
-        return taken
+        taken = [entry for entry in self._kept if entry.superseded]
+        self._kept = deque(entry for entry in self._kept if not entry.superseded)
+        return [(entry.target, entry.summary) for entry in taken]
 
     def _expire(self) -> None:
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
         now = self._clock()
-        while self._kept and now - next(iter(self._kept.values()))[0] > KEPT_S:
-            self._kept.popitem(last=False)
+        while self._kept and (len(self._kept) > KEPT or now - self._kept[0].at_s > KEPT_S):
+            self._kept.popleft()

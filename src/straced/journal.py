@@ -14,6 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from straced import procfs
+from straced.kept_file import open_kept
+from straced.output_file import OutputFile
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -49,9 +51,7 @@ class Journal:
             exe=helper.exe,
             uid=helper.uid,
         )
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(self.path, flags, 0o600), "ab") as file:
+        with open(open_kept(self.path, os.O_WRONLY | os.O_APPEND, make_directories=True), "ab") as file:
             file.write(msgspec.json.encode(entry) + b"\n")
 
     def orphans(self) -> dict[int, int]:
@@ -60,13 +60,17 @@ class Journal:
         for entry in self._entries():
             if _lives(entry.owner_pid, entry.owner_start) or entry.boot_id != procfs.boot_id():
                 continue
-            with contextlib.suppress(OSError, procfs.Gone):
+            try:
                 pidfd = os.pidfd_open(entry.pid)
+            except OSError:
+                continue
+            now = None
+            with contextlib.suppress(OSError, procfs.Gone):
                 now = procfs.target(entry.pid)
-                if (now.start_ticks, now.exe, now.uid) == (entry.start, entry.exe, entry.uid):
-                    found[entry.pid] = pidfd
-                else:
-                    os.close(pidfd)
+            if now is not None and (now.start_ticks, now.exe, now.uid) == (entry.start, entry.exe, entry.uid):
+                found[entry.pid] = pidfd
+            else:
+                os.close(pidfd)
         return found
 
     def compact(self) -> None:
@@ -74,16 +78,14 @@ class Journal:
         kept = [entry for entry in self._entries() if _lives(entry.pid, entry.start)]
         if not self.path.exists():
             return
-        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(fresh, flags, 0o600), "wb") as file:
-            file.writelines(msgspec.json.encode(entry) + b"\n" for entry in kept)
-        os.rename(fresh, self.path)
+        with OutputFile(self.path, overwrite=True) as file:
+            file.binary.writelines(msgspec.json.encode(entry) + b"\n" for entry in kept)
 
     def _entries(self) -> list[Entry]:
         entries = []
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            with open(open_kept(self.path, os.O_RDONLY), "rb") as file:  # whom it names is ended: it must be ours
+                lines = file.read().split(b"\n")
         except OSError:
             return []
         for line in lines:

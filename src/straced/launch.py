@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import stat
@@ -19,7 +20,13 @@ from straced.errors import StracedError
 from straced.foreground import Foreground
 from straced.model import Summary
 from straced.profiler import Profiler
+from straced.scrub import scrub
 from straced.session import Session
+
+WORDS = {
+    "strace": "strace counts (it slows the command down)",
+    "sampler": "nothing can count here; times are estimated by looks at /proc",
+}
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -43,35 +50,46 @@ def run(launch: Launch, report: Callable[[Summary], None]) -> int:
     """
     argv = gating.gate(launch.argv)
     identity = _identity(launch.as_caller)
-    # Descriptors pass through (a jobserver's, say) as they would without us; Python marks its own close-on-exec.
-    process = subprocess.Popen(argv, close_fds=False, **identity)
-    return asyncio.run(_see_through(process, launch, report))
+    with Foreground() as foreground:
+        # Descriptors pass through (a jobserver's, say) as they would without us; Python marks its own close-on-exec.
+        process = subprocess.Popen(argv, close_fds=False, **identity)
+        foreground.watch(process.pid)
+        gating.remember(process.pid)
+        return asyncio.run(_see_through(process, foreground, launch, report))
 
 
-async def _see_through(process: subprocess.Popen[bytes], launch: Launch, report: Callable[[Summary], None]) -> int:
-    with Foreground(process.pid) as foreground:
-        async with Profiler(launch.tracer, max_overhead_pct=launch.max_overhead_pct) as profiler:
-            await through_service.label(process.pid, launch.labels)
-            session = await _attach(profiler, process, launch)
-            status = await foreground.wait()
-            process.returncode = status
-            if session is not None:
-                summary = await session.detach()
-                report(_named(summary, session, status))
+async def _see_through(
+    process: subprocess.Popen[bytes], foreground: Foreground, launch: Launch, report: Callable[[Summary], None]
+) -> int:
+    async with Profiler(launch.tracer, max_overhead_pct=launch.max_overhead_pct) as profiler:
+        await through_service.label(process.pid, launch.labels)
+        session = await _attach(profiler, process, launch)
+        status = await foreground.wait()
+        process.returncode = status
+        if session is not None:
+            summary = await session.detach()
+            report(_named(summary, session, status))
     return status if status >= 0 else 128 - status
 
 
 async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: Launch) -> Session | None:
     try:
-        session = await profiler.attach(process.pid, follow=launch.follow, labels=launch.labels)
-    except StracedError as error:
+        session = await profiler.attach(
+            process.pid, follow=launch.follow, labels=launch.labels, required=launch.require_trace
+        )
+    except Exception as error:
         if launch.require_trace:
             process.kill()  # it is still the gate: the command was never started
             process.wait()
             raise
         gating.release(process.pid)
-        _say(f"{error.reason}; the command runs untraced", error.hint)
+        if not isinstance(error, StracedError):
+            _say(f"internal fault: {type(error).__name__}: {error}; the command runs untraced")
+        else:
+            _say(f"{error.reason}; the command runs untraced", error.hint)
         return None
+    if launch.tracer == "auto" and session.tracer_reason:
+        _say(f"{WORDS[session.tracer]}, since {session.tracer_reason}")
     if session.tracer == "strace" and os.geteuid() != 0 and _is_setuid(launch.argv[0]):
         _say(f"{launch.argv[0]} is setuid: under strace without root it runs without its privileges")
     return session
@@ -110,4 +128,7 @@ def _is_setuid(command: str) -> bool:
 
 
 def _say(reason: str, hint: str = "") -> None:
-    print(f"straced: {reason}", *([f"  {hint}"] if hint else []), sep="\n", file=sys.stderr, flush=True)
+    """Words of at most two lines on stderr; when nobody reads them, the command runs on."""
+    lines = [f"straced: {scrub(reason, 500)}", *(f"  {scrub(line, 500)}" for line in hint.splitlines()[:1])]
+    with contextlib.suppress(OSError, ValueError):
+        print("\n".join(lines), file=sys.stderr, flush=True)

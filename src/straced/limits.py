@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import TYPE_CHECKING
+
+from straced.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from straced.session import Session
 
 WATCH_S = 0.25
 """How often the cost of a session with an overhead budget is looked at; the number of tasks at half that rate."""
+
+
+def check_interval(seconds: float) -> None:
+    """Raise InvalidArgument for what cannot be the length of an interval."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+        raise InvalidArgument(f"{seconds!r} is not an interval", hint="seconds, more than 0")
 
 
 async def watch_limits(session: Session) -> None:

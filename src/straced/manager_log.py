@@ -1,6 +1,8 @@
-"""StraceManager's events: the message is the event's name, its fields go under one key of the record.
+"""StraceManager's events: a name, its fields, and a line that a plain ``logging.basicConfig()`` shows them in.
 
-``extra={"straced": {...}}`` so that no field collides with a LogRecord's own.
+``strace_attach_failed pid=4242: another process traces it``: the text begins with the name. Programs read
+``record.straced``, where ``event`` is the name, exactly, and the other keys are the fields with their types. They stand
+under one key so that none collides with a LogRecord's own.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ import logging
 from typing import Any
 
 from straced import errors
-
-logger = logging.getLogger("straced")
+from straced.logs import logger
+from straced.scrub import scrub
 
 _PERMISSION = (
     errors.NotPermitted,
@@ -25,17 +27,27 @@ _GONE = (errors.NoSuchProcess, errors.TargetIsZombie)
 
 def debug(event: str, **fields: Any) -> None:
     """Something that a daemon's operator need not see."""
-    logger.debug(event, extra={"straced": fields})
+    _log(logging.DEBUG, event, fields)
 
 
 def info(event: str, **fields: Any) -> None:
     """Something that was asked for and done."""
-    logger.info(event, extra={"straced": fields})
+    _log(logging.INFO, event, fields)
 
 
 def warning(event: str, **fields: Any) -> None:
     """Something that was asked for and not done."""
-    logger.warning(event, extra={"straced": fields})
+    _log(logging.WARNING, event, fields)
+
+
+def _log(level: int, event: str, fields: dict[str, Any]) -> None:
+    """``record.msg`` is a pattern of the event's own, so that what groups records by it keeps events apart."""
+    if not logger.isEnabledFor(level):
+        return
+    pattern = event + "".join(f" {key}=%({key})s" for key in fields if key not in ("error", "code"))
+    pattern += ": %(error)s" if "error" in fields else ""
+    shown = {key: scrub(str(value)) for key, value in fields.items()}
+    logger.log(level, pattern, shown, extra={"straced": {"event": event, **fields}}, stacklevel=3)
 
 
 def refusal(kind: str, pid: int, error: errors.StracedError) -> None:

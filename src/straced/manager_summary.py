@@ -14,7 +14,7 @@ class TraceSummary(TypedDict):
 
     syscall_counts: dict[str, int]
     syscall_time_pct: dict[str, float]
-    """0 to 100; empty where two kinds of time would have to be mixed."""
+    """0 to 100; empty where two kinds of time would have to be mixed: each of the ``parts`` has its own then."""
     syscall_errors: dict[str, int]
     syscall_seconds: dict[str, float]
     total_calls: int
@@ -23,7 +23,7 @@ class TraceSummary(TypedDict):
     """``cpu`` (plain ``-c``), ``wall``, or ``mixed``: see ``parts``."""
     quality: dict[str, Any]
     parts: list[dict[str, Any]]
-    """What each tracer counted in its turn, when a full trace had the target for a while."""
+    """What each tracer counted in its turn, when a full trace had the target for a while; with its ``time_pct``."""
     end: str | None
     exit_status: int | None
 

@@ -164,6 +164,8 @@ class Part(Struct, frozen=True, kw_only=True):
     time: str
     window: Window
     total: Total
+    time_pct: dict[str, float] = {}
+    """Share of each call in the time of this part, 0 to 100, where the tracer tells time."""
 
 
 class Summary(Struct, frozen=True, kw_only=True):

@@ -219,13 +219,15 @@ def exe(pid: int, root: str = ROOT) -> str | None:
 
 
 def target(pid: int, root: str = ROOT) -> Target:
-    """Who this pid is, now.
+    """Who this pid is, now; for the id of a thread, its process.
 
     Raises:
         Gone: nobody.
     """
     facts = stat(pid, root)
     lines = status(pid, root)
+    if (leader := int(lines.get("Tgid", pid))) != pid:
+        return target(leader, root)
     words = cmdline(pid, root)
     program = exe(pid, root)
     if stat(pid, root).start_ticks != facts.start_ticks:

@@ -5,25 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from straced import choice, gating, procfs
-from straced.errors import InvalidArgument, NoSuchProcess, NotLive, TracerUnavailable
+from straced import children, choice, gating, procfs
+from straced.errors import InvalidArgument, NoSuchProcess, NotLive, StracedError, TracerUnavailable
+from straced.logs import logger
 from straced.model import Sample, Target
+from straced.ownership import Owner
 from straced.session import Session
-from straced.tracers.base import AttachOptions, Tracer
+from straced.shielding import Operation, all_done, attempt, carry
+from straced.tracers.base import AttachOptions, Tracer, TracerSession
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording, RecordOptions
 
 PID_MAX = 1 << 22
+TIMES = ("wall", "cpu")
+GIVING_UP_S = 5.0
+"""How long attaches that are under way at :meth:`Profiler.close` may take to let go."""
 
 
 class Profiler:
     """Attaches to processes and owns what that takes. Opens nothing until the first attach.
+
+    It belongs to the process and to the event loop that first use it; a copy that a forked child has is inert. Every
+    coroutine may be cancelled at any moment: an attach that is cancelled is undone, and a close is carried out.
 
     Args:
         tracer: ``auto``, ``ebpf``, ``strace`` or ``sampler``. One asked for by name never falls back.
@@ -48,7 +57,8 @@ class Profiler:
         self._max_rows = max_rows
         self._tracers: dict[str, Tracer] = {}
         self._sessions: dict[int, list[Session]] = {}
-        self._owner = os.getpid()
+        self._attempts: set[Operation[Any]] = set()
+        self._owner = Owner("Profiler")
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,13 +70,21 @@ class Profiler:
 
     @property
     def mine(self) -> bool:
-        """False in a forked copy, which is inert."""
-        return os.getpid() == self._owner
+        """False in a forked copy, which is inert. One that was not in use before the fork is none."""
+        return self._owner.here
 
     @property
     def sessions(self) -> list[Session]:
-        """Sessions that have not ended, in the order attached."""
+        """Sessions that have not ended, in the order attached; none of them is a forked copy's."""
+        if not self.mine:
+            return []
         return [session for group in self._sessions.values() for session in group]
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """Every process that straced started to observe: straces first, then their guard and what it keeps ready."""
+        tracers = self._tracers.values() if self.mine else ()
+        return [pid for tracer in tracers for pid in getattr(tracer, "process_pids", ())]
 
     async def attach(
         self,
@@ -77,21 +95,29 @@ class Profiler:
         time: str = "wall",
         force: bool = False,
         per_thread: bool = False,
+        required: bool = False,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
+        ``auto`` takes the next tracer when the kernel refuses one at the attempt. The last, for a program behind a gate
+        only, is the sampler, which estimates times and counts nothing.
+
         Args:
-            pid: the process.
+            pid: the process; the id of a thread means its process, which ``session.target.pid`` is then.
             follow: its children too, those that exist and those to come.
             labels: kept with every summary.
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``).
             force: allow the host's pid 1.
+            required: no estimates, and a gate stays shut when the attach fails: whoever started it ends or opens it.
 
         Raises:
+            InvalidArgument: no process or time can be called that; a ForkedCopy, too.
             AttachError: the process runs on, untraced; ``reason`` and ``hint`` say why.
             TracerUnavailable: no tracer can serve.
+            NoEventLoop: under trio, say.
         """
-        target, program = await self._find(pid)
+        _check_time(time)
+        self._owner.enter()
         options = AttachOptions(
             follow=follow,
             max_tasks=self._max_tasks,
@@ -100,19 +126,66 @@ class Profiler:
             time=time,
             per_thread=per_thread,
         )
+        with gating.asking(pid, gating.COUNTS) as ask:
+            return await attempt(self._attach(pid, options, labels, ask, required), _let_go, self._attempts)
+
+    async def _attach(
+        self, pid: int, options: AttachOptions, labels: dict[str, str] | None, ask: gating.Ask, required: bool
+    ) -> Session:
+        target, program = await self._find(pid, ask)
+
+        async def by(tracer: Tracer) -> tuple[Tracer, TracerSession | None, Recording | None, bool]:
+            inner, recording = None, None
+            if tracer.name == "strace":
+                tracer, inner, recording = await self._beside_a_trace(target, options, tracer, ask)
+            closed = ask.ready and gating.is_ready(pid)
+            if inner is None and recording is None:
+                inner = await tracer.attach(target, options)
+            # strace opens a gate as it arrives; for the others it must be closed still
+            from_the_first = recording is not None or (closed and (tracer.name == "strace" or gating.is_ready(pid)))
+            return tracer, inner, recording, from_the_first
+
+        ours = program is not None
         try:
-            picked = choice.pick(self._wanted, target, self._tracer, started_by_us=program is not None)
-            inner = await picked.tracer.attach(target, options)
+            reason, attached = await choice.attach(
+                self._wanted, target, self._tracer, by, started_by_us=ours, estimates=not required
+            )
         except BaseException:
-            if program is not None:
-                gating.release(pid)
+            ask.gated &= not required
             raise
+        tracer, inner, recording, from_the_first = attached
+        reasons = () if from_the_first or not gating.was_gate(target) else (gating.LATE,)
         if program is not None:
-            gating.release(pid)  # strace has opened it already; for the others this does
             target = _named_after(target, program)
-        session = Session(target, picked.tracer, picked.reason, inner, options, dict(labels or {}), self._forget)
+        session = Session(
+            target,
+            tracer,
+            reason,
+            inner,
+            options,
+            dict(labels or {}),
+            self._forget,
+            recording=recording,
+            reasons=reasons,
+        )
         self._sessions.setdefault(target.pid, []).append(session)
         return session
+
+    async def _beside_a_trace(
+        self, target: Target, options: AttachOptions, strace: Tracer, ask: gating.Ask
+    ) -> tuple[Tracer, TracerSession | None, Recording | None]:
+        """Who counts when a full trace from the first instruction has ptrace: another tracer, or the trace's lines."""
+        from straced.tracers.strace import StraceTracer
+
+        assert isinstance(strace, StraceTracer)
+        traces = [each for each in strace.recordings if each.from_the_first and each.target.pid == target.pid]
+        if ask.trace_is_coming:
+            if (beside := self._counts_beside(target)) is not None:
+                with contextlib.suppress(StracedError):
+                    return beside, await beside.attach(target, options), None
+            traces = [each for each in await ask.trace_in_place() if strace.made(each)]
+        lent = {session.recording for session in self.sessions}
+        return strace, None, next((each for each in traces if each not in lent), None)
 
     async def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> Session:
         """Count all that a process starts from now on, but not the process itself (eBPF).
@@ -124,11 +197,15 @@ class Profiler:
         Raises:
             TracerUnavailable: eBPF cannot serve here, and nothing else can do this.
         """
+        self._owner.enter()
+        return await attempt(self._watch_children(os.getpid() if of is None else of, labels), _let_go, self._attempts)
+
+    async def _watch_children(self, of: int, labels: dict[str, str] | None) -> Session:
         tracer = self._tracer("ebpf")
         available = tracer.probe()
         if available.error is not None:
             raise available.error
-        inner = await tracer.mark_children(os.getpid() if of is None else of)  # type: ignore[attr-defined]
+        inner = await tracer.mark_children(of)  # type: ignore[attr-defined]
         session = Session(inner.target, tracer, "asked for", inner, AttachOptions(), dict(labels or {}), self._forget)
         self._sessions.setdefault(inner.target.pid, []).append(session)
         return session
@@ -144,21 +221,36 @@ class Profiler:
     ) -> Session:
         """Start a program that is traced from its first instruction; ``session.process`` is the caller's own.
 
+        Cancelled, it ends the program and waits for it, as ``asyncio.create_subprocess_exec`` does.
+
         Raises:
+            InvalidArgument: as :meth:`attach`; nothing was started.
             CommandNotFound, ExecFailed: there is no such program; nothing was started.
             AttachError, TracerUnavailable: not traced; the program runs all the same, ``error.process`` is it.
         """
-        process = await asyncio.create_subprocess_exec(*gating.gate(argv), **popen_options)
-        try:
-            session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
-        except Exception as error:
-            error.process = process  # type: ignore[attr-defined]
-            raise
-        session.process = process
-        return session
+        _check_time(time)
+        self._owner.enter()
+
+        async def start() -> Session:
+            process = await children.start(gating.gate(argv), popen_options)
+            gating.remember(process.pid)
+            try:
+                session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
+            except asyncio.CancelledError:
+                await children.end(process)
+                raise
+            except Exception as error:
+                error.process = process  # type: ignore[attr-defined]
+                raise
+            session.process = process
+            return session
+
+        return await attempt(start(), _end)
 
     async def trace(self, pid: int, output: int | None, options: RecordOptions) -> Recording:
         """Start a full trace; a strace that counts the same target lends it, and goes on counting afterwards.
+
+        Asked for together with :meth:`attach`, before a gate opens, both begin at the first instruction.
 
         Args:
             pid: the process.
@@ -167,23 +259,38 @@ class Profiler:
         Raises:
             AttachError, TracerUnavailable: as :meth:`attach`.
         """
+        self._owner.enter()
+        with gating.asking(pid, gating.TRACE) as ask:
+            return await attempt(self._trace(pid, output, options, ask), self._recall, self._attempts)
+
+    async def _trace(self, pid: int, output: int | None, options: RecordOptions, ask: gating.Ask) -> Recording:
         from straced.tracers.strace import StraceTracer
 
-        target, program = await self._find(pid)
+        target, program = await self._find(pid, ask)
+        if program is not None:
+            await ask.counts_in_place()
+        closed = ask.ready and gating.is_ready(pid)
         tracer = self._tracer("strace")
         assert isinstance(tracer, StraceTracer)
 
         async def start() -> Recording:
-            return await tracer.record(target, output, options)
+            recording = await tracer.record(target, output, options)
+            recording.from_the_first = closed
+            if not closed and gating.was_gate(target):
+                recording.reasons.append(gating.LATE)
+            ask.made = recording
+            return recording
 
-        try:
-            for session in self._sessions.get(pid, []):
-                if session.tracer == "strace" and session.alive:
-                    return await session.lend(start, self._counts_beside(target))
-            return await start()
-        finally:
-            if program is not None:
-                gating.release(pid)
+        for session in self._sessions.get(target.pid, []):
+            if session.tracer == "strace" and session.alive:
+                return await session.lend(start, self._counts_beside(target))
+        return await start()
+
+    async def _recall(self, recording: Recording) -> None:
+        lenders = [session for session in self.sessions if session.recording is recording]
+        await recording.abandon()
+        for session in lenders:
+            await session.settled()
 
     async def read_all(self, *, sums: bool = False) -> dict[Session, Sample]:
         """The raw counters of every session that tells any while it runs; one reading for all where a tracer has that.
@@ -193,6 +300,7 @@ class Profiler:
 
         Sessions of strace, which speaks at its end only, and those that end in this very moment are left out.
         """
+        self._owner.enter()
         found: dict[Session, Sample] = {}
         for tracer in self._tracers.values():
             sessions = [session for session in self.sessions if session.tracer == tracer.name and session.alive]
@@ -203,7 +311,7 @@ class Profiler:
                 found.update((each, by_inner[each.inner]) for each in sessions if each.inner in by_inner)
                 continue
             for session in sessions:
-                with contextlib.suppress(NotLive, RuntimeError):
+                with contextlib.suppress(NotLive):
                     found[session] = await session.read()
         return found
 
@@ -216,34 +324,39 @@ class Profiler:
         return tracer if tracer.probe(target).usable else None
 
     async def close(self) -> None:
-        """End all sessions and helpers. Idempotent; in a forked copy it does nothing."""
+        """End all sessions and helpers. Idempotent; once begun it is done, cancelled or not. Not for a forked copy."""
         if not self.mine:
             return
+        if self._tracers or self._attempts:
+            self._owner.enter()
+            await carry(self._close())
+
+    async def _close(self) -> None:
+        await all_done(list(self._attempts), GIVING_UP_S)
         for session in self.sessions:
             session.request_stop()
         for session in self.sessions:
-            with contextlib.suppress(Exception):
-                await session.detach()
+            await _despite_errors(session.detach())
         for tracer in self._tracers.values():
-            await tracer.close()
+            await _despite_errors(tracer.close())
 
-    async def _find(self, pid: int) -> tuple[Target, tuple[str, ...] | None]:
+    async def _find(self, pid: int, ask: gating.Ask) -> tuple[Target, tuple[str, ...] | None]:
         """Who ``pid`` is, and the program behind it when it is a gate, which is given the time to get ready."""
-        if not self.mine:
-            raise InvalidArgument("a forked copy of a Profiler does not attach", hint="make a new one in the child")
         if isinstance(pid, bool) or not isinstance(pid, int) or not 1 <= pid <= PID_MAX:
             raise InvalidArgument(f"{pid!r} is not a pid")
         program = await gating.program_behind(pid)
         if program is not None:
-            try:
-                await gating.wait_ready(pid)
-            except BaseException:
-                gating.release(pid)
-                raise
+            ask.gated = True
+            gating.remember(pid)
+            ask.ready = await gating.wait_ready(pid)
         try:
-            return procfs.target(pid), program
+            target = procfs.target(pid)
         except (procfs.Gone, ProcessLookupError) as error:
             raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
+        if target.pid != pid:
+            fields = {"tid": pid, "pid": target.pid}
+            logger.info("thread_of_process: %d is a thread of %d", pid, target.pid, extra={"straced": fields})
+        return target, program
 
     def _tracer(self, name: str) -> Tracer:
         if name not in self._tracers:
@@ -256,6 +369,30 @@ class Profiler:
             group.remove(session)
         if not group:
             self._sessions.pop(session.target.pid, None)
+
+
+def _check_time(time: str) -> None:
+    if time not in TIMES:
+        raise InvalidArgument(f"{time!r} is not a kind of time", hint=f"one of {', '.join(TIMES)}")
+
+
+async def _despite_errors(work: Coroutine[Any, Any, object]) -> None:
+    """One part of the end; when it fails, the others must go all the same."""
+    try:
+        await work
+    except Exception as error:
+        logger.warning("close_failed: %s", error, extra={"straced": {"error": repr(error)}})
+
+
+async def _let_go(session: Session) -> None:
+    await session.detach("cancelled")
+
+
+async def _end(session: Session) -> None:
+    """Undo a spawn."""
+    if session.process is not None:
+        await children.end(session.process)
+    await session.detach("cancelled")
 
 
 def _named_after(target: Target, program: tuple[str, ...]) -> Target:

@@ -15,19 +15,19 @@ import msgspec
 
 from straced import through_service
 from straced.errors import AttachError, OutputError, StracedError
+from straced.output_file import OutputFile
 from straced.profiler import Profiler
 from straced.scrub import scrub
-from straced.targets import TargetSpec, resolve
+from straced.targets import TargetSpec, process_of, resolve
 from straced.tracers.base import Ending
 from straced.tracers.strace_record import CUT
-from straced.tracers.trace_output import TraceOutput
+from straced.tracers.trace_file import keep_whole_lines, record_into
 from straced.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording, RecordOptions
 
 BROKEN_PIPE = 141
-TAIL_BYTES = 1 << 20
 ENDS = {
     "max_bytes": "the trace has reached its size (--max-bytes)",
     "reader_gone": "",
@@ -46,7 +46,7 @@ def trace_target(
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
     """
-    return asyncio.run(_trace(resolve(spec)[0], options, output, overwrite, page))
+    return asyncio.run(_trace(process_of(resolve(spec)[0], "trace", "traced"), options, output, overwrite, page))
 
 
 async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrite: bool, page: Path | None) -> int:
@@ -55,51 +55,43 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with Profiler("strace") as profiler:
-        if output is None:
-            recording = await profiler.trace(pid, None, options)
-            relay = Relay(recording.readers, sys.stdout.fileno())
-            ending = await _until_over(recording, stop)
-            await asyncio.to_thread(relay.join)
-            relay.say_dropped(recording.dropped_lines)
-            status = BROKEN_PIPE if relay.broken.is_set() else 0
-        else:
-            to_file = msgspec.structs.replace(options, spill_bytes=None)
-            try:
-                recording, ending = await _into_file(profiler, pid, to_file, output, overwrite, stop, page or output)
-            except through_service.LACKING as error:
-                return await _by_the_service(pid, options, output, overwrite, stop, error)
-            status = 0
-    _say_end(recording, ending, None if page else output)
-    if output is not None:
-        _refuse_cut(ending.reason, output, None if page else output)
-    return status
-
-
-def _refuse_cut(reason: str, output: Path, shown: Path | None) -> None:
-    """Raise OutputError for a trace that its file, or the disk, has cut."""
-    if reason in CUT:
-        left = _keep_whole_lines(output)
-        hint = f"{format_bytes(left)} of it are in {scrub(str(shown))}" if left and shown else ""
-        raise OutputError(CUT[reason], hint=hint)
+        if output is not None:
+            return await _into_file(profiler, pid, options, output, overwrite, stop, page)
+        recording = await profiler.trace(pid, None, options)
+        relay = Relay(recording.readers, sys.stdout.fileno())
+        ending = await _until_over(recording, stop)
+        await asyncio.to_thread(relay.join)
+        relay.say_dropped(recording.dropped_lines)
+    _say_end(recording, ending, None)
+    return BROKEN_PIPE if relay.broken.is_set() else 0
 
 
 async def _into_file(
-    profiler: Profiler, pid: int, options: RecordOptions, path: Path, overwrite: bool, stop: asyncio.Event, shown: Path
-) -> tuple[Recording, Ending]:
-    file = TraceOutput(path, overwrite)
-    try:
-        recording = await profiler.trace(pid, file.fd, options)
-    except BaseException:
-        file.discard()
-        raise
-    file.commit()
-    recording.path = path
-    if sys.stderr.isatty():
-        print(f"straced: tracing {pid} into {scrub(str(shown))}; Ctrl-C ends it", file=sys.stderr, flush=True)
-    try:
-        return recording, await _until_over(recording, stop)
-    finally:
-        file.close()
+    profiler: Profiler,
+    pid: int,
+    options: RecordOptions,
+    path: Path,
+    overwrite: bool,
+    stop: asyncio.Event,
+    page: Path | None,
+) -> int:
+    options = msgspec.structs.replace(options, spill_bytes=None)
+    with OutputFile(path, overwrite=overwrite) as file:
+        try:
+            recording = await record_into(file, lambda fd: profiler.trace(pid, fd, options))
+        except through_service.LACKING as error:
+            return await _by_the_service(pid, options, path, overwrite, stop, error)
+        if sys.stderr.isatty():
+            print(
+                f"straced: tracing {pid} into {scrub(str(page or path))}; Ctrl-C ends it", file=sys.stderr, flush=True
+            )
+        ending = await _until_over(recording, stop)
+        _say_end(recording, ending, None if page else path)
+        if ending.reason in CUT:
+            left = keep_whole_lines(file)
+            hint = f"{format_bytes(left)} of it are in {scrub(str(path))}" if left and not page else ""
+            raise OutputError(CUT[ending.reason], hint=hint)
+    return 0
 
 
 async def _by_the_service(
@@ -137,8 +129,17 @@ async def _by_the_service(
         ended.cancel()
     if word := ENDS.get(ending.reason):
         print(f"straced: {word}", file=sys.stderr, flush=True)
-    _refuse_cut(ending.reason, path, path)
+    _refuse_cut(ending.reason, path)
     return 0
+
+
+def _refuse_cut(reason: str, path: Path) -> None:
+    """Raise OutputError for a trace that the service took, when our file or disk has cut it; whole lines stay."""
+    if reason in CUT:
+        left = path.stat().st_size
+        if not left:
+            path.unlink()
+        raise OutputError(CUT[reason], hint=f"{format_bytes(left)} of it are in {scrub(str(path))}" if left else "")
 
 
 async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:
@@ -197,25 +198,13 @@ class Relay:
                 view = view[os.write(self._sink, view) :]
 
 
-def _keep_whole_lines(path: Path) -> int:
-    """Cut a torn last line off a trace whose disk was full; nothing is left of an empty one. Returns its bytes."""
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        tail = min(size, TAIL_BYTES)
-        file.seek(size - tail)
-        whole = size - tail + file.read().rfind(b"\n") + 1
-        file.truncate(whole)
-    if whole == 0:
-        path.unlink()
-    return whole
-
-
 def _say_end(recording: Recording, ending: Ending, output: Path | None) -> None:
     words = [ENDS.get(ending.reason, "")]
     if ending.reason.startswith("tracer_crashed"):
         words.append("strace died; the trace is cut, the target runs on")
     if recording.dropped_lines and ending.reason != "reader_gone":
         words.append(f"{format_count(recording.dropped_lines)} lines were dropped: the reader was too slow (--spill)")
+    words += [reason.text for reason in recording.reasons]
     if output is not None and sys.stderr.isatty():
         with contextlib.suppress(OSError):
             words.append(f"{format_bytes(output.stat().st_size)} in {scrub(str(output))}")

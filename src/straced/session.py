@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from straced import compose, procfs
 from straced.errors import NotLive, StracedError
-from straced.limits import watch_limits
-from straced.model import Event, Quality, Sample, Summary, Target
+from straced.limits import check_interval, watch_limits
+from straced.model import Event, Quality, Reason, Sample, Summary, Target
+from straced.ownership import Owner
+from straced.shielding import Signal, Turns, attempt, carry
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
 
 if TYPE_CHECKING:
@@ -21,18 +23,26 @@ _TARGET_ENDED = ("exited", "killed(")
 
 
 class Session:
-    """What :meth:`Profiler.attach` returns. All methods may be called again after the end."""
+    """What :meth:`Profiler.attach` returns. All methods may be called again after the end.
+
+    It notices the end of its target by itself, and gives back what it holds, whether or not anybody asks. A forked
+    copy is inert: its methods raise ForkedCopy.
+    """
 
     def __init__(
         self,
         target: Target,
         tracer: Tracer,
         tracer_reason: str,
-        inner: TracerSession,
+        inner: TracerSession | None,
         options: AttachOptions,
         labels: dict[str, str],
         on_end: Callable[[Session], None],
+        *,
+        recording: Recording | None = None,
+        reasons: Sequence[Reason] = (),
     ) -> None:
+        """``recording`` in place of ``inner``: lent to a full trace from the beginning. ``reasons``: of the whole."""
         self.target = target
         self.options = options
         self.labels = labels
@@ -42,18 +52,27 @@ class Session:
         self._tracer = tracer
         self._inner: TracerSession | None = inner
         self._parts: list[compose.Stretch] = []
-        self._began = compose.Moment.now()
+        self._reasons = reasons
+        self._began = compose.Moment.now() if recording is None else compose.Moment.at(recording.started_ns)
         self._part_began = self._began
         self._gap_s: float | None = None
         self._ending: Ending | None = None
         self._result: Summary | None = None
-        self._on_end = on_end
-        self._lock = asyncio.Lock()
-        self._resumed = asyncio.Event()
-        self._recording: Recording | None = None
-        self._watcher: asyncio.Task[None] | None = None
-        if tracer.name == "strace":
-            self._watcher = asyncio.create_task(watch_limits(self))
+        self._on_end = [on_end]
+        self._turns = Turns()
+        self._changed = Signal()
+        """The session is over, or the target was lent or came back."""
+        self._recording = recording
+        self._attendants: list[asyncio.Task[None]] = []
+        self._owner = Owner("Session")
+        self._enter()
+
+    def _enter(self) -> None:
+        """Before anything else, in every method: bind to this process and loop, and watch for the end in this loop."""
+        if self._owner.enter() and self._result is None:
+            self._attendants = [asyncio.create_task(self._attend())]
+            if self._tracer.name == "strace":
+                self._attendants.append(asyncio.create_task(watch_limits(self)))
 
     @property
     def tracer(self) -> str:
@@ -63,7 +82,7 @@ class Session:
     @property
     def helper_pids(self) -> list[int]:
         """Live straces of this session's counting."""
-        return self._inner.helper_pids if self._inner is not None else []
+        return self._inner.helper_pids if self._inner is not None and self._owner.here else []
 
     @property
     def inner(self) -> TracerSession | None:
@@ -76,9 +95,19 @@ class Session:
         return self._recording
 
     @property
+    def began(self) -> compose.Moment:
+        """When counting began."""
+        return self._began
+
+    @property
     def ended(self) -> bool:
         """Whether :meth:`result` is there."""
         return self._result is not None
+
+    @property
+    def final(self) -> Summary | None:
+        """What :meth:`result` returns, once the session is over."""
+        return self._result
 
     @property
     def last_sample(self) -> Sample | None:
@@ -88,26 +117,36 @@ class Session:
     @property
     def alive(self) -> bool:
         """Whether the target is still being counted, or is lent to a full trace."""
-        if self._result is not None:
+        if self._result is not None or not self._owner.here:
             return False
         return self._recording is not None or self._inner is None or bool(getattr(self._inner, "alive", True))
 
+    def when_over(self, call: Callable[[Session], None]) -> None:
+        """Call back once the session is over; at once when it is."""
+        if self._result is None:
+            self._on_end.append(call)
+        else:
+            call(self)
+
     async def read(self) -> Sample:
-        """The raw counters so far, without detaching.
+        """The raw counters so far, without detaching; after the end, the last ones.
 
         Raises:
-            NotLive: strace tells nothing before its end.
+            NotLive: strace tells nothing before its end, nor anybody while the target is lent to a full trace.
         """
-        inner = self._inner
-        if inner is None:
-            raise RuntimeError("the session has ended, or is lent to a full trace")
-        return await inner.read()
+        self._enter()
+        if self._inner is not None:
+            return await self._inner.read()
+        if self._last_sample is None:
+            raise NotLive("the target is lent to a full trace", hint="wait until that is over", pid=self.target.pid)
+        return self._last_sample
 
     async def summary(self, since: Sample | None = None) -> Summary:
         """The figures since the attach, or since an earlier :meth:`read`; the result once the session is over."""
+        self._enter()
         if self._result is not None and since is None:
             return self._result
-        return self._so_far(await self.read(), since, Ending(reason="running"))
+        return self._so_far(await self.read(), since, self._ending or Ending(reason="running"))
 
     def events(self) -> AsyncIterator[Event]:
         """Forks, execs and exits of the target and its descendants, from now on, until the session is over.
@@ -115,44 +154,64 @@ class Session:
         Raises:
             NotLive: only eBPF sees them as they happen.
         """
+        self._enter()
         listen = getattr(self._inner, "events", None)
+        if self._result is not None and self._tracer.name == "ebpf":
+            listen = _nothing
         if listen is None:
             raise NotLive(f"the {self.tracer} tracer tells no events", hint="use --tracer ebpf", pid=self.target.pid)
         stream: AsyncIterator[Event] = listen()
         return stream
 
-    async def every(self, seconds: float) -> AsyncIterator[Summary]:
-        """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter."""
+    def every(self, seconds: float) -> AsyncIterator[Summary]:
+        """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter.
+
+        Raises:
+            InvalidArgument: no interval can be this long.
+            NotLive: strace tells nothing before its end.
+        """
+        check_interval(seconds)
+        self._enter()
+        if self._result is None and self._tracer.name == "strace":
+            raise NotLive(
+                "strace gives its counts when it lets go, so there are no windows",
+                hint="use --tracer ebpf, which is live",
+                pid=self.target.pid,
+            )
+        return self._windows(seconds)
+
+    async def _windows(self, seconds: float) -> AsyncIterator[Summary]:
         before: Sample | None = None
         due = time.monotonic()
         if self._result is not None:
             return
         while True:
             due += seconds
-            ended = asyncio.ensure_future(self.wait())
-            await asyncio.wait({ended}, timeout=max(0.0, due - time.monotonic()))
-            if ended.done() or self._result is not None:  # somebody may have detached in this very moment
-                last = await self.result()
+            await self._over_within(due - time.monotonic())
+            if self._result is not None:  # somebody may have detached in this very moment
+                last = self._result
                 if self._last_sample is not None:
                     last = self._so_far(self._last_sample, before, self._ending or Ending(reason="exited"))
                 yield last
                 return
-            ended.cancel()
             sample = await self.read()
             yield self._so_far(sample, before, Ending(reason="running"))
             before = sample
 
+    async def _over_within(self, seconds: float) -> None:
+        """Let so much time pass, or less if the session is over before."""
+        until = time.monotonic() + seconds
+        await asyncio.sleep(0)  # a reader that is late lets others run all the same
+        while self._result is None and (left := until - time.monotonic()) > 0:
+            await self._changed.wait(left)
+
     async def wait(self) -> Ending:
         """Until the session is over: the target ended, a limit was reached, or somebody detached."""
+        self._enter()
         while self._ending is None:
-            inner = self._inner
-            if inner is None:
-                await self._resumed.wait()
-                continue
-            ending = await inner.wait()
-            async with self._lock:
-                if self._inner is inner and self._ending is None:
-                    await self._finish(ending)
+            if self._fault is not None:
+                raise self._fault
+            await self._changed.wait()
         return self._ending
 
     async def result(self) -> Summary:
@@ -162,29 +221,59 @@ class Session:
         return self._result
 
     async def detach(self, why: str = "detach", grace_s: float | None = None) -> Summary:
-        """Let go of the target, and return the final summary. Idempotent."""
-        while self._result is None:
-            inner = self._inner
-            if inner is None and self._recording is not None:
-                async with self._lock:
-                    await self._end_while_lent(why)
-                continue
-            if inner is not None and hasattr(inner, "request_stop"):
-                inner.request_stop(why, grace_s)
-            async with self._lock:
-                if self._inner is not None and self._result is None:
-                    if not hasattr(self._inner, "request_stop"):
-                        await self._inner.detach()
-                        await self._finish(Ending(reason="detached"))
-                    else:
-                        await self._inner.detach(why, grace_s)  # type: ignore[call-arg]
-                        await self._finish(await self._inner.wait())
+        """Let go of the target, and return the final summary. Idempotent; once begun it is done, cancelled or not."""
+        self._enter()
+        if self._result is None:
+            self.request_stop(why, grace_s)
+            await carry(self._let_go(why, grace_s))
+        assert self._result is not None
         return self._result
 
     def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
         """Begin to let go without waiting, as when the caller is being cancelled."""
-        if self._inner is not None and hasattr(self._inner, "request_stop"):
+        if self._inner is not None and self._owner.here and hasattr(self._inner, "request_stop"):
             self._inner.request_stop(why, grace_s)
+
+    async def _let_go(self, why: str, grace_s: float | None) -> None:
+        async with self._turns:
+            if self._result is not None:
+                return
+            if self._recording is not None:
+                await self._end_while_lent(self._recording, why)
+                return
+            inner = self._inner
+            assert inner is not None, "out of its turns, a session has a tracer, a recording or a result"
+            if hasattr(inner, "request_stop"):
+                inner.request_stop(why, grace_s)
+                await inner.detach(why, grace_s)  # type: ignore[call-arg]
+            else:
+                await inner.detach()
+            await self._finish(await inner.wait())
+
+    async def _attend(self) -> None:
+        """Until the session is over: notice the end of the target, or of the full trace that has it."""
+        try:
+            await self._attend_to_the_end()
+        except Exception as error:  # whoever waits hears of it
+            self._fault = error
+            self._changed.happened()
+
+    async def _attend_to_the_end(self) -> None:
+        while self._result is None:
+            inner, recording = self._inner, self._recording
+            if recording is not None:
+                ending = await recording.wait()
+                await carry(self._take_back(recording, ending))
+            elif inner is not None:
+                ending = await inner.wait()
+                await carry(self._end_of(inner, ending))
+            else:
+                await self._changed.wait()
+
+    async def _end_of(self, inner: TracerSession, ending: Ending) -> None:
+        async with self._turns:
+            if self._inner is inner and self._result is None and self._owner.here:
+                await self._finish(ending)
 
     # --- lending the target to a full trace ---
 
@@ -192,54 +281,71 @@ class Session:
         """Give the target over to a full trace: ptrace has one tracer a process. What was counted so far is kept.
 
         Args:
-            start: starts the recording; if it fails, counting goes on.
+            start: starts the recording; if it fails, or is cancelled, counting goes on.
             beside: a tracer that can count while the trace runs, and does from then on. Without one the trace's own
                 lines are counted, and strace takes the target back when it ends.
+
+        Raises:
+            NotLive: the session has ended, or is lent already.
         """
-        async with self._lock:
+        self._enter()
+        return await attempt(self._lend(start, beside), self._recall)
+
+    async def _recall(self, recording: Recording) -> None:
+        """End a full trace, and wait until it has given the target back."""
+        await recording.abandon()
+        await self.settled()
+
+    async def _lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None) -> Recording:
+        async with self._turns:
             inner = self._inner
             if inner is None:
-                raise RuntimeError("the session has ended, or is lent already")
+                raise NotLive("the session has ended, or is lent already", pid=self.target.pid)
             follower = None
             if beside is not None:
                 with contextlib.suppress(StracedError):
                     follower = await beside.attach(self.target, self.options)
-            self._inner = None
-            self._resumed.clear()
-            self._keep(await inner.detach("taken_over"), inner)  # type: ignore[call-arg]
+            try:
+                await carry(self._set_down(inner))
+                if beside is None or follower is None:
+                    recording = await start()
+            except BaseException:
+                if follower is not None:
+                    await follower.detach()
+                await carry(self._resume())
+                raise
             if beside is not None and follower is not None:
                 self._tracer = beside
                 self._baseline = await follower.read()
                 self._go_on(follower)
                 return await start()
-            try:
-                recording = await start()
-            except BaseException:
-                await self._resume()
-                raise
             self._recording = recording
             self._add_gap(recording.started_ns)
-            self._lent = asyncio.create_task(self._take_back(recording))
+            self._changed.happened()
             return recording
+
+    async def _set_down(self, inner: TracerSession) -> None:
+        self._inner = None
+        self._keep(await inner.detach("taken_over"), inner)  # type: ignore[call-arg]
 
     def _go_on(self, inner: TracerSession) -> None:
         self._inner = inner
         self._part_began = compose.Moment.now()
         self._add_gap(self._part_began.monotonic_ns)
-        self._resumed.set()
+        self._changed.happened()
 
     async def settled(self) -> None:
         """Until a full trace that has ended has given the target back, and counting goes on or is over."""
-        if self._lent is not None:
-            await asyncio.shield(self._lent)
+        self._enter()
+        while self._result is None and self._inner is None and not (self._recording and self._recording.alive):
+            await self._changed.wait()
 
-    async def _take_back(self, recording: Recording) -> None:
-        ending = await recording.wait()
-        async with self._lock:
-            if self._recording is not recording or self._result is not None:
+    async def _take_back(self, recording: Recording, ending: Ending) -> None:
+        async with self._turns:
+            if self._recording is not recording or self._result is not None or not self._owner.here:
                 return
-            self._recording = None
             await self._keep_recording(recording)
+            self._recording = None
             if ending.reason.startswith(_TARGET_ENDED):
                 await self._finish(ending)
             else:
@@ -253,13 +359,11 @@ class Session:
             return
         self._go_on(inner)
 
-    async def _end_while_lent(self, why: str) -> None:
+    async def _end_while_lent(self, recording: Recording, why: str) -> None:
         """Detached while a full trace runs: the trace goes on, and its lines so far count."""
-        if self._recording is not None and self._result is None:
-            recording, self._recording = self._recording, None
-            await asyncio.sleep(0)
-            await self._keep_recording(recording)
-            await self._finish(Ending(reason={"detach": "detached"}.get(why, why)))
+        await self._keep_recording(recording)
+        self._recording = None
+        await self._finish(Ending(reason={"detach": "detached"}.get(why, why)))
 
     async def _keep_recording(self, recording: Recording) -> None:
         self._parts.append(await asyncio.to_thread(compose.stretch_of_recording, recording))  # it may be a gigabyte
@@ -290,12 +394,12 @@ class Session:
     _gap_from: int = 0
     _baseline: Sample | None = None
     _last_sample: Sample | None = None
-    _lent: asyncio.Task[None] | None = None
+    _fault: Exception | None = None
 
     async def _finish(self, ending: Ending) -> None:
-        inner, self._inner = self._inner, None
-        if inner is not None:
+        if (inner := self._inner) is not None:
             sample = await inner.detach()
+            self._inner = None
             self._last_sample = sample
             self._keep(sample, inner)
         self.target = compose.refreshed(self.target)
@@ -308,12 +412,15 @@ class Session:
             follow=self.options.follow,
             labels=self.labels,
             gap_s=self._gap_s,
+            reasons=self._reasons,
         )
         self._ending = ending
-        self._resumed.set()
-        if self._watcher is not None and self._watcher is not asyncio.current_task():
-            self._watcher.cancel()
-        self._on_end(self)
+        self._changed.happened()
+        for attendant in self._attendants:
+            attendant.cancel()  # one that waits for this very end is let through, and then ends
+        calls, self._attendants, self._on_end = self._on_end, [], []
+        for call in calls:
+            call(self)
 
     def _so_far(self, sample: Sample, since: Sample | None, ending: Ending) -> Summary:
         """The figures up to ``sample``: since the attach, all stretches of it, or since an earlier sample."""
@@ -338,6 +445,7 @@ class Session:
             follow=self.options.follow,
             labels=self.labels,
             gap_s=self._gap_s if since is None else None,
+            reasons=self._reasons if since is None else (),
         )
 
     def _target_alive(self) -> bool:
@@ -345,3 +453,11 @@ class Session:
             return procfs.stat(self.target.pid).start_ticks == self.target.start_ticks
         except procfs.Gone:
             return False
+        except OSError:  # no descriptor to look with
+            return True
+
+
+async def _nothing() -> AsyncIterator[Event]:
+    nothing: tuple[Event, ...] = ()
+    for event in nothing:
+        yield event

@@ -10,6 +10,7 @@ import fnmatch
 import functools
 import os
 import re
+import sys
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -116,6 +117,19 @@ def matching(spec: TargetSpec, root: str = procfs.ROOT) -> list[int]:
 def resolve_all(specs: Sequence[TargetSpec], *, helpers: Collection[int] = ()) -> tuple[int, ...]:
     """The pids of several targets, each once, in the order given."""
     return tuple(dict.fromkeys(pid for spec in specs for pid in resolve(spec, helpers=helpers)))
+
+
+def process_of(pid: int, verb: str, done: str) -> int:
+    """The process that the id of a thread means, which is said on stderr; any other number as it is."""
+    try:
+        lines = procfs.status(pid)
+        leader = int(lines.get("Tgid", pid))
+        name = procfs.stat(leader).comm
+    except (procfs.Gone, OSError):
+        return pid
+    if leader != pid:
+        print(f"straced {verb}: {pid} is a thread of {leader} ({name}), which is {done}", file=sys.stderr, flush=True)
+    return leader
 
 
 def tree_roots(pids: Sequence[int], root: str = procfs.ROOT) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from straced.model import Summary
 from straced.profiler import Profiler
 from straced.scrub import scrub
 from straced.session import Session
-from straced.targets import TargetSpec, resolve_all
+from straced.targets import TargetSpec, process_of, resolve_all
 from straced.tracers.base import AttachOptions
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ async def _watch(wanted: Watch, report: Callable[[Summary], None]) -> int:
 async def _attach(
     profiler: Profiler, wanted: Watch, owned: contextlib.AsyncExitStack
 ) -> tuple[list[AnySession], list[StracedError]]:
-    pids = resolve_all(wanted.targets)
+    pids = [*dict.fromkeys(process_of(pid, "attach", "counted") for pid in resolve_all(wanted.targets))]
     attempts = (profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids)
     tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
     if wanted.tracer in ("auto", "ebpf") and wanted.max_overhead_pct is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
@@ -149,8 +150,8 @@ def test_what_is_missing_has_a_type(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(probe, "lockdown", lambda: "confidentiality")
     assert isinstance(EbpfTracer().probe().error, EbpfLockedDown)
     monkeypatch.undo()
-    monkeypatch.setattr(probe, "kernel_version", lambda: (5, 10))
-    assert isinstance(EbpfTracer().probe().error, EbpfTooOld)
+    monkeypatch.setattr(probe, "_lacking", lambda: "bpf_loop()")
+    assert isinstance(probe.load_error(OSError(errno.EINVAL, "load")), EbpfTooOld)
 
 
 def test_lockdown_is_read(tmp_path: Path) -> None:

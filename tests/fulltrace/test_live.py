@@ -99,6 +99,7 @@ def _polls(pid: int) -> bool:
 def test_trace_with_a_report(start: Starter, tmp_path: Path, keep: bool) -> None:
     target = start("n", 200)
     page, out = tmp_path / "out" / "page.html", tmp_path / "out" / "trace"
+    page.parent.mkdir()
     process = popen_straced("trace", target.pid, "--report", page, *(["-o", out] if keep else []))
     until(lambda: not target.untraced(), 20, "it attaches")
     target.finish()

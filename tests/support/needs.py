@@ -84,6 +84,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "cc": lambda: "" if compiler() else "no C compiler",
     "freezer": _freezer,
     "fuse": _fuse,
+    "anyio": _module("anyio"),
     "uvloop": _module("uvloop"),
     "victoriametrics": _program("victoria-metrics"),
     "prometheus_client": _module("prometheus_client"),

@@ -168,6 +168,13 @@ class Starter:
                 workload.go()
         return workload
 
+    def forget(self, workload: Workload) -> None:
+        """Release one that has ended, where a test starts hundreds."""
+        number = self.started.index(workload)
+        del self.started[number]
+        self.files.pop(number).unlink()
+        workload.close()
+
     def owns(self, pid: int) -> int:
         """Register a pid that a workload made, to be killed at the end."""
         self.extra.append(os.pidfd_open(pid))

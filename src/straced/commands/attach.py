@@ -54,7 +54,7 @@ def command(
 
     The table is on stdout. All threads are counted, children too. The targets run on, whatever happens to straced.
     """
-    from straced.commands.output import Report, destination
+    from straced.commands.output import Report, destination, growing
     from straced.watching import Watch, watch
 
     wanted = Watch(
@@ -69,9 +69,13 @@ def command(
     )
     report = Report(as_json=as_json, sort=sort, limit=limit, color=color)
     several = len(targets) > 1 or interval_ns is not None
-    with destination(output, overwrite, sys.stdout) as stream:
+    if interval_ns is None:
+        with destination(output, overwrite, sys.stdout) as stream:
+            return watch(wanted, lambda summary: report.write(summary, stream, indent=0 if several else 2))
+    with growing(output, overwrite, sys.stdout) as (stream, written):
 
         def show(summary: Summary) -> None:
-            report.write(summary, stream, indent=0 if several else 2)
+            report.write(summary, stream, indent=0)
+            written()
 
         return watch(wanted, show)

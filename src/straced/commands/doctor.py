@@ -26,7 +26,7 @@ NO_TRACER = 5
 def command(targets: tuple[TargetSpec, ...], as_json: bool, color: str) -> int:
     """Say what works here and, of each TARGET, what would work on it; for the rest, the line to type.
 
-    Nothing is attached to, nothing is changed. The status is 0 when a tracer would serve, else 5.
+    No process is attached to, nothing is changed. The status is 0 when a tracer would serve, else 5.
     """
     from straced import doctor
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -16,23 +15,28 @@ from straced.commands.group import verb
     "metrics",
     examples=(
         ("straced metrics", "OpenMetrics on stdout"),
-        ("straced metrics --textfile /var/lib/node_exporter/straced.prom", "for the node exporter, from a timer"),
+        ("straced metrics -o /var/lib/node_exporter/straced.prom", "for the node exporter, from a timer"),
     ),
 )
-@click.option("--textfile", type=click.Path(path_type=Path), metavar="FILE", help="Into FILE, replaced as a whole.")
-def command(textfile: Path | None) -> int:
+@click.option(
+    "-o",
+    "--output",
+    "--textfile",
+    "output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Into FILE, which everybody may read, replaced as a whole; - is stdout.",
+)
+def command(output: Path | None) -> int:
     """Print what all watched processes did since the service started, as OpenMetrics; of a system's service with sudo.
 
     The service can also listen for scrapes by itself: metrics.listen in straced.toml.
     """
-    text = asking.ask(lambda client: client.metrics())
-    if textfile is None:
-        sys.stdout.write(text)
+    from straced.output_file import TEXTFILE_MODE, OutputFile
+
+    if output is None or str(output) == "-":
+        sys.stdout.write(asking.ask(lambda client: client.metrics()))
         return 0
-    fresh = textfile.with_name(f".{textfile.name}.{os.getpid()}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, textfile)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with OutputFile(output, overwrite=True, mode=TEXTFILE_MODE) as file:
+        file.text.write(asking.ask(lambda client: client.metrics()))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from straced.commands.options import use_color
 from straced.model import Summary
-from straced.tracers.trace_output import TraceOutput
+from straced.output_file import OutputFile
 from straced.views import json_out, terminal
 from straced.views.text import first_screen
 
@@ -37,7 +37,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 @contextlib.contextmanager
 def destination(path: Path | None, overwrite: bool, otherwise: IO[str]) -> Iterator[IO[str]]:
-    """The stream to report to: a new file, mode 0600, that is gone again when an exception ends the work.
+    """The stream to report to: a new file, mode 0600, of which nothing is left when an exception ends the work.
 
     Raises:
         OutputError: the file cannot be made. Nothing has been started by then.
@@ -45,15 +45,22 @@ def destination(path: Path | None, overwrite: bool, otherwise: IO[str]) -> Itera
     if path is None:
         yield otherwise
         return
-    output = TraceOutput(path, overwrite)
-    try:
-        with open(output.fd, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as stream:
-            yield stream
-    except BaseException:
-        output.discard()
-        raise
-    output.commit()
-    output.close()
+    with OutputFile(path, overwrite=overwrite) as output:
+        yield output.text
+
+
+@contextlib.contextmanager
+def growing(path: Path | None, overwrite: bool, otherwise: IO[str]) -> Iterator[tuple[IO[str], Callable[[], None]]]:
+    """The same for reports that follow each other and are read as they come: the file keeps what there is.
+
+    Yields:
+        The stream, and what to call after each report: the first gives the file its name.
+    """
+    if path is None:
+        yield otherwise, lambda: None
+        return
+    with OutputFile(path, overwrite=overwrite) as output:
+        yield output.text, output.commit
 
 
 def note(text: str) -> None:

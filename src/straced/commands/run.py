@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def command(
     with destination(output, overwrite, sys.stderr) as stream:
 
         def show(summary: Summary) -> None:
-            report.write(summary, stream, title=" ".join(words))
+            # A stderr that is gone, with its reader or its terminal, is no trouble of the command.
+            with contextlib.suppress(*([OSError] if output is None else [])):
+                report.write(summary, stream, title=" ".join(words))
 
         return run(launch, show)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import click
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from straced import __version__, errors
 from straced.commands import options
 from straced.commands.group import verb
+from straced.scrub import scrub
 from straced.views import terminal
 from straced.waits import sharpen
 from straced.waits.sharpen import TRACERS
@@ -83,13 +84,19 @@ def command(
     if everybody and (bundle or python_stack):
         option = "--bundle" if bundle else "--python-stack"
         raise errors.InvalidArgument(f"{option} is about one process", hint=f"straced why PID {option}")
+    from straced.commands.output import destination
     from straced.waits.selection import pids_of
 
     pids = None if everybody else pids_of(named[0])
     form = _Form(as_json=as_json, as_dot=as_dot, limit=limit, color=color)
     if pids is not None and len(pids) == 1:
-        bundled = _Bundle(path=bundle, redact=not no_redact) if bundle else None
-        return _one(pids[0], duration_ns, tracer, form, bundled, python_stack)
+        path = Path(bundle) if bundle and bundle != "-" else None
+        with destination(path, False, sys.stdout) as stream:
+            bundled = _Bundle(stream=stream, redact=not no_redact) if bundle else None
+            status = _one(pids[0], duration_ns, tracer, form, bundled, python_stack)
+        if path is not None:
+            click.echo(f"wrote {scrub(str(path))}", err=True)
+        return status
     if bundle or python_stack:
         option = "--bundle" if bundle else "--python-stack"
         raise errors.InvalidArgument(f"{named[0]} is {len(pids or ())} processes", hint=f"{option} needs one pid")
@@ -111,7 +118,7 @@ class _Form(msgspec.Struct, frozen=True, kw_only=True):
 class _Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """The text for a ticket: where to, and whether names are taken out."""
 
-    path: str
+    stream: IO[str]
     redact: bool
 
 
@@ -124,14 +131,16 @@ def _one(pid: int, duration_ns: int, tracer: str, form: _Form, bundled: _Bundle 
     if with_python_stack and why.chain is not None:
         why = _with_python_stack(why)
     if bundled is not None:
-        _write_bundle(bundled, why)
+        from straced.views.why_bundle import bundle
+
+        print(bundle(why, redact=bundled.redact, version=__version__), file=bundled.stream)
     if form.as_json:
         click.echo(msgspec.json.encode(why.to_dict()).decode())
     elif form.as_dot:
         from straced.views.why_dot import dot
 
         click.echo(dot([why]))
-    elif bundled is None or bundled.path != "-":
+    elif bundled is None or bundled.stream is not sys.stdout:
         from straced.views.why_text import lines
 
         form.show(lines(why, terminal.width_of(sys.stdout)))
@@ -161,25 +170,6 @@ def _with_python_stack(why: Why) -> Why:
     lines, refusal = python_stack(why.pid)
     not_seen = (*why.not_seen, refusal) if refusal else why.not_seen
     return msgspec.structs.replace(why, python_stack=lines, not_seen=not_seen)
-
-
-def _write_bundle(bundled: _Bundle, why: Why) -> None:
-    """Write the bundle to a new file that only its owner can read, or to stdout for ``-``."""
-    from straced.views.why_bundle import bundle
-
-    text, path = bundle(why, redact=bundled.redact, version=__version__), bundled.path
-    if path == "-":
-        click.echo(text)
-        return
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise errors.OutputExists(f"there is a file {path!r} already", hint="name another one") from error
-    except OSError as error:
-        raise errors.OutputError(f"cannot write {path!r}: {error.strerror}", hint="name another file") from error
-    click.echo(f"wrote {path}", err=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -17,7 +16,8 @@ from straced.fulltrace.select import Selection
 from straced.fulltrace.source import Source, open_source
 from straced.fulltrace.stop import Stop
 from straced.fulltrace.values import Report
-from straced.tracers.trace_output import TraceOutput
+from straced.output_directory import OutputDirectory
+from straced.output_file import OutputFile, temporary_name
 from straced.units import format_bytes
 
 
@@ -69,6 +69,7 @@ def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | 
             name: _open(stack, path, outputs.overwrite)
             for name, path in (("perfetto", outputs.perfetto), ("ndjson", outputs.ndjson), ("csv", outputs.csv))
         }
+        parquet = None if outputs.parquet is None else stack.enter_context(OutputDirectory(outputs.parquet))
         with _shown(progress) as show, Stop() as stop:
             source = open_source(wanted.file, stop)
             reading = read(
@@ -88,7 +89,7 @@ def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | 
         if outputs.of_calls:
             from straced.fulltrace.export import write_calls
 
-            write_calls(wanted, reading, report, calls, outputs.parquet)
+            write_calls(wanted, reading, report, calls, parquet)
     return report
 
 
@@ -107,10 +108,10 @@ def page_of(html: Path, trace: Path | None, overwrite: bool = False) -> Iterator
     Raises:
         OutputError: the page cannot be written; nothing has been recorded by then.
     """
-    with _new_file(html, overwrite) as page:
-        path = trace or html.with_name(f".{html.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    with OutputFile(html, overwrite=overwrite) as page:
+        path = trace or html.with_name(temporary_name())
         try:
-            yield path, lambda: _write_page(page, path, trace)
+            yield path, lambda: _write_page(page.binary, path, trace)
         finally:
             if trace is None:
                 path.unlink(missing_ok=True)
@@ -129,20 +130,7 @@ def _write_page(page: BinaryIO, path: Path, shown: Path | None) -> Report:
 
 def _open(stack: contextlib.ExitStack, path: Path | None, overwrite: bool) -> BinaryIO | None:
     """A new file that gets its name when all went well."""
-    return None if path is None else stack.enter_context(_new_file(path, overwrite))
-
-
-@contextlib.contextmanager
-def _new_file(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
-    output = TraceOutput(path, overwrite)
-    try:
-        with os.fdopen(os.dup(output.fd), "wb") as stream:
-            yield stream
-    except BaseException:
-        output.discard()
-        raise
-    output.commit()
-    output.close()
+    return None if path is None else stack.enter_context(OutputFile(path, overwrite=overwrite)).binary
 
 
 @contextlib.contextmanager

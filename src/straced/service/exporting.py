@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from straced.errors import OutputError, OutputExists, StracedError
+from straced.output_file import OutputFile
+from straced.output_refusals import directory_of, refused
+from straced.scrub import scrub
 from straced.service.store.history import History
 
 TABLES = ("processes", "minutes", "calls", "events", "alerts")
@@ -97,41 +101,57 @@ def export(history: History, folder: Path, since: float, *, parquet: bool, say: 
     """
     suffix = "parquet" if parquet else "ndjson"
     database = _duckdb() if parquet else None
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: {error.strerror}") from error
+    _make(folder)
     for table in TABLES:
         if (folder / f"{table}.{suffix}").exists():
             raise OutputExists(f"{folder / table}.{suffix} is there already", hint="name a new folder")
     for table in TABLES:
-        target = folder / f"{table}.{suffix}"
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
-            plain = Path(scratch) / "rows.ndjson"
-            count = _write_lines(plain, rows(history, table, since))
+        with OutputFile(folder / f"{table}.{suffix}") as file:
             if database is None:
-                os.replace(plain, target)
-            elif count:
-                made = Path(scratch) / "rows.parquet"
-                source = f"read_json('{_quoted(plain)}', format = 'newline_delimited', sample_size = -1)"
-                database.execute(
-                    f"copy (select * from {source}) to '{_quoted(made)}' (format parquet, compression zstd)"
-                )
-                os.replace(made, target)
+                count = _write_lines(file.binary, rows(history, table, since))
+            else:
+                count = _write_parquet(database, file, rows(history, table, since))
+            if database is not None and not count:
+                file.discard()  # no rows tell no columns
         say(f"{count:,} {table}")
 
 
-def _write_lines(path: Path, lines: Iterator[dict[str, Any]]) -> int:
+def _make(folder: Path) -> None:
+    above = directory_of(folder, what="made")
+    try:
+        with contextlib.suppress(FileExistsError):  # what else has that name shows when files are made in it
+            os.mkdir(folder.name, 0o700, dir_fd=above.fd)
+    except OSError as error:
+        raise refused(folder, error, "made") from error
+    finally:
+        above.close()
+
+
+def _write_lines(stream: BinaryIO, lines: Iterator[dict[str, Any]]) -> int:
     count = 0
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        for row in lines:
-            file.write(msgspec.json.encode(row) + b"\n")
-            count += 1
+    for row in lines:
+        stream.write(msgspec.json.encode(row) + b"\n")
+        count += 1
+    stream.flush()
     return count
 
 
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("'", "''")
+def _write_parquet(database: Any, file: OutputFile, lines: Iterator[dict[str, Any]]) -> int:
+    """DuckDB reads and writes what is open already: a name could be exchanged under it, and it would follow links."""
+    import duckdb
+
+    try:
+        with tempfile.TemporaryFile(dir=file.path.parent) as plain:
+            count = _write_lines(plain, lines)
+            if count:
+                source = f"read_json('/proc/self/fd/{plain.fileno()}', format = 'newline_delimited', sample_size = -1)"
+                database.execute(
+                    f"copy (select * from {source}) to '/proc/self/fd/{file.fd}'"
+                    " (format parquet, compression zstd, use_tmp_file false)"
+                )
+    except (OSError, duckdb.Error) as error:
+        raise OutputError(f"{scrub(str(file.path))} cannot be written: {scrub(str(error), 200)}") from error
+    return count
 
 
 def _duckdb() -> Any:

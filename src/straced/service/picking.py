@@ -25,7 +25,7 @@ def pick_tracer(wanted: str) -> tuple[Tracer | None, str]:
     error: StracedError | None
     try:
         tracer = choice.make("ebpf")
-        available = tracer.probe()
+        available = tracer.trial()  # type: ignore[attr-defined]
         error = None if available.usable else available.error or TracerUnavailable(available.detail)
     except TracerUnavailable as failure:
         error = failure

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from straced import procfs
 from straced.config import Config
-from straced.errors import InvalidArgument, NoSuchProcess, NotPermitted
+from straced.errors import InvalidArgument, NoSuchProcess, NotPermitted, OutputError
+from straced.output_file import OutputFile
 from straced.service import rules
 from straced.service.authorisation import Peer
 from straced.service.ipc.protocol import TooMuch
@@ -119,14 +120,11 @@ class Rulebook:
             )
             for rule in self._added
         ]
-        fresh = self._path.with_suffix(".new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with open(os.open(fresh, flags, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(kept))
-            os.replace(fresh, self._path)
-        except OSError as error:
-            log.warning("rules_not_saved", extra={"straced": {"path": str(self._path), "why": str(error)}})
+            with OutputFile(self._path, overwrite=True) as file:
+                file.binary.write(msgspec.json.encode(kept))
+        except OutputError as error:
+            log.warning("rules_not_saved", extra={"straced": {"path": str(self._path), "why": error.reason}})
 
 
 def pinned(rule: Rule, *, must_exist: bool = False) -> Rule:

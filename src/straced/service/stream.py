@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from straced import config
+from straced.kept_file import open_kept
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
 
@@ -97,8 +98,7 @@ class Stream:
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_size + len(data) > self._wanted.max_bytes:
                 self._rotate(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(path, flags, 0o600), "ab", buffering=0) as file:
+        with open(open_kept(path, os.O_WRONLY | os.O_APPEND), "ab", buffering=0) as file:
             file.write(data)
 
     def _rotate(self, path: Path) -> None:

@@ -22,7 +22,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypedDict
 
-from straced.errors import TracerUnavailable
+from straced.errors import TracerUnavailable, resources
 
 _GUARD = str(Path(__file__).parent / "guard" / "__main__.py")
 _PACKET = 1 << 20
@@ -56,6 +56,8 @@ class Helper:
         self.number = number
         self.targets = frozenset(targets)
         self.pid: int | None = None
+        self.guard: socket.socket | None = None
+        """The connection to the guard that has it: another guard does not know it."""
         self.stopping = False
         """Whether it was told to let go of its targets."""
         self.spawned: Future[int] = _answer()
@@ -89,7 +91,8 @@ class GuardClient:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = os.getpid()
+        self._leaving: subprocess.Popen[bytes] | None = None
+        self._owner: int | None = None
         self._numbers = itertools.count(1)
         self._helpers: dict[int, Helper] = {}
         self.spare: int | None = None
@@ -107,7 +110,7 @@ class GuardClient:
     @property
     def mine(self) -> bool:
         """False in a forked child: its copy must never touch the parent's helpers."""
-        return os.getpid() == self._owner
+        return self._owner is None or os.getpid() == self._owner
 
     @property
     def started(self) -> bool:
@@ -123,7 +126,7 @@ class GuardClient:
         if not self.mine:
             raise TracerUnavailable("a forked copy does not use its parent's guard")
         try:
-            with self._lock:
+            with self._lock, resources():
                 if self._socket is None:
                     self._start()
         except OSError as error:
@@ -135,7 +138,14 @@ class GuardClient:
         self._helpers[helper.number] = helper
         order = ("spawn", helper.number, [os.fsencode(word) for word in argv], tuple(pids), limits or {})
         try:
-            self._send(order, [fd])
+            with self._lock, resources():
+                if self._socket is None:
+                    self._start()
+                helper.guard = self._socket
+                self._send(order, [fd])
+        except TracerUnavailable:
+            self._helpers.pop(helper.number, None)
+            raise
         except OSError as error:
             self._helpers.pop(helper.number, None)
             raise TracerUnavailable(f"the guard of the tracers could not be reached ({error.strerror})") from error
@@ -145,8 +155,9 @@ class GuardClient:
         """Begin the stop ladder: SIGINT, SIGINT after a second, SIGKILL after ``grace_s``. Returns at once."""
         if self.mine and not helper.exited.done():
             helper.stopping = True
-            with contextlib.suppress(OSError):
-                self._send(("stop", helper.number, why, float(grace_s)), [])
+            with contextlib.suppress(OSError), self._lock:
+                if helper.guard is self._socket:  # else its guard is leaving, and ends it
+                    self._send(("stop", helper.number, why, float(grace_s)), [])
 
     def leaving(self, target: int) -> list[Helper]:
         """Helpers that were told to let go of ``target`` and have not ended: it will be free in a moment."""
@@ -158,20 +169,25 @@ class GuardClient:
             return
         self._calibrating = True
         argv = [os.fsencode(word) for word in (strace, "-q", "-c", "-A", "-o", "/dev/fd/3")]
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._lock:
             self._send(("calibrate", next(self._numbers), argv), [])
 
     def close(self) -> None:
-        """Tell the guard to stop everything and to leave; it does so whether or not we wait."""
+        """Tell the guard to stop everything and to leave, which it does by itself. A later order starts another."""
+        if not self.mine:
+            return
         with self._lock:
-            channel = self._socket
-        if channel is not None and self.mine:
+            channel, self._socket, self.spare = self._socket, None, None
+            if channel is None:
+                return
+            self._leaving = self._process
             with contextlib.suppress(OSError):
                 channel.send(marshal.dumps(("quit",)))
+            self._finalizer.detach()
 
     def wait_closed(self, timeout_s: float) -> bool:
         """After :meth:`close`: whether the guard has ended in time."""
-        process = self._process
+        process = self._leaving
         if process is None:
             return True
         try:
@@ -181,13 +197,12 @@ class GuardClient:
         return True
 
     def _send(self, order: tuple[Any, ...], fds: list[int]) -> None:
+        """Needs the lock."""
         if not self.mine:
             raise OSError(1, "a forked copy does not use its parent's guard")
-        with self._lock:
-            if self._socket is None:
-                self._start()
-            assert self._socket is not None
-            socket.send_fds(self._socket, [marshal.dumps(order)], fds)
+        if self._socket is None:
+            raise OSError(errno.ENOTCONN, "there is no guard")
+        socket.send_fds(self._socket, [marshal.dumps(order)], fds)
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -195,7 +210,11 @@ class GuardClient:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _PACKET)
             # A pidfd beside the pipe: a forked child of the owner holds the socket open, and EOF comes never.
-            owner = os.pidfd_open(os.getpid())
+            try:
+                owner = os.pidfd_open(os.getpid())
+            except OSError:
+                ours.close()
+                raise
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", _GUARD, str(theirs.fileno()), str(owner)],
@@ -213,6 +232,7 @@ class GuardClient:
             finally:
                 os.close(owner)
         self._socket = ours
+        self._owner = os.getpid()
         # An owner that is dropped without a word lets its guard go too.
         self._finalizer = weakref.finalize(self, _hang_up, ours, os.getpid())
         listener = threading.Thread(
@@ -234,13 +254,14 @@ class GuardClient:
             if self._socket is channel:
                 self._socket = self.spare = None
 
-    def _hear(self, kind: str, *rest: Any) -> None:
+    def _hear(self, channel: socket.socket, kind: str, *rest: Any) -> None:
         if kind == "cost":
             if not self.cost_ns.done():
                 self.cost_ns.set_result(rest[0])
             return
         if kind == "spare":
-            self.spare = rest[0] or None
+            if channel is self._socket:
+                self.spare = rest[0] or None
             return
         helper = self._helpers.get(rest[0])
         if helper is None:
@@ -261,9 +282,11 @@ class GuardClient:
             self._helpers.pop(helper.number, None)
             helper.ended(rest[1])
 
-    def _guard_ended(self) -> None:
-        """The guard is gone, and with it (PDEATHSIG) every strace; what they had counted is lost."""
+    def _guard_ended(self, channel: socket.socket) -> None:
+        """A guard is gone, and with it (PDEATHSIG) every strace of its; what they had counted is lost."""
         for helper in list(self._helpers.values()):
+            if helper.guard is not channel:
+                continue
             self._helpers.pop(helper.number, None)
             if not helper.spawned.done():
                 helper.spawned.set_exception(OSError(32, "the guard has ended"))
@@ -283,7 +306,7 @@ def _listen(client: weakref.ref[GuardClient], channel: socket.socket, process: s
         if not data:
             break
         if (listening := client()) is not None:
-            listening._hear(*marshal.loads(data))
+            listening._hear(channel, *marshal.loads(data))
             del listening
     if (listening := client()) is not None:
         listening._lost(channel)
@@ -291,7 +314,7 @@ def _listen(client: weakref.ref[GuardClient], channel: socket.socket, process: s
     channel.close()
     process.wait()
     if (listening := client()) is not None:
-        listening._guard_ended()
+        listening._guard_ended(channel)
 
 
 def _hang_up(channel: socket.socket, owner: int) -> None:

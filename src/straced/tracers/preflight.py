@@ -15,10 +15,12 @@ from straced.errors import (
     FrozenTarget,
     InvalidArgument,
     KernelThread,
+    NoResources,
     NoSuchProcess,
     NotPermitted,
     StracedError,
     TargetIsZombie,
+    resources,
 )
 from straced.targets import validate_pid
 from straced.tracers import own, refusals, rights
@@ -92,24 +94,29 @@ def _lives(task: str, root: str) -> bool:
 
 def explain_refusal(
     pid: int, *, force: bool = False, helpers: Collection[int] = (), said: str = "", root: str = procfs.ROOT
-) -> AttachError:
+) -> StracedError:
     """Say why a target that :func:`check` had let pass was not traced. May take 20 ms; never raises.
 
     ``said`` is the last line of strace: it may have had a trouble of its own, no room for a process for instance.
     """
     try:
-        check(pid, force=force, helpers=helpers, root=root)
-        for tid in procfs.tasks(pid, root):
-            refusals.refuse_traced(pid, f"thread {tid} of {pid}", procfs.tracer_pid(f"{pid}/task/{tid}", root), root)
-        if said and "ptrace(" not in said:
-            return AttachError(f"strace gave up: {said}", pid=pid)
-        return _unseen_cause(pid, root)
-    except AttachError as error:
+        with resources(pid):
+            return _explain(pid, force, helpers, said, root)
+    except (AttachError, NoResources) as error:
         return error
     except procfs.Gone:
         return NoSuchProcess(f"process {pid} ended while it was attached to", pid=pid)
     except (StracedError, OSError) as error:
         return AttachError(f"process {pid} cannot be traced: {error}", pid=pid)
+
+
+def _explain(pid: int, force: bool, helpers: Collection[int], said: str, root: str) -> AttachError:
+    check(pid, force=force, helpers=helpers, root=root)
+    for tid in procfs.tasks(pid, root):
+        refusals.refuse_traced(pid, f"thread {tid} of {pid}", procfs.tracer_pid(f"{pid}/task/{tid}", root), root)
+    if said and "ptrace(" not in said:
+        return AttachError(f"strace gave up: {said}", pid=pid)
+    return _unseen_cause(pid, root)
 
 
 def _unseen_cause(pid: int, root: str) -> AttachError:

@@ -24,13 +24,15 @@ INITIAL_USER_NAMESPACE = "user:[4026531837]"
 """PROC_PID_INIT_INO and PROC_USER_INIT_INO of include/linux/proc_ns.h: the same numbers everywhere since 3.8."""
 SECCOMP_FILTER = 2
 _PROBE_LIMIT_S = 5
-_PROBE = """
+_ASK = """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
-libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
-libc.ptrace(0x4206, 0x7fffffff, None, None)  # PTRACE_SEIZE of a pid that cannot be
+libc.ptrace.argtypes = libc.syscall.argtypes = (ctypes.c_long,) * 4
+libc.{}
 print("errno", ctypes.get_errno(), flush=True)
 """
+_BPF = {"x86_64": 321, "aarch64": 280}
+"""The number of bpf(2), which the C library does not wrap."""
 
 
 class Caller(Struct, frozen=True):
@@ -97,14 +99,32 @@ def _user_namespace(pid: str, root: str) -> str | None:
 
 @functools.cache
 def ptrace_blocked() -> bool:
-    """Whether a filter refuses ptrace(2) itself, whoever the target is. Asked once, in a child: 20 ms.
+    """Whether a filter refuses ptrace(2) itself, whoever the target is. Asked once: 20 ms.
 
-    A pid that cannot exist gives ESRCH where ptrace is allowed. A filter may refuse with any errno, or kill the
-    caller (systemd's ``SystemCallFilter=`` does), which is why it is a child that asks.
+    PTRACE_SEIZE of a pid that cannot exist gives ESRCH where ptrace is allowed.
+    """
+    return _refused("ptrace(0x4206, 0x7fffffff, 0, 0)", {errno.ESRCH})
+
+
+@functools.cache
+def bpf_blocked() -> bool:
+    """Whether a filter refuses bpf(2) to one who has the capabilities. Asked once: 20 ms.
+
+    BPF_PROG_LOAD of nothing gives EINVAL or EFAULT where bpf is allowed.
+    """
+    number = _BPF.get(os.uname().machine)
+    return number is not None and _refused(f"syscall({number}, 5, 0, 0)", {errno.EINVAL, errno.EFAULT, errno.E2BIG})
+
+
+def _refused(call: str, allowed: set[int]) -> bool:
+    """Whether a system call ends otherwise than with these errnos.
+
+    A filter may refuse with any errno, or kill the caller (systemd's ``SystemCallFilter=`` does), which is why it is a
+    child that asks.
     """
     if not sys.executable:
         return False
-    command = [sys.executable, "-I", "-S", "-c", _PROBE]
+    command = [sys.executable, "-I", "-S", "-c", _ASK.format(call)]
     try:
         done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_PROBE_LIMIT_S)
     except (OSError, subprocess.SubprocessError):
@@ -112,7 +132,12 @@ def ptrace_blocked() -> bool:
     if done.returncode == -signal.SIGSYS:
         return True
     said = done.stdout.split()
-    return len(said) == 2 and said[0] == b"errno" and int(said[1]) != errno.ESRCH
+    return len(said) == 2 and said[0] == b"errno" and int(said[1]) not in allowed
+
+
+def in_initial_user_namespace(root: str = procfs.ROOT) -> bool:
+    """Whether capabilities are those of the machine: eBPF goes by no others. Yes where that cannot be read."""
+    return _user_namespace("self", root) in (None, INITIAL_USER_NAMESPACE)
 
 
 def sudo_line(pid: int | None = None) -> str:

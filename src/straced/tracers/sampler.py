@@ -50,10 +50,14 @@ class SamplerSession:
         self._looks = 0
         self._worst = 0
         self._final: Sample | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Look, and notice the end, in the running loop."""
         loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[Ending] = loop.create_future()
-        loop.add_reader(pidfd, self._end, Ending(reason="exited"))
-        self._task = loop.create_task(self._run())
+        loop.add_reader(self._pidfd, self._end, Ending(reason="exited"))
+        self._task: asyncio.Task[None] | None = loop.create_task(self._run())
 
     @property
     def target(self) -> Target:
@@ -62,6 +66,11 @@ class SamplerSession:
     @property
     def helper_pids(self) -> list[int]:
         return []
+
+    @property
+    def over(self) -> bool:
+        """Whether it looks no more."""
+        return self._final is not None
 
     async def _run(self) -> None:
         """Look, then sleep for a random time; longer where looking takes long."""
@@ -113,9 +122,9 @@ class SamplerSession:
         return self._abis[pid]
 
     def _end(self, ending: Ending) -> None:
-        if not self._ending.done():
+        if not self._ending.done() and not (loop := self._ending.get_loop()).is_closed():
+            loop.remove_reader(self._pidfd)
             self._ending.set_result(ending)
-            asyncio.get_running_loop().remove_reader(self._pidfd)
 
     async def read(self) -> Sample:
         """Time by call so far; all counts are ``None``."""
@@ -152,6 +161,8 @@ class SamplerSession:
 
     async def wait(self) -> Ending:
         """Wait until the target ended or the session was detached. The exit status is not known."""
+        if self._ending.get_loop().is_closed() and self._final is None:
+            self._begin()
         return await asyncio.shield(self._ending)
 
     async def detach(self) -> Sample:
@@ -159,7 +170,9 @@ class SamplerSession:
         if self._final is None:
             final = await self.read()
             self._final = self._final or final
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
+                self._task = None  # it holds us, and the error by which it ended
             self._end(Ending(reason="detached"))
             os.close(self._pidfd)
         return self._final
@@ -206,8 +219,11 @@ class SamplerTracer:
         except procfs.Gone:
             os.close(pidfd)
             raise NoSuchProcess(f"there is no process {target.pid} any more", pid=target.pid) from None
+        except OSError:
+            os.close(pidfd)
+            raise
         session = SamplerSession(target, options, pidfd)
-        self._sessions.append(session)
+        self._sessions = [*(each for each in self._sessions if not each.over), session]
         return session
 
     async def close(self) -> None:

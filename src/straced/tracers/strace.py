@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import os
 import weakref
 from typing import TYPE_CHECKING
 
-from straced import gating, procfs
-from straced.errors import AttachError, AttachTimeout, NoSuchProcess, StraceMissing, TracerUnavailable
+from straced import gating, procfs, syscalls
+from straced.errors import (
+    AttachError,
+    AttachTimeout,
+    NoResources,
+    NoSuchProcess,
+    StraceMissing,
+    TracerUnavailable,
+    resources,
+)
 from straced.model import Reason, Target
 from straced.scrub import scrub_bytes
-from straced.tracers import interrupted, preflight, strace_binary, task_count
+from straced.shielding import within
+from straced.tracers import interrupted, preflight, refusals, strace_binary, task_count
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.guard_client import GuardClient, Helper, all_ended
 from straced.tracers.strace_attach import Attachment, Coverage
@@ -36,9 +45,16 @@ def own_helpers(*, idle: bool = True) -> frozenset[int]:
     """
     found: set[int] = set()
     for tracer in list(_owners):
-        found.update(tracer.helper_pids)
-        found.update(pid for pid in (tracer.guard.pid, tracer.guard.spare if idle else None) if pid is not None)
+        found.update(tracer.process_pids)
+        if not idle:
+            found.discard(tracer.guard.spare or 0)
     return frozenset(found)
+
+
+def is_own_helper(pid: int) -> bool:
+    """Whether a guard of this process started it, or it is one."""
+    guards = {tracer.guard.pid for tracer in list(_owners)} - {None}
+    return bool(guards) and not guards.isdisjoint((pid, *procfs.ancestors(pid)))
 
 
 class StraceTracer:
@@ -56,6 +72,21 @@ class StraceTracer:
         """Live straces, summaries first, in the order attached."""
         ordered = sorted(self._sessions, key=lambda session: not isinstance(session, StraceSession))
         return [pid for session in ordered for pid in session.helper_pids]
+
+    @property
+    def process_pids(self) -> list[int]:
+        """All processes of this tracer: the straces, the guard, and what only waits to be a strace."""
+        others = (self.guard.pid, self.guard.spare)
+        return [*self.helper_pids, *(pid for pid in others if pid is not None)] if self.guard.mine else []
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """Full traces that have a target now."""
+        return [each for each in self._sessions if not isinstance(each, StraceSession) and each.alive]
+
+    def made(self, recording: Recording) -> bool:
+        """Whether a recording is one of this tracer's."""
+        return recording.guard is self.guard
 
     def probe(self, target: Target | None = None) -> Availability:
         try:
@@ -77,18 +108,18 @@ class StraceTracer:
         await self.until_free(target)
         pidfd, alone = self.hold(target, options.force)
         outputs: list[int] = []
-        reasons = _known_before(target, options, leader_exited=bool(alone))
-        only = self._too_many(target, options, reasons)
 
         def spawn(pids: list[int]) -> Helper:
             fd = os.memfd_create(f"straced-{target.pid}")
             outputs.append(fd)
             return self.guard.spawn(_summary_argv(strace, options, pids, only is None), pids, fd)
 
-        attachment = Attachment(
-            target.pid, spawn, follow=options.follow, excluded=own_helpers(), only=only, instead=alone
-        )
         try:
+            reasons = _known_before(target, options, leader_exited=bool(alone))
+            only = self._too_many(target, options, reasons)
+            attachment = Attachment(
+                target.pid, spawn, follow=options.follow, excluded=own_helpers(), only=only, instead=alone
+            )
             coverage = await self.confirmed(target, attachment)
         except BaseException:
             for fd in [*outputs, pidfd]:
@@ -107,22 +138,24 @@ class StraceTracer:
         try:
             if self.guard.started:
                 return await strace_binary.find_soon()
-            strace, started = await asyncio.gather(
-                strace_binary.find_soon(), asyncio.to_thread(self.guard.start), return_exceptions=True
+            strace, started, _ = await asyncio.gather(
+                strace_binary.find_soon(),
+                asyncio.to_thread(self.guard.start),
+                asyncio.to_thread(syscalls.names, syscalls.native_abi()),  # a detach may have no descriptor to load it
+                return_exceptions=True,
             )
             if isinstance(strace, BaseException):
                 raise strace
             if isinstance(started, BaseException):
                 raise started
         except RuntimeError as error:  # what Python says when there is no room for another thread
-            raise TracerUnavailable(f"a thread could not be started ({error})") from error
+            raise NoResources(errno.EAGAIN) from error
         return strace
 
     async def until_free(self, target: Target) -> None:
         """Wait for a helper of ours that is just letting go of the target, after a detach or a cancelled attach."""
         if leaving := self.guard.leaving(target.pid):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(all_ended(leaving), REAP_S)
+            await within(REAP_S, all_ended(leaving))
 
     def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
         """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).
@@ -134,7 +167,8 @@ class StraceTracer:
             AttachError: refused before any tracer was started.
         """
         try:
-            pidfd = os.pidfd_open(target.pid)
+            with resources(target.pid):
+                pidfd = os.pidfd_open(target.pid)
         except ProcessLookupError as error:
             raise NoSuchProcess(f"there is no process {target.pid}", pid=target.pid) from error
         except OSError as error:
@@ -158,18 +192,24 @@ class StraceTracer:
             AttachError: refused, gone, or not confirmed in time.
         """
         try:
-            coverage = await attachment.run()
+            with resources(target.pid):
+                coverage = await attachment.run()
+                await self._check(target, attachment, coverage)
         except OSError as error:
             await self._give_up(attachment)
             raise TracerUnavailable(f"strace could not be started ({error.strerror})", pid=target.pid) from error
         except BaseException:
-            for helper in attachment.helpers:
-                self.guard.stop(helper, "cancelled")
+            await self._give_up(attachment)
             raise
+        return coverage
+
+    async def _check(self, target: Target, attachment: Attachment, coverage: Coverage) -> None:
         if coverage.traced == 0 and not _ended_well(attachment):
             failed = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
             await self._give_up(attachment)
             if not failed:
+                for tracer in coverage.foreign:  # it was quicker than we
+                    refusals.refuse_traced(target.pid, f"{target.pid} ({target.comm})", tracer, procfs.ROOT)
                 raise AttachTimeout(
                     f"the kernel did not confirm the attachment to {target.pid} in time", pid=target.pid
                 )
@@ -177,15 +217,12 @@ class StraceTracer:
             said = scrub_bytes(lines[-1], 200).rpartition("strace: ")[2] if lines else ""
             raise preflight.explain_refusal(target.pid, helpers=own_helpers(), said=said)
         if _is_another(target):
-            await self._give_up(attachment)
             raise NoSuchProcess(f"process {target.pid} ended, and another one has its pid now", pid=target.pid)
-        return coverage
 
     async def _give_up(self, attachment: Attachment) -> None:
         for helper in attachment.helpers:
             self.guard.stop(helper, "cancelled")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(all_ended(attachment.helpers), 2 * REAP_S)
+        await within(2 * REAP_S, all_ended(attachment.helpers))
 
     def _too_many(self, target: Target, options: AttachOptions, reasons: list[Reason]) -> list[int] | None:
         """The tasks to attach to when there are more than may be, and a word about it (S25)."""
@@ -220,8 +257,7 @@ class StraceTracer:
         for session in sessions:
             session.request_stop("detach")
         for session in sessions:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(session.wait(), 2 * REAP_S)
+            await within(2 * REAP_S, session.wait())
         self.guard.close()
         await asyncio.to_thread(self.guard.wait_closed, REAP_S)
 

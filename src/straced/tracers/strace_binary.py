@@ -10,7 +10,7 @@ import subprocess
 from msgspec import Struct
 
 from straced import procfs
-from straced.errors import StraceMissing
+from straced.errors import StraceMissing, resources
 
 OLDEST = (4, 26)
 """``-A -o /dev/fd/N`` and ``-c -w`` are older; tables of older versions were never looked at."""
@@ -36,6 +36,7 @@ def find(search_path: str | None = None) -> Strace:
 
     Raises:
         StraceMissing: none, not executable, or too old.
+        NoResources: it could not be asked.
     """
     key = _locate(search_path)
     known = _examined.get(key)
@@ -66,10 +67,12 @@ def _locate(search_path: str | None) -> _Key:
 
 
 def _examine(path: str) -> Strace:
+    asked = [path, "-V"]
     try:
-        said = subprocess.run(
-            [path, "-V"], capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL, env={"LC_ALL": "C"}
-        ).stdout
+        with resources():
+            said = subprocess.run(
+                asked, capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL, env={"LC_ALL": "C"}
+            ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StraceMissing(f"{path} cannot be run ({error})", hint="install a working strace") from error
     match = _VERSION.search(said)

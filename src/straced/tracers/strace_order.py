@@ -13,30 +13,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from straced.output_file import OutputFile
+
 CHUNK_BYTES = 32 << 20
 
 
 def sort_by_time(path: Path) -> None:
-    """Sort a trace whose lines begin with ``PID TIME``, stably, and replace the file by the result."""
+    """Sort a trace whose lines begin with ``PID TIME``, stably, and replace the file by the result.
+
+    Raises:
+        OutputError, OSError: no room, or the file is not what it was. It is left as it is.
+    """
     runs: list[BinaryIO] = []
     try:
-        with path.open("rb") as source:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as source:
             while lines := source.readlines(CHUNK_BYTES):
                 lines.sort(key=_time)
                 run: BinaryIO = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115
                 run.writelines(lines)
                 run.seek(0)
                 runs.append(run)
-        merged = path.with_name(f".{path.name}.{os.getpid()}.sorted")
-        fd = os.open(merged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with open(fd, "wb") as out:
-                sources = [_whole_lines(run) for run in runs]
-                out.writelines(heapq.merge(*sources, key=_time))
-            os.rename(merged, path)
-        except BaseException:
-            os.unlink(merged)
-            raise
+        if not runs:
+            return
+        with OutputFile(path, overwrite=True) as merged:
+            merged.binary.writelines(heapq.merge(*map(_whole_lines, runs), key=_time))
     finally:
         for run in runs:
             run.close()

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from straced import procfs
-from straced.errors import InvalidArgument, TooManyTasks, TracerUnavailable
+from straced.errors import InvalidArgument, OutputError, TracerUnavailable
 from straced.model import Overhead, Reason, Sample, Target
+from straced.ownership import Owner
+from straced.shielding import Signal, carry, within
 from straced.tracers import exit_status, strace_binary, strace_order, task_count, trace_room
 from straced.tracers.base import Ending
 from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
@@ -77,7 +79,7 @@ class Recording:
         readers: list[int],
         forget: Callable[[Recording], None],
     ) -> None:
-        self._guard = guard
+        self.guard = guard
         self._forget = forget
         self.readers = readers
         """With a relay: the reading ends, one a strace, to be read and closed by the caller."""
@@ -94,45 +96,100 @@ class Recording:
         self.ended_ns: int | None = None
         self.dropped_lines = 0
         self.reasons: list[Reason] = []
+        self.from_the_first = False
+        """It began with the first instruction of a program behind a gate."""
+        self._owner = Owner("Recording")
+        self._over = Signal()
+        self._when_over: list[Callable[[], None]] = []
+        self._enter()
+
+    def _enter(self) -> None:
+        """Before anything else: bind to this process and loop, and notice the end by ourselves in this loop."""
+        if self._owner.enter() and self._ending is None:
+            self._attendant = asyncio.create_task(self._attend())
 
     @property
     def helper_pids(self) -> list[int]:
+        if not self._owner.here:
+            return []
         return [helper.pid for helper in self._helpers if helper.alive and helper.pid is not None]
 
     @property
     def alive(self) -> bool:
-        return any(helper.alive for helper in self._helpers)
+        return self._owner.here and any(helper.alive for helper in self._helpers)
 
     def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
         """Begin to let go, without waiting."""
+        if not self._owner.here:
+            return
         if self._why is None:
             self._why = why
         for helper in self._helpers:
-            self._guard.stop(helper, why, GRACE_S if grace_s is None else grace_s)
+            self.guard.stop(helper, why, GRACE_S if grace_s is None else grace_s)
 
     async def wait(self) -> Ending:
         """Until the trace is over: the target ended, a limit was reached, or it was stopped."""
-        exits = await all_ended(self._helpers)
-        if self._ending is None:
-            self.ended_ns = time.monotonic_ns()
-            self._ending = self._find_ending(exits)
-            self.dropped_lines = sum(end.get("dropped_lines", 0) for end in exits)
-            with contextlib.suppress(OSError):
-                os.close(self._pidfd)
-            self._forget(self)
-            if len(self._helpers) > 1 and self.path is not None:
-                await asyncio.to_thread(strace_order.sort_by_time, self.path)
+        self._enter()
+        while self._ending is None:
+            await self._over.wait()
         return self._ending
+
+    async def _attend(self) -> None:
+        exits = await all_ended(self._helpers)
+        if self._owner.here:
+            await carry(self._finish(exits))
+
+    async def _finish(self, exits: list[HelperExit]) -> None:
+        self.ended_ns = time.monotonic_ns()
+        ending = self._find_ending(exits)
+        self.dropped_lines = sum(end.get("dropped_lines", 0) for end in exits)
+        with contextlib.suppress(OSError):
+            os.close(self._pidfd)
+        self._forget(self)
+        if len(self._helpers) > 1 and self.path is not None:
+            try:
+                await asyncio.to_thread(strace_order.sort_by_time, self.path)
+            except (OSError, OutputError) as error:
+                why = error.reason if isinstance(error, OutputError) else error.strerror or str(error)
+                self.reasons.append(Reason("unsorted", f"the lines are not in the order of time: {why}"))
+        self._ending = ending
+        self._over.happened()
+        calls, self._when_over = self._when_over, []
+        for call in calls:
+            call()
+
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Call back, in the event loop, once the trace is over and its file complete; at once when it is."""
+        if self._ending is None:
+            self._when_over.append(call)
+        else:
+            call()
 
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
         """As for a summary: calls times the measured cost of one."""
-        return estimate(self._guard, sample, duration_ns)
+        return estimate(self.guard, sample, duration_ns)
 
     async def stop(self, why: str = "detach", grace_s: float | None = None) -> Ending:
-        """Let go of the target; the file stays. Idempotent."""
+        """Let go of the target; the file stays. Idempotent; once begun it is done, cancelled or not.
+
+        Raises:
+            TimeoutError: strace did not end, though it was killed.
+        """
+        self._enter()
         self.request_stop(why, grace_s)
-        async with asyncio.timeout((grace_s or GRACE_S) + REAP_S):
-            return await self.wait()
+        return await carry(self._stopped((grace_s or GRACE_S) + REAP_S))
+
+    async def _stopped(self, limit_s: float) -> Ending:
+        if not await within(limit_s, self.wait()):
+            raise TimeoutError("strace does not end")
+        return await self.wait()
+
+    async def abandon(self) -> None:
+        """Stop a trace that nobody is going to read."""
+        readers, self.readers = self.readers, []
+        for fd in readers:
+            os.close(fd)
+        await self.stop("cancelled")
 
     @property
     def cut(self) -> str | None:
@@ -145,6 +202,13 @@ class Recording:
                 if end["code"] == -signal.SIGXFSZ:
                     return "file_limit"
         return None
+
+    @property
+    def crash(self) -> int | None:
+        """The signal of which a strace of this trace died, sent by somebody else; ``None`` otherwise."""
+        ends = [helper.exited.result() for helper in self._helpers if helper.exited.done()]
+        codes = [end["code"] for end in ends if end["why"] in ("self", "guard_gone")]
+        return next((-code for code in codes if code < 0 and code != -signal.SIGXFSZ), None)
 
     def on_end(self, call: Callable[[], None]) -> None:
         """Call back, on a thread of ours, when a strace of this trace has ended."""
@@ -185,7 +249,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     excluded = own_helpers()
     try:
         task_count.check(target.pid, options.follow, options.max_tasks, excluded)
-    except TooManyTasks:
+    except BaseException:
         os.close(pidfd)
         raise
     limits: dict[str, float] = {}

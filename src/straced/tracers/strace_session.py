@@ -8,9 +8,10 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from straced import procfs
+from straced import pidfds, procfs
 from straced.errors import NotLive
 from straced.model import Counters, Overhead, Reason, Sample, Target
+from straced.shielding import within
 from straced.tracers import exit_status, slowdown, strace_counts
 from straced.tracers.base import Ending
 from straced.tracers.guard_client import GuardClient, Helper, HelperExit, all_ended
@@ -103,17 +104,14 @@ class StraceSession:
         """Give the first calibration of this owner the time it takes, so that every summary tells its overhead."""
         cost = self._guard.cost_ns
         if self._final is None and not cost.done():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(cost), CALIBRATION_S)
+            await within(CALIBRATION_S, asyncio.wrap_future(cost))
 
     async def detach(self, why: str = "detach", grace_s: float | None = None) -> Sample:
         """Let go and return the counts. What a killed strace had counted is lost, and the sample says so."""
         if self._final is None:
             self.request_stop(why, grace_s)
             limit = (grace_s or BUSY_GRACE_S) + REAP_S
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(limit):
-                    await self.wait()
+            await within(limit, self.wait())
             self._settle()
         assert self._final is not None
         return self._final
@@ -186,6 +184,8 @@ class StraceSession:
             stat = procfs.stat(self._target.pid)
         except procfs.Gone:
             return False
+        except OSError:  # no descriptor to look with
+            return not pidfds.has_ended(self._pidfd)
         return stat.start_ticks == self._target.start_ticks and stat.state not in "ZX"
 
 

@@ -22,7 +22,10 @@ def tally(recording: Recording, monotonic_ns: int, epoch_s: float) -> Sample:
         reasons.append(Reason("filtered", "the full trace held only the calls that its filter let through"))
     rows: tuple[Counters, ...] = ()
     lost: int | None = recording.dropped_lines
-    if recording.path is not None:
+    if recording.path is None:
+        reasons.append(Reason("unread", "the lines of the full trace went to its reader, and were not counted"))
+        lost = None
+    else:
         try:
             rows, unread = counted(recording.path)
         except (StracedError, OSError) as error:

@@ -60,10 +60,10 @@ def scan(processes: list[int], known: set[int] | None = None) -> Scan:
 
 
 def look(pid: int, tid: int) -> Task | None:
-    """One task; ``None`` when it is gone."""
+    """One task; ``None`` when it is gone, or hidden."""
     try:
         data = procfs.read(f"{pid}/task/{tid}/status")
-    except (procfs.Gone, OSError):
+    except (procfs.Gone, PermissionError):
         return None
     state, tracer = data.find(b"\nState:"), data.find(b"\nTracerPid:")
     if state < 0 or tracer < 0:
@@ -82,7 +82,7 @@ def has_settled(pid: int, worked: dict[int, int]) -> bool:
     """
     try:
         stat = procfs.stat(pid)
-    except (procfs.Gone, OSError):
+    except (procfs.Gone, PermissionError):
         return True
     used = stat.utime_ticks + stat.stime_ticks
     return stat.state in "SZX" or used - worked.setdefault(pid, used) >= _WORKED_TICKS

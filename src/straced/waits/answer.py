@@ -95,9 +95,10 @@ def _run(meter: Meter, pid: int, duration_ns: int, sharpen: Sharpen | None, eage
             meter.run(duration_ns)
             return None
     from concurrent.futures import ThreadPoolExecutor
+    from contextvars import copy_context
 
     with ThreadPoolExecutor(1) as beside:
-        future = beside.submit(sharpen, pid, duration_ns - first_ns)
+        future = beside.submit(copy_context().run, sharpen, pid, duration_ns - first_ns)
         meter.run(duration_ns)
     return future.result()
 

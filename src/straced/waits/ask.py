@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from straced.waits.model import Why, WhyAll
 
 DEFAULT_DURATION_S = 2.0
+Result = TypeVar("Result")
 
 
 async def why(pid: int, *, duration: float = DEFAULT_DURATION_S, tracer: str = "auto") -> Why:
     """Explain what a process waits for, who holds it up, and at the end of the chain the root cause.
 
-    /proc alone is read, and nobody is stopped; the work is done in a thread. A process that is at work is also counted
-    by eBPF for the rest of the time, where that may run.
+    /proc alone is read, and nobody is stopped; the work is done in a thread, which ends when this is cancelled. A
+    process that is at work is also counted by eBPF for the rest of the time, where that may run.
 
     Args:
         pid: a process, or one thread by its id.
@@ -28,14 +30,13 @@ async def why(pid: int, *, duration: float = DEFAULT_DURATION_S, tracer: str = "
         NoSuchProcess: there is none now. One that ends meanwhile gives the verdict ``gone``.
         OwnProcess: this very process; its waits are those of the question.
     """
-    import asyncio
-
     from straced.targets import validate_pid
     from straced.waits.answer import why_process
     from straced.waits.sharpen import by, is_eager
 
     sharpen, eager = by(tracer), is_eager(tracer)
-    return await asyncio.to_thread(why_process, validate_pid(pid), _nanoseconds(duration), sharpen=sharpen, eager=eager)
+    number, window_ns = validate_pid(pid), _nanoseconds(duration)
+    return await _in_thread(lambda: why_process(number, window_ns, sharpen=sharpen, eager=eager))
 
 
 async def why_all(*, duration: float = DEFAULT_DURATION_S) -> WhyAll:
@@ -47,11 +48,42 @@ async def why_all(*, duration: float = DEFAULT_DURATION_S) -> WhyAll:
     Raises:
         InvalidArgument: a duration that is none.
     """
-    import asyncio
-
     from straced.waits.everybody import why_everybody
 
-    return await asyncio.to_thread(why_everybody, _nanoseconds(duration))
+    window_ns = _nanoseconds(duration)
+    return await _in_thread(lambda: why_everybody(window_ns))
+
+
+async def _in_thread(work: Callable[[], Result]) -> Result:
+    from straced.shielding import attempt
+
+    return await attempt(_until_given_up(work), lambda _: None)
+
+
+async def _until_given_up(work: Callable[[], Result]) -> Result:
+    import asyncio
+    import threading
+
+    from straced.waits.pausing import GivenUp, heed
+
+    given_up = threading.Event()
+
+    def run() -> Result | None:
+        heed(given_up)
+        try:
+            return work()
+        except GivenUp:
+            return None
+
+    future = asyncio.ensure_future(asyncio.to_thread(run))
+    try:
+        await asyncio.wait({future})
+    except asyncio.CancelledError:
+        given_up.set()
+        await asyncio.wait({future})
+        future.exception()
+        raise
+    return cast(Result, future.result())
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from straced.procfs import Gone
+from straced.waits.pausing import pause
 from straced.waits.proc import Proc
 
 Key = tuple[int, int]
@@ -106,7 +107,7 @@ class Meter:
         count = max(2, min(sweeps, cpu_budget_ns // cost_ns))
         while (left_ns := end_ns - time.monotonic_ns()) > 0:
             pause_ns = min(left_ns, duration_ns / count * random.uniform(0.5, 1.5))
-            time.sleep(pause_ns / 1e9)
+            pause(pause_ns / 1e9)
             self.sweep()
 
     def finish(self) -> Observation:

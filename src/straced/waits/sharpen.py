@@ -8,6 +8,7 @@ from collections.abc import Callable
 from straced.errors import InvalidArgument, StracedError
 from straced.model import Summary
 from straced.waits.meter import Activity
+from straced.waits.pausing import pause
 
 TRACERS = ("auto", "none", "ebpf", "strace")
 Sharpen = Callable[[int, int], Summary | None]
@@ -47,7 +48,7 @@ def _count(pid: int, duration_ns: int, tracer: str) -> Summary | None:
         with Profiler("ebpf" if tracer == "auto" else tracer) as profiler:
             session = profiler.attach(pid, follow=False)
             # On a busy machine to attach may take all the time there was; then a little more is watched.
-            time.sleep(max(duration_ns // 2, end_ns - time.monotonic_ns()) / 1e9)
+            pause(max(duration_ns // 2, end_ns - time.monotonic_ns()) / 1e9)
             return session.detach()
     except StracedError:
         if tracer == "auto":

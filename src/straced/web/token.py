@@ -13,6 +13,8 @@ import stat
 from pathlib import Path
 
 from straced.config import ConfigError
+from straced.errors import OutputError
+from straced.output_file import OutputFile
 
 _TOKEN = re.compile(r"http://[^\s#]+/#([A-Za-z0-9_-]{43})\n")
 BITS = 256
@@ -36,18 +38,14 @@ class TokenFile:
             ConfigError: it cannot be written.
         """
         url = f"http://{authority}/#{self.token}"
-        draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}")
+        with contextlib.suppress(OSError):
+            if not stat.S_ISREG(self.path.lstat().st_mode):
+                self.path.unlink()  # in our own folder, and not ours: it makes way
         try:
-            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(fd, f"{url}\n".encode())
-            finally:
-                os.close(fd)
-            os.replace(draft, self.path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink()
-            raise ConfigError(f"{self.path}: {error.strerror}", hint="name another state folder") from error
+            with OutputFile(self.path, overwrite=True) as file:
+                file.text.write(f"{url}\n")
+        except OutputError as error:
+            raise ConfigError(error.reason, hint="name another state folder") from error
         return url
 
     def _read(self) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from straced.fulltrace.calls import Call, calls
@@ -14,6 +13,7 @@ from straced.scrub import scrub
 
 if TYPE_CHECKING:
     from straced.fulltrace.make import Wanted
+    from straced.output_directory import OutputDirectory
 
 
 class Writer(Protocol):
@@ -25,7 +25,7 @@ class Writer(Protocol):
 
 
 def write_calls(
-    wanted: Wanted, reading: Reading, report: Report, files: dict[str, BinaryIO | None], parquet: Path | None
+    wanted: Wanted, reading: Reading, report: Report, files: dict[str, BinaryIO | None], parquet: OutputDirectory | None
 ) -> None:
     """Read the calls of a trace and hand them to every writer that was asked for."""
     from straced.fulltrace.export.perfetto import PerfettoWriter

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import tempfile
-from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from straced.errors import OutputError, OutputExists, TracerUnavailable
+from straced.errors import OutputError, TracerUnavailable
 from straced.fulltrace.calls import Call
 from straced.fulltrace.export.tabular import COLUMNS, CsvWriter
+from straced.output_directory import OutputDirectory
 from straced.scrub import scrub
 
 _TYPES = {
@@ -30,6 +30,7 @@ _TYPES = {
     "status": "INTEGER",
 }
 MEMORY = "200MB"
+MADE = "made"
 
 
 class MissingExtra(TracerUnavailable):
@@ -39,23 +40,17 @@ class MissingExtra(TracerUnavailable):
 
 
 class ParquetWriter:
-    """Collects rows in a temporary file beside the folder, and has DuckDB make the Parquet of it."""
+    """Collects rows in a nameless file beside the folder, and has DuckDB make the Parquet of it."""
 
-    def __init__(self, folder: Path, host: str) -> None:
+    def __init__(self, output: OutputDirectory, host: str) -> None:
         try:
             import duckdb
         except ImportError:
             raise MissingExtra("Parquet needs DuckDB", hint="pip install 'straced[analytics]'") from None
         self._duckdb = duckdb
-        self._folder = folder
         self._host = host
-        if folder.exists():
-            raise OutputExists(f"{scrub(str(folder))} exists", hint="choose a new folder")
-        try:
-            self._work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
-        except OSError as error:
-            raise OutputError(f"{scrub(str(folder))} cannot be made: {error.strerror}") from error
-        self._stream: BinaryIO = open(self._work / "calls.csv", "wb")  # noqa: SIM115
+        self._output = output
+        self._stream = cast(BinaryIO, tempfile.TemporaryFile(dir=self._output.inside))  # noqa: SIM115
         self._rows = CsvWriter(self._stream, safe=False)
 
     def __enter__(self) -> ParquetWriter:
@@ -64,32 +59,41 @@ class ParquetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
-        shutil.rmtree(self._work, ignore_errors=True)
+        with contextlib.suppress(OSError):  # of rows that are wanted no more
+            self._stream.close()
 
     def write(self, call: Call) -> None:
-        self._rows.write(call)
+        try:
+            self._rows.write(call)
+        except OSError as error:
+            raise self._refusal(error.strerror or str(error)) from error
 
     def close(self) -> None:
         """Make the folder; it appears in one step, complete."""
-        self._rows.close()
-        self._stream.close()
+        try:
+            self._rows.close()
+            self._stream.flush()
+            self._convert()
+        except OSError as error:
+            raise self._refusal(error.strerror or str(error)) from error
+        except self._duckdb.Error as error:
+            raise self._refusal(str(error)) from error
+        self._output.commit(MADE)
+
+    def _refusal(self, why: str) -> OutputError:
+        return OutputError(f"{scrub(str(self._output.path))} cannot be made: {scrub(why, 200)}")
+
+    def _convert(self) -> None:
         types = ", ".join(f"'{name}': '{_TYPES[name]}'" for name in COLUMNS)
-        made = self._work / "made"
-        with self._duckdb.connect(
-            ":memory:", config={"memory_limit": MEMORY, "temp_directory": str(self._work)}
-        ) as engine:
+        room = self._output.inside
+        rows = f"/proc/self/fd/{self._stream.fileno()}"
+        with self._duckdb.connect(":memory:", config={"memory_limit": MEMORY, "temp_directory": str(room)}) as engine:
             engine.execute("SET preserve_insertion_order = false")
             engine.execute(
                 f"COPY (SELECT * REPLACE (TRY_CAST(value AS BIGINT) AS value), ? AS host, "
                 f"COALESCE(strftime(make_timestamp(epoch_ns // 1000), '%Y-%m-%d'), 'unknown') AS date "
-                f"FROM read_csv({_quoted(self._work / 'calls.csv')}, header = true, auto_detect = false, delim = ',', "
+                f"FROM read_csv('{rows}', header = true, auto_detect = false, delim = ',', "
                 f"quote = '\"', escape = '\"', nullstr = '', columns = {{{types}}}, max_line_size = 16000000)) "
-                f"TO {_quoted(made)} (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (host, date))",
+                f"TO '{room / MADE}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (host, date))",
                 [self._host],
             )
-        made.rename(self._folder)
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +13,11 @@ import msgspec
 from straced import procfs
 from straced.config import OnAlert, TraceAction
 from straced.errors import StracedError
+from straced.output_file import OutputFile
 from straced.profiler import Profiler
 from straced.service.store.alerts_table import AlertRow
 from straced.tracers.strace_record import RecordOptions
+from straced.tracers.trace_file import record_into
 
 log = logging.getLogger("straced.service")
 COMMAND_LIMIT_S = 60.0
@@ -78,27 +79,20 @@ class Reactions:
                 return
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND
-            output = os.open(path, flags, 0o600)
-            try:
-                options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)
-                recording = await self._profiler.trace(alert.pid, output, options)
-            finally:
-                os.close(output)
-            recording.path = path
-            try:
-                ending = await recording.wait()
-            except asyncio.CancelledError:
-                with contextlib.suppress(Exception):
-                    await recording.stop()
-                raise
+            options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)
+            pid = alert.pid
+            with OutputFile(path) as output:
+                recording = await record_into(output, lambda fd: self._profiler.trace(pid, fd, options))
+                try:
+                    ending = await recording.wait()
+                except asyncio.CancelledError:
+                    with contextlib.suppress(Exception):
+                        await recording.stop()
+                    raise
             size = path.stat().st_size
             text = f"a trace of {alert.pid} ({alert.comm}) is in {path}"
             self._say("trace_taken", text, owner=alert.owner, bytes=size, why=ending.reason)
         except (StracedError, OSError, procfs.Gone) as error:
-            with contextlib.suppress(OSError):
-                if path.stat().st_size == 0:
-                    path.unlink()
             why = error.reason if isinstance(error, StracedError) else str(error)
             self._say("trace_failed", f"no trace of {alert.pid} ({alert.comm}): {why}", owner=alert.owner)
         except Exception as error:

@@ -21,6 +21,7 @@ from straced.service.ipc.protocol import MAX_FRAME, PROTOCOL, Message, TimedOut
 from straced.service.places import sockets
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
+from straced.shielding import attempt, carry, running_loop, within
 
 CONNECT_S = 2.0
 REPLY_S = 30.0
@@ -85,19 +86,25 @@ class Channel:
             ServiceUnreachable: nobody listens.
             ProtocolMismatch: the service is of another version.
         """
-        if self._sock is not None:
-            return
+        if self._sock is None:
+            running_loop()
+            await attempt(self._connect(), lambda _: self._close())
+
+    async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         failures = []
         for path in self._paths:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
             try:
-                async with asyncio.timeout(CONNECT_S):
-                    await _connect(sock, path)
+                if not await within(CONNECT_S, _connect(sock, path)):
+                    raise TimeoutError
             except (OSError, TimeoutError) as error:
                 sock.close()
                 failures.append(f"{path}: {getattr(error, 'strerror', None) or 'no answer'}")
                 continue
+            except BaseException:
+                sock.close()
+                raise
             if not is_trusted(sock, named=self._named):  # before a word is said to it
                 failures.append(f"{path}: it is not a service of root or of yours, but of user {uid_of(sock)}")
                 sock.close()
@@ -111,19 +118,24 @@ class Channel:
             hello = messages.Hello(protocol=PROTOCOL, client=f"straced pid {os.getpid()}")
             self.welcome = await self.request("hello", hello, messages.Welcome)
         except BaseException:
-            await self.close()
+            await self._close()
             raise
 
     async def close(self) -> None:
-        """Close the connection; the service ends what it did for it. Idempotent."""
+        """Close the connection; the service ends what it did for it. Idempotent; once begun it is done."""
+        if self._sock is not None or self._reader is not None:
+            await carry(self._close())
+
+    async def _close(self) -> None:
         reader, self._reader = self._reader, None
+        sock, self._sock = self._sock, None
         ending = [*self.works, *([reader] if reader is not None else [])]
         for task in ending:
             task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        if ending:
+            await asyncio.wait(ending)
+        if sock is not None:
+            sock.close()
 
     # --- requests ---
 
@@ -152,11 +164,11 @@ class Channel:
         self._waiting[number] = future
         frame = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + b"\n"
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._send(frame)
-                answer = await future
-        except TimeoutError as error:
-            raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status") from error
+            await carry(self._send_whole(frame))
+            await asyncio.wait({future}, timeout=timeout_s)
+            if not future.done():
+                raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status")
+            answer = future.result()
         except OSError as error:
             if self._reader is not None:  # a last word may have come before the socket was closed
                 await asyncio.wait({self._reader}, timeout=CONNECT_S)
@@ -167,6 +179,12 @@ class Channel:
             raise protocol.error_of(answer.error)
         raw = b"null" if isinstance(answer.result, UnsetType) else answer.result
         return msgspec.json.decode(raw, type=kind)
+
+    async def _send_whole(self, frame: bytes) -> None:
+        """Half a request would spoil those after it: it is sent to its end, or the connection is."""
+        if not await within(REPLY_S, self._send(frame)):
+            await self._close()
+            raise ServiceUnreachable("the service does not read what it is sent", hint="straced status")
 
     async def _send(self, frame: bytes) -> None:
         if len(frame) > MAX_FRAME:
@@ -179,10 +197,10 @@ class Channel:
 
     async def _read(self) -> None:
         assert self._sock is not None
-        loop = asyncio.get_running_loop()
+        sock, loop = self._sock, asyncio.get_running_loop()
         buffer = bytearray()
         try:
-            while data := await loop.sock_recv(self._sock, 1 << 18):
+            while data := await loop.sock_recv(sock, 1 << 18):
                 buffer += data
                 *lines, rest = bytes(buffer).split(b"\n") if b"\n" in data else (bytes(buffer),)
                 buffer = bytearray(rest)

@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator
 
 from straced.errors import NotLive
+from straced.limits import check_interval
 from straced.model import Sample, Summary, Target
 from straced.service.ipc import messages
 from straced.service.ipc.channel import Channel
+from straced.shielding import carry
 from straced.tracers.base import Ending
 
 ENDING_S = 1.0
@@ -56,8 +58,16 @@ class RemoteSession:
         )
         return await self._client.request("session.summary", params, Summary)
 
-    async def every(self, seconds: float) -> AsyncIterator[Summary]:
-        """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter."""
+    def every(self, seconds: float) -> AsyncIterator[Summary]:
+        """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter.
+
+        Raises:
+            InvalidArgument: no interval can be this long.
+        """
+        check_interval(seconds)
+        return self._windows(seconds)
+
+    async def _windows(self, seconds: float) -> AsyncIterator[Summary]:
         before: Sample | None = None
         due = time.monotonic()
         ended = asyncio.ensure_future(self.wait())
@@ -90,7 +100,11 @@ class RemoteSession:
         return self._result
 
     async def detach(self) -> Summary:
-        """Let go of the target, and return the final summary. Idempotent."""
+        """Let go of the target, and return the final summary. Idempotent; once begun it is done, cancelled or not."""
         if self._result is None:
-            self._result = await self._client.request("session.detach", self._params, Summary)
+            await carry(self._detach())
+        assert self._result is not None
         return self._result
+
+    async def _detach(self) -> None:
+        self._result = await self._client.request("session.detach", self._params, Summary)

@@ -6,10 +6,11 @@ import asyncio
 import errno
 import os
 
+from straced.output_file import OutputFile
 from straced.service.ipc import messages
 from straced.service.ipc.channel import Channel
+from straced.shielding import carry
 from straced.tracers import trace_room
-from straced.tracers.trace_output import TraceOutput
 
 
 class RemoteTrace:
@@ -20,7 +21,7 @@ class RemoteTrace:
         floor: room that is left on its disk, in bytes; ``None``: it has no limit.
     """
 
-    def __init__(self, client: Channel, attached: messages.Attached, file: TraceOutput, floor: int | None) -> None:
+    def __init__(self, client: Channel, attached: messages.Attached, file: OutputFile, floor: int | None) -> None:
         self.target = attached.target
         self._client = client
         self._params = messages.SessionParams(session=attached.session)
@@ -44,17 +45,12 @@ class RemoteTrace:
 
     async def stop(self) -> messages.Ended:
         """Let go of the target; the file stays."""
+        return await carry(self._stop())
+
+    async def _stop(self) -> messages.Ended:
         if not self._work.done():
             await self._client.request("session.detach", self._params, messages.Ended, timeout_s=None)
         return await self.wait()
-
-    async def abandon(self) -> None:
-        """Let go of the target, and leave no file."""
-        self._cut = "detached"
-        if self._writing is not None:
-            await asyncio.wait({self._writing})
-        self._file.discard()
-        await self.stop()
 
     async def _run(self) -> messages.Ended:
         while data := await self._read():
@@ -83,8 +79,9 @@ class RemoteTrace:
 
     def _write_all(self, data: bytes) -> None:
         if self._floor is not None:
-            free = trace_room.free_bytes(os.fstatvfs(self._file.fd))
-            if free is not None and free - len(data) <= self._floor:
+            space = os.fstatvfs(self._file.fd)
+            free = trace_room.free_bytes(space)
+            if free is not None and free - len(data) - 2 * space.f_frsize < self._floor:  # it takes whole blocks
                 raise OSError(errno.ENOSPC, "no room is left")
         before = os.fstat(self._file.fd).st_size
         view = memoryview(data)
@@ -103,6 +100,15 @@ class RemoteTrace:
         self._client.works.add(task)
         task.add_done_callback(self._client.works.discard)
         task.add_done_callback(_seen)
+
+
+async def abandon(trace: RemoteTrace) -> None:
+    """Let go of the target, and leave no file: whoever asked for the trace was cancelled."""
+    trace._cut = "detached"
+    if trace._writing is not None:
+        await asyncio.wait({trace._writing})
+    trace._file.discard()
+    await trace.stop()
 
 
 def _seen(task: asyncio.Task[messages.Ended]) -> None:

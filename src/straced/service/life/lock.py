@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from straced.errors import StracedError
+from straced.kept_file import open_kept
 from straced.service.store.opening import private_folder
 
 
@@ -42,7 +43,7 @@ class Lock:
     def __enter__(self) -> Self:
         if not self._what:
             private_folder(self._path.parent)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._fd = open_kept(self._path, os.O_RDWR)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -20,8 +20,11 @@ class Lines(logging.Formatter):
         self._prefixed = prefixed
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] = getattr(record, "straced", {})
-        words = [record.getMessage(), *(f"{key}={_shown(value)}" for key, value in fields.items())]
+        fields: dict[str, Any] = dict(getattr(record, "straced", {}))
+        words = [
+            fields.pop("event", None) or record.getMessage(),
+            *(f"{key}={_shown(value)}" for key, value in fields.items()),
+        ]
         if record.exc_info:
             words.append(self.formatException(record.exc_info).replace("\n", " | "))
         line = " ".join(words)

@@ -7,7 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from straced.errors import StracedError
+from straced.errors import OutputError
+from straced.output_file import OutputFile
 
 SYSTEM_UNIT = Path("/etc/systemd/system/straced.service")
 CAPABILITIES = (
@@ -91,17 +92,15 @@ def install(path: Path | None = None) -> Path:
     """Write the unit; returns where.
 
     Raises:
-        StracedError: it cannot be written.
+        OutputError: it cannot be written.
     """
     user = os.geteuid() != 0
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     target = path or (home / "systemd/user/straced.service" if user else SYSTEM_UNIT)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text(user=user), encoding="utf-8")
-        target.chmod(0o644)
-    except OSError as error:
-        raise StracedError(
-            f"{target}: {error.strerror}", hint="run it with sudo, or as yourself for your own service"
-        ) from error
+        with OutputFile(target, overwrite=True, mode=0o644, make_directories=True) as file:
+            file.text.write(text(user=user))
+    except OutputError as error:
+        error.hint = error.hint or "run it with sudo, or as yourself for your own service"
+        raise
     return target

@@ -6,13 +6,14 @@ hand: a client library takes seventeen times as long for ten thousand series, an
 
 from __future__ import annotations
 
-import contextlib
-import os
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from straced import __version__
+from straced.errors import OutputError
+from straced.output_file import TEXTFILE_MODE, OutputFile
 from straced.service.counting import Calls
 from straced.service.samples import ProcessSample, Tick
 from straced.service.store.series import program_of
@@ -20,6 +21,7 @@ from straced.service.store.series import program_of
 if TYPE_CHECKING:
     from straced.service.service import Service
 
+log = logging.getLogger("straced.service")
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 OTHER = "other"
 _NOTHING: dict[str, list[int]] = {}
@@ -43,6 +45,7 @@ class Totals:
         self._last: Tick | None = None
         self.lost = 0
         self.overflowed = 0
+        self._textfile_refused = False
 
     def add(self, tick: Tick) -> None:
         """Add a tick."""
@@ -165,14 +168,20 @@ class Totals:
                 yield name, "gauge", "Share of 10 s in which somebody waited.", [("", (), pressure.some_pct / 100)]
 
     def write_textfile(self, path: str, service: Service | None = None) -> None:
-        """Write the text for the node exporter's textfile collector: whole, or not at all."""
+        """Write the text for the node exporter's textfile collector: whole, or not at all.
+
+        A file that cannot be written is said once, and again when it could be in between.
+        """
         if not path:
             return
-        target = Path(path)
-        fresh = target.with_name(f".{target.name}.new")
-        with contextlib.suppress(OSError):
-            fresh.write_text(self.text(service))
-            os.replace(fresh, target)
+        try:
+            with OutputFile(Path(path), overwrite=True, mode=TEXTFILE_MODE) as file:
+                file.text.write(self.text(service))
+            self._textfile_refused = False
+        except OutputError as error:
+            if not self._textfile_refused:
+                log.warning("textfile_not_written", extra={"straced": {"path": path, "why": error.reason}})
+            self._textfile_refused = True
 
 
 def _of_service(service: Service) -> Iterator[Family]:

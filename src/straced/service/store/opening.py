@@ -13,6 +13,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from straced.errors import StracedError
+from straced.kept_file import open_kept
+from straced.opened_directory import OpenedDirectory
 from straced.service.store import schema
 
 log = logging.getLogger("straced.service")
@@ -73,8 +75,9 @@ def private_folder(folder: Path) -> None:
         StoreError: others may write to it, or it is somebody else's.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
+        directory = OpenedDirectory(folder, make=True)
+        found = os.fstat(directory.fd)
+        directory.close()
     except OSError as error:
         raise StoreError(
             f"{folder}: {error.strerror}", hint='name a folder of your own: state = "/path" in straced.toml'
@@ -86,9 +89,8 @@ def private_folder(folder: Path) -> None:
 
 
 def _open(path: Path) -> Opened:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        os.close(os.open(path, flags, 0o600))
+        os.close(open_kept(path, os.O_RDWR))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreBusy(f"{path}: {error.strerror}", "full") from error

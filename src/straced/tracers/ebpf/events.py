@@ -23,7 +23,8 @@ class Events:
         self._engine = engine
         self._library = libbpf.load()
         self._ring = 0
-        self._callback = libbpf.RING_CALLBACK(self._received)
+        self._callback: object = None
+        """While the ring is open; it holds us, so that it must not be kept longer."""
         self._queues: dict[int, list[asyncio.Queue[Event | None]]] = {}
         self.dropped = 0
         """Events that a listener was too slow for."""
@@ -62,6 +63,7 @@ class Events:
     def _open(self) -> None:
         if self._ring:
             return
+        self._callback = libbpf.RING_CALLBACK(self._received)
         ring = self._library.ring_buffer__new(self._engine.events_fd, self._callback, None, None)
         self._ring = libbpf.check_pointer(ring, "ring of events")
         asyncio.get_running_loop().add_reader(self._library.ring_buffer__epoll_fd(self._ring), self._consume)
@@ -76,6 +78,7 @@ class Events:
             asyncio.get_running_loop().remove_reader(self._library.ring_buffer__epoll_fd(self._ring))
             self._library.ring_buffer__free(self._ring)
             self._ring = 0
+            self._callback = None
 
     def _received(self, _context: int, data: int, size: int) -> int:
         raw = wire.Event.from_buffer_copy(ctypes.string_at(data, size))

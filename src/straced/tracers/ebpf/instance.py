@@ -6,12 +6,14 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from straced import procfs
-from straced.errors import NoSuchProcess
+from straced.errors import NoEventLoop, NoSuchProcess
 from straced.model import Reason, Sample, Target
+from straced.shielding import Operation, background
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
@@ -40,7 +42,7 @@ class Instance:
         self.events = Events(engine)
         self.sessions: dict[int, EbpfSession] = {}
         self.callbacks: dict[int, list[Callable[[], None]]] = {}
-        self._releases: set[asyncio.Task[None]] = set()
+        self._releases: set[Operation[Any]] = set()
         self._bare_ns = _call_ns()
         self._cost_ns: int | None = None
 
@@ -146,8 +148,8 @@ class Instance:
         for callback in self.callbacks.pop(session.index, []):
             callback()
         try:
-            task = asyncio.get_running_loop().create_task(self._reclaim_later(session.index))
-        except RuntimeError:
+            task = background(self._reclaim_later(session.index))
+        except NoEventLoop:
             self._reclaim(session.index)
         else:
             self._releases.add(task)
@@ -182,7 +184,9 @@ class Instance:
         """Detach all sessions and unload."""
         for session in list(self.sessions.values()):
             await session.detach()
-        await asyncio.gather(*self._releases)
+        loop = asyncio.get_running_loop()
+        if releases := [task for task in self._releases if task.get_loop() is loop]:
+            await asyncio.wait(releases)
         self.marks.close()
         self.engine.close()
 

@@ -1,7 +1,8 @@
 """ctypes signatures of the system's libbpf.so.1, and nothing else: no policy here.
 
 Functions that return a pointer give ``None`` and set errno on failure; the others return a negative errno (libbpf 1.0
-and later). libbpf's own messages go to the logger ``straced.libbpf``, never to stderr.
+and later). libbpf's own messages go to the logger ``straced.libbpf``, never to stderr. Below warnings, of which a load
+makes a thousand, it is off until somebody sets its level.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ import logging
 import os
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
-log = logging.getLogger("straced.libbpf")
+from straced.logs import logger
+
+log = logger.getChild("libbpf")
+if log.level == logging.NOTSET:
+    log.setLevel(logging.WARNING)
 
 SONAME = "libbpf.so.1"
 BPF_NOEXIST = 1
@@ -68,8 +73,10 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_object__find_program_by_name": (c_void_p, (c_void_p, c_char_p)),
     "bpf_object__find_map_by_name": (c_void_p, (c_void_p, c_char_p)),
     "bpf_program__attach": (c_void_p, (c_void_p,)),
+    "bpf_program__attach_perf_event": (c_void_p, (c_void_p, c_int)),
     "bpf_program__attach_iter": (c_void_p, (c_void_p, c_void_p)),
     "bpf_program__fd": (c_int, (c_void_p,)),
+    "bpf_program__set_autoload": (c_int, (c_void_p, ctypes.c_bool)),
     "bpf_link__fd": (c_int, (c_void_p,)),
     "bpf_link__destroy": (c_int, (c_void_p,)),
     "bpf_map__fd": (c_int, (c_void_p,)),
@@ -84,6 +91,8 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "ring_buffer__consume": (c_int, (c_void_p,)),
     "ring_buffer__epoll_fd": (c_int, (c_void_p,)),
     "ring_buffer__free": (None, (c_void_p,)),
+    "libbpf_probe_bpf_helper": (c_int, (c_int, c_int, c_void_p)),
+    "libbpf_probe_bpf_map_type": (c_int, (c_int, c_void_p)),
     "libbpf_set_print": (c_void_p, (_PRINTER,)),
     "libbpf_version_string": (c_char_p, ()),
 }

@@ -18,6 +18,7 @@ from straced.errors import (
     TargetIsZombie,
 )
 from straced.model import Target
+from straced.tracers import rights
 from straced.tracers.ebpf import libbpf
 from straced.tracers.ebpf.errors import (
     EbpfBroken,
@@ -34,8 +35,10 @@ LOCKDOWN = "/sys/kernel/security/lockdown"
 CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 19, 21, 38, 39
 INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """PROC_PID_INIT_INO of include/linux/proc_ns.h."""
-MINIMUM = (5, 17)
-"""bpf_loop(); task storage for tracing programs came in 5.11, BPF_PROG_TYPE_SYSCALL in 5.14."""
+LASTING = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS)
+"""How a filter or a verifier refuses: it will again. Memory and descriptors may be there later."""
+_RAW_TRACEPOINT, _BPF_LOOP, _TASK_STORAGE = 17, 181, 29
+"""Of linux/bpf.h. Mainline has all of them since 5.17; distributions had them before, which no version tells."""
 
 
 def missing() -> EbpfUnavailable | None:
@@ -54,12 +57,17 @@ def missing() -> EbpfUnavailable | None:
         libbpf.load()
     except (OSError, AttributeError) as error:
         return EbpfNoLibrary(f"{libbpf.SONAME} cannot be loaded: {error}", hint="install libbpf1 (Debian) or libbpf")
-    if kernel_version() < MINIMUM:
-        return EbpfTooOld(
-            f"the kernel is {platform.release()}, eBPF counting needs {MINIMUM[0]}.{MINIMUM[1]}",
-            hint="use a newer kernel, or --tracer strace",
-        )
     return None
+
+
+def _lacking() -> str:
+    """What this kernel's BPF lacks, asked of the kernel itself after it refused the programs; ``""``: nothing known."""
+    library = libbpf.load()
+    if library.libbpf_probe_bpf_map_type(_TASK_STORAGE, None) == 0:
+        return "task storage for programs"
+    if library.libbpf_probe_bpf_helper(_RAW_TRACEPOINT, _BPF_LOOP, None) == 0:
+        return "bpf_loop()"
+    return ""
 
 
 def _missing_rights() -> EbpfUnavailable | None:
@@ -70,10 +78,21 @@ def _missing_rights() -> EbpfUnavailable | None:
                 "the kernel is locked down (confidentiality): it lets nobody read its memory by eBPF",
                 hint="boot with lockdown=integrity or none, or use --tracer strace",
             )
-        return None
+        return _filtered()
     names = [name for bit, name in ((CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")) if not held >> bit & 1]
     return EbpfNotPermitted(
         f"eBPF needs root, or CAP_BPF and CAP_PERFMON; missing here: {', '.join(names)}", hint="run it with sudo"
+    )
+
+
+def _filtered() -> EbpfUnavailable | None:
+    """A seccomp filter over us may kill who calls bpf(2), so it is not called to find out."""
+    me = rights.caller()
+    if me.seccomp != rights.SECCOMP_FILTER or not rights.in_initial_user_namespace() or not rights.bpf_blocked():
+        return None
+    return EbpfNotPermitted(
+        "a seccomp filter refuses bpf(2)",
+        hint="in a container: --security-opt seccomp=unconfined, or a profile with bpf",
     )
 
 
@@ -92,26 +111,32 @@ def lockdown(path: str = LOCKDOWN) -> str:
     return text.partition("[")[2].partition("]")[0] or "none"
 
 
-def kernel_version() -> tuple[int, int]:
-    """Major and minor version of the running kernel."""
-    major, minor = platform.release().split(".")[:2]
-    return int(major), int("".join(digit for digit in minor if digit.isdigit()) or 0)
-
-
 def load_error(error: OSError) -> EbpfUnavailable:
-    """The typed reason for a load that failed; decided by errno."""
+    """The typed reason for a load or an attach that failed; decided by errno."""
+    said = error.strerror or str(error)
     if error.errno == errno.EPERM:  # EACCES is the verifier's word for a program it does not accept
+        if not rights.in_initial_user_namespace():
+            return EbpfNotPermitted(
+                "the capabilities of a user namespace do not count for eBPF", hint="run it outside of the container"
+            )
         if lockdown() != "none":
             return EbpfLockedDown(f"the kernel is locked down ({lockdown()}) and refused the programs")
         return EbpfNotPermitted(
-            f"the kernel refused the eBPF programs: {error}",
-            hint="run it with sudo; in a container, give it CAP_BPF and CAP_PERFMON",
+            f"the kernel refused the eBPF programs ({said})",
+            hint="run it with sudo; in a container, give it CAP_BPF and CAP_PERFMON, and a seccomp profile with bpf",
         )
+    if error.errno == errno.EINVAL and (lacking := _lacking()):
+        return EbpfTooOld(
+            f"the kernel ({platform.release()}) has no {lacking}, which eBPF counting needs",
+            hint="use a newer kernel (Linux 5.17, or one of a distribution that has it), or --tracer strace",
+        )
+    if error.errno == errno.ENOSYS:
+        return EbpfTooOld("the kernel has no bpf(2), or a filter hides it", hint="use --tracer strace")
     if error.errno in (errno.ENOMEM, errno.E2BIG, errno.ENOSPC):
         return EbpfBroken(
-            f"no memory for the eBPF maps: {error}", hint="raise the memory limit (ulimit -l, or the cgroup)"
+            f"no memory for the eBPF maps ({said})", hint="raise the memory limit (ulimit -l, or the cgroup)"
         )
-    return EbpfBroken(f"the eBPF programs cannot be loaded: {error}", hint="see the log of straced.libbpf for why")
+    return EbpfBroken(f"the eBPF programs cannot be loaded ({said})", hint="the log of straced.libbpf says why")
 
 
 def check_target(target: Target, *, force: bool = False) -> None:

@@ -47,6 +47,7 @@ class EbpfSession:
         self._options = options
         self._owner = owner
         self._pidfd = pidfd
+        self._process = os.getpid()
         self._reasons = reasons
         self._losses = Losses.of(instance.engine)
         self._events_lost = instance.events.lost
@@ -103,8 +104,8 @@ class EbpfSession:
 
     def _watch_end(self) -> asyncio.Future[Ending]:
         """Notice the end of the target from now on."""
-        if self._ending is None:
-            loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if self._ending is None or self._ending.get_loop() is not loop:
             self._ending = loop.create_future()
             loop.add_reader(self._pidfd, self._target_ended)
         return self._ending
@@ -124,6 +125,8 @@ class EbpfSession:
             before = now
 
     def _target_ended(self) -> None:
+        if os.getpid() != self._process:  # in a forked copy of the loop: the engine is the parent's
+            return
         self._end(self.exit_status_ending())
         self._instance.events.end(self.index)
 
@@ -135,9 +138,10 @@ class EbpfSession:
 
     def _end(self, ending: Ending) -> None:
         self._result = self._result or ending
-        if self._ending is not None and not self._ending.done():
-            asyncio.get_running_loop().remove_reader(self._pidfd)
-            self._ending.set_result(self._result)
+        told = self._ending
+        if told is not None and not told.done() and not told.get_loop().is_closed():
+            told.get_loop().remove_reader(self._pidfd)
+            told.set_result(self._result)
 
     async def detach(self) -> Sample:
         """Let go of all tasks and return the last counters. Idempotent."""

@@ -8,9 +8,10 @@ import os
 from straced import procfs
 from straced.errors import TracerUnavailable
 from straced.model import Sample, Target
+from straced.shielding import Turns, carry
 from straced.tracers.base import AttachOptions, Availability
-from straced.tracers.ebpf import libbpf, probe, wire
-from straced.tracers.ebpf.engine import Engine
+from straced.tracers.ebpf import libbpf, probe, trial, wire
+from straced.tracers.ebpf.engine import suited_engine
 from straced.tracers.ebpf.errors import EbpfUnavailable
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.marks import Conflict
@@ -30,8 +31,10 @@ class EbpfTracer:
     def __init__(self, *, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> None:
         self._rows = rows
         self._owners = owners
+        self._refused: tuple[int, int, str] | None = None
+        """How the kernel refused the programs, and the capabilities that this process had then."""
         self._instances: list[Instance] = []
-        self._lock = asyncio.Lock()
+        self._lock = Turns()
 
     @property
     def name(self) -> str:
@@ -39,7 +42,7 @@ class EbpfTracer:
 
     def probe(self, target: Target | None = None) -> Availability:
         """Whether the programs can be loaded, as far as that is known without loading them, and this target had."""
-        error = probe.missing()
+        error = self._missing()
         if error is not None:
             return Availability(usable=False, detail=error.reason, error=error)
         if target is not None:
@@ -47,6 +50,13 @@ class EbpfTracer:
                 probe.check_target(target)
             except probe.AttachError as refused:
                 return Availability(usable=False, detail=refused.reason, error=refused)
+        return Availability(usable=True, detail=f"libbpf {libbpf.version()}")
+
+    def trial(self) -> Availability:
+        """Whether the programs can be loaded, found by loading them for a moment; the answer is kept."""
+        error = trial.refusal()
+        if error is not None:
+            return Availability(usable=False, detail=error.reason, error=error)
         return Availability(usable=True, detail=f"libbpf {libbpf.version()}")
 
     async def attach(self, target: Target, options: AttachOptions) -> EbpfSession:
@@ -90,7 +100,7 @@ class EbpfTracer:
         """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
         for position in range(_MAX_INSTANCES):
             if position == len(self._instances):
-                self._instances.append(await asyncio.to_thread(self._load))
+                self._instances.append(await carry(asyncio.to_thread(self._load), Instance.close))
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
             try:
                 if procfs.stat(target.pid).start_ticks != target.start_ticks:
@@ -105,13 +115,26 @@ class EbpfTracer:
         raise TracerUnavailable(f"{_MAX_INSTANCES} sessions count {target.pid} already", pid=target.pid)
 
     def _load(self) -> Instance:
-        error: EbpfUnavailable | None = probe.missing()
+        error = self._missing()
         if error is not None:
             raise error
         try:
-            return Instance(Engine(rows=self._rows, owners=self._owners))
+            engine = suited_engine(rows=self._rows, owners=self._owners)
+            try:
+                return Instance(engine)
+            except BaseException:
+                engine.close()
+                raise
         except OSError as failure:
+            if failure.errno in probe.LASTING:
+                self._refused = probe.capabilities(), failure.errno, str(failure.strerror)
             raise probe.load_error(failure) from failure
+
+    def _missing(self) -> EbpfUnavailable | None:
+        """What keeps the programs from being loaded; a refusal that lasts is not met again at every attach (60 ms)."""
+        if self._refused is not None and self._refused[0] == probe.capabilities():
+            return probe.load_error(OSError(*self._refused[1:]))
+        return probe.missing()
 
     def read_all(self) -> dict[EbpfSession, Sample]:
         """The samples of all sessions at once: much cheaper than to read one after the other."""

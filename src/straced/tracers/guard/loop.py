@@ -11,6 +11,7 @@ import _signal as signal
 import _socket
 import marshal
 import os
+import resource
 import select
 import sys
 import time
@@ -24,6 +25,7 @@ from spare import Spares
 
 PACKET = 1 << 20
 OWNER_GONE_GRACE_S = 1.0
+DESCRIPTORS = 1 << 16
 IGNORED = (
     *(signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
     *(signal.SIGPIPE, signal.SIGXFSZ),  # these two become errors, EPIPE and EFBIG
@@ -264,6 +266,13 @@ class Guard:
         self.say("exit", helper.number, helper.result)
 
 
+def allow_descriptors():
+    """The soft limit is the owner's, who may have none left; what is needed here is a handful a strace."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < DESCRIPTORS:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, hard), hard))
+
+
 def main(control_fd, owner_pidfd):
     """Run the guard on the descriptors that its owner handed over."""
     for fd in (control_fd, owner_pidfd):
@@ -271,4 +280,5 @@ def main(control_fd, owner_pidfd):
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.set_name(b"straced-guard")
     kernel.start_with_default_signals()
+    allow_descriptors()
     Guard(control_fd, owner_pidfd).run()

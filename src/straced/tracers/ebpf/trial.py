@@ -1,0 +1,31 @@
+"""Whether the kernel takes the programs, found by giving them to it."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from straced.tracers.ebpf import probe
+from straced.tracers.ebpf.engine import suited_engine
+from straced.tracers.ebpf.errors import EbpfUnavailable
+
+
+def refusal() -> EbpfUnavailable | None:
+    """What keeps eBPF from serving here; ``None`` when the programs were loaded and attached, for a moment.
+
+    They have no target in that moment. The kernel is asked once for the rights that this process has (60 ms).
+    """
+    return probe.missing() or _attempt(os.geteuid(), probe.capabilities())
+
+
+@functools.lru_cache(8)
+def _attempt(uid: int, capabilities: int) -> EbpfUnavailable | None:
+    try:
+        engine = suited_engine()
+        try:
+            engine.start()
+        finally:
+            engine.close()
+    except OSError as error:
+        return probe.load_error(error)
+    return None

@@ -1,0 +1,38 @@
+"""The kernels that straced is run on, and what is expected of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel of the distribution."""
+
+    name: str
+    """What it is called here and in the table."""
+    suite: str
+    package: str
+    """The package whose dependencies name the image: ``linux-image-amd64``."""
+    architecture: str = "amd64"
+    append: str = ""
+    """More words of its command line."""
+    ebpf: bool = True
+    """Whether eBPF is expected to serve."""
+    wakers: bool = False
+    """Run two real-time threads beside that wake every 0.2 ms, one a CPU."""
+    userland: str = ""
+    """The suite of its userland; ``""``: the machine's own."""
+
+
+KERNELS = (
+    Kernel("5.10", "bullseye", "linux-image-amd64", ebpf=False),
+    Kernel("6.1", "bookworm", "linux-image-amd64"),
+    Kernel("6.12", "trixie", "linux-image-amd64"),
+    Kernel("7.x-lazy", "trixie-backports", "linux-image-amd64", append="preempt=lazy"),
+    Kernel("7.x-full", "trixie-backports", "linux-image-amd64", append="preempt=full", wakers=True),
+    Kernel("6.12-arm64", "trixie", "linux-image-arm64", architecture="arm64", userland="trixie"),
+)
+BY_NAME = {kernel.name: kernel for kernel in KERNELS}
+SLICE = "6.1"
+"""What is part of the test suite."""

@@ -1,0 +1,77 @@
+"""Boots an image in QEMU, by software emulation, and runs one job in it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.kernels.catalogue import Kernel
+from tests.kernels.images import Image
+from tests.kernels.packages import NotToBeHad
+
+CHECKOUT = Path(__file__).parent.parent.parent
+_MACHINES = {
+    "amd64": ("qemu-system-x86_64", "-M", "pc", "-append", "console=ttyS0 tsc=reliable mitigations=off"),
+    "arm64": ("qemu-system-aarch64", "-M", "virt,gic-version=3", "-append", "console=ttyAMA0"),
+}
+
+
+class Ended(NamedTuple):
+    """How a job ended."""
+
+    status: int | None
+    """Of the job; ``None`` if the machine did not come to its end."""
+    log: str
+    console: str
+    seconds: float
+
+
+def boot(kernel: Kernel, image: Image, job: str, out: Path, *, seconds: float) -> Ended:
+    """Boot, run a job as root, and wait for the end of the machine.
+
+    Args:
+        kernel: what is booted.
+        image: its files.
+        job: a bash script; it sees the checkout at its own path or at ``/tmp/checkout``, and writes to ``/tmp/out``.
+        out: an empty directory, ``/tmp/out`` of the job.
+        seconds: the machine is killed after these.
+
+    Raises:
+        NotToBeHad: there is no such emulator.
+    """
+    program, *words, append = _MACHINES[kernel.architecture]
+    if shutil.which(program) is None:
+        raise NotToBeHad(f"no {program}")
+    (out / "job.sh").write_text(job)
+    argv = [program, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G", *words]
+    argv += [f"{append} quiet panic=-1 {kernel.append}".strip()]
+    argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", f"file:{out / 'console'}"]
+    argv += ["-kernel", str(image.kernel), "-initrd", str(image.initramfs)]
+    for tag, path, mode in (
+        ("root", image.root, ",readonly=on"),
+        ("checkout", CHECKOUT, ",readonly=on"),
+        ("out", out, ""),
+    ):
+        argv += ["-fsdev", f"local,id={tag},path={path},security_model=none,multidevs=remap{mode}"]
+        argv += ["-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+    began = time.monotonic()
+    machine = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _, complaint = machine.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        complaint = f"killed after {seconds:.0f} s"
+    finally:
+        machine.kill()
+        machine.wait()
+    status = _text(out / "status").strip()
+    console = _text(out / "console") + complaint
+    return Ended(int(status) if status else None, _text(out / "log"), console, time.monotonic() - began)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.exists() else ""

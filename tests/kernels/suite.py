@@ -1,0 +1,103 @@
+"""What is run on a kernel, and the rows that come of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.accuracy.truth import TRUTH
+from tests.kernels.catalogue import Kernel
+from tests.kernels.emulator import CHECKOUT, boot
+from tests.kernels.images import image
+from tests.kernels.packages import NotToBeHad
+from tests.support import build
+
+PREEMPTED = ("n-20000", "nthreads-8-2000", "nforks-8-2000", "nvfork-300", "nthrshort-300")
+"""What is run beside the wakers, five times."""
+FEW = ("n-20000", "nforks-8-2000", "nvfork-300", "errs-1000")
+"""What is run in the slice that is part of the test suite."""
+BY_STRACE = ("nvfork-300", "errs-1000", "nthrshort-300")
+CHECKS = ("doctor", "run", "top", "why", "serve", "owner_killed")
+SECONDS = 1200.0
+
+
+def measure(kernel: Kernel, *, small: bool = False) -> dict[str, Any]:
+    """Boot a kernel and run the workloads and checks in it.
+
+    Args:
+        kernel: which one.
+        small: the slice: four workloads, ``doctor`` and ``run``.
+
+    Returns:
+        Its release, how long it took, and a row for each workload and check; all of it is JSON.
+
+    Raises:
+        NotToBeHad: the kernel or its emulator.
+    """
+    ready = image(kernel)
+    with tempfile.TemporaryDirectory(prefix="straced-kernel-") as name:
+        out = Path(name)
+        out.chmod(0o755)
+        if not kernel.userland:
+            build.compile_gt(out)
+        _compile_wakers(kernel, out)
+        ended = boot(kernel, ready, _job(kernel, small), out, seconds=SECONDS)
+        rows = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"')]
+        if ended.status is None:
+            rows.append({"check": "boot", "ok": False, "said": ended.console[-400:]})
+        elif ended.status:
+            rows.append({"check": "job", "ok": False, "said": ended.log[-400:]})
+    return {
+        "kernel": kernel.name,
+        "release": ready.release,
+        "architecture": kernel.architecture,
+        "append": kernel.append,
+        "wakers": kernel.wakers,
+        "seconds": round(ended.seconds),
+        "rows": rows,
+    }
+
+
+def good(row: dict[str, Any]) -> bool:
+    """Whether a row is as it must be."""
+    if "workload" in row:
+        exact = row.get("quality") == "exact" or row["tracer"] == "strace"
+        return bool(row["equal"] and exact and row["lost"] == 0 and not row["harm"])
+    return bool(row["ok"])
+
+
+def _job(kernel: Kernel, small: bool) -> str:
+    names = FEW if small else PREEMPTED if kernel.wakers else [truth.name for truth in TRUTH if not truth.i386]
+    if kernel.architecture != "amd64":
+        names = [name for name in names if not name.startswith("int80")]
+    checks = ("doctor", "run") if small else CHECKS
+    runs = 5 if kernel.wakers else 1
+    python = "/usr/bin/python3" if kernel.userland else sys.executable
+    checkout = "/tmp/checkout" if kernel.userland else str(CHECKOUT)
+    gt = "/opt/gt" if kernel.userland else "/tmp/gt"
+    lines = [f"cd {checkout}", f"export PYTHONPATH={checkout}/src PYTHONDONTWRITEBYTECODE=1"]
+    if not kernel.userland:
+        lines.append("cp /tmp/out/gt /tmp/gt")  # programs are started from memory, not through the share
+    if kernel.wakers:
+        lines.append("cp /tmp/out/wakers /tmp/wakers; /tmp/wakers & wakers=$!")
+    if kernel.ebpf:
+        lines.append(f"{python} -m tests.kernels.accuracy {gt} ebpf {runs} {' '.join(names)}")
+    if kernel.wakers:
+        lines.append("kill $wakers")
+    elif not small:
+        lines.append(f"{python} -m tests.kernels.accuracy {gt} strace 1 {' '.join(BY_STRACE)}")
+    lines.append(f"{python} -m tests.kernels.guest {'yes' if kernel.ebpf else 'no'} {' '.join(checks)}")
+    return "\n".join(lines) + "\n"
+
+
+def _compile_wakers(kernel: Kernel, out: Path) -> None:
+    if kernel.wakers:
+        source = Path(__file__).with_name("wakers.c")
+        command = build.compiler()
+        if command is None:
+            raise NotToBeHad("no C compiler")
+        subprocess.run([command, "-O2", "-pthread", "-o", str(out / "wakers"), str(source)], check=True, timeout=60)

@@ -1,0 +1,197 @@
+"""Every public coroutine of the service's client, in a situation in which it has something to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from straced.client import Client
+from straced.errors import StracedError
+from straced.service.ipc.messages import Nothing, Select
+from straced.service.ipc.remote import RemoteSession
+from tests.library.calls import SLEEP, Work
+
+Steps = AsyncGenerator[Work, bool]
+
+
+class ClientBench:
+    """A service that allows few sessions, so that those left behind are refused; and a connection to it."""
+
+    def __init__(self, socket: Path, pid: int, folder: Path) -> None:
+        self.socket = socket
+        self.pid = pid
+        self._folder = folder
+        self._files = 0
+        self.client = Client(socket)
+
+    def file(self) -> Path:
+        """A new name."""
+        self._files += 1
+        return self._folder / f"trace{self._files}"
+
+    def files(self) -> list[Path]:
+        """Traces that were left."""
+        return sorted(self._folder.iterdir())
+
+
+class ClientCall(NamedTuple):
+    """As :class:`tests.library.calls.Call`."""
+
+    name: str
+    after: str
+    steps: Callable[[ClientBench], Steps]
+    endless: bool = False
+
+
+CLIENT_CALLS: list[ClientCall] = []
+
+
+def _call(name: str, after: str, *, endless: bool = False) -> Callable[[Callable[[ClientBench], Steps]], None]:
+    return lambda steps: CLIENT_CALLS.append(ClientCall(name, after, steps, endless))
+
+
+def _asks(name: str, work: Callable[[Client, int], Coroutine[Any, Any, object]]) -> None:
+    """A request that changes nothing that a cancel would have to undo."""
+
+    @_call(f"Client.{name}", "waits")
+    async def steps(bench: ClientBench) -> Steps:
+        yield lambda: work(bench.client, bench.pid)
+
+
+_asks("status", lambda client, _: client.status())
+_asks("rules", lambda client, _: client.rules())
+_asks("snapshot", lambda client, _: client.snapshot())
+_asks("metrics", lambda client, _: client.metrics())
+_asks("processes", lambda client, _: client.processes(Select()))
+_asks("history", lambda client, pid: client.history(Select(pid=pid)))
+_asks("timeline", lambda client, pid: client.timeline(Select(pid=pid)))
+_asks("top", lambda client, _: client.top(Select()))
+_asks("events", lambda client, _: client.events(Select()))
+_asks("alerts", lambda client, _: client.alerts(Select()))
+_asks("report", lambda client, _: client.report("x"))
+_asks("label", lambda client, pid: client.label(pid, job="x"))
+_asks("watch", lambda client, _: client.watch("name:no-such-program"))
+_asks("unwatch", lambda client, _: _unwatched(client))
+_asks("request", lambda client, _: client.request("watch.list", Nothing(), list))
+_asks("__aenter__", lambda client, _: client.__aenter__())
+
+
+async def _unwatched(client: Client) -> None:
+    await client.watch("name:no-such-program")
+    await client.unwatch("name:no-such-program")
+
+
+@_call("Client.connect", "undone")
+async def _connect(bench: ClientBench) -> Steps:
+    client = Client(bench.socket)
+    yield client.connect
+    await client.close()
+
+
+@_call("Client.close", "done")
+async def _close(bench: ClientBench) -> Steps:
+    client = Client(bench.socket)
+    await client.connect()
+    yield client.close
+
+
+@_call("Client.__aexit__", "done")
+async def _exit(bench: ClientBench) -> Steps:
+    client = Client(bench.socket)
+    await client.connect()
+    yield lambda: client.__aexit__(None, None, None)
+
+
+@_call("Client.news", "waits", endless=True)
+async def _news(bench: ClientBench) -> Steps:
+    news = bench.client.news("alerts")
+
+    async def work() -> None:
+        await anext(news)
+
+    yield work
+
+
+@_call("Client.attach", "undone")
+async def _attach(bench: ClientBench) -> Steps:
+    made: list[RemoteSession] = []
+
+    async def work() -> None:
+        made.append(await bench.client.attach(bench.pid))
+
+    yield work
+    for session in made:
+        await session.detach()
+
+
+@_call("Client.spawn", "undone")
+async def _spawn(bench: ClientBench) -> Steps:
+    made: list[RemoteSession] = []
+
+    async def work() -> None:
+        made.append(await bench.client.spawn(SLEEP))
+
+    yield work
+    for session in made:
+        assert session.process is not None
+        session.process.kill()
+        await session.process.wait()
+        await session.detach()
+
+
+@_call("Client.trace", "undone")
+async def _trace(bench: ClientBench) -> Steps:
+    path = bench.file()
+    made: list[Any] = []
+
+    async def work() -> None:
+        made.append(await bench.client.trace(bench.pid, path))
+
+    cancelled = yield work
+    assert path.exists() != cancelled
+    for trace in made:
+        await trace.stop()
+    path.unlink(missing_ok=True)
+
+
+def _of_a_session(name: str, after: str, work: Callable[[RemoteSession], Work], endless: bool = False) -> None:
+    @_call(f"RemoteSession.{name}", after, endless=endless)
+    async def steps(bench: ClientBench) -> Steps:
+        session = await bench.client.attach(bench.pid)
+        yield work(session)
+        with suppress(StracedError):
+            await session.detach()
+
+
+def _next(session: RemoteSession) -> Work:
+    windows = session.every(0.02)
+
+    async def work() -> None:
+        await anext(windows)
+        await windows.aclose()  # type: ignore[attr-defined]
+
+    return work
+
+
+_of_a_session("read", "waits", lambda session: session.read)
+_of_a_session("summary", "waits", lambda session: session.summary)
+_of_a_session("every", "waits", _next)
+_of_a_session("wait", "waits", lambda session: session.wait, endless=True)
+_of_a_session("result", "waits", lambda session: session.result, endless=True)
+_of_a_session("detach", "done", lambda session: session.detach)
+
+
+def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless: bool = False) -> None:
+    @_call(f"RemoteTrace.{name}", after, endless=endless)
+    async def steps(bench: ClientBench) -> Steps:
+        path = bench.file()
+        trace = await bench.client.trace(bench.pid, path)
+        yield work(trace)
+        assert (await trace.stop()).reason == "detached"
+        path.unlink()
+
+
+_of_a_trace("wait", "waits", lambda trace: trace.wait, endless=True)
+_of_a_trace("stop", "done", lambda trace: trace.stop)

@@ -1,0 +1,70 @@
+"""The same for the client of a real service: what was cancelled is undone in the service, too."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from straced.client import Client
+from straced.service.ipc.remote import RemoteSession
+from tests.library import points as cancelling
+from tests.library.calls import public_coroutines
+from tests.library.client_calls import CLIENT_CALLS, ClientBench
+from tests.library.test_cancellation import SAMPLE, anyio_run, libuv, try_at, uvloop_run  # noqa: F401
+from tests.service.daemon import Daemon, serving
+from tests.support.needs import require
+from tests.support.workload import Starter
+
+pytestmark = [pytest.mark.needs("strace", "ebpf", "cc"), pytest.mark.limit(120)]
+WAYS: dict[str, tuple[Callable[[Any], object], Any, Callable[[], Iterator[int]]]] = {
+    "asyncio": (asyncio.run, cancelling.once, itertools.count),
+    "uvloop": (uvloop_run, cancelling.once, lambda: iter(SAMPLE)),
+    "anyio": (anyio_run, cancelling.in_a_scope, lambda: iter(SAMPLE)),
+}
+
+
+@pytest.fixture
+def daemon(world: None, tmp_path: Path) -> Iterator[Daemon]:
+    """One that refuses the third session: those that cancelled calls leave behind would be too many soon."""
+    folder = tmp_path / "service"
+    folder.mkdir()
+    with serving(folder, "[ipc]\n#\nmax_sessions_per_user = 2\n") as made:
+        yield made
+
+
+def test_no_public_coroutine_is_left_out() -> None:
+    from straced.service.ipc.remote_trace import RemoteTrace
+
+    assert {each.name for each in CLIENT_CALLS} == set(public_coroutines((Client, RemoteSession, RemoteTrace)))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cancelled_at_each_await(
+    way: str, daemon: Daemon, start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, cancel, points_of = WAYS[way]
+    if way != "asyncio":
+        require(way)
+    target = start("tick")
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    complaints: list[dict[str, Any]] = []
+
+    async def main(points: cancelling.Points) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        bench = ClientBench(daemon.socket, target.pid, folder)
+        async with bench.client:
+            for each in CLIENT_CALLS:
+                await try_at(each, bench, points, cancel, points_of())
+        assert bench.files() == []
+
+    with cancelling.counted(monkeypatch) as points:
+        run(main(points))
+    assert complaints == []
+    assert target.untraced()
+    assert target.runs()
