@@ -20,13 +20,15 @@ from typing import Any
 from straced.errors import OutputError
 from straced.output_file import OutputFile
 from straced.service.ipc import messages
-from straced.service.ipc.channel import CONNECT_S, Channel, tick_of
+from straced.service.ipc.channel import CONNECT_S, Channel, is_trusted, tick_of
 from straced.service.ipc.messages import Gap, Select, Status, TickPart, WatchRule
-from straced.service.ipc.remote import RemoteSession, RemoteTrace
+from straced.service.ipc.remote import RemoteSession
+from straced.service.ipc.remote_trace import RemoteTrace, abandon
 from straced.service.places import sockets
 from straced.service.samples import Tick
 from straced.service.store.answers import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
 from straced.shielding import attempt, carry, running_loop
+from straced.tracers import trace_room
 
 
 def is_there() -> bool:
@@ -41,7 +43,7 @@ def _connects(path: Path) -> bool:
             sock.connect(str(path))
         except OSError:
             return False
-    return True
+        return is_trusted(sock, named=False)
 
 
 class Client(Channel):
@@ -115,8 +117,16 @@ class Client(Channel):
 
         return await attempt(start(), undo)
 
-    async def trace(self, pid: int, output: Path, *, overwrite: bool = False, **options: Any) -> RemoteTrace:
+    async def trace(
+        self, pid: int, output: Path, *, overwrite: bool = False, min_free_bytes: int | None = None, **options: Any
+    ) -> RemoteTrace:
         """Write a full trace of a process into a new file of the caller's own; see :class:`messages.TraceParams`.
+
+        The service sends what strace writes, and it is written here. Who reads too slowly ends the trace
+        (``reader_slow``), and who has no room left does (``disk_full``).
+
+        Args:
+            min_free_bytes: room that the trace leaves on the disk of the file, as in ``straced trace --min-free``.
 
         Raises:
             OutputError: the file cannot be made, or its disk is nearly full.
@@ -125,26 +135,24 @@ class Client(Channel):
         params = messages.TraceParams(pid=pid, **options)
         running_loop()
         file = OutputFile(output, overwrite=overwrite)
-
-        async def undo(trace: RemoteTrace) -> None:
-            file.discard()
-            await trace.stop()
-
-        trace = await carry(self._trace(params, file), undo)
-        file.close()
-        return trace
-
-    async def _trace(self, params: messages.TraceParams, file: OutputFile) -> RemoteTrace:
         try:
-            attached = await self.request("trace", params, messages.Attached, fds=[file.fd])
+            floor = trace_room.floor_bytes(file.fd, min_free_bytes)
         except BaseException:
             file.discard()
             raise
-        trace = RemoteTrace(self, attached)
+        return await carry(self._trace(params, file, floor), abandon)
+
+    async def _trace(self, params: messages.TraceParams, file: OutputFile, floor: int | None) -> RemoteTrace:
+        try:
+            attached = await self.request("trace", params, messages.Attached)
+        except BaseException:
+            file.discard()
+            raise
+        trace = RemoteTrace(self, attached, file, floor)
         try:
             file.commit()
         except OutputError:
-            await trace.stop()
+            await abandon(trace)
             raise
         return trace
 

@@ -31,6 +31,7 @@ BROKEN_PIPE = 141
 ENDS = {
     "max_bytes": "the trace has reached its size (--max-bytes)",
     "reader_gone": "",
+    "reader_slow": "the trace was written faster than it could be read, and is cut; the target runs on",
 }
 
 
@@ -128,7 +129,17 @@ async def _by_the_service(
         ended.cancel()
     if word := ENDS.get(ending.reason):
         print(f"straced: {word}", file=sys.stderr, flush=True)
+    _refuse_cut(ending.reason, path)
     return 0
+
+
+def _refuse_cut(reason: str, path: Path) -> None:
+    """Raise OutputError for a trace that the service took, when our file or disk has cut it; whole lines stay."""
+    if reason in CUT:
+        left = path.stat().st_size
+        if not left:
+            path.unlink()
+        raise OutputError(CUT[reason], hint=f"{format_bytes(left)} of it are in {scrub(str(path))}" if left else "")
 
 
 async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:

@@ -38,7 +38,7 @@ def daemon(world: None, tmp_path: Path) -> Iterator[Daemon]:
 
 
 def test_no_public_coroutine_is_left_out() -> None:
-    from straced.service.ipc.remote import RemoteTrace
+    from straced.service.ipc.remote_trace import RemoteTrace
 
     assert {each.name for each in CLIENT_CALLS} == set(public_coroutines((Client, RemoteSession, RemoteTrace)))
 

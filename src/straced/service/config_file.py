@@ -21,6 +21,7 @@ from straced.errors import InvalidArgument
 from straced.units import parse_duration_ns, parse_size_bytes
 
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.\-]+)\s*\]\]?")
+_PLACE = re.compile(r"\(at [^()]*\)$")
 _KEY = re.compile(r"\s*([A-Za-z0-9_\-]+)\s*=")
 
 
@@ -48,12 +49,18 @@ def parse(text: str, source: str = "configuration") -> Config:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not TOML: {error}", hint="straced serve --check tries it") from error
+        public = f"{source}: not TOML {''.join(_PLACE.findall(str(error))[-1:])}".rstrip()
+        raise ConfigError(
+            f"{source}: not TOML: {error}", hint="straced serve --check tries it", public=public
+        ) from error
     reader = _Reader(text, source)
     config = reader.struct(Config, table, ())
     assert isinstance(config, Config)
     reader.check(config)
     return config
+
+
+_NONE = object()
 
 
 class _Reader:
@@ -63,7 +70,7 @@ class _Reader:
 
     def struct(self, kind: type[Struct], table: Any, path: tuple[str | int, ...]) -> Struct:
         if not isinstance(table, dict):
-            self.refuse(path, f"expected a table, not {table!r}")
+            self.refuse(path, "expected a table", not_=table)
         hints = _hints(kind)
         for key in table:
             if key not in hints:
@@ -86,7 +93,7 @@ class _Reader:
             return self.struct(bare, value, path)
         if get_origin(bare) is tuple and issubclass(get_args(bare)[0], Struct):
             if not isinstance(value, list):
-                self.refuse(path, f"expected [[{path[-1]}]] tables, not {value!r}")
+                self.refuse(path, f"expected [[{path[-1]}]] tables", not_=value)
             return tuple(self.struct(get_args(bare)[0], each, (*path, i)) for i, each in enumerate(value))
         if bare in (Nanoseconds, Bytes):
             return self._measure(bare, value, path)
@@ -98,13 +105,13 @@ class _Reader:
     def _measure(self, kind: type[int], value: Any, path: tuple[str | int, ...]) -> int:
         what = "a duration such as 30s, 5m or 2h30m" if kind is Nanoseconds else "a size such as 50MB or 1GiB"
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            self.refuse(path, f"expected {what}, not {value!r}")
+            self.refuse(path, f"expected {what}", not_=value)
         if value in (0, "0"):
             return kind(0)
         try:
             return kind(parse_duration_ns(str(value)) if kind is Nanoseconds else parse_size_bytes(str(value)))
         except InvalidArgument:
-            self.refuse(path, f"expected {what}, not {value!r}")
+            self.refuse(path, f"expected {what}", not_=value)
 
     def check(self, config: Config) -> None:
         """What no single type can say."""
@@ -121,7 +128,7 @@ class _Reader:
                 rules.parse(watch.target)
                 rules.check_labels(watch.labels)
             except InvalidArgument as error:
-                self.refuse(("watch", number, "target"), error.reason, error.hint)
+                self.refuse(("watch", number, "target"), error.reason, error.hint, public="not a rule")
         from straced.httpd import address
 
         for table, listen, parse in (
@@ -132,11 +139,16 @@ class _Reader:
                 if listen:
                     parse(listen)
             except InvalidArgument as error:
-                self.refuse((table, "listen"), error.reason, error.hint)
+                self.refuse((table, "listen"), error.reason, error.hint, public="not an address")
 
-    def refuse(self, path: tuple[str | int, ...], why: str, hint: str = "") -> NoReturn:
+    def refuse(
+        self, path: tuple[str | int, ...], why: str, hint: str = "", *, not_: Any = _NONE, public: str = ""
+    ) -> NoReturn:
+        """``not_`` is the value that is there instead; it is told to whoever tries the file, and to nobody else."""
         name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-        raise ConfigError(f"{self._source}:{self._line(path)}: {name}: {why}", hint=hint)
+        where = f"{self._source}:{self._line(path)}: {name}"
+        value = "" if not_ is _NONE else f", not {not_!r}"
+        raise ConfigError(f"{where}: {why}{value}", hint=hint, public=f"{where}: {public or why}")
 
     def _line(self, path: tuple[str | int, ...]) -> int:
         """Where a key stands: the last line that matches while its tables are walked in order."""

@@ -15,8 +15,9 @@ from msgspec import UnsetType
 
 from straced.errors import ServiceUnreachable, StracedError
 from straced.service.ipc import messages, protocol
+from straced.service.ipc.listening import uid_of
 from straced.service.ipc.messages import Gap, TickPart
-from straced.service.ipc.protocol import MAX_FRAME, PROTOCOL, Message
+from straced.service.ipc.protocol import MAX_FRAME, PROTOCOL, Message, TimedOut
 from straced.service.places import sockets
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
@@ -40,6 +41,12 @@ async def _connect(sock: socket.socket, path: Path) -> None:
             await asyncio.sleep(0.01)
 
 
+def is_trusted(sock: socket.socket, *, named: bool) -> bool:
+    """Whether a service is root's or our own, as the kernel says; root may name anybody's."""
+    uid = uid_of(sock)
+    return uid in (0, os.geteuid()) or (named and os.geteuid() == 0)
+
+
 class Channel:
     """A connection to a service. It is made by ``async with``, or by the first request.
 
@@ -49,6 +56,7 @@ class Channel:
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self._paths = [Path(path)] if path is not None else sockets()
+        self._named = path is not None
         self._sock: socket.socket | None = None
         self._reader: asyncio.Task[None] | None = None
         self._number = 0
@@ -57,6 +65,8 @@ class Channel:
         self._parts: list[TickPart] = []
         self._write_lock = asyncio.Lock()
         self._farewell: StracedError | None = None
+        self.works: set[asyncio.Task[messages.Ended]] = set()
+        """What is done by this connection beside its requests; it ends with it."""
         self.welcome: messages.Welcome | None = None
         """What the service said of itself."""
 
@@ -95,6 +105,10 @@ class Channel:
             except BaseException:
                 sock.close()
                 raise
+            if not is_trusted(sock, named=self._named):  # before a word is said to it
+                failures.append(f"{path}: it is not a service of root or of yours, but of user {uid_of(sock)}")
+                sock.close()
+                continue
             self._sock = sock
             break
         else:
@@ -115,9 +129,11 @@ class Channel:
     async def _close(self) -> None:
         reader, self._reader = self._reader, None
         sock, self._sock = self._sock, None
-        if reader is not None:
-            reader.cancel()
-            await asyncio.wait({reader})
+        ending = [*self.works, *([reader] if reader is not None else [])]
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
         if sock is not None:
             sock.close()
 
@@ -129,7 +145,6 @@ class Channel:
         params: object,
         kind: type[Result],
         *,
-        fds: Sequence[int] = (),
         timeout_s: float | None = REPLY_S,
     ) -> Result:
         """Ask, and wait for the answer, read as ``kind``.
@@ -138,6 +153,9 @@ class Channel:
             StracedError: what the service refused with, as its own type.
             ServiceUnreachable: it went away, or does not answer.
         """
+        if self._reader is not None and self._reader.done() and isinstance(self._farewell, TimedOut):
+            await self.close()  # nothing was asked for long: what was said on it is over, and another will do
+            self._farewell = None
         if self._sock is None:
             await self.connect()
         self._number += 1
@@ -146,7 +164,7 @@ class Channel:
         self._waiting[number] = future
         frame = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + b"\n"
         try:
-            await carry(self._send_whole(frame, fds))
+            await carry(self._send_whole(frame))
             await asyncio.wait({future}, timeout=timeout_s)
             if not future.done():
                 raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status")
@@ -162,22 +180,19 @@ class Channel:
         raw = b"null" if isinstance(answer.result, UnsetType) else answer.result
         return msgspec.json.decode(raw, type=kind)
 
-    async def _send_whole(self, frame: bytes, fds: Sequence[int]) -> None:
+    async def _send_whole(self, frame: bytes) -> None:
         """Half a request would spoil those after it: it is sent to its end, or the connection is."""
-        if not await within(REPLY_S, self._send(frame, fds)):
+        if not await within(REPLY_S, self._send(frame)):
             await self._close()
             raise ServiceUnreachable("the service does not read what it is sent", hint="straced status")
 
-    async def _send(self, frame: bytes, fds: Sequence[int]) -> None:
+    async def _send(self, frame: bytes) -> None:
         if len(frame) > MAX_FRAME:
             raise StracedError("the request is too large")
         if self._sock is None:
             raise self._gone()
         loop = asyncio.get_running_loop()
         async with self._write_lock:
-            if fds:
-                sent = socket.send_fds(self._sock, [frame], list(fds), socket.MSG_NOSIGNAL)
-                frame = frame[sent:]
             await loop.sock_sendall(self._sock, frame)
 
     async def _read(self) -> None:
