@@ -71,7 +71,7 @@ def owner_of(pid: int, root: str = procfs.ROOT) -> Owner:
     lines = procfs.status(pid, root)
     uids, gids = set(lines["Uid"].split()), set(lines["Gid"].split())
     uid, gid = int(lines["Uid"].split()[0]), int(lines["Gid"].split()[0])
-    capabilities = int(lines.get("CapPrm", "0"), 16)
+    capabilities = int(lines["CapPrm"], 16)  # a file that was cut before it is nobody's
     dumpable = shown.st_uid == uid and shown.st_gid == gid  # else /proc shows it as root's (proc(5))
     if procfs.stat(pid, root).start_ticks != started:
         raise procfs.Gone(str(pid))
@@ -125,7 +125,7 @@ def peer_of(connection: socket.socket) -> Peer:
 
 def _pid_of(pidfd: int) -> int:
     """The pid that a pidfd holds; -1 when it has ended."""
-    for line in procfs.read(f"self/fdinfo/{pidfd}").splitlines():
+    for line in procfs.read_small(f"self/fdinfo/{pidfd}").splitlines():
         if line.startswith(b"Pid:"):
             return int(line.split()[1])
     return -1

@@ -1,12 +1,14 @@
 """From a TOML file to a :class:`straced.config.Config`; what is wrong is said with its line, key and what was expected.
 
-Unknown keys are refused: a typo that is ignored would leave somebody believing that an alert is on.
+Unknown keys are refused: a typo that is ignored would leave somebody believing that an alert is on. What is said goes
+to logs, and to all who ask a service for its state, so that it names keys, never a value: that may be a secret.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
+import math
 import re
 import tomllib
 import types
@@ -18,6 +20,7 @@ from msgspec import Struct
 
 from straced.config import MAX_INTERVAL_NS, MIN_INTERVAL_NS, TRACERS, Bytes, Config, ConfigError, Nanoseconds
 from straced.errors import InvalidArgument
+from straced.scrub import scrub
 from straced.units import parse_duration_ns, parse_size_bytes
 
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.\-]+)\s*\]\]?")
@@ -63,13 +66,13 @@ class _Reader:
 
     def struct(self, kind: type[Struct], table: Any, path: tuple[str | int, ...]) -> Struct:
         if not isinstance(table, dict):
-            self.refuse(path, f"expected a table, not {table!r}")
+            self.refuse(path, f"expected a table, not {_kind(table)}")
         hints = _hints(kind)
         for key in table:
             if key not in hints:
                 near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
                 hint = f"did you mean {near[0]}?" if near else f"keys here: {', '.join(hints)}"
-                self.refuse((*path, key), "no such key", hint)
+                self.refuse((*path, scrub(key, 64)), "no such key", hint)
         values = {key: self.value(hints[key], value, (*path, key)) for key, value in table.items()}
         try:
             return kind(**values)
@@ -86,25 +89,27 @@ class _Reader:
             return self.struct(bare, value, path)
         if get_origin(bare) is tuple and issubclass(get_args(bare)[0], Struct):
             if not isinstance(value, list):
-                self.refuse(path, f"expected [[{path[-1]}]] tables, not {value!r}")
+                self.refuse(path, f"expected [[{path[-1]}]] tables, not {_kind(value)}")
             return tuple(self.struct(get_args(bare)[0], each, (*path, i)) for i, each in enumerate(value))
         if bare in (Nanoseconds, Bytes):
             return self._measure(bare, value, path)
+        if bare is float and not _is_finite(value):
+            self.refuse(path, "expected a number")
         try:
-            return msgspec.convert(value, kind, strict=not (bare is float and isinstance(value, int)))
-        except msgspec.ValidationError as error:
+            return _clean(msgspec.convert(value, kind, strict=not (bare is float and isinstance(value, int))))
+        except (msgspec.ValidationError, OverflowError) as error:
             self.refuse(path, str(error)[:1].lower() + str(error)[1:])
 
     def _measure(self, kind: type[int], value: Any, path: tuple[str | int, ...]) -> int:
         what = "a duration such as 30s, 5m or 2h30m" if kind is Nanoseconds else "a size such as 50MB or 1GiB"
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            self.refuse(path, f"expected {what}, not {value!r}")
+            self.refuse(path, f"expected {what}, not {_kind(value)}")
         if value in (0, "0"):
             return kind(0)
         try:
             return kind(parse_duration_ns(str(value)) if kind is Nanoseconds else parse_size_bytes(str(value)))
         except InvalidArgument:
-            self.refuse(path, f"expected {what}, not {value!r}")
+            self.refuse(path, f"expected {what}")
 
     def check(self, config: Config) -> None:
         """What no single type can say."""
@@ -112,16 +117,16 @@ class _Reader:
 
         if not MIN_INTERVAL_NS <= config.interval <= MAX_INTERVAL_NS:
             self.refuse(("interval",), "expected 0.2s to 1h")
-        if config.discover < MIN_INTERVAL_NS:
-            self.refuse(("discover",), "expected 0.2s or more")
+        for path, each in ((("discover",), config.discover), (("otlp", "interval"), config.otlp.interval)):
+            if each < MIN_INTERVAL_NS:
+                self.refuse(path, "expected 0.2s or more")
         if config.tracer not in TRACERS:
             self.refuse(("tracer",), f"expected one of {', '.join(TRACERS)}")
         for number, watch in enumerate(config.watch):
             try:
-                rules.parse(watch.target)
-                rules.check_labels(watch.labels)
+                rules.parse(watch.target, watch.labels)
             except InvalidArgument as error:
-                self.refuse(("watch", number, "target"), error.reason, error.hint)
+                self.refuse(("watch", number, "target"), _without_value(error, watch.target), error.hint)
         from straced.httpd import address
 
         for table, listen, parse in (
@@ -132,7 +137,7 @@ class _Reader:
                 if listen:
                     parse(listen)
             except InvalidArgument as error:
-                self.refuse((table, "listen"), error.reason, error.hint)
+                self.refuse((table, "listen"), _without_value(error, listen), error.hint)
 
     def refuse(self, path: tuple[str | int, ...], why: str, hint: str = "") -> NoReturn:
         name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
@@ -156,6 +161,33 @@ class _Reader:
                 if wanted[: len(there)] == there and (not section or seen[".".join(section)] == number):
                     best = at
         return best
+
+
+def _kind(value: object) -> str:
+    """What a value is, without the value."""
+    names = {dict: "a table", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(value), "a date or time")
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return not isinstance(value, (int, float)) or math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
+def _clean(value: Any) -> Any:
+    """Texts with what could disturb a terminal escaped, in lists and tables too."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, tuple):
+        return tuple(map(_clean, value))
+    return {_clean(key): _clean(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _without_value(error: InvalidArgument, value: str) -> str:
+    """Why a value cannot be used, when the reason begins with it."""
+    return error.reason.replace(repr(value), "it").replace(value, "it") if value else error.reason
 
 
 @functools.cache

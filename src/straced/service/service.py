@@ -12,13 +12,13 @@ from pathlib import Path
 
 from straced import __version__, procfs
 from straced.config import Config
-from straced.errors import NoSuchProcess
+from straced.errors import InvalidArgument, NoSuchProcess
 from straced.profiler import Profiler
 from straced.service import authorisation
 from straced.service.alerts.book import AlertBook
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.verdict import verdict_on
-from straced.service.authorisation import Owner, Peer
+from straced.service.authorisation import NOBODY, Owner, Peer
 from straced.service.cadence import Cadence
 from straced.service.counting import start_of
 from straced.service.ipc import messages
@@ -32,7 +32,7 @@ from straced.service.outlets import Outlets
 from straced.service.picking import pick_tracer
 from straced.service.places import Places
 from straced.service.rulebook import Rulebook
-from straced.service.rules import Rule
+from straced.service.rules import MAX_LABELS, Rule
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
 from straced.service.store.opening import StoreError
@@ -94,6 +94,11 @@ class Service:
         self._open_store()
         self.server.start()
         self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
+        if self.rulebook.ignored:
+            text = f"{len(self.rulebook.ignored)} rules of an earlier version cannot be used and are left out"
+            self.say(
+                "rules_ignored", text, owner=NOBODY, rules="; ".join(rule for rule, _ in self.rulebook.ignored[:5])
+            )
 
     def _open_store(self) -> None:
         if not self.config.store.enabled:
@@ -314,6 +319,8 @@ class Service:
             key = (pid, procfs.stat(pid).start_ticks)
         except procfs.Gone as error:
             raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
+        if self.watcher.watchlist.labels_after(key, labels) > MAX_LABELS:
+            raise InvalidArgument(f"{pid}, or a process below it, would have more than {MAX_LABELS} labels")
         self.watcher.watchlist.label(key, labels)
         self._next_look_ns = 0
 

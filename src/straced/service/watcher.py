@@ -14,6 +14,7 @@ from straced.service.counting import Calls, Counted, Counting, Key, start_of
 from straced.service.gpu import Gpus
 from straced.service.host import HostCollector
 from straced.service.owners import Owners
+from straced.service.pace import Pace, in_pieces
 from straced.service.rules import Rule
 from straced.service.samples import Happening, ProcessSample, Tick
 from straced.service.watchlist import Look, Watched, Watchlist
@@ -57,9 +58,9 @@ class Watcher:
 
     def set_rules(self, rules: list[Rule]) -> None:
         """Watch by these rules; those whom none of them names any more are let go of at the next look."""
-        before = self.watchlist.rules
-        for rule in before:
-            if rule.text not in {each.text for each in rules}:
+        kept = {each.text for each in rules}
+        for rule in self.watchlist.rules:
+            if rule.text not in kept:
                 self._gone += self.watchlist.drop(rule)
         self.watchlist.rules = list(rules)
 
@@ -70,9 +71,9 @@ class Watcher:
             await self._look()
         now_ns, epoch_s = self._clock_ns(), self._epoch_s()
         samples: dict[Key, ProcessSample] = {}
-        self._add_facts(samples, epoch_s)
+        await self._add_facts(samples, epoch_s)
         counted = await self.counting.read()
-        self._add_facts(samples, epoch_s)  # of descendants that this reading has found
+        await self._add_facts(samples, epoch_s)  # of descendants that this reading has found
         await self._drop_ended_trees(counted)
         processes = self._join(samples, counted)
         before, self._before_ns = self._before_ns, now_ns
@@ -108,7 +109,7 @@ class Watcher:
                 await self.counting.follow(watched)
 
     async def _look(self) -> None:
-        self._census = self.watchlist.look()
+        self._census = await in_pieces(self.watchlist.look_stepwise())
         self._gone += self._census.ended
         for watched in self._census.started:
             if watched.root == watched.key and self.counting.serves:
@@ -119,10 +120,12 @@ class Watcher:
         if pid not in self.watchlist.watched:
             self.watchlist.adopt(pid, start, root)
 
-    def _add_facts(self, samples: dict[Key, ProcessSample], epoch_s: float) -> None:
+    async def _add_facts(self, samples: dict[Key, ProcessSample], epoch_s: float) -> None:
+        pace = Pace()
         for watched in list(self.watchlist.watched.values()):
             if watched.key in samples:
                 continue
+            await pace.rest()
             facts = self._collector.read(watched.pid, watched.start_ticks, watched.labels)
             if facts is None or facts.state in "ZX":
                 if self.watchlist.ended(watched.pid):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from straced.model import Target
 from straced.service.facts import HostFacts
 from straced.service.samples import ProcessSample
+
+_EPOCH = Meta(ge=-1e11, le=1e11)
+"""Seconds since the epoch, for some thousand years."""
+Pid = Annotated[int, Meta(ge=0, le=1 << 31)]
+Number = Annotated[int, Meta(ge=0, le=(1 << 62))]
+Epoch = Annotated[float, _EPOCH]
+Name = Annotated[str, Meta(max_length=256)]
 
 
 class Hello(Struct, frozen=True, kw_only=True):
@@ -81,7 +90,7 @@ class WatchRule(Struct, frozen=True, kw_only=True):
 class LabelParams(Struct, frozen=True, kw_only=True):
     """Labels for a process and its descendants, from now on; it is watched from now on, too."""
 
-    pid: int
+    pid: Pid
     labels: dict[str, str]
 
 
@@ -115,22 +124,22 @@ class Gap(Struct, frozen=True):
 class Select(Struct, frozen=True, kw_only=True):
     """Processes and a span of history."""
 
-    pid: int | None = None
-    name: str | None = None
-    job: str | None = None
-    since: float = 0.0
-    until: float | None = None
-    step_s: float = 60.0
-    by: str = "calls"
-    limit: int = 100
-    after: int = 0
+    pid: Pid | None = None
+    name: Name | None = None
+    job: Annotated[str, Meta(max_length=1200)] | None = None
+    since: Epoch = 0.0
+    until: Epoch | None = None
+    step_s: Annotated[float, Meta(ge=0, le=1e9)] = 60.0
+    by: Name = "calls"
+    limit: Number = 100
+    after: Number = 0
     open_only: bool = False
 
 
 class AttachParams(Struct, frozen=True, kw_only=True):
     """As :meth:`straced.Profiler.attach`."""
 
-    pid: int
+    pid: Pid
     follow: bool = True
     labels: dict[str, str] = {}
     time: str = "wall"
@@ -150,15 +159,15 @@ class Attached(Struct, frozen=True, kw_only=True):
 class SessionParams(Struct, frozen=True, kw_only=True):
     """A session by its number."""
 
-    session: int
+    session: Number
 
 
 class SummaryParams(Struct, frozen=True, kw_only=True):
     """A session, and the ``monotonic_ns`` of earlier readings of it: from the one to the other, or until now."""
 
-    session: int
-    since_ns: int | None = None
-    until_ns: int | None = None
+    session: Number
+    since_ns: Number | None = None
+    until_ns: Number | None = None
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -172,17 +181,17 @@ class Ended(Struct, frozen=True, kw_only=True):
 class TraceParams(Struct, frozen=True, kw_only=True):
     """A full trace into the descriptor that comes with the request; the file is the client's own."""
 
-    pid: int
+    pid: Pid
     follow: bool = True
-    timestamps: str = "us"
+    timestamps: Name = "us"
     decode_fds: bool = True
-    string_bytes: int = 128
-    trace: str | None = None
-    paths: tuple[str, ...] = ()
+    string_bytes: Annotated[int, Meta(ge=0, le=1 << 20)] = 128
+    trace: Annotated[str, Meta(max_length=8192)] | None = None
+    paths: Annotated[tuple[Annotated[str, Meta(max_length=4096)], ...], Meta(max_length=100)] = ()
     failed_only: bool = False
-    max_bytes: int | None = None
-    min_free_bytes: int | None = None
-    max_seconds: float | None = None
+    max_bytes: Number | None = None
+    min_free_bytes: Number | None = None
+    max_seconds: Annotated[float, Meta(gt=0, le=1e9)] | None = None
 
 
 class PidParams(Struct, frozen=True, kw_only=True):

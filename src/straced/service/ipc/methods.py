@@ -78,7 +78,6 @@ class Methods:
     # --- what is watched ---
 
     async def watch_add(self, client: Connection, params: messages.WatchParams) -> messages.WatchRule:
-        rules.check_labels(params.labels)
         rule = rules.parse(params.target, params.labels, self._owner(client))
         return await self._service.add_rule(client.peer, rule)
 
@@ -90,9 +89,9 @@ class Methods:
         return self._service.list_rules(client.peer)
 
     async def label(self, client: Connection, params: messages.LabelParams) -> messages.Nothing:
-        rules.check_labels(params.labels)
+        labels = rules.checked(params.labels)
         authorisation.require(client.peer, params.pid)
-        await self._service.label(params.pid, params.labels)
+        await self._service.label(params.pid, labels)
         return messages.Nothing()
 
     def _owner(self, client: Connection) -> int | None:
@@ -189,7 +188,7 @@ class Methods:
     # --- sessions ---
 
     async def attach(self, client: Connection, params: messages.AttachParams) -> messages.Attached:
-        rules.check_labels(params.labels)
+        params = msgspec.structs.replace(params, labels=rules.checked(params.labels))
         return await self._service.sessions.attach(client, params)
 
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
