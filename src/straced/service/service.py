@@ -35,7 +35,9 @@ from straced.service.rulebook import Rulebook
 from straced.service.rules import MAX_LABELS, Rule
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
+from straced.service.store.known import user_of
 from straced.service.store.opening import StoreError
+from straced.service.store.waiting import LearntRows
 from straced.service.store.writer import Store
 from straced.service.watcher import Watcher
 from straced.tracers.strace import own_helpers
@@ -165,13 +167,19 @@ class Service:
         for event in happened:
             self.outlets.event(event)
         changes = self.alerts.judge(tick)
-        for program, kind, what in self.alerts.take_learnt():
-            if self.store is not None:
-                self.store.put((program, kind, what, tick.epoch_s))
+        self._keep_learnt(tick)
         for alert in changes:
             self._tell_alert(alert, tick)
         self.totals.write_textfile(self.config.metrics.textfile, self)
         return tick
+
+    def _keep_learnt(self, tick: Tick) -> None:
+        by_user: dict[int, list[tuple[str, str, str]]] = {}
+        for each in self.alerts.take_learnt():
+            by_user.setdefault(user_of(each[0]), []).append(each)
+        for uid, rows in by_user.items():
+            if self.store is not None:
+                self.store.put(LearntRows(uid, tick.epoch_s, rows))
 
     def say(self, kind: str, text: str, *, owner: Owner | None = None, **data: str | int | float | bool | None) -> None:
         """Keep an event about the service itself, or about something of ``owner``."""

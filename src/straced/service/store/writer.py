@@ -1,7 +1,7 @@
 """The one writer: a thread that takes ticks and events from a queue, so that no disk ever holds up the collector.
 
-A full disk or a locked file stops history, not profiling: what waits is kept up to a bound, then the oldest is
-dropped, counted, and said.
+A full disk or a locked file stops history, not profiling: what waits is kept up to a bound, then the oldest of the user
+who has most is dropped, counted, and said. A file that turns out to be damaged, or is gone, is replaced by a new one.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import msgspec
 
 from straced import config, procfs
 from straced.errors import StracedError
+from straced.service.authorisation import Owner
 from straced.service.facts import HostFacts
 from straced.service.samples import Happening, ProcessSample, Tick
 from straced.service.store import opening, retention, rollup
 from straced.service.store.alerts_table import AlertRow, close_alerts, write_alert
+from straced.service.store.clock import DeletionClock
 from straced.service.store.packing import Row, encode, facts_of, pack_calls, pack_facts
 from straced.service.store.series import Catalogue
+from straced.service.store.waiting import SERVICE, Item, LearntRows, Lost, Waiting
 
 log = logging.getLogger("straced.service")
 GONE = "X"
-MAX_WAITING = 600
-"""Ticks and events that may wait for the disk."""
-MAX_WEIGHT = 120_000
-"""Processes, and pairs of calls, in the ticks that may wait: some 50 MB."""
 RETRY_S = 1.0
-Item = Tick | Happening | AlertRow | threading.Event | tuple[str, str, str, float]
+SAID_MS = 60_000
+"""Between two words about samples that were dropped."""
 
 
 class Store:
@@ -48,15 +48,10 @@ class Store:
         self.keep = keep
         self.state = "closed"
         """``ok``, ``full``, ``locked``, ``failed`` or ``closed``."""
-        self.dropped = 0
-        """Ticks and events that the disk did not take."""
         self.interrupted = 0
         """Series that an earlier, killed service had left open."""
         self.moved: Path | None = None
-        self.cut_ms: int | None = None
-        """History before this was dropped for its size."""
-        self._items: collections.deque[Item] = collections.deque()
-        self._weight = 0
+        self._items = Waiting()
         self._wake = threading.Condition()
         self._closing = False
         self.notes: collections.deque[tuple[str, str]] = collections.deque()
@@ -66,6 +61,22 @@ class Store:
         self._thread: threading.Thread | None = None
         self._last_ms = 0
         self._minute = -1
+        self._clock: DeletionClock
+        self._identity: tuple[int, int] | None = None
+        self._damage = ""
+        self._checking: threading.Thread | None = None
+        self._lost: dict[tuple[int, int], Lost] = {}
+        self._said_ms = 0
+        self._dropped_said = 0
+
+    @property
+    def dropped(self) -> int:
+        """Ticks and events of which something was not taken by the disk."""
+        return self._items.dropped
+
+    @property
+    def _weight(self) -> int:
+        return self._items.weight
 
     def start(self) -> None:
         """Open the file, and begin to write; later when the disk is full now, or the file locked.
@@ -87,6 +98,9 @@ class Store:
         connection = opening.open_for_reading(self.path)
         try:
             rows = connection.execute("select program, kind, what, first_ms from known").fetchall()
+        except sqlite3.DatabaseError as error:
+            self.suspect(str(error))
+            return []
         finally:
             connection.close()
         return [(program, kind, what, ms / 1000) for program, kind, what, ms in rows]
@@ -96,14 +110,13 @@ class Store:
         with self._wake:
             if self._closing or self._thread is None:
                 return
-            self._items.append(item)
-            self._weight += _weight(item)
-            while len(self._items) > MAX_WAITING or self._weight > MAX_WEIGHT:
-                lost = self._items.popleft()
-                self._weight -= _weight(lost)
-                self.dropped += 1
-                if isinstance(lost, threading.Event):
-                    lost.set()
+            self._items.put(item)
+            self._wake.notify()
+
+    def suspect(self, why: str) -> None:
+        """Somebody found the file damaged: it is moved aside, and a new one begun, if that is so."""
+        with self._wake:
+            self._damage = self._damage or why
             self._wake.notify()
 
     def flush(self, timeout_s: float = 10.0) -> bool:
@@ -125,6 +138,8 @@ class Store:
     def _open(self) -> None:
         opened = opening.open_for_writing(self.path)
         self._connection = opened.connection
+        self._identity = opening.identity(self.path)
+        self._clock = DeletionClock(procfs.boot_id(), opening.kept(self._connection, "clock"))
         self._catalogue = Catalogue(self._connection, procfs.boot_id())
         if opened.moved is not None:
             self.moved = opened.moved
@@ -136,24 +151,36 @@ class Store:
             self.notes.append(("interrupted", text))
         self._last_ms = self._connection.execute("select coalesce(max(ts), 0) from host").fetchone()[0]
         self.state = "ok"
+        if not opened.checked:
+            self._checking = threading.Thread(target=self._check, name="straced-check", daemon=True)
+            self._checking.start()
+
+    def _check(self) -> None:
+        """Read the whole file, beside those who write to it: after an end in order it may be damaged all the same."""
+        if why := opening.damage_in(self.path):
+            self.suspect(why)
 
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._items and not self._closing:
+                while not (len(self._items) or self._closing or self._damage):
                     self._wake.wait()
-                batch = list(self._items)
+                damage, self._damage = self._damage, ""
+                batch = self._items.take()
+                lost = self._items.take_lost()
                 closing = self._closing
+            if damage:
+                self._replace_if(damage)
+            self._lost = dict(lost)
             written = self._try(batch)
             with self._wake:
-                for item in batch if written else ():
-                    if self._items and self._items[0] is item:
-                        self._weight -= _weight(self._items.popleft())
+                self._items.done(written=written)
+                self._items.give_back((self._lost if written else lost).values())
             if written:
                 for item in batch:
                     if isinstance(item, threading.Event):
                         item.set()
-            if closing and (not self._items or not written):
+            if closing and (not len(self._items) or not written):
                 break
             if not written:
                 time.sleep(RETRY_S)
@@ -162,6 +189,7 @@ class Store:
     def _try(self, batch: list[Item]) -> bool:
         before = self.state
         try:
+            self._notice_gone()
             if self._connection is None:
                 self._open()
             assert self._connection is not None
@@ -177,6 +205,34 @@ class Store:
         self.state = "ok"
         return True
 
+    def _notice_gone(self) -> None:
+        """A file that was deleted, or replaced, under us: what is written to it nobody would ever find."""
+        if self._connection is None or opening.identity(self.path) == self._identity:
+            return
+        text = f"{self.path} was deleted or replaced while it was in use; the history begins anew"
+        self.notes.append(("history_gone", text))
+        log.warning("history_gone", extra={"straced": {"path": str(self.path)}})
+        self._abandon()
+        opening.move_journals_aside(self.path)
+
+    def _replace_if(self, why: str) -> None:
+        """Begin anew when a closer look says that the file is damaged."""
+        if self._connection is None or not opening.damage_in(self.path):
+            return
+        log.warning("history_damaged", extra={"straced": {"path": str(self.path), "why": why}})
+        self._abandon()
+        moved = opening.move_aside(self.path)
+        with contextlib.suppress(StracedError, sqlite3.Error):
+            self._open()
+        self.moved = moved
+        self.notes.append(("history_moved", f"the history is damaged and was moved to {moved}"))
+
+    def _abandon(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
     def _failed(self, error: sqlite3.Error | StracedError, before: str) -> None:
         self.state = before
         state = error.state if isinstance(error, opening.StoreBusy) else opening.state_of(error) or "failed"
@@ -186,7 +242,8 @@ class Store:
             return
         with contextlib.suppress(sqlite3.Error):
             connection.execute("rollback")
-        self._catalogue.forget()
+        with contextlib.suppress(sqlite3.Error):
+            self._catalogue.forget()
         if state == "failed":  # begin anew with the next attempt: a broken file is moved aside then
             self._connection = None
             with contextlib.suppress(sqlite3.Error):
@@ -204,11 +261,10 @@ class Store:
             self._write_event(connection, item)
         elif isinstance(item, AlertRow):
             write_alert(connection, item)
-        elif isinstance(item, tuple):
-            program, kind, what, epoch_s = item
-            connection.execute(
-                "insert or ignore into known values (?, ?, ?, ?)", (program, kind, what, int(epoch_s * 1000))
-            )
+        elif isinstance(item, LearntRows):
+            when = int(item.epoch_s * 1000)
+            rows = [(program, kind, what, when) for program, kind, what in item.rows]
+            connection.executemany("insert or ignore into known values (?, ?, ?, ?)", rows)
 
     def _write_tick(self, connection: sqlite3.Connection, tick: Tick) -> None:
         ts = int(tick.epoch_s * 1000)
@@ -222,27 +278,41 @@ class Store:
             self._turn_minute(connection, minute, ts)
         rows = []
         for sample in tick.processes:
-            row = self._row(sample, ts, minute)
+            lost = self._lost.pop(sample.facts.key, None) if self._lost else None
+            row = self._row(sample, ts, minute, 0 if lost is None else lost.calls)
             if row is not None:
                 rows.append(row)
             if sample.ended or sample.lost != 0:
                 rows.append(self._row_of_ended(sample, ts))
+        while self._lost:
+            _key, gone = self._lost.popitem()
+            series = self._catalogue.of(gone.sample, ts)
+            rows.append((ts, series.id, encode(Row(None, 0, [], None, None, gone.calls))))
+        self._say_dropped(connection, ts)
         connection.executemany("insert or replace into sample (ts, series, data) values (?, ?, ?)", rows)
 
-    def _row(self, sample: ProcessSample, ts: int, minute: int) -> tuple[int, int, bytes] | None:
-        if sample.facts.state == GONE and not sample.calls:
+    def _say_dropped(self, connection: sqlite3.Connection, ts: int) -> None:
+        fresh = self.dropped - self._dropped_said
+        if not fresh or abs(ts - self._said_ms) < SAID_MS:
+            return
+        self._dropped_said, self._said_ms = self.dropped, ts
+        text = f"{fresh} samples or events did not fit into memory while the disk was slow; their calls count as lost"
+        self._write_event(connection, Happening(epoch_s=ts / 1000, kind="history_dropped", text=text))
+
+    def _row(self, sample: ProcessSample, ts: int, minute: int, lost: int | None = 0) -> tuple[int, int, bytes] | None:
+        if sample.facts.state == GONE and not sample.calls and lost == 0:
             return None
         series = self._catalogue.of(sample, ts)
         facts = facts_of(sample.facts)
         changed = facts != series.facts or sample.in_flight != (series.in_flight or {})
-        if not (changed or sample.calls or sample.facts.cpu_delta_ns):
+        if not (changed or sample.calls or sample.facts.cpu_delta_ns or lost != 0):
             return None
         before = series.facts if series.minute == minute else None
         calls, errors = (None, None)
         if sample.calls is not None:
             calls, errors = pack_calls(sample.calls, self._catalogue.number)
         in_flight = [n for name, count in sample.in_flight.items() for n in (self._catalogue.number(name, ""), count)]
-        packed = Row(pack_facts(facts, before), sample.facts.cpu_delta_ns or 0, calls, errors, in_flight or None, 0)
+        packed = Row(pack_facts(facts, before), sample.facts.cpu_delta_ns or 0, calls, errors, in_flight or None, lost)
         series.facts, series.minute, series.in_flight = facts, minute, sample.in_flight
         return ts, series.id, encode(packed)
 
@@ -296,14 +366,25 @@ class Store:
         self._minute = minute
         rollup.close_minutes(connection, minute * rollup.MINUTE_MS)
         self._catalogue.write_last()
-        retention.expire(connection, ts, self.keep)
-        cut = retention.cut(connection, self.keep)
-        if cut is not None:
-            self.cut_ms = cut
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(cut / 1000))
-            text = f"the history has reached its size (store.max_bytes); what was before {when} is partly gone"
-            self._write_event(connection, Happening(epoch_s=ts / 1000, kind="history_cut", text=text))
+        self._catalogue.close_unseen(ts)
+        retention.expire(connection, self._clock.now_ms(ts), self.keep)
+        if self._clock.note is not None:
+            self._write_event(connection, Happening(epoch_s=ts / 1000, kind="clock_leapt", text=self._clock.note))
+            self._clock.note = None
+        connection.execute("insert or replace into meta values ('clock', ?)", (self._clock.keep(),))
+        for cut in retention.cut(connection, self.keep):
+            self._say_cut(connection, cut, ts)
         retention.shrink(connection)
+
+    def _say_cut(self, connection: sqlite3.Connection, cut: retention.Cut, ts: int) -> None:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(cut.until_ms / 1000))
+        text = f"the history has reached its size (store.max_bytes); what was before {when} is partly gone"
+        owner = None
+        if cut.uid != SERVICE:
+            gid = connection.execute("select gid from series where uid = ? limit 1", (cut.uid,)).fetchone()
+            owner = Owner(cut.uid, gid[0] if gid is not None else cut.uid, False)
+            text += f": that of user {cut.uid}, who has most"
+        self._write_event(connection, Happening(epoch_s=ts / 1000, kind="history_cut", text=text, owner=owner))
 
     def _finish(self) -> None:
         connection, self._connection = self._connection, None
@@ -320,10 +401,3 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             connection.close()
         self.state = "closed"
-
-
-def _weight(item: Item) -> int:
-    """How much memory it holds, by what is in it."""
-    if not isinstance(item, Tick):
-        return 1
-    return 1 + len(item.processes) + sum(len(each.calls or ()) + len(each.ended) for each in item.processes) // 2
