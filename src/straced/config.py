@@ -132,7 +132,13 @@ class OnAlert(Struct, frozen=True, kw_only=True):
 class Metrics(Struct, frozen=True, kw_only=True):
     """OpenMetrics."""
 
-    listen: Annotated[str, Meta(description="`unix:/PATH`, `127.0.0.1:PORT` or `[::1]:PORT`; empty: no listener.")] = ""
+    listen: Annotated[
+        str,
+        Meta(
+            description="`unix:/PATH` (the service's user alone), `127.0.0.1:PORT` or `[::1]:PORT` (everybody on this"
+            " host); empty: no listener."
+        ),
+    ] = ""
     hosts: Annotated[
         tuple[str, ...], Meta(description="Names a request may use for this host, besides localhost.")
     ] = ()

@@ -116,7 +116,7 @@ def frame_of(tick: Tick, status: Status, notes: tuple[Note, ...]) -> Frame:
         host=scrub(os.uname().nodename, 64),
         tracer=status.tracer,
         tracer_reason=scrub(status.tracer_reason, 300),
-        quality=_quality(None if None in lost else sum(value or 0 for value in lost), tick.late),
+        quality=_quality(None if None in lost else sum(value or 0 for value in lost), tick.late, tick.cut),
         cost_pct=tick.host.own.cpu_pct,
         machine=machine_of(tick.host),
         processes=tuple(_row(each, window_ns) for each in samples),
@@ -128,11 +128,13 @@ def frame_of(tick: Tick, status: Status, notes: tuple[Note, ...]) -> Frame:
     )
 
 
-def _quality(lost: int | None, late: bool) -> Quality:
+def _quality(lost: int | None, late: bool, cut: int = 0) -> Quality:
     reasons = (Reason("late", "the service was late: this window is longer than it should be"),) if late else ()
+    if cut:
+        reasons = (Reason("cut", f"{cut} processes are left out here: there are too many to be told of"), *reasons)
     if lost:
         reasons = (Reason("lost", f"{lost} calls could not be counted"), *reasons)
-    return Quality(kind="lossy" if lost != 0 else "exact", lost=lost, reasons=reasons)
+    return Quality(kind="lossy" if lost != 0 else "partial" if cut else "exact", lost=lost, reasons=reasons)
 
 
 def _per_s(parts: Iterable[Iterable[int | None]], window_ns: int) -> float | None:

@@ -63,7 +63,8 @@ def owner_of(pid: int, root: str = procfs.ROOT) -> Owner:
     Raises:
         Gone: there is none.
     """
-    started = procfs.stat(pid, root).start_ticks
+    stat = procfs.stat(pid, root)
+    started, ended = stat.start_ticks, stat.state in "ZX"
     try:
         shown = os.stat(f"{root}/{pid}/fd")  # the folder above it always shows the effective user
     except (FileNotFoundError, ProcessLookupError) as error:
@@ -72,7 +73,8 @@ def owner_of(pid: int, root: str = procfs.ROOT) -> Owner:
     uids, gids = set(lines["Uid"].split()), set(lines["Gid"].split())
     uid, gid = int(lines["Uid"].split()[0]), int(lines["Gid"].split()[0])
     capabilities = int(lines["CapPrm"], 16)  # a file that was cut before it is nobody's
-    dumpable = shown.st_uid == uid and shown.st_gid == gid  # else /proc shows it as root's (proc(5))
+    # /proc shows as root's what is not dumpable (proc(5)), and a zombie, which has no memory left to be hidden
+    dumpable = ended or (shown.st_uid == uid and shown.st_gid == gid)
     if procfs.stat(pid, root).start_ticks != started:
         raise procfs.Gone(str(pid))
     same = len(uids) == 1 and len(gids) == 1 and dumpable

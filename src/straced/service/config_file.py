@@ -96,9 +96,12 @@ class _Reader:
         if bare is float and not _is_finite(value):
             self.refuse(path, "expected a number")
         try:
-            return _clean(msgspec.convert(value, kind, strict=not (bare is float and isinstance(value, int))))
+            found = msgspec.convert(value, kind, strict=not (bare is float and isinstance(value, int)))
         except (msgspec.ValidationError, OverflowError) as error:
             self.refuse(path, str(error)[:1].lower() + str(error)[1:])
+        if isinstance(found, str) and found != scrub(found) and path[-1] != "target":
+            self.refuse(path, "expected a text without control characters, and not too long")
+        return found
 
     def _measure(self, kind: type[int], value: Any, path: tuple[str | int, ...]) -> int:
         what = "a duration such as 30s, 5m or 2h30m" if kind is Nanoseconds else "a size such as 50MB or 1GiB"
@@ -174,15 +177,6 @@ def _is_finite(value: object) -> bool:
         return not isinstance(value, (int, float)) or math.isfinite(value)
     except OverflowError:  # an integer beyond all floats
         return False
-
-
-def _clean(value: Any) -> Any:
-    """Texts with what could disturb a terminal escaped, in lists and tables too."""
-    if isinstance(value, str):
-        return scrub(value)
-    if isinstance(value, tuple):
-        return tuple(map(_clean, value))
-    return {_clean(key): _clean(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _without_value(error: InvalidArgument, value: str) -> str:

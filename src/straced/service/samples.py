@@ -36,6 +36,8 @@ class Tick(Struct, frozen=True, kw_only=True):
     host: HostFacts
     processes: tuple[ProcessSample, ...] = ()
     late: bool = False
+    cut: int = 0
+    """Processes that are left out here, for there was no room for all."""
 
 
 class Happening(Struct, frozen=True, kw_only=True):

@@ -96,11 +96,20 @@ class Service:
         self._open_store()
         self.server.start()
         self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
+        self._say_readable()
         if self.rulebook.ignored:
             text = f"{len(self.rulebook.ignored)} rules of an earlier version cannot be used and are left out"
             self.say(
                 "rules_ignored", text, owner=NOBODY, rules="; ".join(rule for rule, _ in self.rulebook.ignored[:5])
             )
+
+    def _say_readable(self) -> None:
+        """The kernel does not tell who connects to a port."""
+        listen = self.config.metrics.listen
+        if self.places.system and listen and not listen.startswith("unix:"):
+            text = f"everybody on this host can read the metrics of all users at {listen}; unix:/PATH is root's alone"
+            self.say("metrics_readable", text)
+            log.warning("metrics_readable", extra={"straced": {"listen": listen}})
 
     def _open_store(self) -> None:
         if not self.config.store.enabled:
@@ -236,6 +245,8 @@ class Service:
                 self.config_error = error.reason
                 log.warning("history_stopped", extra={"straced": {"why": error.reason}})
         self._next_look_ns = 0
+        if config.metrics.listen != before.metrics.listen:
+            self._say_readable()
         self.say("reloaded", f"the configuration was read anew: {len(self.rulebook.all)} rules")
 
     def ask_to_stop(self) -> None:

@@ -65,6 +65,8 @@ class Past:
             except StracedError:
                 return None
             except sqlite3.Error as error:
+                if not isinstance(error, sqlite3.OperationalError):
+                    self._service.store.suspect(str(error))
                 raise HistoryFailed(str(error)) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from straced.service.ipc.protocol import PROTOCOL, ProtocolMismatch, Request
 from straced.service.store import journal
 from straced.service.store.answers import KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
 from straced.service.store.history import History
+from straced.service.store.opening import StoreError
 
 if TYPE_CHECKING:
     from straced.service.service import Service
@@ -122,10 +124,18 @@ class Methods:
             history = History(path, client.peer if self._service.places.system else None)
             try:
                 return question(history)
+            except sqlite3.DatabaseError as error:
+                raise self._failed(error) from error
             finally:
                 history.close()
 
         return await asyncio.to_thread(answer)
+
+    def _failed(self, error: sqlite3.DatabaseError) -> StoreError:
+        """What a client is told of a history that cannot be read; a damaged one is looked at."""
+        if self._service.store is not None and not isinstance(error, sqlite3.OperationalError):
+            self._service.store.suspect(str(error))
+        return StoreError(f"the history cannot be read now: {error}", hint="straced events tells more")
 
     async def processes(self, client: Connection, params: messages.Select) -> list[SeriesInfo]:
         found = await self._ask(client, lambda history: _find(history, params)[: params.limit])
