@@ -111,11 +111,21 @@ int serve(struct request *request)
 		leave(request->owner, 0, true);
 		break;
 	case REQUEST_OWNER:
-		request->result = take_owner();
+		request->result = take_owner(request->payer);
 		break;
 	case REQUEST_SUM:
 		bpf_loop(control.next_row, sum_step, 0, 0);
 		break;
+	case REQUEST_GIVE_ROW:
+		give_row(request->owner);
+		break;
+	case REQUEST_GIVE_OWNER: {
+		u32 index = request->owner;
+
+		unpay_owner(request->payer);
+		bpf_map_push_elem(&free_owners, &index, 0);
+		break;
+	}
 	case REQUEST_WHOAMI: {
 		struct task_struct *task = bpf_get_current_task_btf();
 		struct pid *pid = BPF_CORE_READ(task, thread_pid);

@@ -46,12 +46,14 @@ INLINE void report(u32 kind, u32 session, u32 pid, u32 tid, u32 child, u32 exit_
 
 INLINE u32 make_owner(u32 kind, u32 session, u32 parent, struct task_struct *task)
 {
-	u32 index = take_owner();
+	u32 payer = payer_of(BPF_CORE_READ(task, cred, uid.val));
+	u32 index = take_owner(payer);
 	struct owner *owner = owner_at(index);
 
 	if (!index || !owner)
 		return 0;
 	owner->kind = kind;
+	owner->payer = payer;
 	owner->flags = 0;
 	owner->parent = parent;
 	owner->session = session;

@@ -15,6 +15,7 @@
 #define OWNER_ROWS_MAX 1024	/* different calls of one owner; what goes beyond is counted as lost */
 #define SLOTS 10
 #define EXTRA_MAX 16	/* rows that share the slots of one call */
+#define PAYERS 1024	/* a power of two: 0 is root, the others by user, several users each where there are so many */
 
 /* Durations: 1 << HIST_STEPS_LOG2 buckets an octave, from 2^6 ns to 2^40 ns; straced.histogram has the same. */
 #define HIST_STEPS_LOG2 2
@@ -77,7 +78,7 @@ struct owner {
 	u32 processes;	/* of a session, ended ones included */
 	u32 threads;
 	u32 uid;		/* of a session with SESSION_ONE_USER, in the initial user namespace */
-	u32 unused;
+	u32 payer;		/* in whose share of the owners this one is */
 	u64 start_ns;	/* since boot */
 	u64 lost;	/* calls that found no room for a row */
 	char comm[16];
@@ -109,6 +110,10 @@ struct event {
 struct limits {
 	u32 rows_max;
 	u32 owners_max;
+	u32 rows_of_user;	/* most rows of one user but root */
+	u32 rows_of_users;	/* and of all of them together; what is left is root's */
+	u32 owners_of_user;
+	u32 owners_of_users;
 };
 
 /* Global state; in .bss, so user space sees it by mmap. */
@@ -130,15 +135,20 @@ struct control {
 	u64 lost_events;
 	u64 shared_owners;	/* processes counted into their parent for want of an owner */
 	u8 touched[ROWS_LIMIT];	/* by row: changed since the reader last cleared it */
+	u32 rows_of_users;	/* in use by all but root */
+	u32 owners_of_users;
+	u32 rows_used[PAYERS];
+	u32 owners_used[PAYERS];
+	u16 payer[ROWS_LIMIT];	/* by row: in whose share it is */
 };
 
 enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER,
-		  REQUEST_SUM };
+		  REQUEST_SUM, REQUEST_GIVE_ROW, REQUEST_GIVE_OWNER };
 struct request {
 	u32 op;
 	u32 owner;
 	u32 result;
-	u32 unused;
+	u32 payer;
 };
 
 /* What is known of a traced task: its presence in task storage is what makes it a target. */

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 
@@ -29,8 +30,8 @@ class Choice(Struct, frozen=True):
     reason: str
 
 
-def make(name: str, *, max_rows: int | None = None) -> Tracer:
-    """A tracer by name; its module is imported now. ``max_rows`` is for eBPF.
+def make(name: str, **ebpf: Any) -> Tracer:
+    """A tracer by name; its module is imported now. The options are those of the eBPF tracer, for it alone.
 
     Raises:
         TracerUnavailable: this build has none of that name.
@@ -38,7 +39,7 @@ def make(name: str, *, max_rows: int | None = None) -> Tracer:
     module, attribute = _HOMES[name]
     try:
         made = getattr(importlib.import_module(module), attribute)
-        tracer: Tracer = made(rows=max_rows) if name == "ebpf" and max_rows is not None else made()
+        tracer: Tracer = made(**ebpf) if name == "ebpf" else made()
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise

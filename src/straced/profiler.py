@@ -30,6 +30,7 @@ class Profiler:
         max_overhead_pct: detach a session when the estimated slowdown of its target exceeds this.
         max_tasks: the most tasks of one target to put under ptrace.
         max_rows: different calls over all processes that eBPF has room for, 704 bytes each; else its default.
+        user_share: how much of that the processes of one user may have, unless that is root.
     """
 
     def __init__(
@@ -39,13 +40,14 @@ class Profiler:
         max_overhead_pct: float | None = None,
         max_tasks: int = 1000,
         max_rows: int | None = None,
+        user_share: float = 1.0,
     ) -> None:
         if tracer not in choice.TRACERS:
             raise InvalidArgument(f"{tracer!r} is not a tracer", hint=f"one of {', '.join(choice.TRACERS)}")
         self._wanted = tracer
         self._max_overhead_pct = max_overhead_pct
         self._max_tasks = max_tasks
-        self._max_rows = max_rows
+        self._ebpf: dict[str, Any] = {"user_share": user_share} | ({} if max_rows is None else {"rows": max_rows})
         self._tracers: dict[str, Tracer] = {}
         self._sessions: dict[int, list[Session]] = {}
         self._owner = os.getpid()
@@ -247,7 +249,7 @@ class Profiler:
 
     def _tracer(self, name: str) -> Tracer:
         if name not in self._tracers:
-            self._tracers[name] = choice.make(name, max_rows=self._max_rows)
+            self._tracers[name] = choice.make(name, **self._ebpf)
         return self._tracers[name]
 
     def _forget(self, session: Session) -> None:

@@ -20,7 +20,6 @@ from straced.service.ipc.protocol import TooMuch
 from straced.service.rules import Rule
 
 log = logging.getLogger("straced.service")
-MAX_RULES_PER_USER = 100
 
 
 class _Kept(Struct):
@@ -40,6 +39,7 @@ class Rulebook:
         self._path = path
         self._configured: list[Rule] = []
         self._added: list[Rule] = []
+        self._limit = Config().room.rules_per_user
         self.ignored: list[tuple[str, str]] = []
         """Rules of the file that cannot be used, each with the reason."""
 
@@ -55,6 +55,7 @@ class Rulebook:
 
     def configure(self, config: Config) -> None:
         """Take the rules of a configuration."""
+        self._limit = config.room.rules_per_user
         self._configured = [pinned(rules.parse(watch.target, watch.labels)) for watch in config.watch]
 
     def load(self) -> None:
@@ -91,8 +92,8 @@ class Rulebook:
         rule = pinned(rule, must_exist=True)
         key = (rule.text, rule.owner)
         others = [each for each in self._added if (each.text, each.owner) != key]
-        if sum(each.owner == rule.owner for each in others) >= MAX_RULES_PER_USER:
-            raise TooMuch(f"you have {MAX_RULES_PER_USER} rules already", hint="straced watch rm TARGET")
+        if sum(each.owner == rule.owner for each in others) >= self._limit:
+            raise TooMuch(f"you have {self._limit} rules already", hint="straced watch rm TARGET")
         self._added = [*others, rule]
         self._save()
         return rule

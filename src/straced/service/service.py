@@ -61,7 +61,7 @@ class Service:
         self.ticks = 0
         self.config_error: str | None = None
         self.last_tick: Tick | None = None
-        tracer, self.tracer_reason = pick_tracer(config.tracer)
+        tracer, self.tracer_reason = pick_tracer(config.tracer, config.room, shared=places.system)
         self.tracer = tracer.name if tracer is not None else None
         self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
         self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
@@ -69,7 +69,9 @@ class Service:
         self.rulebook.configure(config)
         self.totals = Totals(config.metrics.max_series)
         self.alerts = AlertBook(config.alerts)
-        self.profiler = Profiler("ebpf")
+        self.profiler = Profiler(
+            "ebpf", max_rows=config.room.rows, user_share=config.room.share if places.system else 1.0
+        )
         self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc.max_sessions_per_user)
         self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
         self.server = Server(places.socket, system=places.system, limits=config.ipc, handle=Methods(self).handle)

@@ -29,9 +29,15 @@ _CALIBRATION_ROUNDS, _CALIBRATION_CALLS = 50, 100
 
 
 class Instance:
-    """An engine, who reads it, and who is traced by it. Two sessions of one instance never share a task."""
+    """An engine, who reads it, and who is traced by it. Two sessions of one instance never share a task.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: loaded.
+        idle: told when the last session is over, and its memory given back.
+    """
+
+    def __init__(self, engine: Engine, idle: Callable[[], None] = lambda: None) -> None:
+        self._idle = idle
         self.engine = engine
         self.marks = Marks(engine)
         touched = Touched(engine)
@@ -53,7 +59,7 @@ class Instance:
             OSError: the kernel has no room.
         """
         self.engine.start()
-        index = self._new_session(options, quiet)
+        index = self._new_session(options, quiet, wire.payer_of(target.uid or 0))
         try:
             owner, host_pid = self._add_process(index, target.pid, pidfd, wire.OWNER_KEEP, quiet=quiet)
             reasons = self._add_descendants(index, target.pid) if options.follow and not quiet else ()
@@ -68,8 +74,8 @@ class Instance:
         self.sessions[index] = session
         return session
 
-    def _new_session(self, options: AttachOptions, quiet: bool) -> int:
-        index = self.engine.new_owner()
+    def _new_session(self, options: AttachOptions, quiet: bool, payer: int) -> int:
+        index = self.engine.new_owner(payer)
         owner = self.engine.owner(index)
         owner.kind, owner.state = wire.KIND_SESSION, wire.STATE_LIVE
         owner.flags = wire.SESSION_FOLLOW * (options.follow or quiet) + wire.SESSION_PER_THREAD * options.per_thread
@@ -104,7 +110,7 @@ class Instance:
         return index, host_pid
 
     def _new_owner(self, kind: int, session: int, parent: int, pid: int) -> int:
-        index = self.engine.new_owner()
+        index = self.engine.new_owner(int(self.engine.owner(session).payer))
         owner = self.engine.owner(index)
         owner.kind, owner.session, owner.parent, owner.pid = kind, session, parent, pid
         owner.state = wire.STATE_LIVE
@@ -167,6 +173,8 @@ class Instance:
     async def _reclaim_later(self, index: int) -> None:
         await asyncio.to_thread(self.engine.settle)
         self._reclaim(index, settled=True)
+        if not self.sessions:
+            self._idle()
 
     def _reclaim(self, index: int, *, settled: bool = False) -> None:
         """Give the memory of a session back, after two grace periods: a fork may have read the session as open."""
@@ -177,6 +185,11 @@ class Instance:
         engine.settle()
         members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
         engine.recycle(self.reader.places_of(members), members)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is traced by it."""
+        return not self.sessions and all(task.done() for task in self._releases)
 
     async def close(self) -> None:
         """Detach all sessions and unload."""
@@ -212,7 +225,7 @@ class Instance:
         Returns:
             ``None`` where we are a target ourselves, so that there is nothing to compare with.
         """
-        if self._cost_ns is None:
+        if self._cost_ns is None and self.engine.loaded:
             pidfd = os.pidfd_open(os.getpid())
             try:
                 session = self.attach(procfs.target(os.getpid()), AttachOptions(follow=False), pidfd)

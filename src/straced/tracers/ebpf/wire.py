@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from ctypes import c_char, c_int32, c_uint8, c_uint32, c_uint64
+from ctypes import c_char, c_int32, c_uint8, c_uint16, c_uint32, c_uint64
 
 from straced import histogram
 from straced.tracers.ebpf.btf import Types
@@ -15,6 +15,7 @@ from straced.tracers.ebpf.btf import Types
 ROWS = 32768
 ROWS_LIMIT = 65536
 OWNERS = 16384
+PAYERS = 1024
 SLOTS = 10
 SLOT_CARRY = 4096
 KEY_NR_BITS = 28
@@ -27,7 +28,7 @@ KIND_SESSION, KIND_PROCESS, KIND_THREAD = 1, 2, 3
 OWNER_KEEP, OWNER_QUIET, SESSION_FOLLOW, SESSION_PER_THREAD, SESSION_CLOSED = 1, 2, 4, 8, 16
 SESSION_ONE_USER, SESSION_LOST_USER = 32, 64
 EVENTS = {1: "fork", 2: "exec", 3: "exit"}
-HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER, SUM = 1, 2, 3, 4, 5, 6, 7
+HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER, SUM, GIVE_ROW, GIVE_OWNER = 1, 2, 3, 4, 5, 6, 7, 8, 9
 TASK_EXISTED = 1
 TASK_QUIET = 4
 
@@ -72,7 +73,7 @@ class Owner(ctypes.Structure):
         ("processes", c_uint32),
         ("threads", c_uint32),
         ("uid", c_uint32),
-        ("unused", c_uint32),
+        ("payer", c_uint32),
         ("start_ns", c_uint64),
         ("lost", c_uint64),
         ("comm", c_char * 16),
@@ -128,23 +129,43 @@ class Control(ctypes.Structure):
         ("lost_events", c_uint64),
         ("shared_owners", c_uint64),
         ("touched", c_uint8 * ROWS_LIMIT),
+        ("rows_of_users", c_uint32),
+        ("owners_of_users", c_uint32),
+        ("rows_used", c_uint32 * PAYERS),
+        ("owners_used", c_uint32 * PAYERS),
+        ("payer", c_uint16 * ROWS_LIMIT),
     )
 
 
 class Limits(ctypes.Structure):
     """The constants of the programs, in .rodata."""
 
-    _fields_ = (("rows_max", c_uint32), ("owners_max", c_uint32))
+    _fields_ = (
+        ("rows_max", c_uint32),
+        ("owners_max", c_uint32),
+        ("rows_of_user", c_uint32),
+        ("rows_of_users", c_uint32),
+        ("owners_of_user", c_uint32),
+        ("owners_of_users", c_uint32),
+    )
 
-    def set(self, rows_max: int, owners_max: int) -> None:
-        """Before the load; after it they are read-only."""
+    def set(self, rows_max: int, owners_max: int, user_share: float = 1.0) -> None:
+        """Before the load; after it they are read-only.
+
+        Args:
+            rows_max, owners_max: of all.
+            user_share: how much of that one user may have who is not root. Of the rest a half is root's.
+        """
+        of_users = (1 + user_share) / 2
         self.rows_max, self.owners_max = rows_max, owners_max
+        self.rows_of_user, self.owners_of_user = int(rows_max * user_share), int(owners_max * user_share)
+        self.rows_of_users, self.owners_of_users = int(rows_max * of_users), int(owners_max * of_users)
 
 
 class Request(ctypes.Structure):
     """What ``serve`` is asked."""
 
-    _fields_ = (("op", c_uint32), ("owner", c_uint32), ("result", c_uint32), ("unused", c_uint32))
+    _fields_ = (("op", c_uint32), ("owner", c_uint32), ("result", c_uint32), ("payer", c_uint32))
 
 
 class Suspended(ctypes.Structure):
@@ -205,6 +226,11 @@ ROW_BYTES = ctypes.sizeof(Row)
 OWNER = struct.Struct("=16I2Q16s")
 OWNER_BYTES = OWNER.size
 SUMS = struct.Struct("=6Q")
+
+
+def payer_of(uid: int) -> int:
+    """In whose share of rows and owners a user is, as ``bpf/maps.h`` has it."""
+    return 1 + uid % (PAYERS - 1) if uid else 0
 
 
 def verify(types: Types) -> list[str]:
