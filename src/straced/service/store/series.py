@@ -34,7 +34,7 @@ Key = tuple[str, int, int]
 """Kind, pid, start time."""
 MAX_NAMES = 4096
 """Different calls that are told apart; programs can make up numbers by the million."""
-OTHER = "syscall#other"
+OTHER = "syscall_other"
 UNSEEN_MS = 600_000
 """After so long without a sample a process is over, though nobody said so: the word of it was dropped, perhaps."""
 
@@ -63,7 +63,7 @@ class Catalogue:
         """The number of a call's name."""
         found = self._names.get((name, abi))
         if found is None:
-            if len(self._names) >= MAX_NAMES and name.startswith("syscall#") and name != OTHER:
+            if len(self._names) >= MAX_NAMES and name.startswith("syscall_0x"):
                 return self.number(OTHER, abi)
             one = self._connection.execute("select id from names where name = ? and abi = ?", (name, abi)).fetchone()
             if one is None:
