@@ -180,8 +180,11 @@ def _is_finite(value: object) -> bool:
 
 
 def _without_value(error: InvalidArgument, value: str) -> str:
-    """Why a value cannot be used, when the reason begins with it."""
-    return error.reason.replace(repr(value), "it").replace(value, "it") if value else error.reason
+    """Why a value cannot be used, where the reason quotes it, or the part behind its colon."""
+    reason = error.reason
+    for quoted in filter(None, (value, value.partition(":")[2])):
+        reason = reason.replace(repr(quoted), "it").replace(quoted, "it")
+    return reason
 
 
 @functools.cache

@@ -137,23 +137,39 @@ class Store:
 
     def _open(self) -> None:
         opened = opening.open_for_writing(self.path)
+        try:
+            self._begin(opened)
+        except sqlite3.DatabaseError as error:
+            opened.connection.close()
+            if state := opening.state_of(error):
+                raise opening.StoreBusy(f"{self.path}: {error}", state) from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise opening.StoreError(f"{self.path}: {error}", hint="see store.path in straced.toml") from error
+            moved = opening.move_aside(self.path)  # its pages are damaged, though it ended in order
+            opened = opening.open_for_writing(self.path)
+            opened.moved = moved
+            self._begin(opened)
         self._connection = opened.connection
-        self._identity = opening.identity(self.path)
-        self._clock = DeletionClock(procfs.boot_id(), opening.kept(self._connection, "clock"))
-        self._catalogue = Catalogue(self._connection, procfs.boot_id())
-        if opened.moved is not None:
-            self.moved = opened.moved
-            self.notes.append(("history_moved", f"the history could not be used and was moved to {opened.moved}"))
-        if opened.unclean:
-            self.interrupted = self._catalogue.close_interrupted()
-            close_alerts(self._connection)
-            text = f"the service before did not end in order; {self.interrupted} rows were closed"
-            self.notes.append(("interrupted", text))
-        self._last_ms = self._connection.execute("select coalesce(max(ts), 0) from host").fetchone()[0]
         self.state = "ok"
         if not opened.checked:
             self._checking = threading.Thread(target=self._check, name="straced-check", daemon=True)
             self._checking.start()
+
+    def _begin(self, opened: opening.Opened) -> None:
+        """Learn what the file has."""
+        connection = opened.connection
+        self._clock = DeletionClock(procfs.boot_id(), opening.kept(connection, "clock"))
+        self._catalogue = Catalogue(connection, procfs.boot_id())
+        if opened.unclean:
+            self.interrupted = self._catalogue.close_interrupted()
+            close_alerts(connection)
+            text = f"the service before did not end in order; {self.interrupted} rows were closed"
+            self.notes.append(("interrupted", text))
+        self._last_ms = connection.execute("select coalesce(max(ts), 0) from host").fetchone()[0]
+        self._identity = opening.identity(self.path)
+        if opened.moved is not None:
+            self.moved = opened.moved
+            self.notes.append(("history_moved", f"the history could not be used and was moved to {opened.moved}"))
 
     def _check(self) -> None:
         """Read the whole file, beside those who write to it: after an end in order it may be damaged all the same."""
