@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,20 +18,21 @@ from straced.profiler import Profiler
 from straced.service.alerts.book import AlertBook
 from straced.service.alerts.reactions import Reactions
 from straced.service.authorisation import Owner, Peer
+from straced.service.ipc.messages import Select
 from straced.service.metrics.totals import Totals
 from straced.service.samples import Happening
 from straced.service.store import journal
 from straced.service.store.alerts_table import AlertRow
 from straced.service.store.history import MAX_SERIES, History
-from straced.service.store.known import user_of
-from straced.service.store.waiting import LearntRows
 from straced.service.store.writer import Store
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.counts import row
 from tests.security.intruder import process as intruder
+from tests.security.intruder import snapshot
+from tests.service.daemon import serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, running, until
+from tests.service.processes import READY, public_folder, running, until
 from tests.service.samples import ME, NOON, calls, process, tick
 
 THEIRS = Owner(65534, 65534, False)
@@ -64,30 +67,63 @@ def told(path: Path, pid: int, peer: Peer | None = None) -> tuple[int | None, in
 # --- history ---
 
 
-def test_a_flood_of_names_takes_nothing_from_others(path: Path, store: Store) -> None:
-    """2,100 programs of one user, each with calls that were never seen: root's process is told in full."""
-    book = AlertBook(Alerts())
-    for second in range(24):
-        flood = [
-            process(
-                100 + second * 90 + n,
-                comm=f"p{second}-{n}",
-                owner=THEIRS,
-                made=tuple(calls(f"c{i}") for i in range(20)),
-            )
-            for n in range(88)
-        ]
-        now = tick(NOON + second, process(1, made=(calls("read", 125),)), *flood)
-        store.put(now)
-        book.judge(now)
-        learnt: dict[int, list[tuple[str, str, str]]] = {}
-        for each in book.take_learnt():
-            learnt.setdefault(user_of(each[0]), []).append(each)
-        for uid, rows in learnt.items():
-            store.put(LearntRows(uid, now.epoch_s, rows))
-    assert store.flush(60)
-    assert told(path, 1) == (24 * 125, 0)
-    assert store.dropped == 0
+NAMES = """
+import os, subprocess, sys
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(8):
+    names = [f"{sys.argv[1]}/p{_}-{number}" for number in range(120)]
+    running = [subprocess.Popen([name, "0.5"]) for name in names]
+    for each in running:
+        each.wait()
+print("done", flush=True)
+sys.stdin.readline()
+"""
+CALLING = READY + (
+    "import os\nfor _ in range(30):\n    sys.stdin.readline()\n    for _ in range(100): os.getppid()\n"
+    "    print('made', flush=True)\nsys.stdin.readline()\n"
+)
+
+
+@needs_root
+@needs_ebpf
+@pytest.mark.limit(180)
+async def test_a_flood_of_names_takes_nothing_from_others() -> None:
+    """A thousand programs of one user, each with calls that were never seen: root's process is told in full."""
+    with (
+        public_folder() as folder,
+        serving(folder, '[[watch]]\ntarget = "user:65534"\n') as daemon,
+        running(CALLING) as mine,
+    ):
+        shutil.copy("/bin/sleep", folder / "sleep")
+        for number in range(8 * 120):
+            os.link(folder / "sleep", folder / f"p{number // 120}-{number % 120}")
+        async with daemon.client() as root:
+            await root.watch(str(mine.pid))
+            with intruder(NAMES, str(folder)) as flood:
+                await snapshot(root, mine.pid, flood.pid)
+                assert flood.stdin is not None
+                assert flood.stdout is not None
+                assert mine.stdin is not None
+                assert mine.stdout is not None
+                flood.stdin.write("\n")
+                flood.stdin.flush()
+                for _ in range(30):
+                    mine.stdin.write("\n")
+                    mine.stdin.flush()
+                    assert await asyncio.to_thread(mine.stdout.readline) == "made\n"
+                    await asyncio.sleep(0.15)
+                assert await asyncio.to_thread(flood.stdout.readline) == "done\n"
+            deadline = time.monotonic() + 30
+            calls_made = 0
+            while calls_made < 3000 and time.monotonic() < deadline:
+                answer = await root.history(Select(pid=mine.pid))
+                calls_made = next((row.calls or 0 for row in answer.rows if row.name == "getppid"), 0)
+                if answer.lost:
+                    break
+                await asyncio.sleep(0.2)
+            assert calls_made == 3000 or answer.lost
+            assert (await root.status()).history_dropped == 0
 
 
 def test_what_does_not_fit_is_lost_of_those_who_made_it_and_said_there(path: Path, store: Store) -> None:

@@ -130,7 +130,8 @@ class Watchlist:
                         break
                 yield
                 began = time.perf_counter_ns()
-        return named
+        known = set(map(id, self.rules))
+        return {pid: rule for pid, rule in named.items() if id(rule) in known}  # some were taken away meanwhile
 
     def look_at(self, pid: int) -> Watched | None:
         """Look at one process that has just begun a program; returns it when a rule names it that did not before.

@@ -18,7 +18,7 @@ from straced.service.ipc.protocol import PROTOCOL, ProtocolMismatch, Request
 from straced.service.store import journal
 from straced.service.store.answers import KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
 from straced.service.store.history import History
-from straced.service.store.opening import StoreError
+from straced.service.store.opening import StoreError, is_damage
 
 if TYPE_CHECKING:
     from straced.service.service import Service
@@ -133,7 +133,7 @@ class Methods:
 
     def _failed(self, error: sqlite3.DatabaseError) -> StoreError:
         """What a client is told of a history that cannot be read; a damaged one is looked at."""
-        if self._service.store is not None and not isinstance(error, sqlite3.OperationalError):
+        if self._service.store is not None and is_damage(error):
             self._service.store.suspect(str(error))
         return StoreError(f"the history cannot be read now: {error}", hint="straced events tells more")
 

@@ -121,6 +121,12 @@ def state_of(error: BaseException) -> str:
     return {sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_LOCKED: "locked"}.get(code, "")
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file is not what it should be."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def _was_unclean(connection: sqlite3.Connection) -> bool:
     return connection.execute("select 1 from meta where key = 'open'").fetchone() is not None
 
@@ -177,8 +183,7 @@ def damage_in(path: Path) -> str:
     try:
         found = str(connection.execute("pragma quick_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        return str(error) if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else ""
+        return str(error) if is_damage(error) else ""
     finally:
         connection.close()
     return "" if found == "ok" else found

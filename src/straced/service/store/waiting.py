@@ -16,9 +16,9 @@ from straced.service.samples import Happening, ProcessSample, Tick
 from straced.service.store.alerts_table import AlertRow
 
 MAX_WEIGHT = 120_000
-"""Processes, pairs of calls, events: some 50 MB."""
-MAX_ITEMS = 600
-"""Of one user, and of the host."""
+"""Processes, pairs of calls, halves of events: some 50 MB."""
+MAX_TICKS = 600
+"""With processes of one user."""
 ROOM = 0.9
 """How much of that is left when something was dropped, so that it is not done anew for each item."""
 MAX_LOST = 20_000
@@ -58,7 +58,7 @@ class Waiting:
     def __init__(self) -> None:
         self._items: collections.deque[_Waits] = collections.deque()
         self._weights: collections.Counter[int] = collections.Counter()
-        self._counts: collections.Counter[int] = collections.Counter()
+        self._ticks: collections.Counter[int] = collections.Counter()
         self._held = 0
         self.lost: dict[Key, Lost] = {}
         self.dropped = 0
@@ -76,8 +76,8 @@ class Waiting:
         """Add an item; what does not fit any more goes."""
         shares = _shares(item)
         self._items.append(_Waits(item, shares))
-        self._count(shares, 1)
-        while self._weights.total() > MAX_WEIGHT or any(count > MAX_ITEMS for count in self._counts.values()):
+        self._count(item, shares, 1)
+        while self._weights.total() > MAX_WEIGHT or max(self._ticks.values(), default=0) > MAX_TICKS:
             if not self._make_room():
                 break
 
@@ -89,7 +89,8 @@ class Waiting:
     def done(self, *, written: bool) -> None:
         """What was taken is written, or was not, and waits as before."""
         for _ in range(self._held if written else 0):
-            self._count(self._items.popleft().shares, -1)
+            gone = self._items.popleft()
+            self._count(gone.item, gone.shares, -1)
         self._held = 0
 
     def take_lost(self) -> dict[Key, Lost]:
@@ -102,29 +103,30 @@ class Waiting:
         for each in lost:
             self._lose(each.sample, each.calls)
 
-    def _count(self, shares: dict[int, int], sign: int) -> None:
+    def _count(self, item: Item, shares: dict[int, int], sign: int) -> None:
         for uid, weight in shares.items():
             self._weights[uid] += sign * weight
-            self._counts[uid] += sign
-            if not self._counts[uid]:
-                del self._weights[uid], self._counts[uid]
+            self._ticks[uid] += sign * isinstance(item, Tick)
+            if not (self._weights[uid] or self._ticks[uid]):
+                del self._weights[uid], self._ticks[uid]
 
     def _make_room(self) -> bool:
         """Drop the oldest of the user who has most; returns whether there was anything."""
-        many = [uid for uid, count in self._counts.items() if count > MAX_ITEMS]
+        many = [uid for uid, count in self._ticks.items() if count > MAX_TICKS]
         heaviest = max(many or self._weights, key=lambda uid: self._weights[uid])
         excess = self._weights.total() - int(ROOM * MAX_WEIGHT)
-        surplus = self._counts[heaviest] - MAX_ITEMS if many else 0
+        surplus = self._ticks[heaviest] - int(ROOM * MAX_TICKS) if many else 0
         kept = list(self._items)[: self._held]
         before = self.dropped
         for each in list(self._items)[self._held :]:
             weight = each.shares.get(heaviest)
-            if weight is None or isinstance(each.item, threading.Event) or (surplus <= 0 if many else excess <= 0):
+            wanted = surplus > 0 and isinstance(each.item, Tick) if many else excess > 0
+            if weight is None or not wanted or isinstance(each.item, threading.Event):
                 kept.append(each)
                 continue
             excess -= weight
             surplus -= 1
-            self._count({heaviest: weight}, -1)
+            self._count(each.item, {heaviest: weight}, -1)
             self.dropped += 1
             if rest := self._without(each, heaviest):
                 kept.append(rest)
@@ -178,4 +180,4 @@ def _shares(item: Item) -> dict[int, int]:
         return {item.uid: 1 + len(item.rows) // 4}
     if isinstance(item, threading.Event):
         return {SERVICE: 0}
-    return {SERVICE if item.owner is None else item.owner.uid: 1}
+    return {SERVICE if item.owner is None else item.owner.uid: 2}
