@@ -103,7 +103,9 @@ class Watcher:
 
     async def began(self, pids: list[int]) -> None:
         """Programs that have just begun: those whom a rule names are counted from now on."""
+        pace = Pace()
         for pid in pids[:MAX_AT_ONCE]:
+            await pace.rest()
             watched = self.watchlist.look_at(pid)
             if watched is not None and watched.root == watched.key and self.counting.serves:
                 await self.counting.follow(watched)

@@ -14,22 +14,15 @@ import threading
 import time
 from pathlib import Path
 
-import msgspec
-
-from straced import config, procfs
+from straced import config
 from straced.errors import StracedError
-from straced.service.authorisation import Owner
-from straced.service.facts import HostFacts
-from straced.service.samples import Happening, ProcessSample, Tick
-from straced.service.store import opening, retention, rollup
-from straced.service.store.alerts_table import AlertRow, close_alerts, write_alert
-from straced.service.store.clock import DeletionClock
-from straced.service.store.packing import Row, encode, facts_of, pack_calls, pack_facts
-from straced.service.store.series import Catalogue
-from straced.service.store.waiting import SERVICE, Item, LearntRows, Lost, Waiting
+from straced.service.samples import Happening
+from straced.service.store import opening
+from straced.service.store.alerts_table import close_alerts
+from straced.service.store.recorder import Recorder
+from straced.service.store.waiting import Item, Lost, Waiting
 
 log = logging.getLogger("straced.service")
-GONE = "X"
 RETRY_S = 1.0
 SAID_MS = 60_000
 """Between two words about samples that were dropped."""
@@ -57,11 +50,8 @@ class Store:
         self.notes: collections.deque[tuple[str, str]] = collections.deque()
         """Events about the file itself, kind and text, for the service to tell."""
         self._connection: sqlite3.Connection | None = None
-        self._catalogue: Catalogue
+        self._recorder: Recorder
         self._thread: threading.Thread | None = None
-        self._last_ms = 0
-        self._minute = -1
-        self._clock: DeletionClock
         self._identity: tuple[int, int] | None = None
         self._damage = ""
         self._checking: threading.Thread | None = None
@@ -158,14 +148,12 @@ class Store:
     def _begin(self, opened: opening.Opened) -> None:
         """Learn what the file has."""
         connection = opened.connection
-        self._clock = DeletionClock(procfs.boot_id(), opening.kept(connection, "clock"))
-        self._catalogue = Catalogue(connection, procfs.boot_id())
+        self._recorder = Recorder(connection, lambda: self.keep)
         if opened.unclean:
-            self.interrupted = self._catalogue.close_interrupted()
+            self.interrupted = self._recorder.catalogue.close_interrupted()
             close_alerts(connection)
             text = f"the service before did not end in order; {self.interrupted} rows were closed"
             self.notes.append(("interrupted", text))
-        self._last_ms = connection.execute("select coalesce(max(ts), 0) from host").fetchone()[0]
         self._identity = opening.identity(self.path)
         if opened.moved is not None:
             self.moved = opened.moved
@@ -211,7 +199,8 @@ class Store:
             assert self._connection is not None
             self._connection.execute("begin immediate")
             for item in batch:
-                self._write(self._connection, item)
+                self._recorder.write(item, self._lost)
+            self._say_dropped(self._recorder)
             self._connection.execute("commit")
         except (sqlite3.Error, StracedError) as error:
             self._failed(error, before)
@@ -259,7 +248,7 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("rollback")
         with contextlib.suppress(sqlite3.Error):
-            self._catalogue.forget()
+            self._recorder.catalogue.forget()
         if state == "failed":  # begin anew with the next attempt: a broken file is moved aside then
             self._connection = None
             with contextlib.suppress(sqlite3.Error):
@@ -270,137 +259,16 @@ class Store:
             log.warning("history_stopped", extra={"straced": {"path": str(self.path), "why": why}})
         self.state = state
 
-    def _write(self, connection: sqlite3.Connection, item: Item) -> None:
-        if isinstance(item, Tick):
-            self._write_tick(connection, item)
-        elif isinstance(item, Happening):
-            self._write_event(connection, item)
-        elif isinstance(item, AlertRow):
-            write_alert(connection, item)
-        elif isinstance(item, LearntRows):
-            when = int(item.epoch_s * 1000)
-            rows = [(program, kind, what, when) for program, kind, what in item.rows]
-            connection.executemany("insert or ignore into known values (?, ?, ?, ?)", rows)
-
-    def _write_tick(self, connection: sqlite3.Connection, tick: Tick) -> None:
-        ts = int(tick.epoch_s * 1000)
-        while not self._write_host(connection, ts, tick.host):
-            ts += 1  # the clock was stepped back onto a moment that has a row
-        if ts < self._last_ms:
-            self._note_step(connection, ts)
-        self._last_ms = ts
-        minute = ts // rollup.MINUTE_MS
-        if minute != self._minute:
-            self._turn_minute(connection, minute, ts)
-        rows = []
-        for sample in tick.processes:
-            lost = self._lost.pop(sample.facts.key, None) if self._lost else None
-            row = self._row(sample, ts, minute, 0 if lost is None else lost.calls)
-            if row is not None:
-                rows.append(row)
-            if sample.ended or sample.lost != 0:
-                rows.append(self._row_of_ended(sample, ts))
-        while self._lost:
-            _key, gone = self._lost.popitem()
-            series = self._catalogue.of(gone.sample, ts)
-            rows.append((ts, series.id, encode(Row(None, 0, [], None, None, gone.calls))))
-        self._say_dropped(connection, ts)
-        connection.executemany("insert or replace into sample (ts, series, data) values (?, ?, ?)", rows)
-
-    def _say_dropped(self, connection: sqlite3.Connection, ts: int) -> None:
+    def _say_dropped(self, recorder: Recorder) -> None:
         fresh = self.dropped - self._dropped_said
-        if not fresh or abs(ts - self._said_ms) < SAID_MS:
+        if not fresh or abs(recorder.last_ms - self._said_ms) < SAID_MS:
             return
-        self._dropped_said, self._said_ms = self.dropped, ts
+        self._dropped_said, self._said_ms = self.dropped, recorder.last_ms
         text = f"{fresh} samples or events did not fit into memory while the disk was slow; their calls count as lost"
-        self._write_event(connection, Happening(epoch_s=ts / 1000, kind="history_dropped", text=text))
+        self._write_event(Happening(epoch_s=recorder.last_ms / 1000, kind="history_dropped", text=text))
 
-    def _row(self, sample: ProcessSample, ts: int, minute: int, lost: int | None = 0) -> tuple[int, int, bytes] | None:
-        if sample.facts.state == GONE and not sample.calls and lost == 0:
-            return None
-        series = self._catalogue.of(sample, ts)
-        facts = facts_of(sample.facts)
-        changed = facts != series.facts or sample.in_flight != (series.in_flight or {})
-        if not (changed or sample.calls or sample.facts.cpu_delta_ns or lost != 0):
-            return None
-        before = series.facts if series.minute == minute else None
-        calls, errors = (None, None)
-        if sample.calls is not None:
-            calls, errors = pack_calls(sample.calls, self._catalogue.number)
-        in_flight = [n for name, count in sample.in_flight.items() for n in (self._catalogue.number(name, ""), count)]
-        packed = Row(pack_facts(facts, before), sample.facts.cpu_delta_ns or 0, calls, errors, in_flight or None, lost)
-        series.facts, series.minute, series.in_flight = facts, minute, sample.in_flight
-        return ts, series.id, encode(packed)
-
-    def _row_of_ended(self, sample: ProcessSample, ts: int) -> tuple[int, int, bytes]:
-        series = self._catalogue.of(sample, ts, "ended")
-        calls, errors = pack_calls(sample.ended, self._catalogue.number)
-        return ts, series.id, encode(Row(None, 0, calls, errors, None, sample.lost))
-
-    def _write_host(self, connection: sqlite3.Connection, ts: int, host: HostFacts) -> bool:
-        found = connection.execute("insert or ignore into host values (?, ?)", (ts, msgspec.msgpack.encode(host)))
-        return found.rowcount == 1
-
-    def _note_step(self, connection: sqlite3.Connection, ts: int) -> None:
-        back = (self._last_ms - ts) / 1000
-        text = f"the clock was set back by {back:.1f} s; history goes on with the new time"
-        self._write_event(
-            connection, Happening(epoch_s=ts / 1000, kind="clock_set_back", text=text, data={"seconds": back})
-        )
-
-    def _write_event(self, connection: sqlite3.Connection, event: Happening) -> None:
-        owner = event.owner
-        connection.execute(
-            "insert into event (ts, kind, text, pid, start_ticks, comm, labels, job, uid, gid, private, data)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                int(event.epoch_s * 1000),
-                event.kind,
-                event.text,
-                event.pid,
-                event.start_ticks,
-                event.comm,
-                msgspec.json.encode(event.labels).decode(),
-                event.labels.get("job", ""),
-                None if owner is None else owner.uid,
-                None if owner is None else owner.gid,
-                None if owner is None else owner.private,
-                msgspec.json.encode(event.data).decode(),
-            ),
-        )
-        if event.kind == "ended" and event.pid is not None and event.start_ticks is not None:
-            status = event.data.get("exit_status")
-            self._catalogue.end(
-                event.pid,
-                event.start_ticks,
-                int(event.epoch_s * 1000),
-                str(event.data.get("why", "exited")),
-                status if isinstance(status, int) else None,
-            )
-
-    def _turn_minute(self, connection: sqlite3.Connection, minute: int, ts: int) -> None:
-        self._minute = minute
-        rollup.close_minutes(connection, minute * rollup.MINUTE_MS)
-        self._catalogue.write_last()
-        self._catalogue.close_unseen(ts)
-        retention.expire(connection, self._clock.now_ms(ts), self.keep)
-        if self._clock.note is not None:
-            self._write_event(connection, Happening(epoch_s=ts / 1000, kind="clock_leapt", text=self._clock.note))
-            self._clock.note = None
-        connection.execute("insert or replace into meta values ('clock', ?)", (self._clock.keep(),))
-        for cut in retention.cut(connection, self.keep):
-            self._say_cut(connection, cut, ts)
-        retention.shrink(connection)
-
-    def _say_cut(self, connection: sqlite3.Connection, cut: retention.Cut, ts: int) -> None:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(cut.until_ms / 1000))
-        text = f"the history has reached its size (store.max_bytes); what was before {when} is partly gone"
-        owner = None
-        if cut.uid != SERVICE:
-            gid = connection.execute("select gid from series where uid = ? limit 1", (cut.uid,)).fetchone()
-            owner = Owner(cut.uid, gid[0] if gid is not None else cut.uid, False)
-            text += f": that of user {cut.uid}, who has most"
-        self._write_event(connection, Happening(epoch_s=ts / 1000, kind="history_cut", text=text, owner=owner))
+    def _write_event(self, event: Happening) -> None:
+        self._recorder.write_event(event)
 
     def _finish(self) -> None:
         connection, self._connection = self._connection, None
@@ -409,7 +277,7 @@ class Store:
             return
         with contextlib.suppress(sqlite3.Error):
             connection.execute("begin immediate")
-            self._catalogue.write_last()
+            self._recorder.catalogue.write_last()
             connection.execute("update series set end = 'service_stopped' where end is null")
             close_alerts(connection)
             opening.mark_clean(connection)
