@@ -205,6 +205,12 @@ class Store:
         except (sqlite3.Error, StracedError) as error:
             self._failed(error, before)
             return False
+        except Exception:  # a fault of ours: without what cannot be written history goes on
+            log.exception("history_failed")
+            with contextlib.suppress(sqlite3.Error):
+                self._abandon()
+            self._items.dropped += len(batch)
+            return True
         if before != "ok":
             log.warning("history_resumed", extra={"straced": {"path": str(self.path), "dropped": self.dropped}})
         self.state = "ok"
