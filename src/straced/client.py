@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from straced.service.ipc import messages
-from straced.service.ipc.channel import CONNECT_S, Channel, tick_of
+from straced.service.ipc.channel import CONNECT_S, Channel, is_trusted, tick_of
 from straced.service.ipc.messages import Gap, Select, Status, TickPart, WatchRule
-from straced.service.ipc.remote import RemoteSession, RemoteTrace
+from straced.service.ipc.remote import RemoteSession
+from straced.service.ipc.remote_trace import RemoteTrace
 from straced.service.places import sockets
 from straced.service.samples import Tick
 from straced.service.store.answers import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
+from straced.tracers import trace_room
 from straced.tracers.trace_output import TraceOutput
 
 
@@ -39,7 +41,7 @@ def _connects(path: Path) -> bool:
             sock.connect(str(path))
         except OSError:
             return False
-    return True
+        return is_trusted(sock, named=False)
 
 
 class Client(Channel):
@@ -98,8 +100,16 @@ class Client(Channel):
         session.process = process
         return session
 
-    async def trace(self, pid: int, output: Path, *, overwrite: bool = False, **options: Any) -> RemoteTrace:
+    async def trace(
+        self, pid: int, output: Path, *, overwrite: bool = False, min_free_bytes: int | None = None, **options: Any
+    ) -> RemoteTrace:
         """Write a full trace of a process into a new file of the caller's own; see :class:`messages.TraceParams`.
+
+        The service sends what strace writes, and it is written here. Who reads too slowly ends the trace
+        (``reader_slow``), and who has no room left does (``disk_full``).
+
+        Args:
+            min_free_bytes: room that the trace leaves on the disk of the file, as in ``straced trace --min-free``.
 
         Raises:
             OutputError: the file cannot be made, or its disk is nearly full.
@@ -107,14 +117,14 @@ class Client(Channel):
         """
         file = TraceOutput(output, overwrite)
         try:
+            floor = trace_room.floor_bytes(file.fd, min_free_bytes)
             params = messages.TraceParams(pid=pid, **options)
-            attached = await self.request("trace", params, messages.Attached, fds=[file.fd])
+            attached = await self.request("trace", params, messages.Attached)
         except BaseException:
             file.discard()
             raise
         file.commit()
-        file.close()
-        return RemoteTrace(self, attached)
+        return RemoteTrace(self, attached, file, floor)
 
     # --- the service ---
 

@@ -30,6 +30,11 @@ class ConfigError(StracedError):
     exit_code = 2
     code = "config"
 
+    def __init__(self, reason: str, *, hint: str = "", public: str | None = None) -> None:
+        super().__init__(reason, hint=hint)
+        self.public = reason if public is None else public
+        """The same without anything that the file says but its keys: the file may be readable for its owner alone."""
+
 
 class Watch(Struct, frozen=True, kw_only=True):
     """One rule: who is watched, and under which labels. Descendants are watched too, under the same labels."""
@@ -69,7 +74,34 @@ class Ipc(Struct, frozen=True, kw_only=True):
     ] = ""
     max_clients: Annotated[int, Meta(ge=1, description="Connections at a time.")] = 256
     max_clients_per_user: Annotated[int, Meta(ge=1, description="Connections of one user at a time.")] = 64
+    reserved_for_root: Annotated[
+        int, Meta(ge=0, description="Of `max_clients`, kept for root; at most a quarter of them.")
+    ] = 16
+    reserved_for_users: Annotated[
+        int,
+        Meta(ge=0, description="Of the rest, kept for users with fewer than four connections; at most a quarter."),
+    ] = 64
     max_sessions_per_user: Annotated[int, Meta(ge=1, description="Attaches and traces of one user at a time.")] = 16
+    max_spool_per_user: Annotated[
+        Bytes,
+        Meta(description="Full traces of one user that wait to be read; shared among `max_sessions_per_user`."),
+    ] = Bytes(256 * 10**6)
+    max_buffers_per_user: Annotated[
+        Bytes, Meta(description="Requests and answers of one user that wait, in memory; not of root.")
+    ] = Bytes(32 * 10**6)
+    max_requests_per_second: Annotated[
+        float, Meta(gt=0, description="Requests of one user, over all their connections; not of root.")
+    ] = 500.0
+    max_bytes_per_second: Annotated[Bytes, Meta(description="Bytes that are read from one user; not from root.")] = (
+        Bytes(16 * 10**6)
+    )
+    hello_timeout: Annotated[Nanoseconds, Meta(description="A connection that has not said hello is closed.")] = (
+        Nanoseconds(5 * S)
+    )
+    silence_timeout: Annotated[
+        Nanoseconds,
+        Meta(description="A connection that asks nothing, and has neither sessions nor subscriptions, is closed."),
+    ] = Nanoseconds(600 * S)
 
 
 class Alerts(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ TAIL_BYTES = 1 << 20
 ENDS = {
     "max_bytes": "the trace has reached its size (--max-bytes)",
     "reader_gone": "",
+    "reader_slow": "the trace was written faster than it could be read, and is cut; the target runs on",
 }
 
 
@@ -69,13 +70,17 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
                 return await _by_the_service(pid, options, output, overwrite, stop, error)
             status = 0
     _say_end(recording, ending, None if page else output)
-    if output is not None and ending.reason in CUT:
-        left = _keep_whole_lines(output)
-        raise OutputError(
-            CUT[ending.reason],
-            hint=f"{format_bytes(left)} of it are in {scrub(str(output))}" if left and not page else "",
-        )
+    if output is not None:
+        _refuse_cut(ending.reason, output, None if page else output)
     return status
+
+
+def _refuse_cut(reason: str, output: Path, shown: Path | None) -> None:
+    """Raise OutputError for a trace that its file, or the disk, has cut."""
+    if reason in CUT:
+        left = _keep_whole_lines(output)
+        hint = f"{format_bytes(left)} of it are in {scrub(str(shown))}" if left and shown else ""
+        raise OutputError(CUT[reason], hint=hint)
 
 
 async def _into_file(
@@ -132,6 +137,7 @@ async def _by_the_service(
         ended.cancel()
     if word := ENDS.get(ending.reason):
         print(f"straced: {word}", file=sys.stderr, flush=True)
+    _refuse_cut(ending.reason, path, path)
     return 0
 
 

@@ -197,7 +197,7 @@ said["label"] = await attempt(client.label(pid, job="\\x1b[31mred\\x07\\u202e", 
 said["rule"] = await attempt(client.watch("name:\\x1b]0;owned\\x07*", {"job": "\\x1b[2J"}))
 for _ in range(200):
     found = await client.snapshot()
-    if found.processes and found.processes[0].facts.labels: break
+    if found and found.processes and found.processes[0].facts.labels: break
     await asyncio.sleep(0.05)
 said["removed"] = await attempt(client.unwatch("name:\\x1b]0;owned\\x07*"))
 said["again"] = await attempt(client.watch("name:\\x1b]0;owned\\x07*", {"job": "\\x1b[2J"}))

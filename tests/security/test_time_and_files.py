@@ -260,10 +260,10 @@ def test_numbers_beyond_all_measure_in_a_configuration(text: str) -> None:
         '[otlp]\nendpoint = ["hunter2"]',
     ],
 )
-def test_what_is_said_of_a_configuration_has_no_value_of_it(text: str) -> None:
+def test_what_all_may_read_of_a_configuration_has_no_value_of_it(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config_file.parse(text)
-    assert "hunter2" not in caught.value.reason + caught.value.hint
+    assert "hunter2" not in caught.value.public + caught.value.hint
 
 
 HUGE = ("1e308", "-1e308", "1e400", "NaN", "99999999999999999999999999", "-1", "-0", "true", '"x"', "[]", "{}", "null")

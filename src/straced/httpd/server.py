@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from straced.faults import faults
 from straced.httpd.address import Address
 from straced.httpd.message import Answer, Malformed, Request, Send, parse, text
+from straced.service.ipc.rights import refuse_descriptors
 
 log = logging.getLogger("straced.service")
 MAX_HEAD = 16384
@@ -71,9 +74,15 @@ class HttpServer:
             return
         path = Path(address.path)
         _clear(path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        refuse_descriptors(sock)
         before = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._serve, address.path, limit=MAX_HEAD)
+            sock.bind(address.path)
+            self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=MAX_HEAD)
+        except BaseException:
+            sock.close()
+            raise
         finally:
             os.umask(before)
         self._path = path
@@ -145,7 +154,7 @@ class HttpServer:
         try:
             return await self._handler(request)
         except Exception as error:
-            log.error("http_failed", exc_info=error, extra={"straced": {"path": request.path}})
+            faults.tell("http_failed", error, path=request.path[:200])
             return text(500, "internal fault")
 
 

@@ -1,7 +1,7 @@
 """From a TOML file to a :class:`straced.config.Config`; what is wrong is said with its line, key and what was expected.
 
 Unknown keys are refused: a typo that is ignored would leave somebody believing that an alert is on. What is said goes
-to logs, and to all who ask a service for its state, so that it names keys, never a value: that may be a secret.
+to who tries the file; what all may read of it names keys, never a value: that may be a secret.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from straced.scrub import scrub
 from straced.units import parse_duration_ns, parse_size_bytes
 
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.\-]+)\s*\]\]?")
+_PLACE = re.compile(r"\(at [^()]*\)$")
 _KEY = re.compile(r"\s*([A-Za-z0-9_\-]+)\s*=")
 
 
@@ -51,12 +52,18 @@ def parse(text: str, source: str = "configuration") -> Config:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not TOML: {error}", hint="straced serve --check tries it") from error
+        public = f"{source}: not TOML {''.join(_PLACE.findall(str(error))[-1:])}".rstrip()
+        raise ConfigError(
+            f"{source}: not TOML: {error}", hint="straced serve --check tries it", public=public
+        ) from error
     reader = _Reader(text, source)
     config = reader.struct(Config, table, ())
     assert isinstance(config, Config)
     reader.check(config)
     return config
+
+
+_NONE = object()
 
 
 class _Reader:
@@ -66,7 +73,7 @@ class _Reader:
 
     def struct(self, kind: type[Struct], table: Any, path: tuple[str | int, ...]) -> Struct:
         if not isinstance(table, dict):
-            self.refuse(path, f"expected a table, not {_kind(table)}")
+            self.refuse(path, "expected a table", not_=table)
         hints = _hints(kind)
         for key in table:
             if key not in hints:
@@ -89,7 +96,7 @@ class _Reader:
             return self.struct(bare, value, path)
         if get_origin(bare) is tuple and issubclass(get_args(bare)[0], Struct):
             if not isinstance(value, list):
-                self.refuse(path, f"expected [[{path[-1]}]] tables, not {_kind(value)}")
+                self.refuse(path, f"expected [[{path[-1]}]] tables", not_=value)
             return tuple(self.struct(get_args(bare)[0], each, (*path, i)) for i, each in enumerate(value))
         if bare in (Nanoseconds, Bytes):
             return self._measure(bare, value, path)
@@ -106,13 +113,13 @@ class _Reader:
     def _measure(self, kind: type[int], value: Any, path: tuple[str | int, ...]) -> int:
         what = "a duration such as 30s, 5m or 2h30m" if kind is Nanoseconds else "a size such as 50MB or 1GiB"
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            self.refuse(path, f"expected {what}, not {_kind(value)}")
+            self.refuse(path, f"expected {what}", not_=value)
         if value in (0, "0"):
             return kind(0)
         try:
             return kind(parse_duration_ns(str(value)) if kind is Nanoseconds else parse_size_bytes(str(value)))
         except InvalidArgument:
-            self.refuse(path, f"expected {what}")
+            self.refuse(path, f"expected {what}", not_=value)
 
     def check(self, config: Config) -> None:
         """What no single type can say."""
@@ -129,7 +136,7 @@ class _Reader:
             try:
                 rules.parse(watch.target, watch.labels)
             except InvalidArgument as error:
-                self.refuse(("watch", number, "target"), _without_value(error, watch.target), error.hint)
+                self.refuse(("watch", number, "target"), error.reason, error.hint, public="not a rule")
         from straced.httpd import address
 
         for table, listen, parse in (
@@ -140,11 +147,16 @@ class _Reader:
                 if listen:
                     parse(listen)
             except InvalidArgument as error:
-                self.refuse((table, "listen"), _without_value(error, listen), error.hint)
+                self.refuse((table, "listen"), error.reason, error.hint, public="not an address")
 
-    def refuse(self, path: tuple[str | int, ...], why: str, hint: str = "") -> NoReturn:
+    def refuse(
+        self, path: tuple[str | int, ...], why: str, hint: str = "", *, not_: Any = _NONE, public: str = ""
+    ) -> NoReturn:
+        """``not_`` is the value that is there instead; it is told to whoever tries the file, and to nobody else."""
         name = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-        raise ConfigError(f"{self._source}:{self._line(path)}: {name}: {why}", hint=hint)
+        where = f"{self._source}:{self._line(path)}: {name}"
+        value = "" if not_ is _NONE else f", not {not_!r}"
+        raise ConfigError(f"{where}: {why}{value}", hint=hint, public=f"{where}: {public or why}")
 
     def _line(self, path: tuple[str | int, ...]) -> int:
         """Where a key stands: the last line that matches while its tables are walked in order."""
@@ -166,25 +178,11 @@ class _Reader:
         return best
 
 
-def _kind(value: object) -> str:
-    """What a value is, without the value."""
-    names = {dict: "a table", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
-    return names.get(type(value), "a date or time")
-
-
 def _is_finite(value: object) -> bool:
     try:
         return not isinstance(value, (int, float)) or math.isfinite(value)
     except OverflowError:  # an integer beyond all floats
         return False
-
-
-def _without_value(error: InvalidArgument, value: str) -> str:
-    """Why a value cannot be used, where the reason quotes it, or the part behind its colon."""
-    reason = error.reason
-    for quoted in filter(None, (value, value.partition(":")[2])):
-        reason = reason.replace(repr(quoted), "it").replace(quoted, "it")
-    return reason
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from pathlib import Path
 from straced import __version__, procfs
 from straced.config import Config
 from straced.errors import InvalidArgument, NoSuchProcess
+from straced.faults import faults
 from straced.profiler import Profiler
 from straced.service import authorisation
 from straced.service.alerts.book import AlertBook
@@ -26,6 +27,7 @@ from straced.service.ipc.methods import Methods
 from straced.service.ipc.publishing import Publisher
 from straced.service.ipc.server import Server
 from straced.service.ipc.sessions import Sessions
+from straced.service.life.stalls import timed
 from straced.service.metrics.totals import Totals
 from straced.service.newcomers import Newcomers
 from straced.service.outlets import Outlets
@@ -72,9 +74,10 @@ class Service:
         self.profiler = Profiler(
             "ebpf", max_rows=config.room.rows, user_share=config.room.share if places.system else 1.0
         )
-        self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc.max_sessions_per_user)
+        self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc)
         self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
-        self.server = Server(places.socket, system=places.system, limits=config.ipc, handle=Methods(self).handle)
+        self.methods = Methods(self)
+        self.server = Server(places.socket, system=places.system, limits=config.ipc, handle=self.methods.handle)
         self.outlets = Outlets(config.stream, Publisher(self.server, all_see_all=not places.system))
         self._cadence = Cadence(config.interval)
         self._wake = asyncio.Event()
@@ -146,12 +149,12 @@ class Service:
             if due and not self._stopping:
                 late = self._cadence.take()
                 try:
-                    await self.tick(late=late)
+                    await timed(lambda: "the tick", self.tick(late=late))
                     self._skipped = 0
                 except OSError as error:
                     self._skip(error)
-                except Exception:
-                    log.exception("tick_failed")
+                except Exception as error:
+                    faults.tell("tick_failed", error)
 
     def _skip(self, error: OSError) -> None:
         """A sample could not be taken, for want of descriptors or memory, say: it counts as late, and is said once."""
@@ -244,7 +247,7 @@ class Service:
             try:
                 self._open_store()
             except StoreError as error:
-                self.config_error = error.reason
+                self.config_error = "store.path cannot be used"  # what it says may be secret
                 log.warning("history_stopped", extra={"straced": {"why": error.reason}})
         self._next_look_ns = 0
         if config.metrics.listen != before.metrics.listen:
@@ -260,6 +263,7 @@ class Service:
         """End everything, all at once, within ``timeout_s``."""
         self._stopping = True
         self.newcomers.close()
+        self.methods.close()
         if self._explaining is not None:
             self._explaining.cancel()
         with contextlib.suppress(TimeoutError):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPILL_BYTES = 256 * 1000 * 1000
 OUTPUT = "/dev/fd/3"
-LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone")
+LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone", "reader_slow")
 """Reasons for which the guard ends a full trace by itself."""
 CUT = {
     "disk_full": "the disk is full, or nearly; the trace is cut, the target runs on",
@@ -59,6 +59,8 @@ class RecordOptions(Struct, frozen=True, kw_only=True):
     """Run strace under this user and group, so that the kernel decides whom it may trace; needs root and setpriv(1)."""
     spill_bytes: int | None = None
     """Without a file: how much may wait for a slow reader before lines are dropped, and counted."""
+    end_when_full: bool = False
+    """Without a file: end the trace, with the reason ``reader_slow``, when the first line had to be dropped."""
 
 
 class Recording:
@@ -194,6 +196,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     readers: list[int] = []
     if output is None:
         limits.setdefault("spill_bytes", SPILL_BYTES)
+        limits["end_when_full"] = options.end_when_full
     elif floor is not None:
         limits["min_free_bytes"] = floor
 

@@ -22,10 +22,15 @@ def floor_bytes(fd: int, wanted: int | None) -> int | None:
         return None
     space = os.fstatvfs(fd)
     floor = min(MIN_FREE_BYTES, space.f_blocks * space.f_frsize // 20) if wanted is None else wanted
-    free = (space.f_bavail if os.geteuid() else space.f_bfree) * space.f_frsize
-    if space.f_blocks and free <= floor:
+    if (free := free_bytes(space)) is not None and free <= floor:
         raise OutputError(
             f"the disk is nearly full: {format_bytes(free)} are free, and a trace leaves {format_bytes(floor)}",
             hint="write it elsewhere, or let it leave less: --min-free 1MB",
         )
     return floor
+
+
+def free_bytes(space: os.statvfs_result) -> int | None:
+    """What this process may still write there; ``None`` for a file system without a size."""
+    free = (space.f_bavail if os.geteuid() else space.f_bfree) * space.f_frsize
+    return free if space.f_blocks else None

@@ -15,8 +15,9 @@ from msgspec import UnsetType
 
 from straced.errors import ServiceUnreachable, StracedError
 from straced.service.ipc import messages, protocol
+from straced.service.ipc.listening import uid_of
 from straced.service.ipc.messages import Gap, TickPart
-from straced.service.ipc.protocol import MAX_FRAME, PROTOCOL, Message
+from straced.service.ipc.protocol import MAX_FRAME, PROTOCOL, Message, TimedOut
 from straced.service.places import sockets
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
@@ -39,6 +40,12 @@ async def _connect(sock: socket.socket, path: Path) -> None:
             await asyncio.sleep(0.01)
 
 
+def is_trusted(sock: socket.socket, *, named: bool) -> bool:
+    """Whether a service is root's or our own, as the kernel says; root may name anybody's."""
+    uid = uid_of(sock)
+    return uid in (0, os.geteuid()) or (named and os.geteuid() == 0)
+
+
 class Channel:
     """A connection to a service. It is made by ``async with``, or by the first request.
 
@@ -48,6 +55,7 @@ class Channel:
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self._paths = [Path(path)] if path is not None else sockets()
+        self._named = path is not None
         self._sock: socket.socket | None = None
         self._reader: asyncio.Task[None] | None = None
         self._number = 0
@@ -56,6 +64,8 @@ class Channel:
         self._parts: list[TickPart] = []
         self._write_lock = asyncio.Lock()
         self._farewell: StracedError | None = None
+        self.works: set[asyncio.Task[messages.Ended]] = set()
+        """What is done by this connection beside its requests; it ends with it."""
         self.welcome: messages.Welcome | None = None
         """What the service said of itself."""
 
@@ -88,6 +98,10 @@ class Channel:
                 sock.close()
                 failures.append(f"{path}: {getattr(error, 'strerror', None) or 'no answer'}")
                 continue
+            if not is_trusted(sock, named=self._named):  # before a word is said to it
+                failures.append(f"{path}: it is not a service of root or of yours, but of user {uid_of(sock)}")
+                sock.close()
+                continue
             self._sock = sock
             break
         else:
@@ -103,9 +117,10 @@ class Channel:
     async def close(self) -> None:
         """Close the connection; the service ends what it did for it. Idempotent."""
         reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+        ending = [*self.works, *([reader] if reader is not None else [])]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         if self._sock is not None:
             self._sock.close()
             self._sock = None
@@ -118,7 +133,6 @@ class Channel:
         params: object,
         kind: type[Result],
         *,
-        fds: Sequence[int] = (),
         timeout_s: float | None = REPLY_S,
     ) -> Result:
         """Ask, and wait for the answer, read as ``kind``.
@@ -127,6 +141,9 @@ class Channel:
             StracedError: what the service refused with, as its own type.
             ServiceUnreachable: it went away, or does not answer.
         """
+        if self._reader is not None and self._reader.done() and isinstance(self._farewell, TimedOut):
+            await self.close()  # nothing was asked for long: what was said on it is over, and another will do
+            self._farewell = None
         if self._sock is None:
             await self.connect()
         self._number += 1
@@ -136,7 +153,7 @@ class Channel:
         frame = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + b"\n"
         try:
             async with asyncio.timeout(timeout_s):
-                await self._send(frame, fds)
+                await self._send(frame)
                 answer = await future
         except TimeoutError as error:
             raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status") from error
@@ -151,16 +168,13 @@ class Channel:
         raw = b"null" if isinstance(answer.result, UnsetType) else answer.result
         return msgspec.json.decode(raw, type=kind)
 
-    async def _send(self, frame: bytes, fds: Sequence[int]) -> None:
+    async def _send(self, frame: bytes) -> None:
         if len(frame) > MAX_FRAME:
             raise StracedError("the request is too large")
         if self._sock is None:
             raise self._gone()
         loop = asyncio.get_running_loop()
         async with self._write_lock:
-            if fds:
-                sent = socket.send_fds(self._sock, [frame], list(fds), socket.MSG_NOSIGNAL)
-                frame = frame[sent:]
             await loop.sock_sendall(self._sock, frame)
 
     async def _read(self) -> None:

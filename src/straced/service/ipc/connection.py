@@ -1,16 +1,15 @@
-"""One client: its socket, the frames and descriptors it sends, and a bounded queue of what it has not read yet.
+"""One client: the frames it sends, and a bounded queue of what it has not read yet.
 
 A client that does not read costs the service a bounded amount of memory and nobody else anything: what it is too slow
-for is dropped, and it is told how much.
+for is dropped, and it is told how much. No request is read from one who does not read the answers. No descriptor is
+ever taken (see :mod:`straced.service.ipc.rights`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import os
-import socket
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -18,56 +17,69 @@ import msgspec
 from straced.errors import StracedError
 from straced.service.authorisation import Peer
 from straced.service.ipc import protocol
-from straced.service.ipc.protocol import MAX_FRAME, Request
+from straced.service.ipc.accounts import Accounts
+from straced.service.ipc.link import Link
+from straced.service.ipc.protocol import MAX_FRAME, Request, TimedOut, TooMuch
 
 MAX_QUEUED = 4 * MAX_FRAME
 """Bytes of notifications that may wait."""
-MAX_UNREAD = 16 * MAX_FRAME
-"""Bytes of answers that may wait: whoever asks on and on without reading is disconnected."""
+MAX_ANSWER = 8 * MAX_FRAME
+MAX_UNREAD = MAX_FRAME
+"""With so many bytes unread, nothing more is read from the client."""
 MAX_IN_FLIGHT = 64
-MAX_FDS = 4
+LINES_A_ROUND = 32
+"""Then others have their turn."""
+READ_BYTES = 1 << 16
+LAST_WORD_S = 5.0
 Handler = Callable[["Connection", Request], Awaitable[bytes]]
 
 
 class Connection:
     """One client. The loop calls back; nothing here blocks."""
 
-    def __init__(self, sock: socket.socket, peer: Peer, handle: Handler, closed: Callable[[Connection], None]) -> None:
-        self.sock = sock
+    def __init__(
+        self, link: Link, peer: Peer, accounts: Accounts, handle: Handler, closed: Callable[[Connection], None]
+    ) -> None:
         self.peer = peer
         self.topics: frozenset[str] = frozenset()
         self.greeted = False
         self.dropped = 0
-        self.cleanups: list[Callable[[], None]] = []
+        self.cleanups: dict[int, Callable[[], None]] = {}
+        """What is done when the connection ends, by the number of the session that is kept."""
+        self.held = 0
+        """Bytes that wait: of requests and of answers."""
+        self.account = accounts.of(peer.uid)
+        self.account.connections.append(self)
+        self._link = link
+        self._accounts = accounts
         self._handle = handle
         self._closed = closed
         self._in = bytearray()
-        self._fds: collections.deque[int] = collections.deque()
         self._out: collections.deque[bytes] = collections.deque()
         self._queued = 0
         self._sent = 0
         self._told = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unbegun = 0
         self._writing = False
+        self._reading = False
         self._open = True
         self._ending = False
+        self._resume: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        sock.setblocking(False)
-        self._loop.add_reader(sock.fileno(), self._readable)
+        self._heard = self._loop.time()
+        self._silence = self._loop.call_later(accounts.limits().hello_timeout / 1e9, self._check_silence)
+        self._go_on()
 
     @property
     def is_open(self) -> bool:
         return self._open
 
-    def take_fd(self) -> int | None:
-        """The oldest descriptor that came with a request; the caller closes it."""
-        return self._fds.popleft() if self._fds else None
-
     # --- out ---
 
     def notify(self, frame: bytes) -> None:
         """Send something that may be dropped when the client is slow."""
-        if self._queued + len(frame) > MAX_QUEUED:
+        if self._queued + len(frame) > MAX_QUEUED or not self._accounts.has_room(self.account, len(frame)):
             self.dropped += 1
             return
         if self.dropped > self._told:
@@ -75,17 +87,32 @@ class Connection:
             self._told = self.dropped
         self._send(frame)
 
-    def answer(self, frame: bytes) -> None:
-        """Send an answer; never dropped."""
-        if len(frame) > 8 * MAX_FRAME:
-            frame = protocol.refusal(None, StracedError("the answer is too large", hint="ask for less"))
+    def answer(self, frame: bytes, number: int | str | None = None) -> None:
+        """Send an answer to request ``number``; never dropped."""
+        if len(frame) > MAX_ANSWER:
+            frame = protocol.refusal(number, StracedError("the answer is too large", hint="ask for less"))
         self._send(frame)
-        if self._queued > MAX_UNREAD:
-            self.close()
+
+    def give_up(self) -> None:
+        """Forget what waits, and end: the connections of this user hold more than they may, and this one most."""
+        kept = [self._out[0][self._sent :]] if self._sent and self._out else []  # its beginning is out already
+        self._out, self._sent = collections.deque(kept), 0
+        self._queued = sum(map(len, kept))
+        hint = "read the answers; see ipc.max_buffers_per_user"
+        self.end(protocol.refusal(None, TooMuch("too much waits for you to read it", hint=hint)))
 
     def end(self, frame: bytes) -> None:
-        """Send a last word, and close once it is out."""
+        """Send a last word, and close once it is out, or soon."""
+        if self._ending:
+            self.close()
+            return
         self._ending = True
+        self._pause()
+        self._in.clear()
+        self._cancel_tasks()
+        self._accounts.hold(self.account, self, self._queued - self.held)
+        self._silence.cancel()
+        self._silence = self._loop.call_later(LAST_WORD_S, self.close)
         self._send(frame)
 
     def _send(self, frame: bytes) -> None:
@@ -93,104 +120,185 @@ class Connection:
             return
         self._out.append(frame)
         self._queued += len(frame)
-        if not self._writing:
+        self._accounts.hold(self.account, self, len(frame))
+        if self._open and not self._writing:
             self._flush()
 
     def _flush(self) -> None:
         try:
             while self._out:
-                view = memoryview(self._out[0])[self._sent :]
-                count = self.sock.send(view, socket.MSG_NOSIGNAL)
-                self._sent += count
+                self._sent += os.write(self._link.writer, memoryview(self._out[0])[self._sent :])
                 if self._sent == len(self._out[0]):
-                    self._queued -= len(self._out.popleft())
-                    self._sent = 0
+                    self._let_go_of_frame()
         except BlockingIOError:
             if not self._writing:
                 self._writing = True
-                self._loop.add_writer(self.sock.fileno(), self._flush)
+                self._loop.add_writer(self._link.writer, self._flush)
             return
         except OSError:
             self.close()
             return
         if self._writing:
             self._writing = False
-            self._loop.remove_writer(self.sock.fileno())
+            self._loop.remove_writer(self._link.writer)
         if self._ending:
             self.close()
+        elif not self._reading:
+            self._later(0.0)
+
+    def _let_go_of_frame(self) -> None:
+        length = len(self._out.popleft())
+        self._queued -= length
+        self._sent = 0
+        self._accounts.hold(self.account, self, -length)
 
     # --- in ---
 
+    @property
+    def _is_held_back(self) -> bool:
+        return self._queued > MAX_UNREAD or self._unbegun >= MAX_IN_FLIGHT
+
+    def _go_on(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self._loop.add_reader(self._link.reader, self._readable)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._link.reader)
+
+    def _later(self, delay_s: float) -> None:
+        """Others have their turn; then what is here already is looked at, and more is read."""
+        self._pause()
+        if self._resume is None:
+            self._resume = self._loop.call_later(delay_s, self._resumed)
+
+    def _resumed(self) -> None:
+        self._resume = None
+        self._take_lines()
+
     def _readable(self) -> None:
         try:
-            data, fds, _flags, _address = socket.recv_fds(self.sock, 1 << 16, MAX_FDS)
+            data = os.read(self._link.reader, READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            self.close()
-            return
-        self._keep_fds(fds)
+            data = b""
         if not data:
             self.close()
             return
         self._in += data
-        while self._open and not self._ending and (end := self._in.find(b"\n")) >= 0:
+        self._accounts.hold(self.account, self, len(data))
+        if pause_s := self._accounts.pause_s(self.account, len(data)):
+            self._later(pause_s)
+        else:
+            self._take_lines()
+
+    def _take_lines(self) -> None:
+        for _ in range(LINES_A_ROUND):
+            if not self._open or self._ending:
+                return
+            if self._is_held_back:
+                self._pause()  # until something has been read, or begun
+                return
+            end = self._in.find(b"\n")
+            if end > MAX_FRAME or (end < 0 and len(self._in) > MAX_FRAME):
+                self._refuse_and_end("a frame has at most 1 MiB", protocol.INVALID_REQUEST)
+                return
+            if end < 0:
+                self._go_on()
+                return
             line = bytes(self._in[:end])
             del self._in[: end + 1]
             self._frame(line)
-        if len(self._in) > MAX_FRAME:
-            self._refuse_and_end("a frame has at most 1 MiB", protocol.INVALID_REQUEST)
-
-    def _keep_fds(self, fds: list[int]) -> None:
-        for fd in fds:
-            os.set_inheritable(fd, False)
-            self._fds.append(fd)
-        while len(self._fds) > MAX_FDS:
-            os.close(self._fds.popleft())
+        if self._open and not self._ending:
+            self._later(0.0)
 
     def _frame(self, line: bytes) -> None:
         if not line.strip():
+            self._served(line)
             return
+        self._heard = self._loop.time()
         try:
             request = msgspec.json.decode(line, type=Request)
         except msgspec.ValidationError:
             self._refuse_and_end("not a JSON-RPC 2.0 request", protocol.INVALID_REQUEST)
             return
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             self._refuse_and_end("not JSON", protocol.PARSE_ERROR)
             return
-        if len(self._tasks) >= MAX_IN_FLIGHT:
-            self.answer(protocol.refusal(request.id, protocol.TooMuch(f"more than {MAX_IN_FLIGHT} requests at a time")))
-            return
-        task = self._loop.create_task(self._serve(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._unbegun += 1
+        self._accounts.submit(self.account, lambda: self._begin(request, line))
 
-    async def _serve(self, request: Request) -> None:
-        frame = await self._handle(self, request)
-        if request.id is not None:
-            self.answer(frame)
+    def _served(self, line: bytes) -> None:
+        """A line and its end wait no more."""
+        if self._open and not self._ending:
+            self._accounts.hold(self.account, self, -len(line) - 1)
+
+    def _begin(self, request: Request, line: bytes) -> None:
+        self._unbegun -= 1
+        if not self._open or self._ending:
+            return
+        if len(self._tasks) >= MAX_IN_FLIGHT:
+            many = TooMuch(f"more than {MAX_IN_FLIGHT} requests at a time", hint="wait for answers")
+            self._served(line)
+            self.answer(protocol.refusal(request.id, many))
+        else:
+            task = self._loop.create_task(self._serve(request, line))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if self._open and not self._ending and not self._reading:
+            self._later(0.0)
+
+    async def _serve(self, request: Request, line: bytes) -> None:
+        try:
+            frame = await self._handle(self, request)
+        finally:
+            self._served(line)
+        self._heard = self._loop.time()
+        if request.id is not None and not self._ending:
+            self.answer(frame, request.id)
 
     def _refuse_and_end(self, why: str, code: int) -> None:
         self.end(protocol.refusal(None, StracedError(why), code))
-        self._in.clear()
 
     # --- the end ---
+
+    def _check_silence(self) -> None:
+        """Whoever says nothing, and waits for nothing, gives their place to others."""
+        limits = self._accounts.limits()
+        patience_s = (limits.silence_timeout if self.greeted else limits.hello_timeout) / 1e9
+        waits = self.greeted and bool(self._tasks or self.topics or self.cleanups)
+        left_s = patience_s if waits else self._heard + patience_s - self._loop.time()
+        if self.greeted and left_s > 0:
+            self._silence = self._loop.call_later(left_s, self._check_silence)
+            return
+        why = "nothing was asked" if self.greeted else "no hello came"
+        self.end(protocol.refusal(None, TimedOut(f"{why} for {patience_s:g} s", hint="connect again")))
+
+    def _cancel_tasks(self) -> None:
+        for task in list(self._tasks):
+            if task is not asyncio.current_task(self._loop):
+                task.cancel()
 
     def close(self) -> None:
         """Close, and let go of all that belongs to this client. Idempotent."""
         if not self._open:
             return
         self._open = False
-        self._loop.remove_reader(self.sock.fileno())
-        self._loop.remove_writer(self.sock.fileno())
-        self.sock.close()
-        for task in list(self._tasks):
-            if task is not asyncio.current_task(self._loop):
-                task.cancel()
-        while self._fds:
-            with contextlib.suppress(OSError):
-                os.close(self._fds.popleft())
-        for cleanup in self.cleanups:
+        self._pause()
+        self._silence.cancel()
+        if self._resume is not None:
+            self._resume.cancel()
+        if self._writing:
+            self._loop.remove_writer(self._link.writer)
+        self._link.close()
+        self._out.clear()
+        self._in.clear()
+        self._accounts.hold(self.account, self, -self.held)
+        self._accounts.leave(self.account, self)
+        self._cancel_tasks()
+        for cleanup in list(self.cleanups.values()):
             cleanup()
         self._closed(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -10,18 +10,21 @@ from straced.model import Target
 from straced.service.facts import HostFacts
 from straced.service.samples import ProcessSample
 
-_EPOCH = Meta(ge=-1e11, le=1e11)
-"""Seconds since the epoch, for some thousand years."""
-Pid = Annotated[int, Meta(ge=0, le=1 << 31)]
-Number = Annotated[int, Meta(ge=0, le=(1 << 62))]
-Epoch = Annotated[float, _EPOCH]
-Name = Annotated[str, Meta(max_length=256)]
+Pid = Annotated[int, Meta(ge=0, le=1 << 22)]
+Number = Annotated[int, Meta(ge=0, le=1 << 62)]
+Count = Annotated[int, Meta(ge=0, le=100_000)]
+Epoch = Annotated[float, Meta(ge=-1e11, le=1e11)]
+"""Some three thousand years around 1970."""
+Name = Annotated[str, Meta(max_length=4096)]
+Rank = Literal["calls", "errors", "time", "cpu", "rss", "wall_ns", "waiting_ns", "cpu_ns", "rss_max_bytes"]
+MAX_PIECE = 1 << 19
+"""Bytes of a trace in one answer."""
 
 
 class Hello(Struct, frozen=True, kw_only=True):
     """The first request."""
 
-    protocol: int
+    protocol: Annotated[int, Meta(ge=0, le=1 << 31)]
     client: str = ""
 
 
@@ -97,7 +100,7 @@ class LabelParams(Struct, frozen=True, kw_only=True):
 class SubscribeParams(Struct, frozen=True, kw_only=True):
     """What to be told of: ``ticks``, ``events``, ``alerts``."""
 
-    topics: tuple[str, ...]
+    topics: Annotated[tuple[Name, ...], Meta(max_length=16)]
 
 
 class TickPart(Struct, frozen=True, kw_only=True):
@@ -128,12 +131,12 @@ class Select(Struct, frozen=True, kw_only=True):
 
     pid: Pid | None = None
     name: Name | None = None
-    job: Annotated[str, Meta(max_length=1200)] | None = None
+    job: Name | None = None
     since: Epoch = 0.0
     until: Epoch | None = None
     step_s: Annotated[float, Meta(ge=0, le=1e9)] = 60.0
-    by: Name = "calls"
-    limit: Number = 100
+    by: Rank = "calls"
+    limit: Count = 100
     after: Number = 0
     open_only: bool = False
 
@@ -181,22 +184,21 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 class TraceParams(Struct, frozen=True, kw_only=True):
-    """A full trace into the descriptor that comes with the request; the file is the client's own."""
+    """A full trace, which the client then asks for piece by piece, and writes into a file of its own."""
 
     pid: Pid
     follow: bool = True
     timestamps: Name = "us"
     decode_fds: bool = True
     string_bytes: Annotated[int, Meta(ge=0, le=1 << 20)] = 128
-    trace: Annotated[str, Meta(max_length=8192)] | None = None
-    paths: Annotated[tuple[Annotated[str, Meta(max_length=4096)], ...], Meta(max_length=100)] = ()
+    trace: Name | None = None
+    paths: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
     failed_only: bool = False
-    max_bytes: Number | None = None
-    min_free_bytes: Number | None = None
+    max_bytes: Annotated[int, Meta(ge=1, le=1 << 62)] | None = None
     max_seconds: Annotated[float, Meta(gt=0, le=1e9)] | None = None
 
 
-class PidParams(Struct, frozen=True, kw_only=True):
-    """One process."""
+class Piece(Struct, frozen=True, kw_only=True):
+    """The next lines of a trace; empty at its end."""
 
-    pid: int
+    data: bytes

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from straced import __version__
 from straced.errors import NotPermitted, StracedError
+from straced.faults import faults
 from straced.service import authorisation, rules
 from straced.service.ipc import messages, protocol
 from straced.service.ipc.connection import Connection
-from straced.service.ipc.protocol import PROTOCOL, ProtocolMismatch, Request
+from straced.service.ipc.protocol import PROTOCOL, ProtocolMismatch, Request, TooMuch
+from straced.service.life.stalls import timed
 from straced.service.store import journal
 from straced.service.store.answers import KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
 from straced.service.store.history import History
@@ -23,6 +27,11 @@ from straced.service.store.opening import StoreError, is_damage
 if TYPE_CHECKING:
     from straced.service.service import Service
 
+QUESTIONS = 8
+"""Questions to history at a time: threads of their own, so that nothing else ever waits for one."""
+QUESTION_S = 20.0
+STEPS = 100_000
+"""Of SQLite, between two looks at the clock."""
 MAX_PROCESSES = 200
 """Processes that an answer names; what they did is added up over all."""
 
@@ -39,6 +48,13 @@ class Methods:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._threads = ThreadPoolExecutor(QUESTIONS, "straced-history")
+        self._closing = False
+
+    def close(self) -> None:
+        """Break off what is being asked of history."""
+        self._closing = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def handle(self, client: Connection, request: Request) -> bytes:
         """The frame that answers a request."""
@@ -50,14 +66,19 @@ class Methods:
             if not client.greeted and request.method != "hello":
                 raise ProtocolMismatch("say hello first", hint='{"method": "hello", "params": {"protocol": 1}}')
             params = msgspec.json.decode(request.params, type=method.params)
-            return protocol.response(request.id, await method.serve(self, client, params))
-        except msgspec.ValidationError as error:
-            return protocol.refusal(request.id, StracedError(f"{request.method}: {error}"), protocol.INVALID_PARAMS)
+            work = self._answer(method, client, request.id, params)
+            return await timed(lambda: f"{request.method} of user {client.peer.uid}", work)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            reason = f"{request.method[:64]}: {error or 'too deep'}"
+            return protocol.refusal(request.id, StracedError(reason), protocol.INVALID_PARAMS)
         except StracedError as error:
             return protocol.refusal(request.id, error)
         except Exception as error:
-            protocol_log(request.method, error)
+            faults.tell("request_failed", error, method=request.method)
             return protocol.refusal(request.id, error)
+
+    async def _answer(self, method: Method, client: Connection, number: int | str | None, params: object) -> bytes:
+        return protocol.response(number, await method.serve(self, client, params))
 
     async def hello(self, client: Connection, params: messages.Hello) -> messages.Welcome:
         if params.protocol != PROTOCOL:
@@ -121,15 +142,22 @@ class Methods:
         path = self._service.history_path()
 
         def answer() -> object:
+            until = time.monotonic() + QUESTION_S
             history = History(path, client.peer if self._service.places.system else None)
+            history.connection.set_progress_handler(lambda: self._closing or time.monotonic() > until, STEPS)
             try:
                 return question(history)
+            except sqlite3.OperationalError as error:
+                if time.monotonic() <= until and not self._closing:
+                    raise self._failed(error) from error
+                raise TooMuch(f"the answer took more than {QUESTION_S:.0f} s", hint="ask for less") from error
             except sqlite3.DatabaseError as error:
                 raise self._failed(error) from error
             finally:
                 history.close()
 
-        return await asyncio.to_thread(answer)
+        async with client.account.questions:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, answer)
 
     def _failed(self, error: sqlite3.DatabaseError) -> StoreError:
         """What a client is told of a history that cannot be read; a damaged one is looked at."""
@@ -204,6 +232,9 @@ class Methods:
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
         return await self._service.sessions.trace(client, params)
 
+    async def trace_read(self, client: Connection, params: messages.SessionParams) -> messages.Piece:
+        return messages.Piece(data=await self._service.sessions.read_trace(client, params.session))
+
     async def session_read(self, client: Connection, params: messages.SessionParams) -> object:
         return await self._service.sessions.get(client, params.session).read()
 
@@ -222,13 +253,6 @@ class Methods:
 
 def _find(history: History, params: messages.Select) -> list[SeriesInfo]:
     return history.find(pid=params.pid, name=params.name, job=params.job, since=params.since, until=params.until)
-
-
-def protocol_log(method: str, error: Exception) -> None:
-    """An internal fault goes to the log, with its trace; the client is told its type."""
-    from straced.service.ipc.server import log
-
-    log.error("request_failed", exc_info=error, extra={"straced": {"method": method}})
 
 
 METHODS: dict[str, Method] = {
@@ -250,6 +274,7 @@ METHODS: dict[str, Method] = {
     "report": Method(messages.Select, Methods.report),
     "attach": Method(messages.AttachParams, Methods.attach),
     "trace": Method(messages.TraceParams, Methods.trace),
+    "trace.read": Method(messages.SessionParams, Methods.trace_read),
     "session.read": Method(messages.SessionParams, Methods.session_read),
     "session.summary": Method(messages.SummaryParams, Methods.session_summary),
     "session.wait": Method(messages.SessionParams, Methods.session_wait),

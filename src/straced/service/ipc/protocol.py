@@ -81,6 +81,13 @@ class TooMuch(StracedError):
     code = "too_much"
 
 
+class TimedOut(StracedError):
+    """A connection on which nothing was asked; the next request makes another."""
+
+    exit_code = 6
+    code = "timed_out"
+
+
 class UnknownMethod(StracedError):
     """The service does not know this request."""
 

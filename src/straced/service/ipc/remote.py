@@ -1,4 +1,4 @@
-"""Sessions and full traces that run in the service, as the client sees them."""
+"""Sessions that run in the service, as the client sees them."""
 
 from __future__ import annotations
 
@@ -94,20 +94,3 @@ class RemoteSession:
         if self._result is None:
             self._result = await self._client.request("session.detach", self._params, Summary)
         return self._result
-
-
-class RemoteTrace:
-    """A full trace that the service takes into a file of the caller's."""
-
-    def __init__(self, client: Channel, attached: messages.Attached) -> None:
-        self.target = attached.target
-        self._client = client
-        self._params = messages.SessionParams(session=attached.session)
-
-    async def wait(self) -> messages.Ended:
-        """Until it is over."""
-        return await self._client.request("session.wait", self._params, messages.Ended, timeout_s=None)
-
-    async def stop(self) -> messages.Ended:
-        """Let go of the target; the file stays."""
-        return await self._client.request("session.detach", self._params, messages.Ended)

@@ -1,35 +1,36 @@
-"""Listens: who may connect, how many, and what each is told."""
+"""The clients of the service: who may connect, how many, and what each is told."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
+import resource
 import socket
 from pathlib import Path
 
 from straced.config import Ipc
 from straced.errors import NotPermitted, StracedError
-from straced.service import authorisation
+from straced.service.authorisation import Peer
 from straced.service.ipc import protocol
+from straced.service.ipc.accounts import Account, Accounts
 from straced.service.ipc.connection import Connection, Handler
+from straced.service.ipc.folder import SocketTaken, make_folder
+from straced.service.ipc.link import Link
+from straced.service.ipc.listening import Door, Listener
+from straced.service.ipc.receivers import Receivers
+from straced.service.ipc.rights import refuse_descriptors
+from straced.service.life.lock import Lock
 
+__all__ = ["Server", "SocketTaken", "log"]
 log = logging.getLogger("straced.service")
-BACKLOG = 256
-BACK_OFF_S = 0.2
-
-
-class SocketTaken(StracedError):
-    """The path of the socket is something else, or cannot be made."""
-
-    exit_code = 6
-    code = "socket_taken"
+FEW = 4
+"""A user with fewer connections may have one of those that are reserved for users."""
 
 
 class Server:
-    """The listening socket and its clients.
+    """The clients, and the door by which they come.
 
     Args:
         path: of the socket.
@@ -42,105 +43,96 @@ class Server:
         self.path = path
         self.limits = limits
         self.clients: list[Connection] = []
+        self.accounts = Accounts(lambda: self.limits, os.geteuid())
         self.refused = 0
         self._system = system
         self._handle = handle
-        self._listener: socket.socket | None = None
+        self._lock: Lock | None = None
+        self._door: Door | None = None
         self._beat: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Listen. The caller holds the lock of the service, so that a socket that is there already is a dead one's.
+        """Listen. The socket has a lock of its own: one that is there already is a dead service's.
 
         Raises:
             SocketTaken: the path is no socket, or nothing can be made there.
+            AlreadyRunning: another service has this socket.
         """
-        folder_mode, mode = (0o755, 0o666) if self._system else (0o700, 0o600)
+        make_folder(self.path.parent, system=self._system)
         try:
-            self._make_folder(folder_mode)
-            if self.path.is_socket():
-                self.path.unlink()
-            elif self.path.exists() or self.path.is_symlink():
-                raise SocketTaken(
-                    f"{self.path} is there, and is no socket", hint="remove it, or name another: ipc.socket"
-                )
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-            before = os.umask(0o777 & ~mode)  # the mode is right from the first moment on, no chmod after it
-            try:
-                listener.bind(str(self.path))
-            finally:
-                os.umask(before)
-            listener.listen(BACKLOG)
+            self._lock = Lock(self.path.with_name(f"{self.path.name}.lock"), "the socket").__enter__()
+            self._door = self._open()
         except OSError as error:
             raise SocketTaken(f"{self.path}: {error.strerror or error}", hint="name another: ipc.socket") from error
-        self._listener = listener
-        loop = asyncio.get_running_loop()
-        loop.add_reader(listener.fileno(), self._accept)
-        self._beat = loop.create_task(self._heartbeats())
+        self._beat = asyncio.get_running_loop().create_task(self._heartbeats())
 
-    def _make_folder(self, mode: int) -> None:
-        folder = self.path.parent
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            before = os.umask(0)
-            try:
-                folder.mkdir(mode=mode)
-            finally:
-                os.umask(before)
-        found = folder.stat()
-        if not self._system and (found.st_uid != os.geteuid() or found.st_mode & 0o077):
-            raise SocketTaken(
-                f"{folder} is not yours alone", hint=f"chmod 0700 {folder}, or name another place: ipc.socket"
-            )
-
-    def _accept(self) -> None:
-        assert self._listener is not None
-        for _ in range(BACKLOG):
-            try:
-                sock, _address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                    self._back_off()
-                return
-            self._welcome(sock)
-
-    def _back_off(self) -> None:
-        """No descriptor is left: accept nobody for a moment, so that the loop is not busy with refusing."""
-        listener = self._listener
-        if listener is None:
-            return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listener.fileno())
-        loop.call_later(BACK_OFF_S, lambda: self._listener and loop.add_reader(listener.fileno(), self._accept))
-
-    def _welcome(self, sock: socket.socket) -> None:
+    def _open(self) -> Door:
+        if self.path.is_socket():
+            self.path.unlink()
+        elif self.path.exists() or self.path.is_symlink():
+            raise SocketTaken(f"{self.path} is there, and is no socket", hint="remove it, or name another: ipc.socket")
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        safe = refuse_descriptors(sock) or not self._system
+        before = os.umask(0o777 & ~(0o666 if self._system else 0o600))  # right from the first moment on, no chmod
         try:
-            peer = authorisation.peer_of(sock)
+            sock.bind(str(self.path))
         except OSError:
             sock.close()
-            return
-        mine = sum(client.peer.uid == peer.uid for client in self.clients)
-        refusal: StracedError | None = None
-        if not self._system and peer.uid not in (0, os.geteuid()):
-            refusal = NotPermitted("this service is another user's", uid=os.geteuid())
-        elif len(self.clients) >= self.limits.max_clients:
-            refusal = protocol.TooMuch(f"the service has {len(self.clients)} clients already", hint="try again later")
-        elif mine >= self.limits.max_clients_per_user:
-            refusal = protocol.TooMuch(f"you have {mine} connections already", hint="close some")
-        if refusal is not None:
-            self.refused += 1
-            with contextlib.suppress(OSError):
-                sock.setblocking(False)
-                sock.send(protocol.refusal(None, refusal), socket.MSG_NOSIGNAL)
-            sock.close()
-            return
+            raise
+        finally:
+            os.umask(before)
+        return Listener(sock, self) if safe else Receivers(sock, self)
+
+    def reopen(self) -> None:
+        """The door has died: make another."""
+        self._door = None
+        with contextlib.suppress(OSError, SocketTaken):
+            self._door = self._open()
+        log.error("door_lost", extra={"straced": {"again": self._door is not None}})
+
+    # --- who comes in ---
+
+    def refusal_for(self, uid: int) -> bytes | None:
+        """What is said to a user who may not have one more connection; ``None`` when they may."""
+        refusal = self._why_not(uid)
+        if refusal is None:
+            return None
+        self.refused += 1
+        return protocol.refusal(None, refusal)
+
+    def _why_not(self, uid: int) -> StracedError | None:
+        account, limits = self.accounts.of(uid), self.limits
+        most = min(limits.max_clients, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)  # the rest: for /proc
+        mine, left = len(account.connections), most - len(self.clients)
+        if not self._system and not account.trusted:
+            return NotPermitted("this service is another user's", uid=os.geteuid())
+        if mine >= limits.max_clients_per_user:
+            return protocol.TooMuch(f"you have {mine} connections already", hint="close some")
+        if left <= self._reserved(account, mine):
+            return protocol.TooMuch(f"the service has {len(self.clients)} clients already", hint="try again later")
+        return None
+
+    def _reserved(self, account: Account, mine: int) -> int:
+        """Places that are left, but not for this user."""
+        limits = self.limits
+        for_root = min(limits.reserved_for_root, limits.max_clients // 4)
+        for_users = min(limits.reserved_for_users, limits.max_clients // 4)
+        if account.trusted:
+            return 0
+        return for_root if mine < FEW else for_root + for_users
+
+    def welcome(self, peer: Peer, link: Link) -> Connection:
+        """A client has come in."""
         log.debug("client", extra={"straced": {"pid": peer.pid, "uid": peer.uid}})
-        self.clients.append(Connection(sock, peer, self._handle, self._gone))
+        client = Connection(link, peer, self.accounts, self._handle, self._gone)
+        self.clients.append(client)
+        return client
 
     def _gone(self, client: Connection) -> None:
         if client in self.clients:
             self.clients.remove(client)
+
+    # --- what they are told ---
 
     async def _heartbeats(self) -> None:
         while True:
@@ -158,14 +150,16 @@ class Server:
                     client.notify(frame)
 
     def close(self) -> None:
-        """Stop listening, and close all clients."""
+        """Let nobody in any more, and close all clients."""
         if self._beat is not None:
             self._beat.cancel()
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            asyncio.get_running_loop().remove_reader(listener.fileno())
-            listener.close()
+        door, self._door = self._door, None
+        if door is not None:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+            door.close()
         for client in list(self.clients):
             client.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.__exit__()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import msgspec
 
 from straced import compose, procfs
+from straced.config import Ipc
 from straced.errors import InvalidArgument, NotLive, NotPermitted, StracedError, TracerUnavailable
 from straced.model import Overhead, Reason, Sample, Summary
 from straced.profiler import Profiler
@@ -17,7 +17,7 @@ from straced.service import authorisation
 from straced.service.authorisation import Peer
 from straced.service.ipc import messages
 from straced.service.ipc.connection import Connection
-from straced.service.ipc.protocol import TooMuch
+from straced.service.ipc.spool import Spool
 from straced.session import Session
 from straced.tracers.base import Ending
 from straced.tracers.strace_record import Recording, RecordOptions
@@ -25,6 +25,8 @@ from straced.tracers.trace_filter import trace_set
 
 RECHECK_S = 0.5
 KEPT_SAMPLES = 8
+MAX_KEPT = 64
+"""Sessions of a connection whose result may be asked for again."""
 
 
 class ClientSession:
@@ -155,19 +157,30 @@ class ClientSession:
         return result
 
 
+class ClientTrace:
+    """A full trace, and the way on which its client gets it."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.spool = Spool(recording.readers)
+
+
+Kept = ClientSession | ClientTrace
+
+
 class Sessions:
     """All sessions and traces of all clients.
 
     Args:
         profiler: made when the first client attaches.
-        limit: of one user at a time.
+        limits: of one user at a time.
     """
 
-    def __init__(self, profiler: Callable[[], Profiler], limit: Callable[[], int]) -> None:
+    def __init__(self, profiler: Callable[[], Profiler], limits: Callable[[], Ipc]) -> None:
         self._profiler = profiler
-        self._limit = limit
+        self._limits = limits
         self._number = 0
-        self._open: dict[tuple[Connection, int], ClientSession | Recording] = {}
+        self._open: dict[tuple[Connection, int], Kept] = {}
         self._ending: set[asyncio.Task[object]] = set()
 
     def __len__(self) -> int:
@@ -176,78 +189,89 @@ class Sessions:
     async def attach(self, client: Connection, params: messages.AttachParams) -> messages.Attached:
         """Count a process for a client."""
         authorisation.require(client.peer, params.pid)
-        self._check_room(client.peer)
         if params.tracer not in ("auto", "ebpf"):
             raise TracerUnavailable(
-                f"the service counts by eBPF, not by {params.tracer}",
-                hint=f"without the service: straced attach {params.pid} --tracer {params.tracer}",
+                f"the service counts by eBPF, not by {params.tracer[:64]}",
+                hint=f"without the service: straced attach {params.pid} --tracer TRACER",
             )
-        session = await self._profiler().attach(
-            params.pid, follow=params.follow, labels=params.labels, time=params.time, per_thread=params.per_thread
-        )
-        found = ClientSession(session, client.peer)
-        try:
-            found.check()  # it may have become another between the first look and the attach
-        except NotPermitted:
-            await found.close()
-            raise
-        number = self._keep(client, found)
+        with client.account.beginning(self._limits().max_sessions_per_user):
+            async with client.account.attaching:
+                session = await self._profiler().attach(
+                    params.pid,
+                    follow=params.follow,
+                    labels=params.labels,
+                    time=params.time,
+                    per_thread=params.per_thread,
+                )
+            found = ClientSession(session, client.peer)
+            try:
+                found.check()  # it may have become another between the first look and the attach
+            except NotPermitted:
+                await found.close()
+                raise
+        number = self._keep(client, found, session.wait())
         return messages.Attached(
             session=number, target=session.target, tracer=session.tracer, tracer_reason=session.tracer_reason
         )
 
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
-        """Write a full trace into the file that came with the request, by a strace that runs as the client."""
-        output = client.take_fd()
-        if output is None:
-            raise InvalidArgument("no file came with the request", hint="send its descriptor with SCM_RIGHTS")
-        try:
-            authorisation.require(client.peer, params.pid)
-            self._check_room(client.peer)
-            options = RecordOptions(
-                follow=params.follow,
-                timestamps=params.timestamps,
-                decode_fds=params.decode_fds,
-                string_bytes=params.string_bytes,
-                trace=trace_set(params.trace) if params.trace else None,
-                paths=params.paths,
-                status="failed" if params.failed_only else None,
-                max_bytes=params.max_bytes,
-                min_free_bytes=params.min_free_bytes,
-                max_seconds=params.max_seconds,
-                run_as=None if client.peer.is_root else (client.peer.uid, client.peer.gid),
-            )
-            recording = await self._profiler().trace(params.pid, output, options)
-        finally:
-            os.close(output)
-        number = self._keep(client, recording)
+        """Take a full trace for a client, by a strace that runs as them; they read it by :meth:`read_trace`."""
+        authorisation.require(client.peer, params.pid)
+        limits = self._limits()
+        options = RecordOptions(
+            follow=params.follow,
+            timestamps=params.timestamps,
+            decode_fds=params.decode_fds,
+            string_bytes=params.string_bytes,
+            trace=trace_set(params.trace) if params.trace else None,
+            paths=params.paths,
+            status="failed" if params.failed_only else None,
+            max_bytes=params.max_bytes,
+            max_seconds=params.max_seconds,
+            run_as=None if client.peer.is_root else (client.peer.uid, client.peer.gid),
+            spill_bytes=max(1, limits.max_spool_per_user // limits.max_sessions_per_user),
+            end_when_full=True,
+        )
+        with client.account.beginning(limits.max_sessions_per_user):
+            recording = await self._profiler().trace(params.pid, None, options)
+        number = self._keep(client, ClientTrace(recording), recording.wait())
         return messages.Attached(session=number, target=recording.target, tracer="strace", tracer_reason="asked for")
+
+    async def read_trace(self, client: Connection, number: int) -> bytes:
+        """The next lines of a trace of this client, as soon as there are any."""
+        found = self._find(client, number)
+        if not isinstance(found, ClientTrace):
+            raise InvalidArgument(f"session {number} is no trace")
+        return await found.spool.read(messages.MAX_PIECE)
 
     def get(self, client: Connection, number: int) -> ClientSession:
         """A counting session of this client."""
-        found = self._open.get((client, number))
+        found = self._find(client, number)
         if not isinstance(found, ClientSession):
+            raise InvalidArgument(f"session {number} is a trace")
+        return found
+
+    def _find(self, client: Connection, number: int) -> Kept:
+        found = self._open.get((client, number))
+        if found is None:
             raise InvalidArgument(f"this connection has no session {number}")
         return found
 
     async def wait(self, client: Connection, number: int) -> messages.Ended:
-        """Until a session or trace is over."""
-        found = self._open.get((client, number))
-        if found is None:
-            raise InvalidArgument(f"this connection has no session {number}")
-        if isinstance(found, Recording):
-            return _ended(await found.wait(), found.dropped_lines)
+        """Until a session or trace is over; a trace is when all of it was read."""
+        found = self._find(client, number)
+        if isinstance(found, ClientTrace):
+            return _ended(await found.recording.wait(), found.recording)
         ending = await found.session.wait()
         found.check()
         return _ended(ending)
 
     async def detach(self, client: Connection, number: int) -> Summary | messages.Ended:
         """End a session or a trace of this client; the answer can be had again until the connection closes."""
-        found = self._open.get((client, number))
-        if found is None:
-            raise InvalidArgument(f"this connection has no session {number}")
-        if isinstance(found, Recording):
-            return _ended(await found.stop(), found.dropped_lines)
+        found = self._find(client, number)
+        if isinstance(found, ClientTrace):
+            found.recording.request_stop()
+            return await self.wait(client, number)
         found.check()
         return await found.close()
 
@@ -259,19 +283,31 @@ class Sessions:
         self._open.clear()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _check_room(self, peer: Peer) -> None:
-        mine = sum(client.peer.uid == peer.uid and _lives(found) for (client, _n), found in self._open.items())
-        if mine >= self._limit():
-            raise TooMuch(f"you have {mine} sessions already", hint="end some, or raise ipc.max_sessions_per_user")
-
-    def _keep(self, client: Connection, found: ClientSession | Recording) -> int:
+    def _keep(self, client: Connection, found: Kept, ended: Coroutine[object, object, Ending]) -> int:
         self._number += 1
         key = (client, self._number)
         self._open[key] = found
-        client.cleanups.append(lambda: self._drop(key))
+        task: asyncio.Task[object] = asyncio.create_task(self._count_until(client, ended))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        client.cleanups[self._number] = lambda: self._drop(key)
+        while len(client.cleanups) > MAX_KEPT:  # of those that have ended the oldest makes way
+            oldest = next((n for n in client.cleanups if not _lives(self._open[client, n])), None)
+            if oldest is None:
+                break
+            client.cleanups.pop(oldest)()
         if not client.is_open:
             self._drop(key)
         return self._number
+
+    async def _count_until(self, client: Connection, ended: Coroutine[object, object, Ending]) -> None:
+        """It counts as a session of its user for as long as it lives, whether or not they are still there."""
+        try:
+            await ended
+        except StracedError:
+            pass
+        finally:
+            client.account.sessions -= 1
 
     def _drop(self, key: tuple[Connection, int]) -> None:
         """The client has gone: so does what it asked for."""
@@ -283,20 +319,22 @@ class Sessions:
             task.add_done_callback(self._ending.discard)
 
 
-def _lives(found: ClientSession | Recording) -> bool:
-    return found.alive if isinstance(found, Recording) else found.session.alive
+def _lives(found: Kept) -> bool:
+    return found.recording.alive if isinstance(found, ClientTrace) else found.session.alive
 
 
-def _request_stop(found: ClientSession | Recording) -> None:
-    if isinstance(found, Recording):
-        found.request_stop()
+def _request_stop(found: Kept) -> None:
+    if isinstance(found, ClientTrace):
+        found.recording.request_stop()
+        found.spool.close()
     else:
         found.session.request_stop()
 
 
-async def _end(found: ClientSession | Recording) -> object:
-    return await (found.stop() if isinstance(found, Recording) else found.close())
+async def _end(found: Kept) -> object:
+    return await (found.recording.stop() if isinstance(found, ClientTrace) else found.close())
 
 
-def _ended(ending: Ending, dropped_lines: int = 0) -> messages.Ended:
-    return messages.Ended(reason=ending.reason, exit_status=ending.exit_status, dropped_lines=dropped_lines)
+def _ended(ending: Ending, recording: Recording | None = None) -> messages.Ended:
+    dropped = recording.dropped_lines if recording is not None else 0
+    return messages.Ended(reason=ending.reason, exit_status=ending.exit_status, dropped_lines=dropped)

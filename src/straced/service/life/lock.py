@@ -1,4 +1,4 @@
-"""One service a state folder: a lock on a file decides, which the kernel lets go of however the owner ends."""
+"""One service a state folder, and one a socket: a lock on a file, which the kernel drops however its owner ends."""
 
 from __future__ import annotations
 
@@ -25,17 +25,23 @@ class AlreadyRunning(StracedError):
 class Lock:
     """The lock, for the length of a ``with`` block.
 
+    Args:
+        path: of the file.
+        what: is locked, for the message; by default the folder that it is in, which is made.
+
     Raises:
         AlreadyRunning: another service has it.
         StoreError: the folder cannot be had.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, what: str = "") -> None:
         self._path = path
+        self._what = what
         self._fd = -1
 
     def __enter__(self) -> Self:
-        private_folder(self._path.parent)
+        if not self._what:
+            private_folder(self._path.parent)
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,8 +49,9 @@ class Lock:
             owner = self._owner()
             os.close(self._fd)
             who = f" (pid {owner})" if owner else ""
+            where = f"{self._what} {self._path.name.removesuffix('.lock')} in " if self._what else ""
             raise AlreadyRunning(
-                f"another straced service is alive{who}, for {self._path.parent}",
+                f"another straced service is alive{who}, for {where}{self._path.parent}",
                 owner_pid=owner,
                 hint="straced status",
             ) from error

@@ -7,6 +7,9 @@ import os
 import socket
 import time
 
+_DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+"""A manager that does not read is not waited for."""
+
 
 def notify(*lines: str) -> bool:
     """Send lines such as ``READY=1``; returns whether there was anybody to tell."""
@@ -14,7 +17,7 @@ def notify(*lines: str) -> bool:
     if not address.startswith(("/", "@")):
         return False
     target = f"\0{address[1:]}" if address.startswith("@") else address
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, _DATAGRAM) as sock:
         sock.connect(target)
         sock.sendall("\n".join(lines).encode())
         return True

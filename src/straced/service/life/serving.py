@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import functools
 import gc
 import logging
 import resource
@@ -14,10 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from straced.config import Config, ConfigError
+from straced.errors import StracedError
+from straced.faults import faults
 from straced.process_group import ProcessGroupManager
 from straced.service import config_file, places
+from straced.service.authorisation import NOBODY
 from straced.service.life import notify
 from straced.service.life.lock import Lock
+from straced.service.life.stalls import WatchedSelector, stalls
 from straced.service.metrics.http import MetricsServer
 from straced.service.metrics.otlp import OtlpPusher
 from straced.service.places import Places
@@ -60,7 +65,8 @@ def serve(path: Path | None, config: Config, http: str | None = None) -> int:
         if left:
             log.warning("helpers_left_behind", extra={"straced": {"pids": left}})
         try:
-            return asyncio.run(_serve(path, config, where, helpers, http))
+            with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(WatchedSelector())) as runner:
+                return runner.run(_serve(path, config, where, helpers, http))
         finally:
             survivors = helpers.kill_helpers(timeout_s=HELPERS_S)
             if survivors:
@@ -81,6 +87,8 @@ async def _serve(
     otlp = OtlpPusher(service.totals)
     web = WebServer(service, http)
     tasks: list[asyncio.Task[None]] = []
+    asyncio.get_running_loop().set_exception_handler(faults.of_loop)
+    stalls.report = functools.partial(_stood_still, service)
     try:
         with signals(service, path, metrics, otlp, web):
             await service.start()
@@ -93,6 +101,7 @@ async def _serve(
             log.info("serving", extra={"straced": {"socket": str(where.socket), "tracer": service.tracer or "none"}})
             await service.run()
     finally:
+        stalls.report = None
         notify.notify("STOPPING=1")
         for task in tasks:
             task.cancel()
@@ -133,10 +142,12 @@ async def reload(service: Service, path: Path | None, metrics: MetricsServer, ot
         otlp.configure(config.otlp)
         service.config_error = None
         log.info("reloaded")
-    except ConfigError as error:
-        service.config_error = error.reason
-        service.say("reload_refused", error.reason)
-        log.error("reload_refused", extra={"straced": {"why": error.reason, "hint": error.hint}})
+    except StracedError as error:
+        # What the file says may be secret, and everybody may ask for the status, and read an event, or the log.
+        why = error.public if isinstance(error, ConfigError) else f"a value cannot be used: {error.code}"
+        service.config_error = why
+        service.say("reload_refused", why)
+        log.error("reload_refused", extra={"straced": {"why": why, "hint": "straced serve --check"}})
     finally:
         notify.notify("READY=1")
 
@@ -152,6 +163,13 @@ def check_unchangeable(before: Config, after: Config) -> None:
             raise ConfigError(f"{name} cannot be changed while the service runs", hint="systemctl restart straced")
 
 
+def _stood_still(service: Service, seconds: float, cpu_s: float, what: str) -> None:
+    """Say that nobody was answered for a while, and for whose sake; only root reads it."""
+    text = f"the service stood still for {seconds:.1f} s, of which {cpu_s:.1f} s were CPU: {what}"
+    log.warning("stood_still", extra={"straced": {"seconds": round(seconds, 1), "cpu": round(cpu_s, 1), "what": what}})
+    service.say("stood_still", text, owner=NOBODY, seconds=seconds, cpu_seconds=cpu_s)
+
+
 async def _watch_helpers(helpers: ProcessGroupManager, service: Service) -> None:
     """Write down each helper that was started, so that the next service could clear it away."""
     known: set[int] = set()
@@ -165,7 +183,10 @@ async def _watch_helpers(helpers: ProcessGroupManager, service: Service) -> None
 
 
 async def _sign_of_life(service: Service) -> None:
-    """Tell the service manager that ticks go on; without them it restarts the service."""
+    """Tell the service manager that ticks go on; without them it restarts the service.
+
+    It is a task of the loop and of nothing else: a loop that stands still gives no sign.
+    """
     period = notify.watchdog_s()
     if period is None:
         return

@@ -50,7 +50,8 @@ class MetricsServer:
             await self._server.listen(parse(config.listen))
         except OSError as error:
             self._config = Metrics()
-            raise ConfigError(f"metrics.listen: {config.listen}: {error.strerror}", hint="is it taken?") from error
+            reason, public = f"metrics.listen: {config.listen}: {error.strerror}", f"metrics.listen: {error.strerror}"
+            raise ConfigError(reason, hint="is it taken?", public=public) from error
         log.info("metrics", extra={"straced": {"listen": config.listen}})
 
     async def _answer(self, request: Request) -> Answer:

@@ -24,6 +24,7 @@ class Helper:
         self.relay = relay
         self.max_bytes = limits.get("max_bytes")
         self.min_free_bytes = limits.get("min_free_bytes")
+        self.end_when_full = limits.get("end_when_full", False)
         self.deadline = time.monotonic() + limits["max_seconds"] if limits.get("max_seconds") else None
         self.stderr = b""
         self.stderr_fd = -1

@@ -191,6 +191,8 @@ class Guard:
             self.watch(relay.sink_fd, select.EPOLLOUT, lambda events: self.on_sink_ready(helper))
         if relay.broken:
             helper.request_stop("reader_gone", OWNER_GONE_GRACE_S)
+        elif relay.dropping and helper.end_when_full:
+            helper.request_stop("reader_slow", OWNER_GONE_GRACE_S)
 
     def on_sink_ready(self, helper):
         relay = helper.relay

@@ -17,6 +17,7 @@ class Relay:
         os.set_blocking(sink_fd, False)
         self.reader_fd, self.writer_fd = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.reader_fd, False)
+        os.fchmod(self.writer_fd, 0o622)  # strace opens it once more by its name in /proc, perhaps as another user
         self.spill_bytes = spill_bytes
         self.spill_fd = -1
         self.read_at = self.written_to = 0
