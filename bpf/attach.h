@@ -39,7 +39,18 @@ int mark(struct bpf_iter__task *ctx)
 	state = state_of(leader);
 	if (!state || state->process != control.mark_owner)
 		return 0;
+	owner = owner_at(control.mark_owner);
+	session = owner ? owner_at(owner->session) : 0;
+	if (!session)
+		return 0;
 	state = state_of(task);
+	if (!state || state->counted == COUNT_NOT_YET) {
+		if (is_foreign(session, task) || (session->flags & SESSION_STRICT && !was_users(session, task))) {
+			if (state)
+				set_flags(owner, OWNER_LEFT);
+			return 0;
+		}
+	}
 	if (!state) {
 		state = enlist(control.mark_owner, task, TASK_EXISTED, COUNT_NOT_YET);
 		if (state)
@@ -48,11 +59,11 @@ int mark(struct bpf_iter__task *ctx)
 	}
 	if (state->counted != COUNT_NOT_YET)
 		return 0;
-	/* The leader, as user space claimed it. */
-	owner = owner_at(control.mark_owner);
-	session = owner ? owner_at(owner->session) : 0;
-	if (!session)
-		return 0;
+	/* The leader, as user space claimed it; quietly, as long as it had not been seen whose it is. */
+	if (session->flags & SESSION_STRICT && !(owner->flags & OWNER_QUIET))
+		state->flags &= ~TASK_QUIET;
+	if (began_secure(task))
+		set_flags(owner, OWNER_ELEVATED);
 	owner->host_pid = task->tgid;
 	owner->start_ns = task->start_boottime;
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);

@@ -20,6 +20,7 @@
 #include "running.h"
 #include "calls.h"
 #include "restarts.h"
+#include "rights.h"
 #include "lifecycle.h"
 #include "sums.h"
 #include "attach.h"
@@ -175,11 +176,10 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	owner = owner_at(state->process);
 	if (!owner)
 		return 0;
-	if (left_user(owner->session, task)) {
-		end_task(state, task);
-		bpf_task_storage_delete(&tasks, task);
-		return 0;
-	}
+	if (left_user(owner->session, task))
+		return pass_on(state, task);
+	if (began_secure(task))
+		set_flags(owner, OWNER_ELEVATED);
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
 	report(EVENT_EXEC, owner->session, owner->pid, owner->pid, 0, 0);
 	/* A thread that calls execve takes the number of its process over (fs/exec.c de_thread). */

@@ -36,7 +36,10 @@ enum owner_flags {
 	SESSION_PER_THREAD = 8,
 	SESSION_CLOSED = 16,
 	SESSION_ONE_USER = 32,	/* for a caller who may only see processes of the user in owner.uid */
-	SESSION_LOST_USER = 64,	/* an execve changed the user of a process, and it was let go */
+	SESSION_LOST_USER = 64,	/* a process was not the user's, or no longer, and was let go or handed to the heir */
+	SESSION_STRICT = 128,	/* not the user's either: what was not theirs from its execve on, or forks as another */
+	OWNER_ELEVATED = 256,	/* a process whose execve gave it rights at some time; whatever it drops, it stays so */
+	OWNER_LEFT = 512,	/* the process is not the user's any more, and is not counted here from there on */
 };
 
 /*
@@ -80,6 +83,9 @@ struct owner {
 	u32 unused;
 	u64 start_ns;	/* since boot */
 	u64 lost;	/* calls that found no room for a row */
+	u64 capabilities;	/* of a session with SESSION_ONE_USER: those that the user has, too */
+	u32 gid;
+	u32 heir;		/* the session that counts what is not the user's; 0: nobody does */
 	char comm[16];
 };
 

@@ -50,7 +50,7 @@ def decode_owner(index: int, raw: bytes) -> OwnerFacts:
     """An owner out of its bytes."""
     fields = wire.OWNER.unpack(raw)
     state, kind, flags, parent, session, _head, _rows, _live, deferred, pid, host_pid, exit_code = fields[:12]
-    processes, threads, _uid, _unused, start_ns, lost, comm = fields[12:]
+    processes, threads, _uid, _unused, start_ns, lost, _capabilities, _gid, _heir, comm = fields[12:]
     return OwnerFacts(
         index=index,
         state=state,

@@ -32,6 +32,8 @@ class Part(Struct, frozen=True):
     rows: Sequence[Counters]
     lost: int
     """Calls that found no room."""
+    elevated: frozenset[int] = frozenset()
+    """Processes that an execve gave rights at some time."""
 
 
 def by_session(owners: Iterable[OwnerFacts]) -> dict[int, list[OwnerFacts]]:
@@ -61,7 +63,9 @@ class Snapshot(Struct, frozen=True):
         if before is not None and isinstance(before.rows, Rows) and before.rows.same_as(rows):
             rows = before.rows
         lost = sum(owner.lost for owner in members)
-        return Part(version=self.version, session=self.owners[session], rows=rows, lost=lost)
+        elevated = frozenset(owner.pid for owner in members if owner.flags & wire.OWNER_ELEVATED)
+        facts = self.owners[session]
+        return Part(version=self.version, session=facts, rows=rows, lost=lost, elevated=elevated)
 
     def _group(self, owner: OwnerFacts) -> Group:
         cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))

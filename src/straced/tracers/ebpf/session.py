@@ -12,7 +12,7 @@ from straced.model import Event, Overhead, Reason, Sample, Target
 from straced.summary import merge_rows
 from straced.tracers import slowdown
 from straced.tracers.base import AttachOptions, Ending
-from straced.tracers.ebpf import samples
+from straced.tracers.ebpf import samples, wire
 from straced.tracers.ebpf.decoding import OwnerFacts
 from straced.tracers.ebpf.reader import Part, Snapshot
 from straced.tracers.ebpf.samples import Losses
@@ -51,6 +51,8 @@ class EbpfSession:
         self._losses = Losses.of(instance.engine)
         self._events_lost = instance.events.lost
         self._part: Part | None = None
+        self.heir: EbpfSession | None = None
+        """Counts what is not the user's for whom this one is, where that is wanted. To be let go of after this one."""
         self._final: Sample | None = None
         self._ending: asyncio.Future[Ending] | None = None
         self._result: Ending | None = None
@@ -59,6 +61,11 @@ class EbpfSession:
     @property
     def target(self) -> Target:
         return self._target
+
+    @property
+    def elevated(self) -> frozenset[int]:
+        """Processes that an execve gave rights at some time, as of the last reading; they are nobody's but root's."""
+        return self._part.elevated if self._part is not None else frozenset()
 
     @property
     def helper_pids(self) -> list[int]:
@@ -129,7 +136,10 @@ class EbpfSession:
 
     def exit_status_ending(self) -> Ending:
         """How the target ended, by its wait status, which the kernel noted down; any process's, not only a child's."""
-        code = int(self._instance.engine.owner(self._owner).exit_code) if self._final is None else 0
+        target = self._instance.engine.owner(self._owner)
+        if self._final is None and target.flags & wire.OWNER_LEFT:
+            return Ending(reason="changed_user")  # how it ended is not for this user to know
+        code = int(target.exit_code) if self._final is None else 0
         status = os.waitstatus_to_exitcode(code)
         return Ending(reason=f"killed({-status})" if status < 0 else "exited", exit_status=status)
 

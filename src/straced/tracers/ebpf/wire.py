@@ -25,7 +25,7 @@ ABIS = ("", "x86_64", "i386", "x32", "arm64", "arm")
 STATE_FREE, STATE_LIVE, STATE_ENDED = range(3)
 KIND_SESSION, KIND_PROCESS, KIND_THREAD = 1, 2, 3
 OWNER_KEEP, OWNER_QUIET, SESSION_FOLLOW, SESSION_PER_THREAD, SESSION_CLOSED = 1, 2, 4, 8, 16
-SESSION_ONE_USER, SESSION_LOST_USER = 32, 64
+SESSION_ONE_USER, SESSION_LOST_USER, SESSION_STRICT, OWNER_ELEVATED, OWNER_LEFT = 32, 64, 128, 256, 512
 EVENTS = {1: "fork", 2: "exec", 3: "exit"}
 HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER, SUM = 1, 2, 3, 4, 5, 6, 7
 TASK_EXISTED = 1
@@ -75,6 +75,9 @@ class Owner(ctypes.Structure):
         ("unused", c_uint32),
         ("start_ns", c_uint64),
         ("lost", c_uint64),
+        ("capabilities", c_uint64),
+        ("gid", c_uint32),
+        ("heir", c_uint32),
         ("comm", c_char * 16),
     )
 
@@ -202,7 +205,7 @@ ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q")
 BUCKETS = tuple(struct.Struct(f"={count}I") for count in range(histogram.SIZE + 1))
 """The first so many buckets of a histogram."""
 ROW_BYTES = ctypes.sizeof(Row)
-OWNER = struct.Struct("=16I2Q16s")
+OWNER = struct.Struct("=16I3Q2I16s")
 OWNER_BYTES = OWNER.size
 SUMS = struct.Struct("=6Q")
 
