@@ -2,7 +2,8 @@
 /*
  * What user space asks for. It gives the thread-group leader its entry through a pidfd; `mark` then finds that
  * leader's threads, by object and not by number, until a pass finds no new one. `unmark` takes the entries of a session
- * away. `serve` does the few steps that must be atomic.
+ * away. `serve` does the few steps that must be atomic. It is a raw tracepoint that is attached nowhere and run by
+ * BPF_PROG_TEST_RUN: a program of type "syscall" may sleep, and before 6.12 such a one may not use stacks.
  */
 #ifndef STRACED_ATTACH_H
 #define STRACED_ATTACH_H
@@ -91,39 +92,40 @@ int unmark(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-SEC("syscall")
-int serve(struct request *request)
+/* Arguments: what is asked for (enum request_op), and an owner. */
+SEC("raw_tp")
+int serve(struct bpf_raw_tracepoint_args *ctx)
 {
+	u32 op = ctx->args[0];
+	u32 index = ctx->args[1];
 	struct owner *owner;
 
-	switch (request->op) {
+	switch (op) {
 	case REQUEST_HOLD:
 		__sync_lock_test_and_set(&control.hold, 1);
-		request->result = __sync_fetch_and_add(&control.folding, 0);
-		break;
+		return __sync_fetch_and_add(&control.folding, 0);
 	case REQUEST_RESUME:
 		__sync_lock_test_and_set(&control.hold, 0);
 		break;
 	case REQUEST_FOLD:
-		owner = owner_at(request->owner);
+		owner = owner_at(index);
 		if (!owner || owner->state != OWNER_ENDED)
 			break;
 		if (owner->kind == KIND_THREAD) {
 			struct owner *process = owner_at(owner->parent);
 
-			fold_owner(request->owner);
+			fold_owner(index);
 			if (process)
 				ADD(process->deferred, -1);
 		} else if (!owner->deferred) {
-			fold_owner(request->owner);
+			fold_owner(index);
 		}
 		break;
 	case REQUEST_UNBIAS:
-		leave(request->owner, 0, true);
+		leave(index, 0, true);
 		break;
 	case REQUEST_OWNER:
-		request->result = take_owner();
-		break;
+		return take_owner();
 	case REQUEST_SUM:
 		bpf_loop(control.next_row, sum_step, 0, 0);
 		break;

@@ -41,6 +41,11 @@ enum {
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
+/* include/uapi/linux/bpf.h: its layout is fixed */
+struct bpf_raw_tracepoint_args {
+	u64 args[2];
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pid_namespace;
@@ -61,10 +66,16 @@ struct signal_struct {
 	int group_exit_code;
 };
 
-/* x86 has status, arm64 has not */
+/* x86 has status, arm64 preempt_count */
 struct thread_info {
 	unsigned long flags;
 	u32 status;
+	u64 preempt_count;
+};
+
+/* x86-64, Linux 6.2 to 6.14 */
+struct pcpu_hot {
+	int preempt_count;
 };
 
 typedef struct {
@@ -144,6 +155,25 @@ struct sigaction {
 
 struct k_sigaction {
 	struct sigaction sa;
+};
+
+/* What a tracepoint tells by perf's way. */
+struct trace_event_raw_sys_enter {
+	long id;
+};
+
+struct trace_event_raw_sys_exit {
+	long id;
+	long ret;
+};
+
+struct trace_event_raw_signal_deliver {
+	unsigned long sa_handler;
+	unsigned long sa_flags;
+};
+
+struct trace_event_raw_sched_process_fork {
+	int child_pid;
 };
 
 struct pt_regs;

@@ -135,17 +135,14 @@ struct control {
 	u64 lost_errnos;
 	u64 lost_events;
 	u64 shared_owners;	/* processes counted into their parent for want of an owner */
+	u64 skipped_enters;	/* calls counted when they returned: the kernel skipped the program, or seccomp denied them */
+	u64 skipped_exits;	/* calls counted without their end */
 	u8 touched[ROWS_LIMIT];	/* by row: changed since the reader last cleared it */
 };
 
+/* What `serve` is asked for. */
 enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER,
 		  REQUEST_SUM };
-struct request {
-	u32 op;
-	u32 owner;
-	u32 result;
-	u32 unused;
-};
 
 /* What is known of a traced task: its presence in task storage is what makes it a target. */
 #define SUSPENDED_MAX 4		/* a power of two */

@@ -130,6 +130,8 @@ class Control(ctypes.Structure):
         ("lost_errnos", c_uint64),
         ("lost_events", c_uint64),
         ("shared_owners", c_uint64),
+        ("skipped_enters", c_uint64),
+        ("skipped_exits", c_uint64),
         ("touched", c_uint8 * ROWS_LIMIT),
     )
 
@@ -142,12 +144,6 @@ class Limits(ctypes.Structure):
     def set(self, rows_max: int, owners_max: int) -> None:
         """Before the load; after it they are read-only."""
         self.rows_max, self.owners_max = rows_max, owners_max
-
-
-class Request(ctypes.Structure):
-    """What ``serve`` is asked."""
-
-    _fields_ = (("op", c_uint32), ("owner", c_uint32), ("result", c_uint32), ("unused", c_uint32))
 
 
 class Suspended(ctypes.Structure):
@@ -195,7 +191,6 @@ LAYOUTS: dict[str, type[ctypes.Structure]] = {
     "event": Event,
     "control": Control,
     "limits": Limits,
-    "request": Request,
     "call": Call,
     "suspended": Suspended,
     "task_state": TaskState,
