@@ -13,6 +13,9 @@ from msgspec import Struct
 from straced.errors import StracedError
 from straced.model import Overhead, Sample, Target
 
+CHANGED_USER = "changed_user"
+"""Why a session is over: an execve took the target away from the user for whom it was traced."""
+
 
 class Rights(Struct, frozen=True):
     """The user for whom a process is traced, by a straced that may see more than they may."""

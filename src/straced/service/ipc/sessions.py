@@ -19,7 +19,7 @@ from straced.service.ipc import messages
 from straced.service.ipc.connection import Connection
 from straced.service.ipc.protocol import TooMuch
 from straced.session import Session
-from straced.tracers.base import Ending
+from straced.tracers.base import Ending, Rights
 from straced.tracers.strace_record import Recording, RecordOptions
 from straced.tracers.trace_filter import trace_set
 
@@ -183,7 +183,12 @@ class Sessions:
                 hint=f"without the service: straced attach {params.pid} --tracer {params.tracer}",
             )
         session = await self._profiler().attach(
-            params.pid, follow=params.follow, labels=params.labels, time=params.time, per_thread=params.per_thread
+            params.pid,
+            follow=params.follow,
+            labels=params.labels,
+            time=params.time,
+            per_thread=params.per_thread,
+            user=None if client.peer.is_root else Rights(client.peer.uid, client.peer.gid, client.peer.capabilities),
         )
         found = ClientSession(session, client.peer)
         try:

@@ -58,6 +58,8 @@ class Totals:
                 self._add_calls(group, sample.calls)
             if sample.ended:
                 self._add_calls(group, sample.ended)
+            if sample.others:
+                self._add_calls(group, sample.others)
 
     def _add_calls(self, group: Group, calls: tuple[Calls, ...]) -> None:
         by_name = self._calls.get(group, _NOTHING)

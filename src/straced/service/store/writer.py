@@ -18,6 +18,7 @@ import msgspec
 
 from straced import config, procfs
 from straced.errors import StracedError
+from straced.service.authorisation import NOBODY
 from straced.service.facts import HostFacts
 from straced.service.samples import Happening, ProcessSample, Tick
 from straced.service.store import opening, retention, rollup
@@ -227,6 +228,8 @@ class Store:
                 rows.append(row)
             if sample.ended or sample.lost != 0:
                 rows.append(self._row_of_ended(sample, ts))
+            if sample.others:
+                rows.append(self._row_of_others(sample, ts))
         connection.executemany("insert or replace into sample (ts, series, data) values (?, ?, ?)", rows)
 
     def _row(self, sample: ProcessSample, ts: int, minute: int) -> tuple[int, int, bytes] | None:
@@ -250,6 +253,12 @@ class Store:
         series = self._catalogue.of(sample, ts, "ended")
         calls, errors = pack_calls(sample.ended, self._catalogue.number)
         return ts, series.id, encode(Row(None, 0, calls, errors, None, sample.lost))
+
+    def _row_of_others(self, sample: ProcessSample, ts: int) -> tuple[int, int, bytes]:
+        """What ended descendants did that were not the owner's: root's to see, whoever has the tree."""
+        series = self._catalogue.of(msgspec.structs.replace(sample, owner=NOBODY), ts, "others")
+        calls, errors = pack_calls(sample.others, self._catalogue.number)
+        return ts, series.id, encode(Row(None, 0, calls, errors, None, 0))
 
     def _write_host(self, connection: sqlite3.Connection, ts: int, host: HostFacts) -> bool:
         found = connection.execute("insert or ignore into host values (?, ?)", (ts, msgspec.msgpack.encode(host)))
@@ -326,4 +335,8 @@ def _weight(item: Item) -> int:
     """How much memory it holds, by what is in it."""
     if not isinstance(item, Tick):
         return 1
-    return 1 + len(item.processes) + sum(len(each.calls or ()) + len(each.ended) for each in item.processes) // 2
+    return (
+        1
+        + len(item.processes)
+        + sum(len(each.calls or ()) + len(each.ended) + len(each.others) for each in item.processes) // 2
+    )

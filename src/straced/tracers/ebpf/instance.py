@@ -75,7 +75,7 @@ class Instance:
         session = EbpfSession(self, known, options, index=index, owner=owner, pidfd=pidfd, reasons=reasons)
         self.sessions[index] = session
         if heir:
-            session.heir = EbpfSession(self, known, options, index=heir, owner=0, pidfd=os.dup(pidfd))
+            session.heir = EbpfSession(self, known, options, index=heir, owner=0, pidfd=None)
             self.sessions[heir] = session.heir
         return session
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from straced.model import Event, Overhead, Reason, Sample, Target
 from straced.summary import merge_rows
 from straced.tracers import slowdown
-from straced.tracers.base import AttachOptions, Ending
+from straced.tracers.base import CHANGED_USER, AttachOptions, Ending
 from straced.tracers.ebpf import samples, wire
 from straced.tracers.ebpf.decoding import OwnerFacts
 from straced.tracers.ebpf.reader import Part, Snapshot
@@ -37,7 +37,7 @@ class EbpfSession:
         *,
         index: int,
         owner: int,
-        pidfd: int,
+        pidfd: int | None,
         reasons: tuple[Reason, ...] = (),
     ) -> None:
         self.index = index
@@ -47,6 +47,7 @@ class EbpfSession:
         self._options = options
         self._owner = owner
         self._pidfd = pidfd
+        """Of the target; ``None`` for an heir, which ends when it is told to."""
         self._reasons = reasons
         self._losses = Losses.of(instance.engine)
         self._events_lost = instance.events.lost
@@ -113,7 +114,8 @@ class EbpfSession:
         if self._ending is None:
             loop = asyncio.get_running_loop()
             self._ending = loop.create_future()
-            loop.add_reader(self._pidfd, self._target_ended)
+            if self._pidfd is not None:
+                loop.add_reader(self._pidfd, self._target_ended)
         return self._ending
 
     async def _wait_within(self, limit_pct: float, ending: asyncio.Future[Ending]) -> Ending:
@@ -138,29 +140,33 @@ class EbpfSession:
         """How the target ended, by its wait status, which the kernel noted down; any process's, not only a child's."""
         target = self._instance.engine.owner(self._owner)
         if self._final is None and target.flags & wire.OWNER_LEFT:
-            return Ending(reason="changed_user")  # how it ended is not for this user to know
-        code = int(target.exit_code) if self._final is None else 0
-        status = os.waitstatus_to_exitcode(code)
-        return Ending(reason=f"killed({-status})" if status < 0 else "exited", exit_status=status)
+            return Ending(reason=CHANGED_USER)  # how it ended is not for this user to know
+        return _ending(int(target.exit_code) if self._final is None else 0)
 
     def _end(self, ending: Ending) -> None:
         self._result = self._result or ending
         if self._ending is not None and not self._ending.done():
-            asyncio.get_running_loop().remove_reader(self._pidfd)
+            if self._pidfd is not None:
+                asyncio.get_running_loop().remove_reader(self._pidfd)
             self._ending.set_result(self._result)
 
     async def detach(self) -> Sample:
         """Let go of all tasks and return the last counters. Idempotent."""
         if self._final is None:
             reader = self._instance.reader
-            members = [owner.index for owner in reader.owners() if self.index in (owner.index, owner.session)]
-            final = self.sample_of(reader.snapshot(again=members))
-            if self._result is None and _readable(self._pidfd):
+            members = [owner for owner in reader.owners() if self.index in (owner.index, owner.session)]
+            final = self.sample_of(reader.snapshot(again=[owner.index for owner in members]))
+            if self._result is None and self._pidfd is not None and _readable(self._pidfd):
                 self._end(self.exit_status_ending())
+            elif self._pidfd is None:
+                for owner in members:  # the target, if it became this session's, and has ended
+                    if owner.flags & wire.OWNER_KEEP and owner.state == wire.STATE_ENDED:
+                        self._end(_ending(owner.exit_code))
             self._final = final
             self._instance.release(self)
             self._end(Ending(reason="detached"))
-            os.close(self._pidfd)
+            if self._pidfd is not None:
+                os.close(self._pidfd)
         return self._final
 
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
@@ -193,6 +199,11 @@ class EbpfSession:
 
 def _calls(sample: Sample) -> int:
     return sum(row.calls or 0 for row in merge_rows(sample.rows))
+
+
+def _ending(code: int) -> Ending:
+    status = os.waitstatus_to_exitcode(code)
+    return Ending(reason=f"killed({-status})" if status < 0 else "exited", exit_status=status)
 
 
 def _readable(fd: int) -> bool:
