@@ -46,7 +46,7 @@ int mark(struct bpf_iter__task *ctx)
 		return 0;
 	state = state_of(task);
 	if (!state || state->counted == COUNT_NOT_YET) {
-		if (is_foreign(session, task) || (session->flags & SESSION_STRICT && !was_users(session, task))) {
+		if (is_foreign(session, task) || (session->flags & SESSION_STRICT && !began_as_user(session, task))) {
 			if (state)
 				set_flags(owner, OWNER_LEFT);
 			return 0;
@@ -63,8 +63,7 @@ int mark(struct bpf_iter__task *ctx)
 	/* The leader, as user space claimed it; quietly, as long as it had not been seen whose it is. */
 	if (session->flags & SESSION_STRICT && !(owner->flags & OWNER_QUIET))
 		state->flags &= ~TASK_QUIET;
-	if (began_secure(task))
-		set_flags(owner, OWNER_ELEVATED);
+	note_beginning(owner, task);
 	owner->host_pid = task->tgid;
 	owner->start_ns = task->start_boottime;
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);

@@ -52,7 +52,9 @@ INLINE u32 make_owner(u32 kind, u32 session, u32 parent, struct task_struct *tas
 	if (!index || !owner)
 		return 0;
 	owner->kind = kind;
-	owner->flags = kind == KIND_PROCESS && began_secure(task) ? OWNER_ELEVATED : 0;
+	owner->flags = 0;
+	if (kind == KIND_PROCESS)
+		note_beginning(owner, task);
 	owner->parent = parent;
 	owner->session = session;
 	owner->live = 0;

@@ -75,17 +75,31 @@ __attribute__((noinline)) static bool is_users(struct owner *session, struct tas
 	return !holds_more(cred, session) && is_dumpable(mm) && !began_secure(task);
 }
 
-/* Whether the user called the execve that the program of a task began with: not so after a daemon of root's dropped. */
-__attribute__((noinline)) static bool was_users(struct owner *session, struct task_struct *task)
+INLINE void set_flags(struct owner *owner, u32 flags)
+{
+	__sync_fetch_and_or(&owner->flags, flags);
+}
+
+/*
+ * Notes down who called the execve that the program of a process began with, which is not who it is now after a daemon of
+ * root's dropped its rights; and whether that gave it rights. It is the caller who opened the program's file.
+ */
+__attribute__((noinline)) static int note_beginning(struct owner *process, struct task_struct *task)
+{
+	struct cred *caller = BPF_CORE_READ(task, mm, exe_file, f_cred);
+
+	process->uid = caller ? BPF_CORE_READ(caller, uid.val) : 0;
+	process->gid = caller ? BPF_CORE_READ(caller, gid.val) : 0;
+	if (began_secure(task))
+		set_flags(process, OWNER_ELEVATED);
+	return 0;
+}
+
+INLINE bool began_as_user(struct owner *session, struct task_struct *task)
 {
 	struct cred *caller = BPF_CORE_READ(task, mm, exe_file, f_cred);
 
 	return caller && BPF_CORE_READ(caller, uid.val) == session->uid && BPF_CORE_READ(caller, gid.val) == session->gid;
-}
-
-INLINE void set_flags(struct owner *owner, u32 flags)
-{
-	__sync_fetch_and_or(&owner->flags, flags);
 }
 
 /* Whether an execve made a process somebody else's than the user's of its session. */

@@ -142,8 +142,7 @@ INLINE int execed(struct task_struct *task)
 		return 0;
 	if (left_user(owner->session, task))
 		return pass_on(state, task);
-	if (began_secure(task))
-		set_flags(owner, OWNER_ELEVATED);
+	note_beginning(owner, task);
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
 	report(EVENT_EXEC, owner->session, owner->pid, owner->pid, 0, 0);
 	/* A thread that calls execve takes the number of its process over (fs/exec.c de_thread). */

@@ -79,12 +79,12 @@ struct owner {
 	u32 exit_code;	/* as wait(2) has it */
 	u32 processes;	/* of a session, ended ones included */
 	u32 threads;
-	u32 uid;		/* of a session with SESSION_ONE_USER, in the initial user namespace */
+	u32 uid;		/* of a session with SESSION_ONE_USER; of a process: who called its execve */
 	u32 unused;
 	u64 start_ns;	/* since boot */
 	u64 lost;	/* calls that found no room for a row */
 	u64 capabilities;	/* of a session with SESSION_ONE_USER: those that the user has, too */
-	u32 gid;
+	u32 gid;	/* as uid; both in the initial user namespace */
 	u32 heir;		/* the session that counts what is not the user's; 0: nobody does */
 	char comm[16];
 };

@@ -2,7 +2,8 @@
 
 Where the tree is counted for one user, the kernel has seen to it: what stands in that session was wholly theirs, from
 its execve on, and what was not stands in another session, for root. Elsewhere (the tree of a daemon of root's, say) a
-count is a user's when the process was theirs at both ends of the interval, and no execve ever gave it rights.
+count is a user's when the process was theirs at both ends of the interval, they had called the execve that its program
+began with, and none ever gave it rights.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import msgspec
 
 from straced import procfs
-from straced.service.authorisation import NOBODY, Owner, owner_of
+from straced.service.authorisation import Owner, owner_of
 from straced.service.counting import Calls, Counted, Key
 from straced.service.samples import ProcessSample
 from straced.service.watchlist import Watched
@@ -23,31 +24,38 @@ class Attribution:
     """Remembers whose each process was, and who has ever had more rights than their user."""
 
     def __init__(self) -> None:
-        self._before: dict[Key, Owner] = {}
-        self._elevated: set[Key] = set()
+        self._before: dict[Key, tuple[Owner, tuple[int, int] | None]] = {}
+        """Whose a process was at the reading before, and who had called the execve of its program."""
+        self._hidden: set[Key] = set()
 
     def owner(self, sample: ProcessSample, counted: Counted) -> Owner:
         """Whose the counts of a process are, which was its owner's when it was looked at."""
         key, owner = sample.facts.key, sample.owner
-        user = counted.users.get(sample.root)
+        caller = counted.callers.get(key)
         before = self._before.get(key)
-        self._before[key] = owner
-        if key in counted.elevated:
-            self._elevated.add(key)
-        if key in self._elevated:
-            return msgspec.structs.replace(owner, private=True, capabilities=0)
-        if owner.private or sample.calls is None or (user == (owner.uid, owner.gid) and key not in counted.apart):
+        now = self._before[key] = owner, caller
+        self._hidden.discard(key)
+        if owner.private or sample.calls is None:
             return owner
-        return owner if before == owner else NOBODY
+        if key not in counted.callers and counted.users.get(sample.root) == (owner.uid, owner.gid):
+            return owner
+        if before == now and caller == (owner.uid, owner.gid):
+            return owner
+        self._hidden.add(key)
+        return _hidden(owner)
 
     def known(self, key: Key, owner: Owner) -> Owner:
         """Whose a process is that was asked about between two readings."""
-        return msgspec.structs.replace(owner, private=True, capabilities=0) if key in self._elevated else owner
+        return _hidden(owner) if key in self._hidden else owner
 
     def forget(self, key: Key) -> None:
         """It has ended."""
         self._before.pop(key, None)
-        self._elevated.discard(key)
+        self._hidden.discard(key)
+
+
+def _hidden(owner: Owner) -> Owner:
+    return Owner(owner.uid, owner.gid, private=True)
 
 
 def user_of(root: Watched) -> Rights | None:

@@ -51,10 +51,9 @@ class Counted(Struct, kw_only=True):
     """By process, what it is in now."""
     users: dict[Key, tuple[int, int]] = {}
     """By tree, user and group for whom it is counted; the others are counted for root alone."""
-    apart: set[Key] = set()
-    """Processes of which some of this stands in the session of what is not the user's of their tree."""
-    elevated: set[Key] = set()
-    """Processes that an execve gave rights at some time."""
+    callers: dict[Key, tuple[int, int] | None] = {}
+    """Who called the execve that the program of a process began with; ``None`` where one gave it rights. Of those only
+    that are not counted for a user, or not for this one any more."""
     others: dict[Key, list[Calls]] = {}
     """By tree, of ended descendants that were not the user's for whom it is counted."""
 
@@ -198,8 +197,8 @@ class Counting:
             known = counted.lost.get(tree.root.key, 0)
             counted.lost[tree.root.key] = None if lost is None or known is None else lost + known
             tree.lost = sample.lost
-        for pid in getattr(tree.session, "elevated", ()):
-            counted.elevated.add(self._key(tree, pid))
+        for pid, caller in getattr(tree.session, "callers", {}).items():
+            counted.callers[self._key(tree, pid)] = caller
         if sample.rows == tree.last:  # compares objects that are the same without looking into them
             counted.in_flight.update(tree.in_flight)
             return
@@ -218,8 +217,6 @@ class Counting:
                 last_pid, owner = pid, self._key(tree, pid)
                 changes = counted.by_process.setdefault(owner, [])
                 counted.root_of[owner] = tree.root.key
-                if tree.is_heir:
-                    counted.apart.add(owner)
             flying = tree.in_flight.get(owner)
             if row.in_flight or (flying and row.name in flying):
                 self._note_in_flight(tree, owner, row)

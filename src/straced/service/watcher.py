@@ -153,8 +153,7 @@ class Watcher:
                 counted.ended.setdefault(root, []).extend(last.ended.get(root, []))
                 counted.others.setdefault(root, []).extend(last.others.get(root, []))
                 counted.users.update(last.users)
-                counted.apart |= last.apart
-                counted.elevated |= last.elevated
+                counted.callers.update(last.callers)
                 counted.root_of.update(last.root_of)
                 counted.lost.update(last.lost)
         for root in list(self.counting.refused):
@@ -168,8 +167,7 @@ class Watcher:
             if key not in samples:
                 last = self._last.get(key)
                 if last is None:  # it ended before anybody saw it: its tree has what it did
-                    is_others = key in counted.apart or key in counted.elevated
-                    (others if is_others else unknown).setdefault(counted.root_of[key], []).extend(calls)
+                    (others if key in counted.callers else unknown).setdefault(counted.root_of[key], []).extend(calls)
                 else:
                     samples[key] = _last_word(last)
         for root in {*counted.ended, *counted.lost, *unknown, *others}:

@@ -64,9 +64,12 @@ class EbpfSession:
         return self._target
 
     @property
-    def elevated(self) -> frozenset[int]:
-        """Processes that an execve gave rights at some time, as of the last reading; they are nobody's but root's."""
-        return self._part.elevated if self._part is not None else frozenset()
+    def callers(self) -> dict[int, tuple[int, int] | None]:
+        """By process, as of the last reading, user and group who called the execve of its program.
+
+        ``None`` where an execve gave it rights at some time; nothing in a session of one user.
+        """
+        return self._part.callers if self._part is not None else {}
 
     @property
     def helper_pids(self) -> list[int]:
