@@ -2,7 +2,8 @@
 /*
  * What user space asks for. It gives the thread-group leader its entry through a pidfd; `mark` then finds that
  * leader's threads, by object and not by number, until a pass finds no new one. `unmark` takes the entries of a session
- * away. `serve` does the few steps that must be atomic.
+ * away. `serve` does the few steps that must be atomic. It is a raw tracepoint that is attached nowhere and run by
+ * BPF_PROG_TEST_RUN: a program of type "syscall" may sleep, and before 6.12 such a one may not use stacks.
  */
 #ifndef STRACED_ATTACH_H
 #define STRACED_ATTACH_H
@@ -39,7 +40,18 @@ int mark(struct bpf_iter__task *ctx)
 	state = state_of(leader);
 	if (!state || state->process != control.mark_owner)
 		return 0;
+	owner = owner_at(control.mark_owner);
+	session = owner ? owner_at(owner->session) : 0;
+	if (!session)
+		return 0;
 	state = state_of(task);
+	if (!state || state->counted == COUNT_NOT_YET) {
+		if (is_foreign(session, task) || (session->flags & SESSION_STRICT && !began_as_user(session, task))) {
+			if (state)
+				set_flags(owner, OWNER_LEFT);
+			return 0;
+		}
+	}
 	if (!state) {
 		state = enlist(control.mark_owner, task, TASK_EXISTED, COUNT_NOT_YET);
 		if (state)
@@ -48,11 +60,10 @@ int mark(struct bpf_iter__task *ctx)
 	}
 	if (state->counted != COUNT_NOT_YET)
 		return 0;
-	/* The leader, as user space claimed it. */
-	owner = owner_at(control.mark_owner);
-	session = owner ? owner_at(owner->session) : 0;
-	if (!session)
-		return 0;
+	/* The leader, as user space claimed it; quietly, as long as it had not been seen whose it is. */
+	if (session->flags & SESSION_STRICT && !(owner->flags & OWNER_QUIET))
+		state->flags &= ~TASK_QUIET;
+	note_beginning(owner, task);
 	owner->host_pid = task->tgid;
 	owner->start_ns = task->start_boottime;
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
@@ -80,52 +91,51 @@ int unmark(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-SEC("syscall")
-int serve(struct request *request)
+/* Arguments: what is asked for (enum request_op), an owner or a row, and in whose share it is. */
+SEC("raw_tp")
+int serve(struct bpf_raw_tracepoint_args *ctx)
 {
+	u32 op = ctx->args[0];
+	u32 index = ctx->args[1];
+	u32 payer = ctx->args[2];
 	struct owner *owner;
 
-	switch (request->op) {
+	switch (op) {
 	case REQUEST_HOLD:
 		__sync_lock_test_and_set(&control.hold, 1);
-		request->result = __sync_fetch_and_add(&control.folding, 0);
-		break;
+		return __sync_fetch_and_add(&control.folding, 0);
 	case REQUEST_RESUME:
 		__sync_lock_test_and_set(&control.hold, 0);
 		break;
 	case REQUEST_FOLD:
-		owner = owner_at(request->owner);
+		owner = owner_at(index);
 		if (!owner || owner->state != OWNER_ENDED)
 			break;
 		if (owner->kind == KIND_THREAD) {
 			struct owner *process = owner_at(owner->parent);
 
-			fold_owner(request->owner);
+			fold_owner(index);
 			if (process)
 				ADD(process->deferred, -1);
 		} else if (!owner->deferred) {
-			fold_owner(request->owner);
+			fold_owner(index);
 		}
 		break;
 	case REQUEST_UNBIAS:
-		leave(request->owner, 0, true);
+		leave(index, 0, true);
 		break;
 	case REQUEST_OWNER:
-		request->result = take_owner(request->payer);
-		break;
+		return take_owner(payer);
 	case REQUEST_SUM:
 		bpf_loop(control.next_row, sum_step, 0, 0);
 		break;
 	case REQUEST_GIVE_ROW:
-		give_row(request->owner);
+		give_row(index);
 		break;
-	case REQUEST_GIVE_OWNER: {
-		u32 index = request->owner;
-
-		unpay_owner(request->payer);
+	case REQUEST_GIVE_OWNER:
+		unpay_owner(payer);
 		bpf_map_push_elem(&free_owners, &index, 0);
 		break;
-	}
 	case REQUEST_WHOAMI: {
 		struct task_struct *task = bpf_get_current_task_btf();
 		struct pid *pid = BPF_CORE_READ(task, thread_pid);

@@ -7,16 +7,16 @@
 #define TIF_32BIT_ARM64 22		/* arch/arm64/include/asm/thread_info.h */
 #define X32_SYSCALL_BIT 0x40000000
 
-INLINE bool is_arm64(struct pt_regs *regs)
+INLINE bool is_arm64(void)
 {
 	return !bpf_core_field_exists(((struct pt_regs___x86 *)0)->orig_ax);
 }
 
-INLINE u32 key_of(struct task_struct *task, struct pt_regs *regs, long nr)
+INLINE u32 key_of(struct task_struct *task, long nr)
 {
 	u32 abi = ABI_X86_64;
 
-	if (is_arm64(regs))
+	if (is_arm64())
 		abi = task->thread_info.flags & (1 << TIF_32BIT_ARM64) ? ABI_ARM : ABI_ARM64;
 	else if (task->thread_info.status & TS_COMPAT)
 		abi = ABI_I386;
@@ -31,19 +31,19 @@ INLINE u32 key_of(struct task_struct *task, struct pt_regs *regs, long nr)
 
 INLINE long number_in(struct pt_regs *regs)
 {
-	if (is_arm64(regs))
+	if (is_arm64())
 		return ((struct pt_regs___arm64 *)regs)->syscallno;
 	return (int)((struct pt_regs___x86 *)regs)->orig_ax;
 }
 
 INLINE u64 ip_in(struct pt_regs *regs)
 {
-	return is_arm64(regs) ? ((struct pt_regs___arm64 *)regs)->pc : ((struct pt_regs___x86 *)regs)->ip;
+	return is_arm64() ? ((struct pt_regs___arm64 *)regs)->pc : ((struct pt_regs___x86 *)regs)->ip;
 }
 
 INLINE u64 sp_in(struct pt_regs *regs)
 {
-	return is_arm64(regs) ? ((struct pt_regs___arm64 *)regs)->sp : ((struct pt_regs___x86 *)regs)->sp;
+	return is_arm64() ? ((struct pt_regs___arm64 *)regs)->sp : ((struct pt_regs___x86 *)regs)->sp;
 }
 
 /* What it returns is the register of the code that was interrupted, not a result. */
@@ -78,6 +78,26 @@ INLINE bool is_restart_syscall(u32 key)
 		return nr == 0;
 	case ABI_ARM64:
 		return nr == 128;
+	}
+	return false;
+}
+
+/* Whether its other side comes back in the child, which never entered it. */
+INLINE bool makes_tasks(u32 key)
+{
+	u32 nr = key & KEY_NR_MASK;
+
+	if (nr == 435)	/* clone3, everywhere */
+		return true;
+	switch (key >> KEY_NR_BITS) {
+	case ABI_X86_64:
+	case ABI_X32:
+		return nr >= 56 && nr <= 58;
+	case ABI_I386:
+	case ABI_ARM:
+		return nr == 2 || nr == 120 || nr == 190;
+	case ABI_ARM64:
+		return nr == 220;
 	}
 	return false;
 }

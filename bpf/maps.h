@@ -62,6 +62,10 @@ struct {
 
 struct control control;
 
+/* Linux 6.2; used by the programs for preemptible kernels only. */
+extern struct task_struct *bpf_task_from_pid(s32 pid) __attribute__((section(".ksyms"), weak));
+extern void bpf_task_release(struct task_struct *task) __attribute__((section(".ksyms"), weak));
+
 /* Makes the layout known in the object's BTF. */
 struct event *event_layout;
 

@@ -119,13 +119,13 @@ __attribute__((noinline)) static bool resumed(struct running *run, struct pt_reg
 }
 
 /* A signal with a handler is about to be delivered. */
-INLINE void interrupted(struct running *run, struct task_state *state, struct k_sigaction *action)
+INLINE void interrupted(struct running *run, struct task_state *state, u64 handler, u64 flags)
 {
 	struct suspended *top = top_of(state);
 
-	if (!top || !top->ret || (unsigned long)BPF_CORE_READ(action, sa.sa_handler) <= 1)
+	if (!top || !top->ret || handler <= 1)
 		return;
-	if (top->ret == -ERESTARTNOINTR || (top->ret == -ERESTARTSYS && action->sa.sa_flags & SA_RESTART)) {
+	if (top->ret == -ERESTARTNOINTR || (top->ret == -ERESTARTSYS && flags & SA_RESTART)) {
 		top->ret = 0;
 		return;
 	}

@@ -41,6 +41,11 @@ enum {
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
+/* include/uapi/linux/bpf.h: its layout is fixed */
+struct bpf_raw_tracepoint_args {
+	u64 args[3];
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pid_namespace;
@@ -61,20 +66,69 @@ struct signal_struct {
 	int group_exit_code;
 };
 
-/* x86 has status, arm64 has not */
+/* x86 has status, arm64 preempt_count */
 struct thread_info {
 	unsigned long flags;
 	u32 status;
+	u64 preempt_count;
+};
+
+/* x86-64, Linux 6.2 to 6.14 */
+struct pcpu_hot {
+	int preempt_count;
 };
 
 typedef struct {
 	u32 val;
 } kuid_t;
 
+typedef struct {
+	u32 val;
+} kgid_t;
+
+/* Two words of 32 bits before Linux 6.3: the same 64. */
+typedef struct {
+	u64 val;
+} kernel_cap_t;
+
+struct user_namespace {
+	int level;
+	kuid_t owner;
+};
+
 struct cred {
 	kuid_t uid;
-	kuid_t euid;
+	kgid_t gid;
 	kuid_t suid;
+	kgid_t sgid;
+	kuid_t euid;
+	kgid_t egid;
+	kuid_t fsuid;
+	kgid_t fsgid;
+	kernel_cap_t cap_permitted;
+	struct user_namespace *user_ns;
+};
+
+struct file {
+	struct cred *f_cred;
+};
+
+struct mm_struct {
+	unsigned long saved_auxv[2];
+	struct file *exe_file;
+};
+
+/* A word, and since Linux 6.18 a bitmap. */
+struct mm_struct___word {
+	unsigned long flags;
+};
+
+typedef struct {
+	unsigned long bits[1];
+} mm_flags_t;
+
+struct mm_struct___bitmap {
+	mm_flags_t flags;
 };
 
 struct task_struct {
@@ -87,6 +141,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
 	struct pid *thread_pid;
+	struct mm_struct *mm;
+	struct cred *real_cred;
 	struct cred *cred;
 	struct bpf_local_storage *bpf_storage;
 	char comm[16];
@@ -99,6 +155,25 @@ struct sigaction {
 
 struct k_sigaction {
 	struct sigaction sa;
+};
+
+/* What a tracepoint tells by perf's way. */
+struct trace_event_raw_sys_enter {
+	long id;
+};
+
+struct trace_event_raw_sys_exit {
+	long id;
+	long ret;
+};
+
+struct trace_event_raw_signal_deliver {
+	unsigned long sa_handler;
+	unsigned long sa_flags;
+};
+
+struct trace_event_raw_sched_process_fork {
+	int child_pid;
 };
 
 struct pt_regs;

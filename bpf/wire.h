@@ -37,7 +37,10 @@ enum owner_flags {
 	SESSION_PER_THREAD = 8,
 	SESSION_CLOSED = 16,
 	SESSION_ONE_USER = 32,	/* for a caller who may only see processes of the user in owner.uid */
-	SESSION_LOST_USER = 64,	/* an execve changed the user of a process, and it was let go */
+	SESSION_LOST_USER = 64,	/* a process was not the user's, or no longer, and was let go or handed to the heir */
+	SESSION_STRICT = 128,	/* not the user's either: what was not theirs from its execve on, or forks as another */
+	OWNER_ELEVATED = 256,	/* a process whose execve gave it rights at some time; whatever it drops, it stays so */
+	OWNER_LEFT = 512,	/* the process is not the user's any more, and is not counted here from there on */
 };
 
 /*
@@ -77,10 +80,13 @@ struct owner {
 	u32 exit_code;	/* as wait(2) has it */
 	u32 processes;	/* of a session, ended ones included */
 	u32 threads;
-	u32 uid;		/* of a session with SESSION_ONE_USER, in the initial user namespace */
+	u32 uid;		/* of a session with SESSION_ONE_USER; of a process: who called its execve */
 	u32 payer;		/* in whose share of the owners this one is */
 	u64 start_ns;	/* since boot */
 	u64 lost;	/* calls that found no room for a row */
+	u64 capabilities;	/* of a session with SESSION_ONE_USER: those that the user has, too */
+	u32 gid;	/* as uid; both in the initial user namespace */
+	u32 heir;		/* the session that counts what is not the user's; 0: nobody does */
 	char comm[16];
 };
 
@@ -134,6 +140,8 @@ struct control {
 	u64 lost_errnos;
 	u64 lost_events;
 	u64 shared_owners;	/* processes counted into their parent for want of an owner */
+	u64 skipped_enters;	/* calls counted when they returned: the kernel skipped the program, or seccomp denied them */
+	u64 skipped_exits;	/* calls counted without their end */
 	u8 touched[ROWS_LIMIT];	/* by row: changed since the reader last cleared it */
 	u32 rows_of_users;	/* in use by all but root */
 	u32 owners_of_users;
@@ -142,14 +150,9 @@ struct control {
 	u16 payer[ROWS_LIMIT];	/* by row: in whose share it is */
 };
 
+/* What `serve` is asked for. */
 enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER,
 		  REQUEST_SUM, REQUEST_GIVE_ROW, REQUEST_GIVE_OWNER };
-struct request {
-	u32 op;
-	u32 owner;
-	u32 result;
-	u32 payer;
-};
 
 /* What is known of a traced task: its presence in task storage is what makes it a target. */
 #define SUSPENDED_MAX 4		/* a power of two */

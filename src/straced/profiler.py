@@ -14,7 +14,7 @@ from straced import choice, gating, procfs
 from straced.errors import InvalidArgument, NoSuchProcess, NotLive, TracerUnavailable
 from straced.model import Sample, Target
 from straced.session import Session
-from straced.tracers.base import AttachOptions, Tracer
+from straced.tracers.base import AttachOptions, Rights, Tracer
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording, RecordOptions
@@ -79,6 +79,7 @@ class Profiler:
         time: str = "wall",
         force: bool = False,
         per_thread: bool = False,
+        user: Rights | None = None,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
@@ -88,6 +89,7 @@ class Profiler:
             labels: kept with every summary.
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``).
             force: allow the host's pid 1.
+            user: count only what is wholly this user's (eBPF).
 
         Raises:
             AttachError: the process runs on, untraced; ``reason`` and ``hint`` say why.
@@ -101,6 +103,7 @@ class Profiler:
             force=force,
             time=time,
             per_thread=per_thread,
+            user=user,
         )
         try:
             picked = choice.pick(self._wanted, target, self._tracer, started_by_us=program is not None)

@@ -14,9 +14,20 @@ from pathlib import Path
 import pytest
 
 from straced import procfs
-from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess, TracerUnavailable
-from straced.live.actions import LocalActions
+from straced.errors import (
+    AttachError,
+    NoSuchProcess,
+    NotPermitted,
+    OwnProcess,
+    ProtectedTarget,
+    TargetIsZombie,
+    TracerUnavailable,
+)
+from straced.live.actions import LocalActions, _same_target
 from straced.live.processes import call_now
+from straced.profiler import Profiler
+from straced.tracers.strace_record import RecordOptions
+from straced.tracers.trace_output import TraceOutput
 from tests.support.needs import require
 from tests.top.processes import workload
 
@@ -60,6 +71,58 @@ async def test_signals_that_cannot_be(tmp_path: Path) -> None:
         key = worker.key
     with pytest.raises(NoSuchProcess):
         await actions.signal(key, signal.SIGTERM)
+
+
+async def test_the_first_process_and_all_above_us_get_no_signal(tmp_path: Path) -> None:
+    actions = LocalActions(tmp_path)
+    with pytest.raises(ProtectedTarget):
+        await actions.signal((1, procfs.stat(1).start_ticks), signal.SIGCONT)
+    for pid in procfs.ancestors(os.getpid()):
+        with pytest.raises((OwnProcess, ProtectedTarget)):
+            await actions.signal((pid, procfs.stat(pid).start_ticks), signal.SIGCONT)
+
+
+async def test_a_helper_gets_no_signal(tmp_path: Path) -> None:
+    require("strace")
+    with workload(tmp_path) as worker:
+        actions = LocalActions(tmp_path)
+        await actions.start_trace(worker.key)
+        try:
+            helper = procfs.tracer_pid(worker.pid)
+            guard = procfs.stat(helper).ppid
+            for pid in (helper, guard):
+                with pytest.raises(OwnProcess):
+                    await actions.signal((pid, procfs.stat(pid).start_ticks), signal.SIGCONT)
+        finally:
+            await actions.close()
+        assert procfs.stat(worker.pid).state in "SR"
+
+
+async def test_a_zombie_gets_no_signal(tmp_path: Path) -> None:
+    with workload(tmp_path) as worker:
+        key = worker.key
+        worker.process.kill()
+        await asyncio.to_thread(os.waitid, os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(TargetIsZombie):
+            await LocalActions(tmp_path).signal(key, signal.SIGTERM)
+
+
+async def test_a_trace_lets_go_of_who_got_the_pid_meanwhile(tmp_path: Path) -> None:
+    require("strace")
+    with workload(tmp_path) as worker:
+        profiler = Profiler("strace")
+        output = TraceOutput(tmp_path / "trace")
+        pid, start = worker.key
+        try:
+            recording = await profiler.trace(pid, output.fd, RecordOptions())
+            await _same_target((pid, start), recording)
+            assert procfs.tracer_pid(pid) != 0
+            with pytest.raises(NoSuchProcess):
+                await _same_target((pid, start - 1), recording)
+            assert procfs.tracer_pid(pid) == 0
+        finally:
+            await profiler.close()
+            output.close()
 
 
 def test_another_users_process_is_refused(tmp_path: Path) -> None:
@@ -129,6 +192,24 @@ async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path:
             assert state.path.stat().st_mode & 0o777 == 0o600
         finally:
             await actions.close()
+
+
+async def test_traces_that_begin_in_the_same_second_have_files_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("strace")
+    monkeypatch.setattr(time, "strftime", lambda _: "20300101-000000")
+    with workload(tmp_path) as worker:
+        actions = LocalActions(tmp_path)
+        try:
+            paths = []
+            for _ in range(2):
+                paths.append((await actions.start_trace(worker.key)).path.name)
+                await actions.stop_trace(worker.key)
+        finally:
+            await actions.close()
+        stem = f"straced-{worker.pid}-20300101-000000"
+        assert paths == [f"{stem}.strace", f"{stem}-2.strace"]
 
 
 async def test_leaving_ends_a_trace_that_runs(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import msgspec
 import pytest
 
@@ -224,6 +226,18 @@ async def test_y_asks_why_and_shows_the_answer() -> None:
         assert len(app.screen_stack) == 1
 
 
+async def test_an_answer_that_comes_after_its_box_was_closed_changes_nothing() -> None:
+    feed = ScriptedFeed(NOW)
+    late: Future[tuple[str, ...]] = Future()
+    feed.why = lambda key, width: late  # type: ignore[method-assign]
+    async with running(feed) as (app, pilot):
+        await pilot.press("y", "escape", "x")
+        late.set_result(("4242 (nginx) is idle.",))
+        await pilot.pause()
+        assert "is idle" not in all_of(app)
+        assert "Send a signal to 4242" in all_of(app)
+
+
 async def test_y_says_what_is_in_the_way() -> None:
     feed = ScriptedFeed(NOW)
     feed.error = AttachError("this build cannot tell [red]why[/red]")
@@ -239,7 +253,7 @@ async def test_x_asks_and_sends_the_signal_that_was_chosen() -> None:
         await pilot.pause()
         assert "Send a signal to 4243 (nginx)?" in all_of(app)
         assert feed.signals == []
-        await pilot.press("down", "down", "enter")
+        await pilot.press("down", "down", "y")
         await until(pilot, lambda: bool(feed.signals), "a signal")
         assert feed.signals == [((4243, 42430), 1)]
         await until(pilot, lambda: "SIGHUP sent to 4243" in all_of(app), "a word about it")
@@ -258,7 +272,7 @@ async def test_x_refused_says_why() -> None:
     feed = ScriptedFeed(NOW)
     feed.error = NotPermitted("4242 is another user's process")
     async with running(feed) as (app, pilot):
-        await pilot.press("x", "enter")
+        await pilot.press("x", "y")
         await until(pilot, lambda: "another user's process." in all_of(app), "the reason")
 
 

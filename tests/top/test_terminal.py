@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from straced import procfs
 from tests.support.needs import require
 from tests.top.processes import Worker, workload
 
@@ -127,7 +128,7 @@ def test_the_terminal_is_as_it_was_afterwards(tmp_path: Path) -> None:
         worker.process.kill()
         worker.process.wait()
         screen.until(lambda text: "ENDED" in text, "its end")
-        screen.press("x", "Enter")
+        screen.press("x")
         screen.until(lambda text: "has ended" in text, "that it cannot be signalled")
         screen.press("q")
         shown = screen.until(
@@ -145,8 +146,12 @@ def test_a_signal_from_the_keyboard_reaches_the_process(tmp_path: Path) -> None:
     ):
         screen.until(lambda text: str(worker.pid) in text, "the process")
         screen.press("x")
-        screen.until(lambda text: "Send a signal" in text, "the question")
+        shown = screen.until(lambda text: "Send a signal" in text, "the question")
+        assert f"{worker.pid} ({procfs.stat(worker.pid).comm})" in shown
         screen.press("Enter")
+        screen.until(lambda text: "Enter alone sends nothing" in text, "a word about that")
+        assert worker.process.poll() is None
+        screen.press("y")
         assert worker.process.wait(LIMIT_S) == -15
         screen.press("q")
 
@@ -245,7 +250,9 @@ def test_a_process_of_another_user(tmp_path: Path) -> None:
             assert "its files: not permitted" in shown
             words = next(line.lstrip("▸ ").split() for line in shown.splitlines() if line.startswith("▸"))
             assert words[:2] == [str(process.pid), "S"]
-            screen.press("x", "Enter")
+            screen.press("x")
+            screen.until(lambda text: "Send a signal" in text and "user nobody (65534)" in text, "the question")
+            screen.press("y")
             screen.until(lambda text: "another user's process" in text, "that it may not be signalled")
             screen.press("q")
             screen.until(lambda text: "status 0" in text, "the end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from straced import procfs
-from straced.errors import AttachError, NoSuchProcess, NotPermitted, OwnProcess
+from straced.errors import AttachError, NoSuchProcess, NotPermitted, OutputExists, TargetIsZombie
 from straced.live.source import TraceState
+from straced.live.spared import spared
 from straced.live.values import Key
 from straced.scrub import scrub
 from straced.units import format_bytes
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 TRACE_MAX_BYTES = 100 * 1000 * 1000
 TRACE_MAX_S = 60.0
+MOST_A_SECOND = 10
+"""Files of traces of one process that begin in the same second."""
 WHY_NS = 1_500_000_000
 """How long a process is watched before the verdict: somebody looks at the screen meanwhile."""
 
@@ -84,16 +88,20 @@ class LocalActions:
         """Send a signal to the very process that was on the screen.
 
         Raises:
-            NoSuchProcess: it has ended. NotPermitted: it is another user's. OwnProcess: it is straced.
+            NoSuchProcess, TargetIsZombie: it has ended. NotPermitted: it is another user's.
+            OwnProcess: it is straced, a helper of it, or what it runs below. ProtectedTarget: it is pid 1.
         """
-        if key[0] == os.getpid():
-            raise OwnProcess("that is straced itself", pid=key[0])
+        if (refusal := spared(key[0], self._helpers())) is not None:
+            raise refusal
         try:
             pidfd = os.pidfd_open(key[0])
         except ProcessLookupError as error:
             raise _gone(key) from error
         try:
-            _same(key)  # the descriptor holds this process now, whoever gets its pid later
+            facts = _same(key)  # the descriptor holds this process now, whoever gets its pid later
+            if facts.state in "ZX" and facts.num_threads <= 1:  # a leader may end before its threads
+                hint = f"its parent {facts.ppid} has not waited for it yet"
+                raise TargetIsZombie(f"{key[0]} has ended already (a zombie)", hint=hint, pid=key[0])
             signal.pidfd_send_signal(pidfd, number)
         except ProcessLookupError as error:
             raise _gone(key) from error
@@ -101,6 +109,13 @@ class LocalActions:
             raise NotPermitted(f"{key[0]} is another user's process", pid=key[0]) from error
         finally:
             os.close(pidfd)
+
+    def _helpers(self) -> frozenset[int]:
+        if self._profiler is None:
+            return frozenset()
+        from straced.tracers.strace import own_helpers
+
+        return own_helpers()
 
     async def start_trace(self, key: Key) -> TraceState:
         """Trace a process fully, until its limit of size or time, its end, or :meth:`stop_trace`.
@@ -110,18 +125,17 @@ class LocalActions:
         """
         from straced.profiler import Profiler
         from straced.tracers.strace_record import RecordOptions
-        from straced.tracers.trace_output import TraceOutput
 
         _same(key)
         if (running := self._traces.get(key)) is not None and not running.ended:
             return running.state()
         if self._profiler is None:
             self._profiler = Profiler("strace")
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        output = TraceOutput(self._folder / f"straced-{key[0]}-{stamp}.strace")
+        output = self._new_file(key[0])
         try:
             options = RecordOptions(max_bytes=TRACE_MAX_BYTES, max_seconds=TRACE_MAX_S)
             recording = await self._profiler.trace(key[0], output.fd, options)
+            await _same_target(key, recording)
         except BaseException:
             output.discard()
             raise
@@ -131,6 +145,15 @@ class LocalActions:
         self._old.append(trace)
         trace.waiter = asyncio.create_task(_until_over(trace))
         return trace.state()
+
+    def _new_file(self, pid: int) -> TraceOutput:
+        from straced.tracers.trace_output import TraceOutput
+
+        stem = f"straced-{pid}-{time.strftime('%Y%m%d-%H%M%S')}"
+        for suffix in ("", *(f"-{number}" for number in range(2, MOST_A_SECOND))):
+            with contextlib.suppress(OutputExists):
+                return TraceOutput(self._folder / f"{stem}{suffix}.strace")
+        return TraceOutput(self._folder / f"{stem}.strace")
 
     async def stop_trace(self, key: Key) -> TraceState:
         """End the trace of a process, and wait until the target runs untraced."""
@@ -162,13 +185,22 @@ async def _until_over(trace: _Trace) -> None:
         trace.output.close()
 
 
-def _same(key: Key) -> None:
+async def _same_target(key: Key, recording: Recording) -> None:
+    """Let go of a process that got the pid while it was attached to."""
+    if recording.target.start_ticks != key[1]:
+        recording.request_stop()
+        await recording.wait()
+        raise _gone(key)
+
+
+def _same(key: Key) -> procfs.Stat:
     try:
-        if procfs.stat(key[0]).start_ticks == key[1]:
-            return
-    except procfs.Gone:
-        pass
-    raise _gone(key)
+        facts = procfs.stat(key[0])
+    except procfs.Gone as error:
+        raise _gone(key) from error
+    if facts.start_ticks != key[1]:
+        raise _gone(key)
+    return facts
 
 
 def _gone(key: Key) -> NoSuchProcess:

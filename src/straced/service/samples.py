@@ -20,6 +20,8 @@ class ProcessSample(Struct, frozen=True, kw_only=True, gc=False):
     """What it asked of the kernel since the sample before; ``None``: not counted."""
     ended: tuple[Calls, ...] = ()
     """Of a tree's root: what its descendants did that have ended since."""
+    others: tuple[Calls, ...] = ()
+    """Of a tree's root: what descendants did that have ended and were not its owner's (setuid programs); for root."""
     lost: int | None = 0
     """Of a tree's root: calls that could not be counted."""
     in_flight: dict[str, int] = {}

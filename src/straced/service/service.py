@@ -336,7 +336,7 @@ class Service:
         return self._by_rule
 
     def _sees(self, peer: Peer, key: tuple[int, int]) -> bool:
-        return not self.places.system or peer.may_see(self.watcher.owners.last(key))
+        return not self.places.system or peer.may_see(self.watcher.owner_of(key))
 
     async def label(self, pid: int, labels: dict[str, str]) -> None:
         """Give a process and its descendants labels; they are watched from now on."""

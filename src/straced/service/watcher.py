@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from straced import procfs
+from straced.service.attribution import Attribution, of_tree, user_of
+from straced.service.authorisation import Owner
 from straced.service.collector import ProcessCollector
 from straced.service.counting import Calls, Counted, Counting, Key, start_of
 from straced.service.gpu import Gpus
@@ -46,7 +48,8 @@ class Watcher:
     ) -> None:
         self._clock_ns, self._epoch_s = clock_ns, epoch_s
         self.watchlist = Watchlist(helpers, allowed)
-        self.counting = Counting(tracer, self._found)
+        self.counting = Counting(tracer, self._found, user_of=user_of)
+        self._attribution = Attribution()
         self.owners = Owners()
         self.host = HostCollector(clock_ns, gpus=Gpus())
         self._collector = ProcessCollector(clock_ns)
@@ -153,6 +156,9 @@ class Watcher:
                 for key, calls in last.by_process.items():
                     counted.by_process.setdefault(key, []).extend(calls)
                 counted.ended.setdefault(root, []).extend(last.ended.get(root, []))
+                counted.others.setdefault(root, []).extend(last.others.get(root, []))
+                counted.users.update(last.users)
+                counted.callers.update(last.callers)
                 counted.root_of.update(last.root_of)
                 counted.lost.update(last.lost)
         for root in list(self.counting.refused):
@@ -161,31 +167,43 @@ class Watcher:
 
     def _join(self, samples: dict[Key, ProcessSample], counted: Counted) -> list[ProcessSample]:
         unknown: dict[Key, list[Calls]] = {}
+        others = counted.others
         for key, calls in counted.by_process.items():
             if key not in samples:
                 last = self._last.get(key)
                 if last is None:  # it ended before anybody saw it: its tree has what it did
-                    unknown.setdefault(counted.root_of[key], []).extend(calls)
+                    (others if key in counted.callers else unknown).setdefault(counted.root_of[key], []).extend(calls)
                 else:
                     samples[key] = _last_word(last)
-        for root in {*counted.ended, *counted.lost, *unknown}:
+        for root in {*counted.ended, *counted.lost, *unknown, *others}:
             if root not in samples and root in self._last:
                 samples[root] = _last_word(self._last[root])
-        news = {*counted.by_process, *counted.ended, *unknown, *counted.lost, *counted.in_flight}
-        return [
-            sample
-            if key not in news
-            else ProcessSample(
-                facts=sample.facts,
-                owner=sample.owner,
-                root=sample.root,
-                calls=tuple(counted.by_process[key]) if key in counted.by_process else sample.calls,
-                ended=(*counted.ended.get(key, ()), *unknown.get(key, ())),
-                lost=counted.lost.get(key, 0),
-                in_flight=counted.in_flight.get(key, {}),
+        news = {*counted.by_process, *counted.ended, *unknown, *others, *counted.lost, *counted.in_flight}
+        joined: list[ProcessSample] = []
+        for key, sample in samples.items():
+            owner = self._attribution.owner(sample, counted)
+            if key not in news:
+                joined.append(sample if owner == sample.owner else msgspec.structs.replace(sample, owner=owner))
+                continue
+            ended = (*counted.ended.get(key, ()), *unknown.get(key, ()))
+            ended, hidden = of_tree(owner, ended, tuple(others.get(key, ())), counted.users.get(sample.root))
+            joined.append(
+                ProcessSample(
+                    facts=sample.facts,
+                    owner=owner,
+                    root=sample.root,
+                    calls=tuple(counted.by_process[key]) if key in counted.by_process else sample.calls,
+                    ended=ended,
+                    others=hidden,
+                    lost=counted.lost.get(key, 0),
+                    in_flight=counted.in_flight.get(key, {}),
+                )
             )
-            for key, sample in samples.items()
-        ]
+        return joined
+
+    def owner_of(self, key: Key) -> Owner:
+        """Whose a watched process was when it was last looked at."""
+        return self._attribution.known(key, self.owners.last(key))
 
     # --- what is said about it ---
 
@@ -198,6 +216,7 @@ class Watcher:
                 kind = "unwatched" if start_of(watched.pid) == watched.start_ticks else "ended"
                 self._happen(kind, known.facts.comm, watched, now)
             self.owners.forget(watched.key)
+            self._attribution.forget(watched.key)
             self._collector.forget(watched.pid)
         alive = {each.key for each in self.watchlist.watched.values()} | set(self.counting.counted())
         self._last = {key: sample for key, sample in self._last.items() if key in alive}
@@ -212,7 +231,7 @@ class Watcher:
                 start_ticks=watched.start_ticks,
                 comm=comm,
                 labels=watched.labels,
-                owner=self.owners.last(watched.key),
+                owner=self.owner_of(watched.key),
                 data=self._end_data(watched) if kind == "ended" else {"rule": watched.rule},
             )
         )
@@ -227,4 +246,4 @@ class Watcher:
 def _last_word(sample: ProcessSample) -> ProcessSample:
     """A process that has ended, with what it was last like."""
     facts = msgspec.structs.replace(sample.facts, state=GONE, cpu_delta_ns=0, cpu_pct=None)
-    return msgspec.structs.replace(sample, facts=facts, calls=(), ended=(), in_flight={}, lost=0)
+    return msgspec.structs.replace(sample, facts=facts, calls=(), ended=(), others=(), in_flight={}, lost=0)

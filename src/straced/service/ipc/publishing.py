@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from straced.scrub import CUT
+from straced.service import attribution
 from straced.service.authorisation import Peer
 from straced.service.ipc import protocol
 from straced.service.ipc.messages import TickPart
@@ -69,7 +70,7 @@ class Publisher:
     def _visible(self, tick: Tick, peer: Peer) -> Iterator[ProcessSample]:
         if self._all_see_all or peer.is_root:
             return iter(tick.processes)
-        return (sample for sample in tick.processes if peer.may_see(sample.owner))
+        return (attribution.told(sample) for sample in tick.processes if peer.may_see(sample.owner))
 
     def _parts(self, tick: Tick, peer: Peer) -> Iterator[TickPart]:
         groups: list[list[ProcessSample]] = [[]]

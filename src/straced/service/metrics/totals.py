@@ -62,6 +62,8 @@ class Totals:
                 self._add_calls(group, sample.calls, uid)
             if sample.ended:
                 self._add_calls(group, sample.ended, uid)
+            if sample.others:
+                self._add_calls(group, sample.others, uid)
 
     def _has_room(self, used: Counter[int], uid: int) -> bool:
         """Whether a user may have one more of what is bounded; root leaves nothing to the others, nor they to it."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from straced import config, procfs
-from straced.service.authorisation import Owner
+from straced.service.authorisation import NOBODY, Owner
 from straced.service.facts import HostFacts
 from straced.service.samples import Happening, ProcessSample, Tick
 from straced.service.store import opening, retention, rollup
@@ -71,6 +71,8 @@ class Recorder:
                 rows.append(row)
             if sample.ended or sample.lost != 0:
                 rows.append(self._row_of_ended(sample, ts))
+            if sample.others:
+                rows.append(self._row_of_others(sample, ts))
         while lost_of:
             _key, gone = lost_of.popitem()
             series = self.catalogue.of(gone.sample, ts)
@@ -98,6 +100,12 @@ class Recorder:
         series = self.catalogue.of(sample, ts, "ended")
         calls, errors = pack_calls(sample.ended, self.catalogue.number)
         return ts, series.id, encode(Row(None, 0, calls, errors, None, sample.lost))
+
+    def _row_of_others(self, sample: ProcessSample, ts: int) -> tuple[int, int, bytes]:
+        """What ended descendants did that were not the owner's: root's to see, whoever has the tree."""
+        series = self.catalogue.of(msgspec.structs.replace(sample, owner=NOBODY), ts, "others")
+        calls, errors = pack_calls(sample.others, self.catalogue.number)
+        return ts, series.id, encode(Row(None, 0, calls, errors, None, 0))
 
     def _write_host(self, connection: sqlite3.Connection, ts: int, host: HostFacts) -> bool:
         found = connection.execute("insert or ignore into host values (?, ?)", (ts, msgspec.msgpack.encode(host)))

@@ -147,6 +147,7 @@ class Catalogue:
         )
         self._series.pop(("process", pid, start_ticks), None)
         self._series.pop(("ended", pid, start_ticks), None)
+        self._series.pop(("others", pid, start_ticks), None)
 
     def write_last(self) -> None:
         """Write down until when each series reaches."""

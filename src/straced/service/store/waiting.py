@@ -162,7 +162,8 @@ class Waiting:
 
 def _calls(sample: ProcessSample) -> int | None:
     """The calls of a sample, with those that were lost before already; ``None`` where a part is not known."""
-    counts = [sample.lost, *(each.calls for each in sample.calls or ()), *(each.calls for each in sample.ended)]
+    made = (*(sample.calls or ()), *sample.ended, *sample.others)
+    counts = [sample.lost, *(each.calls for each in made)]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
@@ -173,7 +174,7 @@ def _shares(item: Item) -> dict[int, int]:
         shares: dict[int, int] = {}
         for sample in item.processes:
             uid = sample.owner.uid
-            weight = 1 + (len(sample.calls or ()) + len(sample.ended)) // 2
+            weight = 1 + (len(sample.calls or ()) + len(sample.ended) + len(sample.others)) // 2
             shares[uid] = shares.get(uid, 0) + weight
         return shares or {SERVICE: 1}
     if isinstance(item, LearntRows):

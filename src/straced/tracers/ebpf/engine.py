@@ -10,14 +10,25 @@ import ctypes
 import errno
 import mmap
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from straced.tracers.ebpf import btf, libbpf, wire
+from straced.tracers.ebpf import btf, libbpf, perf_events, wire
 
 PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit", "on_enter")
 """In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
 _SHARED = ("control", "touched", "rows", "row_memory", "row_words", "owners", "_sums")
+TRACEPOINTS = {
+    "on_end_tp": "sched/sched_process_exit",
+    "on_fork_tp": "sched/sched_process_fork",
+    "on_exec_tp": "sched/sched_process_exec",
+    "on_signal_tp": "signal/signal_deliver",
+    "on_exit_tp": "raw_syscalls/sys_exit",
+    "on_enter_tp": "raw_syscalls/sys_enter",
+}
+UNPREEMPTED = ("on_switch", *TRACEPOINTS)
+"""The same for kernels that preempt programs on raw tracepoints (Linux 7.0): perf's way to a tracepoint is not."""
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_CMD_GLOBAL = 1
 
@@ -31,14 +42,22 @@ class Engine:
     """One loaded object. Closing it takes programs and maps out of the kernel."""
 
     def __init__(
-        self, elf: bytes | None = None, *, rows: int = wire.ROWS, owners: int = wire.OWNERS, user_share: float = 1.0
+        self,
+        elf: bytes | None = None,
+        *,
+        rows: int = wire.ROWS,
+        owners: int = wire.OWNERS,
+        user_share: float = 1.0,
+        unpreempted: bool = False,
     ) -> None:
         """Load the programs and map the memory they share with us.
 
         Args:
-            elf: the object; else the one of the package.
-            rows, owners: how many there are.
-            user_share: how much of them one user may have who is not root.
+            elf: the object; ``None`` for the one in the package.
+            rows: the most rows of counters.
+            owners: the most processes and threads.
+            unpreempted: load the programs that no task can be preempted in (see :mod:`.preemption`).
+            user_share: how much of both one user may have who is not root.
 
         Raises:
             OSError: libbpf is missing, or the kernel refused; errno says why.
@@ -46,6 +65,8 @@ class Engine:
         self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
         self._user_share = user_share
         self._links: list[int] = []
+        self._detaching: threading.Thread | None = None
+        self._programs = UNPREEMPTED if unpreempted else PROGRAMS
         self._library = libbpf.load()
         elf = object_bytes() if elf is None else elf
         wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
@@ -64,6 +85,8 @@ class Engine:
             library.bpf_map__set_max_entries(self._map(name), self.rows_max)
         for name in ("owners", "free_owners", "sums"):
             library.bpf_map__set_max_entries(self._map(name), self.owners_max)
+        for name in {*PROGRAMS, *UNPREEMPTED} - {*self._programs}:
+            libbpf.check(library.bpf_program__set_autoload(self.program(name), False), f"program {name}")
         wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max, self._user_share)
         libbpf.check(library.bpf_object__load(self._object), "load")
         shared = self._mapped(".bss", ctypes.sizeof(wire.Control))
@@ -126,32 +149,54 @@ class Engine:
             return
         self.control.epoch += 1
         try:
-            for name in PROGRAMS:
-                link = self._library.bpf_program__attach(self.program(name))
-                self._links.append(libbpf.check_pointer(link, f"attach {name}"))
+            for name in self._programs:
+                self._links.append(self._attach(name))
         except OSError:
             self.stop()
             raise
 
+    def _attach(self, name: str) -> int:
+        if name not in TRACEPOINTS:
+            return libbpf.check_pointer(self._library.bpf_program__attach(self.program(name)), f"attach {name}")
+        numbers = perf_events.numbers(tuple(TRACEPOINTS.values()))
+        fd = perf_events.open_tracepoint(numbers[TRACEPOINTS[name]])
+        try:
+            link = self._library.bpf_program__attach_perf_event(self.program(name), fd)
+            return libbpf.check_pointer(link, f"attach {name}")  # the link closes the event
+        except OSError:
+            os.close(fd)
+            raise
+
     def stop(self) -> None:
         """Detach the programs: nobody pays any more."""
-        while self._links:
-            self._library.bpf_link__destroy(self._links.pop())
+        links, self._links = self._links, []
+        if self._programs is PROGRAMS or not links:
+            self._destroy(links)
+            return
+        # perf waits for all CPUs at the end of each event, half a second in all: nobody is to wait for that
+        self._detaching = threading.Thread(target=self._destroy, args=(links,), name="straced-detach", daemon=True)
+        self._detaching.start()
 
-    def misses(self) -> int:
-        """How often the kernel skipped one of the programs, since the load."""
-        total = 0
-        for name in PROGRAMS:
+    def _destroy(self, links: list[int]) -> None:
+        while links:
+            self._library.bpf_link__destroy(links.pop())
+
+    def misses(self) -> dict[str, int]:
+        """How often the kernel skipped each of the programs since the load, by the program's name in ``PROGRAMS``."""
+        found = {}
+        for name in self._programs:
             info = libbpf.ProgramInfo()
             size = ctypes.c_uint32(ctypes.sizeof(info))
             fd = self.program_fd(name)
             if self._library.bpf_obj_get_info_by_fd(fd, ctypes.byref(info), ctypes.byref(size)) == 0:
-                total += info.recursion_misses
-        return total
+                found[name.removesuffix("_tp")] = int(info.recursion_misses)
+        return found
 
     def close(self) -> None:
         """Give everything back to the kernel. Idempotent."""
         self.stop()
+        if self._detaching is not None:
+            self._detaching.join()
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = 0
@@ -162,12 +207,12 @@ class Engine:
 
     def request(self, op: int, owner: int = 0, payer: int = 0) -> int:
         """Let ``serve`` do one step that must be atomic, and return its result."""
-        request = wire.Request(op=op, owner=owner, payer=payer)
+        arguments = (ctypes.c_uint64 * 3)(op, owner, payer)
         options = libbpf.TestRunOptions(sz=ctypes.sizeof(libbpf.TestRunOptions))
-        options.ctx_in = ctypes.addressof(request)
-        options.ctx_size_in = ctypes.sizeof(request)
+        options.ctx_in = ctypes.addressof(arguments)
+        options.ctx_size_in = ctypes.sizeof(arguments)
         libbpf.check(self._library.bpf_prog_test_run_opts(self._serve_fd, ctypes.byref(options)), "serve")
-        return int(request.result)
+        return int(options.retval)
 
     def hold(self) -> None:
         """Until :meth:`resume`, no rows are handed from one owner to another."""

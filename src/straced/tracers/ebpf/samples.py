@@ -16,19 +16,30 @@ class Losses(msgspec.Struct, frozen=True):
     folds: int
     tasks: int
     errnos: int
-    misses: int
     shared: int
+    enters: int
+    """Enters of calls that the kernel skipped the program for and that were not made good when the call returned."""
+    exits: int
+    """Exits likewise, not noticed at the next call of the task."""
+    others: int
+    """How often another program was skipped."""
+    skipped: int
+    """How often any program was skipped."""
 
     @classmethod
     def of(cls, engine: Engine) -> Losses:
         """The counters as they stand now."""
-        control = engine.control
+        control, misses = engine.control, engine.misses()
+        enters, exits = misses.get("on_enter", 0), misses.get("on_exit", 0)
         return cls(
             folds=control.lost_folds,
             tasks=control.lost_tasks,
             errnos=control.lost_errnos,
-            misses=engine.misses(),
             shared=control.shared_owners,
+            enters=max(0, enters - control.skipped_enters),
+            exits=max(0, exits - control.skipped_exits),
+            others=sum(misses.values()) - enters - exits,
+            skipped=sum(misses.values()),
         )
 
     def since(self, earlier: Losses) -> Losses:
@@ -37,8 +48,13 @@ class Losses(msgspec.Struct, frozen=True):
             return _NONE
         return Losses(*(getattr(self, name) - getattr(earlier, name) for name in self.__struct_fields__))
 
+    @property
+    def unseen(self) -> int:
+        """The most calls that may be missing: only a call of which both ends were skipped leaves nothing."""
+        return max(0, min(self.enters, self.exits)) + self.others
 
-_NONE = Losses(0, 0, 0, 0, 0)
+
+_NONE = Losses(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def build(part: Part, losses: Losses, *, monotonic_ns: int, epoch_s: float, reasons: tuple[Reason, ...] = ()) -> Sample:
@@ -48,6 +64,11 @@ def build(part: Part, losses: Losses, *, monotonic_ns: int, epoch_s: float, reas
     if totals.flags & wire.SESSION_LOST_USER:
         text = "a process changed its user by execve: what it did from there on is not yours to see"
         reasons = (*reasons, Reason("changed_user", text))
+    if losses.skipped and not losses.unseen:
+        text = (
+            f"the kernel skipped a program {losses.skipped} times: calls seen at one end only have no time, or no errno"
+        )
+        reasons = (*reasons, Reason("programs_skipped", text))
     return Sample(
         monotonic_ns=monotonic_ns,
         epoch_s=epoch_s,
@@ -65,11 +86,11 @@ def _doubts(full: int, losses: Losses) -> tuple[int | None, list[Reason]]:
     reasons = []
     if full or losses.folds:
         reasons.append(Reason("rows_full", f"{full + losses.folds} calls found no room in the kernel's memory"))
-    if losses.misses:
-        reasons.append(Reason("programs_skipped", f"the kernel skipped the programs {losses.misses} times"))
+    if losses.unseen:
+        reasons.append(Reason("programs_skipped", f"the kernel skipped the programs {losses.skipped} times"))
     if losses.errnos:
         reasons.append(Reason("errnos_full", f"{losses.errnos} errors could not be told apart"))
     if losses.tasks:
         reasons.append(Reason("tasks_unfollowed", f"{losses.tasks} threads or processes could not be followed"))
         return None, reasons
-    return full + losses.folds + losses.misses, reasons
+    return full + losses.folds + losses.unseen, reasons

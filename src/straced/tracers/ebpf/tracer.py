@@ -9,7 +9,7 @@ from straced import procfs
 from straced.errors import TracerUnavailable
 from straced.model import Sample, Target
 from straced.tracers.base import AttachOptions, Availability
-from straced.tracers.ebpf import libbpf, probe, wire
+from straced.tracers.ebpf import libbpf, preemption, probe, wire
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.errors import EbpfUnavailable
 from straced.tracers.ebpf.instance import Instance
@@ -119,9 +119,21 @@ class EbpfTracer:
         if error is not None:
             raise error
         try:
-            return Instance(Engine(rows=self._rows, owners=self._owners, user_share=self._user_share), self._idle)
+            return Instance(self._load_engine(), self._idle)
         except OSError as failure:
             raise probe.load_error(failure) from failure
+
+    def _load_engine(self) -> Engine:
+        if preemption.programs_are_preempted():
+            engine = Engine(rows=self._rows, owners=self._owners, user_share=self._user_share, unpreempted=True)
+            try:
+                engine.start()
+            except OSError:  # no tracefs that we may read: what the kernel skips of the others is counted, and said
+                engine.close()
+            else:
+                engine.stop()
+                return engine
+        return Engine(rows=self._rows, owners=self._owners, user_share=self._user_share)
 
     def read_all(self) -> dict[EbpfSession, Sample]:
         """The samples of all sessions at once: much cheaper than to read one after the other."""

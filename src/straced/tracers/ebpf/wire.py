@@ -26,7 +26,7 @@ ABIS = ("", "x86_64", "i386", "x32", "arm64", "arm")
 STATE_FREE, STATE_LIVE, STATE_ENDED = range(3)
 KIND_SESSION, KIND_PROCESS, KIND_THREAD = 1, 2, 3
 OWNER_KEEP, OWNER_QUIET, SESSION_FOLLOW, SESSION_PER_THREAD, SESSION_CLOSED = 1, 2, 4, 8, 16
-SESSION_ONE_USER, SESSION_LOST_USER = 32, 64
+SESSION_ONE_USER, SESSION_LOST_USER, SESSION_STRICT, OWNER_ELEVATED, OWNER_LEFT = 32, 64, 128, 256, 512
 EVENTS = {1: "fork", 2: "exec", 3: "exit"}
 HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER, SUM, GIVE_ROW, GIVE_OWNER = 1, 2, 3, 4, 5, 6, 7, 8, 9
 TASK_EXISTED = 1
@@ -76,6 +76,9 @@ class Owner(ctypes.Structure):
         ("payer", c_uint32),
         ("start_ns", c_uint64),
         ("lost", c_uint64),
+        ("capabilities", c_uint64),
+        ("gid", c_uint32),
+        ("heir", c_uint32),
         ("comm", c_char * 16),
     )
 
@@ -128,6 +131,8 @@ class Control(ctypes.Structure):
         ("lost_errnos", c_uint64),
         ("lost_events", c_uint64),
         ("shared_owners", c_uint64),
+        ("skipped_enters", c_uint64),
+        ("skipped_exits", c_uint64),
         ("touched", c_uint8 * ROWS_LIMIT),
         ("rows_of_users", c_uint32),
         ("owners_of_users", c_uint32),
@@ -160,12 +165,6 @@ class Limits(ctypes.Structure):
         self.rows_max, self.owners_max = rows_max, owners_max
         self.rows_of_user, self.owners_of_user = int(rows_max * user_share), int(owners_max * user_share)
         self.rows_of_users, self.owners_of_users = int(rows_max * of_users), int(owners_max * of_users)
-
-
-class Request(ctypes.Structure):
-    """What ``serve`` is asked."""
-
-    _fields_ = (("op", c_uint32), ("owner", c_uint32), ("result", c_uint32), ("payer", c_uint32))
 
 
 class Suspended(ctypes.Structure):
@@ -213,7 +212,6 @@ LAYOUTS: dict[str, type[ctypes.Structure]] = {
     "event": Event,
     "control": Control,
     "limits": Limits,
-    "request": Request,
     "call": Call,
     "suspended": Suspended,
     "task_state": TaskState,
@@ -223,7 +221,7 @@ ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q")
 BUCKETS = tuple(struct.Struct(f"={count}I") for count in range(histogram.SIZE + 1))
 """The first so many buckets of a histogram."""
 ROW_BYTES = ctypes.sizeof(Row)
-OWNER = struct.Struct("=16I2Q16s")
+OWNER = struct.Struct("=16I3Q2I16s")
 OWNER_BYTES = OWNER.size
 SUMS = struct.Struct("=6Q")
 

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
 
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.geometry import Size
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from straced.live.source import Feed
-from straced.live.values import Detail, Frame, ProcessRow
-from straced.views.tui import keys, words
+from straced.live.values import Detail, Frame
+from straced.views.tui import words
 from straced.views.tui.around import Around
+from straced.views.tui.dialogs import RiskBox
+from straced.views.tui.filter_line import FilterLine
 from straced.views.tui.grid import Grid
+from straced.views.tui.keyboard import Keyboard
 from straced.views.tui.messages import DetailReady, FeedFailed, FrameReady
 from straced.views.tui.panel import Panel
 from straced.views.tui.processes import ProcessLines
 from straced.views.tui.rows import SORTS, Line, Rows
-from straced.views.tui.wishes import Wishes
+from straced.views.tui.selection import Selection
 
 MODES = ("working", "waiting", "wall")
 SMALLEST = (40, 10)
@@ -37,7 +38,7 @@ TICK_S = 0.5
 """How often the age of the data is shown anew."""
 
 
-class TopApp(Wishes, App[None]):
+class TopApp(Selection, Keyboard, App[None]):
     """``straced top``.
 
     Args:
@@ -54,13 +55,11 @@ class TopApp(Wishes, App[None]):
     #banners { height: auto; max-height: 4; display: none; padding: 0 1; }
     #list { height: 1fr; }
     #small { display: none; }
-    #filter { height: 1; border: none; padding: 0 1; display: none; background: ansi_default; color: ansi_default; }
     .small #small { display: block; }
     .low #errors, .low #machine { display: none; }
     .small #all { display: none; }
     """
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings())
 
     def __init__(
         self, feed: Feed, *, interval_s: float, rows: Rows, clock: Callable[[], int] = time.monotonic_ns
@@ -74,16 +73,16 @@ class TopApp(Wishes, App[None]):
         self._interval_s = interval_s
         self._clock = clock
         self._paused = False
-        self._opened = False
+        self.opened = False
         self._list_height: int | None = None
         self._mode = "working"
         self._room = Size(80, 24)
-        self._listed: list[Line] = []
+        self.listed: list[Line] = []
         self._detail: Detail | None = None
         # kept, since a message may still come while the screen is being taken down
         self.around = Around()
         self._small = Static(id="small", markup=False)
-        self._entry = Input(id="filter", placeholder="name, command line, pid, job or call", compact=True)
+        self.entry = FilterLine()
         self.list = Grid(id="list")
         self.panel = Panel()
 
@@ -93,7 +92,7 @@ class TopApp(Wishes, App[None]):
             yield self.list
             yield self.panel
             yield from self.around.below
-            yield self._entry
+            yield self.entry
         yield self._small
 
     def on_mount(self) -> None:
@@ -122,16 +121,18 @@ class TopApp(Wishes, App[None]):
     def on_frame_ready(self, message: FrameReady) -> None:
         if self._paused:
             return
-        first = self.rows.frame is None
         self.rows.update(message.frame)
         self._draw_list()
-        if first:
-            self._choose_at(self.list.cursor)
+        if self.rows.looked_at is None:
+            self.list.action_jump(0)
+        elif isinstance(self.screen, RiskBox):
+            self.screen.follow(self.rows.find(self.screen.row.key))
         self._draw_words()
         self._draw_panel()
 
     def on_detail_ready(self, message: DetailReady) -> None:
-        if not self._paused or (self.chosen is not None and self._detail_key() != self.chosen.key):
+        looked_at = self.rows.looked_at
+        if not self._paused or (looked_at is not None and self._detail_key() != looked_at.key):
             self._detail = message.detail
             self._draw_panel()
 
@@ -142,21 +143,22 @@ class TopApp(Wishes, App[None]):
     # --- keys ---
 
     def action_open(self) -> None:
-        self._opened = not self._opened
-        self._lay_out()
+        if self.opened or self.subject() is not None:
+            self.opened = not self.opened
+            self._lay_out()
 
     def action_leave(self) -> None:
-        if self._opened:
-            self._opened = False
+        if self.opened:
+            self.opened = False
             self._lay_out()
         elif self.rows.filter:
-            self._entry.value = ""
-            self._set_filter("")
+            self.entry.value = ""
+            self.filter_by("")
 
     def action_other_table(self) -> None:
-        other = self.panel.grid if self.list.has_focus else self.list
+        other = self.panel.grid if self.table is self.list else self.list
         if other.display and self.panel.display:
-            other.focus()
+            self.screen.set_focus(other)
 
     def action_tab(self, number: int) -> None:
         self.panel.turn(number)
@@ -183,27 +185,33 @@ class TopApp(Wishes, App[None]):
         self._draw_words()
 
     def action_filter(self) -> None:
-        self._entry.display = True
-        self._entry.focus()
+        if self.opened:  # what is filtered is to be seen
+            self.opened = False
+            self._lay_out()
+        self.entry.value = self.rows.filter
+        self.entry.cursor_position = len(self.rows.filter)
+        super().action_filter()
 
-    def on_input_changed(self, message: Input.Changed) -> None:
-        self._set_filter(message.value)
-
-    def on_input_submitted(self) -> None:
-        self._entry.display = False
-        self.list.focus()
-
-    def on_key(self, event: object) -> None:
-        if getattr(event, "key", "") == "escape" and self._entry.has_focus:
-            self._entry.value = ""
-            self.on_input_submitted()
-
-    # --- drawing ---
+    def filter_by(self, text: str) -> None:
+        if text == self.rows.filter:
+            return
+        self.rows.filter = text
+        self._draw_list()
+        if self.list.cursor is None:
+            self.list.action_jump(0)
+        self._draw_words()
+        self._draw_panel()
 
     @property
-    def chosen(self) -> ProcessRow | None:
-        """The process under the cursor."""
-        return self.rows.looked_at
+    def table(self) -> Grid:
+        in_panel = self.opened or self.screen_stack[0].focused is self.panel.grid
+        return self.panel.grid if in_panel else self.list
+
+    @property
+    def too_small(self) -> bool:
+        return self._room.width < SMALLEST[0] or self._room.height < SMALLEST[1]
+
+    # --- drawing ---
 
     def on_resize(self, event: events.Resize) -> None:
         self._room = event.size  # App.size follows later
@@ -211,19 +219,20 @@ class TopApp(Wishes, App[None]):
 
     def _lay_out(self) -> None:
         width, height = self._room
-        small = width < SMALLEST[0] or height < SMALLEST[1]
-        self.screen.set_class(small, "small")
+        base = self.screen_stack[0]  # a box may be on it
+        base.set_class(self.too_small, "small")
         words_small = (
             f"{width}x{height} is too small: {SMALLEST[0]}x{SMALLEST[1]} at least.\nq quits; or: straced top --once"
         )
-        self.screen.set_class(height < LOW, "low")
+        base.set_class(height < LOW, "low")
         self._small.update(Text(words_small))
-        both = height >= BOTH_FROM and not self._opened
-        self.panel.display = self._opened or both
-        self.list.display = both or not self._opened
+        both = height >= BOTH_FROM and not self.opened
+        self.panel.display = self.opened or both
+        self.list.display = both or not self.opened
         self._list_height = None
         self.list.styles.height = "1fr"
-        (self.panel.grid if self._opened else self.list).focus()
+        if not self.entry.display:
+            base.set_focus(self.panel.grid if self.opened else self.list)
         self._redraw()
 
     def _redraw(self) -> None:
@@ -232,45 +241,36 @@ class TopApp(Wishes, App[None]):
         self._draw_panel()
 
     def _draw_list(self) -> None:
-        self._listed = self.rows.lines()
-        chosen = self.chosen
-        if chosen is not None:
-            at = next((n for n, line in enumerate(self._listed) if line.row and line.row.key == chosen.key), None)
-            if at is not None:
-                self.list.cursor = at
+        self.listed = self.rows.lines()
         if self.list.display and self.panel.display:
             self._share_room()
-        lines = ProcessLines(self.rows, self._listed, self._room.width - 1, self._mode)
-        self.list.show(lines.title, len(self._listed), lines.line)
+        lines = ProcessLines(self.rows, self.listed, self._room.width - 1, self._mode)
+        self.list.show(lines.title, [line.key for line in self.listed], lines.line)
 
     def _share_room(self) -> None:
         """A short list leaves its room to the panel, but does not jump with each process that comes or goes."""
         most = (self._room.height - AROUND) // 2
-        wanted = max(LIST_LEAST, min(most, len(self._listed) + 2))
+        wanted = max(LIST_LEAST, min(most, len(self.listed) + 2))
         if self._list_height is None or not wanted <= self._list_height <= min(most, wanted + SLACK):
             self._list_height = wanted
         self.list.styles.height = self._list_height
 
     def _moved(self, index: int) -> None:
+        row = self.listed[index].row
         leaves_ended = self.rows.ended
-        self._choose_at(index)
+        self.rows.look_at(row)
+        self.feed.choose(row.key if row is not None else None)
         if leaves_ended and not self.rows.ended:
             self._draw_list()
         self._draw_panel()
-
-    def _choose_at(self, index: int) -> None:
-        row = self._listed[index].row if index < len(self._listed) else None
-        if row is None and index + 1 < len(self._listed):
-            row = self._listed[index + 1].row  # the head of a job stands for its first process
-        self.rows.look_at(row)
-        self.feed.choose(row.key if row is not None else None)
 
     def _detail_key(self) -> tuple[int, int] | None:
         return self._detail.key if self._detail is not None else None
 
     def _draw_panel(self) -> None:
         if self.panel.display and self.rows.frame is not None:
-            self.panel.show(self.chosen, self._detail, self.rows.frame.notes, sort=self.rows.sort, mode=self._mode)
+            row = self.line.row if self.line is not None else None
+            self.panel.show(row, self._detail, self.rows.frame.notes, sort=self.rows.sort, mode=self._mode)
 
     def _draw_words(self) -> None:
         state = words.State(
@@ -283,7 +283,3 @@ class TopApp(Wishes, App[None]):
             traces=tuple(trace for trace in self.feed.traces() if trace.running),
         )
         self.around.show(self.rows.frame, state, self._room.width - 2)
-
-    def _set_filter(self, text: str) -> None:
-        self.rows.filter = text
-        self._redraw()

@@ -142,10 +142,15 @@ def row_line(columns: Sequence[Column], row: ProcessRow, indent: str) -> Pieces:
     return (*pieces, Piece(indent, palette.DIM), Piece(name, palette.STRONG), Piece(rest))
 
 
-def ended_line(columns: Sequence[Column], row: ProcessRow) -> Pieces:
-    """A process that is no more: its name, and no figures."""
+def ended_line(columns: Sequence[Column], row: ProcessRow, missing: str) -> Pieces:
+    """A process that is in the list no more: its name, and no figures."""
+    word = "ENDED" if missing == "has ended" else missing
     parts = [cells.fit(str(row.pid) if column.title == "PID" else "", column.width, right=True) for column in columns]
-    return (Piece(" ".join((*parts, "")), palette.DIM), Piece("ENDED ", palette.BAD), Piece(command(row), palette.DIM))
+    return (
+        Piece(" ".join((*parts, "")), palette.DIM),
+        Piece(f"{word} ", palette.BAD),
+        Piece(command(row), palette.DIM),
+    )
 
 
 def command(row: ProcessRow) -> str:

@@ -1,38 +1,48 @@
-"""Boxes over the screen: help, why, a signal, a full trace. Each answers with what was decided."""
+"""Boxes over the screen: help, why, a full trace. Each answers with what was decided."""
 
 from __future__ import annotations
 
-import signal
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.markup import escape
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.strip import Strip
 from textual.widgets import Static
 
 from straced.live.values import ProcessRow
-from straced.views.tui import palette
+from straced.views.tui import palette, words
 from straced.views.tui.keys import HELP, MEANINGS
 
-SIGNALS = (
-    (signal.SIGTERM, "asks it to end"),
-    (signal.SIGINT, "as Ctrl-C does"),
-    (signal.SIGHUP, "its terminal is gone; daemons read their configuration"),
-    (signal.SIGSTOP, "stops it until SIGCONT"),
-    (signal.SIGCONT, "goes on"),
-    (signal.SIGUSR1, "whatever it makes of it"),
-    (signal.SIGUSR2, "whatever it makes of it"),
-    (signal.SIGQUIT, "ends it with a core dump"),
-    (signal.SIGKILL, "ends it at once; it can save nothing"),
-)
+CLOSING = ("escape", "ctrl+c")
+"""These close any box, at any time."""
+
+
+class Words(Static):
+    """The text of a box, which knows since when it is to be seen."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text, id="words", markup=False)
+        self.seen_at: float | None = None
+        """On the clock by which Textual tells when a key came."""
+
+    def render_line(self, y: int) -> Strip:
+        if self.seen_at is None:
+            self.seen_at = time.monotonic()
+        return super().render_line(y)
 
 
 class Box(ModalScreen[int | None]):
-    """A titled text; any closing key ends it."""
+    """A titled text; any closing key ends it.
+
+    A key that was typed before the box was to be seen is no answer to it: of all that came in one read with the key
+    that opened it, a paste for instance, only Esc and Ctrl-C count.
+    """
 
     DEFAULT_CSS = """
     Box { align: center middle; background: transparent; }
@@ -42,23 +52,24 @@ class Box(ModalScreen[int | None]):
     Box VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
     Box Static { width: 100%; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,h,question_mark,y", "leave", show=False),
-        Binding("enter", "accept", show=False),
-        Binding("j", "scroll(1)", show=False),
-        Binding("k", "scroll(-1)", show=False),
-    ]
+    SCROLLS: ClassVar[dict[str, int]] = {
+        "j": 1, "down": 1, "k": -1, "up": -1, "pagedown": 10, "pageup": -10, "home": -100_000, "g": -100_000,
+        "end": 100_000, "G": 100_000,
+    }  # fmt: skip
 
-    def __init__(self, title: str, lines: Sequence[str] = (), *, wide: bool = False) -> None:
+    def __init__(self, title: str, lines: Sequence[str] = (), *, wide: bool = False, foot: str = "") -> None:
         super().__init__(classes="wide" if wide else "")
         self.title_text = title
         self.lines = list(lines)
+        self.foot = foot
+        self._words = Words(self.text())
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = escape(self.title_text)
+            box.border_subtitle = escape(self.foot)
             with VerticalScroll():
-                yield Static(self.text(), id="words", markup=False)
+                yield self._words
 
     def text(self) -> Text:
         """The lines, and how they are meant."""
@@ -68,23 +79,29 @@ class Box(ModalScreen[int | None]):
         """One line: the first one is what matters most."""
         return Text(line, palette.STRONG if number == 0 else palette.NOTHING)
 
-    def show(self, lines: Sequence[str]) -> None:
-        """Replace the text."""
-        self.lines = list(lines)
-        for words in self.query("#words").results(Static):  # none while the box is being opened
-            words.update(self.text())
+    def show(self, lines: Sequence[str], foot: str = "") -> None:
+        """Replace the text, and the words on the border below it."""
+        self.lines, self.foot = list(lines), foot
+        self._words.update(self.text())
+        for box in self.query("Box > Vertical").results(Vertical):  # none while the box is being opened
+            box.border_subtitle = escape(foot)
 
     def on_mount(self) -> None:
-        self.show(self.lines)
+        self.show(self.lines, self.foot)
 
-    def action_leave(self) -> None:
-        self.dismiss(None)
+    def press(self, event: events.Key) -> None:
+        """Take a key."""
+        if event.key in CLOSING:
+            self.dismiss(None)
+        elif self._words.seen_at is not None and event.time > self._words.seen_at:
+            self.answer(event)
 
-    def action_accept(self) -> None:
-        self.dismiss(None)
-
-    def action_scroll(self, by: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+    def answer(self, event: events.Key) -> None:
+        """Take a key that was typed in sight of the box."""
+        if event.key in self.SCROLLS:
+            self.query_one(VerticalScroll).scroll_relative(y=self.SCROLLS[event.key], animate=False)
+        elif event.key in ("enter", "q", "h", "question_mark", "y"):
+            self.dismiss(None)
 
 
 class HelpBox(Box):
@@ -121,54 +138,64 @@ class WhyBox(Box):
         return text
 
 
-class TraceBox(Box):
+class RiskBox(Box):
+    """Asks before something is done to a process, and knows it by pid and start time.
+
+    It stays open when its process goes, since the keys that were meant for it would else go to the list.
+    """
+
+    def __init__(self, row: ProcessRow, title: str) -> None:
+        self.row = row
+        self.gone = False
+        super().__init__(f"{title} {row.pid} ({row.comm})")
+        self.draw()
+
+    def follow(self, now: ProcessRow | None) -> None:
+        """Show the process as it is in a new frame; ``None``: it is in none any more."""
+        self.row, self.gone = now or self.row, now is None
+        self.draw()
+
+    def draw(self) -> None:
+        """Say what would be done to whom, and how to decide it."""
+        if self.gone:
+            self.show((f"{self.row.pid} ({self.row.comm}) has ended: nothing is done.",), "Esc closes")
+        else:
+            self.show((*self.question(), *words.whose(self.row, words.boottime_s()), "", *self.choices()), self.keys())
+
+    def question(self) -> Sequence[str]:
+        """What would be done, and to whom."""
+        raise NotImplementedError
+
+    def choices(self) -> Sequence[str]:
+        """What there is to know or to choose from."""
+        raise NotImplementedError
+
+    def keys(self) -> str:
+        """Which key decides."""
+        raise NotImplementedError
+
+
+class TraceBox(RiskBox):
     """Asks before a full trace begins: it slows its target down a lot."""
 
     def __init__(self, row: ProcessRow, folder: str, limits: str) -> None:
-        super().__init__(
-            f"full trace of {row.pid}",
-            (
-                f"Trace every call of {row.pid} ({row.comm}), its threads and children, with strace?",
-                "It is slowed down a lot while it lasts: a call costs tens to hundreds of microseconds more.",
-                f"Into a new file in {folder}; ends by itself after {limits}, or with t.",
-                "",
-                "Enter starts it, Esc does not.",
-            ),
+        self._folder, self._limits = folder, limits
+        super().__init__(row, "full trace of")
+
+    def question(self) -> Sequence[str]:
+        return (f"Trace every call of {self.row.pid} ({self.row.comm}), its threads and children, with strace?",)
+
+    def choices(self) -> Sequence[str]:
+        return (
+            "It is slowed down a lot while it lasts: a call costs tens to hundreds of microseconds more.",
+            f"Into a new file in {self._folder}; ends by itself after {self._limits}, or with t.",
         )
 
-    def action_accept(self) -> None:
-        self.dismiss(1)
+    def keys(self) -> str:
+        return "Enter starts it, Esc does not"
 
-
-class SignalBox(Box):
-    """Asks which signal, and whether at all."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "choose(-1)", show=False),
-        Binding("down,j", "choose(1)", show=False),
-    ]
-
-    def __init__(self, row: ProcessRow) -> None:
-        self.row = row
-        self.chosen = 0
-        super().__init__(f"signal {row.pid}", self._lines())
-
-    def _lines(self) -> list[str]:
-        lines = [f"Send a signal to {self.row.pid} ({self.row.comm})?", ""]
-        for index, (number, meaning) in enumerate(SIGNALS):
-            mark = ">" if index == self.chosen else " "
-            lines.append(f"{mark} {number.name:<8} {number.value:>2}  {meaning}")
-        return [*lines, "", f"Enter sends {SIGNALS[self.chosen][0].name}, Esc sends nothing."]
-
-    def styled(self, number: int, line: str) -> Text:
-        text = super().styled(number, line)
-        if line.startswith(">"):
-            text.stylize(palette.cursor(focused=True))
-        return text
-
-    def action_choose(self, by: int) -> None:
-        self.chosen = (self.chosen + by) % len(SIGNALS)
-        self.show(self._lines())
-
-    def action_accept(self) -> None:
-        self.dismiss(int(SIGNALS[self.chosen][0]))
+    def answer(self, event: events.Key) -> None:
+        if event.key == "enter" and not self.gone:
+            self.dismiss(1)
+        elif event.key != "enter":
+            super().answer(event)

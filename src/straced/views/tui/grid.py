@@ -1,19 +1,19 @@
 """A list that draws only the lines that are on the screen, so that a thousand processes cost what twenty do.
 
 Lines are plain text in, segments out: nothing in here reads markup, and no cell is wider than it should be. The first
-cell of each line is a margin, in which the chosen one is marked.
+cell of each line is a margin, in which the chosen one is marked. What is chosen is a thing, not a place: the cursor
+follows it to wherever it is drawn next, and there is no cursor while it is not among the lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -27,53 +27,75 @@ _MARGIN, _MARK = Piece(" "), Piece("▸", palette.KEY)
 class Grid(Widget, can_focus=True):
     """Titles, lines and a cursor. ``render`` is asked for a line only when it is to be seen."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("home,g", "jump(0)", show=False),
-        Binding("end,G", "jump(-1)", show=False),
-    ]
+    KEYS: ClassVar[dict[str, str]] = {
+        "up": "move(-1)", "k": "move(-1)", "down": "move(1)", "j": "move(1)", "pageup": "page(-1)",
+        "pagedown": "page(1)", "home": "jump(0)", "g": "jump(0)", "end": "jump(-1)", "G": "jump(-1)",
+    }  # fmt: skip
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.cursor = 0
+        self.cursor: int | None = None
+        """The line of what is chosen; ``None`` while that is not among the lines."""
         self.top = 0
-        self.count = 0
+        self._chosen: Hashable | None = None
+        self._place = 0
+        """Where the cursor was last."""
+        self._ids: Sequence[Hashable | None] = ()
+        self._drawn: dict[int, Hashable | None] = {}
         self._title: Callable[[int], Pieces] = lambda width: ()
         self._line: Callable[[int, int], Pieces] = lambda index, width: ()
         self.on_move: Callable[[int], None] = lambda index: None
 
-    def show(self, title: Callable[[int], Pieces], count: int, line: Callable[[int, int], Pieces]) -> None:
-        """Replace all lines: ``title(width)`` and ``line(index, width)`` draw them."""
-        self._title, self.count, self._line = title, count, line
-        self.cursor = max(0, min(self.cursor, count - 1))
-        self._scroll()
-        self.refresh()
+    @property
+    def count(self) -> int:
+        return len(self._ids)
+
+    @property
+    def shows_cursor(self) -> bool:
+        """Whether the chosen line is among those that there is room for."""
+        return self.cursor is not None and 0 <= self.cursor - self.top < self.size.height - 1
+
+    def show(
+        self,
+        title: Callable[[int], Pieces],
+        ids: Sequence[Hashable | None],
+        line: Callable[[int, int], Pieces],
+    ) -> None:
+        """Replace all lines; the cursor goes with what is chosen.
+
+        Args:
+            title: draws the titles into a width.
+            ids: what each line is about, the same from one call to the next; ``None`` cannot be chosen.
+            line: draws the line of an index into a width.
+        """
+        self._title, self._ids, self._line = title, ids, line
+        self._follow()
 
     def show_texts(self, title: Pieces, lines: Sequence[Pieces]) -> None:
-        """The same for lines that are there already."""
-        self.show(lambda width: title, len(lines), lambda index, width: lines[index])
+        """Show lines that are there already; the cursor keeps its place among them."""
+        self._chosen = max(0, min(self._place, len(lines) - 1))
+        self.show(lambda width: title, range(len(lines)), lambda index, width: lines[index])
 
     def put_cursor(self, index: int) -> None:
         """Move the cursor without telling anybody."""
-        self.cursor = max(0, min(index, self.count - 1))
-        self._scroll()
-        self.refresh()
+        self._place = index
+        self._chosen = self._ids[index] if index < len(self._ids) else None
+        self._follow()
 
     def action_move(self, by: int) -> None:
-        self._go(self.cursor + by)
+        self._go(self._place if self.cursor is None else self.cursor + by, by)
 
     def action_page(self, by: int) -> None:
-        self._go(self.cursor + by * max(1, self.size.height - 2))
+        self.action_move(by * max(1, self.size.height - 2))
 
     def action_jump(self, to: int) -> None:
-        self._go(to if to >= 0 else self.count - 1)
+        self._go(to if to >= 0 else self.count - 1, 1 if to >= 0 else -1)
 
     def on_click(self, event: events.Click) -> None:
-        if event.y > 0 and self.top + event.y - 1 < self.count:
-            self._go(self.top + event.y - 1)
+        """Choose what was to be seen there, wherever its line is now."""
+        clicked = self._drawn.get(event.y)
+        if clicked is not None and clicked in self._ids:
+            self._go(self._ids.index(clicked), 1)
 
     def on_mouse_scroll_down(self) -> None:
         self.action_move(3)
@@ -83,28 +105,47 @@ class Grid(Widget, can_focus=True):
 
     def on_resize(self) -> None:
         self._scroll()
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y == 0:
             return _strip((_MARGIN, *self._title(width)), width)
         index = self.top + y - 1
+        self._drawn[y] = self._ids[index] if index < self.count else None
         if index >= self.count:
             return Strip.blank(width)
         if index != self.cursor:
             return _strip((_MARGIN, *self._line(index, width)), width)
         return _strip((_MARK, *self._line(index, width)), width, palette.cursor(focused=self.has_focus))
 
-    def _go(self, to: int) -> None:
-        before, self.cursor = self.cursor, max(0, min(to, self.count - 1))
-        if self.cursor != before:
-            self._scroll()
-            self.refresh()
-            self.on_move(self.cursor)
+    def _go(self, to: int, by: int) -> None:
+        """To the next line from ``to`` on that can be chosen; back where there is none in that direction."""
+        to = max(0, min(to, self.count - 1))
+        onwards, back = range(to, self.count), range(to, -1, -1)
+        ways = (*onwards, *back) if by > 0 else (*back, *onwards)
+        index = next((each for each in ways if each < self.count and self._ids[each] is not None), None)
+        if index is not None and index != self.cursor:
+            self.put_cursor(index)
+            self.on_move(index)
+
+    def _follow(self) -> None:
+        found = self._chosen is not None and self._chosen in self._ids
+        self.cursor = self._ids.index(self._chosen) if found else None
+        if self.cursor is not None:
+            self._place = self.cursor
+        self._scroll()
+        self.refresh()
 
     def _scroll(self) -> None:
         room = max(1, self.size.height - 1)
-        self.top = max(0, min(self.top, self.cursor, self.count - room))
+        self.top = max(0, min(self.top, self.count - room))
+        if self.cursor is None:
+            return
+        first = self.cursor
+        while room > 1 and first > 0 and self._ids[first - 1] is None and self.cursor - first < room - 1:
+            first -= 1  # the heads above it, where nothing can go, stay in sight
+        self.top = min(self.top, first)
         if self.cursor >= self.top + room:
             self.top = self.cursor - room + 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from rich.cells import cell_len
 from rich.style import Style
 
 from straced.live.values import Frame
@@ -16,6 +17,7 @@ from straced.views.tui.pieces import Piece, Pieces
 KEPT = 240
 """Totals that are kept: as many as the widest screen shows."""
 METER_MOST = 64
+FILTER_MOST = 24
 ROOMY = 90
 _DOT = Piece(" · ", palette.DIM)
 _FIGURE_WIDTH = 9
@@ -42,14 +44,14 @@ class Past:
 
 
 def head(frame: Frame, state: words.State) -> Pieces:
-    """``straced top · box · local · 12:00:01 · by cpu, times working · filter "x"``"""
+    """``straced top · filter "x" · box · local · 12:00:01 · by cpu, times working``"""
     pieces = [Piece("straced top", palette.KEY)]
     for text, style in (
+        (f'filter "{_cut(state.filter)}"' if state.filter else "", palette.WARN),  # what hides rows stays in sight
         (frame.host, palette.STRONG),
         (frame.source, palette.LABEL),
         (time.strftime("%H:%M:%S", time.localtime(frame.epoch_s)), palette.NOTHING),
         (f"by {state.sort}, times {state.mode}", palette.NOTHING),
-        (f'filter "{state.filter}"' if state.filter else "", palette.WARN),
     ):
         if text:
             pieces += (_DOT, Piece(text, style))
@@ -112,6 +114,10 @@ def quality(frame: Frame, state: words.State, width: int) -> Pieces:
         if word == kind and kind == "lossy":
             pieces[-1] = Piece(word, palette.BAD)
     return tuple(pieces[1:])
+
+
+def _cut(text: str) -> str:
+    return text if cell_len(text) <= FILTER_MOST else cells.fit(text, FILTER_MOST)
 
 
 def _half(width: int) -> int:

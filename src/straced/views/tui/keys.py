@@ -1,10 +1,8 @@
-"""The keys of the screen, in one table: bindings and the help page are made of it."""
+"""The keys of the screen, in one table: what they do and the help page are made of it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-from textual.binding import Binding
 
 from straced.views.tui import palette
 from straced.views.tui.pieces import Piece, Pieces
@@ -20,7 +18,7 @@ class Key(NamedTuple):
 
 
 KEYS = (
-    Key("enter", "open", "Enter", "the chosen process on the whole screen, and back"),
+    Key("enter", "open", "Enter", "the selected process on the whole screen, and back"),
     Key("escape", "leave", "Esc", "back; clears the filter"),
     Key("tab", "other_table", "Tab", "keys go to the list, or to the panel below"),
     Key("1", "tab(0)", "1 2 3 4", "panel: calls, threads, files and sockets, events"),
@@ -36,12 +34,14 @@ KEYS = (
     Key("l", "flat", "l", "tree or flat list"),
     Key("y", "why", "y", "why does it wait?"),
     Key("t", "trace", "t", "start a full trace (asks first), or stop it"),
-    Key("x", "signal", "x", "send a signal (asks first)"),
+    Key("x", "signal", "x", "send a signal: confirm with y, or type its name and Enter"),
     Key("left_square_bracket", "travel(-1)", "", ""),
     Key("right_square_bracket", "travel(1)", "[ ]", "with --history: a minute back, a minute forth"),
     Key("p", "pause", "p", "pause, go on"),
     Key("h,question_mark", "help", "h ?", "this page"),
     Key("q", "quit", "q", "quit"),
+    Key("ctrl+q", "quit", "", ""),
+    Key("ctrl+c", "hint", "", ""),
 )
 HELP = (
     ("Up Down j k", "a line up or down; PgUp PgDn Home End g G further"),
@@ -60,9 +60,8 @@ MEANINGS = (
 )
 
 
-def bindings() -> list[Binding]:
-    """The table as Textual wants it."""
-    return [Binding(each.keys, each.action, each.meaning, show=False, priority=each.keys == "tab") for each in KEYS]
+ACTIONS = {key: each.action for each in KEYS for key in each.keys.split(",")}
+"""By key, as Textual names it."""
 
 
 def hints(width: int) -> Pieces:

@@ -145,8 +145,9 @@ class Panel(Vertical):
     def _show_histogram(self) -> None:
         """The durations of the chosen call: one line of bars, more where the panel is high."""
         lines: list[Pieces] = []
-        if panels.TABS[self.tab] == "calls" and self._detail is not None and self.grid.cursor < len(self._calls):
-            row = self._calls[self.grid.cursor]
+        at = self.grid.cursor or 0
+        if panels.TABS[self.tab] == "calls" and self._detail is not None and at < len(self._calls):
+            row = self._calls[at]
             buckets = self._detail.histograms.get(f"{row.name}@{row.abi}", ())
             name = label(row, several_abis=False)
             height = max(1, min(MOST_BARS, (self.size.height - 8) // 4))

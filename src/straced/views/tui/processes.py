@@ -27,5 +27,5 @@ class ProcessLines:
         if line.row is None:
             return Piece("▾ ", palette.LABEL), Piece(line.job, palette.KEY)
         if line.ended:
-            return columns.ended_line(self._columns, line.row)
+            return columns.ended_line(self._columns, line.row, self._rows.missing)
         return columns.row_line(self._columns, self._rows.with_trail(line.row), line.indent)

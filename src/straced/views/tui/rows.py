@@ -37,6 +37,11 @@ class Line(NamedTuple):
     job: str = ""
     ended: bool = False
 
+    @property
+    def key(self) -> Key | None:
+        """The process it is about; a head is about none."""
+        return self.row.key if self.row is not None else None
+
 
 class Rows:
     """Lines from frames: filtered, sorted, as a tree or flat; remembers what each process did before."""
@@ -77,6 +82,12 @@ class Rows:
         """Whether the chosen process is no more."""
         return self._ended
 
+    @property
+    def missing(self) -> str:
+        """What became of the chosen process, as far as the frame without it tells."""
+        past = self.frame is not None and self.frame.source == "history"
+        return "is not in this minute" if past else "has ended"
+
     def look_at(self, row: ProcessRow | None) -> None:
         """The chosen process: it stays in the list when it ends, until another is chosen."""
         if row is None or self._looked_at is None or row.key != self._looked_at.key:
@@ -96,7 +107,7 @@ class Rows:
         if self.frame is None:
             return []
         rows = [row for row in self.frame.processes if self._matches(row)]
-        ghost = self._looked_at if self._ended else None
+        ghost = self._looked_at if self._ended and self._looked_at and self._matches(self._looked_at) else None
         if ghost is not None:
             rows.append(ghost)
         if self.flat or self.sort == "name":
@@ -125,28 +136,28 @@ class Rows:
 
     def _tree(self, rows: Sequence[ProcessRow], ghost: ProcessRow | None, indent: str) -> list[Line]:
         """Children below their parents; of siblings the one first that has the most, itself or below it."""
-        by_pid = {row.pid: row for row in rows}
-        below: dict[int, list[ProcessRow]] = {}
+        parents = {row.pid: row.key for row in rows if row is not ghost}  # its pid may be another's by now
+        below: dict[Key | None, list[ProcessRow]] = {}
         for row in rows:
-            below.setdefault(row.ppid if row.ppid in by_pid and row.ppid != row.pid else 0, []).append(row)
-        best: dict[int, tuple[float, int]] = {}
+            below.setdefault(parents.get(row.ppid) if row.ppid != row.pid else None, []).append(row)
+        best: dict[Key, tuple[float, int]] = {}
         for row in self._parents_first(below)[::-1]:
-            ranks = (best[child.pid][0] for child in below.get(row.pid, ()))
-            best[row.pid] = min(self._rank(row)[0], *ranks, self._rank(row)[0]), row.pid
+            ranks = (best[child.key][0] for child in below.get(row.key, ()))
+            best[row.key] = min(self._rank(row)[0], *ranks, self._rank(row)[0]), row.pid
         lines: list[Line] = []
-        roots = sorted(below.get(0, ()), key=lambda row: best[row.pid], reverse=True)
+        roots = sorted(below.get(None, ()), key=lambda row: best[row.key], reverse=True)
         stack = [(row, indent, indent) for row in roots]
         while stack:
             row, mine, trunk = stack.pop()
             lines.append(Line(row, mine, ended=row is ghost))
-            children = sorted(below.get(row.pid, ()), key=lambda row: best[row.pid], reverse=True)
+            children = sorted(below.get(row.key, ()), key=lambda row: best[row.key], reverse=True)
             for number, child in enumerate(children):  # the last one is on the stack first, and comes out last
                 stack.append((child, trunk + ("├ " if number else "└ "), trunk + ("│ " if number else "  ")))
         return lines
 
     @staticmethod
-    def _parents_first(below: dict[int, list[ProcessRow]]) -> list[ProcessRow]:
-        found = list(below.get(0, ()))
+    def _parents_first(below: dict[Key | None, list[ProcessRow]]) -> list[ProcessRow]:
+        found = list(below.get(None, ()))
         for row in found:  # grows while it is walked
-            found += below.get(row.pid, ())
+            found += below.get(row.key, ())
         return found

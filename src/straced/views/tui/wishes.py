@@ -7,10 +7,12 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from straced.errors import StracedError
+from straced.live.spared import spared
 from straced.scrub import scrub
 from straced.units import format_bytes
-from straced.views.text import signal_name
-from straced.views.tui.dialogs import HelpBox, SignalBox, TraceBox, WhyBox
+from straced.views.text import sentence, signal_name
+from straced.views.tui.dialogs import HelpBox, TraceBox, WhyBox
+from straced.views.tui.signal_box import SignalBox
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -34,9 +36,37 @@ class Wishes(_Base):
     def chosen(self) -> ProcessRow | None:
         raise NotImplementedError
 
+    @property
+    def nobody(self) -> str:
+        """Why no process is selected."""
+        raise NotImplementedError
+
+    @property
+    def past(self) -> str:
+        """Why what is on the screen is no picture of now, or nothing."""
+        raise NotImplementedError
+
     def say(self, text: str, *, bad: bool = False) -> None:
-        """A line that goes away by itself. Never markup."""
+        """A line that goes away by itself, one that is ``bad`` instead of those before it. Never markup."""
+        if bad:
+            self.clear_notifications()
         self.notify(scrub(text, 500), severity="error" if bad else "information", markup=False, timeout=8)
+
+    def subject(self, *, now: bool = False) -> ProcessRow | None:
+        """The process that a key is about, or a word about why there is none.
+
+        Args:
+            now: to do something to it, which a picture of the past is no ground for.
+        """
+        row = self.chosen
+        if row is None:
+            self.say(sentence(self.nobody), bad=True)
+        return None if now and self._is_past() else row
+
+    def _is_past(self) -> bool:
+        if self.past:
+            self.say(sentence(self.past), bad=True)
+        return bool(self.past)
 
     def action_travel(self, steps: int) -> None:
         self.run_worker(self._travel(steps), group="travel")
@@ -46,11 +76,14 @@ class Wishes(_Base):
         if not moved:
             self.say("there is only now: straced top --history 1h goes through time")
 
+    def action_hint(self) -> None:
+        self.say("q quits")
+
     def action_help(self) -> None:
         self.push_screen(HelpBox())
 
     def action_why(self) -> None:
-        row = self.chosen
+        row = self.subject()
         if row is None:
             return
         box = WhyBox(row)
@@ -65,19 +98,22 @@ class Wishes(_Base):
             box.show([line for line in (error.reason, error.hint) if line])
 
     def action_signal(self) -> None:
-        row = self.chosen
+        row = self.subject(now=True)
         if row is None:
+            return
+        if (refusal := spared(row.pid)) is not None:
+            self._say_error(refusal)
             return
 
         def answered(number: int | None) -> None:
-            if number is not None:
+            if number is not None and not self._is_past():  # the service may have gone meanwhile
                 done = f"{signal_name(number)} sent to {row.pid}"
                 self.run_worker(self._tell(self.feed.signal(row.key, number), done))
 
         self.push_screen(SignalBox(row), answered)
 
     def action_trace(self) -> None:
-        row = self.chosen
+        row = self.subject(now=True)
         if row is None:
             return
         running = next((each for each in self.feed.traces() if each.pid == row.pid and each.running), None)
@@ -86,7 +122,7 @@ class Wishes(_Base):
             return
 
         def answered(number: int | None) -> None:
-            if number is not None:
+            if number is not None and not self._is_past():
                 self.run_worker(self._start_trace(row.key))
 
         self.push_screen(TraceBox(row, self.feed.folder, self.feed.trace_limits), answered)
@@ -117,4 +153,4 @@ class Wishes(_Base):
             self.say(done)
 
     def _say_error(self, error: StracedError) -> None:
-        self.say(f"{error.reason}. {error.hint}".strip(), bad=True)
+        self.say(" ".join(sentence(part) for part in (error.reason, error.hint) if part), bad=True)

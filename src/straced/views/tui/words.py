@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import time
 from typing import NamedTuple
 
 from straced.live.source import TraceState
-from straced.live.values import Frame
+from straced.live.values import Frame, ProcessRow
 from straced.scrub import scrub
 from straced.units import format_bytes, format_count
 from straced.views.text import TRACER_NAMES, Span, sentence
@@ -94,8 +97,36 @@ def tracing(trace: TraceState) -> str:
     return f"TRACING {trace.pid} into {scrub(str(trace.path), 200)}: {limits}; t on it ends it"
 
 
+def whose(row: ProcessRow, boottime_s: float) -> tuple[str, str]:
+    """What a process runs, as whom, and since when: two lines by which to know it.
+
+    Args:
+        row: the process.
+        boottime_s: seconds since boot, the clock that start times are told by.
+    """
+    running_s = max(0.0, boottime_s - row.start_ticks / os.sysconf("SC_CLK_TCK"))
+    return scrub(row.cmdline, 200) or f"[{row.comm}]", f"user {_user(row.uid)} · started {age(running_s)} ago"
+
+
+def _user(uid: int | None) -> str:
+    if uid is None:
+        return "not known"
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        return str(uid)
+
+
+def boottime_s() -> float:
+    """Seconds since boot."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def age(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``3 min``"""
+    """``0.4 s``, ``12 s``, ``3 min``, ``5 h``, ``12 days``"""
     if seconds < 9.95:
         return f"{max(0.0, seconds):.1f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    for limit, unit, size_s in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / size_s:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"

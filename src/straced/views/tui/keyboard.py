@@ -1,0 +1,80 @@
+"""All keys go one way: each is taken whole before the next one is looked at, in the order in which they came.
+
+Textual gives a key to the widget that has the focus when the key comes, and the widget's queue hands it on later. Of
+keys that come in one read the second would find the screen as it was before the first: the letters after ``/`` would
+be commands. Here all of them go through the queue of the list, behind the clicks on it, and what a key opened has the
+next.
+"""
+
+from __future__ import annotations
+
+from textual import events
+
+from straced.views.tui import keys
+from straced.views.tui.dialogs import CLOSING, Box
+from straced.views.tui.filter_line import FilterLine
+from straced.views.tui.grid import Grid
+from straced.views.tui.wishes import Wishes
+
+
+class Keyboard(Wishes):
+    """The part of the app that decides whom a key is for: a box, the filter, or the list and the panel."""
+
+    list: Grid
+    entry: FilterLine
+
+    @property
+    def table(self) -> Grid:
+        """The one that keys move in."""
+        raise NotImplementedError
+
+    @property
+    def too_small(self) -> bool:
+        """Whether nothing but a word about that is on the screen."""
+        raise NotImplementedError
+
+    def filter_by(self, text: str) -> None:
+        """Show only what some text occurs in."""
+        raise NotImplementedError
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
+            self.app_focus = True  # a terminal that tells of its focus may tell it late
+            self.list.call_later(self._take, event)
+        else:
+            await super().on_event(event)
+
+    async def _take(self, event: events.Key | events.Paste) -> None:
+        box = self.screen
+        if self.too_small and not (isinstance(event, events.Key) and event.key in ("q", "ctrl+q", *CLOSING)):
+            return
+        if isinstance(box, Box):
+            if isinstance(event, events.Key):  # a paste answers nothing
+                box.press(event)
+        elif self.entry.display:
+            await self._filter(event)
+        elif isinstance(event, events.Paste):
+            self.say("a paste does nothing here; / filters")
+        elif event.key in self.table.KEYS:
+            await self.run_action(self.table.KEYS[event.key], self.table)
+        elif event.key in keys.ACTIONS:
+            await self.run_action(keys.ACTIONS[event.key])
+
+    async def _filter(self, event: events.Key | events.Paste) -> None:
+        if isinstance(event, events.Key) and event.key in (*CLOSING, "enter"):
+            if event.key != "enter":
+                self.entry.value = ""
+            self.close_filter()
+        else:
+            self.screen.set_focus(self.entry)  # a click may have taken it
+            await self.entry.take(event)
+        self.filter_by(self.entry.value)
+
+    def action_filter(self) -> None:
+        self.entry.display = True
+        self.screen.set_focus(self.entry)
+
+    def close_filter(self) -> None:
+        """What is typed next is not for the filter."""
+        self.entry.display = False
+        self.screen.set_focus(self.list)
