@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Collection, Generator, Iterator
 from typing import NamedTuple
 
 from straced import procfs
 from straced.scrub import scrub
 
 MAX_FOLDERS = 100_000
-"""A hierarchy is not searched further than this for a unit."""
+"""A hierarchy is not searched further than this."""
+MAX_PROCS_BYTES = 64 << 20
 
 
 class Hierarchy(NamedTuple):
@@ -91,37 +93,65 @@ def _read(path: str) -> bytes:
 
 def processes(group: str, root: str = procfs.ROOT) -> list[int]:
     """All processes in a group and in those below it; a path below a mount point is understood, too."""
-    found: set[int] = set()
+    return sorted({pid for pid in each_process(group, root) if pid})
+
+
+def each_process(group: str, root: str = procfs.ROOT) -> Iterator[int]:
+    """:func:`processes` as they are found, and a 0 for each folder that was read: a place to do something else."""
     for hierarchy in hierarchies(root):
         path = group if f"{group}/".startswith(f"{hierarchy.mount}/") else folder(group, hierarchy)
-        for place, _, files in os.walk(path):
+        found = False
+        for number, (place, _, files) in enumerate(os.walk(path)):
+            yield 0
+            if number > MAX_FOLDERS:
+                break
             if "cgroup.procs" in files:
-                found.update(int(word) for word in _whole(f"{place}/cgroup.procs").split())
+                for word in _whole(f"{place}/cgroup.procs").split():
+                    if pid := int(word):  # 0: a process of an outer PID namespace
+                        found = True
+                        yield pid
         if found:
             break
-    return sorted(found - {0})  # 0: a process of an outer PID namespace
 
 
 def _whole(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.read()
+            return file.read(MAX_PROCS_BYTES)
     except OSError:  # removed meanwhile, or a threaded group (EOPNOTSUPP)
         return b""
 
 
 def find_unit(unit: str, root: str = procfs.ROOT) -> list[str]:
     """The groups named as a systemd unit: one, or one a user manager that runs a unit of this name."""
+    return find_units({unit}, root)[unit]
+
+
+def find_units(units: Collection[str], root: str = procfs.ROOT) -> dict[str, list[str]]:
+    """:func:`find_unit` of several, by one walk."""
+    walk = find_units_stepwise(units, root)
+    while True:
+        try:
+            next(walk)
+        except StopIteration as done:
+            result: dict[str, list[str]] = done.value
+            return result
+
+
+def find_units_stepwise(units: Collection[str], root: str = procfs.ROOT) -> Generator[None, None, dict[str, list[str]]]:
+    """:func:`find_units`, with a step a folder: there may be a hundred thousand."""
+    found: dict[str, list[str]] = {unit: [] for unit in units}
     for hierarchy in hierarchies(root):
         if hierarchy.controllers and "name=systemd" not in hierarchy.controllers:
             continue
-        found = []
+        missing = {unit for unit, groups in found.items() if not groups}
         for number, (place, folders, _) in enumerate(os.walk(hierarchy.mount)):
-            if os.path.basename(place) == unit:
-                found.append(place.removeprefix(hierarchy.mount) or "/")
+            yield
+            if os.path.basename(place) in missing:
+                found[os.path.basename(place)].append(place.removeprefix(hierarchy.mount) or "/")
                 folders.clear()
             if number > MAX_FOLDERS:
                 break
-        if found:
-            return sorted(found)
-    return []
+        if all(found.values()):
+            break
+    return {unit: sorted(groups) for unit, groups in found.items()}

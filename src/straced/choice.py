@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from straced.errors import AttachError, NoSuchProcess, StraceRequired, TargetIsZombie, TracerUnavailable
 from straced.model import Target
@@ -25,8 +25,8 @@ _HOMES = {
 }
 
 
-def make(name: str, *, max_rows: int | None = None) -> Tracer:
-    """A tracer by name; its module is imported now. ``max_rows`` is for eBPF.
+def make(name: str, **ebpf: Any) -> Tracer:
+    """A tracer by name; its module is imported now. The options are those of the eBPF tracer, for it alone.
 
     Raises:
         TracerUnavailable: this build has none of that name.
@@ -34,7 +34,7 @@ def make(name: str, *, max_rows: int | None = None) -> Tracer:
     module, attribute = _HOMES[name]
     try:
         made = getattr(importlib.import_module(module), attribute)
-        tracer: Tracer = made(rows=max_rows) if name == "ebpf" and max_rows is not None else made()
+        tracer: Tracer = made(**ebpf) if name == "ebpf" else made()
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise

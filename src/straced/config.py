@@ -139,6 +139,28 @@ class Alerts(Struct, frozen=True, kw_only=True):
     ] = Nanoseconds(3600 * S)
 
 
+class Room(Struct, frozen=True, kw_only=True):
+    """What there is room for, and how much of it one user may have."""
+
+    rows: Annotated[
+        int,
+        Meta(ge=1024, le=65536, description="Different calls, over all processes, that eBPF counts (704 bytes each)."),
+    ] = 32768
+    user_pct: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="How much of that one user's processes may have, in a service of root for all.",
+        ),
+    ] = 50
+    rules_per_user: Annotated[int, Meta(ge=1, le=10000, description="Rules that one user may add.")] = 100
+
+    @property
+    def share(self) -> float:
+        return self.user_pct / 100
+
+
 class TraceAction(Struct, frozen=True, kw_only=True):
     """A bounded full trace."""
 
@@ -164,7 +186,13 @@ class OnAlert(Struct, frozen=True, kw_only=True):
 class Metrics(Struct, frozen=True, kw_only=True):
     """OpenMetrics."""
 
-    listen: Annotated[str, Meta(description="`unix:/PATH`, `127.0.0.1:PORT` or `[::1]:PORT`; empty: no listener.")] = ""
+    listen: Annotated[
+        str,
+        Meta(
+            description="`unix:/PATH` (the service's user alone), `127.0.0.1:PORT` or `[::1]:PORT` (everybody on this"
+            " host); empty: no listener."
+        ),
+    ] = ""
     hosts: Annotated[
         tuple[str, ...], Meta(description="Names a request may use for this host, besides localhost.")
     ] = ()
@@ -208,6 +236,7 @@ class Config(Struct, frozen=True, kw_only=True):
     store: Store = field(default_factory=Store)
     stream: Stream = field(default_factory=Stream)
     ipc: Ipc = field(default_factory=Ipc)
+    room: Room = field(default_factory=Room)
     alerts: Alerts = field(default_factory=Alerts)
     on_alert: OnAlert = field(default_factory=OnAlert)
     metrics: Metrics = field(default_factory=Metrics)

@@ -14,9 +14,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from straced.model import Target
-from straced.scrub import scrub_bytes
+from straced.scrub import CUT, scrub_bytes
 
 ROOT = "/proc"
+READ_LIMIT = 64 << 20
+"""No file of /proc is read further than this; a service, which reads those of strangers, names less."""
+STATUS_LIMIT = 1 << 20
+"""Of a status file. A process may have 65,536 groups, which take 720 kB of it."""
+CMDLINE_LIMIT = 4096
+"""Of a command line, which its process may make as long as it likes."""
 PF_KTHREAD = 0x00200000
 """include/linux/sched.h: set in field 9 of /proc/PID/stat for kernel threads."""
 
@@ -45,8 +51,8 @@ class Stat(Struct, frozen=True):
         return bool(self.flags & PF_KTHREAD)
 
 
-def read(path: str, root: str = ROOT) -> bytes:
-    """A whole file below ``root``.
+def read(path: str, root: str = ROOT, *, limit: int = READ_LIMIT) -> bytes:
+    """A file below ``root``, or its first ``limit`` bytes.
 
     Raises:
         Gone: ENOENT or ESRCH.
@@ -56,8 +62,9 @@ def read(path: str, root: str = ROOT) -> bytes:
         fd = os.open(f"{root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             parts = []
-            while chunk := os.read(fd, 65536):
+            while limit > 0 and (chunk := os.read(fd, min(limit, 65536))):
                 parts.append(chunk)
+                limit -= len(chunk)
             return b"".join(parts)
         finally:
             os.close(fd)
@@ -84,7 +91,7 @@ def read_small(path: str, root: str = ROOT, size: int = 4096) -> bytes:
 
 def stat(pid: int | str, root: str = ROOT) -> Stat:
     """Parse /proc/PID/stat; split at the last ``)``, since a comm may hold anything (F93)."""
-    return parse_stat(read(f"{pid}/stat", root))
+    return parse_stat(read_small(f"{pid}/stat", root))
 
 
 def parse_stat(data: bytes) -> Stat:
@@ -110,14 +117,14 @@ def parse_stat(data: bytes) -> Stat:
 
 def status(pid: int | str, root: str = ROOT) -> dict[str, str]:
     """/proc/PID/status as a dict of its lines. A comm cannot forge a line: the kernel escapes newlines."""
-    text = read(f"{pid}/status", root).decode("utf-8", "backslashreplace")
+    text = read(f"{pid}/status", root, limit=STATUS_LIMIT).decode("utf-8", "backslashreplace")
     pairs = (line.partition(":") for line in text.split("\n"))
     return {key: value.strip() for key, colon, value in pairs if colon}
 
 
 def tracer_pid(pid: int | str, root: str = ROOT) -> int:
     """Who ptraces this task; 0 for nobody. ``pid`` may be ``"PID/task/TID"``."""
-    data = read(f"{pid}/status", root)
+    data = read_small(f"{pid}/status", root)  # it stands before all that may be long
     start = data.find(b"\nTracerPid:")
     return int(data[start + 11 : data.find(b"\n", start + 1)]) if start >= 0 else 0
 
@@ -204,10 +211,26 @@ def boot_time() -> float:
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def cmdline(pid: int, root: str = ROOT) -> tuple[str, ...]:
-    """The command line, scrubbed; empty for zombies and kernel threads."""
-    data = read(f"{pid}/cmdline", root)
-    return tuple(scrub_bytes(word) for word in data.rstrip(b"\0").split(b"\0")) if data else ()
+def cmdline(pid: int, root: str = ROOT, *, limit: int = CMDLINE_LIMIT) -> tuple[str, ...]:
+    """The command line, scrubbed; empty for zombies and kernel threads. One that is longer is cut, as ``…`` says.
+
+    Neither the bytes that are read nor the characters that are made of them are more than ``limit``.
+    """
+    data = read(f"{pid}/cmdline", root, limit=limit + 1)
+    whole = len(data) <= limit
+    words: list[str] = []
+    left = limit
+    for raw in data[:limit].rstrip(b"\0").split(b"\0") if data else ():
+        word = scrub_bytes(raw, limit)
+        if len(word) > left:
+            word, whole = word[:left], False
+        words.append(word)
+        left -= len(word) + 1
+        if left <= 0:
+            break
+    if not whole and words:
+        words[-1] += CUT
+    return tuple(words)
 
 
 def exe(pid: int, root: str = ROOT) -> str | None:

@@ -17,7 +17,7 @@ from straced.model import Sample, Target
 from straced.ownership import Owner
 from straced.session import Session
 from straced.shielding import Operation, all_done, attempt, carry
-from straced.tracers.base import AttachOptions, Tracer, TracerSession
+from straced.tracers.base import AttachOptions, Rights, Tracer, TracerSession
 
 if TYPE_CHECKING:
     from straced.tracers.strace_record import Recording, RecordOptions
@@ -39,6 +39,7 @@ class Profiler:
         max_overhead_pct: detach a session when the estimated slowdown of its target exceeds this.
         max_tasks: the most tasks of one target to put under ptrace.
         max_rows: different calls over all processes that eBPF has room for, 704 bytes each; else its default.
+        user_share: how much of that the processes of one user may have, unless that is root.
     """
 
     def __init__(
@@ -48,13 +49,14 @@ class Profiler:
         max_overhead_pct: float | None = None,
         max_tasks: int = 1000,
         max_rows: int | None = None,
+        user_share: float = 1.0,
     ) -> None:
         if tracer not in choice.TRACERS:
             raise InvalidArgument(f"{tracer!r} is not a tracer", hint=f"one of {', '.join(choice.TRACERS)}")
         self._wanted = tracer
         self._max_overhead_pct = max_overhead_pct
         self._max_tasks = max_tasks
-        self._max_rows = max_rows
+        self._ebpf: dict[str, Any] = {"user_share": user_share} | ({} if max_rows is None else {"rows": max_rows})
         self._tracers: dict[str, Tracer] = {}
         self._sessions: dict[int, list[Session]] = {}
         self._attempts: set[Operation[Any]] = set()
@@ -96,6 +98,7 @@ class Profiler:
         force: bool = False,
         per_thread: bool = False,
         required: bool = False,
+        user: Rights | None = None,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
@@ -109,6 +112,7 @@ class Profiler:
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``).
             force: allow the host's pid 1.
             required: no estimates, and a gate stays shut when the attach fails: whoever started it ends or opens it.
+            user: count only what is wholly this user's (eBPF).
 
         Raises:
             InvalidArgument: no process or time can be called that; a ForkedCopy, too.
@@ -125,6 +129,7 @@ class Profiler:
             force=force,
             time=time,
             per_thread=per_thread,
+            user=user,
         )
         with gating.asking(pid, gating.COUNTS) as ask:
             return await attempt(self._attach(pid, options, labels, ask, required), _let_go, self._attempts)
@@ -360,7 +365,7 @@ class Profiler:
 
     def _tracer(self, name: str) -> Tracer:
         if name not in self._tracers:
-            self._tracers[name] = choice.make(name, max_rows=self._max_rows)
+            self._tracers[name] = choice.make(name, **self._ebpf)
         return self._tracers[name]
 
     def _forget(self, session: Session) -> None:

@@ -42,10 +42,10 @@ def parse_size_bytes(text: str) -> int:
     if match is None:
         raise InvalidArgument(f"{text!r} is not a size", hint="write it as 500k, 50MB or 1GiB")
     base = 1024 if match.group(3) else 1000
-    size = int(float(match.group(1)) * base ** _SIZE_POWER[match.group(2).lower()])
-    if size <= 0:
-        raise InvalidArgument(f"{text!r} is not above zero", hint="write it as 500k, 50MB or 1GiB")
-    return size
+    size = float(match.group(1)) * base ** _SIZE_POWER[match.group(2).lower()]
+    if not 1 <= size < 2**63:
+        raise InvalidArgument(f"{text!r} is not above zero, or too much", hint="write it as 500k, 50MB or 1GiB")
+    return int(size)
 
 
 def format_count(value: int | None) -> str:

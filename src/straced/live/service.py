@@ -16,6 +16,7 @@ from straced.live.timeline import TimeLine
 from straced.live.values import Detail, Frame, Key, Machine, Note, ProcessRow
 from straced.model import Counters, Quality, Reason
 from straced.scrub import scrub
+from straced.service.counting import Calls
 from straced.service.facts import HostFacts
 from straced.service.ipc.messages import Select, Status
 from straced.service.samples import Happening, ProcessSample, Tick
@@ -116,23 +117,29 @@ def frame_of(tick: Tick, status: Status, notes: tuple[Note, ...]) -> Frame:
         host=scrub(os.uname().nodename, 64),
         tracer=status.tracer,
         tracer_reason=scrub(status.tracer_reason, 300),
-        quality=_quality(None if None in lost else sum(value or 0 for value in lost), tick.late),
+        quality=_quality(None if None in lost else sum(value or 0 for value in lost), tick.late, tick.cut),
         cost_pct=tick.host.own.cpu_pct,
         machine=machine_of(tick.host),
         processes=tuple(_row(each, window_ns) for each in samples),
         watched=len(counted),
-        calls_s=_per_s(((row.calls for row in (*(each.calls or ()), *each.ended)) for each in counted), window_ns),
-        errors_s=_per_s(((row.errors for row in (*(each.calls or ()), *each.ended)) for each in counted), window_ns),
+        calls_s=_per_s(((row.calls for row in _all(each)) for each in counted), window_ns),
+        errors_s=_per_s(((row.errors for row in _all(each)) for each in counted), window_ns),
         alerts=status.alerts_open,
         notes=notes,
     )
 
 
-def _quality(lost: int | None, late: bool) -> Quality:
+def _quality(lost: int | None, late: bool, cut: int = 0) -> Quality:
     reasons = (Reason("late", "the service was late: this window is longer than it should be"),) if late else ()
+    if cut:
+        reasons = (Reason("cut", f"{cut} processes are left out here: there are too many to be told of"), *reasons)
     if lost:
         reasons = (Reason("lost", f"{lost} calls could not be counted"), *reasons)
-    return Quality(kind="lossy" if lost != 0 else "exact", lost=lost, reasons=reasons)
+    return Quality(kind="lossy" if lost != 0 else "partial" if cut else "exact", lost=lost, reasons=reasons)
+
+
+def _all(sample: ProcessSample) -> tuple[Calls, ...]:
+    return (*(sample.calls or ()), *sample.ended, *sample.others)
 
 
 def _per_s(parts: Iterable[Iterable[int | None]], window_ns: int) -> float | None:

@@ -1,8 +1,9 @@
 """Who may see whom: the rule of ptrace(2), kept by the service itself, since it can see more than those who ask.
 
-A user sees a process if all its user and group ids are theirs, it is dumpable, and it holds no capability that they
-lack. Root sees all. It is asked anew at each request, after each exec, and for each row of history: a process that
-ran a setuid program was somebody else's from then on.
+A user sees a process if all its user and group ids are theirs, it is dumpable, it holds no capability that they lack,
+and its program did not begin with more rights than they have: what it drops again does not make it theirs. Root sees
+all. It is asked anew at each request, after each exec, and for each row of history: a process that ran a setuid program
+was somebody else's from then on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from straced import procfs
 from straced.errors import NoSuchProcess, NotPermitted
+from straced.service.rights import began_secure, shares_user_namespace
 
 SO_PEERPIDFD = 77
 """include/uapi/asm-generic/socket.h, Linux 6.5."""
@@ -27,7 +29,8 @@ class Owner(Struct, frozen=True):
     uid: int
     gid: int
     private: bool
-    """Only root sees it: its ids differ among themselves, it is not dumpable, or it holds capabilities."""
+    """Only root sees it: its ids differ among themselves, it is not dumpable, it holds capabilities, or began with more
+    rights than its user has."""
     capabilities: int = 0
 
 
@@ -63,7 +66,8 @@ def owner_of(pid: int, root: str = procfs.ROOT) -> Owner:
     Raises:
         Gone: there is none.
     """
-    started = procfs.stat(pid, root).start_ticks
+    stat = procfs.stat(pid, root)
+    started, ended = stat.start_ticks, stat.state in "ZX"
     try:
         shown = os.stat(f"{root}/{pid}/fd")  # the folder above it always shows the effective user
     except (FileNotFoundError, ProcessLookupError) as error:
@@ -71,12 +75,19 @@ def owner_of(pid: int, root: str = procfs.ROOT) -> Owner:
     lines = procfs.status(pid, root)
     uids, gids = set(lines["Uid"].split()), set(lines["Gid"].split())
     uid, gid = int(lines["Uid"].split()[0]), int(lines["Gid"].split()[0])
-    capabilities = int(lines.get("CapPrm", "0"), 16)
-    dumpable = shown.st_uid == uid and shown.st_gid == gid  # else /proc shows it as root's (proc(5))
+    capabilities = int(lines["CapPrm"], 16)  # a file that was cut before it is nobody's
+    # /proc shows as root's what is not dumpable (proc(5)), and a zombie, which has no memory left to be hidden
+    dumpable = ended or (shown.st_uid == uid and shown.st_gid == gid)
+    secure = not ended and began_secure(pid, root)  # of a zombie nothing is left to be read
     if procfs.stat(pid, root).start_ticks != started:
         raise procfs.Gone(str(pid))
     same = len(uids) == 1 and len(gids) == 1 and dumpable
-    return Owner(uid, gid, private=not same or capabilities != 0, capabilities=capabilities if same else 0)
+    return Owner(
+        uid,
+        gid,
+        private=not same or secure or capabilities != 0,
+        capabilities=capabilities if same and not secure else 0,
+    )
 
 
 def require(peer: Peer, pid: int, root: str = procfs.ROOT) -> Owner:
@@ -113,6 +124,8 @@ def peer_of(connection: socket.socket) -> Peer:
         if pidfd is not None and _pid_of(pidfd) == pid:
             started = procfs.stat(pid).start_ticks
             capabilities = int(procfs.status(pid).get("CapEff", "0"), 16)
+            if not shares_user_namespace(pid):
+                capabilities = 0  # of a namespace of their own: they are worth nothing outside of it
             if _pid_of(pidfd) != pid:
                 capabilities = 0  # ended meanwhile: those may have been a stranger's
     except (procfs.Gone, OSError, ValueError):
@@ -125,7 +138,7 @@ def peer_of(connection: socket.socket) -> Peer:
 
 def _pid_of(pidfd: int) -> int:
     """The pid that a pidfd holds; -1 when it has ended."""
-    for line in procfs.read(f"self/fdinfo/{pidfd}").splitlines():
+    for line in procfs.read_small(f"self/fdinfo/{pidfd}").splitlines():
         if line.startswith(b"Pid:"):
             return int(line.split()[1])
     return -1

@@ -24,6 +24,8 @@ MAX_COUNTED_THREADS = 64
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 STAT_BYTES = 2048
+COMM_CHARS = 64
+"""15 bytes at most, but each may become an escape."""
 _NS_PER_TICK = 10**9 // TICKS_PER_S
 
 
@@ -219,7 +221,7 @@ class ProcessCollector:
             return None
 
     def _read_slow(self, pid: int, started: int, raw_comm: bytes, threads: int, slow: _Slow) -> None:
-        slow.raw_comm, slow.comm = raw_comm, scrub_bytes(raw_comm)
+        slow.raw_comm, slow.comm = raw_comm, scrub_bytes(raw_comm, COMM_CHARS)
         slow.exe = procfs.exe(pid, self._root)
         slow.uid = slow.fd_limit = slow.voluntary = slow.involuntary = None
         with contextlib.suppress(procfs.Gone, OSError):
@@ -232,19 +234,19 @@ class ProcessCollector:
             if threads <= MAX_COUNTED_THREADS:
                 slow.voluntary, slow.involuntary = switches
         with contextlib.suppress(procfs.Gone, OSError):
-            slow.fd_limit = _soft_limit(procfs.read(f"{pid}/limits", self._root))
+            slow.fd_limit = _soft_limit(procfs.read_small(f"{pid}/limits", self._root))
         if procfs.stat(pid, self._root).start_ticks != started:
             raise procfs.Gone(str(pid))  # reused while it was read
 
     def _status(self, pid: int | str) -> tuple[int, tuple[int, int]]:
-        lines = procfs.read(f"{pid}/status", self._root)
+        lines = procfs.read(f"{pid}/status", self._root, limit=procfs.STATUS_LIMIT)
         return int(_line(lines, b"\nUid:").split()[0]), _switches(lines)
 
     def _switches_of_threads(self, pid: int) -> tuple[int, int]:
         voluntary = involuntary = 0
         for tid in procfs.tasks(pid, self._root):
             with contextlib.suppress(procfs.Gone):
-                one = _switches(procfs.read(f"{pid}/task/{tid}/status", self._root))
+                one = _switches(procfs.read(f"{pid}/task/{tid}/status", self._root, limit=procfs.STATUS_LIMIT))
                 voluntary, involuntary = voluntary + one[0], involuntary + one[1]
         return voluntary, involuntary
 

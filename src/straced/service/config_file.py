@@ -1,12 +1,14 @@
 """From a TOML file to a :class:`straced.config.Config`; what is wrong is said with its line, key and what was expected.
 
-Unknown keys are refused: a typo that is ignored would leave somebody believing that an alert is on.
+Unknown keys are refused: a typo that is ignored would leave somebody believing that an alert is on. What is said goes
+to who tries the file; what all may read of it names keys, never a value: that may be a secret.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
+import math
 import re
 import tomllib
 import types
@@ -18,6 +20,7 @@ from msgspec import Struct
 
 from straced.config import MAX_INTERVAL_NS, MIN_INTERVAL_NS, TRACERS, Bytes, Config, ConfigError, Nanoseconds
 from straced.errors import InvalidArgument
+from straced.scrub import scrub
 from straced.units import parse_duration_ns, parse_size_bytes
 
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.\-]+)\s*\]\]?")
@@ -76,7 +79,7 @@ class _Reader:
             if key not in hints:
                 near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
                 hint = f"did you mean {near[0]}?" if near else f"keys here: {', '.join(hints)}"
-                self.refuse((*path, key), "no such key", hint)
+                self.refuse((*path, scrub(key, 64)), "no such key", hint)
         values = {key: self.value(hints[key], value, (*path, key)) for key, value in table.items()}
         try:
             return kind(**values)
@@ -97,10 +100,15 @@ class _Reader:
             return tuple(self.struct(get_args(bare)[0], each, (*path, i)) for i, each in enumerate(value))
         if bare in (Nanoseconds, Bytes):
             return self._measure(bare, value, path)
+        if bare is float and not _is_finite(value):
+            self.refuse(path, "expected a number")
         try:
-            return msgspec.convert(value, kind, strict=not (bare is float and isinstance(value, int)))
-        except msgspec.ValidationError as error:
+            found = msgspec.convert(value, kind, strict=not (bare is float and isinstance(value, int)))
+        except (msgspec.ValidationError, OverflowError) as error:
             self.refuse(path, str(error)[:1].lower() + str(error)[1:])
+        if isinstance(found, str) and found != scrub(found) and path[-1] != "target":
+            self.refuse(path, "expected a text without control characters, and not too long")
+        return found
 
     def _measure(self, kind: type[int], value: Any, path: tuple[str | int, ...]) -> int:
         what = "a duration such as 30s, 5m or 2h30m" if kind is Nanoseconds else "a size such as 50MB or 1GiB"
@@ -119,14 +127,14 @@ class _Reader:
 
         if not MIN_INTERVAL_NS <= config.interval <= MAX_INTERVAL_NS:
             self.refuse(("interval",), "expected 0.2s to 1h")
-        if config.discover < MIN_INTERVAL_NS:
-            self.refuse(("discover",), "expected 0.2s or more")
+        for path, each in ((("discover",), config.discover), (("otlp", "interval"), config.otlp.interval)):
+            if each < MIN_INTERVAL_NS:
+                self.refuse(path, "expected 0.2s or more")
         if config.tracer not in TRACERS:
             self.refuse(("tracer",), f"expected one of {', '.join(TRACERS)}")
         for number, watch in enumerate(config.watch):
             try:
-                rules.parse(watch.target)
-                rules.check_labels(watch.labels)
+                rules.parse(watch.target, watch.labels)
             except InvalidArgument as error:
                 self.refuse(("watch", number, "target"), error.reason, error.hint, public="not a rule")
         from straced.httpd import address
@@ -168,6 +176,13 @@ class _Reader:
                 if wanted[: len(there)] == there and (not section or seen[".".join(section)] == number):
                     best = at
         return best
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return not isinstance(value, (int, float)) or math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 @functools.cache

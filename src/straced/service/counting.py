@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from straced import procfs
-from straced.errors import StracedError
-from straced.model import Counters, Sample
+from straced.errors import NotPermitted, StracedError
+from straced.model import Counters, Sample, Target
 from straced.service.watchlist import Watched
-from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
+from straced.tracers.base import CHANGED_USER, AttachOptions, Ending, Rights, Tracer, TracerSession
 
 log = logging.getLogger("straced.service")
 Key = tuple[int, int]
@@ -49,14 +49,28 @@ class Counted(Struct, kw_only=True):
     """By tree, calls that could not be counted; ``None`` where even their number is unknown."""
     in_flight: dict[Key, dict[str, int]] = {}
     """By process, what it is in now."""
+    users: dict[Key, tuple[int, int]] = {}
+    """By tree, user and group for whom it is counted; the others are counted for root alone."""
+    callers: dict[Key, tuple[int, int] | None] = {}
+    """Who called the execve that the program of a process began with; ``None`` where one gave it rights. Of those only
+    that are not counted for a user, or not for this one any more."""
+    others: dict[Key, list[Calls]] = {}
+    """By tree, of ended descendants that were not the user's for whom it is counted."""
 
 
 class _Tree:
     """A session and what it said the last time."""
 
-    def __init__(self, session: TracerSession, root: Watched) -> None:
+    def __init__(
+        self, session: TracerSession, root: Watched, user: Rights | None = None, *, is_heir: bool = False
+    ) -> None:
         self.session = session
         self.root = root
+        self.user = user
+        self.is_heir = is_heir
+        """Whether this is the session of what is not the user's of the tree."""
+        heir = getattr(session, "heir", None)
+        self.heir = _Tree(heir, root, is_heir=True) if heir is not None else None
         self.starts: dict[int, int] = {root.pid: root.start_ticks}
         self.rows: dict[RowKey, Counters] = {}
         self.handed: dict[tuple[str, str], list[Counters]] = {}
@@ -73,6 +87,7 @@ class Counting:
         tracer: one whose sessions can be read live; ``None`` counts nothing, and says so.
         found: told of a descendant that the kernel counted and nobody had seen: pid, start time, tree.
         start_time: of a pid, ``None`` when it is gone; for tests.
+        user_of: for whom a tree is counted; ``None``: for root alone.
     """
 
     def __init__(
@@ -80,7 +95,9 @@ class Counting:
         tracer: Tracer | None,
         found: Callable[[int, int, Watched], None] = lambda pid, start, root: None,
         start_time: Callable[[int], int | None] | None = None,
+        user_of: Callable[[Watched], Rights | None] = lambda root: None,
     ) -> None:
+        self._user_of = user_of
         self._tracer = tracer
         self._found = found
         self._start_of = start_time or start_of
@@ -114,15 +131,24 @@ class Counting:
             target = procfs.target(root.pid)
             if target.start_ticks != root.start_ticks:
                 return False
-            session = await self._tracer.attach(target, AttachOptions(follow=True))
+            session, user = await self._attach(target, self._user_of(root))
         except procfs.Gone:
             return False
         except StracedError as error:
             self.refused[root.key] = error
             log.warning("not_counted", extra={"straced": {"pid": root.pid, "reason": error.reason}})
             return False
-        self._trees[root.key] = _Tree(session, root)
+        self._trees[root.key] = _Tree(session, root, user)
         return True
+
+    async def _attach(self, target: Target, user: Rights | None) -> tuple[TracerSession, Rights | None]:
+        assert self._tracer is not None
+        if user is not None:
+            try:
+                return await self._tracer.attach(target, AttachOptions(follow=True, user=user, apart=True)), user
+            except NotPermitted:
+                pass  # it began as somebody else's: what it does is root's to see
+        return await self._tracer.attach(target, AttachOptions(follow=True)), None
 
     async def drop(self, root: Key) -> Counted:
         """Let go of a tree; returns what it did since the last reading."""
@@ -130,10 +156,13 @@ class Counting:
         tree = self._trees.pop(root, None)
         counted = Counted()
         if tree is not None:
-            sample = await tree.session.detach()
-            self._add(tree, sample, counted)
+            for each in filter(None, (tree, tree.heir)):
+                self._add(each, await each.session.detach(), counted)
             if self._start_of(root[0]) != root[1]:
-                self.endings[root] = await tree.session.wait()
+                ending = await tree.session.wait()
+                if ending.reason == CHANGED_USER and tree.heir is not None:
+                    ending = await tree.heir.session.wait()
+                self.endings[root] = ending
         return counted
 
     async def read(self) -> Counted:
@@ -143,7 +172,8 @@ class Counting:
             return counted
         read_all = getattr(self._tracer, "read_all", None)
         samples = read_all() if read_all is not None else {}
-        for tree in list(self._trees.values()):
+        heirs = [tree.heir for tree in self._trees.values() if tree.heir is not None]
+        for tree in [*self._trees.values(), *heirs]:
             sample = samples.get(tree.session) if samples else await tree.session.read()
             if sample is not None:
                 self._add(tree, sample, counted)
@@ -151,18 +181,24 @@ class Counting:
 
     async def close(self) -> None:
         """Let go of everything."""
-        sessions = [tree.session for tree in self._trees.values()]
+        trees = list(self._trees.values())
         self._trees.clear()
-        await asyncio.gather(*(session.detach() for session in sessions), return_exceptions=True)
+        for part in (trees, filter(None, (tree.heir for tree in trees))):
+            await asyncio.gather(*(tree.session.detach() for tree in part), return_exceptions=True)
         if self._tracer is not None:
             with contextlib.suppress(StracedError):
                 await self._tracer.close()
 
     def _add(self, tree: _Tree, sample: Sample, counted: Counted) -> None:
+        if tree.user is not None:
+            counted.users[tree.root.key] = tree.user.uid, tree.user.gid
         if sample.lost != tree.lost:
             lost = None if sample.lost is None or tree.lost is None else sample.lost - tree.lost
-            counted.lost[tree.root.key] = lost
+            known = counted.lost.get(tree.root.key, 0)
+            counted.lost[tree.root.key] = None if lost is None or known is None else lost + known
             tree.lost = sample.lost
+        for pid, caller in getattr(tree.session, "callers", {}).items():
+            counted.callers[self._key(tree, pid)] = caller
         if sample.rows == tree.last:  # compares objects that are the same without looking into them
             counted.in_flight.update(tree.in_flight)
             return
@@ -175,14 +211,14 @@ class Counting:
                 handed = tree.handed.pop(key[1:], None) if tree.handed else None
                 change = _difference(before, row, handed)
                 if change is not None:
-                    counted.ended.setdefault(tree.root.key, []).append(change)
+                    (counted.others if tree.is_heir else counted.ended).setdefault(tree.root.key, []).append(change)
                 continue
             if pid != last_pid:  # the rows of a process stand together
                 last_pid, owner = pid, self._key(tree, pid)
                 changes = counted.by_process.setdefault(owner, [])
                 counted.root_of[owner] = tree.root.key
-            known = tree.in_flight.get(owner)
-            if row.in_flight or (known and row.name in known):
+            flying = tree.in_flight.get(owner)
+            if row.in_flight or (flying and row.name in flying):
                 self._note_in_flight(tree, owner, row)
             change = _difference(before, row, None)
             if change is not None:

@@ -11,6 +11,8 @@ from straced import procfs
 from straced.service.collector import PAGE_BYTES
 from straced.service.facts import GpuFacts, HostFacts, OwnCost, Pressure
 
+HOST_BYTES = 16384
+
 
 class HostCollector:
     """Facts of the host, and the difference to the reading before.
@@ -60,7 +62,7 @@ class HostCollector:
     def _cpu_pct(self) -> float | None:
         """Line 1 of /proc/stat; guest time is part of user time already, iowait is idle time (proc(5))."""
         try:
-            words = procfs.read("stat", self._root).split(b"\n", 1)[0].split()[1:9]
+            words = procfs.read_small("stat", self._root).split(b"\n", 1)[0].split()[1:9]
         except (procfs.Gone, OSError):
             return None
         ticks = [int(word) for word in words]
@@ -73,7 +75,7 @@ class HostCollector:
     def _memory(self) -> dict[str, int]:
         found = {}
         with contextlib.suppress(procfs.Gone, OSError):
-            for line in procfs.read("meminfo", self._root).splitlines():
+            for line in procfs.read_small("meminfo", self._root, HOST_BYTES).splitlines():
                 key, _, rest = line.partition(b":")
                 words = rest.split()
                 if words[1:] == [b"kB"]:
@@ -82,7 +84,7 @@ class HostCollector:
 
     def _load(self) -> tuple[float, float, float] | None:
         try:
-            one, five, fifteen = procfs.read("loadavg", self._root).split()[:3]
+            one, five, fifteen = procfs.read_small("loadavg", self._root).split()[:3]
             return float(one), float(five), float(fifteen)
         except (procfs.Gone, OSError, ValueError):
             return None
@@ -90,7 +92,7 @@ class HostCollector:
     def _pressure(self, kind: str) -> Pressure | None:
         """``some avg10=0.22 avg60=...`` (Documentation/accounting/psi.rst); absent without CONFIG_PSI."""
         try:
-            lines = procfs.read(f"pressure/{kind}", self._root).splitlines()
+            lines = procfs.read_small(f"pressure/{kind}", self._root).splitlines()
         except (procfs.Gone, OSError):
             return None
         shares = {}
@@ -129,7 +131,7 @@ def census(root: str = procfs.ROOT) -> tuple[int, int]:
     total = zombies = 0
     for pid in procfs.pids(root):
         with contextlib.suppress(procfs.Gone, OSError):
-            data = procfs.read(f"{pid}/stat", root)
+            data = procfs.read_small(f"{pid}/stat", root)
             total += 1
             zombies += data[data.rfind(b")") + 2 : data.rfind(b")") + 3] == b"Z"
     return total, zombies

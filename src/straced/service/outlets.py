@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
 from straced import config
+from straced.scrub import scrub
 from straced.service.ipc.publishing import Publisher
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
@@ -42,7 +45,9 @@ class Outlets:
             listener.tick(tick)
 
     def event(self, event: Happening) -> None:
-        """Hand on an event."""
+        """Hand on an event; its text may hold what somebody wrote."""
+        if not event.text.isprintable():
+            event = msgspec.structs.replace(event, text=scrub(event.text))
         if self.store is not None:
             self.store.put(event)
         self.stream.event(event)
@@ -51,7 +56,9 @@ class Outlets:
             listener.event(event)
 
     def alert(self, alert: AlertRow) -> None:
-        """Hand on an alert that opened, changed or closed."""
+        """Hand on an alert that opened, changed or closed; its text may hold what somebody wrote."""
+        if not (alert.text.isprintable() and alert.job.isprintable()):
+            alert = msgspec.structs.replace(alert, text=scrub(alert.text), job=scrub(alert.job))
         if self.store is not None:
             self.store.put(alert)
         self.stream.alert(alert)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 
-from straced import choice
+from straced import choice, config
 from straced.errors import StracedError, TracerUnavailable
 from straced.tracers.base import Tracer
 
 log = logging.getLogger("straced.service")
 
 
-def pick_tracer(wanted: str) -> tuple[Tracer | None, str]:
+def pick_tracer(wanted: str, room: config.Room | None = None, *, shared: bool = False) -> tuple[Tracer | None, str]:
     """The tracer, or ``None`` and the reason why calls are not counted.
 
     Args:
         wanted: ``auto``, ``ebpf`` or ``none``, as configured.
+        room: how much it has, and how much of that one user may have.
+        shared: whether it serves several users.
 
     Raises:
         TracerUnavailable: eBPF was required, and cannot be had.
@@ -24,7 +26,8 @@ def pick_tracer(wanted: str) -> tuple[Tracer | None, str]:
         return None, "turned off in the configuration"
     error: StracedError | None
     try:
-        tracer = choice.make("ebpf")
+        room = room or config.Room()
+        tracer = choice.make("ebpf", rows=room.rows, user_share=room.share if shared else 1.0, ready=True)
         available = tracer.trial()  # type: ignore[attr-defined]
         error = None if available.usable else available.error or TracerUnavailable(available.detail)
     except TracerUnavailable as failure:

@@ -14,13 +14,13 @@ from straced import procfs
 from straced.config import Config
 from straced.errors import InvalidArgument, NoSuchProcess, NotPermitted, OutputError
 from straced.output_file import OutputFile
+from straced.scrub import scrub
 from straced.service import rules
 from straced.service.authorisation import Peer
 from straced.service.ipc.protocol import TooMuch
 from straced.service.rules import Rule
 
 log = logging.getLogger("straced.service")
-MAX_RULES_PER_USER = 100
 
 
 class _Kept(Struct):
@@ -40,6 +40,9 @@ class Rulebook:
         self._path = path
         self._configured: list[Rule] = []
         self._added: list[Rule] = []
+        self._limit = Config().room.rules_per_user
+        self.ignored: list[tuple[str, str]] = []
+        """Rules of the file that cannot be used, each with the reason."""
 
     @property
     def all(self) -> list[Rule]:
@@ -53,6 +56,7 @@ class Rulebook:
 
     def configure(self, config: Config) -> None:
         """Take the rules of a configuration."""
+        self._limit = config.room.rules_per_user
         self._configured = [pinned(rules.parse(watch.target, watch.labels)) for watch in config.watch]
 
     def load(self) -> None:
@@ -67,7 +71,12 @@ class Rulebook:
                 os.replace(self._path, self._path.with_suffix(".broken"))
             return
         for each in kept:
-            rule = rules.parse(each.target, each.labels, each.owner)
+            try:
+                rule = rules.parse(each.target, each.labels, each.owner)
+            except InvalidArgument as error:  # of an earlier version, or of a user who is gone
+                self.ignored.append((scrub(each.target, 80), error.reason))
+                log.warning("rule_ignored", extra={"straced": {"rule": scrub(each.target, 80), "why": error.reason}})
+                continue
             if each.start_ticks is not None:
                 if each.boot_id != procfs.boot_id():
                     continue  # that process is gone for certain
@@ -82,9 +91,10 @@ class Rulebook:
             TooMuch: this user has too many.
         """
         rule = pinned(rule, must_exist=True)
-        others = [each for each in self._added if (each.text, each.owner) != (rule.text, rule.owner)]
-        if sum(each.owner == rule.owner for each in others) >= MAX_RULES_PER_USER:
-            raise TooMuch(f"you have {MAX_RULES_PER_USER} rules already", hint="straced watch rm TARGET")
+        key = (rule.text, rule.owner)
+        others = [each for each in self._added if (each.text, each.owner) != key]
+        if sum(each.owner == rule.owner for each in others) >= self._limit:
+            raise TooMuch(f"you have {self._limit} rules already", hint="straced watch rm TARGET")
         self._added = [*others, rule]
         self._save()
         return rule
@@ -94,17 +104,18 @@ class Rulebook:
 
         Raises:
             InvalidArgument: there is none.
-            NotPermitted: it is somebody else's, or the configuration's.
+            NotPermitted: it is not theirs, or there is none: who may not see it is not told which. Or it is the
+                configuration's.
         """
         text = rules.parse(text).text
-        found = [rule for rule in self._added if rule.text == text]
-        mine = [rule for rule in found if peer.is_root or all_are_theirs or rule.owner == peer.uid]
+        everything = peer.is_root or all_are_theirs
+        mine = [rule for rule in self._added if rule.text == text and (everything or rule.owner == peer.uid)]
         if mine:
             self._added.remove(mine[0])
             self._save()
             return mine[0]
-        if found:
-            raise NotPermitted(f"the rule {text} is another user's")
+        if not everything:
+            raise NotPermitted(f"you have no rule {text}", hint="straced watch ls")
         if any(rule.text == text for rule in self._configured):
             raise NotPermitted(f"the rule {text} stands in the configuration", hint="change straced.toml, then reload")
         raise InvalidArgument(f"there is no rule {text}", hint="straced watch ls")

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import fnmatch
+import functools
 import os
 import pwd
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
 
 from msgspec import Struct
 
 from straced import cgroups, procfs, targets
 from straced.errors import InvalidArgument
-from straced.scrub import scrub_bytes
+from straced.scrub import scrub, scrub_bytes
+from straced.service.globs import Glob
 
 HINT = "write PID, children:PID, name:GLOB, unit:NAME.service, cgroup:/PATH or user:NAME"
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+MAX_TEXT = 1024
+"""Characters of a rule."""
 MAX_LABELS, MAX_LABEL = 16, 200
+"""Labels of a process, whoever gave them; characters of one."""
+_NAME_CHARS = 1024
+"""A name is not compared further than this."""
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -36,21 +42,37 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str, labels: dict[str, str] | None = None, owner: int | None = None) -> Rule:
-    """Read a rule.
+    """Read a rule. What could disturb a terminal is escaped, as it is in the names that a rule is about.
 
     Raises:
-        InvalidArgument: no rule can be written like this.
+        InvalidArgument: no rule can be written like this, or nobody needs one so long.
     """
+    if len(text) > MAX_TEXT:
+        raise InvalidArgument(f"a rule has at most {MAX_TEXT} characters", hint=HINT)
+    text = scrub(text, 6 * MAX_TEXT)
+    labels = checked(labels or {})
     kind, _, value = text.partition(":")
     if kind == "children" and value:
-        return Rule(kind=kind, value=str(targets.validate_pid(value)), labels=labels or {}, owner=owner)
+        return Rule(kind=kind, value=str(targets.validate_pid(value)), labels=labels, owner=owner)
     if kind == "user" and value:
-        return Rule(kind=kind, value=str(_uid(value)), labels=labels or {}, owner=owner)
+        return Rule(kind=kind, value=str(_uid(value)), labels=labels, owner=owner)
     try:
         spec = targets.parse(text)
     except InvalidArgument as error:
         raise InvalidArgument(error.reason, hint=HINT) from error
-    return Rule(kind=spec.kind, value=spec.value, labels=labels or {}, owner=owner)
+    if spec.kind == "name":
+        glob_of(spec.value)
+    return Rule(kind=spec.kind, value=spec.value, labels=labels, owner=owner)
+
+
+@functools.lru_cache(4096)
+def glob_of(pattern: str) -> Glob:
+    """A pattern, read once.
+
+    Raises:
+        InvalidArgument: nobody needs one like this.
+    """
+    return Glob(pattern)
 
 
 def _uid(name: str) -> int:
@@ -58,19 +80,35 @@ def _uid(name: str) -> int:
         return int(name)
     try:
         return pwd.getpwnam(name).pw_uid
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
         raise InvalidArgument(f"there is no user {name!r}", hint=HINT) from error
 
 
-def check_labels(labels: dict[str, str]) -> None:
-    """Raise InvalidArgument for labels that are too many, too long, or not names."""
+def checked(labels: dict[str, str]) -> dict[str, str]:
+    """Labels as they are kept: what could disturb a terminal is escaped.
+
+    Raises:
+        InvalidArgument: they are too many, too long, or not names.
+    """
     if len(labels) > MAX_LABELS:
         raise InvalidArgument(f"more than {MAX_LABELS} labels")
     for key, value in labels.items():
         if not _LABEL.fullmatch(key):
-            raise InvalidArgument(f"{key!r} is not a label", hint="letters, digits and _")
+            raise InvalidArgument(f"{scrub(key, 64)!r} is not a label", hint="letters, digits and _")
         if len(value) > MAX_LABEL:
             raise InvalidArgument(f"the label {key} is longer than {MAX_LABEL}")
+    return {key: scrub(value, 6 * MAX_LABEL) for key, value in labels.items()}
+
+
+def merged(*layers: dict[str, str]) -> dict[str, str]:
+    """Labels of several origins together, the last ones first in right: at most ``MAX_LABELS`` are kept."""
+    found: dict[str, str] = {}
+    for layer in reversed(layers):
+        for key, value in layer.items():
+            if key not in found and len(found) < MAX_LABELS:
+                found[key] = value
+    order = {key: None for layer in layers for key in layer}
+    return {key: found[key] for key in order if key in found}
 
 
 class Seen(Struct):
@@ -83,6 +121,8 @@ class Seen(Struct):
     names: tuple[str, ...] | None = None
     """Comm, program and first word of the command line; read when a rule asks."""
     uid: int | None = None
+    fits: dict[str, bool] = {}
+    """What came of comparing its names with a pattern: that is done once."""
 
 
 class Matcher:
@@ -92,37 +132,59 @@ class Matcher:
         self._root = root
         self._groups: dict[str, list[str]] = {}
 
-    def match(self, rule: Rule, seen: dict[int, Seen]) -> Iterable[int]:
-        """The pids that a rule names itself, without their descendants."""
+    def prepare(self, rules: list[Rule]) -> Generator[None, None, None]:
+        """Find the units of rules that are not known where they were, by one walk; with places to rest."""
+        wanted = {rule.value for rule in rules if rule.kind == "unit"}
+        self._groups = {unit: groups for unit, groups in self._groups.items() if unit in wanted}
+        missing = {unit for unit in wanted if not any(map(self._is_populated, self._groups.get(unit, ())))}
+        if missing:
+            self._groups |= yield from cgroups.find_units_stepwise(missing, self._root)
+
+    def match(self, rule: Rule, seen: dict[int, Seen]) -> Iterator[int]:
+        """The pids that a rule names itself, without their descendants; 0 now and then: a place to rest."""
         if rule.kind == "pid":
             found = seen.get(int(rule.value))
-            same = found is not None and rule.start_ticks in (None, found.start_ticks)
-            return (int(rule.value),) if same else ()
-        if rule.kind == "children":
-            parent = int(rule.value)
-            if rule.start_ticks is not None and (known := seen.get(parent)) and known.start_ticks != rule.start_ticks:
-                return ()
-            return [each.pid for each in seen.values() if each.ppid == parent]
-        if rule.kind == "user":
-            wanted = int(rule.value)
-            return [each.pid for each in seen.values() if self._uid(each) == wanted]
-        if rule.kind == "name":
-            return [
-                each.pid
-                for each in seen.values()
-                if any(fnmatch.fnmatchcase(name, rule.value) for name in self._names(each))
-            ]
-        return self._in_group(rule)
+            if found is not None and rule.start_ticks in (None, found.start_ticks):
+                yield found.pid
+        elif rule.kind == "children":
+            yield from self._children(rule, seen)
+        elif rule.kind == "cgroup":
+            yield from cgroups.each_process(rule.value, self._root)
+        elif rule.kind == "unit":
+            for group in self._groups.get(rule.value, ()):
+                yield from cgroups.each_process(group, self._root)
+        else:
+            for each in list(seen.values()):
+                yield each.pid if self._fits(rule, each) else 0
 
-    def _in_group(self, rule: Rule) -> list[int]:
-        if rule.kind == "cgroup":
-            return cgroups.processes(rule.value, self._root)
-        groups = self._groups.get(rule.value)
-        pids = [pid for group in groups or () for pid in cgroups.processes(group, self._root)]
-        if not pids:  # not known yet, or the service was restarted under another group
-            groups = self._groups[rule.value] = cgroups.find_unit(rule.value, self._root)
-            pids = [pid for group in groups for pid in cgroups.processes(group, self._root)]
-        return pids
+    def _children(self, rule: Rule, seen: dict[int, Seen]) -> Iterator[int]:
+        parent = int(rule.value)
+        if rule.start_ticks is not None and (known := seen.get(parent)) and known.start_ticks != rule.start_ticks:
+            return
+        for each in list(seen.values()):
+            if each.ppid == parent:
+                yield each.pid
+
+    def _fits(self, rule: Rule, each: Seen) -> bool:
+        if rule.kind == "user":
+            return self._uid(each) == int(rule.value)
+        if rule.owner is not None and not self._may_be_of(rule.owner, each):
+            return False
+        fits = each.fits.get(rule.value)
+        if fits is None:
+            glob = glob_of(rule.value)
+            fits = each.fits[rule.value] = any(glob.matches(name) for name in self._names(each))
+        return fits
+
+    def _may_be_of(self, uid: int, each: Seen) -> bool:
+        """Whether it is worth while to ask closely: what users write is compared with what is theirs, and no more."""
+        try:
+            return os.stat(f"{self._root}/{each.pid}").st_uid == uid
+        except OSError:
+            return False
+
+    def _is_populated(self, group: str) -> bool:
+        return any(cgroups.each_process(group, self._root))
 
     def _names(self, each: Seen) -> tuple[str, ...]:
         if each.names is None:
@@ -133,7 +195,7 @@ class Matcher:
                 names |= {os.path.basename(path) for path in (program, *words[:1]) if path}
             except (procfs.Gone, OSError):
                 pass
-            each.names = tuple(names)
+            each.names = tuple(name[:_NAME_CHARS] for name in names)
         return each.names
 
     def _uid(self, each: Seen) -> int | None:

@@ -20,6 +20,8 @@ class ProcessSample(Struct, frozen=True, kw_only=True, gc=False):
     """What it asked of the kernel since the sample before; ``None``: not counted."""
     ended: tuple[Calls, ...] = ()
     """Of a tree's root: what its descendants did that have ended since."""
+    others: tuple[Calls, ...] = ()
+    """Of a tree's root: what descendants did that have ended and were not its owner's (setuid programs); for root."""
     lost: int | None = 0
     """Of a tree's root: calls that could not be counted."""
     in_flight: dict[str, int] = {}
@@ -36,6 +38,8 @@ class Tick(Struct, frozen=True, kw_only=True):
     host: HostFacts
     processes: tuple[ProcessSample, ...] = ()
     late: bool = False
+    cut: int = 0
+    """Processes that are left out here, for there was no room for all."""
 
 
 class Happening(Struct, frozen=True, kw_only=True):

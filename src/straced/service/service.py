@@ -12,14 +12,14 @@ from pathlib import Path
 
 from straced import __version__, procfs
 from straced.config import Config
-from straced.errors import NoSuchProcess
+from straced.errors import InvalidArgument, NoSuchProcess
 from straced.faults import faults
 from straced.profiler import Profiler
 from straced.service import authorisation
 from straced.service.alerts.book import AlertBook
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.verdict import verdict_on
-from straced.service.authorisation import Owner, Peer
+from straced.service.authorisation import NOBODY, Owner, Peer
 from straced.service.cadence import Cadence
 from straced.service.counting import start_of
 from straced.service.ipc import messages
@@ -34,10 +34,12 @@ from straced.service.outlets import Outlets
 from straced.service.picking import pick_tracer
 from straced.service.places import Places
 from straced.service.rulebook import Rulebook
-from straced.service.rules import Rule
+from straced.service.rules import MAX_LABELS, Rule
 from straced.service.samples import Happening, Tick
 from straced.service.store.alerts_table import AlertRow
+from straced.service.store.known import user_of
 from straced.service.store.opening import StoreError
+from straced.service.store.waiting import LearntRows
 from straced.service.store.writer import Store
 from straced.service.watcher import Watcher
 from straced.tracers.strace import own_helpers
@@ -61,7 +63,7 @@ class Service:
         self.ticks = 0
         self.config_error: str | None = None
         self.last_tick: Tick | None = None
-        tracer, self.tracer_reason = pick_tracer(config.tracer)
+        tracer, self.tracer_reason = pick_tracer(config.tracer, config.room, shared=places.system)
         self.tracer = tracer.name if tracer is not None else None
         self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
         self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
@@ -69,7 +71,9 @@ class Service:
         self.rulebook.configure(config)
         self.totals = Totals(config.metrics.max_series)
         self.alerts = AlertBook(config.alerts)
-        self.profiler = Profiler("ebpf")
+        self.profiler = Profiler(
+            "ebpf", max_rows=config.room.rows, user_share=config.room.share if places.system else 1.0
+        )
         self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc)
         self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
         self.methods = Methods(self)
@@ -97,6 +101,20 @@ class Service:
         self._open_store()
         self.server.start()
         self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
+        self._say_readable()
+        if self.rulebook.ignored:
+            text = f"{len(self.rulebook.ignored)} rules of an earlier version cannot be used and are left out"
+            self.say(
+                "rules_ignored", text, owner=NOBODY, rules="; ".join(rule for rule, _ in self.rulebook.ignored[:5])
+            )
+
+    def _say_readable(self) -> None:
+        """The kernel does not tell who connects to a port."""
+        listen = self.config.metrics.listen
+        if self.places.system and listen and not listen.startswith("unix:"):
+            text = f"everybody on this host can read the metrics of all users at {listen}; unix:/PATH is root's alone"
+            self.say("metrics_readable", text)
+            log.warning("metrics_readable", extra={"straced": {"listen": listen}})
 
     def _open_store(self) -> None:
         if not self.config.store.enabled:
@@ -163,13 +181,19 @@ class Service:
         for event in happened:
             self.outlets.event(event)
         changes = self.alerts.judge(tick)
-        for program, kind, what in self.alerts.take_learnt():
-            if self.store is not None:
-                self.store.put((program, kind, what, tick.epoch_s))
+        self._keep_learnt(tick)
         for alert in changes:
             self._tell_alert(alert, tick)
         self.totals.write_textfile(self.config.metrics.textfile, self)
         return tick
+
+    def _keep_learnt(self, tick: Tick) -> None:
+        by_user: dict[int, list[tuple[str, str, str]]] = {}
+        for each in self.alerts.take_learnt():
+            by_user.setdefault(user_of(each[0]), []).append(each)
+        for uid, rows in by_user.items():
+            if self.store is not None:
+                self.store.put(LearntRows(uid, tick.epoch_s, rows))
 
     def say(self, kind: str, text: str, *, owner: Owner | None = None, **data: str | int | float | bool | None) -> None:
         """Keep an event about the service itself, or about something of ``owner``."""
@@ -226,6 +250,8 @@ class Service:
                 self.config_error = "store.path cannot be used"  # what it says may be secret
                 log.warning("history_stopped", extra={"straced": {"why": error.reason}})
         self._next_look_ns = 0
+        if config.metrics.listen != before.metrics.listen:
+            self._say_readable()
         self.say("reloaded", f"the configuration was read anew: {len(self.rulebook.all)} rules")
 
     def ask_to_stop(self) -> None:
@@ -310,7 +336,7 @@ class Service:
         return self._by_rule
 
     def _sees(self, peer: Peer, key: tuple[int, int]) -> bool:
-        return not self.places.system or peer.may_see(self.watcher.owners.last(key))
+        return not self.places.system or peer.may_see(self.watcher.owner_of(key))
 
     async def label(self, pid: int, labels: dict[str, str]) -> None:
         """Give a process and its descendants labels; they are watched from now on."""
@@ -318,6 +344,8 @@ class Service:
             key = (pid, procfs.stat(pid).start_ticks)
         except procfs.Gone as error:
             raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
+        if self.watcher.watchlist.labels_after(key, labels) > MAX_LABELS:
+            raise InvalidArgument(f"{pid}, or a process below it, would have more than {MAX_LABELS} labels")
         self.watcher.watchlist.label(key, labels)
         self._next_look_ns = 0
 

@@ -35,6 +35,7 @@ class Stream:
         self._failed = False
         self._thread: threading.Thread | None = None
         self.dropped = 0
+        self._unsaid = 0
 
     def configure(self, wanted: config.Stream) -> None:
         """Write elsewhere from now on."""
@@ -65,6 +66,7 @@ class Stream:
             if len(self._lines) > MAX_WAITING:
                 self._lines.popleft()
                 self.dropped += 1
+                self._unsaid += 1
             self._wake.notify()
 
     def close(self, timeout_s: float = 1.0) -> None:
@@ -82,13 +84,16 @@ class Stream:
                     self._wake.wait()
                 lines = list(self._lines)
                 self._lines.clear()
+                gap, self._unsaid = self._unsaid, 0
                 if not lines and self._closing:
                     return
             try:
-                self._write(b"".join(lines))
+                self._write((b'{"type":"gap","dropped":%d}\n' % gap if gap else b"") + b"".join(lines))
                 self._failed = False
             except OSError as error:
                 self.dropped += len(lines)
+                with self._wake:
+                    self._unsaid += gap + len(lines)
                 if not self._failed:
                     log.warning("stream_stopped", extra={"straced": {"path": self._wanted.path, "why": str(error)}})
                 self._failed = True

@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from straced import procfs
+from straced.service.attribution import Attribution, of_tree, user_of
+from straced.service.authorisation import Owner
 from straced.service.collector import ProcessCollector
 from straced.service.counting import Calls, Counted, Counting, Key, start_of
 from straced.service.gpu import Gpus
 from straced.service.host import HostCollector
 from straced.service.owners import Owners
+from straced.service.pace import Pace, in_pieces
 from straced.service.rules import Rule
 from straced.service.samples import Happening, ProcessSample, Tick
 from straced.service.watchlist import Look, Watched, Watchlist
@@ -45,7 +48,8 @@ class Watcher:
     ) -> None:
         self._clock_ns, self._epoch_s = clock_ns, epoch_s
         self.watchlist = Watchlist(helpers, allowed)
-        self.counting = Counting(tracer, self._found)
+        self.counting = Counting(tracer, self._found, user_of=user_of)
+        self._attribution = Attribution()
         self.owners = Owners()
         self.host = HostCollector(clock_ns, gpus=Gpus())
         self._collector = ProcessCollector(clock_ns)
@@ -57,9 +61,9 @@ class Watcher:
 
     def set_rules(self, rules: list[Rule]) -> None:
         """Watch by these rules; those whom none of them names any more are let go of at the next look."""
-        before = self.watchlist.rules
-        for rule in before:
-            if rule.text not in {each.text for each in rules}:
+        kept = {each.text for each in rules}
+        for rule in self.watchlist.rules:
+            if rule.text not in kept:
                 self._gone += self.watchlist.drop(rule)
         self.watchlist.rules = list(rules)
 
@@ -70,9 +74,9 @@ class Watcher:
             await self._look()
         now_ns, epoch_s = self._clock_ns(), self._epoch_s()
         samples: dict[Key, ProcessSample] = {}
-        self._add_facts(samples, epoch_s)
+        await self._add_facts(samples, epoch_s)
         counted = await self.counting.read()
-        self._add_facts(samples, epoch_s)  # of descendants that this reading has found
+        await self._add_facts(samples, epoch_s)  # of descendants that this reading has found
         await self._drop_ended_trees(counted)
         processes = self._join(samples, counted)
         before, self._before_ns = self._before_ns, now_ns
@@ -102,13 +106,15 @@ class Watcher:
 
     async def began(self, pids: list[int]) -> None:
         """Programs that have just begun: those whom a rule names are counted from now on."""
+        pace = Pace()
         for pid in pids[:MAX_AT_ONCE]:
+            await pace.rest()
             watched = self.watchlist.look_at(pid)
             if watched is not None and watched.root == watched.key and self.counting.serves:
                 await self.counting.follow(watched)
 
     async def _look(self) -> None:
-        self._census = self.watchlist.look()
+        self._census = await in_pieces(self.watchlist.look_stepwise())
         self._gone += self._census.ended
         for watched in self._census.started:
             if watched.root == watched.key and self.counting.serves:
@@ -119,10 +125,12 @@ class Watcher:
         if pid not in self.watchlist.watched:
             self.watchlist.adopt(pid, start, root)
 
-    def _add_facts(self, samples: dict[Key, ProcessSample], epoch_s: float) -> None:
+    async def _add_facts(self, samples: dict[Key, ProcessSample], epoch_s: float) -> None:
+        pace = Pace()
         for watched in list(self.watchlist.watched.values()):
             if watched.key in samples:
                 continue
+            await pace.rest()
             facts = self._collector.read(watched.pid, watched.start_ticks, watched.labels)
             if facts is None or facts.state in "ZX":
                 if self.watchlist.ended(watched.pid):
@@ -148,6 +156,9 @@ class Watcher:
                 for key, calls in last.by_process.items():
                     counted.by_process.setdefault(key, []).extend(calls)
                 counted.ended.setdefault(root, []).extend(last.ended.get(root, []))
+                counted.others.setdefault(root, []).extend(last.others.get(root, []))
+                counted.users.update(last.users)
+                counted.callers.update(last.callers)
                 counted.root_of.update(last.root_of)
                 counted.lost.update(last.lost)
         for root in list(self.counting.refused):
@@ -156,31 +167,43 @@ class Watcher:
 
     def _join(self, samples: dict[Key, ProcessSample], counted: Counted) -> list[ProcessSample]:
         unknown: dict[Key, list[Calls]] = {}
+        others = counted.others
         for key, calls in counted.by_process.items():
             if key not in samples:
                 last = self._last.get(key)
                 if last is None:  # it ended before anybody saw it: its tree has what it did
-                    unknown.setdefault(counted.root_of[key], []).extend(calls)
+                    (others if key in counted.callers else unknown).setdefault(counted.root_of[key], []).extend(calls)
                 else:
                     samples[key] = _last_word(last)
-        for root in {*counted.ended, *counted.lost, *unknown}:
+        for root in {*counted.ended, *counted.lost, *unknown, *others}:
             if root not in samples and root in self._last:
                 samples[root] = _last_word(self._last[root])
-        news = {*counted.by_process, *counted.ended, *unknown, *counted.lost, *counted.in_flight}
-        return [
-            sample
-            if key not in news
-            else ProcessSample(
-                facts=sample.facts,
-                owner=sample.owner,
-                root=sample.root,
-                calls=tuple(counted.by_process[key]) if key in counted.by_process else sample.calls,
-                ended=(*counted.ended.get(key, ()), *unknown.get(key, ())),
-                lost=counted.lost.get(key, 0),
-                in_flight=counted.in_flight.get(key, {}),
+        news = {*counted.by_process, *counted.ended, *unknown, *others, *counted.lost, *counted.in_flight}
+        joined: list[ProcessSample] = []
+        for key, sample in samples.items():
+            owner = self._attribution.owner(sample, counted)
+            if key not in news:
+                joined.append(sample if owner == sample.owner else msgspec.structs.replace(sample, owner=owner))
+                continue
+            ended = (*counted.ended.get(key, ()), *unknown.get(key, ()))
+            ended, hidden = of_tree(owner, ended, tuple(others.get(key, ())), counted.users.get(sample.root))
+            joined.append(
+                ProcessSample(
+                    facts=sample.facts,
+                    owner=owner,
+                    root=sample.root,
+                    calls=tuple(counted.by_process[key]) if key in counted.by_process else sample.calls,
+                    ended=ended,
+                    others=hidden,
+                    lost=counted.lost.get(key, 0),
+                    in_flight=counted.in_flight.get(key, {}),
+                )
             )
-            for key, sample in samples.items()
-        ]
+        return joined
+
+    def owner_of(self, key: Key) -> Owner:
+        """Whose a watched process was when it was last looked at."""
+        return self._attribution.known(key, self.owners.last(key))
 
     # --- what is said about it ---
 
@@ -193,6 +216,7 @@ class Watcher:
                 kind = "unwatched" if start_of(watched.pid) == watched.start_ticks else "ended"
                 self._happen(kind, known.facts.comm, watched, now)
             self.owners.forget(watched.key)
+            self._attribution.forget(watched.key)
             self._collector.forget(watched.pid)
         alive = {each.key for each in self.watchlist.watched.values()} | set(self.counting.counted())
         self._last = {key: sample for key, sample in self._last.items() if key in alive}
@@ -207,7 +231,7 @@ class Watcher:
                 start_ticks=watched.start_ticks,
                 comm=comm,
                 labels=watched.labels,
-                owner=self.owners.last(watched.key),
+                owner=self.owner_of(watched.key),
                 data=self._end_data(watched) if kind == "ended" else {"rule": watched.rule},
             )
         )
@@ -222,4 +246,4 @@ class Watcher:
 def _last_word(sample: ProcessSample) -> ProcessSample:
     """A process that has ended, with what it was last like."""
     facts = msgspec.structs.replace(sample.facts, state=GONE, cpu_delta_ns=0, cpu_pct=None)
-    return msgspec.structs.replace(sample, facts=facts, calls=(), ended=(), in_flight={}, lost=0)
+    return msgspec.structs.replace(sample, facts=facts, calls=(), ended=(), others=(), in_flight={}, lost=0)

@@ -7,15 +7,19 @@ started are never watched.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Generator, Iterable
 
 from msgspec import Struct
 
 from straced import procfs
-from straced.service.rules import Matcher, Rule, Seen
+from straced.service.pace import at_once
+from straced.service.rules import Matcher, Rule, Seen, merged
 
 NEWCOMERS = frozenset({"name", "user", "children"})
 """Kinds of rules that a process may match which has just begun a program."""
+BUDGET_NS = 200_000_000
+"""What the rules of one user may take at a look; the rest of them waits. A name is compared once, so it goes on."""
 
 
 class Watched(Struct, kw_only=True):
@@ -72,21 +76,28 @@ class Watchlist:
         self._extra.setdefault(key, {}).update(labels)
         for each in self.watched.values():
             if each.key == key or self._descends(each.pid, key[0]):
-                each.labels = {**each.labels, **labels}
+                each.labels = merged(each.labels, labels)
+
+    def labels_after(self, key: tuple[int, int], labels: dict[str, str]) -> int:
+        """How many labels a process, or one below it, would have with these."""
+        known = [self._extra.get(key, {})]
+        known += [each.labels for each in self.watched.values() if each.key == key or self._descends(each.pid, key[0])]
+        return max(len({**each, **labels}) for each in known)
 
     def look(self) -> Look:
         """Look at all processes, and bring :attr:`watched` up to date."""
-        zombies = self._read_all()
+        return at_once(self.look_stepwise())
+
+    def look_stepwise(self) -> Generator[None, None, Look]:
+        """:meth:`look`, with places to rest; processes may be found, and rules change, meanwhile."""
+        before = dict(self.watched)
+        zombies = yield from self._read_all()
         look = Look(processes=len(self._seen), zombies=zombies)
-        for pid, watched in list(self.watched.items()):
+        for pid, watched in before.items():
             seen = self._seen.get(pid)
-            if seen is None or seen.start_ticks != watched.start_ticks:
+            if self.watched.get(pid) is watched and (seen is None or seen.start_ticks != watched.start_ticks):
                 look.ended.append(self.watched.pop(pid))
-        named: dict[int, Rule] = {}
-        for rule in self.rules:
-            for pid in self._matcher.match(rule, self._seen):
-                if pid in self._seen and (rule.owner is None or self._allowed(rule.owner, pid)):
-                    named.setdefault(pid, rule)
+        named = yield from self._named()
         self._extra = {key: value for key, value in self._extra.items() if self._is_now(key)}
         own = self._own()
         for pid in self._parents_first():
@@ -94,6 +105,33 @@ class Watchlist:
                 self.watched[pid] = found
                 look.started.append(found)
         return look
+
+    def _named(self) -> Generator[None, None, dict[int, Rule]]:
+        """Whom the rules name that is not watched yet, each with the first rule that does."""
+        rules, named = list(self.rules), dict[int, Rule]()
+        patterns = {rule.value for rule in rules}
+        for seen in self._seen.values():
+            if len(seen.fits) > len(patterns):  # of rules that are gone
+                seen.fits = {pattern: fits for pattern, fits in seen.fits.items() if pattern in patterns}
+        yield from self._matcher.prepare(rules)
+        spent: dict[int, int] = {}
+        for rule in rules:
+            if rule.owner is not None and spent.get(rule.owner, 0) > BUDGET_NS:
+                continue
+            began = time.perf_counter_ns()
+            for pid in self._matcher.match(rule, self._seen):
+                new = pid not in named and pid not in self.watched and pid in self._seen
+                if new and (rule.owner is None or self._allowed(rule.owner, pid)):
+                    named[pid] = rule
+                if rule.owner is not None:  # the time of those who rest meanwhile is not theirs
+                    now = time.perf_counter_ns()
+                    spent[rule.owner], began = spent.get(rule.owner, 0) + now - began, now
+                    if spent[rule.owner] > BUDGET_NS:
+                        break
+                yield
+                began = time.perf_counter_ns()
+        known = set(map(id, self.rules))
+        return {pid: rule for pid, rule in named.items() if id(rule) in known}  # some were taken away meanwhile
 
     def look_at(self, pid: int) -> Watched | None:
         """Look at one process that has just begun a program; returns it when a rule names it that did not before.
@@ -137,7 +175,7 @@ class Watchlist:
 
     def adopt(self, pid: int, start_ticks: int, root: Watched) -> Watched:
         """A descendant that was found otherwise: by the kernel, say, between two looks."""
-        labels = {**root.labels, **self._extra.get((pid, start_ticks), {})}
+        labels = merged(root.labels, self._extra.get((pid, start_ticks), {}))
         found = Watched(pid=pid, start_ticks=start_ticks, labels=labels, root=root.root, rule=root.rule)
         self.watched[pid] = found
         return found
@@ -153,29 +191,31 @@ class Watchlist:
         return Watched(
             pid=pid,
             start_ticks=seen.start_ticks,
-            labels={**inherited, **(rule.labels if rule is not None else {}), **extra},
+            labels=merged(inherited, rule.labels if rule is not None else {}, extra),
             root=parent.root if parent is not None else (pid, seen.start_ticks),
             rule=parent.rule if parent is not None else rule.text if rule is not None else "label",
         )
 
-    def _read_all(self) -> int:
-        before, self._seen = self._seen, {}
+    def _read_all(self) -> Generator[None, None, int]:
+        before, now = self._seen, dict[int, Seen]()
         zombies = 0
         for pid in procfs.pids(self._root):
+            yield
             try:
                 data = procfs.read_small(f"{pid}/stat", self._root)
             except (procfs.Gone, OSError):
                 continue
-            now = _seen(pid, data)
-            if not isinstance(now, Seen):
-                zombies += now
+            found = _seen(pid, data)
+            if not isinstance(found, Seen):
+                zombies += found
                 continue
             known = before.get(pid)
-            if known is not None and known.start_ticks == now.start_ticks and known.raw_comm == now.raw_comm:
-                known.ppid = now.ppid
-                self._seen[pid] = known
+            if known is not None and known.start_ticks == found.start_ticks and known.raw_comm == found.raw_comm:
+                known.ppid = found.ppid
+                now[pid] = known
             else:
-                self._seen[pid] = now
+                now[pid] = found
+        self._seen = now
         return zombies
 
     def _parents_first(self) -> list[int]:

@@ -29,6 +29,8 @@ def clock(epoch_s: float) -> str:
 def name_of(process: SeriesInfo) -> str:
     """``4242 (make)``; descendants that have ended are said to be."""
     name = f"{process.pid} ({scrub(process.comm, 40)})"
+    if process.kind == "others":
+        return f"ended descendants of {name} with other rights"
     return f"ended descendants of {name}" if process.kind == "ended" else name
 
 

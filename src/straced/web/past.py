@@ -19,6 +19,7 @@ from straced.service.store import journal, moments
 from straced.service.store.answers import SeriesInfo
 from straced.service.store.history import History
 from straced.service.store.moments import Moment
+from straced.service.store.opening import is_damage
 
 if TYPE_CHECKING:
     from straced.service.service import Service
@@ -65,6 +66,8 @@ class Past:
             except StracedError:
                 return None
             except sqlite3.Error as error:
+                if is_damage(error):
+                    self._service.store.suspect(str(error))
                 raise HistoryFailed(str(error)) from error
 
 

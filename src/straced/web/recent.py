@@ -115,7 +115,7 @@ class Recent:
 def _sums(sample: ProcessSample) -> tuple[int | None, int | None]:
     calls: int | None = 0
     errors: int | None = 0
-    for row in (*(sample.calls or ()), *sample.ended):
+    for row in (*(sample.calls or ()), *sample.ended, *sample.others):
         calls = None if calls is None or row.calls is None else calls + row.calls
         errors = None if errors is None or row.errors is None else errors + row.errors
     return calls, errors

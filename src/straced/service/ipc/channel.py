@@ -274,4 +274,5 @@ def tick_of(parts: Sequence[TickPart]) -> Tick:
         host=first.host,
         processes=tuple(sample for part in parts for sample in part.processes),
         late=first.late,
+        cut=sum(part.cut for part in parts),
     )

@@ -116,6 +116,8 @@ class TickPart(Struct, frozen=True, kw_only=True):
     host: HostFacts
     processes: tuple[ProcessSample, ...] = ()
     late: bool = False
+    cut: int = 0
+    """Processes that are left out, for there was no room for all."""
 
 
 class Gap(Struct, frozen=True):

@@ -22,6 +22,7 @@ from straced.service.life.stalls import timed
 from straced.service.store import journal
 from straced.service.store.answers import KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
 from straced.service.store.history import History
+from straced.service.store.opening import StoreError, is_damage
 
 if TYPE_CHECKING:
     from straced.service.service import Service
@@ -100,7 +101,6 @@ class Methods:
     # --- what is watched ---
 
     async def watch_add(self, client: Connection, params: messages.WatchParams) -> messages.WatchRule:
-        rules.check_labels(params.labels)
         rule = rules.parse(params.target, params.labels, self._owner(client))
         return await self._service.add_rule(client.peer, rule)
 
@@ -112,9 +112,9 @@ class Methods:
         return self._service.list_rules(client.peer)
 
     async def label(self, client: Connection, params: messages.LabelParams) -> messages.Nothing:
-        rules.check_labels(params.labels)
+        labels = rules.checked(params.labels)
         authorisation.require(client.peer, params.pid)
-        await self._service.label(params.pid, params.labels)
+        await self._service.label(params.pid, labels)
         return messages.Nothing()
 
     def _owner(self, client: Connection) -> int | None:
@@ -149,13 +149,21 @@ class Methods:
                 return question(history)
             except sqlite3.OperationalError as error:
                 if time.monotonic() <= until and not self._closing:
-                    raise
+                    raise self._failed(error) from error
                 raise TooMuch(f"the answer took more than {QUESTION_S:.0f} s", hint="ask for less") from error
+            except sqlite3.DatabaseError as error:
+                raise self._failed(error) from error
             finally:
                 history.close()
 
         async with client.account.questions:
             return await asyncio.get_running_loop().run_in_executor(self._threads, answer)
+
+    def _failed(self, error: sqlite3.DatabaseError) -> StoreError:
+        """What a client is told of a history that cannot be read; a damaged one is looked at."""
+        if self._service.store is not None and is_damage(error):
+            self._service.store.suspect(str(error))
+        return StoreError(f"the history cannot be read now: {error}", hint="straced events tells more")
 
     async def processes(self, client: Connection, params: messages.Select) -> list[SeriesInfo]:
         found = await self._ask(client, lambda history: _find(history, params)[: params.limit])
@@ -218,7 +226,7 @@ class Methods:
     # --- sessions ---
 
     async def attach(self, client: Connection, params: messages.AttachParams) -> messages.Attached:
-        rules.check_labels(params.labels)
+        params = msgspec.structs.replace(params, labels=rules.checked(params.labels))
         return await self._service.sessions.attach(client, params)
 
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:

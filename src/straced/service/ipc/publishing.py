@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
+from straced.scrub import CUT
+from straced.service import attribution
 from straced.service.authorisation import Peer
 from straced.service.ipc import protocol
 from straced.service.ipc.messages import TickPart
@@ -12,6 +16,9 @@ from straced.service.samples import Happening, ProcessSample, Tick
 from straced.service.store.alerts_table import AlertRow
 
 PART_BYTES = 512 * 1024
+WHOLE_BYTES = 4 << 20
+"""Of a tick in one piece. When it is larger, command lines are cut, and then processes of the user who has most."""
+SHORT_CHARS = 80
 _Kind = tuple[int, int, int]
 
 
@@ -43,8 +50,9 @@ class Publisher:
         self._server.publish("ticks", frames)
 
     def whole(self, tick: Tick, peer: Peer) -> TickPart:
-        """A tick in one piece."""
-        return self._part(tick, tuple(self._visible(tick, peer)), 0, 1)
+        """A tick in one piece; what does not fit is left out, and counted."""
+        samples, cut = fitting(list(self._visible(tick, peer)), WHOLE_BYTES)
+        return self._part(tick, tuple(samples), 0, 1, cut)
 
     def event(self, event: Happening) -> None:
         """Send an event."""
@@ -62,13 +70,13 @@ class Publisher:
     def _visible(self, tick: Tick, peer: Peer) -> Iterator[ProcessSample]:
         if self._all_see_all or peer.is_root:
             return iter(tick.processes)
-        return (sample for sample in tick.processes if peer.may_see(sample.owner))
+        return (attribution.told(sample) for sample in tick.processes if peer.may_see(sample.owner))
 
     def _parts(self, tick: Tick, peer: Peer) -> Iterator[TickPart]:
         groups: list[list[ProcessSample]] = [[]]
         size = 0
         for sample in self._visible(tick, peer):
-            length = 600 + 130 * len(sample.calls or ()) + sum(map(len, sample.facts.cmdline))
+            length = size_of(sample)
             if size + length > PART_BYTES:
                 groups.append([])
                 size = 0
@@ -77,6 +85,45 @@ class Publisher:
         for number, group in enumerate(groups):
             yield self._part(tick, tuple(group), number, len(groups))
 
-    def _part(self, tick: Tick, processes: tuple[ProcessSample, ...], part: int, parts: int) -> TickPart:
-        fields = {name: getattr(tick, name) for name in tick.__struct_fields__ if name != "processes"}
-        return TickPart(sequence=self._sequence, part=part, parts=parts, processes=processes, **fields)
+    def _part(self, tick: Tick, processes: tuple[ProcessSample, ...], part: int, parts: int, cut: int = 0) -> TickPart:
+        fields = {name: getattr(tick, name) for name in tick.__struct_fields__ if name not in ("processes", "cut")}
+        return TickPart(sequence=self._sequence, part=part, parts=parts, processes=processes, cut=cut, **fields)
+
+
+def size_of(sample: ProcessSample) -> int:
+    """Some more bytes than a sample takes as JSON."""
+    facts = sample.facts
+    texts = sum(map(len, facts.cmdline)) + 4 * len(facts.cmdline) + sum(map(len, facts.labels.values()))
+    return 700 + 130 * (len(sample.calls or ()) + len(sample.ended)) + 2 * texts
+
+
+def fitting(samples: list[ProcessSample], budget: int) -> tuple[list[ProcessSample], int]:
+    """Samples that fit, and how many were left out: of the user who takes most, before any of another's."""
+    sizes = list(map(size_of, samples))
+    if sum(sizes) <= budget:
+        return samples, 0
+    samples = list(map(_shortened, samples))
+    sizes = list(map(size_of, samples))
+    by_user: dict[int, list[int]] = {}
+    for place, sample in enumerate(samples):
+        by_user.setdefault(sample.owner.uid, []).append(place)
+    weights = {uid: sum(sizes[place] for place in places) for uid, places in by_user.items()}
+    excess = sum(weights.values()) - budget
+    left_out: set[int] = set()
+    while excess > 0 and weights:
+        heaviest = max(weights, key=lambda uid: weights[uid])
+        place = by_user[heaviest].pop()
+        left_out.add(place)
+        excess -= sizes[place]
+        weights[heaviest] -= sizes[place]
+        if not by_user[heaviest]:
+            del by_user[heaviest], weights[heaviest]
+    return [sample for place, sample in enumerate(samples) if place not in left_out], len(left_out)
+
+
+def _shortened(sample: ProcessSample) -> ProcessSample:
+    line = " ".join(sample.facts.cmdline)
+    if len(line) <= SHORT_CHARS:
+        return sample
+    facts = msgspec.structs.replace(sample.facts, cmdline=(line[:SHORT_CHARS] + CUT,))
+    return msgspec.structs.replace(sample, facts=facts)

@@ -19,7 +19,7 @@ from straced.service.ipc import messages
 from straced.service.ipc.connection import Connection
 from straced.service.ipc.spool import Spool
 from straced.session import Session
-from straced.tracers.base import Ending
+from straced.tracers.base import Ending, Rights
 from straced.tracers.strace_record import Recording, RecordOptions
 from straced.tracers.trace_filter import trace_set
 
@@ -194,6 +194,8 @@ class Sessions:
                 f"the service counts by eBPF, not by {params.tracer[:64]}",
                 hint=f"without the service: straced attach {params.pid} --tracer TRACER",
             )
+        peer = client.peer
+        rights = None if peer.is_root else Rights(peer.uid, peer.gid, peer.capabilities)
         with client.account.beginning(self._limits().max_sessions_per_user):
             async with client.account.attaching:
                 session = await self._profiler().attach(
@@ -202,6 +204,7 @@ class Sessions:
                     labels=params.labels,
                     time=params.time,
                     per_thread=params.per_thread,
+                    user=rights,
                 )
             found = ClientSession(session, client.peer)
             try:

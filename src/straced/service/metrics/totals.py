@@ -1,12 +1,14 @@
 """Counters that only rise, by job, program and call, and the gauges of the moment, as OpenMetrics text.
 
-Labels are bounded: never a pid, and beyond ``max_series`` programs and calls are added up as ``other``. Written by
-hand: a client library takes seventeen times as long for ten thousand series, and the collector waits for it.
+Labels are bounded: never a pid, and beyond ``max_series`` programs and calls are added up as ``other``. So are those of
+one user beyond a quarter of it, so that what one user makes up takes no place from the others. Written by hand: a
+client library takes seventeen times as long for ten thousand series, and the collector waits for it.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("straced.service")
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 OTHER = "other"
+SHARE = 4
 _NOTHING: dict[str, list[int]] = {}
 Group = tuple[str, str]
 """Job and program."""
 Series = tuple[str, str, str]
+OTHERS: Group = (OTHER, OTHER)
 Labels = tuple[tuple[str, str], ...]
 Line = tuple[str, Labels, float]
 Family = tuple[str, str, str, list[Line]]
@@ -39,7 +43,8 @@ class Totals:
     def __init__(self, max_series: int) -> None:
         self.max_series = max_series
         self._calls: dict[Group, dict[str, list[int]]] = {}
-        self._series = 0
+        self._series: Counter[int] = Counter()
+        self._groups: Counter[int] = Counter()
         self._errors: dict[tuple[str, str, str, str], int] = {}
         self._cpu_ns: dict[Group, int] = {}
         self._last: Tick | None = None
@@ -51,24 +56,39 @@ class Totals:
         """Add a tick."""
         self._last = tick
         for sample in tick.processes:
-            group = _group(sample)
+            group, uid = _group(sample), sample.owner.uid
+            if group not in self._cpu_ns:
+                group = self._new_group(group, uid)
             self.lost += sample.lost or 0
-            if sample.facts.cpu_delta_ns and (group in self._cpu_ns or len(self._cpu_ns) < self.max_series):
-                self._cpu_ns[group] = self._cpu_ns.get(group, 0) + sample.facts.cpu_delta_ns
-            elif group not in self._cpu_ns and len(self._cpu_ns) < self.max_series:
-                self._cpu_ns[group] = 0
+            self._cpu_ns[group] += sample.facts.cpu_delta_ns or 0
             if sample.calls:
-                self._add_calls(group, sample.calls)
+                self._add_calls(group, sample.calls, uid)
             if sample.ended:
-                self._add_calls(group, sample.ended)
+                self._add_calls(group, sample.ended, uid)
+            if sample.others:
+                self._add_calls(group, sample.others, uid)
 
-    def _add_calls(self, group: Group, calls: tuple[Calls, ...]) -> None:
+    def _has_room(self, used: Counter[int], uid: int) -> bool:
+        """Whether a user may have one more of what is bounded; root leaves nothing to the others, nor they to it."""
+        share = self.max_series if uid == 0 else max(1, self.max_series // SHARE)
+        return used[uid] < share and used.total() < self.max_series
+
+    def _new_group(self, group: Group, uid: int) -> Group:
+        if not self._has_room(self._groups, uid):
+            self.overflowed += 1
+            group = OTHERS
+        else:
+            self._groups[uid] += 1
+        self._cpu_ns.setdefault(group, 0)
+        return group
+
+    def _add_calls(self, group: Group, calls: tuple[Calls, ...], uid: int) -> None:
         by_name = self._calls.get(group, _NOTHING)
         for call in calls:
             sums = by_name.get(call.name)
             key = (*group, call.name)
             if sums is None:
-                key, sums = self._new_series(key)
+                key, sums = self._new_series(key, uid)
                 by_name = self._calls.get(group, _NOTHING)
             sums[0] += call.calls or 0
             sums[1] += call.errors or 0
@@ -80,14 +100,14 @@ class Totals:
                     code = (OTHER, OTHER, OTHER, OTHER)
                 self._errors[code] = self._errors.get(code, 0) + count
 
-    def _new_series(self, key: Series) -> tuple[Series, list[int]]:
+    def _new_series(self, key: Series, uid: int) -> tuple[Series, list[int]]:
         """The sums of a call that its group has none for; those of ``other`` when there are too many series."""
-        if self._series >= self.max_series:
+        if not self._has_room(self._series, uid):
             self.overflowed += 1
-            key = (key[0] if self._series < 2 * self.max_series else OTHER, OTHER, OTHER)
+            key = (key[0], OTHER, OTHER) if (key[0], OTHER) in self._calls else (*OTHERS, OTHER)
         by_name = self._calls.setdefault(key[:2], {})
         if key[2] not in by_name:
-            self._series += 1
+            self._series[uid] += 1
         return key, by_name.setdefault(key[2], [0, 0, 0, 0])
 
     def text(self, service: Service | None = None) -> str:
@@ -133,7 +153,8 @@ class Totals:
         for sample in tick.processes:
             if sample.facts.state == "X":
                 continue
-            key = _group(sample) if len(groups) < self.max_series else (OTHER, OTHER)
+            key = _group(sample)
+            key = key if key in self._cpu_ns else OTHERS
             sums = groups.setdefault(key, [0, 0, 0, 0])
             for i, part in enumerate((1, sample.facts.rss_bytes, sample.facts.threads, sample.facts.fds or 0)):
                 sums[i] += part

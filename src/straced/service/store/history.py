@@ -12,8 +12,10 @@ from pathlib import Path
 import msgspec
 
 from straced import summary
+from straced.errors import InvalidArgument
 from straced.model import Counters, SyscallStats, Total
 from straced.service.authorisation import Owner, Peer
+from straced.service.globs import MAX_CHARS
 from straced.service.store import opening, rollup
 from straced.service.store.answers import Answer, Peaks, Point, Ranked, SeriesInfo
 from straced.service.store.packing import Row, Sums
@@ -41,6 +43,8 @@ class History:
     def __init__(self, path: Path, peer: Peer | None = None) -> None:
         self.connection = opening.open_for_reading(path)
         self._peer = peer
+        self.cut = False
+        """Whether the last :meth:`find` left out processes, for there were too many."""
 
     def close(self) -> None:
         """Close the file."""
@@ -51,6 +55,12 @@ class History:
         if self._peer is None or uid is None or gid is None:
             return True
         return self._peer.may_see(Owner(uid, gid, bool(private)))
+
+    def theirs(self) -> tuple[str, list[int]]:
+        """:meth:`may_see` as a condition with its values: what is cut to the newest is theirs, not everybody's."""
+        if self._peer is None or self._peer.is_root:
+            return "1", []
+        return "(uid is null or gid is null or (uid = ? and gid = ? and not private))", [self._peer.uid, self._peer.gid]
 
     # --- which processes ---
 
@@ -73,12 +83,18 @@ class History:
                 where.append(f"{column} = ?")
                 values.append(value)
         if name is not None:
+            if len(name) > MAX_CHARS:
+                raise InvalidArgument(f"a pattern has at most {MAX_CHARS} characters")
             where.append("(comm glob ? or program glob ?)")
             values += [name, name]
+        theirs, who = self.theirs()
         rows = self.connection.execute(
-            f"select {INFO} from series where {' and '.join(where)} order by last_ms desc limit {MAX_SERIES}", values
-        )
-        return [info for info in map(_info, rows) if self.may_see(info.uid, info.gid, info.private)]
+            f"select {INFO} from series where {' and '.join([*where, theirs])} order by last_ms desc"
+            f" limit {MAX_SERIES + 1}",
+            [*values, *who],
+        ).fetchall()
+        self.cut = len(rows) > MAX_SERIES
+        return [info for info in map(_info, rows[:MAX_SERIES]) if self.may_see(info.uid, info.gid, info.private)]
 
     # --- what they did ---
 
@@ -106,7 +122,7 @@ class History:
                 samples=roll.samples,
             ),
             counted=roll.sums.counted,
-            lost=roll.sums.lost,
+            lost=None if self.cut else roll.sums.lost,
             gaps_s=self._gaps_s(start, end),
         )
 

@@ -24,7 +24,7 @@ def events(
 ) -> list[KeptEvent]:
     """The newest events of a span, oldest first; with ``after`` those with a greater id."""
     where, values = ["ts >= ?", "ts <= ?", "id > ?"], [int(since * 1000), _ms(until), after]
-    where, values = _narrow(where, values, pid, job)
+    where, values = _narrow(history, where, values, pid, job)
     rows = history.connection.execute(
         "select id, ts, kind, text, pid, comm, job, labels, data, uid, gid, private from event"
         f" where {' and '.join(where)} order by id desc",
@@ -65,7 +65,7 @@ def alerts(
     where, values = ["coalesce(closed_ms, updated_ms) >= ?", "opened_ms <= ?"], [int(since * 1000), _ms(until)]
     if open_only:
         where.append("closed_ms is null")
-    where, values = _narrow(where, values, pid, job)
+    where, values = _narrow(history, where, values, pid, job)
     rows = history.connection.execute(
         "select id, kind, subject, text, opened_ms, updated_ms, closed_ms, pid, comm, job, data, uid, gid, private"
         f" from alert where {' and '.join(where)} order by opened_ms desc",
@@ -94,13 +94,16 @@ def alerts(
     return found[::-1]
 
 
-def _narrow(where: list[str], values: list[int], pid: int | None, job: str | None) -> tuple[list[str], list[int]]:
-    bound: list[object] = list(values)
+def _narrow(
+    history: History, where: list[str], values: list[int], pid: int | None, job: str | None
+) -> tuple[list[str], list[int]]:
+    theirs, who = history.theirs()
+    where, bound = [*where, theirs], [*values, *who]
     for column, value in (("pid", pid), ("job", job)):
         if value is not None:
-            where = [*where, f"{column} = ?"]
-            bound.append(value)
-    return where, bound  # type: ignore[return-value]
+            where.append(f"{column} = ?")
+            bound.append(value)  # type: ignore[arg-type]
+    return where, bound
 
 
 def _ms(until: float | None) -> int:

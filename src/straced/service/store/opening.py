@@ -43,6 +43,8 @@ class Opened(Struct):
     """The service before did not end in order."""
     moved: Path | None = None
     """Where a broken file was moved to."""
+    checked: bool = False
+    """All of it was looked at, or it is new."""
 
 
 def open_for_writing(path: Path) -> Opened:
@@ -61,7 +63,7 @@ def open_for_writing(path: Path) -> Opened:
             raise StoreBusy(f"{path}: {error}", state) from error
         if isinstance(error, sqlite3.OperationalError):
             raise StoreError(f"{path}: {error}", hint="see store.path in straced.toml") from error
-        moved = _move_aside(path)
+        moved = move_aside(path)
         log.warning("history_moved_aside", extra={"straced": {"path": str(moved), "why": str(error)}})
         opened = _open(path)
         opened.moved = moved
@@ -97,6 +99,7 @@ def _open(path: Path) -> Opened:
         raise StoreError(f"{path}: {error.strerror}", hint="see store.path in straced.toml") from error
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
+        fresh = path.stat().st_size == 0
         schema.check(connection)
         connection.execute("pragma auto_vacuum = incremental")
         connection.execute("pragma journal_mode = wal")
@@ -111,13 +114,19 @@ def _open(path: Path) -> Opened:
         connection.close()
         raise
     connection.execute("insert or replace into meta values ('open', ?)", (str(os.getpid()),))
-    return Opened(connection, unclean)
+    return Opened(connection, unclean, checked=unclean or fresh)
 
 
 def state_of(error: BaseException) -> str:
     """``full`` or ``locked`` for what passes by itself; empty for all else."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return {sqlite3.SQLITE_FULL: "full", sqlite3.SQLITE_BUSY: "locked", sqlite3.SQLITE_LOCKED: "locked"}.get(code, "")
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file is not what it should be."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _was_unclean(connection: sqlite3.Connection) -> bool:
@@ -129,7 +138,8 @@ def mark_clean(connection: sqlite3.Connection) -> None:
     connection.execute("delete from meta where key = 'open'")
 
 
-def _move_aside(path: Path) -> Path:
+def move_aside(path: Path) -> Path:
+    """Give a file, with its journals, another name; returns that."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     moved = path.with_name(f"{path.name}.broken-{stamp}")
     number = 0
@@ -141,6 +151,44 @@ def _move_aside(path: Path) -> Path:
         with contextlib.suppress(FileNotFoundError):
             os.rename(f"{path}{suffix}", f"{moved}{suffix}")
     return moved
+
+
+def move_journals_aside(path: Path) -> None:
+    """What belongs to a file that is gone must not be taken for the new one's."""
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            os.rename(f"{path}{suffix}", f"{path}.gone-{stamp}{suffix}")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now; ``None``: none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def kept(connection: sqlite3.Connection, key: str) -> str | bytes | None:
+    """A value of the table ``meta``."""
+    row = connection.execute("select value from meta where key = ?", (key,)).fetchone()
+    return None if row is None else row[0]
+
+
+def damage_in(path: Path) -> str:
+    """What a look at the whole file finds wrong; empty when nothing is, or it cannot be looked at now."""
+    try:
+        connection = open_for_reading(path)
+    except (StoreError, sqlite3.Error):
+        return ""
+    try:
+        found = str(connection.execute("pragma quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return str(error) if is_damage(error) else ""
+    finally:
+        connection.close()
+    return "" if found == "ok" else found
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

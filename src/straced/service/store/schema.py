@@ -15,7 +15,7 @@ create table meta (key text primary key, value text not null) without rowid;
 create table names (id integer primary key, name text not null, abi text not null, unique (name, abi));
 create table series (
     id integer primary key,
-    kind text not null,              -- process, or ended: the descendants of a tree that have ended
+    kind text not null,              -- process, or the descendants of a tree that have ended: ended, others (root's)
     boot_id text not null,
     pid integer not null,
     start_ticks integer not null,

@@ -32,6 +32,11 @@ class Series(Struct):
 
 Key = tuple[str, int, int]
 """Kind, pid, start time."""
+MAX_NAMES = 4096
+"""Different calls that are told apart; programs can make up numbers by the million."""
+OTHER = "syscall_other"
+UNSEEN_MS = 600_000
+"""After so long without a sample a process is over, though nobody said so: the word of it was dropped, perhaps."""
 
 
 class Catalogue:
@@ -42,16 +47,24 @@ class Catalogue:
         self._boot_id = boot_id
         self._series: dict[Key, Series] = {}
         self._names: dict[tuple[str, str], int] = {}
+        self._read_names()
+
+    def _read_names(self) -> None:
+        rows = self._connection.execute(f"select name, abi, id from names limit {2 * MAX_NAMES}")
+        self._names.update(((name, abi), number) for name, abi, number in rows)
 
     def forget(self) -> None:
         """Start anew from what the file has."""
         self._series.clear()
         self._names.clear()
+        self._read_names()
 
     def number(self, name: str, abi: str) -> int:
         """The number of a call's name."""
         found = self._names.get((name, abi))
         if found is None:
+            if len(self._names) >= MAX_NAMES and name.startswith("syscall_0x"):
+                return self.number(OTHER, abi)
             one = self._connection.execute("select id from names where name = ? and abi = ?", (name, abi)).fetchone()
             if one is None:
                 one = self._connection.execute(
@@ -134,6 +147,7 @@ class Catalogue:
         )
         self._series.pop(("process", pid, start_ticks), None)
         self._series.pop(("ended", pid, start_ticks), None)
+        self._series.pop(("others", pid, start_ticks), None)
 
     def write_last(self) -> None:
         """Write down until when each series reaches."""
@@ -141,6 +155,16 @@ class Catalogue:
             "update series set last_ms = max(last_ms, ?) where id = ?",
             [(each.seen_ms, each.id) for each in self._series.values()],
         )
+
+    def close_unseen(self, ts: int) -> None:
+        """Close series that had no sample for long; they go on when there is one."""
+        unseen = [key for key, each in self._series.items() if key[0] == "process" and each.seen_ms < ts - UNSEEN_MS]
+        for key in unseen:
+            series = self._series.pop(key)
+            self._connection.execute(
+                "update series set end = 'interrupted', last_ms = max(last_ms, ?) where id = ? and end is null",
+                (series.seen_ms, series.id),
+            )
 
     def close_interrupted(self) -> int:
         """Close what an earlier service left open: it was killed, and the last row of the host says when."""

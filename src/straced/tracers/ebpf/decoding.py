@@ -43,6 +43,8 @@ class OwnerFacts(Struct, frozen=True):
     threads: int
     start_ns: int
     lost: int
+    uid: int
+    gid: int
     comm: bytes
 
 
@@ -50,7 +52,7 @@ def decode_owner(index: int, raw: bytes) -> OwnerFacts:
     """An owner out of its bytes."""
     fields = wire.OWNER.unpack(raw)
     state, kind, flags, parent, session, _head, _rows, _live, deferred, pid, host_pid, exit_code = fields[:12]
-    processes, threads, _uid, _unused, start_ns, lost, comm = fields[12:]
+    processes, threads, uid, _payer, start_ns, lost, _capabilities, gid, _heir, comm = fields[12:]
     return OwnerFacts(
         index=index,
         state=state,
@@ -66,6 +68,8 @@ def decode_owner(index: int, raw: bytes) -> OwnerFacts:
         threads=threads,
         start_ns=start_ns,
         lost=lost,
+        uid=uid,
+        gid=gid,
         comm=comm.rstrip(b"\0"),
     )
 

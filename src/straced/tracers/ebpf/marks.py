@@ -52,6 +52,11 @@ class Marks:
             raise ProcessLookupError
         libbpf.check(result, "mark")
 
+    def give_up(self, pidfd: int) -> None:
+        """Take the entry of the leader of a process back."""
+        key = ctypes.c_int(pidfd)
+        self._library.bpf_map_delete_elem(self._tasks_fd, ctypes.byref(key))
+
     def process_of(self, pidfd: int) -> int:
         """The owner a process is counted into; 0 if it is no target."""
         state = wire.TaskState()

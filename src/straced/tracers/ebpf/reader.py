@@ -24,6 +24,10 @@ _EXTRA_WORD = wire.Row.extra.offset // 4
 _EMPTY = Cell(b"", 0)
 
 
+Caller = tuple[int, int]
+"""User and group, in the initial user namespace."""
+
+
 class Part(Struct, frozen=True):
     """What a snapshot has of one session."""
 
@@ -32,6 +36,9 @@ class Part(Struct, frozen=True):
     rows: Sequence[Counters]
     lost: int
     """Calls that found no room."""
+    callers: dict[int, Caller | None] = {}
+    """By process, who called the execve of its program; ``None`` where one gave it rights. None of a session of one
+    user, whose processes all began as theirs."""
 
 
 def by_session(owners: Iterable[OwnerFacts]) -> dict[int, list[OwnerFacts]]:
@@ -40,6 +47,14 @@ def by_session(owners: Iterable[OwnerFacts]) -> dict[int, list[OwnerFacts]]:
     for owner in owners:
         found.setdefault(owner.session or owner.index, []).append(owner)
     return found
+
+
+def _callers(members: Iterable[OwnerFacts]) -> dict[int, Caller | None]:
+    return {
+        owner.pid: None if owner.flags & wire.OWNER_ELEVATED else (owner.uid, owner.gid)
+        for owner in members
+        if owner.kind == wire.KIND_PROCESS
+    }
 
 
 class Snapshot(Struct, frozen=True):
@@ -61,7 +76,9 @@ class Snapshot(Struct, frozen=True):
         if before is not None and isinstance(before.rows, Rows) and before.rows.same_as(rows):
             rows = before.rows
         lost = sum(owner.lost for owner in members)
-        return Part(version=self.version, session=self.owners[session], rows=rows, lost=lost)
+        facts = self.owners[session]
+        callers = {} if facts.flags & wire.SESSION_STRICT else _callers(members)
+        return Part(version=self.version, session=facts, rows=rows, lost=lost, callers=callers)
 
     def _group(self, owner: OwnerFacts) -> Group:
         cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))

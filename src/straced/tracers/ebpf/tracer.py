@@ -18,6 +18,8 @@ from straced.tracers.ebpf.marks import Conflict
 from straced.tracers.ebpf.session import EbpfSession
 
 _MAX_INSTANCES = 8
+LINGER_S = 5.0
+"""How long programs and maps stay loaded, 27 MB of the kernel's memory, when nobody is traced by them any more."""
 
 
 class EbpfTracer:
@@ -26,15 +28,23 @@ class EbpfTracer:
     Arguments:
         rows: most different calls over all living processes (704 bytes each, in the kernel).
         owners: most processes (and threads, where they are told apart) alive at a time.
+        user_share: how much of both the processes of one user may have, unless that is root; for who serves several.
+        ready: keep what was loaded once, for targets that must not wait.
     """
 
-    def __init__(self, *, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> None:
+    def __init__(
+        self, *, rows: int = wire.ROWS, owners: int = wire.OWNERS, user_share: float = 1.0, ready: bool = False
+    ) -> None:
         self._rows = rows
         self._owners = owners
+        self._user_share = user_share
+        self._kept = 1 if ready else 0
         self._refused: tuple[int, int, str] | None = None
         """How the kernel refused the programs, and the capabilities that this process had then."""
         self._instances: list[Instance] = []
         self._lock = Turns()
+        self._timer: asyncio.TimerHandle | None = None
+        self._unloading: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -119,9 +129,9 @@ class EbpfTracer:
         if error is not None:
             raise error
         try:
-            engine = suited_engine(rows=self._rows, owners=self._owners)
+            engine = suited_engine(rows=self._rows, owners=self._owners, user_share=self._user_share)
             try:
-                return Instance(engine)
+                return Instance(engine, self._idle)
             except BaseException:
                 engine.close()
                 raise
@@ -154,8 +164,28 @@ class EbpfTracer:
             found.update(instance.sum_all())
         return found
 
+    def _idle(self) -> None:
+        """An instance has nobody left: unload it, unless somebody comes soon."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._unload_soon)
+
+    def _unload_soon(self) -> None:
+        self._timer = None
+        self._unloading = asyncio.get_running_loop().create_task(self._unload())
+
+    async def _unload(self) -> None:
+        async with self._lock:
+            idle = [each for each in self._instances[self._kept :] if each.is_idle]
+            self._instances = [each for each in self._instances if each not in idle]
+            for each in idle:
+                each.call_cost_ns()  # sessions that are over may be asked for it later
+                await each.close()
+
     async def close(self) -> None:
         """Detach all sessions and unload. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         async with self._lock:
             while self._instances:
                 await self._instances.pop().close()
