@@ -229,7 +229,7 @@ class Counting:
         counted.in_flight.update(tree.in_flight)
 
     def _place(self, tree: _Tree, owner: Key, counted: Counted) -> list[Calls]:
-        """Where the changes of a process belong: to itself, or to the tree if nobody knows who it is, or it has left."""
+        """Where the changes of a process belong: to itself, or to the tree if nobody knows who it is, or it left."""
         if owner[0] in getattr(tree.session, "left", ()):
             return counted.ended.setdefault(tree.root.key, [])
         if tree.is_heir and not owner[1]:
