@@ -1,4 +1,4 @@
-"""Readings as fast as they can be made while programs with more rights come and go: each count is told to whom it belongs."""
+"""Readings as fast as they can be made while stronger programs come and go: each count is told to whom it belongs."""
 
 from __future__ import annotations
 
