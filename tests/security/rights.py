@@ -8,12 +8,12 @@ import os
 import shutil
 import struct
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.service.daemon import SOURCE, Daemon
 from tests.service.processes import as_nobody, end
+from tests.support.owner import environment, python_of_nobody
 
 WORKLOAD = Path(__file__).parent / "workloads" / "rights.c"
 USER = 65534
@@ -138,15 +138,34 @@ told["top"] = sum(ranked.calls or 0 for ranked in await client.top(Select(by="ca
 told["events"] = [event.text for event in await client.events(Select())]
 watching.cancel()
 """
+TRACE = """
+from pathlib import Path
+trace = await client.trace(pid, Path(sys.argv[2]))
+print("traced", flush=True)
+await line()
+await trace.stop()
+"""
+ATTACH = """
+try:
+    await (await client.attach(pid)).detach()
+    told["attach"] = "fine"
+except StracedError as error:
+    told["attach"] = error.code
+print("asked", flush=True)
+await line()
+"""
 
 
 @contextlib.contextmanager
-def asking(daemon: Daemon, body: str, pid: int, prefix: list[str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A client of the service, as the user unless told otherwise; its first line was read."""
+def asking(daemon: Daemon, body: str, pid: int, *words: object, inside: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A client of the service, as the user, ``inside`` of another command perhaps; its first line was read."""
     indented = "".join(f"        {each}\n" for each in body.strip("\n").splitlines())
     code = PRELUDE.format(source=SOURCE, socket=str(daemon.socket), body=indented)
-    argv = [*(as_nobody() if prefix is None else prefix), sys.executable, "-c", code, str(pid)]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd="/")
+    argv = [*as_nobody(), *inside.split(), python_of_nobody(), "-c", code, str(pid), *map(str, words)]
+    env = {**os.environ, **environment()}
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd="/", env=env
+    )
     try:
         assert heard(process)
         yield process

@@ -101,6 +101,27 @@ async def test_what_drops_its_rights_again_stays_hidden(daemon: Daemon, plain: P
     assert mine["result"]["getppid"] == past["history"]["getppid"] == 13
 
 
+async def test_what_runs_already_when_it_begins(plain: Path) -> None:
+    """A program with more rights among the descendants of a process that is attached to."""
+    strongs = children("exec", strong(plain, "set-user-ID"), "drop", "say", "strong", "theirs", 55)
+    with started(plain, "say", "ready", *strongs, "mine", 31, "say", "done") as process:
+        go_on(process)
+        assert heard(process) == "strong"
+        with public_folder() as folder, serving(folder, '[[watch]]\ntarget = "name:plain"\n') as daemon:
+            await counted(daemon, process.pid)
+            with (
+                asking(daemon, rights.SESSION, process.pid) as session,
+                asking(daemon, rights.HISTORY, process.pid) as client,
+            ):
+                go_on(process)
+                assert heard(process) == "done"
+                await until_history_has(daemon, {"umask": 55, "getppid": 31})
+                mine, past = told(session), told(client)
+    assert "umask" not in mine["live"] | mine["summary"] | mine["result"] | mine["snapshots"]
+    assert "umask" not in past["history"] | past["all"] | past["snapshots"]
+    assert mine["result"]["getppid"] == past["history"]["getppid"] == 31
+
+
 async def test_the_target_itself(daemon: Daemon, plain: Path) -> None:
     """What it did before is told, if it is still there to be asked for; what it did then is not, nor how it ended."""
     more = strong(plain, "set-user-ID")

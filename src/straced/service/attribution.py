@@ -27,6 +27,8 @@ class Attribution:
         self._before: dict[Key, tuple[Owner, tuple[int, int] | None]] = {}
         """Whose a process was at the reading before, and who had called the execve of its program."""
         self._hidden: set[Key] = set()
+        self.changed: set[Key] = set()
+        """Processes that were their user's as far as they are counted, and somebody else's when they were looked at."""
 
     def owner(self, sample: ProcessSample, counted: Counted) -> Owner:
         """Whose the counts of a process are, which was its owner's when it was looked at."""
@@ -35,7 +37,14 @@ class Attribution:
         before = self._before.get(key)
         now = self._before[key] = owner, caller
         self._hidden.discard(key)
+        self.changed.discard(key)
         if owner.private or sample.calls is None:
+            if (
+                key not in counted.callers
+                and sample.root in counted.users
+                and (before is None or not before[0].private)
+            ):
+                self.changed.add(key)
             return owner
         if key not in counted.callers and counted.users.get(sample.root) == (owner.uid, owner.gid):
             return owner
@@ -51,6 +60,7 @@ class Attribution:
     def forget(self, key: Key) -> None:
         """It has ended."""
         self._before.pop(key, None)
+        self.changed.discard(key)
         self._hidden.discard(key)
 
 

@@ -203,8 +203,12 @@ class ProcessCollector:
             fd = os.open(f"{self._root}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return -1
-        data = os.read(fd, STAT_BYTES)
-        if int(data[data.rfind(b")") + 2 :].split(None, 20)[19]) != started:
+        try:
+            data = os.read(fd, STAT_BYTES)
+        except OSError:  # it has ended since it was opened
+            data = b""
+        fields = data[data.rfind(b")") + 2 :].split(None, 20)
+        if len(fields) < 20 or int(fields[19]) != started:
             os.close(fd)
             return -1
         return fd

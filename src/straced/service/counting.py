@@ -198,7 +198,9 @@ class Counting:
             counted.lost[tree.root.key] = None if lost is None or known is None else lost + known
             tree.lost = sample.lost
         for pid, caller in getattr(tree.session, "callers", {}).items():
-            counted.callers[self._key(tree, pid)] = caller
+            start = tree.starts.get(pid) or self._start_of(pid)  # not noted down: it may end without a call
+            if start:
+                counted.callers[pid, start] = caller
         if sample.rows == tree.last:  # compares objects that are the same without looking into them
             counted.in_flight.update(tree.in_flight)
             return
@@ -215,8 +217,7 @@ class Counting:
                 continue
             if pid != last_pid:  # the rows of a process stand together
                 last_pid, owner = pid, self._key(tree, pid)
-                changes = counted.by_process.setdefault(owner, [])
-                counted.root_of[owner] = tree.root.key
+                changes = self._place(tree, owner, counted)
             flying = tree.in_flight.get(owner)
             if row.in_flight or (flying and row.name in flying):
                 self._note_in_flight(tree, owner, row)
@@ -226,6 +227,17 @@ class Counting:
         for key_ in [key_ for key_, made in counted.by_process.items() if not made]:
             del counted.by_process[key_]
         counted.in_flight.update(tree.in_flight)
+
+    def _place(self, tree: _Tree, owner: Key, counted: Counted) -> list[Calls]:
+        """Where the changes of a process belong: to itself, or to the tree if nobody knows who it is, or it left."""
+        if owner[0] in getattr(tree.session, "left", ()):
+            return counted.ended.setdefault(tree.root.key, [])
+        if tree.is_heir and not owner[1]:
+            return counted.others.setdefault(tree.root.key, [])
+        counted.root_of[owner] = tree.root.key
+        if tree.is_heir:
+            counted.callers.setdefault(owner, None)
+        return counted.by_process.setdefault(owner, [])
 
     def _take(self, tree: _Tree, sample: Sample) -> list[tuple[RowKey, Counters, Counters | None]]:
         """The rows that differ from the reading before, each with its old one.

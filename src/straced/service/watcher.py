@@ -175,13 +175,16 @@ class Watcher:
                     (others if key in counted.callers else unknown).setdefault(counted.root_of[key], []).extend(calls)
                 else:
                     samples[key] = _last_word(last)
+        owners = {key: self._attribution.owner(sample, counted) for key, sample in samples.items()}
+        for key in self._attribution.changed & counted.by_process.keys():
+            unknown.setdefault(counted.root_of[key], []).extend(counted.by_process.pop(key))
         for root in {*counted.ended, *counted.lost, *unknown, *others}:
             if root not in samples and root in self._last:
                 samples[root] = _last_word(self._last[root])
         news = {*counted.by_process, *counted.ended, *unknown, *others, *counted.lost, *counted.in_flight}
         joined: list[ProcessSample] = []
         for key, sample in samples.items():
-            owner = self._attribution.owner(sample, counted)
+            owner = owners.get(key, sample.owner)
             if key not in news:
                 joined.append(sample if owner == sample.owner else msgspec.structs.replace(sample, owner=owner))
                 continue

@@ -39,6 +39,8 @@ class Part(Struct, frozen=True):
     callers: dict[int, Caller | None] = {}
     """By process, who called the execve of its program; ``None`` where one gave it rights. None of a session of one
     user, whose processes all began as theirs."""
+    left: frozenset[int] = frozenset()
+    """Processes that are not the user's of the session any more; what is here of them they did before."""
 
 
 def by_session(owners: Iterable[OwnerFacts]) -> dict[int, list[OwnerFacts]]:
@@ -78,7 +80,8 @@ class Snapshot(Struct, frozen=True):
         lost = sum(owner.lost for owner in members)
         facts = self.owners[session]
         callers = {} if facts.flags & wire.SESSION_STRICT else _callers(members)
-        return Part(version=self.version, session=facts, rows=rows, lost=lost, callers=callers)
+        left = frozenset(owner.pid for owner in members if owner.flags & wire.OWNER_LEFT)
+        return Part(version=self.version, session=facts, rows=rows, lost=lost, callers=callers, left=left)
 
     def _group(self, owner: OwnerFacts) -> Group:
         cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))

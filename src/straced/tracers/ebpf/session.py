@@ -73,6 +73,11 @@ class EbpfSession:
         return self._part.callers if self._part is not None else {}
 
     @property
+    def left(self) -> frozenset[int]:
+        """Processes that are not the user's any more; what the last reading has of them they did before."""
+        return self._part.left if self._part is not None else frozenset()
+
+    @property
     def helper_pids(self) -> list[int]:
         """None: all happens in the kernel."""
         return []
