@@ -17,7 +17,7 @@
 #define EXTRA_MAX 16	/* rows that share the slots of one call */
 #define PAYERS 1024	/* a power of two: 0 is root, the others by user, several users each where there are so many */
 
-/* Durations: 1 << HIST_STEPS_LOG2 buckets an octave, from 2^6 ns to 2^40 ns; straced.histogram has the same. */
+/* Durations: 1 << HIST_STEPS_LOG2 buckets an octave, from 2^6 ns to 2^40 ns; straced.model.histogram has the same. */
 #define HIST_STEPS_LOG2 2
 #define HIST_FIRST_OCTAVE 6
 #define HIST_OCTAVES 34

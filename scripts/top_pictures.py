@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from textual.pilot import Pilot
 
-from straced import procfs
+from straced.linux import procfs
+from straced.linux.targets import TargetSpec
 from straced.live.actions import LocalActions
 from straced.live.local import LocalSource
 from straced.live.worker import Worker
-from straced.targets import TargetSpec
 from straced.views.tui.app import TopApp
 from straced.views.tui.rows import Rows
 

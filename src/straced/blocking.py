@@ -19,10 +19,10 @@ from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from straced import profiler as _profiler
-from straced import session as _session
 from straced.errors import ForkedCopy, NoResources, StracedError
-from straced.model import Sample, Summary, Target
+from straced.model.types import Sample, Summary, Target
+from straced.profiling import profiler as _profiler
+from straced.profiling import session as _session
 from straced.tracers.base import Ending
 
 Result = TypeVar("Result")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
 from straced.errors import NoSuchProcess
+from straced.linux import procfs
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.conftest import Start

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from straced import histogram
+from straced.model import histogram
 from straced.tracers.ebpf import EbpfTracer, btf, engine, wire
 from straced.tracers.ebpf.engine import Engine, object_bytes
 from tests.ebpf.conftest import Start

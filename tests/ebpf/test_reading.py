@@ -6,8 +6,8 @@ import struct
 
 import msgspec
 
-from straced import histogram
-from straced.summary import merge_rows
+from straced.model import histogram
+from straced.model.aggregation import merge_rows
 from straced.tracers.ebpf import EbpfTracer, wire
 from straced.tracers.ebpf.cells import Cell, Group, Rows
 from tests.ebpf.conftest import Start

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
+from straced.linux import procfs
 from straced.tracers.ebpf import EbpfTracer, libbpf, probe
 from straced.tracers.ebpf.errors import EbpfLockedDown, EbpfNoBtf, EbpfNoLibrary, EbpfTooOld
 from tests.ebpf.conftest import Start
@@ -21,7 +21,7 @@ from tests.support.owner import NOBODY, environment, python_of_nobody
 
 SCRIPT = """
 import asyncio, ctypes, json, os, subprocess, sys
-from straced import procfs
+from straced.linux import procfs
 from straced.errors import StracedError
 from straced.summary import merge_rows
 from straced.tracers.base import AttachOptions

@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from straced.fulltrace.make import Wanted, make
-from straced.fulltrace.select import Selection
-from straced.fulltrace.values import Report
+from straced.traces.parsing.selection import Selection
+from straced.traces.values import Report
+from straced.workflows.report import Wanted, make
 from tests.support.needs import require
 
 OURS = ("-f", "-ttt", "-T", "-yy", "-s", "128")

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from straced.errors import InvalidArgument, OutputExists
-from straced.fulltrace.export.tabular import safe_cell
-from straced.fulltrace.make import Outputs, Wanted, make
-from straced.fulltrace.select import Selection
-from straced.fulltrace.values import Report
+from straced.traces.export.tabular import safe_cell
+from straced.traces.parsing.selection import Selection
+from straced.traces.values import Report
+from straced.workflows.report import Outputs, Wanted, make
 from tests.fulltrace.support import record
 
 PROGRAM = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from straced.fulltrace.values import Finding, Report
+from straced.traces.values import Finding, Report
 from tests.fulltrace.support import OURS, record, report
 
 STAGED: dict[str, tuple[str, str, int]] = {
@@ -83,12 +83,12 @@ def test_the_slowest_call_is_on_its_line(tmp_path: Path) -> None:
 
 
 def test_paths_are_capped_and_their_sums_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from straced.fulltrace import files
+    from straced.traces.analysis import file_stats
 
     program = "import os\nfor i in range(900): os.path.exists(f'/nope/{i}')"
     path = record(tmp_path, [sys.executable, "-I", "-S", "-c", program])
     whole = report(path)
-    monkeypatch.setattr(files, "MOST_PATHS", 100)
+    monkeypatch.setattr(file_stats, "MOST_PATHS", 100)
     capped = report(path)
     assert len(capped.files) <= 101
     assert capped.files_folded >= 800

@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from straced.errors import InvalidArgument
-from straced.fulltrace.engine import SMALL_BYTES, read
-from straced.fulltrace.report import build
-from straced.fulltrace.select import Selection
-from straced.fulltrace.source import LONGEST_LINE_BYTES, InputError, open_source
-from straced.fulltrace.values import Report
+from straced.traces.analysis.reader import SMALL_BYTES, read
+from straced.traces.parsing.selection import Selection
+from straced.traces.parsing.source import LONGEST_LINE_BYTES, InputError, open_source
+from straced.traces.report.build import build
+from straced.traces.values import Report
 from tests.fulltrace.support import calls_of, need, record, report
 
 

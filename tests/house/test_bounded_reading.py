@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "straced"
-PLACES = [*sorted((SOURCE / "service").rglob("*.py")), *sorted((SOURCE / "web").rglob("*.py")), SOURCE / "procfs.py"]
+PLACES = [
+    *sorted((SOURCE / "service").rglob("*.py")),
+    *sorted((SOURCE / "web").rglob("*.py")),
+    SOURCE / "linux/procfs.py",
+]
 COMPILING = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
 
 

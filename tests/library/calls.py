@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from straced import Profiler, Session, StraceManager, why, why_all
-from straced.tracers.strace_record import Recording, RecordOptions
+from straced.tracers.strace.recording import Recording, RecordOptions
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
 Steps = AsyncGenerator[Work, bool]

@@ -12,8 +12,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from straced.client import Client
-from straced.service.samples import ProcessSample, Tick
+from straced.client.client import Client
+from straced.model.tick import ProcessSample, Tick
 from tests.service.daemon import SOURCE, Daemon
 from tests.service.processes import as_nobody
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from straced.service.ipc.methods import METHODS as SERVED
-from straced.service.ipc.protocol import INTERNAL, INVALID_REQUEST, MAX_FRAME, PARSE_ERROR
+from straced.ipc.protocol import INTERNAL, INVALID_REQUEST, MAX_FRAME, PARSE_ERROR
+from straced.service.api.methods import METHODS as SERVED
 from tests.security import requests
 from tests.security.served import ends_in_time, others_are_served
 from tests.service.daemon import Daemon

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
+from straced.config import watch_rules
 from straced.errors import InvalidArgument
-from straced.scrub import scrub, scrub_bytes
-from straced.service import rules
-from straced.service.authorisation import Owner
-from straced.service.ipc.messages import Select
-from straced.service.ipc.publishing import fitting, size_of
-from straced.service.watchlist import Watchlist
+from straced.ipc.messages import Select
+from straced.linux import procfs
+from straced.linux.credentials import Owner
+from straced.service.api.publisher import fitting, size_of
+from straced.service.collect.watchlist import Watchlist
+from straced.text.sanitize import scrub, scrub_bytes
 from tests.security.intruder import client, of, others_are_served, process, snapshot
 from tests.service.daemon import Daemon, serving
 from tests.service.needs import needs_root
@@ -157,18 +157,18 @@ def test_labels_of_a_tree_and_its_rules_are_bounded_together() -> None:
     def named(prefix: str, count: int) -> dict[str, str]:
         return {f"{prefix}{number}": prefix for number in range(count)}
 
-    found = rules.merged(named("tree", 16), named("rule", 10), named("own", 3))
-    assert len(found) == rules.MAX_LABELS
+    found = watch_rules.merged(named("tree", 16), named("rule", 10), named("own", 3))
+    assert len(found) == watch_rules.MAX_LABELS
     assert {**named("rule", 10), **named("own", 3)}.items() <= found.items()
 
 
 def test_a_name_is_compared_once_with_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
-    real = rules.Glob.matches
-    monkeypatch.setattr(rules.Glob, "matches", lambda self, text: compared.append(text) or real(self, text))
+    real = watch_rules.Glob.matches
+    monkeypatch.setattr(watch_rules.Glob, "matches", lambda self, text: compared.append(text) or real(self, text))
     with running():
         found = Watchlist()
-        found.rules = [rules.parse("name:nobody-is-called-so*")]
+        found.rules = [watch_rules.parse("name:nobody-is-called-so*")]
         found.look()
         first = len(compared)
         assert first
@@ -179,7 +179,7 @@ def test_a_name_is_compared_once_with_a_rule(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("text", ["name:" + "a" * 257, "name:" + "?" * 33, "cgroup:/" + "a" * 2000, "x" * 10**6])
 def test_long_rules_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        rules.parse(text)
+        watch_rules.parse(text)
     assert len(caught.value.reason) < 300
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from straced.errors import ServiceUnreachable
-from straced.service.ipc.messages import Select
+from straced.ipc.messages import Select
 from tests.security.hostile import HOSTILE, as_user, user
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_root
@@ -163,7 +163,7 @@ async def test_a_refused_configuration_keeps_its_values_to_itself(public: Path) 
 
 def test_the_library_does_not_speak_to_it_either(squatted: Path) -> None:
     code = (
-        f"import asyncio, sys\nsys.path.insert(0, {SOURCE!r})\nfrom straced.client import Client, is_there\n"
+        f"import asyncio, sys\nsys.path.insert(0, {SOURCE!r})\nfrom straced.client.client import Client, is_there\n"
         "from straced.errors import ServiceUnreachable\nassert not is_there()\n"
         "async def main():\n    try:\n        async with Client() as client:\n            await client.status()\n"
         "    except ServiceUnreachable as error:\n        print(error.code)\nasyncio.run(main())\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
-from straced.service.ipc.messages import Select
+from straced.ipc.messages import Select
+from straced.linux import procfs
 from tests.security import rights
 from tests.security.rights import KINDS, USER, asking, children, go_on, heard, started, strong, told
 from tests.service.daemon import Daemon, serving

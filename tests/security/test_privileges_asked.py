@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from straced.service import authorisation
-from straced.service.rights import began_secure
+from straced.linux import credentials
+from straced.linux.exec_rights import began_secure
 from tests.security import rights
 from tests.security.rights import USER, asking, children, go_on, heard, started, strong, told
 from tests.service.daemon import Daemon, serving
@@ -51,10 +51,10 @@ def test_a_program_that_dropped_its_rights_is_roots(plain: Path, kind: str) -> N
     """It looks like any other of the user's but for what the kernel noted down for the dynamic linker."""
     with started(strong(plain, kind), "drop", "say", "dropped") as process:
         assert began_secure(process.pid)
-        assert authorisation.owner_of(process.pid).private
+        assert credentials.owner_of(process.pid).private
     with started(plain, "drop", "say", "plain") as process:
         assert not began_secure(process.pid)
-        assert authorisation.owner_of(process.pid) == authorisation.Owner(USER, USER, private=False)
+        assert credentials.owner_of(process.pid) == credentials.Owner(USER, USER, private=False)
 
 
 @pytest.mark.parametrize("word", ["Q", "I"])

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from straced.service import rules
-from straced.service.authorisation import Peer
-from straced.service.samples import Tick
-from straced.service.watcher import Watcher
+from straced.config import watch_rules
+from straced.linux.credentials import Peer
+from straced.model.tick import Tick
+from straced.service.collect.collector import Watcher
 from straced.tracers.ebpf import EbpfTracer
 from tests.security import rights
 from tests.security.rights import USER, children, go_on, heard, started, strong
@@ -56,7 +56,7 @@ async def test_a_reading_may_come_at_any_moment(plain: Path) -> None:
     sums = Sums()
     watcher = Watcher(EbpfTracer())
     with started(plain, "say", "ready", *once, *twice, "say", "done") as process:
-        watcher.set_rules([rules.parse(str(process.pid), {})])
+        watcher.set_rules([watch_rules.parse(str(process.pid), {})])
         sums.add((await watcher.tick())[0])
         go_on(process)
         done = asyncio.create_task(asyncio.to_thread(heard, process))

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from straced.faults import Faults
-from straced.service.life import serving
-from straced.service.life.stalls import WatchedSelector, stalls, timed
+from straced.service.daemon.stalls import WatchedSelector, stalls, timed
+from straced.workflows import serve
 
 
 def in_a_watched_loop(work: object) -> list[tuple[float, str]]:
@@ -100,7 +100,7 @@ def test_the_manager_hears_nothing_from_a_loop_that_stands_still(
                     return count
 
         async def work() -> None:
-            task = asyncio.create_task(serving._sign_of_life(service))  # type: ignore[arg-type]
+            task = asyncio.create_task(serve._sign_of_life(service))  # type: ignore[arg-type]
             while not signs():
                 service.ticks += 1
                 await asyncio.sleep(0.01)
@@ -120,7 +120,7 @@ def test_a_manager_that_does_not_read_is_not_waited_for(tmp_path: Path, monkeypa
         deaf.bind(str(path))
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         began = time.monotonic()
-        said = [serving.notify.notify("WATCHDOG=1") for _ in range(3000)]
+        said = [serve.notify.notify("WATCHDOG=1") for _ in range(3000)]
         assert said[0]
         assert not said[-1]
         assert time.monotonic() - began < 10

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from straced import config
-from straced.config import ConfigError
-from straced.service import config_file
-from straced.service.ipc.messages import Select
-from straced.service.store import journal
-from straced.service.store.clock import WAIT_S, DeletionClock
-from straced.service.store.history import History
-from straced.service.store.writer import Store
+from straced.config import loader, schema
+from straced.config.schema import ConfigError
+from straced.ipc.messages import Select
+from straced.store import events as journal
+from straced.store.history import History
+from straced.store.retention_clock import WAIT_S, DeletionClock
+from straced.store.writer import Store
 from tests.security.intruder import client, process
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
@@ -60,7 +59,7 @@ def kinds(path: Path) -> list[str]:
 
 
 def test_a_clock_that_is_ahead_for_a_moment_deletes_nothing(path: Path) -> None:
-    store = Store(path, config.Store())
+    store = Store(path, schema.Store())
     store.start()
     for minute in range(10):
         store.put(tick(NOON + 60 * minute, sample(made=(calls(),))))
@@ -78,7 +77,7 @@ def test_a_clock_that_is_ahead_for_a_moment_deletes_nothing(path: Path) -> None:
 
 
 def test_after_a_reboot_with_a_leap_deletion_waits_and_that_is_said(path: Path) -> None:
-    store = Store(path, config.Store())
+    store = Store(path, schema.Store())
     store.start()
     for minute in range(10):
         store.put(tick(NOON + 60 * minute, sample(made=(calls(),))))
@@ -116,7 +115,7 @@ def test_a_short_reboot_is_nothing_to_wait_for(off_s: int) -> None:
 
 def filled(path: Path) -> Store:
     """A store with some hundred pages, which has ended in order."""
-    store = Store(path, config.Store())
+    store = Store(path, schema.Store())
     store.start()
     for minute in range(30):
         many = (sample(pid, rss=minute * pid, made=(calls(f"c{pid}", pid),)) for pid in range(1, 40))
@@ -132,7 +131,7 @@ def test_damaged_pages_after_an_end_in_order_are_found_and_said(path: Path) -> N
     for page in range(8, len(data) // 4096 - 1):
         data[page * 4096 + 8 : page * 4096 + 4000] = os.urandom(3992)
     path.write_bytes(data)
-    store = Store(path, config.Store())
+    store = Store(path, schema.Store())
     store.start()
     until(lambda: store.moved is not None, 20)
     store.put(tick(NOON + 3600, sample(made=(calls("read", 7),))))
@@ -147,7 +146,7 @@ def test_damaged_pages_after_an_end_in_order_are_found_and_said(path: Path) -> N
 
 
 def test_a_database_that_is_deleted_is_noticed(path: Path) -> None:
-    store = Store(path, config.Store())
+    store = Store(path, schema.Store())
     store.start()
     store.put(tick(NOON, sample(made=(calls("read", 5),))))
     assert store.flush()
@@ -242,7 +241,7 @@ async def test_the_kernel_has_its_memory_back_after_eight_attaches() -> None:
 )
 def test_numbers_beyond_all_measure_in_a_configuration(text: str) -> None:
     with pytest.raises(ConfigError):
-        config_file.parse(text)
+        loader.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +261,7 @@ def test_numbers_beyond_all_measure_in_a_configuration(text: str) -> None:
 )
 def test_what_all_may_read_of_a_configuration_has_no_value_of_it(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        config_file.parse(text)
+        loader.parse(text)
     assert "hunter2" not in caught.value.public + caught.value.hint
 
 

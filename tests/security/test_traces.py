@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
-from straced.service.ipc.messages import Attached, Piece, SessionParams, TraceParams
+from straced.ipc.messages import Attached, Piece, SessionParams, TraceParams
+from straced.linux import procfs
 from tests.security.hostile import HOSTILE, user
 from tests.security.served import ends_in_time, others_are_served
 from tests.service.daemon import Daemon, serving

@@ -12,19 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from straced import config, procfs
-from straced.config import Alerts, OnAlert
-from straced.profiler import Profiler
-from straced.service.alerts.book import AlertBook
+from straced.config import schema
+from straced.config.schema import Alerts, OnAlert
+from straced.ipc.messages import Select
+from straced.linux import procfs
+from straced.linux.credentials import Owner, Peer
+from straced.model.tick import Happening
+from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
-from straced.service.authorisation import Owner, Peer
-from straced.service.ipc.messages import Select
-from straced.service.metrics.totals import Totals
-from straced.service.samples import Happening
-from straced.service.store import journal
-from straced.service.store.alerts_table import AlertRow
-from straced.service.store.history import MAX_SERIES, History
-from straced.service.store.writer import Store
+from straced.service.alerts.tracker import AlertBook
+from straced.service.metrics.openmetrics import Totals
+from straced.store import events
+from straced.store.alerts import AlertRow
+from straced.store.history import MAX_SERIES, History
+from straced.store.writer import Store
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.counts import row
@@ -48,7 +49,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    made = Store(path, config.Store())
+    made = Store(path, schema.Store())
     made.start()
     yield made
     made.close()
@@ -151,7 +152,7 @@ def test_what_does_not_fit_is_lost_of_those_who_made_it_and_said_there(path: Pat
     assert counted < made
     assert counted + lost == made + 1
     history = History(path)
-    assert "history_dropped" in {event.kind for event in journal.events(history)}
+    assert "history_dropped" in {event.kind for event in events.events(history)}
     history.close()
 
 
@@ -167,7 +168,7 @@ def test_the_newest_rows_are_those_of_the_one_who_asks(path: Path, store: Store)
     assert told(path, 1, Peer(1, 1000, 1000)) == (7, 0)
     history = History(path, Peer(1, 1000, 1000))
     assert [info.pid for info in history.find()] == [1]
-    assert [event.text for event in journal.events(history) if event.kind == "started"] == ["mine"]
+    assert [event.text for event in events.events(history) if event.kind == "started"] == ["mine"]
     history.close()
     everybody = History(path)
     answer = everybody.answer(everybody.find(), 0)
@@ -177,7 +178,7 @@ def test_the_newest_rows_are_those_of_the_one_who_asks(path: Path, store: Store)
 
 def test_the_size_is_kept_at_the_cost_of_who_fills_it(path: Path) -> None:
     """Command lines by the thousand fill a table that nothing else would empty."""
-    store = Store(path, config.Store(max_bytes=config.Bytes(2_000_000)))
+    store = Store(path, schema.Store(max_bytes=schema.Bytes(2_000_000)))
     store.start()
     for minute in range(90):
         line = ("\\x1b" * 900,)
@@ -195,12 +196,12 @@ def test_the_size_is_kept_at_the_cost_of_who_fills_it(path: Path) -> None:
     assert told(path, 1, Peer(1, 1000, 1000)) == (91 * 3, 0)
     history = History(path)
     assert history.connection.execute("pragma page_count").fetchone()[0] * 4096 < 4_000_000
-    cuts = [event for event in journal.events(history, limit=5000) if event.kind == "history_cut"]
+    cuts = [event for event in events.events(history, limit=5000) if event.kind == "history_cut"]
     assert cuts
     assert all("user 65534" in event.text for event in cuts)
     history.close()
     mine = History(path, Peer(1, 1000, 1000))
-    assert not [event for event in journal.events(mine, limit=5000) if event.kind == "history_cut"]
+    assert not [event for event in events.events(mine, limit=5000) if event.kind == "history_cut"]
     mine.close()
     store.close()
 

@@ -16,14 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from straced import config, procfs
+from straced.config import schema as config
 from straced.errors import StracedError
-from straced.service.ipc.messages import Select
-from straced.service.ipc.protocol import ProtocolMismatch, TooMuch, refusal
-from straced.service.store import journal, opening, schema
-from straced.service.store.alerts_table import AlertRow
-from straced.service.store.history import History
-from straced.service.store.writer import Store
+from straced.ipc.messages import Select
+from straced.ipc.protocol import ProtocolMismatch, TooMuch, refusal
+from straced.linux import procfs
+from straced.store import database, schema
+from straced.store import events as journal
+from straced.store.alerts import AlertRow
+from straced.store.history import History
+from straced.store.writer import Store
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, as_nobody, public_folder, running, until
@@ -74,7 +76,7 @@ def test_an_older_history_becomes_a_newer_one(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     broken = "alter table event add column more text; alter table none add column more text;"
     monkeypatch.setitem(schema.MIGRATIONS, schema.VERSION - 1, broken)
-    with pytest.raises(opening.StoreError):
+    with pytest.raises(database.StoreError):
         Store(path, config.Store()).start()
     untouched = sqlite3.connect(path)
     assert untouched.execute("pragma user_version").fetchone() == (schema.VERSION - 1,)

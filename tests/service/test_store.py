@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from straced import config
-from straced.service.authorisation import Owner, Peer
-from straced.service.samples import Happening
-from straced.service.store import blocks, journal, opening, schema
-from straced.service.store.history import History
-from straced.service.store.packing import Row
-from straced.service.store.writer import Store
+from straced.config import schema as config
+from straced.linux.credentials import Owner, Peer
+from straced.model.tick import Happening
+from straced.store import blocks, database, events, schema
+from straced.store.history import History
+from straced.store.packing import Row
+from straced.store.writer import Store
 from tests.service.processes import until
 from tests.service.samples import ME, NOON, calls, process, tick
 
@@ -130,7 +130,7 @@ def test_a_folder_that_others_write_to_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.raises(opening.StoreError, match="written to by others"):
+    with pytest.raises(database.StoreError, match="written to by others"):
         Store(folder / "history.db", config.Store()).start()
     assert not list(folder.iterdir())
 
@@ -223,7 +223,7 @@ KILLED = """
 import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from straced import config
+from straced.config import schema as config
 from straced.service.store.writer import Store
 from tests.service.samples import NOON, calls, process, tick
 store = Store(Path(sys.argv[1]), config.Store())
@@ -277,7 +277,7 @@ def test_the_clock_may_be_set_back(store: Store, path: Path) -> None:
     assert store.flush()
     assert read_calls(path) == 100
     history = History(path)
-    kinds = [event.kind for event in journal.events(history)]
+    kinds = [event.kind for event in events.events(history)]
     history.close()
     assert kinds == ["clock_set_back"]
 
@@ -294,7 +294,7 @@ def test_size_is_bounded_and_the_loss_is_said(path: Path) -> None:
     history = History(path)
     used = history.connection.execute("pragma page_count").fetchone()[0] * 4096
     assert used < 600_000
-    assert "history_cut" in [event.kind for event in journal.events(history)]
+    assert "history_cut" in [event.kind for event in events.events(history)]
     newest = history.connection.execute("select max(ts) from sample").fetchone()[0]
     assert newest == int((NOON + 599 * 60) * 1000)
     history.close()
@@ -323,7 +323,7 @@ def test_a_row_is_seen_by_its_owner_only(store: Store, path: Path) -> None:
         (1, 5),
         (1, 5),
     ]
-    assert journal.events(history) == []
+    assert events.events(history) == []
     history.close()
     root = History(path, Peer(1, 0, 0))
     assert {row.name: row.calls for row in root.answer(root.find(), NOON).rows} == {"read": 10, "openat": 21}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from straced.errors import OutputError
-from straced.service.ipc.messages import Select
+from straced.ipc.messages import Select
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, as_nobody, folder_of_nobody, popen, public_folder, running, until

@@ -11,13 +11,13 @@ import select
 import sys
 from pathlib import Path
 
-from straced.config import Alerts, Config, Nanoseconds, Store, Watch
-from straced.service.host import own_rss_bytes
-from straced.service.picking import pick_tracer
-from straced.service.places import Places
+from straced.config.paths import Places
+from straced.config.schema import Alerts, Config, Nanoseconds, Store, Watch
+from straced.linux.host_reader import own_rss_bytes
+from straced.service.collect.collector import Watcher
+from straced.service.collect.tracer_choice import pick_tracer
 from straced.service.service import Service
-from straced.service.watcher import Watcher
-from straced.tracers.strace import own_helpers
+from straced.tracers.strace.tracer import own_helpers
 
 NOON = 1_780_000_000.0 - 1_780_000_000 % 3600
 S = 10**9

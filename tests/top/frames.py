@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import msgspec
 
-from straced import histogram
-from straced.live.source import Listener, TraceState
-from straced.live.values import Detail, FileRow, Frame, Key, Machine, Note, ProcessRow, ThreadRow
-from straced.model import Quality, Reason, SyscallStats, Total
+from straced.live.protocols import Listener, TraceState
+from straced.model import histogram
+from straced.model.frame import Detail, FileRow, Frame, Key, Machine, Note, ProcessRow, ThreadRow
+from straced.model.types import Quality, Reason, SyscallStats, Total
 
 Result = TypeVar("Result")
 AT_NS = 1_000_000_000_000

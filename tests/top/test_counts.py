@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from straced.live import counts
-from straced.live.counts import EMPTY, Rates, Reading, Tasks, reading
-from straced.model import Counters, Sample
-from straced.movement import Moved, moves
-from straced.profiler import Profiler
+from straced.live import rates as counts
+from straced.live.rates import EMPTY, Rates, Reading, Tasks, reading
+from straced.model.deltas import Moved, moves
+from straced.model.types import Counters, Sample
+from straced.profiling.profiler import Profiler
 from tests.support.needs import require
 
 S = 10**9

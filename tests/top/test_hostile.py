@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from straced.live.values import FileRow, Note, ThreadRow
-from straced.scrub import scrub, scrub_bytes
-from straced.views.text import plain
-from straced.views.tui import once, words
+from straced.model.frame import FileRow, Note, ThreadRow
+from straced.text.sanitize import scrub, scrub_bytes
+from straced.views.text.summary import plain
+from straced.views.tui import once, status_lines
 from straced.views.tui.rows import Rows
 from tests.top import frames
 from tests.top.frames import ScriptedFeed, frame, row
@@ -81,7 +81,7 @@ def test_one_frame_as_text_and_as_json(name: str) -> None:
     seen, _ = hostile_frame(scrub_bytes(RAW[name]))
     rows = Rows()
     rows.update(seen)
-    text = plain(once.lines(seen, rows, limit=None, width=100, state=words.State()))
+    text = plain(once.lines(seen, rows, limit=None, width=100, state=status_lines.State()))
     assert not FORBIDDEN.search(text.replace("\n", ""))
     assert all(cell_len(line) <= 100 for line in text.splitlines()[3:-3])
     assert b"\n" not in msgspec.json.encode(seen.to_dict())

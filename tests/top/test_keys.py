@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from straced.errors import AttachError, NotPermitted
-from straced.views.tui import keys
+from straced.views.tui import key_bindings
 from straced.views.tui.rows import SORTS, Rows
 from tests.top import frames
 from tests.top.frames import ScriptedFeed, row
@@ -210,7 +210,7 @@ async def test_help_names_every_key(key: str) -> None:
         await pilot.press(key)
         await pilot.pause()
         shown = all_of(app)
-        for each in keys.KEYS:
+        for each in key_bindings.KEYS:
             assert each.meaning in shown, each
         await pilot.press("escape")
         await pilot.pause()

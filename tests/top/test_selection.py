@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from textual import events
 
-from straced.live.values import Frame, Key
+from straced.model.frame import Frame, Key
 from straced.views.tui.app import TopApp
 from straced.views.tui.messages import FrameReady
 from straced.views.tui.rows import Rows

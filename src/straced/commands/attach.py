@@ -9,8 +9,8 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
-from straced.model import Summary
-from straced.targets import TargetSpec
+from straced.linux.targets import TargetSpec
+from straced.model.types import Summary
 
 
 @verb(
@@ -55,7 +55,7 @@ def command(
     The table is on stdout. All threads are counted, children too. The targets run on, whatever happens to straced.
     """
     from straced.commands.output import Report, destination, growing
-    from straced.watching import Watch, watch
+    from straced.workflows.attach import Watch, watch
 
     wanted = Watch(
         targets=targets,

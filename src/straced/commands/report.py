@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from straced.commands import options
-from straced.commands.failures import ABORTED
+from straced.commands.error_report import ABORTED
 from straced.commands.group import verb
 
 
@@ -64,10 +64,10 @@ def command(
     FILE is any strace log (-f -t -tt -ttt -r -T -i -n -y -yy), also gzip or zstd; the prefix of strace -ff files; or -
     for standard input. What a form does not hold (no -T: no durations) is shown as - and said.
     """
-    from straced.fulltrace.make import Outputs, Wanted, make
-    from straced.fulltrace.select import Selection
-    from straced.views import terminal
-    from straced.views.report_text import render
+    from straced.traces.parsing.selection import Selection
+    from straced.views.text import terminal
+    from straced.views.text.report import render
+    from straced.workflows.report import Outputs, Wanted, make
 
     wanted = Wanted(
         file=file,

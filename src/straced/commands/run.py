@@ -10,7 +10,7 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
-from straced.model import Summary
+from straced.model.types import Summary
 
 
 @verb(
@@ -56,7 +56,7 @@ def command(
     traced, it runs all the same.
     """
     from straced.commands.output import Report, destination
-    from straced.launch import Launch, run
+    from straced.workflows.run import Launch, run
 
     launch = Launch(
         argv=words,

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from straced import procfs
 from straced.gating.opening import release
-from straced.model import Reason, Target
+from straced.linux import procfs
+from straced.model.types import Reason, Target
 
 if TYPE_CHECKING:
-    from straced.tracers.strace_record import Recording
+    from straced.tracers.strace.recording import Recording
 
 COUNTS = "counts"
 TRACE = "trace"

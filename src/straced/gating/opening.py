@@ -6,9 +6,9 @@ import contextlib
 import os
 import time
 
-from straced import procfs
 from straced.gating import protocol
 from straced.gating.waiting import START_S, is_ready
+from straced.linux import procfs
 
 
 def release(pid: int) -> None:

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from straced import procfs
 from straced.errors import AttachError, StracedError, TracerUnavailable
-from straced.live.counts import EMPTY, Reading, Totals, reading
-from straced.live.processes import ProcessFacts
-from straced.live.values import Key
-from straced.model import Overhead, Quality, Reason, Sample
-from straced.profiler import Profiler
-from straced.session import Session
-from straced.targets import TargetSpec, resolve
+from straced.linux import procfs
+from straced.linux.process_scan import ProcessFacts
+from straced.linux.targets import TargetSpec, resolve
+from straced.live.rates import EMPTY, Reading, Totals, reading
+from straced.model.frame import Key
+from straced.model.types import Overhead, Quality, Reason, Sample
+from straced.profiling.profiler import Profiler
+from straced.profiling.session import Session
 
 _DEEPEST = 1000
 """Generations that are followed upwards; the tree may change while it is read."""
@@ -38,7 +38,7 @@ class Counting:
     """Sessions on the trees of some targets, or of every process but our own ancestors and ourselves.
 
     Args:
-        tracer: as for :class:`straced.profiler.Profiler`; ``none`` counts nothing.
+        tracer: as for :class:`straced.profiling.profiler.Profiler`; ``none`` counts nothing.
         targets: empty for all processes.
     """
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from straced.client import Client
+from straced.client.client import Client
 from straced.errors import StracedError
+from straced.ipc.messages import Select, Status
 from straced.live.service import note_of
-from straced.live.values import Detail, Frame, Key, Machine, ProcessRow
-from straced.model import Quality, Reason
-from straced.scrub import scrub
-from straced.service.ipc.messages import Select, Status
-from straced.service.store.answers import KeptEvent, Ranked
+from straced.model.frame import Detail, Frame, Key, Machine, ProcessRow
+from straced.model.history import KeptEvent, Ranked
+from straced.model.types import Quality, Reason
+from straced.text.sanitize import scrub
 
 STEP_S = 60.0
 """The finest that history has; further back than a week it has hours only."""

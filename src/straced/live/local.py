@@ -6,18 +6,18 @@ import os
 import time
 from collections.abc import Sequence
 
-from straced import procfs
 from straced.errors import NoSuchProcess, StracedError
-from straced.live import counts
+from straced.linux import procfs
+from straced.linux.process_scan import ProcessFacts, ProcessScan, call_now, tree
+from straced.linux.targets import TargetSpec, resolve
+from straced.live import rates as counts
 from straced.live.counting import Counting
-from straced.live.counts import Reading
-from straced.live.look import Counted, ProcessLook, counted
-from straced.live.machine import MachineMeter, OwnCost
-from straced.live.processes import ProcessFacts, ProcessScan, call_now, tree
+from straced.live.host_meter import MachineMeter, OwnCost
+from straced.live.process_detail import Counted, ProcessLook, counted
+from straced.live.rates import Reading
 from straced.live.timeline import TimeLine
-from straced.live.values import OUTSIDE, RUNNING, Detail, Frame, Key, Note, ProcessRow
-from straced.scrub import scrub
-from straced.targets import TargetSpec, resolve
+from straced.model.frame import OUTSIDE, RUNNING, Detail, Frame, Key, Note, ProcessRow
+from straced.text.sanitize import scrub
 
 
 class LocalSource:

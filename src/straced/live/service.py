@@ -8,19 +8,19 @@ from pathlib import Path
 
 import msgspec
 
-from straced import summary as rows_of
-from straced.client import Client
+from straced.client.client import Client
 from straced.errors import ServiceUnreachable, StracedError
-from straced.live.look import Counted, ProcessLook
+from straced.ipc.messages import Select, Status
+from straced.live.process_detail import Counted, ProcessLook
 from straced.live.timeline import TimeLine
-from straced.live.values import Detail, Frame, Key, Machine, Note, ProcessRow
-from straced.model import Counters, Quality, Reason
-from straced.scrub import scrub
-from straced.service.counting import Calls
-from straced.service.facts import HostFacts
-from straced.service.ipc.messages import Select, Status
-from straced.service.samples import Happening, ProcessSample, Tick
-from straced.service.store.answers import KeptEvent
+from straced.model import aggregation as rows_of
+from straced.model.facts import HostFacts
+from straced.model.frame import Detail, Frame, Key, Machine, Note, ProcessRow
+from straced.model.history import KeptEvent
+from straced.model.tick import Happening, ProcessSample, Tick
+from straced.model.types import Counters, Quality, Reason
+from straced.service.collect.call_counter import Calls
+from straced.text.sanitize import scrub
 
 EVENTS = 200
 """Events that are asked for at a time."""

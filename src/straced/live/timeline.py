@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from straced.live.processes import ProcessFacts
-from straced.live.values import Key, Note
+from straced.linux.process_scan import ProcessFacts
+from straced.model.frame import Key, Note
 
 MOST = 500
 

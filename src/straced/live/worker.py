@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from straced.live.source import Actions, Listener, Source, TraceState
-from straced.live.values import Key
+from straced.live.protocols import Actions, Listener, Source, TraceState
+from straced.model.frame import Key
 
 Result = TypeVar("Result")
 

@@ -10,39 +10,39 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from straced import __version__, procfs
-from straced.config import Config
+from straced import __version__
+from straced.config.paths import Places
+from straced.config.schema import Config
+from straced.config.watch_rules import MAX_LABELS, Rule
 from straced.errors import InvalidArgument, NoSuchProcess
 from straced.faults import faults
-from straced.profiler import Profiler
-from straced.service import authorisation
-from straced.service.alerts.book import AlertBook
+from straced.ipc import messages
+from straced.linux import credentials, procfs
+from straced.linux.credentials import NOBODY, Owner, Peer
+from straced.model.tick import Happening, Tick
+from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
-from straced.service.alerts.verdict import verdict_on
-from straced.service.authorisation import NOBODY, Owner, Peer
-from straced.service.cadence import Cadence
-from straced.service.counting import start_of
-from straced.service.ipc import messages
-from straced.service.ipc.methods import Methods
-from straced.service.ipc.publishing import Publisher
-from straced.service.ipc.server import Server
-from straced.service.ipc.sessions import Sessions
-from straced.service.life.stalls import timed
-from straced.service.metrics.totals import Totals
-from straced.service.newcomers import Newcomers
-from straced.service.outlets import Outlets
-from straced.service.picking import pick_tracer
-from straced.service.places import Places
-from straced.service.rulebook import Rulebook
-from straced.service.rules import MAX_LABELS, Rule
-from straced.service.samples import Happening, Tick
-from straced.service.store.alerts_table import AlertRow
-from straced.service.store.known import user_of
-from straced.service.store.opening import StoreError
-from straced.service.store.waiting import LearntRows
-from straced.service.store.writer import Store
-from straced.service.watcher import Watcher
-from straced.tracers.strace import own_helpers
+from straced.service.alerts.tracker import AlertBook
+from straced.service.alerts.why_verdict import verdict_on
+from straced.service.api.methods import Methods
+from straced.service.api.publisher import Publisher
+from straced.service.api.server import Server
+from straced.service.api.sessions import Sessions
+from straced.service.collect.call_counter import start_of
+from straced.service.collect.collector import Watcher
+from straced.service.collect.exec_listener import Newcomers
+from straced.service.collect.ticker import Cadence
+from straced.service.collect.tracer_choice import pick_tracer
+from straced.service.daemon.stalls import timed
+from straced.service.metrics.openmetrics import Totals
+from straced.service.rule_store import Rulebook
+from straced.service.sinks.fanout import Outlets
+from straced.store.alerts import AlertRow
+from straced.store.database import StoreError
+from straced.store.learnt_names import user_of
+from straced.store.queue import LearntRows
+from straced.store.writer import Store
+from straced.tracers.strace.tracer import own_helpers
 
 log = logging.getLogger("straced.service")
 
@@ -287,7 +287,7 @@ class Service:
 
     def _allowed(self, uid: int, pid: int) -> bool:
         try:
-            owner = authorisation.owner_of(pid)
+            owner = credentials.owner_of(pid)
         except (procfs.Gone, OSError, KeyError):
             return False
         return owner.uid == uid and not owner.private
@@ -295,7 +295,7 @@ class Service:
     async def add_rule(self, peer: Peer, rule: Rule) -> messages.WatchRule:
         """Watch by one more rule, from now on."""
         if rule.owner is not None and rule.kind in ("pid", "children"):
-            authorisation.require(peer, int(rule.value))
+            credentials.require(peer, int(rule.value))
         rule = self.rulebook.add(rule)
         self._rules_changed()
         return messages.WatchRule(target=rule.text, labels=rule.labels, owner=rule.owner)

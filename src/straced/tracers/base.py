@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from straced.errors import StracedError
-from straced.model import Overhead, Sample, Target
+from straced.model.types import Overhead, Sample, Target
 
 CHANGED_USER = "changed_user"
 """Why a session is over: an execve took the target away from the user for whom it was traced."""

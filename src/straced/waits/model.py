@@ -1,6 +1,6 @@
 """Frozen values of ``straced why``: what a thread waits for, who can end that wait, and the verdict.
 
-The sentence and the tree that people read are views of these values (:mod:`straced.views.why_text`).
+The sentence and the tree that people read are views of these values (:mod:`straced.views.why.report`).
 Times are integers in nanoseconds; ``None`` means "cannot be known", never zero.
 """
 
@@ -41,7 +41,7 @@ class Resource(Struct, frozen=True, kw_only=True):
 class Wait(Struct, frozen=True, kw_only=True):
     """What one task does at one moment.
 
-    ``kind`` is a word of :data:`straced.waits.kinds.KINDS`, such as ``pipe_read``, ``lock`` or ``running``.
+    ``kind`` is a word of :data:`straced.waits.classify.kinds.KINDS`, such as ``pipe_read``, ``lock`` or ``running``.
     """
 
     kind: str

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from straced.ipc.messages import Status
+from straced.linux.credentials import Peer
 from straced.live.service import frame_of
-from straced.live.values import Key
-from straced.model import Counters
-from straced.service.authorisation import Peer
-from straced.service.ipc.messages import Status
-from straced.service.samples import Happening, Tick
-from straced.service.store import journal
-from straced.service.store.alerts_table import AlertRow
-from straced.web.looks import Look
-from straced.web.past import HistoryFailed, Past
+from straced.model.frame import Key
+from straced.model.tick import Happening, Tick
+from straced.model.types import Counters
+from straced.store import events
+from straced.store.alerts import AlertRow
+from straced.web.frame_diff import Shot, shot_of
+from straced.web.history import HistoryFailed, Past
+from straced.web.process_detail import Look
 from straced.web.recent import ALERTS, Recent
-from straced.web.shots import Shot, shot_of
 
 if TYPE_CHECKING:
     from straced.service.service import Service
@@ -155,8 +155,8 @@ class Feed:
         try:
             found = await self.past.ask(
                 lambda history: (
-                    journal.events(history, since=since, limit=SEEDED),
-                    journal.alerts(history, since=since, limit=ALERTS),
+                    events.events(history, since=since, limit=SEEDED),
+                    events.alerts(history, since=since, limit=ALERTS),
                 )
             )
         except HistoryFailed:  # what is told from now on is there all the same

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import msgspec
 
 from straced.live.service import machine_of, note_of
-from straced.live.values import Key, Note
-from straced.scrub import scrub
-from straced.service.samples import Happening, ProcessSample, Tick
-from straced.service.store.alerts_table import AlertRow
-from straced.service.store.answers import KeptAlert, KeptEvent
-from straced.service.store.moments import Moment
+from straced.model.frame import Key, Note
+from straced.model.history import KeptAlert, KeptEvent
+from straced.model.tick import Happening, ProcessSample, Tick
+from straced.store.alerts import AlertRow
+from straced.store.chart_points import Moment
+from straced.text.sanitize import scrub
 
 TRAIL = 60
 """Values of each process for its sparkline."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from straced.config import ConfigError, Web
+from straced.config.schema import ConfigError, Web
 from straced.httpd.address import Address, parse_tcp
 
 if TYPE_CHECKING:
     from straced.httpd.server import HttpServer
     from straced.service.service import Service
     from straced.web.feed import Feed
-    from straced.web.site import Site
+    from straced.web.routes import Site
 
 log = logging.getLogger("straced.service")
 
@@ -70,7 +70,7 @@ class WebServer:
         from straced.httpd.server import HttpServer
         from straced.web.access import Access
         from straced.web.feed import Feed
-        from straced.web.site import Site
+        from straced.web.routes import Site
         from straced.web.token import TokenFile
 
         file = TokenFile(self._service.places.state / "web.url")

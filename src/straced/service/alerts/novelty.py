@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from straced.config import Alerts
-from straced.service.alerts.findings import Finding
-from straced.service.counting import Calls
-from straced.service.samples import ProcessSample
-from straced.service.store.known import NOBODY_UID, name_of, user_of
-from straced.service.store.series import program_of
+from straced.config.schema import Alerts
+from straced.model.tick import ProcessSample
+from straced.service.alerts.rules import Finding
+from straced.service.collect.call_counter import Calls
+from straced.store.learnt_names import NOBODY_UID, name_of, user_of
+from straced.store.series import program_of
 
 PROGRAM, SYSCALL, ERRNO = "program", "syscall", "errno"
 MAX_NAMED, MAX_KEPT = 8, 50

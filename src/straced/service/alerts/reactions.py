@@ -11,15 +11,15 @@ from pathlib import Path
 
 import msgspec
 
-from straced import procfs
-from straced.config import OnAlert, TraceAction
+from straced.config.schema import OnAlert, TraceAction
 from straced.errors import StracedError
-from straced.output_file import OutputFile
-from straced.profiler import Profiler
-from straced.service.authorisation import Owner
-from straced.service.store.alerts_table import AlertRow
-from straced.tracers.strace_record import RecordOptions
-from straced.tracers.trace_file import record_into
+from straced.linux import procfs
+from straced.linux.credentials import Owner
+from straced.linux.output_file import OutputFile
+from straced.profiling.profiler import Profiler
+from straced.store.alerts import AlertRow
+from straced.tracers.strace.recording import RecordOptions
+from straced.tracers.strace.trace_file import record_into
 
 log = logging.getLogger("straced.service")
 COMMAND_LIMIT_S = 60.0

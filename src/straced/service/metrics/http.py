@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from straced.config import ConfigError, Metrics
-from straced.httpd import door
+from straced.config.schema import ConfigError, Metrics
+from straced.httpd import origin_check
 from straced.httpd.address import parse
 from straced.httpd.message import Answer, Request, text
 from straced.httpd.server import HttpServer
-from straced.service.metrics.totals import CONTENT_TYPE
+from straced.service.metrics.openmetrics import CONTENT_TYPE
 
 log = logging.getLogger("straced.service")
 
@@ -56,7 +56,7 @@ class MetricsServer:
 
     async def _answer(self, request: Request) -> Answer:
         if not self._server.is_private:
-            refused = door.refusal(request, self._config.hosts, pages=False)
+            refused = origin_check.refusal(request, self._config.hosts, pages=False)
             if refused is not None:
                 return refused
         elif request.method not in ("GET", "HEAD"):

@@ -16,10 +16,10 @@ from typing import overload
 import msgspec
 from msgspec import Struct
 
-from straced import histogram
-from straced.model import Counters
-from straced.movement import Moves
-from straced.summary import merge_rows
+from straced.model import histogram
+from straced.model.aggregation import merge_rows
+from straced.model.deltas import Moves
+from straced.model.types import Counters
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.decoding import HISTOGRAM_AT, buckets_of, counters, decode, end_of, slots_of
 
@@ -39,7 +39,7 @@ class Cell(Struct, eq=False, gc=False):
     key: int
     value: Counters | None = None
     head: tuple[int, int, int, int] | None = None
-    """Calls, errors, wall and waiting time, once :mod:`straced.tracers.ebpf.moved` has worked them out."""
+    """Calls, errors, wall and waiting time, once :mod:`straced.tracers.ebpf.row_deltas` has worked them out."""
     flight: int | None = None
     """Calls in flight, likewise."""
 
@@ -112,12 +112,12 @@ class Rows(Sequence[Counters]):
 
     def moved_since(self, before: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves | None:
         """What the processes did since earlier rows; ``None`` where those are of another kind."""
-        from straced.tracers.ebpf import moved
+        from straced.tracers.ebpf import row_deltas
 
         if not isinstance(before, Rows) and before:
             return None
         with _no_collections(len(self)):
-            return moved.between(before._groups if isinstance(before, Rows) else (), self._groups, flights)
+            return row_deltas.between(before._groups if isinstance(before, Rows) else (), self._groups, flights)
 
     def pids(self) -> set[int]:
         """The processes that have rows."""

@@ -7,8 +7,8 @@ import struct
 
 from msgspec import Struct
 
-from straced import histogram
-from straced.model import Counters
+from straced.model import histogram
+from straced.model.types import Counters
 from straced.syscalls import syscall_name
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.errnos import errno_name

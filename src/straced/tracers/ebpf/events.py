@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import AsyncIterator
 
-from straced.model import Event
-from straced.scrub import scrub_bytes
+from straced.model.types import Event
+from straced.text.sanitize import scrub_bytes
 from straced.tracers.ebpf import libbpf, wire
 from straced.tracers.ebpf.engine import Engine
 

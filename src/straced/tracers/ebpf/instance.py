@@ -10,22 +10,22 @@ from typing import Any
 
 import msgspec
 
-from straced import procfs
+from straced.concurrency.shielding import Operation, background
 from straced.errors import NoEventLoop, NoSuchProcess, NotPermitted
-from straced.model import Reason, Sample, Target
-from straced.shielding import Operation, background
+from straced.linux import procfs
+from straced.model.types import Reason, Sample, Target
 from straced.tracers.base import AttachOptions, Rights
 from straced.tracers.ebpf import wire
+from straced.tracers.ebpf.dirty_rows import Touched
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.events import Events
-from straced.tracers.ebpf.marks import Conflict, Marks
-from straced.tracers.ebpf.picture import Camera
 from straced.tracers.ebpf.probe import capabilities, gone, may_see_all
 from straced.tracers.ebpf.reader import Reader, by_session
 from straced.tracers.ebpf.samples import Losses
 from straced.tracers.ebpf.session import EbpfSession
-from straced.tracers.ebpf.summed import part_of
-from straced.tracers.ebpf.touched import Touched
+from straced.tracers.ebpf.snapshot import Camera
+from straced.tracers.ebpf.summed_rows import part_of
+from straced.tracers.ebpf.task_storage import Conflict, Marks
 
 _CALIBRATION_ROUNDS, _CALIBRATION_CALLS = 50, 100
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from straced.model import Counters
+from straced.model.types import Counters
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Cell, Group, Rows
 from straced.tracers.ebpf.decoding import OwnerFacts, decode_owner
+from straced.tracers.ebpf.dirty_rows import CHANGED, Touched
 from straced.tracers.ebpf.engine import Engine
-from straced.tracers.ebpf.touched import CHANGED, Touched
 
 _EXTRA_ROWS = 16
 _WORDS = wire.ROW_BYTES // 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from straced.model import Reason, Sample
+from straced.model.types import Reason, Sample
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.reader import Part

@@ -8,9 +8,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from straced.model import Event, Overhead, Reason, Sample, Target
-from straced.summary import merge_rows
-from straced.tracers import slowdown
+from straced.model.aggregation import merge_rows
+from straced.model.types import Event, Overhead, Reason, Sample, Target
+from straced.tracers import overhead as slowdown
 from straced.tracers.base import CHANGED_USER, AttachOptions, Ending
 from straced.tracers.ebpf import samples, wire
 from straced.tracers.ebpf.decoding import OwnerFacts

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 
-from straced import procfs
+from straced.concurrency.shielding import Turns, carry
 from straced.errors import TracerUnavailable
-from straced.model import Sample, Target
-from straced.shielding import Turns, carry
+from straced.linux import procfs
+from straced.model.types import Sample, Target
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.ebpf import libbpf, probe, trial, wire
 from straced.tracers.ebpf.engine import suited_engine
 from straced.tracers.ebpf.errors import EbpfUnavailable
 from straced.tracers.ebpf.instance import Instance
-from straced.tracers.ebpf.marks import Conflict
 from straced.tracers.ebpf.session import EbpfSession
+from straced.tracers.ebpf.task_storage import Conflict
 
 _MAX_INSTANCES = 8
 LINGER_S = 5.0
@@ -154,7 +154,7 @@ class EbpfTracer:
         return found
 
     def sum_all(self) -> dict[EbpfSession, Sample]:
-        """:meth:`read_all`, cheaper still, where sums by process are wanted of most: see :mod:`straced.movement`.
+        """:meth:`read_all`, cheaper still, where sums by process are wanted of most: see :mod:`straced.model.deltas`.
 
         Rows are told apart when they are looked at. Calls in flight that stand still are those since the sums before,
         so there should be one reader of them.

@@ -9,7 +9,7 @@ import ctypes
 import struct
 from ctypes import c_char, c_int32, c_uint8, c_uint16, c_uint32, c_uint64
 
-from straced import histogram
+from straced.model import histogram
 from straced.tracers.ebpf.btf import Types
 
 ROWS = 32768

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from straced.fulltrace.values import Report
-from straced.units import format_count
-from straced.views.text import head as head_line
-from straced.views.text import plain, quality_line
+from straced.text.units import format_count
+from straced.traces.values import Report
+from straced.views.text.summary import head as head_line
+from straced.views.text.summary import plain, quality_line
 
 _ASSETS = "straced.views.html"
 

@@ -12,10 +12,10 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.widgets import Static
 
-from straced.live.source import Feed
-from straced.live.values import Detail, Frame
-from straced.views.tui import words
-from straced.views.tui.around import Around
+from straced.live.protocols import Feed
+from straced.model.frame import Detail, Frame
+from straced.views.tui import status_lines
+from straced.views.tui.chrome import Around
 from straced.views.tui.dialogs import RiskBox
 from straced.views.tui.filter_line import FilterLine
 from straced.views.tui.grid import Grid
@@ -273,7 +273,7 @@ class TopApp(Selection, Keyboard, App[None]):
             self.panel.show(row, self._detail, self.rows.frame.notes, sort=self.rows.sort, mode=self._mode)
 
     def _draw_words(self) -> None:
-        state = words.State(
+        state = status_lines.State(
             paused=self._paused,
             age_s=(self._clock() - self.rows.frame.monotonic_ns) / 1e9 if self.rows.frame else 0.0,
             interval_s=self._interval_s,

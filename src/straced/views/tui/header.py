@@ -8,11 +8,11 @@ from collections import deque
 from rich.cells import cell_len
 from rich.style import Style
 
-from straced.live.values import Frame
-from straced.units import format_count
-from straced.views.text import TRACER_NAMES
-from straced.views.tui import cells, palette, plots, words
-from straced.views.tui.pieces import Piece, Pieces
+from straced.model.frame import Frame
+from straced.text.units import format_count
+from straced.views.text.summary import TRACER_NAMES
+from straced.views.tui import cells, palette, plots, status_lines
+from straced.views.tui.segments import Piece, Pieces
 
 KEPT = 240
 """Totals that are kept: as many as the widest screen shows."""
@@ -43,7 +43,7 @@ class Past:
                 kept.append(value)
 
 
-def head(frame: Frame, state: words.State) -> Pieces:
+def head(frame: Frame, state: status_lines.State) -> Pieces:
     """``straced top · filter "x" · box · local · 12:00:01 · by cpu, times working``"""
     pieces = [Piece("straced top", palette.KEY)]
     for text, style in (
@@ -99,9 +99,9 @@ def machine(frame: Frame, width: int) -> Pieces:
     return tuple(pieces)
 
 
-def quality(frame: Frame, state: words.State, width: int) -> Pieces:
+def quality(frame: Frame, state: status_lines.State, width: int) -> Pieces:
     """How old the figures are, how they were counted, what was lost, and what that costs."""
-    said = words.quality_words(frame, state)
+    said = status_lines.quality_words(frame, state)
     if sum(map(len, said)) + 3 * (len(said) - 1) > width:
         said[-1] = said[-1].removesuffix(" of a CPU")
     kind = frame.quality.kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from straced.live.values import Detail, Frame, ProcessRow
+from straced.model.frame import Detail, Frame, ProcessRow
 
 
 class FrameReady(Message):

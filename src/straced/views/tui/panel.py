@@ -9,14 +9,14 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from straced.live.values import Detail, Note, ProcessRow
-from straced.model import SyscallStats
-from straced.units import format_count
-from straced.views.table import label
+from straced.model.frame import Detail, Note, ProcessRow
+from straced.model.types import SyscallStats
+from straced.text.units import format_count
+from straced.views.text.table import label
 from straced.views.tui import palette, panels, plots
 from straced.views.tui.columns import command
 from straced.views.tui.grid import Grid
-from straced.views.tui.pieces import Piece, Pieces, whole
+from straced.views.tui.segments import Piece, Pieces, whole
 
 MOST_BARS = 5
 """Lines that the durations of the chosen call take at most."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from straced.live.values import Detail, FileRow, Note, ThreadRow
-from straced.model import SyscallStats
-from straced.summary import sort_rows
-from straced.units import format_count, format_ns
-from straced.views.table import errno_line, label
+from straced.model.aggregation import sort_rows
+from straced.model.frame import Detail, FileRow, Note, ThreadRow
+from straced.model.types import SyscallStats
+from straced.text.units import format_count, format_ns
+from straced.views.text.table import errno_line, label
 from straced.views.tui import cells, palette, plots
-from straced.views.tui.pieces import Piece, Pieces, whole
+from straced.views.tui.segments import Piece, Pieces, whole
 
 TABS = ("calls", "threads", "files", "events")
 _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from straced.views.tui import columns, palette
-from straced.views.tui.pieces import Piece, Pieces
 from straced.views.tui.rows import TITLES, Line, Rows
+from straced.views.tui.segments import Piece, Pieces
 
 
 class ProcessLines:

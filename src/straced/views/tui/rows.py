@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from straced.live.values import Frame, Key, ProcessRow
+from straced.model.frame import Frame, Key, ProcessRow
 
 SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
 _FIELDS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from straced.live.values import ProcessRow
+from straced.model.frame import ProcessRow
 from straced.views.tui.grid import Grid
 from straced.views.tui.rows import Line, Rows
 
