@@ -115,10 +115,10 @@ async def screen(frame: Frame, size: tuple[int, int], refreshes: int = 20) -> No
     from tests.top.frames import ScriptedFeed
 
     from straced.views.tui.app import TopApp
-    from straced.views.tui.rows import Rows
+    from straced.views.tui.rows import ProcessRows
 
     feed = ScriptedFeed(frame)
-    app = TopApp(feed, interval_s=1.0, rows=Rows())
+    app = TopApp(feed, interval_s=1.0, rows=ProcessRows())
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         took = []

@@ -28,7 +28,7 @@ from straced.tracers.base import Ending
 Result = TypeVar("Result")
 
 
-class Profiler:
+class BlockingProfiler:
     """See :class:`straced.Profiler`. Its event loop runs on a thread of its own, started with the first call.
 
     One that was made before a fork may be used by one of the two processes afterwards, the first that does; a copy of
@@ -48,13 +48,13 @@ class Profiler:
     ) -> None:
         self.close()
 
-    def attach(self, pid: int, **options: Any) -> Session:
+    def attach(self, pid: int, **options: Any) -> BlockingSession:
         """See :meth:`straced.Profiler.attach`."""
-        return Session(self, self.wait_for(self._inner.attach(pid, **options)))
+        return BlockingSession(self, self.wait_for(self._inner.attach(pid, **options)))
 
-    def spawn(self, argv: Sequence[str | os.PathLike[str]], **options: Any) -> Session:
+    def spawn(self, argv: Sequence[str | os.PathLike[str]], **options: Any) -> BlockingSession:
         """See :meth:`straced.Profiler.spawn`."""
-        return Session(self, self.wait_for(self._inner.spawn(argv, **options)))
+        return BlockingSession(self, self.wait_for(self._inner.spawn(argv, **options)))
 
     def close(self) -> None:
         """End all sessions and the thread. Idempotent; in a forked copy it does nothing."""
@@ -136,10 +136,10 @@ def _answer(future: concurrent.futures.Future[Result]) -> Result:
         raise
 
 
-class Session:
+class BlockingSession:
     """See :class:`straced.Session`."""
 
-    def __init__(self, profiler: Profiler, inner: _session.Session) -> None:
+    def __init__(self, profiler: BlockingProfiler, inner: _session.Session) -> None:
         self._profiler = profiler
         self._inner = inner
 
@@ -180,3 +180,8 @@ class Session:
     def detach(self) -> Summary:
         """See :meth:`straced.Session.detach`."""
         return self._profiler.wait_for(self._inner.detach())
+
+
+Profiler = BlockingProfiler
+"""As it is called from outside: ``straced.blocking.Profiler``."""
+Session = BlockingSession

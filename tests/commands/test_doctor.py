@@ -13,14 +13,14 @@ import pytest
 
 from straced import errors
 from straced.linux import capabilities
-from straced.model.diagnosis import Diagnosis, Finding
+from straced.model.diagnosis import Diagnosis, DoctorCheck
 from straced.views.text import doctor as doctor_text
 from straced.views.text.summary import plain
 from straced.workflows import doctor
 from tests.preflight import processes as real
 
 
-def by_name(findings: tuple[Finding, ...]) -> dict[str, Finding]:
+def by_name(findings: tuple[DoctorCheck, ...]) -> dict[str, DoctorCheck]:
     return {finding.name: finding for finding in findings}
 
 
@@ -111,7 +111,7 @@ def test_yama_is_told_in_words(scope: int, tmp_path: Path) -> None:
 
 
 def test_a_filter_over_straced_is_found() -> None:
-    def ask() -> Finding:
+    def ask() -> DoctorCheck:
         capabilities.ptrace_blocked.cache_clear()
         return doctor.ptrace(capabilities.caller())
 
@@ -162,7 +162,7 @@ def test_what_it_says_holds_no_control_characters() -> None:
         python="p",
         uid=0,
         target=hostile,
-        tracers=(Finding(name="strace", state="no", detail=hostile, remedy=(hostile,)),),
+        tracers=(DoctorCheck(name="strace", state="no", detail=hostile, remedy=(hostile,)),),
     )
     text = plain(doctor_text.lines(made))
     assert "\x1b" not in text

@@ -18,7 +18,7 @@ from straced.linux.output_file import OutputFile
 from straced.manager.helper_journal import Journal
 from straced.service.daemon import unit
 from straced.service.metrics.openmetrics import Totals
-from straced.service.sinks.ndjson import Stream
+from straced.service.sinks.ndjson import NdjsonSink
 from straced.store.database import StoreError, private_folder
 from straced.web.token import TokenFile
 from tests.files.conftest import Shared
@@ -31,7 +31,7 @@ TRACE = Path(__file__).with_name("one.strace")
 
 
 def by_stream(path: Path) -> None:
-    stream = Stream(schema.Stream(path=str(path), max_bytes=schema.Bytes(5000), files=2))
+    stream = NdjsonSink(schema.StreamConfig(path=str(path), max_bytes=schema.Bytes(5000), files=2))
     try:
         with contextlib.suppress(OSError):
             stream._write(b"{}\n")

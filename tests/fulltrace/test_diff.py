@@ -144,10 +144,10 @@ def test_json_of_another_kind(tmp_path: Path, text: bytes) -> None:
 
 def test_several_runs_tell_sure_from_unsure() -> None:
     def profile(calls: int, noise: int) -> Profile:
-        from straced.traces.diff.profile import Figures
+        from straced.traces.diff.profile import ProfileFigures
 
-        rows = {"read": Figures(calls=calls, errors=0), "futex": Figures(calls=noise, errors=0)}
-        total = Figures(calls=calls + noise, errors=0)
+        rows = {"read": ProfileFigures(calls=calls, errors=0), "futex": ProfileFigures(calls=noise, errors=0)}
+        total = ProfileFigures(calls=calls + noise, errors=0)
         return Profile(source="x", kind="trace", quality="exact", total=total, syscalls=rows)
 
     before = [profile(100, noise) for noise in (50, 90, 70, 60)]

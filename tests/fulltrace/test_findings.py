@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from straced.traces.values import Finding, Report
+from straced.traces.values import Finding, TraceReport
 from tests.fulltrace.support import OURS, record, report
 
 STAGED: dict[str, tuple[str, str, int]] = {
@@ -35,7 +35,7 @@ STAGED: dict[str, tuple[str, str, int]] = {
 }  # fmt: skip
 
 
-def staged(tmp_path: Path, code: str, flags: tuple[str, ...] = OURS) -> tuple[Path, Report]:
+def staged(tmp_path: Path, code: str, flags: tuple[str, ...] = OURS) -> tuple[Path, TraceReport]:
     program = f"import os\n{STAGED[code][0]}\n"
     path = record(tmp_path, [sys.executable, "-I", "-S", "-c", program], flags)
     return path, report(path)

@@ -20,7 +20,7 @@ from straced.ipc.messages import Select
 from straced.store import events as journal
 from straced.store.history import History
 from straced.store.retention_clock import WAIT_S, DeletionClock
-from straced.store.writer import Store
+from straced.store.writer import HistoryWriter
 from tests.security.intruder import client, process
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
@@ -59,7 +59,7 @@ def kinds(path: Path) -> list[str]:
 
 
 def test_a_clock_that_is_ahead_for_a_moment_deletes_nothing(path: Path) -> None:
-    store = Store(path, schema.Store())
+    store = HistoryWriter(path, schema.StoreConfig())
     store.start()
     for minute in range(10):
         store.put(tick(NOON + 60 * minute, sample(made=(calls(),))))
@@ -77,7 +77,7 @@ def test_a_clock_that_is_ahead_for_a_moment_deletes_nothing(path: Path) -> None:
 
 
 def test_after_a_reboot_with_a_leap_deletion_waits_and_that_is_said(path: Path) -> None:
-    store = Store(path, schema.Store())
+    store = HistoryWriter(path, schema.StoreConfig())
     store.start()
     for minute in range(10):
         store.put(tick(NOON + 60 * minute, sample(made=(calls(),))))
@@ -113,9 +113,9 @@ def test_a_short_reboot_is_nothing_to_wait_for(off_s: int) -> None:
 # --- files ---
 
 
-def filled(path: Path) -> Store:
+def filled(path: Path) -> HistoryWriter:
     """A store with some hundred pages, which has ended in order."""
-    store = Store(path, schema.Store())
+    store = HistoryWriter(path, schema.StoreConfig())
     store.start()
     for minute in range(30):
         many = (sample(pid, rss=minute * pid, made=(calls(f"c{pid}", pid),)) for pid in range(1, 40))
@@ -131,7 +131,7 @@ def test_damaged_pages_after_an_end_in_order_are_found_and_said(path: Path) -> N
     for page in range(8, len(data) // 4096 - 1):
         data[page * 4096 + 8 : page * 4096 + 4000] = os.urandom(3992)
     path.write_bytes(data)
-    store = Store(path, schema.Store())
+    store = HistoryWriter(path, schema.StoreConfig())
     store.start()
     until(lambda: store.moved is not None, 20)
     store.put(tick(NOON + 3600, sample(made=(calls("read", 7),))))
@@ -146,7 +146,7 @@ def test_damaged_pages_after_an_end_in_order_are_found_and_said(path: Path) -> N
 
 
 def test_a_database_that_is_deleted_is_noticed(path: Path) -> None:
-    store = Store(path, schema.Store())
+    store = HistoryWriter(path, schema.StoreConfig())
     store.start()
     store.put(tick(NOON, sample(made=(calls("read", 5),))))
     assert store.flush()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from straced.ipc.messages import Attached, Piece, SessionParams, TraceParams
+from straced.ipc.messages import Attached, SessionParams, TraceParams, TracePiece
 from straced.linux import procfs
 from tests.security.hostile import HOSTILE, user
 from tests.security.served import ends_in_time, others_are_served
@@ -121,7 +121,7 @@ async def test_a_client_that_goes_leaves_no_trace(daemon: Daemon) -> None:
             assert target.stdin is not None
             target.stdin.write("2000\n")
             target.stdin.flush()
-            piece = await client.request("trace.read", SessionParams(session=attached.session), Piece)
+            piece = await client.request("trace.read", SessionParams(session=attached.session), TracePiece)
             assert piece.data.endswith(b"\n")
         async with daemon.client() as other:
             while (await other.status()).sessions:

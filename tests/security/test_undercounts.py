@@ -25,7 +25,7 @@ from straced.service.metrics.openmetrics import Totals
 from straced.store import events
 from straced.store.alerts import AlertRow
 from straced.store.history import MAX_SERIES, History
-from straced.store.writer import Store
+from straced.store.writer import HistoryWriter
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.counts import row
@@ -48,8 +48,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    made = Store(path, schema.Store())
+def store(path: Path) -> Iterator[HistoryWriter]:
+    made = HistoryWriter(path, schema.StoreConfig())
     made.start()
     yield made
     made.close()
@@ -127,7 +127,7 @@ async def test_a_flood_of_names_takes_nothing_from_others() -> None:
             assert (await root.status()).history_dropped == 0
 
 
-def test_what_does_not_fit_is_lost_of_those_who_made_it_and_said_there(path: Path, store: Store) -> None:
+def test_what_does_not_fit_is_lost_of_those_who_made_it_and_said_there(path: Path, store: HistoryWriter) -> None:
     store.put(tick(NOON, process(1, made=(calls("read", 10),)), process(2, owner=THEIRS, made=(calls("read", 1),))))
     assert store.flush()
     other = sqlite3.connect(path, isolation_level=None)
@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_lost_of_those_who_made_it_and_said_there(path: Pat
     history.close()
 
 
-def test_the_newest_rows_are_those_of_the_one_who_asks(path: Path, store: Store) -> None:
+def test_the_newest_rows_are_those_of_the_one_who_asks(path: Path, store: HistoryWriter) -> None:
     store.put(tick(NOON, process(1, owner=MINE, made=(calls("read", 7),))))
     for start in range(0, MAX_SERIES + 500, 1000):
         many = (process(pid, owner=THEIRS, made=()) for pid in range(10 + start, 1010 + start))
@@ -178,7 +178,7 @@ def test_the_newest_rows_are_those_of_the_one_who_asks(path: Path, store: Store)
 
 def test_the_size_is_kept_at_the_cost_of_who_fills_it(path: Path) -> None:
     """Command lines by the thousand fill a table that nothing else would empty."""
-    store = Store(path, schema.Store(max_bytes=schema.Bytes(2_000_000)))
+    store = HistoryWriter(path, schema.StoreConfig(max_bytes=schema.Bytes(2_000_000)))
     store.start()
     for minute in range(90):
         line = ("\\x1b" * 900,)

@@ -18,7 +18,7 @@ from straced.linux.process_scan import ProcessScan, abi_of, parse_call
 from straced.linux.targets import parse
 from straced.live.host_meter import MachineMeter
 from straced.live.local import LocalSource
-from straced.model.frame import Detail, Frame, Key
+from straced.model.frame import Frame, Key, ProcessDetail
 from tests.support.needs import require
 from tests.top.processes import workload
 
@@ -42,7 +42,7 @@ async def frame_until(source: LocalSource, frame: Frame, calls_s: float, rel: fl
     return frame
 
 
-async def detail_until(source: LocalSource, key: Key, seconds: float) -> Detail:
+async def detail_until(source: LocalSource, key: Key, seconds: float) -> ProcessDetail:
     """Look again and again for a while, as the screen does."""
     deadline = time.monotonic() + seconds
     while True:

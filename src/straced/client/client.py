@@ -26,7 +26,7 @@ from straced.errors import OutputError
 from straced.ipc import messages
 from straced.ipc.messages import Gap, Select, Status, TickPart, WatchRule
 from straced.linux.output_file import OutputFile
-from straced.model.history import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
+from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
 from straced.model.tick import Tick
 from straced.tracers.strace import free_space
 
@@ -192,9 +192,9 @@ class Client(Channel):
         """Processes that history knows."""
         return await self.request("processes", select, list[SeriesInfo])
 
-    async def history(self, select: Select) -> Answer:
+    async def history(self, select: Select) -> HistoryAnswer:
         """What processes did in a span."""
-        return await self.request("history", select, Answer)
+        return await self.request("history", select, HistoryAnswer)
 
     async def timeline(self, select: Select) -> list[Point]:
         """The same, step by step."""
@@ -212,9 +212,9 @@ class Client(Channel):
         """Alerts that were kept."""
         return await self.request("alerts", select, list[KeptAlert])
 
-    async def report(self, job: str, since: float = 0.0, until: float | None = None) -> Report:
+    async def report(self, job: str, since: float = 0.0, until: float | None = None) -> JobReport:
         """The resources of a job."""
-        return await self.request("report", Select(job=job, since=since, until=until), Report)
+        return await self.request("report", Select(job=job, since=since, until=until), JobReport)
 
 
 __all__ = ["Client", "Gap", "RemoteSession", "RemoteTrace", "Select", "is_there"]

@@ -62,7 +62,7 @@ class RemoteTrace:
         return ended
 
     async def _read(self) -> bytes:
-        piece = await self._client.request("trace.read", self._params, messages.Piece, timeout_s=None)
+        piece = await self._client.request("trace.read", self._params, messages.TracePiece, timeout_s=None)
         return piece.data
 
     async def _write(self, data: bytes) -> None:

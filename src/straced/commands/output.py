@@ -18,7 +18,7 @@ from straced.views.text import terminal
 from straced.views.text.summary import first_screen
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class SummaryOutput(Struct, frozen=True, kw_only=True):
     """How summaries are shown."""
 
     as_json: bool = False

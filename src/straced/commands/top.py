@@ -16,7 +16,7 @@ from straced.commands.group import verb
 from straced.linux.targets import TargetSpec
 
 if TYPE_CHECKING:
-    from straced.live.protocols import Source
+    from straced.live.protocols import FrameSource
 
 SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
 TRACERS = ("auto", "ebpf", "none")
@@ -39,7 +39,7 @@ class Screen(Struct, frozen=True, kw_only=True):
     limit: int | None = None
     color: str = "auto"
 
-    def source(self) -> Source:
+    def source(self) -> FrameSource:
         """Where the rows come from."""
         if self.place == "history":
             from straced.live.history import HistorySource
@@ -181,9 +181,9 @@ def _once(screen: Screen) -> int:
     from straced.model.frame import Frame
     from straced.views.text import terminal
     from straced.views.tui import once, status_lines
-    from straced.views.tui.rows import Rows
+    from straced.views.tui.rows import ProcessRows
 
-    rows = Rows(screen.sort, screen.filter, flat=screen.flat)
+    rows = ProcessRows(screen.sort, screen.filter, flat=screen.flat)
 
     def show(frame: Frame) -> None:
         rows.update(frame)
@@ -206,13 +206,13 @@ def _live(screen: Screen) -> int:
     for name in ("COLUMNS", "LINES"):  # an exported size would be believed instead of the terminal's own
         os.environ.pop(name, None)
     from straced.live.actions import LocalActions
-    from straced.live.worker import Worker
+    from straced.live.worker import FrameWorker
     from straced.views.tui.app import TopApp
-    from straced.views.tui.rows import Rows
+    from straced.views.tui.rows import ProcessRows
 
     screen.source()  # what is wrong with a target is said on the shell's screen
-    worker = Worker(screen.source, LocalActions(Path.cwd()), screen.interval_s)
-    app = TopApp(worker, interval_s=screen.interval_s, rows=Rows(screen.sort, screen.filter, flat=screen.flat))
+    worker = FrameWorker(screen.source, LocalActions(Path.cwd()), screen.interval_s)
+    app = TopApp(worker, interval_s=screen.interval_s, rows=ProcessRows(screen.sort, screen.filter, flat=screen.flat))
     app.run()
     if app.error is not None:
         raise app.error

@@ -9,7 +9,7 @@ from straced.concurrency.shielding import running_loop
 from straced.errors import ForkedCopy, NoEventLoop
 
 
-class Owner:
+class OwnerBinding:
     """Bound at the first use: what was made before a daemon forked belongs to the daemon."""
 
     def __init__(self, what: str) -> None:

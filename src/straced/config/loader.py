@@ -56,7 +56,7 @@ def parse(text: str, source: str = "configuration") -> Config:
         raise ConfigError(
             f"{source}: not TOML: {error}", hint="straced serve --check tries it", public=public
         ) from error
-    reader = _Reader(text, source)
+    reader = _TableReader(text, source)
     config = reader.struct(Config, table, ())
     assert isinstance(config, Config)
     reader.check(config)
@@ -66,7 +66,7 @@ def parse(text: str, source: str = "configuration") -> Config:
 _NONE = object()
 
 
-class _Reader:
+class _TableReader:
     def __init__(self, text: str, source: str) -> None:
         self._lines = text.splitlines()
         self._source = source

@@ -10,7 +10,7 @@ from msgspec import Struct
 from straced.config.schema import Config
 
 
-class Places(Struct, frozen=True, kw_only=True):
+class ServicePaths(Struct, frozen=True, kw_only=True):
     """Paths of one service."""
 
     system: bool
@@ -43,7 +43,7 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.state / "traces"
 
 
-def of(config: Config | None = None, *, system: bool | None = None) -> Places:
+def of(config: Config | None = None, *, system: bool | None = None) -> ServicePaths:
     """The places of the service that this user would run, or of the system's."""
     config = config or Config()
     as_system = os.geteuid() == 0 if system is None else system
@@ -54,7 +54,7 @@ def of(config: Config | None = None, *, system: bool | None = None) -> Places:
         runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/straced-{os.geteuid()}") / "straced"
     state = Path(config.state) if config.state else state
     socket = Path(config.ipc.socket) if config.ipc.socket else runtime / "straced.sock"
-    return Places(system=as_system, state=state, runtime=socket.parent, socket=socket)
+    return ServicePaths(system=as_system, state=state, runtime=socket.parent, socket=socket)
 
 
 def config_files() -> list[Path]:

@@ -36,7 +36,7 @@ class ConfigError(StracedError):
         """The same without anything that the file says but its keys: the file may be readable for its owner alone."""
 
 
-class Watch(Struct, frozen=True, kw_only=True):
+class WatchConfig(Struct, frozen=True, kw_only=True):
     """One rule: who is watched, and under which labels. Descendants are watched too, under the same labels."""
 
     target: Annotated[
@@ -46,7 +46,7 @@ class Watch(Struct, frozen=True, kw_only=True):
     labels: Annotated[dict[str, str], Meta(description="Kept with all that these processes do.")] = {}
 
 
-class Store(Struct, frozen=True, kw_only=True):
+class StoreConfig(Struct, frozen=True, kw_only=True):
     """History."""
 
     enabled: Annotated[bool, Meta(description="Whether history is kept.")] = True
@@ -58,7 +58,7 @@ class Store(Struct, frozen=True, kw_only=True):
     events: Annotated[Nanoseconds, Meta(description="How long events and alerts are kept.")] = Nanoseconds(30 * DAY)
 
 
-class Stream(Struct, frozen=True, kw_only=True):
+class StreamConfig(Struct, frozen=True, kw_only=True):
     """Samples, events and alerts as NDJSON, one object a line."""
 
     path: Annotated[str, Meta(description="The file; empty: none.")] = ""
@@ -232,9 +232,9 @@ class Config(Struct, frozen=True, kw_only=True):
     state: Annotated[str, Meta(description="The state folder; empty: `/var/lib/straced`, or in `$XDG_STATE_HOME`.")] = (
         ""
     )
-    watch: Annotated[tuple[Watch, ...], Meta(description="The rules, each a `[[watch]]`.")] = ()
-    store: Store = field(default_factory=Store)
-    stream: Stream = field(default_factory=Stream)
+    watch: Annotated[tuple[WatchConfig, ...], Meta(description="The rules, each a `[[watch]]`.")] = ()
+    store: StoreConfig = field(default_factory=StoreConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
     ipc: Ipc = field(default_factory=Ipc)
     room: Room = field(default_factory=Room)
     alerts: Alerts = field(default_factory=Alerts)

@@ -111,7 +111,7 @@ def merged(*layers: dict[str, str]) -> dict[str, str]:
     return {key: found[key] for key in order if key in found}
 
 
-class Seen(Struct):
+class Candidate(Struct):
     """A process as the look at all processes has it."""
 
     pid: int
@@ -140,7 +140,7 @@ class Matcher:
         if missing:
             self._groups |= yield from cgroups.find_units_stepwise(missing, self._root)
 
-    def match(self, rule: Rule, seen: dict[int, Seen]) -> Iterator[int]:
+    def match(self, rule: Rule, seen: dict[int, Candidate]) -> Iterator[int]:
         """The pids that a rule names itself, without their descendants; 0 now and then: a place to rest."""
         if rule.kind == "pid":
             found = seen.get(int(rule.value))
@@ -157,7 +157,7 @@ class Matcher:
             for each in list(seen.values()):
                 yield each.pid if self._fits(rule, each) else 0
 
-    def _children(self, rule: Rule, seen: dict[int, Seen]) -> Iterator[int]:
+    def _children(self, rule: Rule, seen: dict[int, Candidate]) -> Iterator[int]:
         parent = int(rule.value)
         if rule.start_ticks is not None and (known := seen.get(parent)) and known.start_ticks != rule.start_ticks:
             return
@@ -165,7 +165,7 @@ class Matcher:
             if each.ppid == parent:
                 yield each.pid
 
-    def _fits(self, rule: Rule, each: Seen) -> bool:
+    def _fits(self, rule: Rule, each: Candidate) -> bool:
         if rule.kind == "user":
             return self._uid(each) == int(rule.value)
         if rule.owner is not None and not self._may_be_of(rule.owner, each):
@@ -176,7 +176,7 @@ class Matcher:
             fits = each.fits[rule.value] = any(glob.matches(name) for name in self._names(each))
         return fits
 
-    def _may_be_of(self, uid: int, each: Seen) -> bool:
+    def _may_be_of(self, uid: int, each: Candidate) -> bool:
         """Whether it is worth while to ask closely: what users write is compared with what is theirs, and no more."""
         try:
             return os.stat(f"{self._root}/{each.pid}").st_uid == uid
@@ -186,7 +186,7 @@ class Matcher:
     def _is_populated(self, group: str) -> bool:
         return any(cgroups.each_process(group, self._root))
 
-    def _names(self, each: Seen) -> tuple[str, ...]:
+    def _names(self, each: Candidate) -> tuple[str, ...]:
         if each.names is None:
             names = {scrub_bytes(each.raw_comm)}
             try:
@@ -198,7 +198,7 @@ class Matcher:
             each.names = tuple(name[:_NAME_CHARS] for name in names)
         return each.names
 
-    def _uid(self, each: Seen) -> int | None:
+    def _uid(self, each: Candidate) -> int | None:
         if each.uid is None:
             try:
                 each.uid = int(procfs.status(each.pid, self._root)["Uid"].split()[0])

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from straced.httpd.message import Answer, Request, text
+from straced.httpd.message import HttpRequest, Response, text
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def refusal(request: Request, hosts: Collection[str], *, pages: bool, landing: Collection[str] = ()) -> Answer | None:
+def refusal(
+    request: HttpRequest, hosts: Collection[str], *, pages: bool, landing: Collection[str] = ()
+) -> Response | None:
     """Why a request is refused; ``None``: it is not.
 
     Args:
@@ -46,7 +48,7 @@ def is_this_host(host: str, more: Collection[str] = ()) -> bool:
     return name.lower() in LOCAL | {each.lower() for each in more}
 
 
-def _is_a_link(request: Request, landing: Collection[str]) -> bool:
+def _is_a_link(request: HttpRequest, landing: Collection[str]) -> bool:
     navigates = (
         request.headers.get("sec-fetch-mode") == "navigate" and request.headers.get("sec-fetch-dest") == "document"
     )

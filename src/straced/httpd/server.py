@@ -12,7 +12,7 @@ from pathlib import Path
 
 from straced.faults import faults
 from straced.httpd.address import Address
-from straced.httpd.message import Answer, Malformed, Request, Send, parse, text
+from straced.httpd.message import HttpRequest, Malformed, Response, Send, parse, text
 from straced.service.api.passed_descriptors import refuse_descriptors
 
 log = logging.getLogger("straced.service")
@@ -21,7 +21,7 @@ HEAD_S = 10.0
 SEND_S = 10.0
 """How long a reader may take for what is sent to it at once."""
 MAX_CONNECTIONS = 64
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class HttpServer:
@@ -150,7 +150,7 @@ class HttpServer:
         answer = await self._answer(request)
         await _send_answer(answer, send, head_only=request.method == "HEAD", closed=reader)
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: HttpRequest) -> Response:
         try:
             return await self._handler(request)
         except Exception as error:
@@ -159,7 +159,7 @@ class HttpServer:
 
 
 async def _send_answer(
-    answer: Answer, send: Send, *, head_only: bool = False, closed: asyncio.StreamReader | None = None
+    answer: Response, send: Send, *, head_only: bool = False, closed: asyncio.StreamReader | None = None
 ) -> None:
     if answer.stream is None or head_only:
         await send(answer.head() + (b"" if head_only else answer.body))

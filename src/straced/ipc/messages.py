@@ -198,7 +198,7 @@ class TraceParams(Struct, frozen=True, kw_only=True):
     max_seconds: Annotated[float, Meta(gt=0, le=1e9)] | None = None
 
 
-class Piece(Struct, frozen=True, kw_only=True):
+class TracePiece(Struct, frozen=True, kw_only=True):
     """The next lines of a trace; empty at its end."""
 
     data: bytes

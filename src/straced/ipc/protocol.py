@@ -30,7 +30,7 @@ PARSE_ERROR, INVALID_REQUEST, NO_SUCH_METHOD, INVALID_PARAMS, INTERNAL, REFUSED 
 """Codes of the JSON-RPC 2.0 specification; ``REFUSED`` is an error of straced, with its type in ``data``."""
 
 
-class Request(Struct, frozen=True):
+class RpcRequest(Struct, frozen=True):
     """A call; without ``id`` nobody waits for an answer."""
 
     method: str

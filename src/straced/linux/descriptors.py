@@ -10,7 +10,7 @@ import os
 import re
 
 from straced.linux import procfs, sockets
-from straced.model.frame import FileRow
+from straced.model.frame import DescriptorRow
 from straced.text.sanitize import scrub_bytes
 
 MOST = 500
@@ -19,7 +19,7 @@ _NUMBERED = re.compile(rb"(pipe|socket):\[(\d+)\]")
 _MODES = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}
 
 
-def look(pid: int, root: str = procfs.ROOT) -> tuple[tuple[FileRow, ...], int]:
+def look(pid: int, root: str = procfs.ROOT) -> tuple[tuple[DescriptorRow, ...], int]:
     """The descriptors of a process, and how many more there are.
 
     Raises:
@@ -42,12 +42,12 @@ def look(pid: int, root: str = procfs.ROOT) -> tuple[tuple[FileRow, ...], int]:
     return rows, max(0, len(numbers) - MOST)
 
 
-def _row(pid: int, number: int, link: bytes, names: dict[int, tuple[str, str]], root: str) -> FileRow:
+def _row(pid: int, number: int, link: bytes, names: dict[int, tuple[str, str]], root: str) -> DescriptorRow:
     mode, position = _info(pid, number, root)
     kind, name = _describe(link, names)
     if kind == "file":
         kind = _kind_of_file(link)
-    return FileRow(fd=number, kind=kind, name=name, mode=mode, position=position if kind == "file" else None)
+    return DescriptorRow(fd=number, kind=kind, name=name, mode=mode, position=position if kind == "file" else None)
 
 
 def _describe(link: bytes, names: dict[int, tuple[str, str]]) -> tuple[str, str]:

@@ -46,7 +46,7 @@ class _Slow:
         self.involuntary: int | None = None
 
 
-class _Known:
+class _KnownProcess:
     """A process seen before."""
 
     __slots__ = ("at_ns", "cpu_ns", "fd", "numbers", "shown", "slow", "start_ticks", "start_time", "text")
@@ -83,7 +83,7 @@ class ProcessCollector:
         self._clock_ns = clock_ns
         self._root = root
         self._slow_ns = int(slow_s * 10**9)
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _KnownProcess] = {}
         self._kept = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 if root == procfs.ROOT else 0
 
     def read(
@@ -172,7 +172,7 @@ class ProcessCollector:
             labels=labels,
         )
 
-    def _parse(self, pid: int, data: bytes) -> _Known:
+    def _parse(self, pid: int, data: bytes) -> _KnownProcess:
         """Take in a text that differs from the last one: an idle process's is the same, byte by byte."""
         end = data.rfind(b")")  # a comm may hold anything
         fields = data[end + 2 :].split(None, 22)
@@ -181,7 +181,7 @@ class ProcessCollector:
         started = int(fields[19])
         known = self._known.get(pid)
         if known is None or known.start_ticks != started:
-            known = self._known[pid] = _Known(started)
+            known = self._known[pid] = _KnownProcess(started)
         elif data[data.find(b"(") + 1 : end] != known.slow.raw_comm:
             known.slow.due_ns = 0  # an exec, as a rule
         elif known.fd < 0 and len(self._known) <= self._kept:
@@ -213,7 +213,7 @@ class ProcessCollector:
             return -1
         return fd
 
-    def _descriptors(self, pid: int, known: _Known) -> int | None:
+    def _descriptors(self, pid: int, known: _KnownProcess) -> int | None:
         """The size of the folder is their number since Linux 6.2; 0 there means that it has to be listed."""
         path = f"{self._root}/{pid}/fd"
         try:

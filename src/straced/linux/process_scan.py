@@ -20,7 +20,7 @@ CMDLINE_LIMIT = 400
 """Characters of a command line that are kept: more than the widest screen shows."""
 
 
-class ProcessFacts(Struct, frozen=True):
+class ScannedProcess(Struct, frozen=True):
     """What one scan knows of a process."""
 
     pid: int
@@ -55,7 +55,7 @@ class ProcessScan:
         self._ticks: dict[Key, int] = {}
         self._at_ns = 0
 
-    def scan(self, now_ns: int) -> tuple[list[ProcessFacts], dict[Key, float]]:
+    def scan(self, now_ns: int) -> tuple[list[ScannedProcess], dict[Key, float]]:
         """All processes but kernel threads, and the CPU share of those that the scan before had too."""
         found = [facts for pid in procfs.pids(self._root) if (facts := self._facts(pid)) and not facts.kernel_thread]
         elapsed_s = (now_ns - self._at_ns) / 1e9
@@ -69,7 +69,7 @@ class ProcessScan:
         self._identities = {key: self._identities[key] for key in ticks if key in self._identities}
         return found, shares
 
-    def identity(self, facts: ProcessFacts) -> Identity:
+    def identity(self, facts: ScannedProcess) -> Identity:
         """Command line and user; read again when the name has changed."""
         known = self._identities.get(facts.key)
         if known is None or known.comm != facts.comm:
@@ -82,7 +82,7 @@ class ProcessScan:
             self._identities[facts.key] = known
         return known
 
-    def _facts(self, pid: int) -> ProcessFacts | None:
+    def _facts(self, pid: int) -> ScannedProcess | None:
         try:
             data = procfs.read_small(f"{pid}/stat", self._root)
         except (procfs.Gone, OSError):
@@ -92,7 +92,7 @@ class ProcessScan:
         if opening < 0 or len(fields) < 22:
             return None
         start_ticks = int(fields[19])
-        return ProcessFacts(
+        return ScannedProcess(
             pid=pid,
             start_ticks=start_ticks,
             key=(pid, start_ticks),
@@ -153,7 +153,7 @@ def parse_call(line: bytes, abi: str | None = None) -> str | None:
     return syscall_name(int(word), abi or native_abi()) if word.isdigit() else None
 
 
-def tree(facts: Iterable[ProcessFacts], roots: Iterable[int]) -> set[int]:
+def tree(facts: Iterable[ScannedProcess], roots: Iterable[int]) -> set[int]:
     """The pids of ``roots`` and of all that descend from them."""
     below: dict[int, list[int]] = {}
     for each in facts:

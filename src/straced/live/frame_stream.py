@@ -7,7 +7,7 @@ import contextlib
 import signal
 from collections.abc import Callable
 
-from straced.live.protocols import Source
+from straced.live.protocols import FrameSource
 from straced.model.frame import Frame
 
 FIRST_WINDOW_S = 1.0
@@ -15,7 +15,7 @@ FIRST_WINDOW_S = 1.0
 
 
 def stream(
-    make: Callable[[], Source], interval_s: float, show: Callable[[Frame], None], *, count: int | None = None
+    make: Callable[[], FrameSource], interval_s: float, show: Callable[[Frame], None], *, count: int | None = None
 ) -> int:
     """Show ``count`` frames (or until Ctrl-C) and return the exit status. Each covers a whole interval.
 
@@ -29,7 +29,7 @@ def stream(
 
 
 async def _stream(
-    make: Callable[[], Source], interval_s: float, show: Callable[[Frame], None], count: int | None
+    make: Callable[[], FrameSource], interval_s: float, show: Callable[[Frame], None], count: int | None
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

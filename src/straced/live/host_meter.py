@@ -77,7 +77,7 @@ class MachineMeter:
         return found or None
 
 
-class OwnCost:
+class OwnCostMeter:
     """What this process takes."""
 
     def __init__(self) -> None:

@@ -10,13 +10,13 @@ from straced.linux import descriptors as files
 from straced.linux import procfs
 from straced.linux.process_scan import abi_of
 from straced.linux.threads import ThreadWatch
-from straced.live.rates import Reading
+from straced.live.rates import CounterReading
 from straced.model import aggregation as rows_of
-from straced.model.frame import Detail, Key
+from straced.model.frame import Key, ProcessDetail
 from straced.model.types import Sample, SyscallStats, Total
 
 
-class Counted(Struct, frozen=True):
+class WindowCalls(Struct, frozen=True):
     """The calls of a process in a window; ``rows`` is ``None`` where nothing counts, or not for a whole window yet."""
 
     rows: tuple[SyscallStats, ...] | None = None
@@ -25,14 +25,14 @@ class Counted(Struct, frozen=True):
     duration_ns: int = 0
 
 
-def counted(before: Reading, now: Reading, pid: int) -> Counted:
+def counted(before: CounterReading, now: CounterReading, pid: int) -> WindowCalls:
     """What a process did between two readings."""
     earlier = Sample(monotonic_ns=before.monotonic_ns, epoch_s=0.0, rows=before.of_process(pid))
     later = Sample(monotonic_ns=now.monotonic_ns, epoch_s=0.0, rows=now.of_process(pid))
     changes = rows_of.difference(earlier, later)
     stats, total = rows_of.table(changes, "wall")
     histograms = {f"{row.name}@{row.abi}": row.histogram for row in changes if row.histogram is not None}
-    return Counted(stats, total, histograms, now.monotonic_ns - before.monotonic_ns)
+    return WindowCalls(stats, total, histograms, now.monotonic_ns - before.monotonic_ns)
 
 
 class ProcessLook:
@@ -41,7 +41,7 @@ class ProcessLook:
     def __init__(self) -> None:
         self._threads: ThreadWatch | None = None
 
-    def detail(self, key: Key, calls: Counted) -> Detail:
+    def detail(self, key: Key, calls: WindowCalls) -> ProcessDetail:
         """All about a process of this machine, as far as it may be seen."""
         pid, start_ticks = key
         unreadable: list[str] = []
@@ -58,8 +58,8 @@ class ProcessLook:
                 descriptors, more = None, 0
                 unreadable.append("its files: not permitted")
         except procfs.Gone:
-            return Detail(pid=pid, start_ticks=start_ticks, gone=True)
-        return Detail(
+            return ProcessDetail(pid=pid, start_ticks=start_ticks, gone=True)
+        return ProcessDetail(
             pid=pid,
             start_ticks=start_ticks,
             duration_ns=calls.duration_ns,

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from straced.model.frame import Detail, Frame, Key
+from straced.model.frame import Frame, Key, ProcessDetail
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """Rows from somewhere. All methods are called on one thread, with a running loop."""
 
     @property
@@ -31,7 +31,7 @@ class Source(Protocol):
         """What is better done after a frame was shown: to attach to processes that are new."""
         ...
 
-    async def detail(self, key: Key) -> Detail:
+    async def detail(self, key: Key) -> ProcessDetail:
         """All about one process, over the window of the last frame."""
         ...
 
@@ -91,17 +91,17 @@ class Actions(Protocol):
         ...
 
 
-class Listener(Protocol):
+class FrameListener(Protocol):
     """Who is told of what is new; called on another thread than the screen's."""
 
     def frame_ready(self, frame: Frame) -> None: ...
 
-    def detail_ready(self, detail: Detail) -> None: ...
+    def detail_ready(self, detail: ProcessDetail) -> None: ...
 
     def failed(self, error: BaseException) -> None: ...
 
 
-class Feed(Protocol):
+class ScreenFeed(Protocol):
     """All that the screen knows of the rest: frames come to its listener, wishes go out and are answered later."""
 
     @property
@@ -114,7 +114,7 @@ class Feed(Protocol):
         """When a full trace ends by itself, in words."""
         ...
 
-    def start(self, listener: Listener) -> None: ...
+    def start(self, listener: FrameListener) -> None: ...
 
     def close(self) -> None: ...
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from straced.model.deltas import Moved, Moves, moves
+from straced.model.deltas import Moves, ProcessDelta, moves
 from straced.model.types import Counters, Sample
 
 Totals = tuple[int | None, int | None]
@@ -30,7 +30,7 @@ class Rates(Struct, frozen=True):
     """Some thread has stood in a call since before it was counted, so that waiting (and wall) are too low."""
 
 
-class Tasks(Struct, frozen=True):
+class TaskCounts(Struct, frozen=True):
     """What is known of a process besides its counters."""
 
     threads: int
@@ -39,7 +39,7 @@ class Tasks(Struct, frozen=True):
     """Its main thread is in a call now."""
 
 
-class Reading(Struct, frozen=True):
+class CounterReading(Struct, frozen=True):
     """The rows of all sessions at one moment."""
 
     monotonic_ns: int
@@ -57,11 +57,11 @@ class Reading(Struct, frozen=True):
         found: Sequence[Counters] = of(pid) if of is not None else [row for row in rows if row.pid == pid]
         return found
 
-    def without(self, pids: Collection[int]) -> Reading:
+    def without(self, pids: Collection[int]) -> CounterReading:
         """This reading less some processes: their pids are in use by others now."""
         if not pids:
             return self
-        return Reading(
+        return CounterReading(
             self.monotonic_ns,
             {session: _without(rows, pids) for session, rows in self.rows.items()},
             self.sessions,
@@ -69,12 +69,12 @@ class Reading(Struct, frozen=True):
         )
 
 
-EMPTY = Reading(0, {}, {}, {})
+EMPTY = CounterReading(0, {}, {}, {})
 Changes = dict[int, Moves]
 """What happened between two readings, by session."""
 
 
-def reading(samples: Mapping[int, Sample], monotonic_ns: int) -> Reading:
+def reading(samples: Mapping[int, Sample], monotonic_ns: int) -> CounterReading:
     """Put the samples of sessions together. A process that is in two of them counts in the first only."""
     rows: dict[int, Sequence[Counters]] = {}
     sessions: dict[int, int] = {}
@@ -84,7 +84,7 @@ def reading(samples: Mapping[int, Sample], monotonic_ns: int) -> Reading:
         twice = found & sessions.keys()
         rows[session] = _without(sample.rows, twice) if twice else sample.rows
         sessions.update(dict.fromkeys(found - twice, session))
-    return Reading(monotonic_ns, rows, sessions, {})
+    return CounterReading(monotonic_ns, rows, sessions, {})
 
 
 def _without(rows: Sequence[Counters], pids: Collection[int]) -> Sequence[Counters]:
@@ -93,7 +93,7 @@ def _without(rows: Sequence[Counters], pids: Collection[int]) -> Sequence[Counte
     return found
 
 
-def changes(before: Reading, after: Reading, tasks: Mapping[int, Tasks]) -> Changes:
+def changes(before: CounterReading, after: CounterReading, tasks: Mapping[int, TaskCounts]) -> Changes:
     """What happened in the sessions that both readings have. What one that came in between counted is no whole window.
 
     All calls in flight matter of processes with several threads only, see :func:`_rates`.
@@ -106,7 +106,7 @@ def changes(before: Reading, after: Reading, tasks: Mapping[int, Tasks]) -> Chan
     }
 
 
-def total_rates(before: Reading, after: Reading, changed: Changes) -> Totals:
+def total_rates(before: CounterReading, after: CounterReading, changed: Changes) -> Totals:
     """Calls and errors in the window, of all sessions that both readings have; ``None`` where that is not known."""
     parts: list[Totals] = [(each.calls, each.errors) for moved in changed.values() for each in moved.values()]
     for session, (calls, errors) in after.ended.items():
@@ -133,17 +133,17 @@ def _less(value: int | None, part: int | None) -> int | None:
     return None if value is None or part is None else value - part
 
 
-def reborn(after: Reading, pids: Collection[int]) -> dict[int, Moved]:
+def reborn(after: CounterReading, pids: Collection[int]) -> dict[int, ProcessDelta]:
     """What processes did whose pids belonged to others before: all that they ever did."""
-    return {pid: moves((), after.of_process(pid), pids).get(pid, Moved()) for pid in pids}
+    return {pid: moves((), after.of_process(pid), pids).get(pid, ProcessDelta()) for pid in pids}
 
 
 def rates(
     window_ns: int,
     changed: Changes,
-    tasks: Mapping[int, Tasks],
+    tasks: Mapping[int, TaskCounts],
     members: Mapping[int, int],
-    fresh: Mapping[int, Moved] | None = None,
+    fresh: Mapping[int, ProcessDelta] | None = None,
 ) -> dict[int, Rates]:
     """The rates of each process of ``tasks`` (by pid) that is in a session that changes are known of.
 
@@ -151,7 +151,9 @@ def rates(
     """
     if window_ns <= 0:
         return {}
-    found: dict[int | None, Moved] = {pid: Moved() for pid, session in members.items() if session in changed}
+    found: dict[int | None, ProcessDelta] = {
+        pid: ProcessDelta() for pid, session in members.items() if session in changed
+    }
     for moved in changed.values():
         found.update(moved)
     for pid, each in (fresh or {}).items():
@@ -159,7 +161,7 @@ def rates(
     return {pid: _rates(found[pid], window_ns, each) for pid, each in tasks.items() if pid in found}
 
 
-def _rates(moved: Moved, window_ns: int, tasks: Tasks) -> Rates:
+def _rates(moved: ProcessDelta, window_ns: int, tasks: TaskCounts) -> Rates:
     most = 100.0 * max(1, tasks.threads)
     busy = max(math.ceil((tasks.cpu_pct or 0.0) / 100), 0 if tasks.in_call else 1)
     open_before = tasks.threads - moved.in_flight - busy if tasks.threads > 1 else 0

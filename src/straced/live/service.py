@@ -11,11 +11,11 @@ import msgspec
 from straced.client.client import Client
 from straced.errors import ServiceUnreachable, StracedError
 from straced.ipc.messages import Select, Status
-from straced.live.process_detail import Counted, ProcessLook
-from straced.live.timeline import TimeLine
+from straced.live.process_detail import ProcessLook, WindowCalls
+from straced.live.timeline import NoteTimeLine
 from straced.model import aggregation as rows_of
 from straced.model.facts import HostFacts
-from straced.model.frame import Detail, Frame, Key, Machine, Note, ProcessRow
+from straced.model.frame import Frame, Key, Machine, Note, ProcessDetail, ProcessRow
 from straced.model.history import KeptEvent
 from straced.model.tick import Happening, ProcessSample, Tick
 from straced.model.types import Counters, Quality, Reason
@@ -42,7 +42,7 @@ class ServiceSource:
         self._last: Frame | None = None
         self._tick: Tick | None = None
         self._look = ProcessLook()
-        self._timeline = TimeLine()
+        self._timeline = NoteTimeLine()
         self._event = 0
 
     async def frame(self) -> Frame:
@@ -67,7 +67,7 @@ class ServiceSource:
     async def settle(self) -> None:
         """Nothing to attach to: the service does that."""
 
-    async def detail(self, key: Key) -> Detail:
+    async def detail(self, key: Key) -> ProcessDetail:
         """Calls of the last tick; threads and files as far as this user may see them."""
         sample = next((each for each in self._tick.processes if each.facts.key == key), None) if self._tick else None
         return self._look.detail(key, counted_in(sample, self._tick))
@@ -190,10 +190,10 @@ def _returned(sample: ProcessSample, name: str) -> bool:
     return any(row.name == name and (row.calls or row.wall_ns) for row in sample.calls or ())
 
 
-def counted_in(sample: ProcessSample | None, tick: Tick | None) -> Counted:
+def counted_in(sample: ProcessSample | None, tick: Tick | None) -> WindowCalls:
     """What a process did in a tick; the service hands on no durations of single calls, so no percentiles."""
     if sample is None or tick is None or sample.calls is None or not tick.duration_ns:
-        return Counted()
+        return WindowCalls()
     rows = [
         Counters(
             name=row.name,
@@ -209,7 +209,7 @@ def counted_in(sample: ProcessSample | None, tick: Tick | None) -> Counted:
         for row in sample.calls
     ]
     stats, total = rows_of.table(rows, "wall")
-    return Counted(stats, total, {}, tick.duration_ns)
+    return WindowCalls(stats, total, {}, tick.duration_ns)
 
 
 def machine_of(host: HostFacts) -> Machine:

@@ -14,7 +14,7 @@ KEPT = 1000
 KEPT_S = 3600.0
 
 
-class Entry(Struct):
+class FinishedSummary(Struct):
     """One summary that waits."""
 
     at_s: float
@@ -29,12 +29,12 @@ class Finished:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._kept: deque[Entry] = deque()
+        self._kept: deque[FinishedSummary] = deque()
 
     def keep(self, target: Target, summary: TraceSummary) -> None:
         """Remember a summary; the oldest makes room."""
         self.supersede(target.pid)
-        self._kept.append(Entry(self._clock(), target, summary))
+        self._kept.append(FinishedSummary(self._clock(), target, summary))
         self._expire()
 
     def supersede(self, pid: int) -> None:

@@ -18,7 +18,7 @@ from straced.linux.kept_file import open_kept
 from straced.linux.output_file import OutputFile
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class JournalEntry(Struct, frozen=True, kw_only=True):
     """One helper and the owner that it served."""
 
     boot_id: str
@@ -42,7 +42,7 @@ class Journal:
             helper, me = procfs.target(pid), procfs.stat(os.getpid())
         except (procfs.Gone, OSError):
             return
-        entry = Entry(
+        entry = JournalEntry(
             boot_id=procfs.boot_id(),
             owner_pid=me.pid,
             owner_start=me.start_ticks,
@@ -81,7 +81,7 @@ class Journal:
         with OutputFile(self.path, overwrite=True) as file:
             file.binary.writelines(msgspec.json.encode(entry) + b"\n" for entry in kept)
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[JournalEntry]:
         entries = []
         try:
             with open(open_kept(self.path, os.O_RDONLY), "rb") as file:  # whom it names is ended: it must be ours
@@ -90,7 +90,7 @@ class Journal:
             return []
         for line in lines:
             with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):  # cut by a kill, or foreign
-                entries.append(msgspec.json.decode(line, type=Entry))
+                entries.append(msgspec.json.decode(line, type=JournalEntry))
         return entries
 
 

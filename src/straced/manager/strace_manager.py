@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from straced import gating
 from straced.concurrency import children
-from straced.concurrency.ownership import Owner
+from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Signal, Undo, attempt, carry, running_loop, within
 from straced.errors import (
     AlreadyTraced,
@@ -69,7 +69,7 @@ class StraceManager:
     ) -> None:
         self._enabled = enabled
         self._group = process_group
-        self._owner = Owner("StraceManager")
+        self._owner = OwnerBinding("StraceManager")
         self._profiler = Profiler(tracer="strace")
         self._sessions: dict[int, Session] = {}
         self._traces: dict[int, tuple[Recording, OutputFile]] = {}

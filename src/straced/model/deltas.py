@@ -9,7 +9,7 @@ from msgspec import Struct
 from straced.model.types import Counters
 
 
-class Moved(Struct):
+class ProcessDelta(Struct):
     """The change of one process; ``None`` where a part was not known."""
 
     calls: int | None = 0
@@ -22,7 +22,7 @@ class Moved(Struct):
     """Calls in flight of rows in which nothing returned: they were in flight all the time."""
 
 
-Moves = dict[int | None, Moved]
+Moves = dict[int | None, ProcessDelta]
 """By pid. What ended moved from its process to the session, so that a sum over all of them is right."""
 
 
@@ -41,14 +41,14 @@ def moves(before: Sequence[Counters], after: Sequence[Counters], flights: Collec
     found = {}
     known = {(row.pid, row.tid, row.abi, row.name): row for row in before}
     for row in after:
-        moved = found.setdefault(row.pid, Moved())
+        moved = found.setdefault(row.pid, ProcessDelta())
         old = known.pop((row.pid, row.tid, row.abi, row.name), _NOTHING)
         moved.in_flight += row.in_flight or 0
         if old.calls == row.calls and old.wall_ns == row.wall_ns:
             moved.standing += row.in_flight or 0
         _add(moved, row, old)
     for gone in known.values():
-        _add(found.setdefault(gone.pid, Moved()), _NOTHING, gone)
+        _add(found.setdefault(gone.pid, ProcessDelta()), _NOTHING, gone)
     return found
 
 
@@ -56,7 +56,7 @@ _NOTHING = Counters(name="", calls=0, errors=0, working_ns=0, waiting_ns=0)
 """Before a row was there, and after it was handed on."""
 
 
-def _add(moved: Moved, row: Counters, old: Counters) -> None:
+def _add(moved: ProcessDelta, row: Counters, old: Counters) -> None:
     moved.calls = _change(moved.calls, row.calls, old.calls)
     moved.errors = _change(moved.errors, row.errors, old.errors)
     moved.working_ns = _change(moved.working_ns, row.working_ns, old.working_ns)

@@ -10,7 +10,7 @@ from msgspec import Struct
 SCHEMA = "straced.workflows.doctor/1"
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class DoctorCheck(Struct, frozen=True, kw_only=True):
     """One thing that was looked at."""
 
     name: str
@@ -31,10 +31,10 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     uid: int
     target: str | None = None
     """Who was asked about: ``4242 (make), uid 0, sleeping, 3 threads``."""
-    tracers: tuple[Finding, ...] = ()
+    tracers: tuple[DoctorCheck, ...] = ()
     """Whether each tracer would serve, in the order in which ``auto`` prefers them."""
-    here: tuple[Finding, ...] = ()
-    about_target: tuple[Finding, ...] = ()
+    here: tuple[DoctorCheck, ...] = ()
+    about_target: tuple[DoctorCheck, ...] = ()
     unseen: tuple[str, ...] = ()
     """What no tracer can see, a sentence each."""
 

@@ -90,7 +90,7 @@ class ThreadRow(Struct, frozen=True, kw_only=True):
     """The kernel function it sleeps in, where that may be read."""
 
 
-class FileRow(Struct, frozen=True, kw_only=True):
+class DescriptorRow(Struct, frozen=True, kw_only=True):
     """One open descriptor of the chosen process."""
 
     fd: int
@@ -102,7 +102,7 @@ class FileRow(Struct, frozen=True, kw_only=True):
     position: int | None = None
 
 
-class Detail(Struct, frozen=True, kw_only=True):
+class ProcessDetail(Struct, frozen=True, kw_only=True):
     """All about the chosen process."""
 
     pid: int
@@ -114,7 +114,7 @@ class Detail(Struct, frozen=True, kw_only=True):
     histograms: dict[str, tuple[int, ...]] = {}
     """Calls by duration in the buckets of :mod:`straced.model.histogram`, by ``name@abi``."""
     threads: tuple[ThreadRow, ...] | None = None
-    files: tuple[FileRow, ...] | None = None
+    files: tuple[DescriptorRow, ...] | None = None
     more_files: int = 0
     gone: bool = False
     unreadable: tuple[str, ...] = ()
@@ -161,7 +161,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     errors_s: float | None = None
     alerts: int | None = None
     """Alerts that are firing; ``None`` where nobody looks for any."""
-    detail: Detail | None = None
+    detail: ProcessDetail | None = None
     notes: tuple[Note, ...] = ()
     """The last ones, oldest first."""
     disconnected: str | None = None

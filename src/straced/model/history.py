@@ -40,7 +40,7 @@ class Peaks(Struct, frozen=True, kw_only=True):
     samples: int = 0
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class HistoryAnswer(Struct, frozen=True, kw_only=True):
     """What some processes did in a span, added up."""
 
     start: float
@@ -112,11 +112,11 @@ class KeptAlert(Struct, frozen=True, kw_only=True):
     data: dict[str, str | int | float | bool | None] = {}
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class JobReport(Struct, frozen=True, kw_only=True):
     """The resources of a job: what it took, what it did, and what was seen to go wrong."""
 
     job: str
-    answer: Answer
+    answer: HistoryAnswer
     exit_statuses: dict[str, int] = {}
     """Ended processes by how they ended."""
     events: tuple[KeptEvent, ...] = ()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from straced import gating
 from straced.concurrency import children
-from straced.concurrency.ownership import Owner
+from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Operation, all_done, attempt, carry
 from straced.errors import InvalidArgument, NoSuchProcess, NotLive, StracedError, TracerUnavailable
 from straced.linux import procfs
@@ -63,7 +63,7 @@ class Profiler:
         self._tracers: dict[str, Tracer] = {}
         self._sessions: dict[int, list[Session]] = {}
         self._attempts: set[Operation[Any]] = set()
-        self._owner = Owner("Profiler")
+        self._owner = OwnerBinding("Profiler")
 
     async def __aenter__(self) -> Self:
         return self

@@ -21,36 +21,36 @@ _KINDS = ("exact", "partial", "sampled", "lossy")
 """From best to worst: a whole is as good as its worst part."""
 
 
-class Moment(Struct, frozen=True):
+class Instant(Struct, frozen=True):
     """One instant on both clocks."""
 
     monotonic_ns: int
     epoch_s: float
 
     @classmethod
-    def now(cls) -> Moment:
+    def now(cls) -> Instant:
         return cls(time.monotonic_ns(), time.time())
 
     @classmethod
-    def at(cls, monotonic_ns: int) -> Moment:
+    def at(cls, monotonic_ns: int) -> Instant:
         """An instant that one clock has told."""
         now = cls.now()
         return cls(monotonic_ns, now.epoch_s - (now.monotonic_ns - monotonic_ns) / 1e9)
 
 
-class Stretch(Struct, frozen=True, kw_only=True):
+class Segment(Struct, frozen=True, kw_only=True):
     """What one tracer counted, and when."""
 
     tracer: str
     sample: Sample
-    start: Moment
-    end: Moment
+    start: Instant
+    end: Instant
     overhead: Overhead
     tasks_traced: int | None = None
     tasks_seen: int | None = None
 
 
-def window(start: Moment, end: Moment) -> Window:
+def window(start: Instant, end: Instant) -> Window:
     """The span between two moments; its length from the monotonic clock."""
     return Window(start=start.epoch_s, end=end.epoch_s, duration_ns=end.monotonic_ns - start.monotonic_ns)
 
@@ -74,11 +74,11 @@ def between(since: Sample | None, sample: Sample) -> Sample:
 
 
 def summary(
-    stretches: Sequence[Stretch],
+    stretches: Sequence[Segment],
     *,
     target: Target,
     tracer_reason: str,
-    began: Moment,
+    began: Instant,
     ending: Ending,
     follow: bool,
     labels: dict[str, str],
@@ -116,7 +116,7 @@ def summary(
     )
 
 
-def _of_one_kind(stretches: Sequence[Stretch]) -> Sequence[Stretch]:
+def _of_one_kind(stretches: Sequence[Segment]) -> Sequence[Segment]:
     """Where plain ``-c`` was one of the tracers, CPU time for all of them, if the others tell it beside wall time."""
     if {piece.sample.time for piece in stretches} != {"cpu", "wall"}:
         return stretches
@@ -136,7 +136,7 @@ def _of_one_kind(stretches: Sequence[Stretch]) -> Sequence[Stretch]:
 _STOPS_COST = Reason("cpu_time", "CPU time by strace has the cost of its stops in it, that by eBPF has not")
 
 
-def _part(piece: Stretch) -> Part:
+def _part(piece: Segment) -> Part:
     rows, total = rows_of.table(rows_of.merge_rows(piece.sample.rows), piece.sample.time)
     shares = {row.name: row.time_pct for row in reversed(rows) if row.time_pct is not None}
     known = window(piece.start, piece.end)
@@ -156,7 +156,7 @@ def _without_time(row: Counters) -> Counters:
     )
 
 
-def _quality(stretches: Sequence[Stretch], gap_s: float | None, of_the_whole: Sequence[Reason]) -> Quality:
+def _quality(stretches: Sequence[Segment], gap_s: float | None, of_the_whole: Sequence[Reason]) -> Quality:
     reasons: dict[str, Reason] = {}
     for piece in stretches:
         reasons.update((reason.code, reason) for reason in piece.sample.reasons)
@@ -178,7 +178,7 @@ def _quality(stretches: Sequence[Stretch], gap_s: float | None, of_the_whole: Se
     )
 
 
-def _overhead(stretches: Sequence[Stretch]) -> Overhead:
+def _overhead(stretches: Sequence[Segment]) -> Overhead:
     """Of several stretches, weighed by their length; unknown when one is."""
     if len(stretches) == 1:
         return stretches[0].overhead
@@ -191,7 +191,7 @@ def _overhead(stretches: Sequence[Stretch]) -> Overhead:
     return Overhead(pct=round(weighed / length, 1) if length else None, basis=stretches[0].overhead.basis)
 
 
-def _unseen(stretches: Sequence[Stretch]) -> bool:
+def _unseen(stretches: Sequence[Segment]) -> bool:
     """Whether one of them could not tell how many tasks there were."""
     return any(piece.tasks_traced is not None and piece.tasks_seen is None for piece in stretches)
 
@@ -210,14 +210,14 @@ def refreshed(target: Target) -> Target:
     return now if same and now.cmdline else target
 
 
-def stretch_of_recording(recording: Recording) -> Stretch:
+def stretch_of_recording(recording: Recording) -> Segment:
     """What a full trace that took a summary's place has counted so far, read back from its file."""
     from straced.profiling.trace_counts import tally
 
     end_ns = recording.ended_ns or time.monotonic_ns()
-    start, end = Moment.at(recording.started_ns), Moment.at(end_ns)
+    start, end = Instant.at(recording.started_ns), Instant.at(end_ns)
     sample = tally(recording, end.monotonic_ns, end.epoch_s)
-    return Stretch(
+    return Segment(
         tracer="strace -f",
         sample=sample,
         start=start,

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from straced.concurrency.ownership import Owner
+from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Signal, Turns, attempt, carry
 from straced.errors import NotLive, StracedError
 from straced.linux import procfs
@@ -52,9 +52,9 @@ class Session:
         """The program, when :meth:`Profiler.spawn` started it."""
         self._tracer = tracer
         self._inner: TracerSession | None = inner
-        self._parts: list[segments.Stretch] = []
+        self._parts: list[segments.Segment] = []
         self._reasons = reasons
-        self._began = segments.Moment.now() if recording is None else segments.Moment.at(recording.started_ns)
+        self._began = segments.Instant.now() if recording is None else segments.Instant.at(recording.started_ns)
         self._part_began = self._began
         self._gap_s: float | None = None
         self._ending: Ending | None = None
@@ -65,7 +65,7 @@ class Session:
         """The session is over, or the target was lent or came back."""
         self._recording = recording
         self._attendants: list[asyncio.Task[None]] = []
-        self._owner = Owner("Session")
+        self._owner = OwnerBinding("Session")
         self._enter()
 
     def _enter(self) -> None:
@@ -96,7 +96,7 @@ class Session:
         return self._recording
 
     @property
-    def began(self) -> segments.Moment:
+    def began(self) -> segments.Instant:
         """When counting began."""
         return self._began
 
@@ -331,7 +331,7 @@ class Session:
 
     def _go_on(self, inner: TracerSession) -> None:
         self._inner = inner
-        self._part_began = segments.Moment.now()
+        self._part_began = segments.Instant.now()
         self._add_gap(self._part_began.monotonic_ns)
         self._changed.happened()
 
@@ -371,13 +371,13 @@ class Session:
         self._gap_from = self._parts[-1].end.monotonic_ns
 
     def _keep(self, sample: Sample, inner: TracerSession) -> None:
-        self._parts.append(self._stretch(segments.between(self._baseline, sample), inner, segments.Moment.now()))
+        self._parts.append(self._stretch(segments.between(self._baseline, sample), inner, segments.Instant.now()))
         self._gap_from = self._parts[-1].end.monotonic_ns
         self._baseline = None
 
-    def _stretch(self, sample: Sample, inner: TracerSession, end: segments.Moment) -> segments.Stretch:
+    def _stretch(self, sample: Sample, inner: TracerSession, end: segments.Instant) -> segments.Segment:
         coverage = getattr(inner, "coverage", None)
-        return segments.Stretch(
+        return segments.Segment(
             tracer=self._tracer.name,
             sample=sample,
             start=self._part_began,
@@ -425,17 +425,17 @@ class Session:
 
     def _so_far(self, sample: Sample, since: Sample | None, ending: Ending) -> Summary:
         """The figures up to ``sample``: since the attach, all stretches of it, or since an earlier sample."""
-        end = segments.Moment(sample.monotonic_ns, sample.epoch_s)
+        end = segments.Instant(sample.monotonic_ns, sample.epoch_s)
         inner, began = self._inner, self._began
         pieces = []
         if since is not None:
-            began = segments.Moment(since.monotonic_ns, since.epoch_s)
+            began = segments.Instant(since.monotonic_ns, since.epoch_s)
             overhead = Quality(kind="exact").overhead
             if inner is not None:
                 overhead = inner.overhead(sample, end.monotonic_ns - began.monotonic_ns)
             window = segments.between(since, sample)
             pieces = [
-                segments.Stretch(tracer=self._tracer.name, sample=window, start=began, end=end, overhead=overhead)
+                segments.Segment(tracer=self._tracer.name, sample=window, start=began, end=end, overhead=overhead)
             ]
         elif inner is not None:
             pieces = [*self._parts, self._stretch(segments.between(self._baseline, sample), inner, end)]

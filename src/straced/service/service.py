@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from straced import __version__
-from straced.config.paths import Places
+from straced.config.paths import ServicePaths
 from straced.config.schema import Config
 from straced.config.watch_rules import MAX_LABELS, Rule
 from straced.errors import InvalidArgument, NoSuchProcess
@@ -41,7 +41,7 @@ from straced.store.alerts import AlertRow
 from straced.store.database import StoreError
 from straced.store.learnt_names import user_of
 from straced.store.queue import LearntRows
-from straced.store.writer import Store
+from straced.store.writer import HistoryWriter
 from straced.tracers.strace.tracer import own_helpers
 
 log = logging.getLogger("straced.service")
@@ -55,7 +55,7 @@ class Service:
         places: where its things are.
     """
 
-    def __init__(self, config: Config, places: Places) -> None:
+    def __init__(self, config: Config, places: ServicePaths) -> None:
         self.config = config
         self.places = places
         self.pid = os.getpid()
@@ -119,7 +119,7 @@ class Service:
     def _open_store(self) -> None:
         if not self.config.store.enabled:
             return
-        store = Store(self.history_path(), self.config.store)
+        store = HistoryWriter(self.history_path(), self.config.store)
         store.start()
         self.outlets.store = store
         self.alerts.learn(store.known())
@@ -131,7 +131,7 @@ class Service:
             self.say(*self.store.notes.popleft())
 
     @property
-    def store(self) -> Store | None:
+    def store(self) -> HistoryWriter | None:
         """History, where it is kept."""
         return self.outlets.store
 

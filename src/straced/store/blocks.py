@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 import msgspec
 from msgspec import Struct
 
-from straced.store.packing import Row, Value
+from straced.store.packing import PackedRow, Value
 
 WIDTH = 4
 """Numbers of a call: calls, errors, wall_ns, waiting_ns."""
@@ -33,7 +33,7 @@ class Block(Struct, array_like=True):
 _decoder = msgspec.msgpack.Decoder(Block)
 
 
-def pack(start_ms: int, rows: list[tuple[int, Row]]) -> bytes:
+def pack(start_ms: int, rows: list[tuple[int, PackedRow]]) -> bytes:
     """Rows with their times as a block that begins at ``start_ms``."""
     names: list[list[int] | None] = []
     numbers: defaultdict[int, list[list[int | None]]] = defaultdict(lambda: [[] for _ in range(WIDTH)])
@@ -60,7 +60,7 @@ def pack(start_ms: int, rows: list[tuple[int, Row]]) -> bytes:
     return zlib.compress(msgspec.msgpack.encode(block), 1)
 
 
-def unpack(start_ms: int, data: bytes) -> list[tuple[int, Row]]:
+def unpack(start_ms: int, data: bytes) -> list[tuple[int, PackedRow]]:
     """The rows of a block, with their times in ms."""
     block = _decoder.decode(zlib.decompress(data))
     queues = {name: [deque(values) for values in columns] for name, columns in block.numbers.items()}
@@ -70,6 +70,6 @@ def unpack(start_ms: int, data: bytes) -> list[tuple[int, Row]]:
         flat: list[int | None] | None = None
         if here is not None:
             flat = [value for name in here for value in (name, *(queue.popleft() for queue in queues[name]))]
-        row = Row(block.facts[i], block.cpu_ns[i], flat, block.errno[i], block.in_flight[i], block.lost[i])
+        row = PackedRow(block.facts[i], block.cpu_ns[i], flat, block.errno[i], block.in_flight[i], block.lost[i])
         rows.append((start_ms + offset, row))
     return rows

@@ -17,7 +17,7 @@ from straced.model.facts import HostFacts
 from straced.model.history import SeriesInfo
 from straced.store import blocks, rollup
 from straced.store.history import GAP_FACTOR, History
-from straced.store.packing import FACTS, Facts, Row, Sums, unpack_facts
+from straced.store.packing import FACTS, Facts, PackedRow, PackedSums, unpack_facts
 from straced.store.rollup import HOUR_MS, MINUTE_MS
 
 _RSS = FACTS.index("rss_bytes")
@@ -26,7 +26,7 @@ MOST_HOST_ROWS = 4000
 _host = msgspec.msgpack.Decoder(HostFacts)
 
 
-class Moment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ChartPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of a chart; ``None`` (left out) is not known. Shares are percent of one CPU, or of one thread's time."""
 
     time: float
@@ -44,13 +44,15 @@ class Moment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the host: the highest of CPU, memory and I/O (PSI, some)."""
 
 
-def of_process(history: History, series: Sequence[SeriesInfo], since: float, until: float, most: int) -> list[Moment]:
+def of_process(
+    history: History, series: Sequence[SeriesInfo], since: float, until: float, most: int
+) -> list[ChartPoint]:
     """At most ``most`` moments of one process from its samples; ``series`` are those of its owners."""
     start, end = int(since * 1000), int(until * 1000)
     clock = _ticks(history, start, end)
     if not clock:
         return []
-    rows: list[tuple[int, Row]] = []
+    rows: list[tuple[int, PackedRow]] = []
     for info in series:
         if history.may_see(info.uid, info.gid, info.private):
             rows += _rows(history, info.id, start, end)
@@ -64,13 +66,13 @@ def of_process(history: History, series: Sequence[SeriesInfo], since: float, unt
     return list(_moments(steps, rows))
 
 
-def _moments(steps: dict[int, list[tuple[int, int]]], rows: list[tuple[int, Row]]) -> Iterable[Moment]:
+def _moments(steps: dict[int, list[tuple[int, int]]], rows: list[tuple[int, PackedRow]]) -> Iterable[ChartPoint]:
     facts: Facts | None = None
     counted = False
     at = 0
     for number in sorted(steps):
         ticks = steps[number]
-        sums, cpu_ns = Sums(), 0
+        sums, cpu_ns = PackedSums(), 0
         rss = _rss(facts)
         while at < len(rows) and rows[at][0] <= ticks[-1][0]:
             row = rows[at][1]
@@ -90,11 +92,11 @@ def _rss(facts: Facts | None) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def moment(ts: int, covered_ms: int, totals: Sequence[int | None], cpu_ns: int | None, rss: int | None) -> Moment:
+def moment(ts: int, covered_ms: int, totals: Sequence[int | None], cpu_ns: int | None, rss: int | None) -> ChartPoint:
     """Rates and shares from sums (calls, errors, wall and waiting time) over ``covered_ms``."""
     calls, errors, wall, waiting = totals
     working = None if wall is None or waiting is None else wall - waiting
-    return Moment(
+    return ChartPoint(
         time=ts / 1000,
         calls_s=_per(calls, covered_ms / 1e3),
         errors_s=_per(errors, covered_ms / 1e3),
@@ -121,10 +123,10 @@ def _ticks(history: History, start: int, end: int) -> list[tuple[int, int]]:
     return [(ts, step) for ts, step in zip(times[1:], steps, strict=True) if step <= GAP_FACTOR * max(usual, 1)]
 
 
-def _rows(history: History, series: int, start: int, end: int) -> list[tuple[int, Row]]:
+def _rows(history: History, series: int, start: int, end: int) -> list[tuple[int, PackedRow]]:
     """Each sample that was written, of closed minutes and of the running one, with its time in ms."""
     first = start // MINUTE_MS * MINUTE_MS
-    found: list[tuple[int, Row]] = []
+    found: list[tuple[int, PackedRow]] = []
     for ts, data in history.connection.execute(
         "select ts, data from block where series = ? and ts >= ? and ts < ? order by ts", (series, first, end)
     ):
@@ -137,7 +139,7 @@ def _rows(history: History, series: int, start: int, end: int) -> list[tuple[int
     return _in_span(found, start, end)
 
 
-def _in_span(rows: list[tuple[int, Row]], start: int, end: int) -> list[tuple[int, Row]]:
+def _in_span(rows: list[tuple[int, PackedRow]], start: int, end: int) -> list[tuple[int, PackedRow]]:
     """Rows of the span; what those before it in its first minute say of facts is kept, their counts are not."""
     first = bisect_right(rows, start, key=lambda item: item[0])
     facts: Facts | None = None
@@ -147,11 +149,13 @@ def _in_span(rows: list[tuple[int, Row]], start: int, end: int) -> list[tuple[in
     if facts is not None:
         whole = [(1 << len(FACTS)) - 1, *facts]
         calls: list[int | None] | None = None if rows[first - 1][1].calls is None else []
-        kept.insert(0, (start, Row(facts=whole, calls=calls)))
+        kept.insert(0, (start, PackedRow(facts=whole, calls=calls)))
     return kept
 
 
-def rolled(history: History, series: Sequence[SeriesInfo], since: float, until: float, step_s: float) -> list[Moment]:
+def rolled(
+    history: History, series: Sequence[SeriesInfo], since: float, until: float, step_s: float
+) -> list[ChartPoint]:
     """Moments of a process from roll-ups, in whole minutes or hours; a wait stands where it ended."""
     found = []
     first_ms = min((int(info.first_s * 1000) for info in series), default=0)
@@ -165,7 +169,7 @@ def rolled(history: History, series: Sequence[SeriesInfo], since: float, until: 
     return found
 
 
-def of_host(history: History, since: float, until: float, most: int) -> list[Moment]:
+def of_host(history: History, since: float, until: float, most: int) -> list[ChartPoint]:
     """The host, and the calls of all that was watched: those by whole minutes, or hours where they go further back."""
     start, end = int(since * 1000), int(until * 1000)
     step = max(MINUTE_MS, (end - start) // most // MINUTE_MS * MINUTE_MS)
@@ -178,7 +182,7 @@ def of_host(history: History, since: float, until: float, most: int) -> list[Mom
     ):
         moments[ts] = moment(ts + step, step, (calls, errors, None, None), None, None)
     for ts, facts in _hosts(history, start, end, step):
-        begun = moments.get(ts) or Moment(time=(ts + step) / 1000)
+        begun = moments.get(ts) or ChartPoint(time=(ts + step) / 1000)
         moments[ts] = msgspec.structs.replace(begun, **facts)
     return [moments[ts] for ts in sorted(moments)]
 

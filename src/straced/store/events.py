@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from straced.model.history import KeptAlert, KeptEvent, Report
+from straced.model.history import JobReport, KeptAlert, KeptEvent
 from straced.store.history import History
 
 MAX_EVENTS = 10_000
@@ -110,7 +110,7 @@ def _ms(until: float | None) -> int:
     return int((until if until is not None else time.time() + 86400) * 1000)
 
 
-def report(history: History, job: str, since: float = 0.0, until: float | None = None) -> Report:
+def report(history: History, job: str, since: float = 0.0, until: float | None = None) -> JobReport:
     """What a job took and did, with its events and alerts."""
     processes = history.find(job=job, since=since, until=until)
     ends: dict[str, int] = {}
@@ -119,7 +119,7 @@ def report(history: History, job: str, since: float = 0.0, until: float | None =
             word = each.end if each.exit_status is None else f"{each.end} {each.exit_status}"
             ends[word] = ends.get(word, 0) + 1
     start = max(since, min((each.first_s for each in processes), default=since))
-    return Report(
+    return JobReport(
         job=job,
         answer=history.answer(processes, start, until),
         exit_statuses=ends,

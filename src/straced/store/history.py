@@ -15,10 +15,10 @@ from straced.config.globs import MAX_CHARS
 from straced.errors import InvalidArgument
 from straced.linux.credentials import Owner, Peer
 from straced.model import aggregation
-from straced.model.history import Answer, Peaks, Point, Ranked, SeriesInfo
+from straced.model.history import HistoryAnswer, Peaks, Point, Ranked, SeriesInfo
 from straced.model.types import Counters, SyscallStats, Total
 from straced.store import database, rollup
-from straced.store.packing import Row, Sums
+from straced.store.packing import PackedRow, PackedSums
 from straced.store.rollup import COLUMNS, HOUR_MS, MINUTE_MS, Roll
 
 INFO = (
@@ -98,7 +98,7 @@ class History:
 
     # --- what they did ---
 
-    def answer(self, series: Sequence[SeriesInfo], since: float, until: float | None = None) -> Answer:
+    def answer(self, series: Sequence[SeriesInfo], since: float, until: float | None = None) -> HistoryAnswer:
         """What these processes did in a span, added up."""
         start, end = self._span(since, until)
         roll = Roll()
@@ -107,7 +107,7 @@ class History:
                 self._add(roll, info.id, start, end)
         rows, total = self._table(roll.sums)
         first = self.connection.execute("select min(first_ms) from series").fetchone()[0]
-        return Answer(
+        return HistoryAnswer(
             start=max(start, first or start) / 1000,
             end=end / 1000,
             processes=tuple(series),
@@ -151,14 +151,14 @@ class History:
         for _ts, row in self._open_rows(series, start, end):
             roll.add(row)
 
-    def _open_rows(self, series: int, start: int, end: int) -> list[tuple[int, Row]]:
+    def _open_rows(self, series: int, start: int, end: int) -> list[tuple[int, PackedRow]]:
         """Rows of the minute that is not closed yet."""
         found = self.connection.execute(
             "select ts, data from sample where ts >= ? and ts < ? and series = ?", (start, end, series)
         )
         return list(rollup.rows_of(found))
 
-    def _table(self, sums: Sums) -> tuple[tuple[SyscallStats, ...], Total]:
+    def _table(self, sums: PackedSums) -> tuple[tuple[SyscallStats, ...], Total]:
         names = {
             number: (name, abi) for number, name, abi in self.connection.execute("select id, name, abi from names")
         }

@@ -33,7 +33,7 @@ _encoder = msgspec.msgpack.Encoder()
 _CALLS_WIDTH = 5
 
 
-class Row(Struct, frozen=True, array_like=True):
+class PackedRow(Struct, frozen=True, array_like=True):
     """A packed row."""
 
     facts: list[Value] | None = None
@@ -46,7 +46,7 @@ class Row(Struct, frozen=True, array_like=True):
     lost: int | None = 0
 
 
-_decoder = msgspec.msgpack.Decoder(Row)
+_decoder = msgspec.msgpack.Decoder(PackedRow)
 
 
 def facts_of(facts: ProcessFacts) -> Facts:
@@ -97,17 +97,17 @@ def pack_calls(
     return flat, errors or None
 
 
-def encode(row: Row) -> bytes:
+def encode(row: PackedRow) -> bytes:
     """A row as bytes."""
     return _encoder.encode(row)
 
 
-def decode(data: bytes) -> Row:
+def decode(data: bytes) -> PackedRow:
     """A row from bytes."""
     return _decoder.decode(data)
 
 
-class Sums:
+class PackedSums:
     """Calls added up by name: ``[calls, errors, wall_ns, waiting_ns]``; ``None`` where a part was not known."""
 
     __slots__ = ("by_name", "counted", "errno", "lost")
@@ -118,7 +118,7 @@ class Sums:
         self.counted = False
         self.lost: int | None = 0
 
-    def add(self, row: Row) -> None:
+    def add(self, row: PackedRow) -> None:
         """Add a row."""
         if row.lost is None or self.lost is None:
             self.lost = None

@@ -15,7 +15,7 @@ from straced.model.facts import HostFacts
 from straced.model.tick import Happening, ProcessSample, Tick
 from straced.store import database, retention, rollup
 from straced.store.alerts import AlertRow, write_alert
-from straced.store.packing import Row, encode, facts_of, pack_calls, pack_facts
+from straced.store.packing import PackedRow, encode, facts_of, pack_calls, pack_facts
 from straced.store.queue import SERVICE, Item, Key, LearntRows, Lost
 from straced.store.retention_clock import DeletionClock
 from straced.store.series import Catalogue
@@ -31,7 +31,7 @@ class Recorder:
         keep: asked for sizes and ages.
     """
 
-    def __init__(self, connection: sqlite3.Connection, keep: Callable[[], schema.Store]) -> None:
+    def __init__(self, connection: sqlite3.Connection, keep: Callable[[], schema.StoreConfig]) -> None:
         self._connection = connection
         self._keep = keep
         self.catalogue = Catalogue(connection, procfs.boot_id())
@@ -77,7 +77,7 @@ class Recorder:
         while lost_of:
             _key, gone = lost_of.popitem()
             series = self.catalogue.of(gone.sample, ts)
-            rows.append((ts, series.id, encode(Row(None, 0, [], None, None, gone.calls))))
+            rows.append((ts, series.id, encode(PackedRow(None, 0, [], None, None, gone.calls))))
         connection.executemany("insert or replace into sample (ts, series, data) values (?, ?, ?)", rows)
 
     def _row(self, sample: ProcessSample, ts: int, minute: int, lost: int | None = 0) -> tuple[int, int, bytes] | None:
@@ -93,20 +93,22 @@ class Recorder:
         if sample.calls is not None:
             calls, errors = pack_calls(sample.calls, self.catalogue.number)
         in_flight = [n for name, count in sample.in_flight.items() for n in (self.catalogue.number(name, ""), count)]
-        packed = Row(pack_facts(facts, before), sample.facts.cpu_delta_ns or 0, calls, errors, in_flight or None, lost)
+        packed = PackedRow(
+            pack_facts(facts, before), sample.facts.cpu_delta_ns or 0, calls, errors, in_flight or None, lost
+        )
         series.facts, series.minute, series.in_flight = facts, minute, sample.in_flight
         return ts, series.id, encode(packed)
 
     def _row_of_ended(self, sample: ProcessSample, ts: int) -> tuple[int, int, bytes]:
         series = self.catalogue.of(sample, ts, "ended")
         calls, errors = pack_calls(sample.ended, self.catalogue.number)
-        return ts, series.id, encode(Row(None, 0, calls, errors, None, sample.lost))
+        return ts, series.id, encode(PackedRow(None, 0, calls, errors, None, sample.lost))
 
     def _row_of_others(self, sample: ProcessSample, ts: int) -> tuple[int, int, bytes]:
         """What ended descendants did that were not the owner's: root's to see, whoever has the tree."""
         series = self.catalogue.of(msgspec.structs.replace(sample, owner=NOBODY), ts, "others")
         calls, errors = pack_calls(sample.others, self.catalogue.number)
-        return ts, series.id, encode(Row(None, 0, calls, errors, None, 0))
+        return ts, series.id, encode(PackedRow(None, 0, calls, errors, None, 0))
 
     def _write_host(self, connection: sqlite3.Connection, ts: int, host: HostFacts) -> bool:
         found = connection.execute("insert or ignore into host values (?, ?)", (ts, msgspec.msgpack.encode(host)))

@@ -33,7 +33,7 @@ class Cut(Struct, frozen=True):
     until_ms: int
 
 
-def expire(connection: sqlite3.Connection, now_ms: int, keep: schema.Store) -> None:
+def expire(connection: sqlite3.Connection, now_ms: int, keep: schema.StoreConfig) -> None:
     """Drop what is too old."""
     full = now_ms - keep.full // 10**6
     connection.execute("delete from block where ts < ?", (full - MINUTE_MS,))
@@ -91,7 +91,7 @@ def weights(connection: sqlite3.Connection) -> dict[tuple[int, str], int]:
     return {key: size for key, size in found.items() if size}
 
 
-def cut(connection: sqlite3.Connection, keep: schema.Store) -> list[Cut]:
+def cut(connection: sqlite3.Connection, keep: schema.StoreConfig) -> list[Cut]:
     """Drop the oldest of the user who has most, and so on until the file is below its size.
 
     Returns:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from straced.store import blocks
-from straced.store.packing import FACTS, Facts, Row, Sums, decode, unpack_facts
+from straced.store.packing import FACTS, Facts, PackedRow, PackedSums, decode, unpack_facts
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 _RSS, _THREADS, _FDS, _STATE = (FACTS.index(name) for name in ("rss_bytes", "threads", "fds", "state"))
@@ -44,11 +44,11 @@ class Roll:
         self.rss_max: int | None = None
         self.fds_max: int | None = None
         self.threads_max: int | None = None
-        self.sums = Sums()
+        self.sums = PackedSums()
         self.states: dict[str, int] = {}
         self._facts: Facts | None = None
 
-    def add(self, row: Row) -> None:
+    def add(self, row: PackedRow) -> None:
         """Add a row."""
         self.samples += 1
         self.cpu_ns += row.cpu_ns
@@ -74,7 +74,7 @@ class Roll:
         self.rss_max = _largest(self.rss_max, rss_max)
         self.fds_max = _largest(self.fds_max, fds_max)
         self.threads_max = _largest(self.threads_max, threads_max)
-        self.sums.add(Row(calls=rolled.calls, errno=rolled.errno, lost=rolled.lost))
+        self.sums.add(PackedRow(calls=rolled.calls, errno=rolled.errno, lost=rolled.lost))
         for state, count in rolled.states.items():
             self.states[state] = self.states.get(state, 0) + count
 
@@ -122,7 +122,7 @@ def close_minutes(connection: sqlite3.Connection, until_ms: int) -> int:
     return count
 
 
-def _write_block(connection: sqlite3.Connection, series: int, start: int, rows: list[tuple[int, Row]]) -> None:
+def _write_block(connection: sqlite3.Connection, series: int, start: int, rows: list[tuple[int, PackedRow]]) -> None:
     stored = connection.execute("select data from block where series = ? and ts = ?", (series, start)).fetchone()
     if stored is not None:  # the clock was stepped back into a minute that was closed already
         rows = sorted([*blocks.unpack(start, stored[0]), *rows], key=itemgetter(0))
@@ -142,6 +142,6 @@ def rolled_of(data: bytes) -> Rolled:
     return _rolled.decode(data)
 
 
-def rows_of(packed: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Row]]:
+def rows_of(packed: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, PackedRow]]:
     """Rows as values."""
     return ((ts, decode(data)) for ts, data in packed)

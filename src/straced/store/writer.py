@@ -28,7 +28,7 @@ SAID_MS = 60_000
 """Between two words about samples that were dropped."""
 
 
-class Store:
+class HistoryWriter:
     """The history of one service. :meth:`start` opens the file; all else returns at once.
 
     Args:
@@ -36,7 +36,7 @@ class Store:
         keep: sizes and ages.
     """
 
-    def __init__(self, path: Path, keep: schema.Store) -> None:
+    def __init__(self, path: Path, keep: schema.StoreConfig) -> None:
         self.path = path
         self.keep = keep
         self.state = "closed"

@@ -92,7 +92,7 @@ class Flame(Struct, frozen=True):
     """The part of it that belongs to paths, the largest first."""
 
 
-class TimeLine(Struct, frozen=True, kw_only=True):
+class ProcessTimeLine(Struct, frozen=True, kw_only=True):
     """Lines of each process in equal steps of time."""
 
     step_s: float
@@ -103,7 +103,7 @@ class TimeLine(Struct, frozen=True, kw_only=True):
     """One tuple a pid."""
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class TraceReport(Struct, frozen=True, kw_only=True):
     """A whole trace, analysed."""
 
     source: str
@@ -126,7 +126,7 @@ class Report(Struct, frozen=True, kw_only=True):
     slowest: tuple[SlowCall, ...] = ()
     signals: dict[str, int] = {}
     findings: tuple[Finding, ...] = ()
-    timeline: TimeLine | None = None
+    timeline: ProcessTimeLine | None = None
     flame: tuple[Flame, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.waits.classify.kinds import ENDED, HALTED, SUSPECT
 from straced.waits.facts.activity import Meter
-from straced.waits.facts.proc import Proc
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.proc import ProcReader
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, Why, WhyAll, walk
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
@@ -34,7 +34,7 @@ def why_everybody(
         root: where /proc is.
         keep: asked of each answer.
     """
-    first = Look(Proc(root))
+    first = ProcSnapshot(ProcReader(root))
     wanted = [pid for pid in (procfs.pids(root) if pids is None else pids) if not _is_ours(pid, root)]
     starts: dict[int, int] = {}
     keys: list[tuple[int, int]] = []
@@ -49,7 +49,7 @@ def why_everybody(
     meter = Meter(first.proc, keys)
     meter.run(duration_ns, sweeps=4, cpu_budget_ns=200_000_000)
     seen = meter.finish()
-    look = Look(Proc(root))
+    look = ProcSnapshot(ProcReader(root))
     builder = ChainBuilder(look, seen.tasks)
     answers = []
     for pid, start in starts.items():
@@ -74,7 +74,7 @@ def why_everybody(
     )
 
 
-def _not_seen(look: Look, pids: Iterable[int]) -> Iterator[str]:
+def _not_seen(look: ProcSnapshot, pids: Iterable[int]) -> Iterator[str]:
     """How many could not be looked into: then those who hold others up may be among them."""
     more = "refused even to root" if os.geteuid() == 0 else "sudo shows them"
     calls = sum("syscall" in look.proc.refused.get(pid, ()) for pid in pids)

@@ -76,7 +76,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     evidence: str = ""
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class WaitingTask(Struct, frozen=True, kw_only=True):
     """A task and its wait, with the activity that was seen while sampling."""
 
     pid: int
@@ -94,7 +94,7 @@ class Task(Struct, frozen=True, kw_only=True):
 class Node(Struct, frozen=True, kw_only=True):
     """One link of the chain: a task, and below it those who can end its wait."""
 
-    task: Task
+    task: WaitingTask
     relation: str | None = None
     """How this task stands to the one above: ``holds``, ``likely holds``, ``one of``; ``None`` at the top."""
     evidence: str = ""
@@ -125,7 +125,7 @@ class Why(Struct, frozen=True, kw_only=True):
     reason: str = ""
     """What decided the verdict where the chain does not show it, ``deadlock``, ``fsync takes 63 % of the time ...``."""
     chain: Node | None = None
-    threads: tuple[Task, ...] = ()
+    threads: tuple[WaitingTask, ...] = ()
     storms: tuple[Storm, ...] = ()
     evidence: tuple[str, ...] = ()
     not_seen: tuple[str, ...] = ()

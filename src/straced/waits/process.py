@@ -10,8 +10,8 @@ from straced.linux.procfs import Gone
 from straced.model.types import Summary
 from straced.waits.call_counts import FIRST_LOOK_SHARE, Sharpen, is_worth_it
 from straced.waits.facts.activity import Meter
-from straced.waits.facts.proc import Proc
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.proc import ProcReader
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, Why, walk
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
@@ -71,7 +71,7 @@ def _explain(
     counted = _run(meter, pid, duration_ns, sharpen, eager)
     seen = meter.finish()
     for attempt in range(_ATTEMPTS):
-        look = Look(Proc(root))
+        look = ProcSnapshot(ProcReader(root))
         if look.proc.stat(pid).start_ticks != start:
             raise Gone(str(pid))
         builder = ChainBuilder(look, seen.tasks)
@@ -106,7 +106,7 @@ def _run(meter: Meter, pid: int, duration_ns: int, sharpen: Sharpen | None, eage
 
 def _watch(pid: int, thread: int | None, root: str) -> Meter:
     """Watch all threads of the process, and everybody who seems to hold it up at this moment."""
-    look = Look(Proc(root))
+    look = ProcSnapshot(ProcReader(root))
     keys = [(pid, tid) for tid in look.tasks(pid)]
     builder = ChainBuilder(look)
     chain = builder.build(pid, thread if thread is not None else builder.representative(pid))

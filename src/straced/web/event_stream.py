@@ -6,9 +6,9 @@ import asyncio
 
 import msgspec
 
-from straced.httpd.message import Answer, Send
+from straced.httpd.message import Response, Send
 from straced.model.frame import Key
-from straced.web.feed import Feed, Viewer
+from straced.web.feed import FrameFeed, Viewer
 from straced.web.frame_diff import Known
 from straced.web.recent import encoded
 
@@ -20,7 +20,7 @@ _HEADERS = (("X-Accel-Buffering", "no"),)
 class Telling:
     """Tells one page what is new; of a page that reads too slowly the ticks in between are left out, and counted."""
 
-    def __init__(self, feed: Feed, key: Key | None) -> None:
+    def __init__(self, feed: FrameFeed, key: Key | None) -> None:
         self._feed = feed
         self._viewer = Viewer(key)
         self._known = Known()
@@ -28,9 +28,9 @@ class Telling:
         self._alerts = -1
         self._seen: bytes | None = None
 
-    def answer(self) -> Answer:
+    def answer(self) -> Response:
         """The answer that goes on."""
-        return Answer(kind="text/event-stream; charset=utf-8", headers=_HEADERS, stream=self._run)
+        return Response(kind="text/event-stream; charset=utf-8", headers=_HEADERS, stream=self._run)
 
     async def _run(self, send: Send) -> None:
         self._feed.join(self._viewer)
@@ -73,6 +73,6 @@ class Telling:
         return b",".join(parts)
 
 
-def _trails(feed: Feed, keys: list[Key]) -> bytes:
+def _trails(feed: FrameFeed, keys: list[Key]) -> bytes:
     trails = feed.recent.trails
     return msgspec.json.encode([(*key, list(trails[key])) for key in keys if key in trails])

@@ -18,7 +18,7 @@ from straced.model.frame import Frame, Key
 from straced.model.history import SeriesInfo
 from straced.store import chart_points
 from straced.store import events as journal
-from straced.store.chart_points import Moment
+from straced.store.chart_points import ChartPoint
 from straced.store.database import is_damage
 from straced.store.history import History
 
@@ -38,7 +38,7 @@ class HistoryFailed(Exception):
     """The history is there, and cannot be read."""
 
 
-class Past:
+class HistoryReader:
     """Asks the history of a service, on threads, with the rights of its owner."""
 
     def __init__(self, service: Service) -> None:
@@ -112,7 +112,7 @@ def calls_of(history: History, key: Key, since: float, until: float) -> dict[str
     }
 
 
-def of_host(history: History, since: float, until: float) -> list[Moment]:
+def of_host(history: History, since: float, until: float) -> list[ChartPoint]:
     """The host and the sum of all calls over a span."""
     return chart_points.of_host(history, since, until, POINTS)
 

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from straced.live.process_detail import Counted, ProcessLook
+from straced.live.process_detail import ProcessLook, WindowCalls
 from straced.live.service import counted_in
 from straced.model import aggregation as rows_of
 from straced.model import histogram
-from straced.model.frame import Detail, Key
+from straced.model.frame import Key, ProcessDetail
 from straced.model.tick import Tick
 from straced.model.types import Counters, Sample, SyscallStats, Total
 
@@ -28,16 +28,16 @@ class Whole(Struct, frozen=True, kw_only=True):
     bars: dict[str, Bars] = {}
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class ProcessPage(Struct, frozen=True, kw_only=True):
     """A process as its page shows it."""
 
     key: Key
     detail: dict[str, Any]
-    """A :class:`straced.model.frame.Detail`, with ``bars`` in place of buckets."""
+    """A :class:`straced.model.frame.ProcessDetail`, with ``bars`` in place of buckets."""
     whole: Whole
 
 
-class Look:
+class ProcessView:
     """One process, looked at again and again; used by one thread at a time."""
 
     def __init__(self, key: Key) -> None:
@@ -53,7 +53,7 @@ class Look:
             return
         self._before, self._now = self._now, None if rows is None else (tick.monotonic_ns, rows)
 
-    def seen(self, tick: Tick) -> Seen:
+    def seen(self, tick: Tick) -> ProcessPage:
         """All about the process as of a tick, with its threads and files as they are now."""
         before, now = self._before, self._now
         if now is not None and before is not None:
@@ -62,14 +62,14 @@ class Look:
             sample = next((each for each in tick.processes if each.facts.key == self.key), None)
             counted = counted_in(sample, tick)
         detail = self._processes.detail(self.key, counted)
-        return Seen(key=self.key, detail=_plain(detail), whole=Whole() if now is None else _whole(now[1]))
+        return ProcessPage(key=self.key, detail=_plain(detail), whole=Whole() if now is None else _whole(now[1]))
 
 
-def _between(before: tuple[int, tuple[Counters, ...]], now: tuple[int, tuple[Counters, ...]]) -> Counted:
+def _between(before: tuple[int, tuple[Counters, ...]], now: tuple[int, tuple[Counters, ...]]) -> WindowCalls:
     earlier = Sample(monotonic_ns=before[0], epoch_s=0.0, rows=before[1])
     changes = rows_of.difference(earlier, Sample(monotonic_ns=now[0], epoch_s=0.0, rows=now[1]))
     stats, total = rows_of.table(changes, "wall")
-    return Counted(stats, total, _histograms(changes), now[0] - before[0])
+    return WindowCalls(stats, total, _histograms(changes), now[0] - before[0])
 
 
 def _whole(rows: tuple[Counters, ...]) -> Whole:
@@ -91,7 +91,7 @@ def bars_of(histograms: Mapping[str, tuple[int, ...]]) -> dict[str, Bars]:
     }
 
 
-def _plain(detail: Detail) -> dict[str, Any]:
+def _plain(detail: ProcessDetail) -> dict[str, Any]:
     built: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(detail, histograms={}))
     del built["histograms"]
     return {**built, "bars": bars_of(detail.histograms)}

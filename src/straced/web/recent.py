@@ -12,7 +12,7 @@ from straced.model.frame import Key, Note
 from straced.model.history import KeptAlert, KeptEvent
 from straced.model.tick import Happening, ProcessSample, Tick
 from straced.store.alerts import AlertRow
-from straced.store.chart_points import Moment
+from straced.store.chart_points import ChartPoint
 from straced.text.sanitize import scrub
 
 TRAIL = 60
@@ -29,7 +29,7 @@ class Recent:
 
     def __init__(self) -> None:
         self.trails: dict[Key, deque[float]] = {}
-        self.totals: deque[Moment] = deque(maxlen=TOTALS)
+        self.totals: deque[ChartPoint] = deque(maxlen=TOTALS)
         self.notes: deque[tuple[int, Note]] = deque(maxlen=NOTES)
         self.alerts: dict[str, KeptAlert] = {}
         self.alerts_version = 0
@@ -70,7 +70,7 @@ class Recent:
         self.trails = trails
         machine = machine_of(tick.host)
         self.totals.append(
-            Moment(
+            ChartPoint(
                 time=tick.epoch_s,
                 calls_s=round(calls / window_s, 3) if known and counted else None,
                 errors_s=round(errors / window_s, 3) if known and counted else None,

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from straced.httpd import origin_check
-from straced.httpd.message import Answer, Request, text
+from straced.httpd.message import HttpRequest, Response, text
 from straced.model.frame import Key
 from straced.web import history as past
 from straced.web.access import Access
 from straced.web.event_stream import Telling
-from straced.web.feed import Feed
+from straced.web.feed import FrameFeed
 
 LANDING = frozenset({"/"})
 LONGEST_S = 90 * 86400.0
@@ -37,7 +37,7 @@ _KINDS = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-Route = Callable[[Request], Awaitable[Answer]]
+Route = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class WrongQuery(Exception):
@@ -52,7 +52,7 @@ class Site:
         access: who is let in.
     """
 
-    def __init__(self, feed: Feed, access: Access) -> None:
+    def __init__(self, feed: FrameFeed, access: Access) -> None:
         self.hosts: Collection[str] = ()
         self._feed = feed
         self._access = access
@@ -65,14 +65,14 @@ class Site:
             "/api/minute": self._minute,
         }
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: HttpRequest) -> Response:
         """The answer to any request, with the headers that keep it from being used by others."""
         answer = origin_check.refusal(request, self.hosts, pages=True, landing=LANDING)
         if answer is None:
             answer = await self._answer(request)
         return msgspec.structs.replace(answer, headers=(*answer.headers, *_GUARDS))
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: HttpRequest) -> Response:
         asset = self._assets.get(request.path)
         if asset is not None:
             return asset
@@ -90,50 +90,50 @@ class Site:
         except past.HistoryFailed as error:
             return text(503, f"the history cannot be read now: {error}")
 
-    def _login(self, request: Request) -> Answer:
+    def _login(self, request: HttpRequest) -> Response:
         if not self._access.has_token(request):
             return text(401, "this is not the token of the service")
         return _json({"key": self._access.key}, self._access.set_cookie)
 
-    async def _live(self, request: Request) -> Answer:
+    async def _live(self, request: HttpRequest) -> Response:
         if self._feed.is_full:
             return text(503, "too many pages are open")
         return Telling(self._feed, _key(request) if "pid" in request.query else None).answer()
 
-    async def _process(self, request: Request) -> Answer:
+    async def _process(self, request: HttpRequest) -> Response:
         key, (since, until) = _key(request), _span(request)
         return _json(await self._feed.past.ask(lambda history: past.of_process(history, key, since, until)))
 
-    async def _calls(self, request: Request) -> Answer:
+    async def _calls(self, request: HttpRequest) -> Response:
         key, (since, until) = _key(request), _span(request)
         return _json(await self._feed.past.ask(lambda history: past.calls_of(history, key, since, until)))
 
-    async def _host(self, request: Request) -> Answer:
+    async def _host(self, request: HttpRequest) -> Response:
         since, until = _span(request)
         return _json(await self._feed.past.ask(lambda history: past.of_host(history, since, until)))
 
-    async def _minute(self, request: Request) -> Answer:
+    async def _minute(self, request: HttpRequest) -> Response:
         at, status = _number(request, "at"), self._feed.status()
         return _json(await self._feed.past.ask(lambda history: past.minute(history, at, status)))
 
 
-def _json(value: Any, *headers: tuple[str, str]) -> Answer:
+def _json(value: Any, *headers: tuple[str, str]) -> Response:
     """``null`` is an answer: no history is kept."""
-    return Answer(body=msgspec.json.encode(value), kind="application/json", headers=headers)
+    return Response(body=msgspec.json.encode(value), kind="application/json", headers=headers)
 
 
-def _key(request: Request) -> Key:
+def _key(request: HttpRequest) -> Key:
     return int(_number(request, "pid", whole=True)), int(_number(request, "start", whole=True))
 
 
-def _span(request: Request) -> tuple[float, float]:
+def _span(request: HttpRequest) -> tuple[float, float]:
     since, until = _number(request, "since"), _number(request, "until")
     if not since < until <= since + LONGEST_S:
         raise WrongQuery("since and until are no span")
     return since, min(until, time.time() + 1)
 
 
-def _number(request: Request, name: str, *, whole: bool = False) -> float:
+def _number(request: HttpRequest, name: str, *, whole: bool = False) -> float:
     word = request.query.get(name, "")
     parts = word.split(".") if not whole else [word]
     if not (0 < len(word) < 20 and len(parts) <= 2 and all(part.isascii() and part.isdecimal() for part in parts)):
@@ -141,11 +141,11 @@ def _number(request: Request, name: str, *, whole: bool = False) -> float:
     return float(word)
 
 
-def _assets() -> dict[str, Answer]:
+def _assets() -> dict[str, Response]:
     folder = importlib.resources.files("straced.web").joinpath("assets")
     found = {}
     for each in folder.iterdir():
         kind = _KINDS.get(each.name.rpartition(".")[2])
         if kind is not None:
-            found[each.name] = Answer(body=each.read_bytes(), kind=kind)
+            found[each.name] = Response(body=each.read_bytes(), kind=kind)
     return found

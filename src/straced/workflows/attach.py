@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AnySession: TypeAlias = "Session | RemoteSession"
 
 
-class Watch(Struct, frozen=True, kw_only=True):
+class AttachRequest(Struct, frozen=True, kw_only=True):
     """What to watch, and for how long."""
 
     targets: Sequence[TargetSpec]
@@ -39,7 +39,7 @@ class Watch(Struct, frozen=True, kw_only=True):
     force: bool = False
 
 
-def watch(wanted: Watch, report: Callable[[Summary], None]) -> int:
+def watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> int:
     """Watch, report each target (or each window of it), and return the exit status.
 
     Raises:
@@ -49,7 +49,7 @@ def watch(wanted: Watch, report: Callable[[Summary], None]) -> int:
     return asyncio.run(_watch(wanted, report))
 
 
-async def _watch(wanted: Watch, report: Callable[[Summary], None]) -> int:
+async def _watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -81,7 +81,7 @@ async def _watch(wanted: Watch, report: Callable[[Summary], None]) -> int:
 
 
 async def _attach(
-    profiler: Profiler, wanted: Watch, owned: contextlib.AsyncExitStack
+    profiler: Profiler, wanted: AttachRequest, owned: contextlib.AsyncExitStack
 ) -> tuple[list[AnySession], list[StracedError]]:
     pids = [*dict.fromkeys(process_of(pid, "attach", "counted") for pid in resolve_all(wanted.targets))]
     attempts = (profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids)

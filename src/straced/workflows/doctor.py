@@ -14,7 +14,7 @@ import sys
 from straced import __version__
 from straced.errors import NoSuchProcess, StracedError, StraceMissing, TracerUnavailable
 from straced.linux import capabilities, cgroups, procfs
-from straced.model.diagnosis import Diagnosis, Finding
+from straced.model.diagnosis import Diagnosis, DoctorCheck
 from straced.model.types import Target
 from straced.profiling import tracer_choice
 from straced.text.sanitize import scrub
@@ -55,12 +55,12 @@ def examine(pid: int | None = None, root: str = procfs.ROOT) -> Diagnosis:
     )
 
 
-def tracer(name: str, target: Target | None, me: capabilities.Caller, root: str = procfs.ROOT) -> Finding:
+def tracer(name: str, target: Target | None, me: capabilities.Caller, root: str = procfs.ROOT) -> DoctorCheck:
     """Whether a tracer would serve, here or on a target."""
     try:
         made = tracer_choice.make(name)
     except TracerUnavailable as error:
-        return Finding(name=name, state="no", detail=error.reason)
+        return DoctorCheck(name=name, state="no", detail=error.reason)
     try:
         found = made.probe(target)
         if name == "ebpf" and found.usable:
@@ -69,101 +69,101 @@ def tracer(name: str, target: Target | None, me: capabilities.Caller, root: str 
         found = Availability(usable=False, detail=error.reason, error=error)
     if not found.usable:
         hints = tuple(found.error.hint.splitlines()) if found.error else ()
-        return Finding(name=name, state="no", detail=found.detail, remedy=hints)
+        return DoctorCheck(name=name, state="no", detail=found.detail, remedy=hints)
     if name == "strace" and (kernel := ptrace(me, root)).state == "no":
-        return Finding(
+        return DoctorCheck(
             name=name, state="no", detail=f"{found.detail}, but no ptrace: {kernel.detail}", remedy=kernel.remedy
         )
     if name == "strace" and capabilities.yama_scope(root) == 1 and not me.has("SYS_PTRACE"):
         detail = f"{found.detail}; only for what straced starts (kernel.yama.ptrace_scope = 1)"
-        return Finding(name=name, state="limited", detail=detail, remedy=("straced run -- CMD", *_more_rights()))
-    return Finding(name=name, state="yes", detail=found.detail)
+        return DoctorCheck(name=name, state="limited", detail=detail, remedy=("straced run -- CMD", *_more_rights()))
+    return DoctorCheck(name=name, state="yes", detail=found.detail)
 
 
-def strace() -> Finding:
+def strace() -> DoctorCheck:
     """Which strace there is."""
     try:
         found = binary.find()
     except StraceMissing as error:
-        return Finding(name="strace", state="no", detail=error.reason, remedy=tuple(error.hint.splitlines()))
-    return Finding(name="strace", state="yes", detail=f"{found.version[0]}.{found.version[1]}, {scrub(found.path)}")
+        return DoctorCheck(name="strace", state="no", detail=error.reason, remedy=tuple(error.hint.splitlines()))
+    return DoctorCheck(name="strace", state="yes", detail=f"{found.version[0]}.{found.version[1]}, {scrub(found.path)}")
 
 
-def ptrace(me: capabilities.Caller, root: str = procfs.ROOT) -> Finding:
+def ptrace(me: capabilities.Caller, root: str = procfs.ROOT) -> DoctorCheck:
     """What ids, capabilities, Yama and seccomp leave of ptrace(2)."""
     scope = capabilities.yama_scope(root)
     yama = "no Yama" if scope is None else f"Yama's ptrace_scope is {scope}"
     if capabilities.ptrace_blocked():
         containers = ("start the container with --cap-add SYS_PTRACE, or --security-opt seccomp=unconfined",)
-        return Finding(name="ptrace", state="no", detail="a seccomp filter refuses it", remedy=containers)
+        return DoctorCheck(name="ptrace", state="no", detail="a seccomp filter refuses it", remedy=containers)
     if scope == 3 or (scope == 2 and not me.has("SYS_PTRACE")):
         remedy = _more_rights() if scope == 2 else ("reboot with another kernel.yama.ptrace_scope, or use eBPF",)
-        return Finding(name="ptrace", state="no", detail=yama, remedy=remedy)
+        return DoctorCheck(name="ptrace", state="no", detail=yama, remedy=remedy)
     if me.has("SYS_PTRACE"):
-        return Finding(name="ptrace", state="yes", detail=f"any process (CAP_SYS_PTRACE); {yama}")
+        return DoctorCheck(name="ptrace", state="yes", detail=f"any process (CAP_SYS_PTRACE); {yama}")
     if me.uid == 0:
         remedy = ("start the container with --cap-add SYS_PTRACE",)
-        return Finding(name="ptrace", state="limited", detail=f"root without CAP_SYS_PTRACE; {yama}", remedy=remedy)
+        return DoctorCheck(name="ptrace", state="limited", detail=f"root without CAP_SYS_PTRACE; {yama}", remedy=remedy)
     whose = "what straced starts" if scope == 1 else "your own processes"
-    return Finding(name="ptrace", state="limited", detail=f"{whose}; {yama}", remedy=_more_rights())
+    return DoctorCheck(name="ptrace", state="limited", detail=f"{whose}; {yama}", remedy=_more_rights())
 
 
-def bpf(me: capabilities.Caller, root: str = procfs.ROOT) -> tuple[Finding, ...]:
+def bpf(me: capabilities.Caller, root: str = procfs.ROOT) -> tuple[DoctorCheck, ...]:
     """What eBPF needs, thing by thing."""
-    return _libbpf(), _btf(), _bpf_rights(me, root), Finding(name="tracefs", state="info", detail="not needed")
+    return _libbpf(), _btf(), _bpf_rights(me, root), DoctorCheck(name="tracefs", state="info", detail="not needed")
 
 
-def _libbpf() -> Finding:
+def _libbpf() -> DoctorCheck:
     try:
         library = ctypes.CDLL("libbpf.so.1")
         version = f"{library.libbpf_major_version()}.{library.libbpf_minor_version()}"
     except (OSError, AttributeError):
         remedy = ("apt-get install libbpf1, or dnf install libbpf",)
-        return Finding(name="libbpf.so.1", state="no", detail="not found", remedy=remedy)
-    return Finding(name="libbpf.so.1", state="yes", detail=version)
+        return DoctorCheck(name="libbpf.so.1", state="no", detail="not found", remedy=remedy)
+    return DoctorCheck(name="libbpf.so.1", state="yes", detail=version)
 
 
-def _btf(path: str = "/sys/kernel/btf/vmlinux") -> Finding:
+def _btf(path: str = "/sys/kernel/btf/vmlinux") -> DoctorCheck:
     if os.access(path, os.R_OK):
-        return Finding(name="BTF", state="yes", detail=path)
+        return DoctorCheck(name="BTF", state="yes", detail=path)
     remedy = ("a kernel built with CONFIG_DEBUG_INFO_BTF=y, as those of all large distributions are",)
-    return Finding(name="BTF", state="no", detail=f"{path} is missing or unreadable", remedy=remedy)
+    return DoctorCheck(name="BTF", state="no", detail=f"{path} is missing or unreadable", remedy=remedy)
 
 
-def _bpf_rights(me: capabilities.Caller, root: str) -> Finding:
+def _bpf_rights(me: capabilities.Caller, root: str) -> DoctorCheck:
     missing = [f"CAP_{name}" for name in ("BPF", "PERFMON") if not (me.has(name) or me.has("SYS_ADMIN"))]
     if not missing and not capabilities.in_initial_user_namespace(root):
         detail = "those of a user namespace do not count for eBPF"
-        return Finding(name="BPF rights", state="no", detail=detail, remedy=("run it outside of the container",))
+        return DoctorCheck(name="BPF rights", state="no", detail=detail, remedy=("run it outside of the container",))
     if not missing and me.seccomp == capabilities.SECCOMP_FILTER and capabilities.bpf_blocked():
         containers = ("start the container with --security-opt seccomp=unconfined, or a profile with bpf",)
-        return Finding(name="BPF rights", state="no", detail="a seccomp filter refuses bpf(2)", remedy=containers)
+        return DoctorCheck(name="BPF rights", state="no", detail="a seccomp filter refuses bpf(2)", remedy=containers)
     if not missing:
-        return Finding(name="BPF rights", state="yes", detail="CAP_BPF and CAP_PERFMON")
+        return DoctorCheck(name="BPF rights", state="yes", detail="CAP_BPF and CAP_PERFMON")
     detail = f"without {' and '.join(missing)}"
     remedy = ("start the container with --cap-add BPF --cap-add PERFMON",) if me.uid == 0 else _more_rights()
-    return Finding(name="BPF rights", state="no", detail=detail, remedy=remedy)
+    return DoctorCheck(name="BPF rights", state="no", detail=detail, remedy=remedy)
 
 
 def _more_rights() -> tuple[str, ...]:
     return (capabilities.sudo_line(), UNIT_LINE)
 
 
-def cgroup(root: str = procfs.ROOT) -> Finding:
+def cgroup(root: str = procfs.ROOT) -> DoctorCheck:
     """Which kind of control groups there is: cgroup: and unit: targets need one."""
     kind = cgroups.kind(root)
     if kind == "none":
-        return Finding(name="cgroups", state="no", detail="none is mounted: cgroup: and unit: targets find nothing")
-    return Finding(name="cgroups", state="yes", detail=kind)
+        return DoctorCheck(name="cgroups", state="no", detail="none is mounted: cgroup: and unit: targets find nothing")
+    return DoctorCheck(name="cgroups", state="yes", detail=kind)
 
 
-def terminal() -> Finding:
+def terminal() -> DoctorCheck:
     """Whether somebody looks, and what can be shown."""
     if not sys.stdout.isatty():
-        return Finding(name="terminal", state="info", detail="stdout is none: plain text, no live screen")
+        return DoctorCheck(name="terminal", state="info", detail="stdout is none: plain text, no live screen")
     size = os.get_terminal_size(sys.stdout.fileno())
     encoding = (sys.stdout.encoding or "").lower()
     detail = f"{os.environ.get('TERM', '?')}, {size.columns}x{size.lines}, {encoding}"
     if encoding not in ("utf-8", "utf8"):
-        return Finding(name="terminal", state="limited", detail=detail, remedy=("export LC_ALL=C.UTF-8",))
-    return Finding(name="terminal", state="yes", detail=detail)
+        return DoctorCheck(name="terminal", state="limited", detail=detail, remedy=("export LC_ALL=C.UTF-8",))
+    return DoctorCheck(name="terminal", state="yes", detail=detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from straced.linux import procfs
-from straced.model.diagnosis import Finding
+from straced.model.diagnosis import DoctorCheck
 from straced.model.types import Target
 
 STATES = {
@@ -30,20 +30,22 @@ def describe(target: Target, root: str = procfs.ROOT) -> str:
     return ", ".join(parts)
 
 
-def about(target: Target, root: str = procfs.ROOT) -> tuple[Finding, ...]:
+def about(target: Target, root: str = procfs.ROOT) -> tuple[DoctorCheck, ...]:
     """What is good to know of a target before it is traced."""
     lines = procfs.status(target.pid, root)
     found = []
     if len(inner := lines.get("NSpid", "").split()) > 1:
         detail = f"in a PID namespace of its own, as pid {inner[-1]}; here its pid is {target.pid}"
-        found.append(Finding(name="container", state="info", detail=detail))
+        found.append(DoctorCheck(name="container", state="info", detail=detail))
     if lines.get("Seccomp") == "2":
         detail = "it has a seccomp filter: calls that it denies are counted as errors"
-        found.append(Finding(name="seccomp", state="info", detail=detail))
+        found.append(DoctorCheck(name="seccomp", state="info", detail=detail))
     if (rings := _io_urings(target.pid, root)) is None:
-        found.append(Finding(name="io_uring", state="info", detail="its descriptors may not be read"))
+        found.append(DoctorCheck(name="io_uring", state="info", detail="its descriptors may not be read"))
     elif rings:
-        found.append(Finding(name="io_uring", state="limited", detail=f"it has {rings}: what goes through is unseen"))
+        found.append(
+            DoctorCheck(name="io_uring", state="limited", detail=f"it has {rings}: what goes through is unseen")
+        )
     return tuple(found)
 
 

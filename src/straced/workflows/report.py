@@ -15,17 +15,17 @@ from straced.linux.output_file import OutputFile, temporary_name
 from straced.text.units import format_bytes
 from straced.traces.analysis.reader import Progress, read
 from straced.traces.parsing.interrupt import Stop
-from straced.traces.parsing.selection import Selection
-from straced.traces.parsing.source import Source, open_source
+from straced.traces.parsing.selection import TraceSelection
+from straced.traces.parsing.source import TraceSource, open_source
 from straced.traces.report.build import build
-from straced.traces.values import Report
+from straced.traces.values import TraceReport
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
     """Which trace, and how much of it."""
 
     file: str
-    selection: Selection = Selection()
+    selection: TraceSelection = TraceSelection()
     counts_only: bool = False
     jobs: int | None = None
     host: str | None = None
@@ -48,7 +48,7 @@ class Outputs(Struct, frozen=True, kw_only=True):
         return any((self.perfetto, self.ndjson, self.csv, self.parquet))
 
 
-def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | None = None) -> Report:
+def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | None = None) -> TraceReport:
     """Read a trace, write what was asked for, and return the report.
 
     Raises:
@@ -93,13 +93,15 @@ def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | 
     return report
 
 
-def report_file(path: Path | str, html: Path, *, overwrite: bool = False) -> Report:
+def report_file(path: Path | str, html: Path, *, overwrite: bool = False) -> TraceReport:
     """Make the HTML report of a finished trace."""
     return make(Wanted(file=str(path)), Outputs(html=html, overwrite=overwrite))
 
 
 @contextlib.contextmanager
-def page_of(html: Path, trace: Path | None, overwrite: bool = False) -> Iterator[tuple[Path, Callable[[], Report]]]:
+def page_of(
+    html: Path, trace: Path | None, overwrite: bool = False
+) -> Iterator[tuple[Path, Callable[[], TraceReport]]]:
     """Open a page before its trace is recorded: what ``trace --report`` needs.
 
     Gives the path to record into (a file beside the page that is removed at the end, where ``trace`` is ``None``), and
@@ -117,7 +119,7 @@ def page_of(html: Path, trace: Path | None, overwrite: bool = False) -> Iterator
                 path.unlink(missing_ok=True)
 
 
-def _write_page(page: BinaryIO, path: Path, shown: Path | None) -> Report:
+def _write_page(page: BinaryIO, path: Path, shown: Path | None) -> TraceReport:
     from straced.views.html.page import render
 
     with Stop() as stop:
@@ -146,8 +148,8 @@ def _shown(stream: IO[str] | None) -> Iterator[Progress | None]:
         stream.flush()
 
 
-def _counter(stream: IO[str], state: dict[str, int]) -> Callable[[Source], None]:
-    def show(source: Source) -> None:
+def _counter(stream: IO[str], state: dict[str, int]) -> Callable[[TraceSource], None]:
+    def show(source: TraceSource) -> None:
         if source.consumed >= state["next"]:
             state["next"], state["used"] = source.consumed + (16 << 20), 1
             share = f" of {format_bytes(source.size)}" if source.size else ""

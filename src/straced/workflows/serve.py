@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from straced.config import loader, paths
-from straced.config.paths import Places
+from straced.config.paths import ServicePaths
 from straced.config.schema import Config, ConfigError
 from straced.errors import StracedError
 from straced.faults import faults
 from straced.linux.credentials import NOBODY
 from straced.manager.process_group import ProcessGroupManager
 from straced.service.daemon import sd_notify
-from straced.service.daemon.lock import Lock
+from straced.service.daemon.lock import ServiceLock
 from straced.service.daemon.stalls import WatchedSelector, stalls
 from straced.service.metrics.http import MetricsServer
 from straced.service.metrics.otlp import OtlpPusher
@@ -62,7 +62,7 @@ def serve(path: Path | None, config: Config, http: str | None = None) -> int:
     keep_secrets()
     sys.setswitchinterval(SWITCH_S)
     where = paths.of(config)
-    with Lock(where.lock):
+    with ServiceLock(where.lock):
         helpers = ProcessGroupManager(journal=where.journal)
         helpers.setup()
         left = helpers.cleanup_orphans()
@@ -84,7 +84,7 @@ def keep_secrets() -> None:
 
 
 async def _serve(
-    path: Path | None, config: Config, where: Places, helpers: ProcessGroupManager, http: str | None
+    path: Path | None, config: Config, where: ServicePaths, helpers: ProcessGroupManager, http: str | None
 ) -> int:
     service = Service(config, where)
     metrics = MetricsServer(service.metrics_text)

@@ -58,7 +58,7 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
         if output is not None:
             return await _into_file(profiler, pid, options, output, overwrite, stop, page)
         recording = await profiler.trace(pid, None, options)
-        relay = Relay(recording.readers, sys.stdout.fileno())
+        relay = LineCopier(recording.readers, sys.stdout.fileno())
         ending = await _until_over(recording, stop)
         await asyncio.to_thread(relay.join)
         relay.say_dropped(recording.dropped_lines)
@@ -152,7 +152,7 @@ async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:
     return await ended
 
 
-class Relay:
+class LineCopier:
     """Copies whole lines of one or more straces to a descriptor, each strace on a thread of its own."""
 
     def __init__(self, readers: list[int], sink: int) -> None:

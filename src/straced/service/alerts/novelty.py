@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from straced.config.schema import Alerts
 from straced.model.tick import ProcessSample
-from straced.service.alerts.rules import Finding
+from straced.service.alerts.rules import Condition
 from straced.service.collect.call_counter import Calls
 from straced.store.learnt_names import NOBODY_UID, name_of, user_of
 from straced.store.series import program_of
@@ -88,7 +88,7 @@ class Novelty:
         fresh, self._fresh = self._fresh, []
         return fresh
 
-    def findings(self, sample: ProcessSample, epoch_s: float, config: Alerts) -> Iterator[Finding]:
+    def findings(self, sample: ProcessSample, epoch_s: float, config: Alerts) -> Iterator[Condition]:
         """What is new in a sample, once the program has been observed for long enough."""
         uid = sample.owner.uid if sample.owner.uid in self._users or len(self._users) < MAX_USERS else NOBODY_UID
         user = self._user(uid)
@@ -116,7 +116,7 @@ class Novelty:
         return found
 
 
-def _said(sample: ProcessSample, program: str, new: list[tuple[str, str]], config: Alerts) -> Iterator[Finding]:
+def _said(sample: ProcessSample, program: str, new: list[tuple[str, str]], config: Alerts) -> Iterator[Condition]:
     for kind, wanted, said in (
         (SYSCALL, config.new_syscalls, "makes calls it never made before"),
         (ERRNO, config.new_errnos, "fails as it never did before"),
@@ -124,7 +124,7 @@ def _said(sample: ProcessSample, program: str, new: list[tuple[str, str]], confi
         names = sorted({what for each, what in new if each == kind})
         if wanted and names:
             more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-            yield Finding(
+            yield Condition(
                 kind=f"new_{kind}",
                 subject=f"{program}: {names[0]}",
                 text=f"{sample.facts.pid} ({sample.facts.comm}) {said}: {', '.join(names[:MAX_NAMED])}{more}",

@@ -40,7 +40,7 @@ IDLE = frozenset(
 """Calls in which a program waits for work, or for its children: being in one of them is no trouble."""
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class Condition(Struct, frozen=True, kw_only=True):
     """Something that is so at this tick."""
 
     kind: str
@@ -66,7 +66,7 @@ class Memory(Struct):
     calls_seen: int = 0
 
 
-def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> list[Finding]:
+def process_findings(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> list[Condition]:
     """All that is wrong with one process; brings its memory up to date."""
     facts = sample.facts
     step_ns = max(0, now_ns - memory.seen_ns)
@@ -89,12 +89,12 @@ def _name(sample: ProcessSample) -> str:
     return f"{sample.facts.pid} ({sample.facts.comm})"
 
 
-def _make(kind: str, sample: ProcessSample, text: str, **data: Value) -> Finding:
+def _make(kind: str, sample: ProcessSample, text: str, **data: Value) -> Condition:
     subject = f"{sample.facts.pid}.{sample.facts.start_ticks}"
-    return Finding(kind=kind, subject=subject, text=text, sample=sample, owner=sample.owner, data=data)
+    return Condition(kind=kind, subject=subject, text=text, sample=sample, owner=sample.owner, data=data)
 
 
-def _memory_spike(sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts) -> Finding | None:
+def _memory_spike(sample: ProcessSample, memory: Memory, now_ns: int, step_ns: int, config: Alerts) -> Condition | None:
     rss, mean = sample.facts.rss_bytes, memory.rss_mean
     if rss == mean:
         return None
@@ -107,7 +107,7 @@ def _memory_spike(sample: ProcessSample, memory: Memory, now_ns: int, step_ns: i
     return _make("memory_spike", sample, text, rss_bytes=rss, mean_bytes=int(mean))
 
 
-def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:
+def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Condition | None:
     pct = sample.facts.cpu_pct
     if not config.cpu_pct or pct is None or pct < config.cpu_pct:
         memory.busy_since_ns = None
@@ -122,14 +122,14 @@ def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> 
     )
 
 
-def _fds(sample: ProcessSample, config: Alerts) -> Finding | None:
+def _fds(sample: ProcessSample, config: Alerts) -> Condition | None:
     fds, limit = sample.facts.fds, sample.facts.fd_limit
     if not config.fds_pct or fds is None or not limit or fds < limit * config.fds_pct / 100:
         return None
     return _make("fds", sample, f"{_name(sample)} has {fds} of {limit} descriptors open", fds=fds, limit=limit)
 
 
-def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:
+def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Condition | None:
     if not config.uninterruptible or sample.facts.state != "D":
         memory.d_since_ns = None
         return None
@@ -144,7 +144,7 @@ def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config:
     )
 
 
-def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Finding | None:
+def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Condition | None:
     waits = bool(sample.in_flight) and not IDLE & sample.in_flight.keys()
     moves = any(call.calls for call in sample.calls or ()) or (sample.facts.cpu_delta_ns or 0) > STIR_NS
     if not config.stuck or not waits or moves:
@@ -168,7 +168,7 @@ USUAL_CALLS = 100_000
 """What is usual is the share among all calls until there are so many, and then mostly among the last so many."""
 
 
-def _errors(sample: ProcessSample, memory: Memory, config: Alerts) -> Finding | None:
+def _errors(sample: ProcessSample, memory: Memory, config: Alerts) -> Condition | None:
     calls = sum(call.calls or 0 for call in sample.calls or ())
     errors = sum(call.errors or 0 for call in sample.calls or ())
     if not calls:
@@ -185,20 +185,20 @@ def _errors(sample: ProcessSample, memory: Memory, config: Alerts) -> Finding | 
     return _make("error_shift", sample, text, share=share, usual=before, errors=errors)
 
 
-def host_findings(tick: Tick, config: Alerts) -> Iterator[Finding]:
+def host_findings(tick: Tick, config: Alerts) -> Iterator[Condition]:
     """All that is wrong with the host."""
     host = tick.host
     if config.zombies and host.zombies is not None and host.zombies >= config.zombies:
         text = f"{host.zombies} processes have ended and are not waited for"
-        yield Finding(kind="zombies", subject="host", text=text, data={"zombies": host.zombies})
+        yield Condition(kind="zombies", subject="host", text=text, data={"zombies": host.zombies})
     if not config.memory_pressure_pct:
         return
     pressure = host.memory_pressure
     if pressure is not None and pressure.some_pct >= config.memory_pressure_pct:
         text = f"for {pressure.some_pct:.0f} % of the last 10 s somebody waited for memory"
-        yield Finding(kind="memory_pressure", subject="host", text=text, data={"some_pct": pressure.some_pct})
+        yield Condition(kind="memory_pressure", subject="host", text=text, data={"some_pct": pressure.some_pct})
     elif pressure is None and host.memory_total_bytes and host.memory_available_bytes is not None:
         used = 1 - host.memory_available_bytes / host.memory_total_bytes
         if used > 0.95:
             text = f"{used:.0%} of the memory is in use"
-            yield Finding(kind="memory_pressure", subject="host", text=text, data={"used": used})
+            yield Condition(kind="memory_pressure", subject="host", text=text, data={"used": used})

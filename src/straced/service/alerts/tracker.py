@@ -11,7 +11,7 @@ from straced.config.schema import Alerts
 from straced.linux.credentials import Peer
 from straced.model.tick import Tick
 from straced.service.alerts.novelty import Learnt, Novelty
-from straced.service.alerts.rules import Finding, Memory, host_findings, process_findings
+from straced.service.alerts.rules import Condition, Memory, host_findings, process_findings
 from straced.store.alerts import AlertRow
 
 UPDATE_S = 60.0
@@ -89,7 +89,7 @@ class AlertBook:
             self._resting = {key: until for key, until in self._resting.items() if until > tick.monotonic_ns}
         return changes
 
-    def _findings(self, tick: Tick) -> Iterator[Finding]:
+    def _findings(self, tick: Tick) -> Iterator[Condition]:
         yield from host_findings(tick, self._config)
         memory, self._memory = self._memory, {}
         for sample in tick.processes:
@@ -103,7 +103,7 @@ class AlertBook:
             self._memory[sample.facts.key] = known
             yield from process_findings(sample, known, tick.monotonic_ns, self._config)
 
-    def _found(self, key: Key, finding: Finding, tick: Tick) -> AlertRow | None:
+    def _found(self, key: Key, finding: Condition, tick: Tick) -> AlertRow | None:
         known = self._open.get(key)
         if known is not None:
             changed = msgspec.structs.replace(known, text=finding.text, updated_s=tick.epoch_s, data=finding.data)
@@ -126,7 +126,7 @@ def _explained(alert: AlertRow, verdict: str) -> AlertRow:
     return msgspec.structs.replace(alert, text=f"{alert.text}; {sentence}", data={**alert.data, "why": verdict})
 
 
-def _opened(finding: Finding, tick: Tick) -> AlertRow:
+def _opened(finding: Condition, tick: Tick) -> AlertRow:
     facts = finding.sample.facts if finding.sample is not None else None
     return AlertRow(
         id=uuid.uuid4().hex,

@@ -22,7 +22,7 @@ REMEMBERED = 64
 """Users without a connection, whose buckets are not full again yet; more are looked through."""
 
 
-class Holder(Protocol):
+class AccountHolder(Protocol):
     """A connection, as far as its user's memory is concerned."""
 
     held: int
@@ -53,7 +53,7 @@ class Account:
         self.uid = uid
         self.trusted = trusted
         """Root, or the owner of the service."""
-        self.connections: list[Holder] = []
+        self.connections: list[AccountHolder] = []
         self.held = 0
         """Bytes that wait: of requests, to be served, and of answers, to be read."""
         self.sessions = 0
@@ -115,7 +115,7 @@ class Accounts:
             if not account.sessions:
                 del self._accounts[account.uid]
 
-    def leave(self, account: Account, connection: Holder) -> None:
+    def leave(self, account: Account, connection: AccountHolder) -> None:
         """One connection less."""
         account.connections.remove(connection)
         account.left = time.monotonic()
@@ -124,7 +124,7 @@ class Accounts:
         """Whether something more may wait for a user."""
         return account.trusted or account.held + length <= self.limits().max_buffers_per_user
 
-    def hold(self, account: Account, connection: Holder, change: int) -> None:
+    def hold(self, account: Account, connection: AccountHolder, change: int) -> None:
         """Count bytes that wait; beyond what a user may have, the connection that holds most gives up."""
         connection.held += change
         account.held += change

@@ -16,7 +16,7 @@ import msgspec
 
 from straced.errors import StracedError
 from straced.ipc import protocol
-from straced.ipc.protocol import MAX_FRAME, Request, TimedOut, TooMuch
+from straced.ipc.protocol import MAX_FRAME, RpcRequest, TimedOut, TooMuch
 from straced.linux.credentials import Peer
 from straced.service.api.accounts import Accounts
 from straced.service.api.link import Link
@@ -31,7 +31,7 @@ LINES_A_ROUND = 32
 """Then others have their turn."""
 READ_BYTES = 1 << 16
 LAST_WORD_S = 5.0
-Handler = Callable[["Connection", Request], Awaitable[bytes]]
+Handler = Callable[["Connection", RpcRequest], Awaitable[bytes]]
 
 
 class Connection:
@@ -221,7 +221,7 @@ class Connection:
             return
         self._heard = self._loop.time()
         try:
-            request = msgspec.json.decode(line, type=Request)
+            request = msgspec.json.decode(line, type=RpcRequest)
         except msgspec.ValidationError:
             self._refuse_and_end("not a JSON-RPC 2.0 request", protocol.INVALID_REQUEST)
             return
@@ -236,7 +236,7 @@ class Connection:
         if self._open and not self._ending:
             self._accounts.hold(self.account, self, -len(line) - 1)
 
-    def _begin(self, request: Request, line: bytes) -> None:
+    def _begin(self, request: RpcRequest, line: bytes) -> None:
         self._unbegun -= 1
         if not self._open or self._ending:
             return
@@ -251,7 +251,7 @@ class Connection:
         if self._open and not self._ending and not self._reading:
             self._later(0.0)
 
-    async def _serve(self, request: Request, line: bytes) -> None:
+    async def _serve(self, request: RpcRequest, line: bytes) -> None:
         try:
             frame = await self._handle(self, request)
         finally:

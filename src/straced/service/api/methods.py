@@ -16,9 +16,9 @@ from straced.config import watch_rules
 from straced.errors import NotPermitted, StracedError
 from straced.faults import faults
 from straced.ipc import messages, protocol
-from straced.ipc.protocol import PROTOCOL, ProtocolMismatch, Request, TooMuch
+from straced.ipc.protocol import PROTOCOL, ProtocolMismatch, RpcRequest, TooMuch
 from straced.linux import credentials
-from straced.model.history import KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
+from straced.model.history import JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
 from straced.service.api.connection import Connection
 from straced.service.daemon.stalls import timed
 from straced.store import events as journal
@@ -57,7 +57,7 @@ class Methods:
         self._closing = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def handle(self, client: Connection, request: Request) -> bytes:
+    async def handle(self, client: Connection, request: RpcRequest) -> bytes:
         """The frame that answers a request."""
         try:
             method = METHODS.get(request.method)
@@ -216,8 +216,8 @@ class Methods:
             ),
         )
 
-    async def report(self, client: Connection, params: messages.Select) -> Report:
-        def question(history: History) -> Report:
+    async def report(self, client: Connection, params: messages.Select) -> JobReport:
+        def question(history: History) -> JobReport:
             report = journal.report(history, params.job or "", params.since, params.until)
             short = msgspec.structs.replace(report.answer, processes=report.answer.processes[:MAX_PROCESSES])
             return msgspec.structs.replace(report, answer=short)
@@ -233,8 +233,8 @@ class Methods:
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
         return await self._service.sessions.trace(client, params)
 
-    async def trace_read(self, client: Connection, params: messages.SessionParams) -> messages.Piece:
-        return messages.Piece(data=await self._service.sessions.read_trace(client, params.session))
+    async def trace_read(self, client: Connection, params: messages.SessionParams) -> messages.TracePiece:
+        return messages.TracePiece(data=await self._service.sessions.read_trace(client, params.session))
 
     async def session_read(self, client: Connection, params: messages.SessionParams) -> object:
         return await self._service.sessions.get(client, params.session).read()

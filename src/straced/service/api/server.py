@@ -21,7 +21,7 @@ from straced.service.api.link import Link
 from straced.service.api.listening import Door, Listener
 from straced.service.api.passed_descriptors import refuse_descriptors
 from straced.service.api.receivers import Receivers
-from straced.service.daemon.lock import Lock
+from straced.service.daemon.lock import ServiceLock
 
 __all__ = ["Server", "SocketTaken", "log"]
 log = logging.getLogger("straced.service")
@@ -47,7 +47,7 @@ class Server:
         self.refused = 0
         self._system = system
         self._handle = handle
-        self._lock: Lock | None = None
+        self._lock: ServiceLock | None = None
         self._door: Door | None = None
         self._beat: asyncio.Task[None] | None = None
 
@@ -60,7 +60,7 @@ class Server:
         """
         make_folder(self.path.parent, system=self._system)
         try:
-            self._lock = Lock(self.path.with_name(f"{self.path.name}.lock"), "the socket").__enter__()
+            self._lock = ServiceLock(self.path.with_name(f"{self.path.name}.lock"), "the socket").__enter__()
             self._door = self._open()
         except OSError as error:
             raise SocketTaken(f"{self.path}: {error.strerror or error}", hint="name another: ipc.socket") from error

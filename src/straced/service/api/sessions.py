@@ -35,7 +35,7 @@ class ClientSession:
     def __init__(self, session: Session, peer: Peer) -> None:
         self.session = session
         self.peer = peer
-        self._began = segments.Moment.now()
+        self._began = segments.Instant.now()
         self.refused: StracedError | None = None
         self._hidden = False
         self._samples: dict[int, Sample] = {}
@@ -96,13 +96,13 @@ class ClientSession:
 
     def _compose(self, sample: Sample, since: Sample | None) -> Summary:
         session = self.session
-        start = self._began if since is None else segments.Moment(since.monotonic_ns, since.epoch_s)
-        end = segments.Moment(sample.monotonic_ns, sample.epoch_s)
+        start = self._began if since is None else segments.Instant(since.monotonic_ns, since.epoch_s)
+        end = segments.Instant(sample.monotonic_ns, sample.epoch_s)
         change = segments.between(since, sample)
         inner = session.inner
         duration_ns = end.monotonic_ns - start.monotonic_ns
         overhead = inner.overhead(change, duration_ns) if inner is not None else Overhead(pct=None, basis="unknown")
-        piece = segments.Stretch(tracer=session.tracer, sample=change, start=start, end=end, overhead=overhead)
+        piece = segments.Segment(tracer=session.tracer, sample=change, start=start, end=end, overhead=overhead)
         return segments.summary(
             [piece],
             target=session.target,

@@ -15,7 +15,7 @@ import msgspec
 from straced.linux import procfs
 from straced.linux.credentials import Owner, owner_of
 from straced.model.tick import ProcessSample
-from straced.service.collect.call_counter import Calls, Counted, Key
+from straced.service.collect.call_counter import Calls, CountedCalls, Key
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import Rights
 
@@ -30,7 +30,7 @@ class Attribution:
         self.changed: set[Key] = set()
         """Processes that were their user's as far as they are counted, and somebody else's when they were looked at."""
 
-    def owner(self, sample: ProcessSample, counted: Counted) -> Owner:
+    def owner(self, sample: ProcessSample, counted: CountedCalls) -> Owner:
         """Whose the counts of a process are, which was its owner's when it was looked at."""
         key, owner = sample.facts.key, sample.owner
         caller = counted.callers.get(key)

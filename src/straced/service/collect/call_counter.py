@@ -38,7 +38,7 @@ class Calls(Struct, frozen=True, gc=False):
     in_flight: int | None = None
 
 
-class Counted(Struct, kw_only=True):
+class CountedCalls(Struct, kw_only=True):
     """What a reading says: calls since the reading before, by process; and of ended descendants, by tree."""
 
     by_process: dict[Key, list[Calls]] = {}
@@ -80,7 +80,7 @@ class _Tree:
         self.in_flight: dict[Key, dict[str, int]] = {}
 
 
-class Counting:
+class CallCounter:
     """Sessions of all watched trees.
 
     Args:
@@ -150,11 +150,11 @@ class Counting:
                 pass  # it began as somebody else's: what it does is root's to see
         return await self._tracer.attach(target, AttachOptions(follow=True)), None
 
-    async def drop(self, root: Key) -> Counted:
+    async def drop(self, root: Key) -> CountedCalls:
         """Let go of a tree; returns what it did since the last reading."""
         self.refused.pop(root, None)
         tree = self._trees.pop(root, None)
-        counted = Counted()
+        counted = CountedCalls()
         if tree is not None:
             for each in filter(None, (tree, tree.heir)):
                 self._add(each, await each.session.detach(), counted)
@@ -165,9 +165,9 @@ class Counting:
                 self.endings[root] = ending
         return counted
 
-    async def read(self) -> Counted:
+    async def read(self) -> CountedCalls:
         """What all trees did since the last reading."""
-        counted = Counted()
+        counted = CountedCalls()
         if not self._trees:
             return counted
         read_all = getattr(self._tracer, "read_all", None)
@@ -189,7 +189,7 @@ class Counting:
             with contextlib.suppress(StracedError):
                 await self._tracer.close()
 
-    def _add(self, tree: _Tree, sample: Sample, counted: Counted) -> None:
+    def _add(self, tree: _Tree, sample: Sample, counted: CountedCalls) -> None:
         if tree.user is not None:
             counted.users[tree.root.key] = tree.user.uid, tree.user.gid
         if sample.lost != tree.lost:
@@ -228,7 +228,7 @@ class Counting:
             del counted.by_process[key_]
         counted.in_flight.update(tree.in_flight)
 
-    def _place(self, tree: _Tree, owner: Key, counted: Counted) -> list[Calls]:
+    def _place(self, tree: _Tree, owner: Key, counted: CountedCalls) -> list[Calls]:
         """Where the changes of a process belong: to itself, or to the tree if nobody knows who it is, or it left."""
         if owner[0] in getattr(tree.session, "left", ()):
             return counted.ended.setdefault(tree.root.key, [])

@@ -17,9 +17,9 @@ from straced.linux.host_reader import HostCollector
 from straced.linux.process_reader import ProcessCollector
 from straced.model.tick import Happening, ProcessSample, Tick
 from straced.service.collect.attribution import Attribution, of_tree, user_of
-from straced.service.collect.call_counter import Calls, Counted, Counting, Key, start_of
-from straced.service.collect.owners import Owners
-from straced.service.collect.watchlist import Look, Watched, Watchlist
+from straced.service.collect.call_counter import CallCounter, Calls, CountedCalls, Key, start_of
+from straced.service.collect.owners import OwnerCache
+from straced.service.collect.watchlist import Watched, Watchlist, WatchScan
 from straced.tracers.base import Tracer
 
 GONE = "X"
@@ -48,14 +48,14 @@ class Watcher:
     ) -> None:
         self._clock_ns, self._epoch_s = clock_ns, epoch_s
         self.watchlist = Watchlist(helpers, allowed)
-        self.counting = Counting(tracer, self._found, user_of=user_of)
+        self.counting = CallCounter(tracer, self._found, user_of=user_of)
         self._attribution = Attribution()
-        self.owners = Owners()
+        self.owners = OwnerCache()
         self.host = HostCollector(clock_ns, gpus=Gpus())
         self._collector = ProcessCollector(clock_ns)
         self._last: dict[Key, ProcessSample] = {}
         self._before_ns: int | None = None
-        self._census: Look = Look()
+        self._census: WatchScan = WatchScan()
         self._happened: list[Happening] = []
         self._gone: list[Watched] = []
 
@@ -148,7 +148,7 @@ class Watcher:
 
     # --- what they did ---
 
-    async def _drop_ended_trees(self, counted: Counted) -> None:
+    async def _drop_ended_trees(self, counted: CountedCalls) -> None:
         alive = {watched.root for watched in self.watchlist.watched.values()}
         for root in self.counting.counted():
             if root not in alive:
@@ -165,7 +165,7 @@ class Watcher:
             if root not in alive:
                 await self.counting.drop(root)
 
-    def _join(self, samples: dict[Key, ProcessSample], counted: Counted) -> list[ProcessSample]:
+    def _join(self, samples: dict[Key, ProcessSample], counted: CountedCalls) -> list[ProcessSample]:
         unknown: dict[Key, list[Calls]] = {}
         others = counted.others
         for key, calls in counted.by_process.items():

@@ -11,7 +11,7 @@ from straced.model.facts import ProcessFacts
 CLOSE_LOOK_TICKS = 30
 
 
-class _Known(Struct):
+class _KnownOwner(Struct):
     """An owner, what /proc showed when it was looked at, and for how many ticks that is believed."""
 
     sign: tuple[tuple[int, int], str, str | None]
@@ -19,7 +19,7 @@ class _Known(Struct):
     ticks_left: int
 
 
-class Owners:
+class OwnerCache:
     """Remembers owners; a cheap look each time tells whether the close one is due.
 
     A setuid or setgid program, one with file capabilities, and one that drops its rights all change what /proc shows
@@ -28,7 +28,7 @@ class Owners:
 
     def __init__(self, root: str = procfs.ROOT) -> None:
         self._root = root
-        self._known: dict[tuple[int, int], _Known] = {}
+        self._known: dict[tuple[int, int], _KnownOwner] = {}
 
     def of(self, facts: ProcessFacts, shown: tuple[int, int] | None) -> Owner:
         """Whose a process is now; root's alone when that cannot be told.
@@ -50,7 +50,7 @@ class Owners:
         except (procfs.Gone, OSError, KeyError, ValueError):
             owner = known.owner if known is not None else NOBODY
         early = facts.pid % (CLOSE_LOOK_TICKS // 2)  # so that not all are looked at in one tick
-        self._known[key] = _Known(sign, owner, CLOSE_LOOK_TICKS - early)
+        self._known[key] = _KnownOwner(sign, owner, CLOSE_LOOK_TICKS - early)
         return owner
 
     def last(self, key: tuple[int, int]) -> Owner:

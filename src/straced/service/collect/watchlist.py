@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable
 from msgspec import Struct
 
 from straced.concurrency.pacing import at_once
-from straced.config.watch_rules import Matcher, Rule, Seen, merged
+from straced.config.watch_rules import Candidate, Matcher, Rule, merged
 from straced.linux import procfs
 
 NEWCOMERS = frozenset({"name", "user", "children"})
@@ -38,7 +38,7 @@ class Watched(Struct, kw_only=True):
         return self.pid, self.start_ticks
 
 
-class Look(Struct, kw_only=True):
+class WatchScan(Struct, kw_only=True):
     """What a look at all processes found."""
 
     started: list[Watched] = []
@@ -66,7 +66,7 @@ class Watchlist:
         self._allowed = allowed
         self._helpers = helpers
         self._matcher = Matcher(root)
-        self._seen: dict[int, Seen] = {}
+        self._seen: dict[int, Candidate] = {}
         self.rules: list[Rule] = []
         self.watched: dict[int, Watched] = {}
         self._extra: dict[tuple[int, int], dict[str, str]] = {}
@@ -84,15 +84,15 @@ class Watchlist:
         known += [each.labels for each in self.watched.values() if each.key == key or self._descends(each.pid, key[0])]
         return max(len({**each, **labels}) for each in known)
 
-    def look(self) -> Look:
+    def look(self) -> WatchScan:
         """Look at all processes, and bring :attr:`watched` up to date."""
         return at_once(self.look_stepwise())
 
-    def look_stepwise(self) -> Generator[None, None, Look]:
+    def look_stepwise(self) -> Generator[None, None, WatchScan]:
         """:meth:`look`, with places to rest; processes may be found, and rules change, meanwhile."""
         before = dict(self.watched)
         zombies = yield from self._read_all()
-        look = Look(processes=len(self._seen), zombies=zombies)
+        look = WatchScan(processes=len(self._seen), zombies=zombies)
         for pid, watched in before.items():
             seen = self._seen.get(pid)
             if self.watched.get(pid) is watched and (seen is None or seen.start_ticks != watched.start_ticks):
@@ -142,7 +142,7 @@ class Watchlist:
             found = _seen(pid, procfs.read_small(f"{pid}/stat", self._root))
         except (procfs.Gone, OSError):
             return None
-        if not isinstance(found, Seen) or pid in self.watched:
+        if not isinstance(found, Candidate) or pid in self.watched:
             return None
         self._seen[pid] = found
         helpers = set(self._helpers())
@@ -197,7 +197,7 @@ class Watchlist:
         )
 
     def _read_all(self) -> Generator[None, None, int]:
-        before, now = self._seen, dict[int, Seen]()
+        before, now = self._seen, dict[int, Candidate]()
         zombies = 0
         for pid in procfs.pids(self._root):
             yield
@@ -206,7 +206,7 @@ class Watchlist:
             except (procfs.Gone, OSError):
                 continue
             found = _seen(pid, data)
-            if not isinstance(found, Seen):
+            if not isinstance(found, Candidate):
                 zombies += found
                 continue
             known = before.get(pid)
@@ -251,7 +251,7 @@ class Watchlist:
         return seen is not None and seen.start_ticks == key[1]
 
 
-def _seen(pid: int, data: bytes) -> Seen | int:
+def _seen(pid: int, data: bytes) -> Candidate | int:
     """A process out of its stat file; 1 for a zombie, 0 for what is no process of a user."""
     end = data.rfind(b")")
     fields = data[end + 2 :].split(None, 20)
@@ -261,4 +261,4 @@ def _seen(pid: int, data: bytes) -> Seen | int:
         return 1
     if int(fields[6]) & procfs.PF_KTHREAD:
         return 0
-    return Seen(pid, int(fields[19]), int(fields[1]), data[data.find(b"(") + 1 : end])
+    return Candidate(pid, int(fields[19]), int(fields[1]), data[data.find(b"(") + 1 : end])

@@ -23,7 +23,7 @@ class AlreadyRunning(StracedError):
         self.owner_pid = owner_pid
 
 
-class Lock:
+class ServiceLock:
     """The lock, for the length of a ``with`` block.
 
     Args:

@@ -9,13 +9,13 @@ import msgspec
 from straced.config import schema
 from straced.model.tick import Happening, Tick
 from straced.service.api.publisher import Publisher
-from straced.service.sinks.ndjson import Stream
+from straced.service.sinks.ndjson import NdjsonSink
 from straced.store.alerts import AlertRow
-from straced.store.writer import Store
+from straced.store.writer import HistoryWriter
 from straced.text.sanitize import scrub
 
 
-class Listener(Protocol):
+class TickSink(Protocol):
     """Who is told of all that happens, in this process."""
 
     def tick(self, tick: Tick) -> None: ...
@@ -28,11 +28,11 @@ class Listener(Protocol):
 class Outlets:
     """Hands on what happened. None of them makes the collector wait."""
 
-    def __init__(self, stream: schema.Stream, publisher: Publisher) -> None:
-        self.store: Store | None = None
-        self.stream = Stream(stream)
+    def __init__(self, stream: schema.StreamConfig, publisher: Publisher) -> None:
+        self.store: HistoryWriter | None = None
+        self.stream = NdjsonSink(stream)
         self.publisher = publisher
-        self.listeners: list[Listener] = []
+        self.listeners: list[TickSink] = []
         """They neither wait nor raise."""
 
     def tick(self, tick: Tick) -> None:

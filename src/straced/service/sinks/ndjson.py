@@ -20,14 +20,14 @@ log = logging.getLogger("straced.service")
 MAX_WAITING = 200
 
 
-class Stream:
+class NdjsonSink:
     """The stream; without a path it does nothing.
 
     Args:
         wanted: path, size, and how many old files.
     """
 
-    def __init__(self, wanted: schema.Stream) -> None:
+    def __init__(self, wanted: schema.StreamConfig) -> None:
         self._wanted = wanted
         self._lines: collections.deque[bytes] = collections.deque()
         self._wake = threading.Condition()
@@ -37,7 +37,7 @@ class Stream:
         self.dropped = 0
         self._unsaid = 0
 
-    def configure(self, wanted: schema.Stream) -> None:
+    def configure(self, wanted: schema.StreamConfig) -> None:
         """Write elsewhere from now on."""
         with self._wake:
             self._wanted = wanted

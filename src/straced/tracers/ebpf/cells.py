@@ -25,7 +25,7 @@ from straced.tracers.ebpf.decoding import HISTOGRAM_AT, buckets_of, counters, de
 
 _MANY = 1000
 _SUMS = struct.Struct("=5Q")
-_REST = struct.Struct(f"={_SUMS.size}x2Q{wire.Row.slots.offset - _SUMS.size - 16}xQ")
+_REST = struct.Struct(f"={_SUMS.size}x2Q{wire.CounterRow.slots.offset - _SUMS.size - 16}xQ")
 """Longest, shortest and first slot of a row."""
 _SUM_BYTES = _SUMS.size + 4 * histogram.SIZE
 _MANY_CALLS = 1 << 31
@@ -64,7 +64,7 @@ class Group(Struct, frozen=True):
             yield value
 
 
-class Rows(Sequence[Counters]):
+class CellRows(Sequence[Counters]):
     """The rows of a sample, each a value once it is looked at."""
 
     __slots__ = ("_groups", "_merged", "_values")
@@ -93,14 +93,14 @@ class Rows(Sequence[Counters]):
                 self._values = tuple(value for group in self._groups for value in group.values())
         return self._values
 
-    def same_as(self, other: Rows) -> bool:
+    def same_as(self, other: CellRows) -> bool:
         """Whether both are made of the same cells."""
         return self._groups == other._groups
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Rows) and self.same_as(other):
+        if isinstance(other, CellRows) and self.same_as(other):
             return True
-        if not isinstance(other, Rows | tuple) or len(self) != len(other):
+        if not isinstance(other, CellRows | tuple) or len(self) != len(other):
             return False
         return self._decoded() == tuple(other)
 
@@ -114,22 +114,22 @@ class Rows(Sequence[Counters]):
         """What the processes did since earlier rows; ``None`` where those are of another kind."""
         from straced.tracers.ebpf import row_deltas
 
-        if not isinstance(before, Rows) and before:
+        if not isinstance(before, CellRows) and before:
             return None
         with _no_collections(len(self)):
-            return row_deltas.between(before._groups if isinstance(before, Rows) else (), self._groups, flights)
+            return row_deltas.between(before._groups if isinstance(before, CellRows) else (), self._groups, flights)
 
     def pids(self) -> set[int]:
         """The processes that have rows."""
         return {group.pid for group in self._groups if group.pid is not None}
 
-    def of(self, pid: int) -> Rows:
+    def of(self, pid: int) -> CellRows:
         """The rows of one process."""
-        return Rows(group for group in self._groups if group.pid == pid)
+        return CellRows(group for group in self._groups if group.pid == pid)
 
-    def without(self, pids: Collection[int | None]) -> Rows:
+    def without(self, pids: Collection[int | None]) -> CellRows:
         """All rows but those of some processes."""
-        return Rows(group for group in self._groups if group.pid not in pids)
+        return CellRows(group for group in self._groups if group.pid not in pids)
 
     def merged(self) -> list[Counters]:
         """The rows added up by call over processes and threads, without decoding each of them."""

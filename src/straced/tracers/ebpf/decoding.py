@@ -13,10 +13,10 @@ from straced.syscalls import syscall_name
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.errnos import errno_name
 
-HISTOGRAM_AT = wire.Row.histogram.offset
-_HEAD = struct.Struct(f"=7Q{wire.Row.slots.offset - 56}xQ")
+HISTOGRAM_AT = wire.CounterRow.histogram.offset
+_HEAD = struct.Struct(f"=7Q{wire.CounterRow.slots.offset - 56}xQ")
 """The sums of a row, its longest and shortest call, and its first slot."""
-_SLOTS = struct.Struct(f"={wire.Row.slots.offset}x{wire.SLOTS}Q")
+_SLOTS = struct.Struct(f"={wire.CounterRow.slots.offset}x{wire.SLOTS}Q")
 _OCTAVE_BYTES = 4 * histogram.STEPS
 _USED_AND_REST = [
     (octaves * _OCTAVE_BYTES, bytes((histogram.OCTAVES - octaves) * _OCTAVE_BYTES))

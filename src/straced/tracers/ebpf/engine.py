@@ -234,9 +234,9 @@ class Engine:
         self.request(wire.SUM)
         return bytes(self._sums[:used])
 
-    def owner(self, index: int) -> wire.Owner:
+    def owner(self, index: int) -> wire.RowOwner:
         """The owner at an index, in shared memory."""
-        return wire.Owner.from_buffer(self.owners, index * wire.OWNER_BYTES)
+        return wire.RowOwner.from_buffer(self.owners, index * wire.OWNER_BYTES)
 
     def new_owner(self, payer: int = 0) -> int:
         """A free owner, blank: the kernel leaves what a process that ended in it had noted down.

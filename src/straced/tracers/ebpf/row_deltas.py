@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from straced.model.deltas import Moved, Moves
+from straced.model.deltas import Moves, ProcessDelta
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.decoding import decode, slots_of
 
 if TYPE_CHECKING:
     from straced.tracers.ebpf.cells import Cell, Group
 
-_HEAD_BYTES = wire.Row.slots.offset + 16
+_HEAD_BYTES = wire.CounterRow.slots.offset + 16
 _HEAD_WORDS = _HEAD_BYTES // 8
-_WORDS = tuple(getattr(wire.Row, name).offset // 8 for name in ("calls", "wall_ns", "waiting_ns", "slots"))
+_WORDS = tuple(getattr(wire.CounterRow, name).offset // 8 for name in ("calls", "wall_ns", "waiting_ns", "slots"))
 _COUNT_MASK = (1 << 48) - 1
 _CARRY = wire.SLOT_CARRY << 48
 Head = tuple[int, int, int, int]
@@ -24,7 +24,7 @@ Head = tuple[int, int, int, int]
 class _Part(NamedTuple):
     """Cells of one process that changed: where they stand in the list of all of them."""
 
-    moved: Moved
+    moved: ProcessDelta
     start: int
     end: int
 
@@ -36,7 +36,7 @@ class _Side:
         self.cells: list[Cell] = []
         self.parts: list[_Part] = []
 
-    def put(self, moved: Moved, cells: Sequence[Cell]) -> None:
+    def put(self, moved: ProcessDelta, cells: Sequence[Cell]) -> None:
         start = len(self.cells)
         self.cells += cells
         self.parts.append(_Part(moved, start, len(self.cells)))
@@ -63,7 +63,7 @@ def between(before: Sequence[Group], after: Sequence[Group], flights: Collection
     for group in after:
         moved = found.get(group.pid)
         if moved is None:
-            moved = found[group.pid] = Moved()
+            moved = found[group.pid] = ProcessDelta()
         gone, fresh, same = _compare(old.pop((group.pid, group.tid), ()), group.cells)
         was.put(moved, gone)
         now.put(moved, fresh)
@@ -74,7 +74,7 @@ def between(before: Sequence[Group], after: Sequence[Group], flights: Collection
         if group.pid in flights:
             moved.in_flight += sum(map(_flight_of, fresh))
     for (pid, _tid), cells in old.items():  # they ended, and the session has their rows
-        was.put(found.setdefault(pid, Moved()), cells)
+        was.put(found.setdefault(pid, ProcessDelta()), cells)
     now.add(1)
     was.add(-1)
     return found

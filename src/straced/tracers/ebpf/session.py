@@ -14,7 +14,7 @@ from straced.tracers import overhead as slowdown
 from straced.tracers.base import CHANGED_USER, AttachOptions, Ending
 from straced.tracers.ebpf import samples, wire
 from straced.tracers.ebpf.decoding import OwnerFacts
-from straced.tracers.ebpf.reader import Part, Snapshot
+from straced.tracers.ebpf.reader import Snapshot, SnapshotPart
 from straced.tracers.ebpf.samples import Losses
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class EbpfSession:
         self._reasons = reasons
         self._losses = Losses.of(instance.engine)
         self._events_lost = instance.events.lost
-        self._part: Part | None = None
+        self._part: SnapshotPart | None = None
         self.heir: EbpfSession | None = None
         """Counts what is not the user's for whom this one is, where that is wanted. To be let go of after this one."""
         self._final: Sample | None = None
@@ -99,7 +99,7 @@ class EbpfSession:
         self._part = snapshot.part(self.index, self._part, members)
         return self.built(self._part, losses)
 
-    def built(self, part: Part, losses: Losses | None = None) -> Sample:
+    def built(self, part: SnapshotPart, losses: Losses | None = None) -> Sample:
         """The sample of this session's part of a reading."""
         return samples.build(
             part,

@@ -20,8 +20,8 @@ PAGE_ROWS = 64
 _PAGE_BYTES = PAGE_ROWS * wire.ROW_BYTES
 _MOST_ROWS = 2048
 """Of one owner; a list that is longer is being changed."""
-_KEY, _NEXT, _EXTRA = (getattr(wire.Row, name).offset for name in ("key", "next", "extra"))
-_HEAD = wire.Owner.head.offset
+_KEY, _NEXT, _EXTRA = (getattr(wire.CounterRow, name).offset for name in ("key", "next", "extra"))
+_HEAD = wire.RowOwner.head.offset
 Sums = tuple[int, int, int, int, int, int]
 """Calls, errors, wall and waiting time, calls in flight, and those of them in rows in which nothing happened since."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, overload
 
-from straced.model.deltas import Moved, Moves
+from straced.model.deltas import Moves, ProcessDelta
 from straced.model.types import Counters
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.cells import Group, Rows
+from straced.tracers.ebpf.cells import CellRows, Group
 from straced.tracers.ebpf.decoding import OwnerFacts
-from straced.tracers.ebpf.reader import Part
+from straced.tracers.ebpf.reader import SnapshotPart
 from straced.tracers.ebpf.snapshot import Picture, Sums
 
 
@@ -30,7 +30,7 @@ class SummedRows(Sequence[Counters]):
     def __init__(self, picture: Picture, members: tuple[Member, ...]) -> None:
         self._picture = picture
         self._members = members
-        self._rows: Rows | None = None
+        self._rows: CellRows | None = None
 
     @overload
     def __getitem__(self, index: int) -> Counters: ...
@@ -45,10 +45,10 @@ class SummedRows(Sequence[Counters]):
     def __iter__(self) -> Iterator[Counters]:
         return iter(self._told_apart())
 
-    def _told_apart(self) -> Rows:
+    def _told_apart(self) -> CellRows:
         if self._rows is None:
             cells = self._picture.cells
-            self._rows = Rows(Group(pid, tid, cells(owner)) for pid, tid, owner in self._members)
+            self._rows = CellRows(Group(pid, tid, cells(owner)) for pid, tid, owner in self._members)
         return self._rows
 
     def merged(self) -> list[Counters]:
@@ -67,7 +67,7 @@ class SummedRows(Sequence[Counters]):
         for pid, _tid, owner in self._members:
             moved = found.get(pid)
             if moved is None:
-                moved = found[pid] = Moved()
+                moved = found[pid] = ProcessDelta()
             sums = self._picture.sums[owner]
             _add(moved, sums, 1)
             moved.in_flight += sums[4]
@@ -77,7 +77,7 @@ class SummedRows(Sequence[Counters]):
         for pid, _tid, owner in old._members:
             moved = found.get(pid)
             if moved is None:  # it ended, and the session has its rows
-                moved = found[pid] = Moved()
+                moved = found[pid] = ProcessDelta()
             _add(moved, old._picture.sums[owner], -1)
         return found
 
@@ -95,10 +95,12 @@ class SummedRows(Sequence[Counters]):
         return SummedRows(self._picture, tuple(member for member in self._members if member.pid not in pids))
 
 
-def part_of(picture: Picture, session: int, members: Sequence[OwnerFacts]) -> Part:
+def part_of(picture: Picture, session: int, members: Sequence[OwnerFacts]) -> SnapshotPart:
     """The part of a session in a picture."""
     rows = SummedRows(picture, tuple(_member(picture, owner) for owner in members))
-    return Part(version=0, session=picture.owners[session], rows=rows, lost=sum(owner.lost for owner in members))
+    return SnapshotPart(
+        version=0, session=picture.owners[session], rows=rows, lost=sum(owner.lost for owner in members)
+    )
 
 
 def _member(picture: Picture, owner: OwnerFacts) -> Member:
@@ -110,7 +112,7 @@ def _member(picture: Picture, owner: OwnerFacts) -> Member:
     return Member(None, None, owner.index)
 
 
-def _add(moved: Moved, sums: Sums, sign: int) -> None:
+def _add(moved: ProcessDelta, sums: Sums, sign: int) -> None:
     calls, errors, wall_ns, waiting_ns, _in_flight, _standing = sums
     moved.calls = (moved.calls or 0) + sign * calls
     moved.errors = (moved.errors or 0) + sign * errors

@@ -33,7 +33,7 @@ TASK_EXISTED = 1
 TASK_QUIET = 4
 
 
-class Row(ctypes.Structure):
+class CounterRow(ctypes.Structure):
     """Counters of one call of one owner."""
 
     _fields_ = (
@@ -54,7 +54,7 @@ class Row(ctypes.Structure):
     )
 
 
-class Owner(ctypes.Structure):
+class RowOwner(ctypes.Structure):
     """Who rows belong to: a session, a process or a thread."""
 
     _fields_ = (
@@ -83,7 +83,7 @@ class Owner(ctypes.Structure):
     )
 
 
-class Sums(ctypes.Structure):
+class OwnerSums(ctypes.Structure):
     """All rows of an owner together."""
 
     _fields_ = (
@@ -96,7 +96,7 @@ class Sums(ctypes.Structure):
     )
 
 
-class Event(ctypes.Structure):
+class WireEvent(ctypes.Structure):
     """A fork, exec or exit."""
 
     _fields_ = (
@@ -182,7 +182,7 @@ class Suspended(ctypes.Structure):
     )
 
 
-class Call(ctypes.Structure):
+class InFlightCall(ctypes.Structure):
     """A call in flight."""
 
     _fields_ = (("enter_ns", c_uint64), ("waiting_ns", c_uint64), ("key", c_uint32), ("row", c_uint32))
@@ -192,7 +192,7 @@ class TaskState(ctypes.Structure):
     """The entry that makes a task a target."""
 
     _fields_ = (
-        ("call", Call),
+        ("call", InFlightCall),
         ("off_ns", c_uint64),
         ("marked_ns", c_uint64),
         ("flags", c_uint32),
@@ -206,13 +206,13 @@ class TaskState(ctypes.Structure):
 
 
 LAYOUTS: dict[str, type[ctypes.Structure]] = {
-    "row": Row,
-    "owner": Owner,
-    "sums": Sums,
-    "event": Event,
+    "row": CounterRow,
+    "owner": RowOwner,
+    "sums": OwnerSums,
+    "event": WireEvent,
     "control": Control,
     "limits": Limits,
-    "call": Call,
+    "call": InFlightCall,
     "suspended": Suspended,
     "task_state": TaskState,
 }
@@ -220,7 +220,7 @@ ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q")
 """A row without its histogram."""
 BUCKETS = tuple(struct.Struct(f"={count}I") for count in range(histogram.SIZE + 1))
 """The first so many buckets of a histogram."""
-ROW_BYTES = ctypes.sizeof(Row)
+ROW_BYTES = ctypes.sizeof(CounterRow)
 OWNER = struct.Struct("=16I3Q2I16s")
 OWNER_BYTES = OWNER.size
 SUMS = struct.Struct("=6Q")

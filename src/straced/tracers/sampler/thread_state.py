@@ -17,7 +17,7 @@ _STATES = {"R": ON_CPU, "S": "(sleeping)", "D": "(disk sleep)", "T": "(stopped)"
 METHODS = ("syscall", "wchan", "state")
 
 
-class Seen(Struct, frozen=True):
+class ThreadState(Struct, frozen=True):
     """What one look at a thread showed."""
 
     name: str
@@ -26,7 +26,7 @@ class Seen(Struct, frozen=True):
     method: str
 
 
-def look(pid: int, tid: int, abi: str, root: str = procfs.ROOT) -> Seen:
+def look(pid: int, tid: int, abi: str, root: str = procfs.ROOT) -> ThreadState:
     """What a thread does now, as closely as the caller may know.
 
     Raises:
@@ -37,10 +37,10 @@ def look(pid: int, tid: int, abi: str, root: str = procfs.ROOT) -> Seen:
         if words and words[0].lstrip(b"-").isdigit():
             number = int(words[0])
             if number >= 0:
-                return Seen(syscall_name(number, abi), number, abi, "syscall")
-            return Seen("(page fault)", None, abi, "syscall")
+                return ThreadState(syscall_name(number, abi), number, abi, "syscall")
+            return ThreadState("(page fault)", None, abi, "syscall")
         if words:
-            return Seen(ON_CPU, None, abi, "syscall")
+            return ThreadState(ON_CPU, None, abi, "syscall")
     except (OSError, procfs.Gone):
         pass  # not permitted, or a kernel without the file; the state below tells whether the thread is gone
     state = procfs.stat(f"{pid}/task/{tid}", root).state
@@ -50,8 +50,8 @@ def look(pid: int, tid: int, abi: str, root: str = procfs.ROOT) -> Seen:
         except (OSError, procfs.Gone):
             place = ""
         if place not in ("", "0"):
-            return Seen(f"({place})", None, abi, "wchan")
-    return Seen(_STATES.get(state, f"(state {state})"), None, abi, "state")
+            return ThreadState(f"({place})", None, abi, "wchan")
+    return ThreadState(_STATES.get(state, f"(state {state})"), None, abi, "state")
 
 
 def abi_of(pid: int, root: str = procfs.ROOT) -> str:

@@ -18,7 +18,7 @@ from straced.linux import procfs
 from straced.model.types import Counters, Overhead, Reason, Sample, Target
 from straced.syscalls import native_abi
 from straced.tracers.base import AttachOptions, Availability, Ending
-from straced.tracers.sampler.thread_state import METHODS, ON_CPU, Seen, abi_of, look
+from straced.tracers.sampler.thread_state import METHODS, ON_CPU, ThreadState, abi_of, look
 
 MEAN_INTERVAL_S = 0.01
 MAX_SHARE_OF_CPU = 0.05
@@ -28,7 +28,7 @@ _DEGRADED = {
 }
 
 
-class Tally(Struct):
+class ThreadEstimate(Struct):
     """Estimated time of one thread in one call, and the estimate's variance."""
 
     wall_ns: int = 0
@@ -42,9 +42,9 @@ class SamplerSession:
         self._target = target
         self._options = options
         self._pidfd = pidfd
-        self._tallies: dict[tuple[int, int, Seen], Tally] = {}
+        self._tallies: dict[tuple[int, int, ThreadState], ThreadEstimate] = {}
         self._last_ns: dict[int, int] = {}
-        self._now: dict[int, tuple[int, Seen]] = {}
+        self._now: dict[int, tuple[int, ThreadState]] = {}
         self._processes = {target.pid}
         self._abis: dict[int, str] = {}
         self._looks = 0
@@ -86,7 +86,7 @@ class SamplerSession:
     def look_once(self) -> None:
         """One look at every thread; the time since the last look goes to what is seen now."""
         self._looks += 1
-        now: dict[int, tuple[int, Seen]] = {}
+        now: dict[int, tuple[int, ThreadState]] = {}
         for pid, tid in self._tasks():
             try:
                 seen = look(pid, tid, self._abi(pid))
@@ -97,13 +97,13 @@ class SamplerSession:
             self._worst = max(self._worst, METHODS.index(seen.method) if seen.name != ON_CPU else 0)
             passed_ns = at_ns - self._last_ns.get(tid, at_ns)
             self._last_ns[tid] = at_ns
-            tally = self._tallies.setdefault((pid, tid, seen), Tally())
+            tally = self._tallies.setdefault((pid, tid, seen), ThreadEstimate())
             tally.wall_ns += passed_ns
             tally.variance += self._doubt(pid, tid, seen) * passed_ns * passed_ns
         self._now = now
         self._last_ns = {tid: at_ns for tid, at_ns in self._last_ns.items() if tid in now}
 
-    def _doubt(self, pid: int, tid: int, seen: Seen) -> float:
+    def _doubt(self, pid: int, tid: int, seen: ThreadState) -> float:
         """p(1-p) of this call among all looks at the thread so far."""
         whole = sum(tally.wall_ns for (_, other, _), tally in self._tallies.items() if other == tid) or 1
         share = self._tallies[pid, tid, seen].wall_ns / whole

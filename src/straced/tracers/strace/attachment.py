@@ -14,8 +14,8 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from straced.linux import procfs
-from straced.tracers.strace.guard_client import Helper
-from straced.tracers.strace.tasks import Scan, Task, has_settled, look, processes_of, scan
+from straced.tracers.strace.guard_client import StraceHelper
+from straced.tracers.strace.tasks import ProcTask, Scan, has_settled, look, processes_of, scan
 
 PATIENCE_S = 2.0
 START_PATIENCE_S = 6.0
@@ -48,7 +48,7 @@ class Attachment:
     def __init__(
         self,
         pid: int,
-        spawn: Callable[[list[int]], Helper],
+        spawn: Callable[[list[int]], StraceHelper],
         *,
         follow: bool,
         excluded: frozenset[int],
@@ -63,7 +63,7 @@ class Attachment:
         self._instead = instead
         """What to name to strace in place of a leader that has exited."""
         self._spawn = spawn
-        self.helpers: list[Helper] = []
+        self.helpers: list[StraceHelper] = []
         self._confirmed: set[int] = set()
         self._foreign: set[int] = set()
         self._given: set[int] = set()
@@ -159,7 +159,7 @@ class Attachment:
         else:
             await asyncio.sleep(_POLL_S if since_s < _QUICK_S else _SLOW_POLL_S)
 
-    def _look_around(self) -> tuple[list[Task], bool, int]:
+    def _look_around(self) -> tuple[list[ProcTask], bool, int]:
         """Living tasks that nobody of ours traces yet; whether any was confirmed since; how many were gone already."""
         ours = {helper.pid for helper in self.helpers}
         before = len(self._confirmed)
@@ -191,7 +191,7 @@ class Attachment:
             return Scan([task for task in looked if task is not None])
         return scan(processes_of(self.pid, self.follow, self.excluded), self._confirmed)
 
-    def _coverage(self, missing: list[Task], *, churn: bool = False) -> Coverage:
+    def _coverage(self, missing: list[ProcTask], *, churn: bool = False) -> Coverage:
         return Coverage(
             traced=len(self._confirmed),
             seen=None if churn else len(self._confirmed) + len(missing),

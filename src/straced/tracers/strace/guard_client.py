@@ -49,7 +49,7 @@ def _answer() -> Future[Any]:
     return future
 
 
-class Helper:
+class StraceHelper:
     """One strace, as its owner sees it."""
 
     def __init__(self, number: int, targets: Sequence[int]) -> None:
@@ -79,7 +79,7 @@ class Helper:
             self.attached.set_result(False)
 
 
-async def all_ended(helpers: Sequence[Helper]) -> list[HelperExit]:
+async def all_ended(helpers: Sequence[StraceHelper]) -> list[HelperExit]:
     """Wait until every one of these straces has ended; what the guard says of each."""
     return [await asyncio.wrap_future(helper.exited) for helper in helpers]
 
@@ -94,7 +94,7 @@ class GuardClient:
         self._leaving: subprocess.Popen[bytes] | None = None
         self._owner: int | None = None
         self._numbers = itertools.count(1)
-        self._helpers: dict[int, Helper] = {}
+        self._helpers: dict[int, StraceHelper] = {}
         self.spare: int | None = None
         """The process that the guard keeps ready to become the next strace."""
         self.cost_ns: Future[int] = _answer()
@@ -132,9 +132,9 @@ class GuardClient:
         except OSError as error:
             raise TracerUnavailable(f"the guard of the tracers could not be started ({error.strerror})") from error
 
-    def spawn(self, argv: list[str], pids: list[int], fd: int, limits: dict[str, float] | None = None) -> Helper:
+    def spawn(self, argv: list[str], pids: list[int], fd: int, limits: dict[str, float] | None = None) -> StraceHelper:
         """Start a strace on ``pids``; ``fd`` becomes its output (or, with ``spill_bytes``, the sink of a relay)."""
-        helper = Helper(next(self._numbers), pids)
+        helper = StraceHelper(next(self._numbers), pids)
         self._helpers[helper.number] = helper
         order = ("spawn", helper.number, [os.fsencode(word) for word in argv], tuple(pids), limits or {})
         try:
@@ -151,7 +151,7 @@ class GuardClient:
             raise TracerUnavailable(f"the guard of the tracers could not be reached ({error.strerror})") from error
         return helper
 
-    def stop(self, helper: Helper, why: str = "detach", grace_s: float = 2.0) -> None:
+    def stop(self, helper: StraceHelper, why: str = "detach", grace_s: float = 2.0) -> None:
         """Begin the stop ladder: SIGINT, SIGINT after a second, SIGKILL after ``grace_s``. Returns at once."""
         if self.mine and not helper.exited.done():
             helper.stopping = True
@@ -159,7 +159,7 @@ class GuardClient:
                 if helper.guard is self._socket:  # else its guard is leaving, and ends it
                     self._send(("stop", helper.number, why, float(grace_s)), [])
 
-    def leaving(self, target: int) -> list[Helper]:
+    def leaving(self, target: int) -> list[StraceHelper]:
         """Helpers that were told to let go of ``target`` and have not ended: it will be free in a moment."""
         return [helper for helper in list(self._helpers.values()) if helper.stopping and target in helper.targets]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from straced.concurrency.ownership import Owner
+from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Signal, carry, within
 from straced.errors import InvalidArgument, OutputError, TracerUnavailable
 from straced.linux import exit_status, procfs
@@ -21,7 +21,7 @@ from straced.model.types import Overhead, Reason, Sample, Target
 from straced.tracers.base import Ending
 from straced.tracers.strace import binary, free_space, line_order, task_limit
 from straced.tracers.strace.attachment import Attachment, Coverage
-from straced.tracers.strace.guard_client import GuardClient, Helper, HelperExit, all_ended
+from straced.tracers.strace.guard_client import GuardClient, HelperExit, StraceHelper, all_ended
 from straced.tracers.strace.session import GRACE_S, REAP_S, estimate
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Recording:
         guard: GuardClient,
         target: Target,
         pidfd: int,
-        helpers: list[Helper],
+        helpers: list[StraceHelper],
         coverage: Coverage,
         options: RecordOptions,
         readers: list[int],
@@ -98,7 +98,7 @@ class Recording:
         self.reasons: list[Reason] = []
         self.from_the_first = False
         """It began with the first instruction of a program behind a gate."""
-        self._owner = Owner("Recording")
+        self._owner = OwnerBinding("Recording")
         self._over = Signal()
         self._when_over: list[Callable[[], None]] = []
         self._enter()
@@ -264,7 +264,7 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     elif floor is not None:
         limits["min_free_bytes"] = floor
 
-    def spawn(pids: list[int]) -> Helper:
+    def spawn(pids: list[int]) -> StraceHelper:
         argv = _argv(strace, options, pids)
         if output is not None:
             return tracer.guard.spawn(argv, pids, output, limits)

@@ -16,7 +16,7 @@ from straced.tracers import overhead as slowdown
 from straced.tracers.base import Ending
 from straced.tracers.strace import counters
 from straced.tracers.strace.attachment import Coverage
-from straced.tracers.strace.guard_client import GuardClient, Helper, HelperExit, all_ended
+from straced.tracers.strace.guard_client import GuardClient, HelperExit, StraceHelper, all_ended
 from straced.tracers.strace.summary_table import parse_tables
 
 GRACE_S = 2.0
@@ -38,7 +38,7 @@ class StraceSession:
         guard: GuardClient,
         target: Target,
         pidfd: int,
-        helpers: Sequence[Helper],
+        helpers: Sequence[StraceHelper],
         outputs: Sequence[int],
         coverage: Coverage,
         reasons: Sequence[Reason],

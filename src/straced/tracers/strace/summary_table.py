@@ -89,7 +89,7 @@ def parse_tables(data: bytes) -> list[SummaryTable]:
     """
     native = native_abi()
     tables: list[SummaryTable] = []
-    reader: _Reader | None = None
+    reader: _SummaryReader | None = None
     abi = native
     for line in data.split(b"\n"):
         text = line.rstrip(b"\r ")
@@ -101,7 +101,7 @@ def parse_tables(data: bytes) -> list[SummaryTable]:
         elif (columns := _columns(text)) is not None:
             if reader is not None:
                 tables.append(reader.table())
-            reader, abi = _Reader(abi, columns), native
+            reader, abi = _SummaryReader(abi, columns), native
         elif reader is not None:
             reader.feed(text)
             if reader.total is not None:
@@ -127,7 +127,7 @@ def _columns(text: bytes) -> list[str] | None:
     return [_FIELDS[word] for word in words]
 
 
-class _Reader:
+class _SummaryReader:
     """Collects the lines of one table; ``spans`` are the columns' places, as its divider shows them."""
 
     def __init__(self, abi: str, columns: list[str]) -> None:

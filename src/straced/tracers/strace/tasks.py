@@ -7,7 +7,7 @@ from msgspec import Struct
 from straced.linux import procfs
 
 
-class Task(Struct, frozen=True):
+class ProcTask(Struct, frozen=True):
     """A task as /proc shows it: process, thread, who traces it, state letter."""
 
     pid: int
@@ -35,7 +35,7 @@ def processes_of(pid: int, follow: bool, excluded: frozenset[int] = frozenset())
 class Scan(Struct, frozen=True):
     """What a look at /proc found, and how many tasks were gone before they could be read."""
 
-    tasks: list[Task]
+    tasks: list[ProcTask]
     vanished: int = 0
 
 
@@ -59,7 +59,7 @@ def scan(processes: list[int], known: set[int] | None = None) -> Scan:
     return Scan(found, vanished)
 
 
-def look(pid: int, tid: int) -> Task | None:
+def look(pid: int, tid: int) -> ProcTask | None:
     """One task; ``None`` when it is gone, or hidden."""
     try:
         data = procfs.read(f"{pid}/task/{tid}/status")
@@ -68,7 +68,7 @@ def look(pid: int, tid: int) -> Task | None:
     state, tracer = data.find(b"\nState:"), data.find(b"\nTracerPid:")
     if state < 0 or tracer < 0:
         return None
-    return Task(pid, tid, int(data[tracer + 11 : data.find(b"\n", tracer + 1)]), chr(data[state + 8]))
+    return ProcTask(pid, tid, int(data[tracer + 11 : data.find(b"\n", tracer + 1)]), chr(data[state + 8]))
 
 
 _WORKED_TICKS = 2

@@ -27,7 +27,7 @@ from straced.tracers.permissions import preflight, refusals
 from straced.tracers.strace import binary, task_limit
 from straced.tracers.strace import interrupted_calls as interrupted
 from straced.tracers.strace.attachment import Attachment, Coverage
-from straced.tracers.strace.guard_client import GuardClient, Helper, all_ended
+from straced.tracers.strace.guard_client import GuardClient, StraceHelper, all_ended
 from straced.tracers.strace.session import REAP_S, StraceSession
 from straced.tracers.strace.tasks import processes_of, scan
 
@@ -112,7 +112,7 @@ class StraceTracer:
         pidfd, alone = self.hold(target, options.force)
         outputs: list[int] = []
 
-        def spawn(pids: list[int]) -> Helper:
+        def spawn(pids: list[int]) -> StraceHelper:
             fd = os.memfd_create(f"straced-{target.pid}")
             outputs.append(fd)
             return self.guard.spawn(_summary_argv(strace, options, pids, only is None), pids, fd)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from straced.text.sanitize import scrub_bytes
 from straced.traces.analysis import roles
 from straced.traces.analysis.fd_table import split_fd
-from straced.traces.analysis.reader import Reading
+from straced.traces.analysis.reader import TraceReading
 from straced.traces.analysis.roles import ROLE_OF
 from straced.traces.parsing.line import TraceLine, parse_line
 from straced.traces.parsing.selection import bound
@@ -76,7 +76,7 @@ class _Clock:
         return clock - self._first
 
 
-def calls(name: str, reading: Reading) -> Iterator[Call]:
+def calls(name: str, reading: TraceReading) -> Iterator[Call]:
     """Read the trace once more; ``reading`` tells processes from threads, and what is wanted."""
     clock = _Clock()
     open_calls: dict[int, tuple[Call, bytes]] = {}
@@ -156,7 +156,7 @@ def _path(name: str, args: bytes) -> bytes | None:
 class _Wanted:
     """The selection, for calls."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: TraceReading) -> None:
         self._chosen = reading.selection
         first = reading.clocks.first
         self._first = first or 0.0

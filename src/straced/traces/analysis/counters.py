@@ -8,15 +8,15 @@ from straced.model import histogram
 from straced.model.aggregation import merge_rows
 from straced.model.types import Counters
 from straced.syscalls import native_abi, number_of
-from straced.traces.analysis.partial_counts import Figures
-from straced.traces.analysis.reader import Reading
-from straced.traces.analysis.tally import NO_ERRNO, Row
+from straced.traces.analysis.partial_counts import PartialCounts
+from straced.traces.analysis.reader import TraceReading
+from straced.traces.analysis.tally import NO_ERRNO, TallyRow
 
 
-class Sums:
+class CallSums:
     """The rows of tasks, with restarts resolved, added up by some key."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: TraceReading) -> None:
         self.restarts: dict[tuple[int, str], int] = {}
         self.eintr: dict[tuple[int, str], int] = {}
         for (tid, name, what), count in reading.restarts.decided.items():
@@ -31,7 +31,7 @@ class Sums:
     def _add(table: dict[tuple[int, str], int], tid: int, name: str, count: int) -> None:
         table[tid, name] = table.get((tid, name), 0) + count
 
-    def counters(self, tid: int, name: str, row: Row, *, timed: bool, abi: str) -> Counters:
+    def counters(self, tid: int, name: str, row: TallyRow, *, timed: bool, abi: str) -> Counters:
         """One row of a task as counters."""
         again = self.restarts.get((tid, name), 0)
         errno = {
@@ -56,11 +56,11 @@ class Sums:
         )
 
 
-def counters(reading: Reading) -> list[Counters]:
+def counters(reading: TraceReading) -> list[Counters]:
     """One row for each call of each ABI, over all tasks."""
     figures = reading.figures
     merged: dict[tuple[str, str], list[Counters]] = {}
-    sums = Sums(reading)
+    sums = CallSums(reading)
     for (tid, name), row in figures.rows.items():
         abi = abi_of(figures, tid)
         one = sums.counters(tid, name, row, timed=reading.form.durations, abi=abi)
@@ -83,13 +83,13 @@ def counters(reading: Reading) -> list[Counters]:
     return result
 
 
-def abi_of(figures: Figures, tid: int) -> str:
+def abi_of(figures: PartialCounts, tid: int) -> str:
     """The ABI of a task, as far as strace's notes tell."""
     abis = figures.abis.get(tid)
     return next(iter(abis)) if abis is not None and len(abis) == 1 else native_abi()
 
 
-def _in_flight(reading: Reading) -> dict[str, int] | None:
+def _in_flight(reading: TraceReading) -> dict[str, int] | None:
     if reading.detail is None:
         return None
     flight: dict[str, int] = {}

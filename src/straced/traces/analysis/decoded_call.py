@@ -11,10 +11,10 @@ from msgspec import Struct
 from straced.traces.analysis.fd_table import split_fd
 
 if TYPE_CHECKING:
-    from straced.traces.analysis.ordered_pass import Detail
-    from straced.traces.analysis.tasks import Task
+    from straced.traces.analysis.ordered_pass import OrderedPass
+    from straced.traces.analysis.tasks import TracedTask
 
-    Act = Callable[[Detail, Task, str, "Said", int | None, int, bytes], None]
+    Act = Callable[[OrderedPass, TracedTask, str, "DecodedCall", int | None, int, bytes], None]
     """What a call does: (detail, task, name, said, duration, line, clock)."""
 
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
@@ -22,7 +22,7 @@ _MOST_TEXTS = 20_000
 _LONGEST_TEXT_BYTES = 300
 
 
-class Said(Struct, gc=False):
+class DecodedCall(Struct, gc=False):
     """Arguments and result of a call, as far as its effect needs them; durations, clocks and tasks are not in it."""
 
     act: Act | None = None
@@ -41,21 +41,21 @@ class Said(Struct, gc=False):
     """All arguments, for effects that are rare."""
 
 
-NOTHING = Said()
+NOTHING = DecodedCall()
 
 
 class Texts:
     """What the texts of one call said; the tables of all calls are emptied together when they are full."""
 
     def __init__(self) -> None:
-        self._tables: dict[str, dict[bytes, Said]] = {}
+        self._tables: dict[str, dict[bytes, DecodedCall]] = {}
         self._kept = 0
 
-    def of(self, name: str) -> dict[bytes, Said]:
+    def of(self, name: str) -> dict[bytes, DecodedCall]:
         """The table of one call."""
         return self._tables.setdefault(name, {})
 
-    def keep(self, name: str, text: bytes, said: Said) -> None:
+    def keep(self, name: str, text: bytes, said: DecodedCall) -> None:
         """Remember what a text said, unless it is long."""
         if len(text) > _LONGEST_TEXT_BYTES:
             return

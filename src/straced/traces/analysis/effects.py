@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from straced.traces.analysis.decoded_call import Said, join
+from straced.traces.analysis.decoded_call import DecodedCall, join
 from straced.traces.analysis.fd_table import Table
 
 if TYPE_CHECKING:
-    from straced.traces.analysis.ordered_pass import Detail
-    from straced.traces.analysis.tasks import Task
+    from straced.traces.analysis.ordered_pass import OrderedPass
+    from straced.traces.analysis.tasks import TracedTask
 
 Ns = int | None
 _MOST_LOCKS = 20_000
 
 
-def _target(d: Detail, task: Task, said: Said) -> bytes:
+def _target(d: OrderedPass, task: TracedTask, said: DecodedCall) -> bytes:
     """The name of what a call is about."""
     fd, path = said.fd, said.path
     if fd is None:
@@ -27,54 +27,54 @@ def _target(d: Detail, task: Task, said: Said) -> bytes:
     return base if path is None else join(base, path)
 
 
-def _table(d: Detail, task: Task) -> Table:
+def _table(d: OrderedPass, task: TracedTask) -> Table:
     return d.tasks.table(task) if task.table is None else task.table
 
 
-def use(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def use(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     fd, path = said.fd, said.path
     d.files.use(path if fd is None and path else _target(d, task, said), name, said.errno, ns, n)
 
 
-def read(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def read(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     d.files.transfer(_target(d, task, said), name, said.value or 0, False, said.errno, ns, n)
 
 
-def write(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def write(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     d.files.transfer(_target(d, task, said), name, said.value or 0, True, said.errno, ns, n)
 
 
-def open_(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def open_(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     path = _target(d, task, said)
     d.files.opened(path, name, said.errno, ns, n)
     if said.value is not None:
         _table(d, task).set(said.value, path, said.cloexec)
 
 
-def dup(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def dup(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert said.value is not None
     _table(d, task).set(said.value, _target(d, task, said), said.cloexec)
 
 
-def set_cloexec(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def set_cloexec(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert said.value is not None
     table = _table(d, task)
     table.set(said.value, table.name(said.value), said.cloexec)
 
 
-def close(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def close(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     d.files.use(_target(d, task, said), name, said.errno, ns, n)
     if said.value is not None:
         _table(d, task).close(said.value)
 
 
-def close_range(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def close_range(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert said.fd is not None
     assert said.value is not None
     _table(d, task).close_range(said.fd, said.value)
 
 
-def pipe(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def pipe(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert said.fd is not None
     assert said.value is not None
     label = b"%s of %d, line %d" % (said.label, task.tid, n)
@@ -82,39 +82,39 @@ def pipe(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: by
         _table(d, task).set(fd, label, said.cloexec)
 
 
-def new_fd(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def new_fd(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert said.value is not None
     _table(d, task).set(said.value, said.label, said.cloexec)
 
 
-def peer(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def peer(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert said.path is not None
     if said.value is not None:
         _table(d, task).names[said.value] = said.path
     d.files.use(said.path, name, said.errno, ns, n)
 
 
-def accept(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def accept(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     d.files.use(_target(d, task, said), name, said.errno, ns, n)
     if said.value is not None:
         _table(d, task).set(said.value, said.label, said.cloexec)
 
 
-def sync(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def sync(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     d.files.sync(_target(d, task, said), name, said.errno, ns, n)
 
 
-def lock(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def lock(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     path = _target(d, task, said)
     d.files.use(path, name, said.errno, ns, n)
     _waited(d, (-1, path), ns, n)
 
 
-def futex(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def futex(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     _waited(d, (task.pid, said.label), ns, n)
 
 
-def _waited(d: Detail, key: tuple[int, bytes], ns: Ns, n: int) -> None:
+def _waited(d: OrderedPass, key: tuple[int, bytes], ns: Ns, n: int) -> None:
     if d.quiet:
         return
     row = d.locks.get(key)
@@ -129,7 +129,7 @@ def _waited(d: Detail, key: tuple[int, bytes], ns: Ns, n: int) -> None:
             row[2], row[3] = ns, n
 
 
-def fork(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def fork(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     tasks = d.tasks
     if task.tid in tasks.births:
         tasks.births.remove(task.tid)
@@ -147,7 +147,7 @@ def fork(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: by
         child.table = tasks.table(task).copy()
 
 
-def exec_(d: Detail, task: Task, name: str, said: Said, ns: Ns, n: int, clock: bytes) -> None:
+def exec_(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     path = _target(d, task, said)
     d.files.use(path, name, said.errno, ns, n)
     if said.errno is None:

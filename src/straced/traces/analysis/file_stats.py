@@ -10,7 +10,7 @@ TINY_BYTES = 512
 """A transfer below this is tiny: the call costs more than the copy."""
 
 
-class FileRow:
+class PathStats:
     """The sums of one path."""
 
     __slots__ = (
@@ -51,7 +51,7 @@ class FileRow:
             calls[name] = calls.get(name, 0) + count
         return calls
 
-    def add(self, other: FileRow) -> None:
+    def add(self, other: PathStats) -> None:
         for name in self.__slots__:
             if name not in ("errno", "by", "line"):
                 setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -70,18 +70,18 @@ class FileRows:
     """Rows by path."""
 
     def __init__(self) -> None:
-        self.rows: dict[bytes, FileRow] = {}
+        self.rows: dict[bytes, PathStats] = {}
         self.folded = 0
         """Paths that were added to ``OTHER``; a path may come back, so their number is an upper bound."""
         self.pid = 0
         """The process that the next call belongs to."""
 
-    def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> FileRow:
+    def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> PathStats:
         row = self.rows.get(path)
         if row is None:
             if len(self.rows) >= MOST_PATHS:
                 self._fold()
-            row = self.rows[path] = FileRow(line)
+            row = self.rows[path] = PathStats(line)
         sums = row.by.get(key := (self.pid, name))
         if sums is None:
             if len(row.by) >= MOST_OF_EACH:
@@ -130,7 +130,7 @@ class FileRows:
 
     def _fold(self) -> None:
         """Keep the half with the most time, then calls; the rest becomes one row."""
-        other = self.rows.pop(OTHER, None) or FileRow(0)
+        other = self.rows.pop(OTHER, None) or PathStats(0)
         ranked = sorted(self.rows.items(), key=lambda item: (item[1].ns, item[1].count), reverse=True)
         for _, row in ranked[MOST_PATHS // 2 :]:
             other.add(row)

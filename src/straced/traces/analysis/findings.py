@@ -10,8 +10,8 @@ from straced.model.types import Summary
 from straced.syscalls import category
 from straced.text.sanitize import scrub_bytes
 from straced.text.units import format_bytes, format_count, format_ns
-from straced.traces.analysis.file_stats import OTHER, TINY_BYTES, FileRow
-from straced.traces.analysis.reader import Reading
+from straced.traces.analysis.file_stats import OTHER, TINY_BYTES, PathStats
+from straced.traces.analysis.reader import TraceReading
 from straced.traces.values import Finding
 
 MOST = 25
@@ -25,7 +25,7 @@ MISSES, STORM_FOLDERS, TINY, RETRIES, STATS, EMPTY, BURST, SLOW_NS, LOCK_NS = 10
 _STAT = ("stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat")
 
 
-def find(reading: Reading, summary: Summary) -> tuple[Finding, ...]:
+def find(reading: TraceReading, summary: Summary) -> tuple[Finding, ...]:
     """All findings, the costliest first, then the most frequent."""
     found: list[Finding] = []
     for seeker in (_syncs, _locks, _misses, _storms, _tiny, _retries, _stats, _empty, _bursts, _slow, _processes):
@@ -34,23 +34,23 @@ def find(reading: Reading, summary: Summary) -> tuple[Finding, ...]:
     return tuple(found[:MOST])
 
 
-def _rows(reading: Reading) -> Iterator[tuple[str, FileRow]]:
+def _rows(reading: TraceReading) -> Iterator[tuple[str, PathStats]]:
     assert reading.detail is not None
     for path, row in reading.detail.files.rows.items():
         if path != OTHER:
             yield scrub_bytes(path, 300), row
 
 
-def _processes_of(row: FileRow) -> int:
+def _processes_of(row: PathStats) -> int:
     """How many processes used a path: what each does once at its start is nobody's loop."""
     return len({pid for pid, _ in row.by})
 
 
-def _cost(reading: Reading, ns: int) -> int | None:
+def _cost(reading: TraceReading, ns: int) -> int | None:
     return ns if reading.form.durations else None
 
 
-def _syncs(reading: Reading) -> Iterator[Finding]:
+def _syncs(reading: TraceReading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         if row.syncs:
             writes = sum(row.calls.get(name, 0) for name in ("write", "pwrite64", "writev", "pwritev"))
@@ -66,7 +66,7 @@ def _syncs(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _locks(reading: Reading) -> Iterator[Finding]:
+def _locks(reading: TraceReading) -> Iterator[Finding]:
     assert reading.detail is not None
     for (pid, key), (waits, ns, longest, line) in reading.detail.locks.items():
         if ns >= LOCK_NS or (not reading.form.durations and waits >= RETRIES):
@@ -84,7 +84,7 @@ def _locks(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _misses(reading: Reading) -> Iterator[Finding]:
+def _misses(reading: TraceReading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         missing = (row.errno or {}).get(b"ENOENT", 0) + (row.errno or {}).get(b"ENOTDIR", 0)
         if missing >= MISSES and missing >= OFTEN * _processes_of(row):
@@ -99,9 +99,9 @@ def _misses(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _storms(reading: Reading) -> Iterator[Finding]:
+def _storms(reading: TraceReading) -> Iterator[Finding]:
     """One file name, missed in many folders: a search path."""
-    names: dict[str, list[tuple[str, FileRow, int]]] = {}
+    names: dict[str, list[tuple[str, PathStats, int]]] = {}
     for path, row in _rows(reading):
         missing = (row.errno or {}).get(b"ENOENT", 0)
         if missing and "/" in path:
@@ -120,7 +120,7 @@ def _storms(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _tiny(reading: Reading) -> Iterator[Finding]:
+def _tiny(reading: TraceReading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         if row.tiny >= TINY and row.tiny * 2 > row.transfers:
             mean = row.tiny_bytes / row.tiny
@@ -135,7 +135,7 @@ def _tiny(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _retries(reading: Reading) -> Iterator[Finding]:
+def _retries(reading: TraceReading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         again = (row.errno or {}).get(b"EAGAIN", 0)
         if again >= RETRIES:
@@ -149,7 +149,7 @@ def _retries(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _stats(reading: Reading) -> Iterator[Finding]:
+def _stats(reading: TraceReading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         stats = sum(row.calls.get(name, 0) for name in _STAT)
         if stats >= STATS and stats >= OFTEN * _processes_of(row) and path.startswith("/") and not row.errors:
@@ -163,7 +163,7 @@ def _stats(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _empty(reading: Reading) -> Iterator[Finding]:
+def _empty(reading: TraceReading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         if row.empty >= EMPTY and row.empty * 2 > row.transfers:
             yield Finding(
@@ -176,7 +176,7 @@ def _empty(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _bursts(reading: Reading) -> Iterator[Finding]:
+def _bursts(reading: TraceReading) -> Iterator[Finding]:
     """Far more errors in a tenth of a second than in the others."""
     totals: dict[tuple[str, str], list[int]] = {}
     for (_, name, errno), (count, _) in reading.figures.bursts.items():
@@ -195,7 +195,7 @@ def _bursts(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _slow(reading: Reading) -> Iterator[Finding]:
+def _slow(reading: TraceReading) -> Iterator[Finding]:
     """Single calls that took long without being made to wait."""
     assert reading.detail is not None
     for duration, place, text in sorted(reading.detail.slowest, reverse=True):
@@ -212,7 +212,7 @@ def _slow(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _processes(reading: Reading) -> Iterator[Finding]:
+def _processes(reading: TraceReading) -> Iterator[Finding]:
     """One program, started over and over."""
     assert reading.detail is not None
     for path, (count, lines) in reading.detail.tree.runs.items():

@@ -11,12 +11,12 @@ import heapq
 import re
 
 from straced.traces.analysis import roles
-from straced.traces.analysis.decoded_call import NOTHING, Said, Texts, errno_of
+from straced.traces.analysis.decoded_call import NOTHING, DecodedCall, Texts, errno_of
 from straced.traces.analysis.decoders import READINGS
 from straced.traces.analysis.file_stats import FileRows
 from straced.traces.analysis.other_lines import attached, other_line
 from straced.traces.analysis.process_tree import Tree
-from straced.traces.analysis.tasks import UNFINISHED, Task, Tasks
+from straced.traces.analysis.tasks import UNFINISHED, TaskTable, TracedTask
 from straced.traces.parsing.line import find_result
 from straced.traces.parsing.line_format import Form
 
@@ -31,11 +31,11 @@ _BIRTHS = frozenset(head for head, (role, _, resumed) in _HEADS.items() if role 
 _MOVES_DATA = {roles.READ, roles.WRITE}
 Words = tuple[bytes, bytes, bytes, bytes]
 """Of one line: pid, clock, the call with its bracket (or ``<... NAME``), and the rest."""
-Known = tuple[int, str, bool, bool, dict[bytes, Said]]
+Known = tuple[int, str, bool, bool, dict[bytes, DecodedCall]]
 """Role and name of a call, whether this is its second half, whether its data can be left out, and what texts said."""
 
 
-class Detail:
+class OrderedPass:
     """Feed it the blocks of a trace in order."""
 
     def __init__(self, form: Form, files: FileRows | None = None) -> None:
@@ -50,7 +50,7 @@ class Detail:
         self.quiet = False
         """The line at hand is not selected: follow its descriptors and processes, and count nothing."""
         self.tree = Tree()
-        self.tasks = Tasks(self.tree)
+        self.tasks = TaskTable(self.tree)
         self.slowest: list[tuple[int, int, bytes]] = []
         """A heap of duration, minus the line number (of equals the first is kept), and the line without its prefix."""
         self._floor = b"<0.000000>"
@@ -148,7 +148,7 @@ class Detail:
                 said.act(self, task, name, said, ns, line, clock)
         self.lines = number
 
-    def call(self, role: int, name: str, task: Task, rest: bytes, number: int, clock: bytes) -> None:
+    def call(self, role: int, name: str, task: TracedTask, rest: bytes, number: int, clock: bytes) -> None:
         """A call whose duration is new, of another form, or not there."""
         timed = self.form.durations
         said = None if timed else self._texts.of(name).get(rest)
@@ -168,7 +168,7 @@ class Detail:
         self.files.pid = task.pid
         said.act(self, task, name, said, ns, number, clock)
 
-    def _said(self, role: int, name: str, rest: bytes) -> Said:
+    def _said(self, role: int, name: str, rest: bytes) -> DecodedCall:
         split = rest.rfind(b" = ")
         result = rest[split + 3 :]
         paths = self.form.paths

@@ -9,7 +9,7 @@ from straced.traces.analysis.roles import ROLE_OF
 from straced.traces.parsing.line import OWN_WORDS, TraceLine, parse_line
 
 if TYPE_CHECKING:
-    from straced.traces.analysis.ordered_pass import Detail
+    from straced.traces.analysis.ordered_pass import OrderedPass
 
 SIGNALS_KEPT = 200
 _ATTACHED = re.compile(OWN_WORDS + rb"Process (\d+) attached")
@@ -20,7 +20,7 @@ def attached(block: bytes) -> list[bytes]:
     return _ATTACHED.findall(block)
 
 
-def other_line(d: Detail, line: bytes, number: int) -> None:
+def other_line(d: OrderedPass, line: bytes, number: int) -> None:
     """A line that does not begin as the calls of its trace do."""
     value = parse_line(line)
     if value is None:
@@ -39,7 +39,7 @@ def other_line(d: Detail, line: bytes, number: int) -> None:
         _call(d, value, line, number)
 
 
-def _call(d: Detail, value: TraceLine, line: bytes, number: int) -> None:
+def _call(d: OrderedPass, value: TraceLine, line: bytes, number: int) -> None:
     """A call whose line has another form than most."""
     task = d.tasks.of(value.pid or d.root)
     if value.kind in ("unfinished", "cut"):

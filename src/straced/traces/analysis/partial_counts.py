@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from straced.traces.analysis.tally import UNREAD_SHOWN, Row, Tally
+from straced.traces.analysis.tally import UNREAD_SHOWN, LineTally, TallyRow
 
 
 class TallyResult(Struct):
@@ -25,7 +25,7 @@ class TallyResult(Struct):
     lost: int = 0
 
 
-def result_of(tally: Tally) -> TallyResult:
+def result_of(tally: LineTally) -> TallyResult:
     """Everything that a tally found."""
     tally.flush()
     return TallyResult(
@@ -51,11 +51,11 @@ def result_of(tally: Tally) -> TallyResult:
     )  # fmt: skip
 
 
-class Figures:
+class PartialCounts:
     """The sum of tally results."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[int, str], Row] = {}
+        self.rows: dict[tuple[int, str], TallyRow] = {}
         self.histograms: dict[str, dict[int, int]] = {}
         self.bursts: dict[tuple[bytes, str, str], tuple[int, int]] = {}
         self.abis: dict[int, set[str]] = {}
@@ -69,8 +69,8 @@ class Figures:
     def add(self, result: TallyResult) -> None:
         """Add one result."""
         for tid, name, *figures, errno in result.rows:
-            row = self.rows.setdefault((tid, name), Row())
-            other = Row()
+            row = self.rows.setdefault((tid, name), TallyRow())
+            other = TallyRow()
             (
                 other.calls, other.unfinished, other.resumed, other.no_return, other.timed,
                 other.sum_ns, other.min_ns, other.max_ns,

@@ -21,7 +21,7 @@ class Exec(Struct):
     argv: bytes
 
 
-class Proc(Struct):
+class TracedProcess(Struct):
     """One process. Clocks are as in the trace."""
 
     pid: int
@@ -40,7 +40,7 @@ class Tree:
     """Processes by pid, and to which process each task belongs."""
 
     def __init__(self) -> None:
-        self.procs: dict[int, Proc] = {}
+        self.procs: dict[int, TracedProcess] = {}
         self.leader: dict[int, int] = {}
         """tid -> pid of its process, for threads."""
         self.belongs: dict[int, int] = {}
@@ -55,7 +55,7 @@ class Tree:
     def pid_of(self, tid: int) -> int:
         return self.leader.get(tid, tid)
 
-    def get(self, pid: int, line: int, clock: bytes) -> Proc | None:
+    def get(self, pid: int, line: int, clock: bytes) -> TracedProcess | None:
         """The process, made when it is new; ``None`` beyond ``MOST_PROCESSES``."""
         proc = self.procs.get(pid)
         if proc is None:
@@ -63,7 +63,7 @@ class Tree:
             self.threads += 1
             if len(self.procs) >= MOST_PROCESSES:
                 return None
-            proc = self.procs[pid] = Proc(pid=pid, line=line, start=clock)
+            proc = self.procs[pid] = TracedProcess(pid=pid, line=line, start=clock)
         return proc
 
     def rename(self, old: int, new: int) -> None:

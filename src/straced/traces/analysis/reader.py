@@ -8,17 +8,17 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 
-from straced.traces.analysis.ordered_pass import Detail
-from straced.traces.analysis.partial_counts import Figures, result_of
+from straced.traces.analysis.ordered_pass import OrderedPass
+from straced.traces.analysis.partial_counts import PartialCounts, result_of
 from straced.traces.analysis.selected_pass import SelectedDetail
-from straced.traces.analysis.tally import Tally
+from straced.traces.analysis.tally import LineTally
 from straced.traces.analysis.thread_groups import Threads
-from straced.traces.analysis.worker import Task, Worker
+from straced.traces.analysis.worker import TraceWorker, WorkerTask
 from straced.traces.parsing.line import OWN_WORDS, parse_line
 from straced.traces.parsing.line_format import Form, detect
 from straced.traces.parsing.restarts import Restarts
-from straced.traces.parsing.selection import SelectedFiles, Selection, bound, clock_seconds
-from straced.traces.parsing.source import Source, first_block
+from straced.traces.parsing.selection import SelectedFiles, TraceSelection, bound, clock_seconds
+from straced.traces.parsing.source import TraceSource, first_block
 
 SMALL_BYTES = 6 << 20
 """Below this a helper process costs more than it brings."""
@@ -28,7 +28,7 @@ _TORN = re.compile(
 )
 """On a terminal strace's own words stand in the middle of a line. Put behind it, they leave it whole."""
 LONGEST_TRACE_S = 10 * 365 * 86400
-Progress = Callable[[Source], None]
+Progress = Callable[[TraceSource], None]
 
 
 class Clocks:
@@ -62,17 +62,17 @@ class Clocks:
         return None if self.first is None or self.last is None else round((self.last - self.first) * 1e9)
 
 
-class Reading:
+class TraceReading:
     """Everything that the passes found in one trace."""
 
-    def __init__(self, source: Source, form: Form, selection: Selection) -> None:
+    def __init__(self, source: TraceSource, form: Form, selection: TraceSelection) -> None:
         self.source = source
         self.form = form
         self.selection = selection
-        self.figures = Figures()
+        self.figures = PartialCounts()
         self.clocks = Clocks(form)
         self.restarts = Restarts(form)
-        self.detail: Detail | None = None
+        self.detail: OrderedPass | None = None
         self.threads: Threads | None = None
         self.lines = 0
         self.bytes = 0
@@ -90,13 +90,13 @@ class Reading:
 
 
 def read(
-    source: Source,
+    source: TraceSource,
     *,
     detail: bool = True,
-    selection: Selection | None = None,
+    selection: TraceSelection | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
-) -> Reading:
+) -> TraceReading:
     """Read a trace to its end.
 
     Args:
@@ -109,9 +109,9 @@ def read(
         NotATrace: no line of the first block is strace's.
         WorkerDied: a helper process was killed.
     """
-    selection = selection or Selection()
+    selection = selection or TraceSelection()
     first, blocks = first_block(source)
-    reading = Reading(source, detect(first[1:], source.name), selection)
+    reading = TraceReading(source, detect(first[1:], source.name), selection)
     collecting = gc.isenabled() and threading.current_thread() is threading.main_thread()
     if collecting:
         gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
@@ -127,7 +127,7 @@ def read(
     return reading
 
 
-def _forgive_tail(reading: Reading) -> None:
+def _forgive_tail(reading: TraceReading) -> None:
     """A last line without an end is no damage: strace was killed, or is still writing."""
     if not reading.source.cut_tail:
         return
@@ -142,7 +142,7 @@ def _forgive_tail(reading: Reading) -> None:
         figures.cut += 1
 
 
-def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:
+def _each(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:
     """Blocks with the number of their first line, until the end or Ctrl-C."""
     for raw in blocks:
         block = raw.replace(b"\r\n", b"\n") if reading.form.crlf else raw
@@ -160,17 +160,19 @@ def _each(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) 
     reading.interrupted = reading.source.stopped
 
 
-def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None) -> None:
-    here = Tally(reading.form, ticks=detail)
-    reading.detail = Detail(reading.form) if detail else None
+def _everything(
+    reading: TraceReading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None
+) -> None:
+    here = LineTally(reading.form, ticks=detail)
+    reading.detail = OrderedPass(reading.form) if detail else None
     reading.threads = None if detail else Threads(reading.form)
-    workers: list[Worker] = []
+    workers: list[TraceWorker] = []
     turn = 0
     try:
         for block, number in _each(reading, blocks, progress):
             if not workers and jobs > 1 and reading.bytes > SMALL_BYTES:
                 helpers = jobs - 1 if detail else jobs  # with detail, this process has enough to do
-                workers = [Worker(Task(form=reading.form, ticks=detail)) for _ in range(helpers)]
+                workers = [TraceWorker(WorkerTask(form=reading.form, ticks=detail)) for _ in range(helpers)]
             if workers:
                 workers[turn % len(workers)].feed(block, number)
                 turn += 1
@@ -189,10 +191,10 @@ def _everything(reading: Reading, blocks: Iterator[bytes], detail: bool, jobs: i
     reading.figures.add(result_of(here))
 
 
-def _selected(reading: Reading, blocks: Iterator[bytes], progress: Progress | None) -> None:
+def _selected(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | None) -> None:
     chosen = reading.selection
     detail = reading.detail = SelectedDetail(reading.form, SelectedFiles(chosen.path))
-    tally = Tally(reading.form, ticks=True)
+    tally = LineTally(reading.form, ticks=True)
     limits: tuple[float | None, float | None] | None = None
 
     def wanted(tid: int, name: str, clock: bytes) -> bool:

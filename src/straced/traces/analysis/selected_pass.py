@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from straced.traces.analysis.ordered_pass import Detail
+from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.tasks import UNFINISHED
 from straced.traces.parsing.line_format import Form
 from straced.traces.parsing.selection import SelectedFiles
 
 
-class SelectedDetail(Detail):
+class SelectedDetail(OrderedPass):
     """Follows all lines, and counts those that are wanted."""
 
     def __init__(self, form: Form, files: SelectedFiles) -> None:

@@ -28,7 +28,7 @@ NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
 """What these return belongs to the call that the signal interrupted."""
 
 
-class Row:
+class TallyRow:
     """What one task did with one call. ``bare`` calls returned without a duration."""
 
     __slots__ = ("calls", "errno", "max_ns", "min_ns", "no_return", "resumed", "sum_ns", "timed", "unfinished")
@@ -61,7 +61,7 @@ class Row:
             self.errno = {}
         self.errno[errno] = self.errno.get(errno, 0) + count
 
-    def add(self, other: Row) -> None:
+    def add(self, other: TallyRow) -> None:
         """Add the figures of another row."""
         for name in ("calls", "no_return", "resumed", "sum_ns", "timed", "unfinished"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -73,7 +73,7 @@ class Row:
             self.fail(errno, count)
 
 
-class Tally:
+class LineTally:
     """Feed it blocks of whole lines that begin and end with a newline."""
 
     def __init__(self, form: Form, *, ticks: bool = False) -> None:
@@ -89,7 +89,7 @@ class Tally:
         self._pattern = re.compile(rb"\n(?:" + pattern)
         self._start = re.compile(rb"\n" + form.prefix() + head)
         self._counter: Counter[tuple[bytes, ...]] = Counter()
-        self.rows: dict[tuple[int, str], Row] = {}
+        self.rows: dict[tuple[int, str], TallyRow] = {}
         self.counted = 0
         """Lines."""
         self.unread = 0
@@ -119,11 +119,11 @@ class Tally:
         if len(self._counter) > FLUSH_KEYS:
             self.flush()
 
-    def row(self, tid: int, name: str) -> Row:
+    def row(self, tid: int, name: str) -> TallyRow:
         """The row of one task and call, made when it is new."""
         row = self.rows.get((tid, name))
         if row is None:
-            row = self.rows[tid, name] = Row()
+            row = self.rows[tid, name] = TallyRow()
         return row
 
     def flush(self) -> None:
@@ -141,7 +141,7 @@ class Tally:
             self._fold()
 
     @staticmethod
-    def _timed(row: Row, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
+    def _timed(row: TallyRow, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
         if resumed:
             row.resumed += count
         else:
@@ -161,7 +161,7 @@ class Tally:
                 row.no_return += count
 
     @staticmethod
-    def _untimed(row: Row, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
+    def _untimed(row: TallyRow, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
         if resumed:
             row.resumed += count
         else:

@@ -9,7 +9,7 @@ UNFINISHED = b"<unfinished ...>"
 _MOST_IDLE = 4_096
 
 
-class Task:
+class TracedTask:
     """One task."""
 
     __slots__ = ("entered", "pid", "table", "tid")
@@ -19,7 +19,7 @@ class Task:
         self.pid = pid
         """Its process."""
         self.table: Table | None = None
-        """``None`` until a call of its own needs it: see :meth:`Tasks.table`."""
+        """``None`` until a call of its own needs it: see :meth:`TaskTable.table`."""
         self.entered: tuple[bytes, bytes, int] | None = None
         """A call that did not return yet: name with its bracket, arguments (``<unfinished ...>`` may follow), line."""
 
@@ -28,32 +28,32 @@ class Task:
         return self.entered[1].removesuffix(UNFINISHED) if self.entered is not None else b""
 
 
-class Tasks:
+class TaskTable:
     """All tasks, by TID, and by the text of it that stands in front of each line."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self.root = 0
         """The task of lines without a pid."""
-        self.by_tid: dict[int, Task] = {}
-        self.by_text: dict[bytes, Task] = {}
+        self.by_tid: dict[int, TracedTask] = {}
+        self.by_text: dict[bytes, TracedTask] = {}
         """Those of :meth:`of_text`; a task that ended is in it no longer."""
         self.births: list[int] = []
         """Tasks that are in a fork or clone."""
 
-    def of_text(self, text: bytes) -> Task:
+    def of_text(self, text: bytes) -> TracedTask:
         """The task of a line, by its pid as written."""
         task = self.by_text[text] = self.of(int(text or self.root))
         return task
 
-    def of(self, tid: int) -> Task:
+    def of(self, tid: int) -> TracedTask:
         """A task, made when it is new."""
         task = self.by_tid.get(tid)
         if task is None:
-            task = self.by_tid[tid] = Task(tid, self._tree.pid_of(tid))
+            task = self.by_tid[tid] = TracedTask(tid, self._tree.pid_of(tid))
         return task
 
-    def table(self, task: Task) -> Table:
+    def table(self, task: TracedTask) -> Table:
         """The descriptors of a task's process; a task not seen before is a child of the newest open clone."""
         if task.table is None:
             leader = self._tree.leader.get(task.tid)
@@ -85,7 +85,7 @@ class Tasks:
         self.moved(other)
 
     def in_calls(self) -> list[tuple[int, bytes, bytes, int]]:
-        """The calls that did not return yet: TID, and as :attr:`Task.entered`."""
+        """The calls that did not return yet: TID, and as :attr:`TracedTask.entered`."""
         return [(task.tid, *task.entered) for task in self.by_tid.values() if task.entered is not None]
 
     def forget_idle(self) -> None:

@@ -19,14 +19,14 @@ from msgspec import Struct
 
 from straced.errors import StracedError
 from straced.traces.analysis.partial_counts import TallyResult, result_of
-from straced.traces.analysis.tally import Tally
+from straced.traces.analysis.tally import LineTally
 from straced.traces.parsing.line_format import Form
 
 FRAME = struct.Struct("<QQ")
 _PIPE_BYTES = 1 << 20
 
 
-class Task(Struct, kw_only=True):
+class WorkerTask(Struct, kw_only=True):
     """What a worker is to do."""
 
     form: Form
@@ -39,10 +39,10 @@ class WorkerDied(StracedError):
     code = "worker_died"
 
 
-class Worker:
+class TraceWorker:
     """The caller's side of one worker."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: WorkerTask) -> None:
         package = str(Path(__file__).parents[3])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
         self._process = subprocess.Popen(
@@ -111,8 +111,8 @@ def serve(stdin: BinaryIO, stdout: BinaryIO) -> int:
     """The worker's side."""
     gc.disable()  # nothing here makes cycles, and the collector would look at millions of tuples
     length, _ = FRAME.unpack(stdin.read(FRAME.size))
-    task = msgspec.msgpack.decode(stdin.read(length), type=Task)
-    tally = Tally(task.form, ticks=task.ticks)
+    task = msgspec.msgpack.decode(stdin.read(length), type=WorkerTask)
+    tally = LineTally(task.form, ticks=task.ticks)
     while head := stdin.read(FRAME.size):
         length, number = FRAME.unpack(head)
         if length == 0:

@@ -12,7 +12,7 @@ from math import sqrt
 from msgspec import Struct
 
 from straced.syscalls import category
-from straced.traces.diff.profile import Figures, Profile
+from straced.traces.diff.profile import Profile, ProfileFigures
 from straced.traces.diff.significance import apart, p_value
 from straced.traces.diff.times import Typical, pace, time_score, typical
 from straced.traces.diff.values import Change, Difference, Metric
@@ -47,8 +47,10 @@ def compare(before: Sequence[Profile], after: Sequence[Profile]) -> Difference:
     )
 
 
-def _errno_rows(profile: Profile) -> dict[str, Figures]:
-    return {f"{name} {errno}": Figures(calls=count, errors=count) for (name, errno), count in profile.errnos.items()}
+def _errno_rows(profile: Profile) -> dict[str, ProfileFigures]:
+    return {
+        f"{name} {errno}": ProfileFigures(calls=count, errors=count) for (name, errno), count in profile.errnos.items()
+    }
 
 
 def _notes(before: Sequence[Profile], after: Sequence[Profile], pace: float) -> Iterable[str]:
@@ -73,12 +75,12 @@ def _each(
     kind: str,
     before: Sequence[Profile],
     after: Sequence[Profile],
-    rows: Callable[[Profile], dict[str, Figures]],
+    rows: Callable[[Profile], dict[str, ProfileFigures]],
     scale: _Scale,
 ) -> list[Change]:
     tables = [rows(profile) for profile in before], [rows(profile) for profile in after]
     names = {name for side in tables for table in side for name in table}
-    absent = Figures(calls=0, errors=0, wall_ns=0)
+    absent = ProfileFigures(calls=0, errors=0, wall_ns=0)
     return [
         _change(kind, name, [t.get(name, absent) for t in tables[0]], [t.get(name, absent) for t in tables[1]], scale)
         for name in sorted(names)
@@ -94,7 +96,9 @@ def _metric(before: Sequence[int | None], after: Sequence[int | None]) -> Metric
     return Metric(sum(old) / len(old), sum(new) / len(new), p_value(old, new), sure)
 
 
-def _change(kind: str, name: str, before: Sequence[Figures], after: Sequence[Figures], scale: _Scale) -> Change:
+def _change(
+    kind: str, name: str, before: Sequence[ProfileFigures], after: Sequence[ProfileFigures], scale: _Scale
+) -> Change:
     calls, errors, wall = (
         _metric([getattr(row, field) for row in before], [getattr(row, field) for row in after])
         for field in ("calls", "errors", "wall_ns")

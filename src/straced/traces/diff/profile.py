@@ -15,7 +15,7 @@ from straced.model.types import SUMMARY_SCHEMA
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes
 from straced.traces.parsing.source import InputError
-from straced.traces.values import REPORT_SCHEMA, Report
+from straced.traces.values import REPORT_SCHEMA, TraceReport
 from straced.workflows.report import Wanted, make
 
 MOST_JSON_BYTES = 256 << 20
@@ -29,7 +29,7 @@ class NotASummary(StracedError):
     code = "not_a_summary"
 
 
-class Figures(Struct, kw_only=True):
+class ProfileFigures(Struct, kw_only=True):
     """Sums; ``None`` where the recording cannot tell."""
 
     calls: int | None = None
@@ -47,14 +47,14 @@ class Profile(Struct, kw_only=True):
     kind: str
     """``trace``, ``summary`` or ``report``."""
     quality: str
-    total: Figures
-    syscalls: dict[str, Figures] = field(default_factory=dict)
+    total: ProfileFigures
+    syscalls: dict[str, ProfileFigures] = field(default_factory=dict)
     errnos: dict[tuple[str, str], int] = field(default_factory=dict)
-    paths: dict[str, Figures] | None = None
+    paths: dict[str, ProfileFigures] | None = None
     """Numbers and random names in paths are replaced, so that two runs can be compared."""
 
 
-class _Row(Struct):
+class _ProfileRow(Struct):
     name: str
     category: str = field(default="other", name="class")
     calls: int | None = None
@@ -70,7 +70,7 @@ class _Quality(Struct):
 
 class _Summary(Struct):
     quality: _Quality
-    syscalls: list[_Row]
+    syscalls: list[_ProfileRow]
     schema: str = ""
     time: str = "wall"
 
@@ -104,10 +104,10 @@ def load(name: str, *, jobs: int | None = None, progress: IO[str] | None = None)
     return of_report(make(Wanted(file=name, jobs=jobs), progress=progress), name)
 
 
-def of_report(report: Report, name: str) -> Profile:
+def of_report(report: TraceReport, name: str) -> Profile:
     """The figures of an analysed trace."""
     rows = [
-        _Row(row.name, row.category, row.calls, row.errors, row.errno, row.wall_ns, row.p50_ns)
+        _ProfileRow(row.name, row.category, row.calls, row.errors, row.errno, row.wall_ns, row.p50_ns)
         for row in report.summary.rows
     ]
     files = [_File(row.path, row.calls, row.errors, row.wall_ns) for row in report.files]
@@ -120,7 +120,7 @@ def _from_json(name: str) -> Profile:
     if size > MOST_JSON_BYTES:
         raise InputError(f"{name} has {format_bytes(size)} of JSON; at most {format_bytes(MOST_JSON_BYTES)} are read")
     data = path.read_bytes()
-    rows: list[_Row] = []
+    rows: list[_ProfileRow] = []
     kinds: set[str] = set()
     try:
         documents = [data] if _is_one(data) else [line for line in data.split(b"\n") if line.strip()]
@@ -154,15 +154,15 @@ def _schema(document: bytes) -> str:
     return msgspec.json.decode(document, type=Head).schema
 
 
-def _rows(summary: _Summary) -> list[_Row]:
+def _rows(summary: _Summary) -> list[_ProfileRow]:
     if summary.time == "cpu":
         for row in summary.syscalls:
             row.wall_ns = row.p50_ns = None  # CPU time is another thing
     return summary.syscalls
 
 
-def _profile(name: str, kind: str, quality: str, rows: list[_Row], files: list[_File] | None) -> Profile:
-    profile = Profile(source=scrub(name, 300), kind=kind, quality=quality, total=Figures())
+def _profile(name: str, kind: str, quality: str, rows: list[_ProfileRow], files: list[_File] | None) -> Profile:
+    profile = Profile(source=scrub(name, 300), kind=kind, quality=quality, total=ProfileFigures())
     for row in rows:
         _add(profile.syscalls, row.name, row)
         for errno, count in (row.errno or {}).items():
@@ -172,7 +172,7 @@ def _profile(name: str, kind: str, quality: str, rows: list[_Row], files: list[_
         for each in files:
             _add(profile.paths, stable(each.path), each)
     everything = list(profile.syscalls.values())
-    profile.total = Figures(
+    profile.total = ProfileFigures(
         calls=known_sum(row.calls for row in everything) if everything else 0,
         errors=known_sum(row.errors for row in everything) if everything else 0,
         wall_ns=known_sum(row.wall_ns for row in everything) if everything else None,
@@ -180,11 +180,11 @@ def _profile(name: str, kind: str, quality: str, rows: list[_Row], files: list[_
     return profile
 
 
-def _add(table: dict[str, Figures], key: str, row: Any) -> None:
+def _add(table: dict[str, ProfileFigures], key: str, row: Any) -> None:
     known = table.get(key)
     category = getattr(row, "category", "other")
     if known is None:
-        table[key] = Figures(
+        table[key] = ProfileFigures(
             calls=row.calls, errors=row.errors, wall_ns=row.wall_ns, category=category,
             typical_ns=getattr(row, "p50_ns", None),
         )  # fmt: skip

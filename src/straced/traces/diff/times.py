@@ -8,7 +8,7 @@ from statistics import median
 from msgspec import Struct
 
 from straced.syscalls import category
-from straced.traces.diff.profile import Figures, Profile
+from straced.traces.diff.profile import Profile, ProfileFigures
 from straced.traces.diff.values import Metric
 
 TIME_RATIO = 2.0
@@ -34,7 +34,7 @@ class Typical(Struct, frozen=True):
     after: int | None = None
 
 
-def typical(before: Sequence[Figures], after: Sequence[Figures]) -> Typical:
+def typical(before: Sequence[ProfileFigures], after: Sequence[ProfileFigures]) -> Typical:
     """The medians of one row."""
     if len(before) != 1 or len(after) != 1:
         return Typical()

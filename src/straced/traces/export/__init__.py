@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from straced.text.sanitize import scrub
 from straced.traces.analysis.calls import Call, calls
-from straced.traces.analysis.reader import Reading
-from straced.traces.values import Report
+from straced.traces.analysis.reader import TraceReading
+from straced.traces.values import TraceReport
 
 if TYPE_CHECKING:
     from straced.linux.output_directory import OutputDirectory
@@ -25,7 +25,11 @@ class Writer(Protocol):
 
 
 def write_calls(
-    wanted: Wanted, reading: Reading, report: Report, files: dict[str, BinaryIO | None], parquet: OutputDirectory | None
+    wanted: Wanted,
+    reading: TraceReading,
+    report: TraceReport,
+    files: dict[str, BinaryIO | None],
+    parquet: OutputDirectory | None,
 ) -> None:
     """Read the calls of a trace and hand them to every writer that was asked for."""
     from straced.traces.export.perfetto import PerfettoWriter

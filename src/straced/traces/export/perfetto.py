@@ -13,7 +13,7 @@ import msgspec
 
 from straced.syscalls import category
 from straced.traces.analysis.calls import Call
-from straced.traces.values import Report
+from straced.traces.values import TraceReport
 
 _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 _KILLS = frozenset({"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"})
@@ -24,7 +24,7 @@ MOST_PENDING = 10_000
 class PerfettoWriter:
     """Writes events as calls come."""
 
-    def __init__(self, stream: BinaryIO, report: Report) -> None:
+    def __init__(self, stream: BinaryIO, report: TraceReport) -> None:
         self._stream = stream
         self._encoder = msgspec.json.Encoder()
         self._first = True

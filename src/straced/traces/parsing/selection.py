@@ -11,13 +11,13 @@ from msgspec import Struct
 from straced.errors import InvalidArgument
 from straced.syscalls import ABIS, names, number_of
 from straced.text.sanitize import scrub
-from straced.traces.analysis.file_stats import FileRow, FileRows
+from straced.traces.analysis.file_stats import FileRows, PathStats
 
 _CLOCK = re.compile(r"(?:(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?|(\d{5,12}(?:\.\d+)?)|\+(\d+(?:\.\d+)?)s?)")
 _PRINTED = re.compile(rb"(?:(\d\d):(\d\d):(\d\d(?:\.\d{1,9})?)|(\d{1,12}(?:\.\d{1,9})?))")
 
 
-class Selection(Struct, frozen=True, kw_only=True):
+class TraceSelection(Struct, frozen=True, kw_only=True):
     """What to keep. Descriptors and processes are followed through all lines in any case."""
 
     pids: frozenset[int] = frozenset()
@@ -86,13 +86,13 @@ class SelectedFiles(FileRows):
         self._pattern = path
         self.by_path = path is not None
 
-    def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> FileRow:
+    def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> PathStats:
         if self._pattern is not None and not self.mute:
             text = path.decode("utf-8", "replace")
             if fnmatch.fnmatchcase(text, self._pattern) or self._pattern in text:
                 self.touched = True
             else:
-                return FileRow(0)
-        return FileRow(0) if self.mute else super()._row(path, name, errno, ns, line)
+                return PathStats(0)
+        return PathStats(0) if self.mute else super()._row(path, name, errno, ns, line)
 
     use = _row

@@ -25,7 +25,7 @@ _ZSTD_INPUT_BYTES = 512
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-class _Reader(Protocol):
+class _ByteReader(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
@@ -36,7 +36,7 @@ class InputError(StracedError):
     code = "input"
 
 
-class Source:
+class TraceSource:
     """A trace to read once. ``notes`` fills with what went wrong on the way; what was read before stays good."""
 
     def __init__(self, name: str, *, path: Path | None = None, size: int | None = None) -> None:
@@ -50,7 +50,7 @@ class Source:
         self.cut_tail = False
         """The last line has no end: strace or the copy was stopped in it."""
         self._members: list[Path] = []
-        self._stream: _Reader | None = None
+        self._stream: _ByteReader | None = None
         self._stop: Stop | None = None
 
     @property
@@ -72,7 +72,7 @@ class Source:
         assert self._stream is not None
         yield from self._decompressed(self._stream)
 
-    def _plain(self, file: _Reader) -> Iterator[bytes]:
+    def _plain(self, file: _ByteReader) -> Iterator[bytes]:
         left = self.size  # a file that grows meanwhile is read as it was at the start
         while left is None or left > 0:
             data = file.read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left))
@@ -82,7 +82,7 @@ class Source:
             left = None if left is None else left - len(data)
             yield data
 
-    def _decompressed(self, stream: _Reader) -> Iterator[bytes]:
+    def _decompressed(self, stream: _ByteReader) -> Iterator[bytes]:
         first = stream.read(4)
         while 0 < len(first) < 4 and (more := stream.read(4 - len(first))):
             first += more
@@ -96,7 +96,7 @@ class Source:
                 yield first
             yield from self._plain(stream)
 
-    def _gzip(self, first: bytes, stream: _Reader) -> Iterator[bytes]:
+    def _gzip(self, first: bytes, stream: _ByteReader) -> Iterator[bytes]:
         engine, fresh = zlib.decompressobj(wbits=31), False
         data = first
         while data:
@@ -121,7 +121,7 @@ class Source:
         if not fresh:
             self.notes.append("the gzip data ends early (truncated file)")
 
-    def _zstd(self, first: bytes, stream: _Reader) -> Iterator[bytes]:
+    def _zstd(self, first: bytes, stream: _ByteReader) -> Iterator[bytes]:
         try:
             import zstandard
         except ImportError:
@@ -176,7 +176,7 @@ def _rescued(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
             return
 
 
-def open_source(name: str, stop: Stop | None = None) -> Source:
+def open_source(name: str, stop: Stop | None = None) -> TraceSource:
     """Open ``-`` (standard input), a file, or a prefix of ``strace -ff -o PREFIX`` files.
 
     Args:
@@ -190,9 +190,9 @@ def open_source(name: str, stop: Stop | None = None) -> Source:
     return source
 
 
-def _opened(name: str, stop: Stop) -> Source:
+def _opened(name: str, stop: Stop) -> TraceSource:
     if name == "-":
-        source = Source("standard input")
+        source = TraceSource("standard input")
         try:
             source._stream = Pipe(sys.stdin.fileno(), stop)
         except (AttributeError, OSError, ValueError):
@@ -213,7 +213,7 @@ def _opened(name: str, stop: Stop) -> Source:
     try:
         file: IO[bytes] = open(path, "rb", buffering=0)  # noqa: SIM115
         if not stat.S_ISREG(status.st_mode):
-            source = Source(name)
+            source = TraceSource(name)
             source._stream = file
             return source
         head = file.read(4)
@@ -221,13 +221,13 @@ def _opened(name: str, stop: Stop) -> Source:
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}") from None
     if head.startswith(_GZIP) or head == _ZSTD:
-        source = Source(name, size=status.st_size)
+        source = TraceSource(name, size=status.st_size)
         source._stream = file
         return source
     file.close()
     if status.st_size == 0 and (members := _set_members(path)):
         return _set_source(name, members)
-    return Source(name, path=path, size=status.st_size)
+    return TraceSource(name, path=path, size=status.st_size)
 
 
 def _set_members(prefix: Path) -> list[Path]:
@@ -240,8 +240,8 @@ def _set_members(prefix: Path) -> list[Path]:
     return [prefix.parent / name for name in sorted(names) if wanted.fullmatch(name)]
 
 
-def _set_source(name: str, members: list[Path]) -> Source:
-    source = Source(f"{name}.* ({len(members)} files)", size=sum(path.stat().st_size for path in members))
+def _set_source(name: str, members: list[Path]) -> TraceSource:
+    source = TraceSource(f"{name}.* ({len(members)} files)", size=sum(path.stat().st_size for path in members))
     source._members = members
     return source
 
@@ -277,7 +277,7 @@ def _lines(path: Path, index: int) -> Iterator[tuple[int, int, bytes]]:
             yield clock, index, pid + (line if line.endswith(b"\n") else line + b"\n")
 
 
-def first_block(source: Source) -> tuple[bytes, Iterator[bytes]]:
+def first_block(source: TraceSource) -> tuple[bytes, Iterator[bytes]]:
     """The first block to look at, and an iterator of all blocks with it.
 
     Raises:

@@ -10,13 +10,13 @@ from straced.syscalls import category
 from straced.text.sanitize import scrub, scrub_bytes
 from straced.text.units import format_count
 from straced.traces.analysis import findings
-from straced.traces.analysis.counters import Sums, abi_of, counters
-from straced.traces.analysis.file_stats import OTHER, FileRow
-from straced.traces.analysis.process_tree import Proc
-from straced.traces.analysis.reader import Reading
+from straced.traces.analysis.counters import CallSums, abi_of, counters
+from straced.traces.analysis.file_stats import OTHER, PathStats
+from straced.traces.analysis.process_tree import TracedProcess
+from straced.traces.analysis.reader import TraceReading
 from straced.traces.analysis.tally import OTHER_TASKS
 from straced.traces.parsing.selection import clock_seconds
-from straced.traces.values import FileReport, Flame, ProcessReport, Report, SlowCall, TimeLine
+from straced.traces.values import FileReport, Flame, ProcessReport, ProcessTimeLine, SlowCall, TraceReport
 
 MOST_PROCESSES = 500
 MOST_FILES = 2_000
@@ -26,11 +26,11 @@ MOST_FLAMES = 1_500
 FLAME_PATHS = 25
 
 
-def build(reading: Reading) -> Report:
+def build(reading: TraceReading) -> TraceReport:
     """Make the report of a trace."""
     summary = summarise(reading)
     unread = tuple((number, scrub_bytes(text, 120)) for number, text in reading.figures.unread_lines)
-    report = Report(
+    report = TraceReport(
         source=scrub(reading.source.name, 300),
         lines=reading.lines,
         size_bytes=reading.bytes,
@@ -64,13 +64,14 @@ def build(reading: Reading) -> Report:
         "timeline": _timeline(reading),
         "flame": _flame(reading, processes),
     }  # fmt: skip
-    return Report(**{name: getattr(report, name) for name in Report.__struct_fields__ if name not in fields}, **fields)  # type: ignore[arg-type]
+    kept = {name: getattr(report, name) for name in TraceReport.__struct_fields__ if name not in fields}
+    return TraceReport(**kept, **fields)  # type: ignore[arg-type]
 
 
-def _most(ranked: list[tuple[bytes, FileRow]]) -> Iterable[tuple[bytes, FileRow]]:
+def _most(ranked: list[tuple[bytes, PathStats]]) -> Iterable[tuple[bytes, PathStats]]:
     if len(ranked) <= MOST_FILES:
         return ranked
-    other = FileRow(0)
+    other = PathStats(0)
     for _, row in ranked[MOST_FILES - 1 :]:
         other.add(row)
     kept = [item for item in ranked[: MOST_FILES - 1] if item[0] != OTHER]
@@ -79,7 +80,7 @@ def _most(ranked: list[tuple[bytes, FileRow]]) -> Iterable[tuple[bytes, FileRow]
     return [*kept, (OTHER, other)]
 
 
-def _file(path: bytes, row: FileRow, timed: bool) -> FileReport:
+def _file(path: bytes, row: PathStats, timed: bool) -> FileReport:
     return FileReport(
         path=scrub_bytes(path, 1000),
         calls=row.count,
@@ -94,7 +95,7 @@ def _file(path: bytes, row: FileRow, timed: bool) -> FileReport:
     )
 
 
-def summarise(reading: Reading) -> Summary:
+def summarise(reading: TraceReading) -> Summary:
     """The summary of all lines, in the shape that live tracers give."""
     rows, total = table(counters(reading), "wall")
     detail = reading.detail
@@ -128,7 +129,7 @@ def summarise(reading: Reading) -> Summary:
     )
 
 
-def _end(root: Proc | None, reading: Reading) -> str | None:
+def _end(root: TracedProcess | None, reading: TraceReading) -> str | None:
     if root is None:
         return None
     if root.killed:
@@ -136,7 +137,7 @@ def _end(root: Proc | None, reading: Reading) -> str | None:
     return "exited" if root.end else "still running when the trace ends"
 
 
-def _quality(reading: Reading) -> Quality:
+def _quality(reading: TraceReading) -> Quality:
     reasons = [Reason("form", f"the trace has {gap}") for gap in reading.form.missing()]
     if reading.figures.unread:
         where = ", ".join(str(number) for number, _ in reading.figures.unread_lines[:5])
@@ -160,14 +161,14 @@ def _quality(reading: Reading) -> Quality:
     return Quality(kind="partial" if damaged else "exact", lost=None if damaged else 0, reasons=tuple(reasons))
 
 
-def _name(proc: Proc) -> str:
+def _name(proc: TracedProcess) -> str:
     return scrub_bytes(proc.execs[-1].path.rsplit(b"/", 1)[-1], 60) if proc.execs else ""
 
 
-def _processes(reading: Reading) -> tuple[tuple[ProcessReport, ...], int]:
+def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
     detail = reading.detail
     assert detail is not None
-    sums = Sums(reading)
+    sums = CallSums(reading)
     by_pid: dict[int, list[Counters]] = {}
     for (tid, name), row in reading.figures.rows.items():
         one = sums.counters(tid, name, row, timed=reading.form.durations, abi=abi_of(reading.figures, tid))
@@ -175,7 +176,7 @@ def _processes(reading: Reading) -> tuple[tuple[ProcessReport, ...], int]:
     procs = detail.tree.procs
     for pid in by_pid:
         if pid not in procs and pid != OTHER_TASKS:
-            procs[pid] = Proc(pid=pid)
+            procs[pid] = TracedProcess(pid=pid)
     reports = []
     first = reading.clocks.first
     for pid, proc in procs.items():
@@ -209,7 +210,7 @@ def _processes(reading: Reading) -> tuple[tuple[ProcessReport, ...], int]:
     return tuple(sorted(reports[:MOST_PROCESSES], key=lambda report: (report.line, report.pid))), hidden
 
 
-def _inherited(procs: dict[int, Proc], proc: Proc) -> str:
+def _inherited(procs: dict[int, TracedProcess], proc: TracedProcess) -> str:
     """The program of the nearest ancestor that was seen to run one."""
     seen = {proc.pid}
     parent = proc.parent
@@ -231,7 +232,7 @@ def _offset(clock: bytes, first: float | None) -> float | None:
     return round(seconds - first if seconds >= first else seconds - first + 86400, 6)
 
 
-def _flame(reading: Reading, processes: tuple[ProcessReport, ...]) -> tuple[Flame, ...]:
+def _flame(reading: TraceReading, processes: tuple[ProcessReport, ...]) -> tuple[Flame, ...]:
     """Time (calls, without durations) by process, call and path; what has no path is the call's own."""
     assert reading.detail is not None
     timed = reading.form.durations
@@ -251,7 +252,7 @@ def _flame(reading: Reading, processes: tuple[ProcessReport, ...]) -> tuple[Flam
     return tuple(flames[:MOST_FLAMES])
 
 
-def _timeline(reading: Reading) -> TimeLine | None:
+def _timeline(reading: TraceReading) -> ProcessTimeLine | None:
     first, duration = reading.clocks.first, reading.clocks.duration_ns
     if first is None or duration is None or not reading.figures.ticks:
         return None
@@ -268,4 +269,6 @@ def _timeline(reading: Reading) -> TimeLine | None:
         series.setdefault(reading.pid_of(tid), [0] * steps)[place] += count
     busiest = sorted(series, key=lambda pid: -sum(series[pid]))[:TIMELINE_PIDS]
     kept = sorted(busiest, key=lambda pid: next(i for i, count in enumerate(series[pid]) if count))
-    return TimeLine(step_s=step, start_s=first, pids=tuple(kept), counts=tuple(tuple(series[pid]) for pid in kept))
+    return ProcessTimeLine(
+        step_s=step, start_s=first, pids=tuple(kept), counts=tuple(tuple(series[pid]) for pid in kept)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from straced.model.diagnosis import Diagnosis, Finding
+from straced.model.diagnosis import Diagnosis, DoctorCheck
 from straced.text.sanitize import scrub
 from straced.views.text.summary import Line, Span
 
@@ -26,7 +26,7 @@ def lines(diagnosis: Diagnosis) -> tuple[Line, ...]:
     return tuple(shown)
 
 
-def _section(title: str, findings: tuple[Finding, ...]) -> list[Line]:
+def _section(title: str, findings: tuple[DoctorCheck, ...]) -> list[Line]:
     if not findings:
         return []
     width = max(len(NAMES.get(each.name, each.name)) for each in findings)

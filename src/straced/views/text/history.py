@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from straced.model.aggregation import sort_rows
-from straced.model.history import Answer, KeptAlert, KeptEvent, Point, Ranked, Report, SeriesInfo
+from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
 from straced.model.types import Quality, Summary, Target, Window
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count, format_ns
@@ -34,7 +34,7 @@ def name_of(process: SeriesInfo) -> str:
     return f"ended descendants of {name}" if process.kind == "ended" else name
 
 
-def answer_lines(answer: Answer, *, sort: str, limit: int | None, width: int | None) -> list[Line]:
+def answer_lines(answer: HistoryAnswer, *, sort: str, limit: int | None, width: int | None) -> list[Line]:
     """What some processes did, as the first screen has it."""
     named = [each for each in answer.processes if each.kind == "process"]
     if not answer.processes:
@@ -45,7 +45,7 @@ def answer_lines(answer: Answer, *, sort: str, limit: int | None, width: int | N
     return lines
 
 
-def _calls(answer: Answer, sort: str, limit: int | None, width: int | None) -> list[Line]:
+def _calls(answer: HistoryAnswer, sort: str, limit: int | None, width: int | None) -> list[Line]:
     if not answer.counted:
         return [_line("calls were not counted: straced status says why", "weak")]
     rows = sort_rows(answer.rows, sort)
@@ -61,7 +61,7 @@ def _calls(answer: Answer, sort: str, limit: int | None, width: int | None) -> l
     return [_line(*pair) for pair in table.render(shown, len(rows) - len(shown), summary, width)]
 
 
-def _facts(answer: Answer) -> list[Line]:
+def _facts(answer: HistoryAnswer) -> list[Line]:
     peaks = answer.peaks
     words = [
         f"CPU {format_ns(peaks.cpu_ns)}",
@@ -109,7 +109,7 @@ def timeline_lines(points: Sequence[Point]) -> list[Line]:
     return lines
 
 
-def report_lines(report: Report, *, sort: str, limit: int | None, width: int | None) -> list[Line]:
+def report_lines(report: JobReport, *, sort: str, limit: int | None, width: int | None) -> list[Line]:
     """The resources of a job."""
     answer = report.answer
     count = sum(each.kind == "process" for each in answer.processes)

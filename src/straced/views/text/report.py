@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from straced.text.units import format_bytes, format_count, format_ns
-from straced.traces.values import FileReport, ProcessReport, Report
+from straced.traces.values import FileReport, ProcessReport, TraceReport
 from straced.views.text.summary import Line, Span, first_screen
 
 TREE_ROWS = 30
@@ -16,7 +16,9 @@ LEAST_WIDTH = 60
 """A narrower terminal has to wrap."""
 
 
-def render(report: Report, *, sort: str = "time", limit: int | None = 20, width: int | None = None) -> tuple[Line, ...]:
+def render(
+    report: TraceReport, *, sort: str = "time", limit: int | None = 20, width: int | None = None
+) -> tuple[Line, ...]:
     """All sections; ``limit`` rows in each, ``None`` for all; ``width`` as for :func:`first_screen`.
 
     On a terminal every line fits; elsewhere each finding is one line, for grep.
@@ -33,7 +35,7 @@ def render(report: Report, *, sort: str = "time", limit: int | None = 20, width:
     return tuple(lines)
 
 
-def _title(report: Report, width: int | None) -> str:
+def _title(report: TraceReport, width: int | None) -> str:
     """Which trace, and of what; where there is room, how long."""
     target = report.summary.target
     name = f"{target.pid} ({target.comm})" if target.comm else ""
@@ -50,7 +52,7 @@ def _more(hidden: int, words: str = "more: --all") -> list[Line]:
     return [(Span(f" ({format_count(hidden)} {words})", "weak"),)] if hidden > 0 else []
 
 
-def _findings(report: Report, limit: int | None, width: int | None) -> list[Line]:
+def _findings(report: TraceReport, limit: int | None, width: int | None) -> list[Line]:
     shown = report.findings if limit is None else report.findings[: max(8, limit // 2)]
     lines: list[Line] = []
     for finding in shown:
@@ -70,7 +72,7 @@ def _findings(report: Report, limit: int | None, width: int | None) -> list[Line
     return lines + _more(len(report.findings) - len(shown))
 
 
-def _slowest(report: Report, limit: int | None, width: int | None) -> list[Line]:
+def _slowest(report: TraceReport, limit: int | None, width: int | None) -> list[Line]:
     shown = report.slowest if limit is None else report.slowest[: max(5, limit // 3)]
     room = len(str(max((call.line for call in shown), default=0)))
     left = CALL_WIDTH if width is None else width - 27 - room
@@ -85,7 +87,7 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _files(report: Report, limit: int | None, width: int | None) -> list[Line]:
+def _files(report: TraceReport, limit: int | None, width: int | None) -> list[Line]:
     shown = report.files if limit is None else report.files[:limit]
     if not shown:
         return []
@@ -109,7 +111,7 @@ def shorten(path: str, width: int = PATH_WIDTH) -> str:
     return path if len(path) <= width else f"{path[: width // 3]}…{path[-(width - width // 3 - 1) :]}"
 
 
-def _processes(report: Report, limit: int | None, width: int | None) -> list[Line]:
+def _processes(report: TraceReport, limit: int | None, width: int | None) -> list[Line]:
     if len(report.processes) < 2:
         return []
     by_parent: dict[int | None, list[ProcessReport]] = {}
@@ -148,7 +150,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f} s"
 
 
-def _unread(report: Report, width: int | None) -> Sequence[Line]:
+def _unread(report: TraceReport, width: int | None) -> Sequence[Line]:
     lines: list[Line] = [
         (Span(cut(f" line {number}: {text}", width or CALL_WIDTH), "weak"),)
         for number, text in report.unread_lines[:10]

@@ -16,7 +16,7 @@ FIRST_TO_GO = ("p50", "p99", "waiting", "working")
 """Columns that a narrow screen does without, in this order."""
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column: its title, the field it shows, and the least room it takes."""
 
     title: str
@@ -25,13 +25,13 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("calls", "calls", 9),
-    Column("errors", "errors", 6),
-    Column("total", "wall_ns", 7),
-    Column("working", "working_ns", 7),
-    Column("waiting", "waiting_ns", 7),
-    Column("p50", "p50_ns", 6),
-    Column("p99", "p99_ns", 6),
+    TableColumn("calls", "calls", 9),
+    TableColumn("errors", "errors", 6),
+    TableColumn("total", "wall_ns", 7),
+    TableColumn("working", "working_ns", 7),
+    TableColumn("waiting", "waiting_ns", 7),
+    TableColumn("p50", "p50_ns", 6),
+    TableColumn("p99", "p99_ns", 6),
 )
 
 
@@ -77,7 +77,7 @@ def _width(title: str) -> int:
     return next(column.width for column in COLUMNS if column.title == title)
 
 
-def _cell(row: SyscallStats | Total, column: Column) -> str:
+def _cell(row: SyscallStats | Total, column: TableColumn) -> str:
     if isinstance(row, Total) and column.field in ("p50_ns", "p99_ns"):
         return ""
     value: int | None = getattr(row, column.field)

@@ -17,7 +17,7 @@ from straced.views.tui.signal_box import SignalBox
 if TYPE_CHECKING:
     from textual.app import App
 
-    from straced.live.protocols import Feed
+    from straced.live.protocols import ScreenFeed
     from straced.model.frame import Key, ProcessRow
 
     _Base = App[None]
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 class Wishes(_Base):
     """The part of the app that asks for things and says what came of it."""
 
-    feed: Feed
+    feed: ScreenFeed
 
     @property
     def chosen(self) -> ProcessRow | None:

@@ -14,7 +14,7 @@ class Around:
     """The widgets around the list, and what they say; remembers the totals of the last frames."""
 
     def __init__(self) -> None:
-        self._past = header.Past()
+        self._past = header.RateTrail()
         self._lines = {
             name: Static(id=name, classes="words", markup=False)
             for name in ("head", "calls", "errors", "machine", "quality", "hints")

@@ -24,7 +24,7 @@ _FIGURE_WIDTH = 9
 _WORDS_WIDTH = 12
 
 
-class Past:
+class RateTrail:
     """Calls and errors a second of the last frames."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ def head(frame: Frame, state: status_lines.State) -> Pieces:
     return tuple(pieces)
 
 
-def calls(frame: Frame, past: Past, width: int) -> Pieces:
+def calls(frame: Frame, past: RateTrail, width: int) -> Pieces:
     """The CPUs as a meter, and the calls a second of all that are counted."""
     machine = frame.machine
     share = None if machine.cpu_pct is None else machine.cpu_pct / 100
@@ -67,7 +67,7 @@ def calls(frame: Frame, past: Past, width: int) -> Pieces:
     return (*_padded(left, _half(width)), *_totals("calls/s", frame.calls_s, past.calls, width, palette.RATE))
 
 
-def errors(frame: Frame, past: Past, width: int) -> Pieces:
+def errors(frame: Frame, past: RateTrail, width: int) -> Pieces:
     """The memory as a meter, and the errors a second."""
     machine = frame.machine
     share, words_ = None, "- of -"

@@ -6,7 +6,7 @@ from straced.model.frame import Frame
 from straced.views.text.summary import Line as TextLine
 from straced.views.text.summary import Span
 from straced.views.tui import cells, columns, status_lines
-from straced.views.tui.rows import TITLES, Rows
+from straced.views.tui.rows import TITLES, ProcessRows
 from straced.views.tui.segments import Pieces
 
 WIDTH = 160
@@ -14,7 +14,7 @@ WIDTH = 160
 
 
 def lines(
-    frame: Frame, rows: Rows, *, limit: int | None, width: int | None, state: status_lines.State
+    frame: Frame, rows: ProcessRows, *, limit: int | None, width: int | None, state: status_lines.State
 ) -> list[TextLine]:
     """The head, the list and how far it holds, as :mod:`straced.views.text.terminal` writes them."""
     room = width or WIDTH

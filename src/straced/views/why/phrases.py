@@ -6,7 +6,7 @@ from collections import Counter
 
 from straced.text.units import format_ns
 from straced.waits.classify.kinds import HALTED
-from straced.waits.model import LIKELY, ONE_OF, Node, Resource, Task, Wait
+from straced.waits.model import LIKELY, ONE_OF, Node, Resource, Wait, WaitingTask
 
 _WITH_HOLDER = {
     "pipe_read": "waits to read {r}, whose writer is {likely}{h}",
@@ -69,7 +69,7 @@ _LONG = 72
 _PLURAL = {"tcp": "TCP sockets", "udp": "UDP sockets", "unix": "unix sockets", "pipe": "pipes", "file": "files"}
 
 
-def name(task: Task, seen_from: Task | None = None) -> str:
+def name(task: WaitingTask, seen_from: WaitingTask | None = None) -> str:
     """``4100 (backup)``; a thread that is not the main one is named with its process."""
     if seen_from is not None and seen_from.tid == task.tid:
         return "itself"

@@ -10,7 +10,7 @@ import re
 
 from msgspec.structs import replace
 
-from straced.waits.model import Node, Resource, Storm, Task, Wait, Why, walk
+from straced.waits.model import Node, Resource, Storm, Wait, WaitingTask, Why, walk
 
 _PATH = re.compile(r"(?<![\w/])(?:/(?!proc/locks|dev/(?:pts|tty|null))|@)[^\s,;:()]*[^\s,;:().]")
 _LISTENING = " (listening)"
@@ -56,7 +56,7 @@ class _Redactor:
             detail=self.text(wait.detail),
         )
 
-    def _task(self, task: Task) -> Task:
+    def _task(self, task: WaitingTask) -> WaitingTask:
         return replace(task, wait=self._wait(task.wait))
 
     def _node(self, node: Node) -> Node:

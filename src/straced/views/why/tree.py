@@ -14,7 +14,7 @@ _LONGEST_RESOURCE, _SHORTEST_RESOURCE, _SHORTEST_WHO = 60, 16, 20
 _GAP = 2
 
 
-class _Row(NamedTuple):
+class _TreeRow(NamedTuple):
     who: str
     call: str
     resource: str
@@ -48,7 +48,7 @@ def tree(chain: Node, width: int | None = None) -> list[Line]:
     return lines
 
 
-def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closing: str) -> Iterator[_Row]:
+def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closing: str) -> Iterator[_TreeRow]:
     task, wait = node.task, node.task.wait
     top, again = not shown, (task.pid, task.tid) in shown and bool(node.holders)
     shown.add((task.pid, task.tid))
@@ -69,14 +69,14 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closin
     call = wait.call or wait.kind.replace("_", " ")
     if wait.kind in HALTED:
         call = wait.kind
-    yield _Row(first + who, call, shorten(resource.removeprefix("the "), _LONGEST_RESOURCE), ran, mark)
+    yield _TreeRow(first + who, call, shorten(resource.removeprefix("the "), _LONGEST_RESOURCE), ran, mark)
     if again:
         return
     for index, holder in enumerate(node.holders):
         last = index == len(node.holders) - 1 and not node.more
         yield from _rows(holder, f"{rest}{'└' if last else '├'} ", rest + ("  " if last else "│ "), shown, closing)
     if node.more:
-        yield _Row(f"{rest}└ {node.more} more", "", "", "", "")
+        yield _TreeRow(f"{rest}└ {node.more} more", "", "", "", "")
 
 
 def _end_mark(node: Node) -> str:

@@ -11,7 +11,7 @@ from straced.waits.classify.descriptors import resource_of
 from straced.waits.classify.polls import epoll_targets, watched_of
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Resource, Wait
 
 _KINDS = {
@@ -48,7 +48,7 @@ _FITTING = {
 }
 
 
-def explain(look: Look, raw: RawTask) -> Wait | None:
+def explain(look: ProcSnapshot, raw: RawTask) -> Wait | None:
     """The wait, as far as the kernel function and the descriptors tell."""
     kernel = look.proc.wchan(raw.pid, raw.tid)
     kind = _BY_NAME.get(kernel or "")
@@ -63,7 +63,7 @@ def explain(look: Look, raw: RawTask) -> Wait | None:
     return Wait(kind=kind, state=raw.state, resource=_only(look, raw, kind), detail=detail)
 
 
-def _only(look: Look, raw: RawTask, kind: str) -> Resource | None:
+def _only(look: ProcSnapshot, raw: RawTask, kind: str) -> Resource | None:
     """The one thing the process has that such a wait can be about."""
     if kind == "child":
         return Resource(kind="process", name="a child")
@@ -81,7 +81,7 @@ def _only(look: Look, raw: RawTask, kind: str) -> Resource | None:
     return resource_of(look, raw.pid, next(iter(things.values())).number) if len(things) == 1 else None
 
 
-def _may_be_it(look: Look, raw: RawTask, fd: fds.Fd, reading: bool) -> bool:
+def _may_be_it(look: ProcSnapshot, raw: RawTask, fd: fds.Fd, reading: bool) -> bool:
     """Whether a descriptor may be the pipe: an unnamed one, or a file that may be a FIFO, which has no position."""
     if fd.kind not in ("pipe", "file") or fd.link == b"/dev/null":
         return False

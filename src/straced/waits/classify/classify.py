@@ -9,19 +9,19 @@ from straced.linux.procfs import Gone
 from straced.waits.classify import by_wchan, descriptors, file_systems, polls, syscall_args, tasks
 from straced.waits.facts import fds
 from straced.waits.facts.freezer import frozen_by
-from straced.waits.facts.locks import Lock
+from straced.waits.facts.locks import FileLock
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.holders.files import is_job_server
 from straced.waits.model import Resource, Wait
 
 
-def wait_of(look: Look, raw: RawTask) -> Wait:
+def wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
     """Explain one task; computed once a look."""
     return look.proc.cached("wait", raw.tid, lambda: _wait_of(look, raw))
 
 
-def _wait_of(look: Look, raw: RawTask) -> Wait:
+def _wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
     wait = _by_state(look, raw) or _by_call(look, raw)
     if wait.kind in ("running", "asking", "zombie", "dead"):
         return wait
@@ -44,7 +44,7 @@ def _wait_of(look: Look, raw: RawTask) -> Wait:
     )
 
 
-def _by_state(look: Look, raw: RawTask) -> Wait | None:
+def _by_state(look: ProcSnapshot, raw: RawTask) -> Wait | None:
     """What the state alone settles: stopped, traced, frozen, ended, running, a kernel thread."""
     state = raw.state
     if raw.pid == os.getpid() and look.proc.root == procfs.ROOT:
@@ -64,12 +64,12 @@ def _by_state(look: Look, raw: RawTask) -> Wait | None:
     return Wait(kind="running", state=state) if state == "R" else None
 
 
-def _label(look: Look, raw: RawTask) -> str | None:
+def _label(look: ProcSnapshot, raw: RawTask) -> str | None:
     name = look.call_name(raw)
     return syscall_args.label(name, raw.args) if name else None
 
 
-def _by_call(look: Look, raw: RawTask) -> Wait:
+def _by_call(look: ProcSnapshot, raw: RawTask) -> Wait:
     name = look.call_name(raw)
     if name is None:
         return _outside_calls(look, raw)
@@ -85,7 +85,7 @@ def _by_call(look: Look, raw: RawTask) -> Wait:
     return Wait(kind="other", state=raw.state, call=call)
 
 
-def _job_token(look: Look, raw: RawTask, wait: Wait) -> Wait | None:
+def _job_token(look: ProcSnapshot, raw: RawTask, wait: Wait) -> Wait | None:
     """A make reads or watches its job server while it waits for a token (and, the same way, for its recipes)."""
     resource = wait.watched[0] if wait.kind == "poll" and len(wait.watched) == 1 else wait.resource
     if wait.kind not in ("poll", "pipe_read") or resource is None or resource.fd is None:
@@ -95,7 +95,7 @@ def _job_token(look: Look, raw: RawTask, wait: Wait) -> Wait | None:
     return Wait(kind="job_token", state=wait.state, call=wait.call, resource=resource)
 
 
-def _locked_file(look: Look, raw: RawTask, lock: Lock) -> Resource:
+def _locked_file(look: ProcSnapshot, raw: RawTask, lock: FileLock) -> Resource:
     """The file of a lock, by the descriptor of it that the process has, where descriptors may be read."""
     for fd in fds.listing(look.proc, raw.pid) or ():
         info = fds.info(look.proc, raw.pid, fd.number) if fd.kind == "file" else None
@@ -104,7 +104,7 @@ def _locked_file(look: Look, raw: RawTask, lock: Lock) -> Resource:
     return Resource(kind="lock", name=f"inode {lock.inode}", inode=lock.inode)
 
 
-def _outside_calls(look: Look, raw: RawTask) -> Wait:
+def _outside_calls(look: ProcSnapshot, raw: RawTask) -> Wait:
     """In no call (a page fault), or in one that may not be read: then /proc/locks may know, it is open to all."""
     if raw.number == -1:
         return Wait(kind="memory", state=raw.state)

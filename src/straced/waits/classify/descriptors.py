@@ -6,14 +6,14 @@ from straced.text.sanitize import scrub_bytes
 from straced.waits.classify import syscall_args
 from straced.waits.facts import fds, memory
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.facts.sockets import LISTEN, STATES, Sock
 from straced.waits.model import Resource, Wait
 
 _PIPE_FUNCTIONS = ("pipe_read", "pipe_write", "fifo_pipe_read", "fifo_pipe_write", "anon_pipe_read", "anon_pipe_write")
 
 
-def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
+def explain(look: ProcSnapshot, raw: RawTask, name: str, call: str) -> Wait | None:
     """The wait, when ``name`` works on a descriptor or a path."""
     if name in syscall_args.OPENS:
         return _open(look, raw, name, call)
@@ -38,7 +38,7 @@ def _fd(raw: RawTask, argument: int) -> int:
     return raw.args[argument] & 0xFFFFFFFF
 
 
-def resource_of(look: Look, pid: int, number: int) -> Resource:
+def resource_of(look: ProcSnapshot, pid: int, number: int) -> Resource:
     """Name a descriptor: its path, the addresses of a socket, or only its number if that is all there is."""
     fd = fds.get(look.proc, pid, number)
     if fd is None:
@@ -48,7 +48,7 @@ def resource_of(look: Look, pid: int, number: int) -> Resource:
     return Resource(kind=fd.kind, name=fd.name, inode=fd.inode, fd=number)
 
 
-def socket_resource(look: Look, pid: int, inode: int, number: int) -> Resource:
+def socket_resource(look: ProcSnapshot, pid: int, inode: int, number: int) -> Resource:
     """Name a socket by its addresses, from sock_diag."""
     sock = look.sockets.get(pid, inode)
     if sock is None:
@@ -61,14 +61,14 @@ def socket_resource(look: Look, pid: int, inode: int, number: int) -> Resource:
     return Resource(kind=sock.family, name=name, inode=inode, fd=number, peer=peer)
 
 
-def _peer_name(look: Look, pid: int, sock: Sock) -> str | None:
+def _peer_name(look: ProcSnapshot, pid: int, sock: Sock) -> str | None:
     if sock.family != "unix":
         return sock.remote if not sock.remote.endswith(":0") else None
     peer = look.sockets.namespace(pid).unix.get(sock.peer_inode) if sock.peer_inode else None
     return peer.local or None if peer else None
 
 
-def _transfer(look: Look, raw: RawTask, call: str, number: int, reading: bool) -> Wait:
+def _transfer(look: ProcSnapshot, raw: RawTask, call: str, number: int, reading: bool) -> Wait:
     resource = resource_of(look, raw.pid, number)
     direction = "read" if reading else "write"
     kind = {
@@ -91,14 +91,14 @@ def _transfer(look: Look, raw: RawTask, call: str, number: int, reading: bool) -
     return Wait(kind=kind, state=raw.state, call=call, resource=resource, detail=detail)
 
 
-def _socket_detail(look: Look, raw: RawTask, resource: Resource) -> str:
+def _socket_detail(look: ProcSnapshot, raw: RawTask, resource: Resource) -> str:
     sock = look.sockets.get(raw.pid, resource.inode) if resource.inode else None
     if sock is None or sock.family != "tcp" or sock.state == 1:
         return ""
     return f"its socket: {STATES.get(sock.state, sock.state)}"
 
 
-def _destination(look: Look, raw: RawTask, resource: Resource) -> Resource:
+def _destination(look: ProcSnapshot, raw: RawTask, resource: Resource) -> Resource:
     """Where an unconnected socket sends: the address in the arguments of sendto(2)."""
     name = look.call_name(raw)
     address = memory.socket_address(look.proc, raw.pid, raw.args[4], raw.args[5]) if name == "sendto" else None
@@ -107,19 +107,19 @@ def _destination(look: Look, raw: RawTask, resource: Resource) -> Resource:
     return Resource(kind=resource.kind, name=address[1], inode=resource.inode, fd=resource.fd, peer=address[1])
 
 
-def _move(look: Look, raw: RawTask, name: str, call: str) -> Wait:
+def _move(look: ProcSnapshot, raw: RawTask, name: str, call: str) -> Wait:
     source, sink = syscall_args.MOVES[name]
     reading = (look.proc.wchan(raw.pid, raw.tid) or "").endswith(("pipe_read", "splice_pipe_to_pipe", "wait_for_data"))
     return _transfer(look, raw, call, _fd(raw, source if reading else sink), reading)
 
 
-def _file(look: Look, raw: RawTask, call: str) -> Wait:
+def _file(look: ProcSnapshot, raw: RawTask, call: str) -> Wait:
     resource = resource_of(look, raw.pid, _fd(raw, 0))
     kind = "file_io" if raw.state == "D" or resource.kind == "file" else "other"
     return Wait(kind=kind, state=raw.state, call=call, resource=resource)
 
 
-def _open(look: Look, raw: RawTask, name: str, call: str) -> Wait:
+def _open(look: ProcSnapshot, raw: RawTask, name: str, call: str) -> Wait:
     path = memory.text(look.proc, raw.pid, raw.args[syscall_args.OPENS[name]])
     shown = scrub_bytes(path) if path is not None else fds.UNREADABLE_PATH
     kernel = look.proc.wchan(raw.pid, raw.tid) or ""
@@ -134,7 +134,7 @@ def _open(look: Look, raw: RawTask, name: str, call: str) -> Wait:
     return Wait(kind=kind, state=raw.state, call=call, resource=Resource(kind="file", name=shown))
 
 
-def _connect(look: Look, raw: RawTask, call: str) -> Wait:
+def _connect(look: ProcSnapshot, raw: RawTask, call: str) -> Wait:
     """The address comes from the socket (TCP, already sending SYNs) or from the argument (unix, which has none yet)."""
     resource = resource_of(look, raw.pid, _fd(raw, 0))
     if resource.kind != "tcp" or resource.peer is None:
@@ -147,7 +147,7 @@ def _connect(look: Look, raw: RawTask, call: str) -> Wait:
     )
 
 
-def _lock(look: Look, raw: RawTask) -> Resource:
+def _lock(look: ProcSnapshot, raw: RawTask) -> Resource:
     resource = resource_of(look, raw.pid, _fd(raw, 0))
     info = fds.info(look.proc, raw.pid, _fd(raw, 0))
     inode = info.inode if info else None

@@ -7,11 +7,11 @@ import msgspec
 from straced.waits.facts import fds
 from straced.waits.facts.file_systems import Mount, mounts
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Resource, Wait
 
 
-def mount_of(look: Look, raw: RawTask, wait: Wait) -> Mount | None:
+def mount_of(look: ProcSnapshot, raw: RawTask, wait: Wait) -> Mount | None:
     """The mount that a wait for a file is about.
 
     That of the descriptor; of a path, which cannot be read while its task is in state D, only what the kernel function
@@ -26,11 +26,11 @@ def mount_of(look: Look, raw: RawTask, wait: Wait) -> Mount | None:
     return served[0] if len({mount.device for mount in served}) == 1 else None
 
 
-def _functions(look: Look, raw: RawTask) -> list[str]:
+def _functions(look: ProcSnapshot, raw: RawTask) -> list[str]:
     return look.proc.stack(raw.pid, raw.tid) or [look.proc.wchan(raw.pid, raw.tid) or ""]
 
 
-def with_mount(look: Look, raw: RawTask, wait: Wait) -> Wait:
+def with_mount(look: ProcSnapshot, raw: RawTask, wait: Wait) -> Wait:
     """A wait for a file, with the file system it is on."""
     mount = mount_of(look, raw, wait)
     if mount is None:

@@ -12,7 +12,7 @@ from straced.waits.classify.descriptors import resource_of
 from straced.waits.facts import fds
 from straced.waits.facts.memory import peek
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Resource, Wait
 
 _TARGET = re.compile(rb"^tfd:\s*(\d+)", re.MULTILINE)
@@ -21,7 +21,7 @@ INSIDE = frozenset({"eventfd", "timerfd", "signalfd", "inotify", "pidfd", "event
 """Descriptors that no other program's silence stands behind."""
 
 
-def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
+def explain(look: ProcSnapshot, raw: RawTask, name: str, call: str) -> Wait | None:
     """The wait, when ``name`` is one of these calls."""
     if name not in syscall_args.POLLS:
         return None
@@ -38,13 +38,13 @@ def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
     return Wait(kind="poll", state=raw.state, call=call, watched=watched, detail=detail)
 
 
-def watched_of(look: Look, pid: int, number: int) -> Resource:
+def watched_of(look: ProcSnapshot, pid: int, number: int) -> Resource:
     """A watched descriptor; one whose other end the process has itself is only how it wakes itself."""
     resource = resource_of(look, pid, number)
     return msgspec.structs.replace(resource, internal=True) if _is_own_wakeup(look, pid, resource) else resource
 
 
-def _is_own_wakeup(look: Look, pid: int, resource: Resource) -> bool:
+def _is_own_wakeup(look: ProcSnapshot, pid: int, resource: Resource) -> bool:
     own = fds.listing(look.proc, pid) or ()
     if resource.kind == "pipe":
         infos = [fds.info(look.proc, pid, fd.number) for fd in own if fd.kind == "pipe" and fd.inode == resource.inode]
@@ -56,7 +56,7 @@ def _is_own_wakeup(look: Look, pid: int, resource: Resource) -> bool:
     return peer is not None and any(fd.kind == "socket" and fd.inode == peer for fd in own)
 
 
-def epoll_targets(look: Look, pid: int, number: int) -> list[int] | None:
+def epoll_targets(look: ProcSnapshot, pid: int, number: int) -> list[int] | None:
     """The descriptors that an epoll descriptor watches: the ``tfd:`` lines of its fdinfo."""
     info = fds.info(look.proc, pid, number)
     if info is None:
@@ -64,7 +64,7 @@ def epoll_targets(look: Look, pid: int, number: int) -> list[int] | None:
     return [int(word) for word in _TARGET.findall(info.text)][:_MAX_WATCHED]
 
 
-def _poll(look: Look, raw: RawTask) -> list[int] | None:
+def _poll(look: ProcSnapshot, raw: RawTask) -> list[int] | None:
     count = min(raw.args[1] & 0xFFFFFFFF, _MAX_WATCHED)
     if count == 0:
         return []
@@ -74,7 +74,7 @@ def _poll(look: Look, raw: RawTask) -> list[int] | None:
     return None if data is None else [fd for fd, _, _ in struct.iter_unpack("<ihh", data) if fd >= 0]
 
 
-def _select(look: Look, raw: RawTask) -> list[int] | None:
+def _select(look: ProcSnapshot, raw: RawTask) -> list[int] | None:
     """The sets are copied back only at the end, so during the call they still are what was asked for."""
     count = min(raw.args[0] & 0xFFFFFFFF, 1024)
     size = (count + 63) // 64 * 8

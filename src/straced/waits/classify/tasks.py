@@ -9,7 +9,7 @@ from straced.waits.classify import syscall_args
 from straced.waits.facts import futexes
 from straced.waits.facts.memory import timespec_ns
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Resource, Wait
 
 _P_ALL, _P_PID, _P_PGID, _P_PIDFD = 0, 1, 2, 3
@@ -17,7 +17,7 @@ _TIMER_ABSTIME = 1
 _CLONE_VFORK = 0x4000
 
 
-def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
+def explain(look: ProcSnapshot, raw: RawTask, name: str, call: str) -> Wait | None:
     """The wait, when ``name`` is a call of this kind."""
     state = raw.state
     if name in syscall_args.FUTEXES:
@@ -41,7 +41,7 @@ def explain(look: Look, raw: RawTask, name: str, call: str) -> Wait | None:
     return None
 
 
-def _futex(look: Look, raw: RawTask, name: str) -> Wait:
+def _futex(look: ProcSnapshot, raw: RawTask, name: str) -> Wait:
     futex = futexes.inspect(look, raw, name)
     kind = {"mutex": "mutex", "rwlock": "mutex", "join": "join"}.get(futex.kind, "futex")
     word = {"mutex": "mutex", "rwlock": "rwlock", "join": "thread"}.get(futex.kind, "futex")
@@ -63,7 +63,7 @@ def _children(raw: RawTask, name: str) -> Resource:
     return Resource(kind="process", name=f"child {pid}" if pid else "any child")
 
 
-def wanted_children(look: Look, raw: RawTask, name: str) -> list[int]:
+def wanted_children(look: ProcSnapshot, raw: RawTask, name: str) -> list[int]:
     """The children a task waits for, as pids; those of all its threads, as wait(2) has it."""
     children = procfs.children(raw.pid, look.proc.root)
     pid = _wanted_child(raw, name)
@@ -76,7 +76,7 @@ def wanted_children(look: Look, raw: RawTask, name: str) -> list[int]:
     return [child for child in children if _group_of(look, child) == group]
 
 
-def _group_of(look: Look, pid: int) -> int:
+def _group_of(look: ProcSnapshot, pid: int) -> int:
     try:
         return look.proc.stat(pid).pgrp
     except (procfs.Gone, OSError):
@@ -107,7 +107,7 @@ def _signed(value: int) -> int:
     return value - 2**32 if value >= 2**31 else value
 
 
-def _is_vfork(look: Look, raw: RawTask, name: str) -> bool:
+def _is_vfork(look: ProcSnapshot, raw: RawTask, name: str) -> bool:
     if name == "vfork" or (name == "clone" and raw.args[0] & _CLONE_VFORK):
         return True
     return look.proc.wchan(raw.pid, raw.tid) in ("kernel_clone", "wait_for_vfork_done", "_do_fork")
@@ -120,7 +120,7 @@ _TIMEOUT_POINTERS = {"ppoll": 2, "select": 4, "_newselect": 4, "pselect6": 4, "e
 _RELATIVE_TIMESPECS = frozenset({"ppoll", "pselect6", "epoll_pwait2", "rt_sigtimedwait", "semtimedop"})
 
 
-def has_timeout(look: Look, raw: RawTask) -> bool:
+def has_timeout(look: ProcSnapshot, raw: RawTask) -> bool:
     """Whether a task goes on by itself at some time. restart_syscall(2) is what timed waits alone are resumed with."""
     name = look.call_name(raw)
     if name is None or not raw.args:
@@ -134,7 +134,7 @@ def has_timeout(look: Look, raw: RawTask) -> bool:
     return name == "futex" and futexes.inspect(look, raw, name).timeout != 0
 
 
-def time_left_ns(look: Look, raw: RawTask, since_ns: int | None) -> int | None:
+def time_left_ns(look: ProcSnapshot, raw: RawTask, since_ns: int | None) -> int | None:
     """What is left of the time a task set itself; ``None`` for none, or where it cannot be read."""
     name = look.call_name(raw)
     if name is None or not look.proc.is_native(raw.pid):

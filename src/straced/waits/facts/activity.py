@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from straced.linux.procfs import Gone
-from straced.waits.facts.proc import Proc
+from straced.waits.facts.proc import ProcReader
 from straced.waits.pausing import pause
 
 Key = tuple[int, int]
@@ -66,7 +66,7 @@ class Observation:
 class Meter:
     """Reads a set of tasks now and again until :meth:`finish`. Only files of /proc are read: nobody is stopped."""
 
-    def __init__(self, proc: Proc, keys: Iterable[Key], io_of: int | None = None) -> None:
+    def __init__(self, proc: ProcReader, keys: Iterable[Key], io_of: int | None = None) -> None:
         self._proc = proc
         self._io_of = io_of
         self.started_ns = time.monotonic_ns()

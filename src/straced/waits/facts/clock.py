@@ -11,13 +11,13 @@ import os
 import threading
 
 from straced.linux.procfs import Gone
-from straced.waits.facts.proc import Proc
+from straced.waits.facts.proc import ProcReader
 
 
 class SchedulerClock:
     """Reads "now" of each CPU once for a look, by moving this thread there for a moment."""
 
-    def __init__(self, proc: Proc) -> None:
+    def __init__(self, proc: ProcReader) -> None:
         self._proc = proc
         self._now_ns: dict[int, int | None] = {}
 

@@ -11,7 +11,7 @@ from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.text.sanitize import scrub_bytes
 from straced.waits.facts.file_systems import mounts
-from straced.waits.facts.proc import Proc
+from straced.waits.facts.proc import ProcReader
 
 _NUMBERED = re.compile(rb"(pipe|socket):\[(\d+)\]")
 O_ACCMODE, O_NONBLOCK = 0o3, 0o4000
@@ -63,13 +63,13 @@ def describe(number: int, link: bytes) -> Fd:
     return Fd(number=number, kind="tty" if terminal else "file", name=scrub_bytes(link), link=link)
 
 
-def get(proc: Proc, pid: int, number: int) -> Fd | None:
+def get(proc: ProcReader, pid: int, number: int) -> Fd | None:
     """The descriptor ``number`` of a process; ``None`` when refused or closed meanwhile."""
     link = proc.link(pid, f"fd/{number}") if 0 <= number < 2**31 else None
     return describe(number, link) if link is not None else None
 
 
-def info(proc: Proc, pid: int, number: int) -> FdInfo | None:
+def info(proc: ProcReader, pid: int, number: int) -> FdInfo | None:
     """The fdinfo of a descriptor; ``None`` when refused or closed meanwhile."""
     text = proc.optional(pid, f"fdinfo/{number}")
     if text is None:
@@ -87,7 +87,7 @@ def info(proc: Proc, pid: int, number: int) -> FdInfo | None:
     )
 
 
-def listing(proc: Proc, pid: int) -> list[Fd] | None:
+def listing(proc: ProcReader, pid: int) -> list[Fd] | None:
     """All descriptors of a process; ``None`` when refused."""
 
     def make() -> list[Fd] | None:
@@ -104,10 +104,10 @@ def listing(proc: Proc, pid: int) -> list[Fd] | None:
     return proc.cached("fds", pid, make)
 
 
-class Owners:
+class DescriptorHolders:
     """Everybody's descriptors by what they point at; built on first use, one readlink a descriptor."""
 
-    def __init__(self, proc: Proc) -> None:
+    def __init__(self, proc: ProcReader) -> None:
         self._proc = proc
         self._table: dict[bytes, list[tuple[int, int]]] | None = None
         self.hidden: list[int] = []
@@ -168,7 +168,7 @@ class Owners:
         return found
 
 
-def mount_device(proc: Proc, pid: int, mount: int | None) -> tuple[int, int] | None:
+def mount_device(proc: ProcReader, pid: int, mount: int | None) -> tuple[int, int] | None:
     """(major, minor) of a mount of a process; ``None`` when not known."""
     found = mounts(proc, pid).get(mount) if mount is not None else None
     return found.device if found is not None else None

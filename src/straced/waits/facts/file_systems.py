@@ -7,7 +7,7 @@ import re
 from msgspec import Struct
 
 from straced.text.sanitize import scrub_bytes
-from straced.waits.facts.proc import Proc
+from straced.waits.facts.proc import ProcReader
 
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
@@ -34,7 +34,7 @@ class Mount(Struct, frozen=True, kw_only=True):
         return f"{self.kind} {what} at {self.point}"
 
 
-def mounts(proc: Proc, pid: int) -> dict[int, Mount]:
+def mounts(proc: ProcReader, pid: int) -> dict[int, Mount]:
     """The mounts of a process by their id; empty when they cannot be read."""
 
     def make() -> dict[int, Mount]:

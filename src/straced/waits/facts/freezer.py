@@ -8,16 +8,16 @@ import shlex
 from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.text.sanitize import scrub, scrub_bytes
-from straced.waits.facts.proc import Proc
+from straced.waits.facts.proc import ProcReader
 
 
-def frozen_by(proc: Proc, pid: int) -> str | None:
+def frozen_by(proc: ProcReader, pid: int) -> str | None:
     """The cgroup that froze a process, as a path below the mount point; ``None`` when it is not frozen."""
     found = proc.cached("frozen", pid, lambda: _frozen(proc, pid))
     return scrub_bytes(found[1]) if found is not None else None
 
 
-def thaw_line(proc: Proc, pid: int) -> str | None:
+def thaw_line(proc: ProcReader, pid: int) -> str | None:
     """The line to type that thaws a frozen process; ``None`` where its cgroup has no name that can be typed."""
     found = _frozen(proc, pid)
     mount = _mounts(proc).get(found[0]) if found is not None else None
@@ -30,7 +30,7 @@ def thaw_line(proc: Proc, pid: int) -> str | None:
     return f"echo {word} | {'' if os.geteuid() == 0 else 'sudo '}tee {shlex.quote(f'{path}/{name}')}"
 
 
-def _frozen(proc: Proc, pid: int) -> tuple[str, bytes] | None:
+def _frozen(proc: ProcReader, pid: int) -> tuple[str, bytes] | None:
     """(version, the topmost cgroup that was told to freeze)."""
     for line in (proc.optional(pid, "cgroup") or b"").split(b"\n"):
         hierarchy, _, rest = line.partition(b":")
@@ -47,14 +47,14 @@ def _frozen(proc: Proc, pid: int) -> tuple[str, bytes] | None:
     return None
 
 
-def _frozen_v2(proc: Proc, path: bytes) -> bytes | None:
+def _frozen_v2(proc: ProcReader, path: bytes) -> bytes | None:
     mount = _mounts(proc).get("2")
     if mount is None or b"frozen 1" not in _read(mount + path + b"/cgroup.events"):
         return None
     return _topmost(mount, path, "cgroup.freeze", b"1")
 
 
-def _frozen_v1(proc: Proc, path: bytes) -> bytes | None:
+def _frozen_v1(proc: ProcReader, path: bytes) -> bytes | None:
     mount = _mounts(proc).get("1")
     if mount is None or not _read(mount + path + b"/freezer.state").startswith((b"FROZEN", b"FREEZING")):
         return None
@@ -71,7 +71,7 @@ def _topmost(mount: bytes, path: bytes, name: str, value: bytes) -> bytes:
     return found
 
 
-def _mounts(proc: Proc) -> dict[str, bytes]:
+def _mounts(proc: ProcReader) -> dict[str, bytes]:
     """Where the two versions are mounted: ``{"1": ..., "2": ...}``."""
 
     def make() -> dict[str, bytes]:

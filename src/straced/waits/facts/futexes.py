@@ -13,7 +13,7 @@ from msgspec import Struct
 from straced.linux.procfs import Gone
 from straced.waits.facts.memory import memory_is_safe, peek
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 
 PRIVATE = 128
 _CLOCK_REALTIME = 256
@@ -42,12 +42,12 @@ class Futex(Struct, frozen=True, kw_only=True):
     realtime: bool = False
 
 
-def inspect(look: Look, raw: RawTask, name: str) -> Futex:
+def inspect(look: ProcSnapshot, raw: RawTask, name: str) -> Futex:
     """Explain a task that is in futex(2) or futex_wait(2)."""
     return look.proc.cached("futex", raw.tid, lambda: _inspect(look, raw, name))
 
 
-def _inspect(look: Look, raw: RawTask, name: str) -> Futex:
+def _inspect(look: ProcSnapshot, raw: RawTask, name: str) -> Futex:
     address, operation, expected, timeout = raw.args[0], raw.args[1], raw.args[2] & 0xFFFFFFFF, raw.args[3]
     if name != "futex":
         return Futex(kind="futex", address=address, private=False)
@@ -84,7 +84,7 @@ def _inspect(look: Look, raw: RawTask, name: str) -> Futex:
     return plain
 
 
-def _rwlock_writer(look: Look, raw: RawTask, plain: Futex) -> tuple[int, int] | None:
+def _rwlock_writer(look: ProcSnapshot, raw: RawTask, plain: Futex) -> tuple[int, int] | None:
     """The writer of a pthread_rwlock_t that is write-locked, from either of its two futexes (offsets 8 and 12)."""
     for offset in (8, 12):
         block = peek(look.proc, raw.pid, plain.address - offset, 32)
@@ -98,7 +98,7 @@ def _rwlock_writer(look: Look, raw: RawTask, plain: Futex) -> tuple[int, int] | 
     return None
 
 
-def _owned(look: Look, raw: RawTask, plain: Futex, kind: str, tid: int, certain: bool = False) -> Futex:
+def _owned(look: ProcSnapshot, raw: RawTask, plain: Futex, kind: str, tid: int, certain: bool = False) -> Futex:
     found = _thread(look, raw, tid, private=plain.private)
     if found is not None:
         return _with(plain, kind, found, certain)
@@ -120,7 +120,7 @@ def _with(plain: Futex, kind: str, owner: tuple[int, int], certain: bool = False
     )
 
 
-def _thread(look: Look, raw: RawTask, tid: int, private: bool) -> tuple[int, int] | None:
+def _thread(look: ProcSnapshot, raw: RawTask, tid: int, private: bool) -> tuple[int, int] | None:
     """The live thread that the target knows as ``tid``, in its own PID namespace, and that can see the page."""
     try:
         for outer in look.tasks(raw.pid):
@@ -139,7 +139,7 @@ def _thread(look: Look, raw: RawTask, tid: int, private: bool) -> tuple[int, int
     return None
 
 
-def inner_tid(look: Look, pid: int, tid: int) -> int:
+def inner_tid(look: ProcSnapshot, pid: int, tid: int) -> int:
     """What a thread is called in its own PID namespace."""
     if len(look.proc.status(pid).get("NSpid", "").split()) <= 1:
         return tid
@@ -157,7 +157,7 @@ Page = tuple[bytes, int]
 """(device, inode) of a shared mapping; anonymous shared memory has one too, as ``/dev/zero (deleted)``."""
 
 
-def mapping(look: Look, pid: int, address: int) -> Page | None:
+def mapping(look: ProcSnapshot, pid: int, address: int) -> Page | None:
     """The shared mapping that an address of a process lies in."""
     for start, end, page in _maps(look, pid):
         if start <= address < end:
@@ -165,12 +165,12 @@ def mapping(look: Look, pid: int, address: int) -> Page | None:
     return None
 
 
-def shared_mappings(look: Look, pid: int) -> set[Page]:
+def shared_mappings(look: ProcSnapshot, pid: int) -> set[Page]:
     """All shared mappings of a process."""
     return {page for _, _, page in _maps(look, pid)}
 
 
-def _maps(look: Look, pid: int) -> list[tuple[int, int, Page]]:
+def _maps(look: ProcSnapshot, pid: int) -> list[tuple[int, int, Page]]:
     def make() -> list[tuple[int, int, Page]]:
         found: list[tuple[int, int, Page]] = []
         if not memory_is_safe(look.proc, pid):

@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from straced.linux import procfs
 from straced.linux.procfs import Gone
-from straced.waits.facts.proc import Proc
+from straced.waits.facts.proc import ProcReader
 
 
-class Lock(Struct, frozen=True, kw_only=True):
+class FileLock(Struct, frozen=True, kw_only=True):
     """One line of /proc/locks (proc_locks(5)); ``end`` is ``None`` for "to the end of the file"."""
 
     number: int
@@ -28,10 +28,10 @@ class Lock(Struct, frozen=True, kw_only=True):
     depth: int = 0
     """0 for a lock that is held, 1 for one that waits for it, 2 for one that waits for that one."""
 
-    def overlaps(self, other: Lock) -> bool:
+    def overlaps(self, other: FileLock) -> bool:
         return (self.end is None or self.end >= other.start) and (other.end is None or other.end >= self.start)
 
-    def conflicts(self, other: Lock) -> bool:
+    def conflicts(self, other: FileLock) -> bool:
         return self.overlaps(other) and "WRITE" in (self.mode, other.mode)
 
     def text(self) -> str:
@@ -43,7 +43,7 @@ class Lock(Struct, frozen=True, kw_only=True):
         return f"{self.kind} {self.mode} inode {self.inode}{span}"
 
 
-def parse(data: bytes) -> list[Lock]:
+def parse(data: bytes) -> list[FileLock]:
     """Parse /proc/locks; lines in a form this does not know are left out."""
     found = []
     for line in data.split(b"\n"):
@@ -55,14 +55,14 @@ def parse(data: bytes) -> list[Lock]:
     return found
 
 
-def parse_entry(rest: bytes, number: int = 0) -> Lock | None:
+def parse_entry(rest: bytes, number: int = 0) -> FileLock | None:
     """The part after ``1:``, as /proc/locks and fdinfo both have it."""
     arrow = rest.find(b"->")
     words = rest[arrow + 2 :].split() if arrow >= 0 else rest.split()
     try:
         kind, flag, mode, pid, place, start, end = (word.decode("ascii") for word in words)
         major, minor, inode = place.split(":")
-        return Lock(
+        return FileLock(
             number=number,
             kind=kind,
             flag=flag,
@@ -81,13 +81,13 @@ def parse_entry(rest: bytes, number: int = 0) -> Lock | None:
 class Locks:
     """The lock table of one look."""
 
-    def __init__(self, proc: Proc) -> None:
+    def __init__(self, proc: ProcReader) -> None:
         try:
             self.all = parse(procfs.read("locks", proc.root))
         except (Gone, OSError):
             self.all = []
 
-    def blocked_by(self, waiter: Lock) -> list[Lock]:
+    def blocked_by(self, waiter: FileLock) -> list[FileLock]:
         """The held locks that a waiting one waits for.
 
         The kernel lists a waiter under the first that is in its way, or under another waiter; all that conflict are.
@@ -100,10 +100,10 @@ class Locks:
             if not (lock.kind == waiter.kind == "POSIX" and lock.pid == waiter.pid)
         ]
 
-    def waiting(self, pid: int) -> list[Lock]:
+    def waiting(self, pid: int) -> list[FileLock]:
         """The locks that a process waits for; OFD waits carry no pid and are found by their file."""
         return [lock for lock in self.all if lock.depth and lock.pid == pid]
 
-    def on(self, inode: int, device: tuple[int, int] | None) -> list[Lock]:
+    def on(self, inode: int, device: tuple[int, int] | None) -> list[FileLock]:
         """All locks, held and awaited, on a file."""
         return [lock for lock in self.all if lock.inode == inode and device in (None, lock.device)]

@@ -8,10 +8,10 @@ import struct
 
 from straced.linux.procfs import Gone
 from straced.text.sanitize import scrub_bytes
-from straced.waits.facts.proc import Proc
+from straced.waits.facts.proc import ProcReader
 
 
-def peek(proc: Proc, pid: int, address: int, size: int) -> bytes | None:
+def peek(proc: ProcReader, pid: int, address: int, size: int) -> bytes | None:
     """``size`` bytes at ``address``; ``None`` when refused, unmapped, or not safe to ask for."""
     if not 0 < address < 2**63 or not memory_is_safe(proc, pid):
         return None
@@ -31,7 +31,7 @@ def peek(proc: Proc, pid: int, address: int, size: int) -> bytes | None:
     return data if len(data) == size else None
 
 
-def memory_is_safe(proc: Proc, pid: int) -> bool:
+def memory_is_safe(proc: ProcReader, pid: int) -> bool:
     """Whether memory and maps can be read without going to sleep ourselves.
 
     Both take the target's mmap lock. A thread in uninterruptible sleep may hold it, and we would sleep with
@@ -40,14 +40,14 @@ def memory_is_safe(proc: Proc, pid: int) -> bool:
     return not proc.cached("uninterruptible", pid, lambda: _any_uninterruptible(proc, pid))
 
 
-def _any_uninterruptible(proc: Proc, pid: int) -> bool:
+def _any_uninterruptible(proc: ProcReader, pid: int) -> bool:
     try:
         return any(proc.stat(pid, tid).state == "D" for tid in proc.tasks(pid))
     except (Gone, OSError):
         return True
 
 
-def timespec_ns(proc: Proc, pid: int, address: int) -> int | None:
+def timespec_ns(proc: ProcReader, pid: int, address: int) -> int | None:
     """A struct timespec, in nanoseconds."""
     data = peek(proc, pid, address, 16)
     if data is None:
@@ -56,7 +56,7 @@ def timespec_ns(proc: Proc, pid: int, address: int) -> int | None:
     return int(seconds * 10**9 + nanoseconds) if 0 <= nanoseconds < 10**9 and 0 <= seconds < 2**40 else None
 
 
-def text(proc: Proc, pid: int, address: int) -> bytes | None:
+def text(proc: ProcReader, pid: int, address: int) -> bytes | None:
     """A path argument, unscrubbed, up to its NUL; read in pieces that do not cross a page."""
     found = b""
     while len(found) < 4096:
@@ -71,7 +71,7 @@ def text(proc: Proc, pid: int, address: int) -> bytes | None:
     return found
 
 
-def socket_address(proc: Proc, pid: int, address: int, length: int) -> tuple[str, str] | None:
+def socket_address(proc: ProcReader, pid: int, address: int, length: int) -> tuple[str, str] | None:
     """(family, name) of a struct sockaddr: ``("unix", "@name")``, ``("inet", "127.0.0.1:80")``; see unix(7)."""
     data = peek(proc, pid, address, length) if 2 <= length <= 128 else None
     if data is None:

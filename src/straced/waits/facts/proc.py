@@ -46,7 +46,7 @@ class RawTask(Struct, frozen=True, kw_only=True):
         return self.stat.state
 
 
-class Proc:
+class ProcReader:
     """Reads below ``root``; ``refused`` collects (pid, what) that the kernel did not let us read."""
 
     def __init__(self, root: str = procfs.ROOT, cgroup_root: str = "/sys/fs/cgroup") -> None:

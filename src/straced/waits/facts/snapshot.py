@@ -6,19 +6,19 @@ from collections.abc import Iterable
 
 from straced import syscalls
 from straced.waits.facts.clock import SchedulerClock
-from straced.waits.facts.fds import Owners
+from straced.waits.facts.fds import DescriptorHolders
 from straced.waits.facts.locks import Locks
-from straced.waits.facts.proc import Proc, RawTask
+from straced.waits.facts.proc import ProcReader, RawTask
 from straced.waits.facts.sockets import Sockets
 
 
-class Look:
+class ProcSnapshot:
     """One moment, read lazily. Make a new one for the next moment."""
 
-    def __init__(self, proc: Proc | None = None) -> None:
-        self.proc = proc or Proc()
+    def __init__(self, proc: ProcReader | None = None) -> None:
+        self.proc = proc or ProcReader()
         self.clock = SchedulerClock(self.proc)
-        self.owners = Owners(self.proc)
+        self.owners = DescriptorHolders(self.proc)
         self.sockets = Sockets(self.proc)
         self._raw: dict[tuple[int, int], RawTask] = {}
         self._locks: Locks | None = None

@@ -11,7 +11,7 @@ from msgspec import Struct
 from straced.linux import procfs
 from straced.waits.facts import sock_diag
 from straced.waits.facts.memory import unix_name
-from straced.waits.facts.proc import Proc
+from straced.waits.facts.proc import ProcReader
 
 _UNIX_NAME, _UNIX_PEER, _UNIX_ICONS, _UNIX_RQLEN = 0, 2, 3, 4
 _SHOW = 0x01 | 0x04 | 0x08 | 0x10
@@ -114,7 +114,7 @@ class Namespace:
 class Sockets:
     """The sockets of our own network namespace, and of others as far as we may enter them."""
 
-    def __init__(self, proc: Proc) -> None:
+    def __init__(self, proc: ProcReader) -> None:
         self._proc = proc
         self._known: dict[bytes | None, Namespace] = {}
 

@@ -8,14 +8,14 @@ from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.waits.classify import syscall_args
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder
 
 _INITIAL_PID_NS = b"pid:[4026531836]"
 """PROC_PID_INIT_INO, include/linux/proc_ns.h: the same number on every machine."""
 
 
-def from_pids(look: Look, pids: Iterable[int], evidence: str, *, sure: bool = True) -> list[Holder]:
+def from_pids(look: ProcSnapshot, pids: Iterable[int], evidence: str, *, sure: bool = True) -> list[Holder]:
     """One process holds; of several one is meant. ``sure`` is False where somebody could not be looked at."""
     remaining = without_awaited_children(look, sorted(set(pids)))
     if len(remaining) == 1:
@@ -24,7 +24,7 @@ def from_pids(look: Look, pids: Iterable[int], evidence: str, *, sure: bool = Tr
     return [Holder(pid=pid, relation=ONE_OF, evidence=evidence) for pid in remaining]
 
 
-def without_awaited_children(look: Look, pids: list[int]) -> list[int]:
+def without_awaited_children(look: ProcSnapshot, pids: list[int]) -> list[int]:
     """Leave out those whose own parent is among them and waits for children: the chain leads to them anyway.
 
     So is ``(make; echo done) | tee log``: the subshell and make both have the pipe, and the subshell waits for make.
@@ -36,14 +36,14 @@ def without_awaited_children(look: Look, pids: list[int]) -> list[int]:
     return [pid for pid in pids if pid not in dropped] or pids
 
 
-def _waits_for_children(look: Look, pid: int) -> bool:
+def _waits_for_children(look: ProcSnapshot, pid: int) -> bool:
     try:
         return look.call_name(look.task(pid, pid)) in syscall_args.CHILD | {"vfork"}
     except (Gone, OSError):
         return False
 
 
-def everybody_seen(look: Look) -> bool:
+def everybody_seen(look: ProcSnapshot) -> bool:
     """Whether the descriptors of all processes could be read: only then "the only one" can be said.
 
     From inside a PID namespace the processes outside cannot be seen, and any of them may have a thing open too.
@@ -51,7 +51,7 @@ def everybody_seen(look: Look) -> bool:
     return bool(look.owners.table) and not look.owners.hidden and look.proc.link_self("ns/pid") == _INITIAL_PID_NS
 
 
-def other_threads(look: Look, raw: RawTask) -> list[Holder]:
+def other_threads(look: ProcSnapshot, raw: RawTask) -> list[Holder]:
     """All other threads of a task's own process: one of them has to act."""
     others = [tid for tid in look.tasks(raw.pid) if tid != raw.tid and not has_ended(look, raw.pid, tid)]
     if len(others) == 1:
@@ -60,7 +60,7 @@ def other_threads(look: Look, raw: RawTask) -> list[Holder]:
     return [Holder(pid=raw.pid, tid=tid, relation=ONE_OF, evidence=evidence) for tid in others]
 
 
-def has_ended(look: Look, pid: int, tid: int | None = None) -> bool:
+def has_ended(look: ProcSnapshot, pid: int, tid: int | None = None) -> bool:
     """Whether a process or thread is gone, or a zombie."""
     try:
         return look.proc.stat(pid, tid).state in "ZX"

@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 from straced.linux.procfs import Gone
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.holders import files, locks, sockets, tasks
 from straced.waits.model import LIKELY, Holder, Resource, Wait
 
-Finder = Callable[[Look, RawTask, Wait], list[Holder]]
+Finder = Callable[[ProcSnapshot, RawTask, Wait], list[Holder]]
 
 _MAX_POLLED = 8
 
 
-def holders_of(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def holders_of(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The tasks that can end this wait; computed once a look."""
     finder = _FINDERS.get(wait.kind)
     return look.proc.cached("holders", raw.tid, lambda: finder(look, raw, wait)) if finder else []
 
 
-def _polled(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def _polled(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """A poll is followed when all that it watches outside its own process leads to one other process.
 
     A listening socket makes it a server that waits for anybody, and several peers leave open which one is meant.
@@ -42,7 +42,7 @@ def _polled(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     return [Holder(pid=h.pid, tid=h.tid, relation=LIKELY, evidence=h.evidence) for h in found.values()]
 
 
-def _one_polled(look: Look, raw: RawTask, resource: Resource) -> list[Holder] | None:
+def _one_polled(look: ProcSnapshot, raw: RawTask, resource: Resource) -> list[Holder] | None:
     """Who stands behind one watched descriptor; ``None`` when nobody on this machine is known to."""
     wait = Wait(kind="poll", state=raw.state, resource=resource)
     if resource.kind in ("pipe", "fifo"):
@@ -53,7 +53,7 @@ def _one_polled(look: Look, raw: RawTask, resource: Resource) -> list[Holder] | 
 
 
 def _safely(finder: Finder) -> Finder:
-    def find(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+    def find(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
         try:
             return finder(look, raw, wait)
         except Gone:

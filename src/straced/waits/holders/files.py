@@ -9,7 +9,7 @@ from straced.linux.procfs import Gone
 from straced.waits.classify.file_systems import mount_of
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.holders.common import everybody_seen, from_pids, other_threads
 from straced.waits.model import HOLDS, LIKELY, Holder, Wait
 
@@ -17,19 +17,19 @@ _FUSE_CONNECTION = re.compile(rb"^fuse_connection:\s*(\d+)", re.MULTILINE)
 _TTY_INDEX = re.compile(rb"^tty-index:\s*(\d+)", re.MULTILINE)
 
 
-def pipe(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def pipe(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The processes with the end that the waiting one needs: writers for a reader, readers for a writer."""
     return _other_end(look, raw, wait, needs_writer=wait.kind == "pipe_read")
 
 
-def polled_pipe(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def polled_pipe(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """As :func:`pipe`, the direction taken from the descriptor that is watched."""
     number = wait.resource.fd if wait.resource else None
     info = fds.info(look.proc, raw.pid, number) if number is not None else None
     return _other_end(look, raw, wait, needs_writer=info.reads) if info else []
 
 
-def _other_end(look: Look, raw: RawTask, wait: Wait, *, needs_writer: bool) -> list[Holder]:
+def _other_end(look: ProcSnapshot, raw: RawTask, wait: Wait, *, needs_writer: bool) -> list[Holder]:
     if wait.resource is None or wait.resource.fd is None:
         return []
     fd = fds.get(look.proc, raw.pid, wait.resource.fd)
@@ -49,7 +49,7 @@ def _other_end(look: Look, raw: RawTask, wait: Wait, *, needs_writer: bool) -> l
     return [Holder(pid=raw.pid, tid=raw.tid, relation=HOLDS, evidence=f"{fd_name(fd)}: {end} end open in itself only")]
 
 
-def ends(look: Look, raw: RawTask, fd: fds.Fd, needs_writer: bool) -> tuple[set[int], set[int]]:
+def ends(look: ProcSnapshot, raw: RawTask, fd: fds.Fd, needs_writer: bool) -> tuple[set[int], set[int]]:
     """(processes with the end that is needed, those among them that have the other end too)."""
     readers: set[int] = set()
     writers: set[int] = set()
@@ -74,7 +74,7 @@ def _list(pids: set[int]) -> str:
     return ", ".join(map(str, shown[:6])) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
 
 
-def is_job_server(look: Look, raw: RawTask, number: int) -> bool:
+def is_job_server(look: ProcSnapshot, raw: RawTask, number: int) -> bool:
     """Whether a descriptor is the pipe or FIFO of a job server: make has both ends, to take and to give back."""
     if raw.stat.comm not in ("make", "gmake"):
         return False
@@ -89,7 +89,7 @@ def is_job_server(look: Look, raw: RawTask, number: int) -> bool:
     return any(info and info.reads for info in own) and any(info and info.writes for info in own)
 
 
-def job_tokens(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def job_tokens(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """Every running recipe has one token: the children of the makes of this job server that are no makes themselves."""
     fd = fds.get(look.proc, raw.pid, wait.resource.fd) if wait.resource and wait.resource.fd is not None else None
     if fd is None:
@@ -101,14 +101,14 @@ def job_tokens(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     return [Holder(pid=pid, relation=LIKELY, evidence=evidence) for pid in sorted(alive)]
 
 
-def _is_alive(look: Look, pid: int) -> bool:
+def _is_alive(look: ProcSnapshot, pid: int) -> bool:
     try:
         return look.proc.stat(pid).state not in "ZX"
     except (Gone, OSError):
         return False
 
 
-def file_server(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def file_server(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The process that serves a FUSE file system: newer kernels tell in the fdinfo of /dev/fuse."""
     mount = mount_of(look, raw, wait)
     if mount is None or not mount.is_fuse:
@@ -123,7 +123,7 @@ def file_server(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     return from_pids(look, found - {raw.pid}, evidence, sure=everybody_seen(look))
 
 
-def terminal(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def terminal(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The process with the master side of a pseudoterminal that takes no more output."""
     name = wait.resource.name if wait.resource else ""
     if not name.startswith("/dev/pts/"):

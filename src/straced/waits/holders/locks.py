@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from straced.linux.procfs import Gone
 from straced.waits.facts import fds
-from straced.waits.facts.locks import Lock, parse_entry
+from straced.waits.facts.locks import FileLock, parse_entry
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.holders.common import without_awaited_children
 from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
 
 _KIND_OF_CALL = {"flock": "FLOCK", "fcntl(F_SETLKW)": "POSIX", "fcntl(F_OFD_SETLKW)": "OFDLCK"}
 
 
-def lock(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def lock(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The holders of the locks that the kernel lists as this waiter's blockers."""
     resource = wait.resource
     if resource is None or resource.inode is None:
@@ -33,13 +33,15 @@ def lock(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     return list(found.values())
 
 
-def lease(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def lease(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The holders of a lease that is being broken (fcntl(2), F_SETLEASE): only when just one is."""
     leases = [held for held in look.locks.all if held.kind == "LEASE" and held.flag == "BREAKING" and held.pid > 0]
     return [Holder(pid=leases[0].pid, relation=LIKELY, evidence=leases[0].text())] if len(leases) == 1 else []
 
 
-def _waiting(look: Look, raw: RawTask, wait: Wait, inode: int, device: tuple[int, int] | None) -> list[Lock]:
+def _waiting(
+    look: ProcSnapshot, raw: RawTask, wait: Wait, inode: int, device: tuple[int, int] | None
+) -> list[FileLock]:
     """The lines of /proc/locks that are this wait; OFD waits bear no pid and are known by file and kind alone."""
     call = wait.call or ""
     kind = _KIND_OF_CALL.get("flock" if call.startswith("flock") else call)
@@ -50,7 +52,7 @@ def _waiting(look: Look, raw: RawTask, wait: Wait, inode: int, device: tuple[int
     ]
 
 
-def _holders(look: Look, raw: RawTask, fd: fds.Fd | None, blocker: Lock, waiter_pid: int) -> list[Holder]:
+def _holders(look: ProcSnapshot, raw: RawTask, fd: fds.Fd | None, blocker: FileLock, waiter_pid: int) -> list[Holder]:
     taker = f"taken by {blocker.pid}" if blocker.pid > 0 else "of an open file description"
     evidence = f"/proc/locks: {blocker.text()}, {taker}, waiter {waiter_pid}"
     if blocker.kind == "POSIX":
@@ -65,7 +67,7 @@ def _holders(look: Look, raw: RawTask, fd: fds.Fd | None, blocker: Lock, waiter_
     return []
 
 
-def _with_description(look: Look, raw: RawTask, fd: fds.Fd | None, blocker: Lock) -> set[int]:
+def _with_description(look: ProcSnapshot, raw: RawTask, fd: fds.Fd | None, blocker: FileLock) -> set[int]:
     """The processes whose fdinfo shows this very lock."""
     if fd is not None:
         users = look.owners.same_file(raw.pid, fd)
@@ -79,7 +81,7 @@ def _with_description(look: Look, raw: RawTask, fd: fds.Fd | None, blocker: Lock
     return set()
 
 
-def _shows(info: fds.FdInfo, blocker: Lock) -> bool:
+def _shows(info: fds.FdInfo, blocker: FileLock) -> bool:
     for line in info.locks:
         entry = parse_entry(line.partition(b":")[2])
         if (
@@ -92,7 +94,7 @@ def _shows(info: fds.FdInfo, blocker: Lock) -> bool:
     return False
 
 
-def _may_hold(look: Look, blocker: Lock) -> bool:
+def _may_hold(look: ProcSnapshot, blocker: FileLock) -> bool:
     """Whether the process that took the lock still lives and hides its descriptors from us."""
     try:
         look.proc.stat(blocker.pid)

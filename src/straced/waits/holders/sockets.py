@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.facts.sockets import LISTEN, Namespace, Sock
 from straced.waits.holders.common import everybody_seen, from_pids
 from straced.waits.model import Holder, Wait
 
 
-def peer(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def peer(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The processes with the peer of a connected socket, or the receiver of a datagram."""
     sock = _own(look, raw, wait)
     if sock is None:
@@ -31,7 +31,7 @@ def peer(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     return _udp(look, space, sock, sock.remote) if sock.family == "udp" and sock.is_local else []
 
 
-def listener(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def listener(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The processes that listen at the address that is connected to, provided that their queue is full.
 
     A connection that hangs before a queue with room in it hangs for another reason, a packet filter as a rule.
@@ -50,11 +50,11 @@ def listener(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     return _owners(look, full, f"tcp {address}: {_queues(full)}")
 
 
-def _own(look: Look, raw: RawTask, wait: Wait) -> Sock | None:
+def _own(look: ProcSnapshot, raw: RawTask, wait: Wait) -> Sock | None:
     return look.sockets.get(raw.pid, wait.resource.inode) if wait.resource and wait.resource.inode else None
 
 
-def _udp(look: Look, space: Namespace, sock: Sock, address: str) -> list[Holder]:
+def _udp(look: ProcSnapshot, space: Namespace, sock: Sock, address: str) -> list[Holder]:
     """The owner of the UDP socket at ``address``, when that is on this host."""
     host = address.rpartition(":")[0]
     if not host.startswith(("127.", "[::1]")) and host != sock.local.rpartition(":")[0]:
@@ -62,7 +62,7 @@ def _udp(look: Look, space: Namespace, sock: Sock, address: str) -> list[Holder]
     return _owners(look, space.bound(address, "udp"), f"udp {address}")
 
 
-def _unix_peer(look: Look, raw: RawTask, wait: Wait, sock: Sock, space: Namespace) -> list[Holder]:
+def _unix_peer(look: ProcSnapshot, raw: RawTask, wait: Wait, sock: Sock, space: Namespace) -> list[Holder]:
     if sock.peer_inode:
         found = space.unix.get(sock.peer_inode)
         names = f"unix:[{sock.inode}] <-> unix:[{sock.peer_inode}]"
@@ -76,7 +76,7 @@ def _unix_peer(look: Look, raw: RawTask, wait: Wait, sock: Sock, space: Namespac
     return []
 
 
-def _named(look: Look, raw: RawTask, space: Namespace, name: str, like: Sock | None) -> list[Sock]:
+def _named(look: ProcSnapshot, raw: RawTask, space: Namespace, name: str, like: Sock | None) -> list[Sock]:
     """The sockets bound to a name, as far as the name means the same to both sides.
 
     A path means what its mount namespace and root make of it, and a relative one is never sure: a server that
@@ -90,7 +90,7 @@ def _named(look: Look, raw: RawTask, space: Namespace, name: str, like: Sock | N
     return [sock for sock in found if all(_same_files(look, raw.pid, pid) for pid in _pids_of(look, sock.inode))]
 
 
-def _same_files(look: Look, one: int, other: int) -> bool:
+def _same_files(look: ProcSnapshot, one: int, other: int) -> bool:
     return all(look.proc.link(one, what) == look.proc.link(other, what) for what in ("ns/mnt", "root"))
 
 
@@ -98,14 +98,14 @@ def _queues(listening: Iterable[Sock]) -> str:
     return ", ".join(f"accept queue {s.receive_queue} of {s.send_queue}" for s in listening)
 
 
-def _pids_of(look: Look, inode: int) -> set[int]:
+def _pids_of(look: ProcSnapshot, inode: int) -> set[int]:
     return {pid for pid, _ in look.owners.of_socket(inode)}
 
 
-def _pids(look: Look, inodes: set[int], evidence: str) -> list[Holder]:
+def _pids(look: ProcSnapshot, inodes: set[int], evidence: str) -> list[Holder]:
     pids = {pid for inode in inodes for pid in _pids_of(look, inode)}
     return from_pids(look, pids, evidence, sure=everybody_seen(look)) if pids else []
 
 
-def _owners(look: Look, socks: Iterable[Sock], evidence: str) -> list[Holder]:
+def _owners(look: ProcSnapshot, socks: Iterable[Sock], evidence: str) -> list[Holder]:
     return _pids(look, {sock.inode for sock in socks if sock.inode}, evidence)

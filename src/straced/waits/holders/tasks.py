@@ -9,14 +9,14 @@ from straced.linux import procfs
 from straced.waits.classify import tasks
 from straced.waits.facts import futexes
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.holders.common import has_ended, other_threads
 from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder, Wait
 
 _KCMP_VM = 1
 
 
-def futex(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def futex(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The owner of a mutex or the thread that is joined; else all that could wake the futex."""
     if not raw.args:  # the call cannot be read: which futex it is, and whose, is not known
         return [Holder(pid=h.pid, tid=h.tid, relation=ONE_OF, evidence=h.evidence) for h in other_threads(look, raw)]
@@ -35,7 +35,7 @@ def futex(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     return _other_mappers(look, raw, facts)
 
 
-def _other_mappers(look: Look, raw: RawTask, facts: futexes.Futex) -> list[Holder]:
+def _other_mappers(look: ProcSnapshot, raw: RawTask, facts: futexes.Futex) -> list[Holder]:
     page = futexes.mapping(look, raw.pid, facts.address)
     if page is None:
         return other_threads(look, raw)
@@ -47,7 +47,7 @@ def _other_mappers(look: Look, raw: RawTask, facts: futexes.Futex) -> list[Holde
     return [Holder(pid=pid, relation=LIKELY if sure else ONE_OF, evidence=evidence) for pid in others]
 
 
-def child(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def child(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The children whose end or stop is waited for."""
     name = (wait.call or "wait4").partition("(")[0]
     wanted = [pid for pid in tasks.wanted_children(look, raw, name) if not has_ended(look, pid)]
@@ -56,7 +56,7 @@ def child(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
     return [Holder(pid=pid, relation=relation, evidence=evidence) for pid in wanted]
 
 
-def vfork_child(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def vfork_child(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The child that still uses the parent's memory: kcmp(2) tells, or there is just one child."""
     data = look.proc.optional(raw.pid, "children", raw.tid) or b""
     own = [int(word) for word in data.split() if not has_ended(look, int(word))]
@@ -74,13 +74,13 @@ def _same_memory(one: int, other: int) -> bool:
     return number is not None and int(libc.syscall(number, one, other, _KCMP_VM, 0, 0)) == 0
 
 
-def tracer(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def tracer(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The tracer that keeps a task in a tracing stop."""
     pid = procfs.tracer_pid(f"{raw.pid}/task/{raw.tid}", look.proc.root)
     return [Holder(pid=pid, relation=HOLDS, evidence=f"TracerPid {pid}")] if pid else []
 
 
-def parent(look: Look, raw: RawTask, wait: Wait) -> list[Holder]:
+def parent(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The parent that has not waited for a zombie."""
     pid = raw.stat.ppid
     return [Holder(pid=pid, relation=HOLDS, evidence=f"its parent {pid} has not waited for it")] if pid else []

@@ -9,7 +9,7 @@ from straced.text.units import format_count, format_ns
 from straced.waits.facts.activity import Observation
 from straced.waits.facts.memory import memory_is_safe
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, Why, walk
 from straced.waits.verdict import judge, slow, storms
 from straced.waits.verdict.chain import ChainBuilder
@@ -20,7 +20,9 @@ _MAX_COMMANDS = 8
 _MAX_FRAMES = 6
 
 
-def assemble(look: Look, builder: ChainBuilder, chain: Node, seen: Observation, counted: Summary | None = None) -> Why:
+def assemble(
+    look: ProcSnapshot, builder: ChainBuilder, chain: Node, seen: Observation, counted: Summary | None = None
+) -> Why:
     """Put the answer together.
 
     Args:
@@ -60,14 +62,14 @@ def assemble(look: Look, builder: ChainBuilder, chain: Node, seen: Observation, 
     )
 
 
-def _task_or_none(look: Look, pid: int, tid: int) -> RawTask | None:
+def _task_or_none(look: ProcSnapshot, pid: int, tid: int) -> RawTask | None:
     try:
         return look.task(pid, tid)
     except Gone:
         return None
 
 
-def _tracer(look: Look, chain: Node) -> tuple[str, ...]:
+def _tracer(look: ProcSnapshot, chain: Node) -> tuple[str, ...]:
     """A tracer is worth a line even when it does not hold the task at this moment: it slows it."""
     task = chain.task
     tracer = procfs.tracer_pid(f"{task.pid}/task/{task.tid}", look.proc.root)
@@ -79,7 +81,7 @@ def _tracer(look: Look, chain: Node) -> tuple[str, ...]:
         return (f"{task.tid} is traced by {tracer}",)
 
 
-def _commands(look: Look, chain: Node) -> dict[int, tuple[str, ...]]:
+def _commands(look: ProcSnapshot, chain: Node) -> dict[int, tuple[str, ...]]:
     """The command lines. They lie in the memory of their processes: left out where that is not safe to read."""
     found = {}
     for pid in list(dict.fromkeys(node.task.pid for node in walk(chain)))[:_MAX_COMMANDS]:
@@ -92,7 +94,7 @@ def _commands(look: Look, chain: Node) -> dict[int, tuple[str, ...]]:
     return found
 
 
-def _all_evidence(look: Look, chain: Node, seen: Observation, counted: Summary | None) -> tuple[str, ...]:
+def _all_evidence(look: ProcSnapshot, chain: Node, seen: Observation, counted: Summary | None) -> tuple[str, ...]:
     nodes = walk(chain)
     lines: list[str] = [*_tracer(look, chain), *(node.evidence for node in nodes if node.evidence)]
     lines += [node.task.wait.detail for node in nodes if node.task.wait.detail]
@@ -103,7 +105,7 @@ def _all_evidence(look: Look, chain: Node, seen: Observation, counted: Summary |
     return tuple(dict.fromkeys(line for line in lines if line))
 
 
-def _kernel_stack(look: Look, node: Node) -> str:
+def _kernel_stack(look: ProcSnapshot, node: Node) -> str:
     """What a task in uninterruptible sleep waits in: the only thing that tells one such wait from another."""
     found = look.proc.stack(node.task.pid, node.task.tid)[:_MAX_FRAMES]
     return f"{node.task.tid} is in state D, in {' < '.join(found)}" if found else ""

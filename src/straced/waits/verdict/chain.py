@@ -8,9 +8,9 @@ from straced.linux.procfs import Gone
 from straced.waits.classify.classify import wait_of
 from straced.waits.facts.activity import Activity
 from straced.waits.facts.proc import RawTask
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.holders.dispatch import holders_of
-from straced.waits.model import ONE_OF, Holder, Node, Task
+from straced.waits.model import ONE_OF, Holder, Node, WaitingTask
 
 _MAX_NODES = 64
 _MAX_BREADTH = 8
@@ -24,7 +24,7 @@ Key = tuple[int, int]
 class ChainBuilder:
     """Builds the chains of one look."""
 
-    def __init__(self, look: Look, activity: Mapping[Key, Activity] | None = None) -> None:
+    def __init__(self, look: ProcSnapshot, activity: Mapping[Key, Activity] | None = None) -> None:
         self._look = look
         self._activity = activity or {}
         self._left = _MAX_NODES
@@ -38,10 +38,10 @@ class ChainBuilder:
         self._left = _MAX_NODES
         return self._node(self._look.task(pid, tid), None, ())
 
-    def describe(self, raw: RawTask) -> Task:
+    def describe(self, raw: RawTask) -> WaitingTask:
         """The public value of a task."""
         activity = self._activity.get(raw.key)
-        return Task(
+        return WaitingTask(
             pid=raw.pid,
             tid=raw.tid,
             comm=raw.stat.comm,
@@ -124,7 +124,7 @@ def _closes(via: Holder | None, raw: RawTask) -> bool:
     return via is not None and via.relation != ONE_OF and (via.tid is not None or raw.stat.num_threads == 1)
 
 
-def settled(look: Look, node: Node) -> bool:
+def settled(look: ProcSnapshot, node: Node) -> bool:
     """Whether all tasks of a chain that wait for others still are in the wait that was read: nothing ran meanwhile."""
     if node.holders or node.relation:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from straced.waits.classify.kinds import ENDED, HALTED, IDLE, SUSPECT
 from straced.waits.facts.activity import Activity
-from straced.waits.model import Node, Storm, Task, is_deadlock, leaves
+from straced.waits.model import Node, Storm, WaitingTask, is_deadlock, leaves
 
 _BUSY_PCT = 50.0
 _STARVED = 0.3
@@ -81,7 +81,7 @@ def _is_served(node: Node) -> bool:
     return node.task.wait.kind != "sleep"
 
 
-def is_suspect(task: Task) -> bool:
+def is_suspect(task: WaitingTask) -> bool:
     """Whether a thread, though not the main one, is where nobody rests on purpose."""
     return task.wait.kind in SUSPECT and not task.switches
 
@@ -96,7 +96,7 @@ def _by_root(chain: Node) -> tuple[str, str]:
     return "stuck", ""
 
 
-def _hidden(task: Task) -> tuple[str, str]:
+def _hidden(task: WaitingTask) -> tuple[str, str]:
     if task.switches is None or task.switches > 0:
         return "unknown", ""
     return "unknown", "it did not run at all in this time"

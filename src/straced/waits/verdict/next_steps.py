@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from straced.waits.facts.freezer import thaw_line
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, leaves, walk
 
 _MEANING = {
@@ -21,7 +21,7 @@ _MEANING = {
 }
 
 
-def not_seen(look: Look, chain: Node, more_threads: int = 0) -> tuple[str, ...]:
+def not_seen(look: ProcSnapshot, chain: Node, more_threads: int = 0) -> tuple[str, ...]:
     """One line a process of the chain, and one for all whose descriptors were out of reach."""
     lines = []
     pids = dict.fromkeys(node.task.pid for node in walk(chain))
@@ -39,7 +39,7 @@ def not_seen(look: Look, chain: Node, more_threads: int = 0) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _because(look: Look, pid: int) -> str:
+def _because(look: ProcSnapshot, pid: int) -> str:
     uid = look.proc.uid(pid)
     if os.geteuid() == 0:
         return "refused even to root: a capability, a security module or a user namespace is in the way"
@@ -48,7 +48,7 @@ def _because(look: Look, pid: int) -> str:
     return "not dumpable, or Yama's ptrace_scope; sudo shows it"
 
 
-def next_step(look: Look, chain: Node, verdict: str, counted: bool = False) -> str | None:
+def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = False) -> str | None:
     """The one line that helps most; ``counted`` when a tracer has said already what the process does."""
     root = leaves(chain)[0]
     task = root.task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from straced.linux.procfs import Gone
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, is_deadlock
 from straced.waits.verdict import judge
 from straced.waits.verdict.chain import ChainBuilder
@@ -12,7 +12,7 @@ MAX_THREADS = 500
 """Threads of one process that are explained; all are counted and watched."""
 
 
-def choose(builder: ChainBuilder, look: Look, pid: int, thread: int | None = None) -> Node:
+def choose(builder: ChainBuilder, look: ProcSnapshot, pid: int, thread: int | None = None) -> Node:
     """The chain of the thread that stands for the process.
 
     That is the thread asked for; else one in a deadlock; else one that is where nobody rests on purpose; else the
@@ -43,7 +43,7 @@ def choose(builder: ChainBuilder, look: Look, pid: int, thread: int | None = Non
     return best
 
 
-def _idle_thread(builder: ChainBuilder, look: Look, pid: int) -> Node | None:
+def _idle_thread(builder: ChainBuilder, look: ProcSnapshot, pid: int) -> Node | None:
     """In a program whose main thread rests on a futex, the thread that waits for work says more."""
     for tid in list(look.tasks(pid))[:MAX_THREADS]:
         try:

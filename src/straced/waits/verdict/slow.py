@@ -8,7 +8,7 @@ from straced.text.units import format_count, format_ns
 from straced.waits.classify import syscall_args
 from straced.waits.classify.descriptors import resource_of
 from straced.waits.facts.activity import RUNNING, Activity
-from straced.waits.facts.snapshot import Look
+from straced.waits.facts.snapshot import ProcSnapshot
 
 _WORTH_NAMING = 0.2
 _ON_A_DESCRIPTOR = (
@@ -20,7 +20,7 @@ _ON_A_DESCRIPTOR = (
 )
 
 
-def busiest(look: Look, pid: int, own: Activity | None, summary: Summary | None, threads: int) -> str:
+def busiest(look: ProcSnapshot, pid: int, own: Activity | None, summary: Summary | None, threads: int) -> str:
     """``it is in fsync(3) on /srv/journal 63 % of the time``; ``""`` when nothing stands out.
 
     A tracer's counts are exact, but those of a whole process: with several threads, the looks at one say more.
@@ -44,7 +44,7 @@ def _counted(summary: Summary) -> str:
     )
 
 
-def _sampled(look: Look, pid: int, own: Activity) -> str:
+def _sampled(look: ProcSnapshot, pid: int, own: Activity) -> str:
     if not own.calls:
         return ""
     call = max(own.calls, key=lambda call: own.calls[call])

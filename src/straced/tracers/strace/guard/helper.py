@@ -14,7 +14,7 @@ ROOM_LOOK_S = 0.25
 """How often a trace that has no other limit looks at the room that is left: strace writes some MB in that time."""
 
 
-class Helper:
+class GuardedStrace:
     """A running strace and what the owner asked of it."""
 
     def __init__(self, number, pids, output_fd, relay, limits):

@@ -19,9 +19,9 @@ import time
 import calibrate
 import kernel
 from attach_watch import Attaching
-from helper import Helper
+from helper import GuardedStrace
 from prefork import Spares
-from relay import Relay
+from relay import LineRelay
 
 PACKET = 1 << 20
 OWNER_GONE_GRACE_S = 1.0
@@ -147,8 +147,8 @@ class Guard:
     def do_spawn(self, number, argv, pids, limits, fd):
         relay = None
         if limits.get("spill_bytes"):
-            relay, fd = Relay(fd, limits["spill_bytes"]), -1
-        helper = Helper(number, pids, fd, relay, limits)
+            relay, fd = LineRelay(fd, limits["spill_bytes"]), -1
+        helper = GuardedStrace(number, pids, fd, relay, limits)
         try:
             helper.start(argv, self.environment, self.spares)
         except OSError as error:

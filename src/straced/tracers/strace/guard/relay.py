@@ -5,7 +5,7 @@ import os
 CHUNK = 65536
 
 
-class Relay:
+class LineRelay:
     """Copies lines from strace's pipe to ``sink_fd`` without ever blocking.
 
     What the sink does not take goes into a nameless file of at most ``spill_bytes``; when that is full, whole lines
