@@ -58,7 +58,7 @@ def test_p05_without_descriptors_a_refusal_is_typed(start: Starter, call: str, w
         start,
         SWEEP
         + f"""
-    from straced.tracers.strace_record import RecordOptions
+    from straced.tracers.strace.recording import RecordOptions
     async def main():
         served = False
         for free in range(40):

@@ -23,7 +23,7 @@ SCRIPT = """
 import asyncio, ctypes, json, os, subprocess, sys
 from straced.linux import procfs
 from straced.errors import StracedError
-from straced.summary import merge_rows
+from straced.model.aggregation import merge_rows
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer, events, instance, libbpf, tracer as _
 import encodings.idna, select, concurrent.futures.thread  # later, nobody could not read them

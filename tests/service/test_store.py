@@ -224,9 +224,9 @@ import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from straced.config import schema as config
-from straced.service.store.writer import Store
+from straced.store.writer import HistoryWriter
 from tests.service.samples import NOON, calls, process, tick
-store = Store(Path(sys.argv[1]), config.Store())
+store = HistoryWriter(Path(sys.argv[1]), config.StoreConfig())
 store.start()
 print("ready", store.interrupted, flush=True)
 for second in range(int(sys.argv[2]), 10**9):
