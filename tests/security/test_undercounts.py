@@ -16,14 +16,15 @@ from straced.config import schema
 from straced.config.schema import Alerts, OnAlert
 from straced.ipc.messages import Select
 from straced.linux import procfs
-from straced.linux.credentials import Owner, Peer
+from straced.linux.credentials import Peer
+from straced.model.alerts import AlertRow
+from straced.model.owner import Owner
 from straced.model.tick import Happening
 from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.tracker import AlertBook
 from straced.service.metrics.openmetrics import Totals
 from straced.store import events
-from straced.store.alerts import AlertRow
 from straced.store.history import MAX_SERIES, History
 from straced.store.writer import HistoryWriter
 from straced.tracers.base import AttachOptions

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from straced import __version__
+from straced._version import __version__
 from straced.config.paths import ServicePaths
 from straced.config.schema import Config
 from straced.config.watch_rules import MAX_LABELS, Rule
@@ -18,7 +18,9 @@ from straced.errors import InvalidArgument, NoSuchProcess
 from straced.faults import faults
 from straced.ipc import messages
 from straced.linux import credentials, procfs
-from straced.linux.credentials import NOBODY, Owner, Peer
+from straced.linux.credentials import Peer
+from straced.model.alerts import AlertRow
+from straced.model.owner import NOBODY, Owner
 from straced.model.tick import Happening, Tick
 from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
@@ -37,7 +39,6 @@ from straced.service.daemon.stalls import timed
 from straced.service.metrics.openmetrics import Totals
 from straced.service.rule_store import Rulebook
 from straced.service.sinks.fanout import Outlets
-from straced.store.alerts import AlertRow
 from straced.store.database import StoreError
 from straced.store.learnt_names import user_of
 from straced.store.queue import LearntRows

@@ -12,11 +12,11 @@ import msgspec
 from straced.ipc.messages import Status
 from straced.linux.credentials import Peer
 from straced.live.service import frame_of
+from straced.model.alerts import AlertRow
 from straced.model.frame import Key
 from straced.model.tick import Happening, Tick
 from straced.model.types import Counters
 from straced.store import events
-from straced.store.alerts import AlertRow
 from straced.web.frame_diff import Shot, shot_of
 from straced.web.history import HistoryFailed, HistoryReader
 from straced.web.process_detail import ProcessView

@@ -20,8 +20,8 @@ from straced.config.paths import ServicePaths
 from straced.config.schema import Config, ConfigError
 from straced.errors import StracedError
 from straced.faults import faults
-from straced.linux.credentials import NOBODY
 from straced.manager.process_group import ProcessGroupManager
+from straced.model.owner import NOBODY
 from straced.service.daemon import sd_notify
 from straced.service.daemon.lock import ServiceLock
 from straced.service.daemon.stalls import WatchedSelector, stalls

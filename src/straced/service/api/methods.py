@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from straced import __version__
+from straced._version import __version__
 from straced.config import watch_rules
 from straced.errors import NotPermitted, StracedError
 from straced.faults import faults

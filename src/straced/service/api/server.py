@@ -15,11 +15,12 @@ from straced.errors import NotPermitted, StracedError
 from straced.ipc import protocol
 from straced.ipc.socket_directory import SocketTaken, make_folder
 from straced.linux.credentials import Peer
+from straced.linux.passed_descriptors import refuse_descriptors
 from straced.service.api.accounts import Account, Accounts
 from straced.service.api.connection import Connection, Handler
+from straced.service.api.door import Door
 from straced.service.api.link import Link
-from straced.service.api.listening import Door, Listener
-from straced.service.api.passed_descriptors import refuse_descriptors
+from straced.service.api.listening import Listener
 from straced.service.api.receivers import Receivers
 from straced.service.daemon.lock import ServiceLock
 

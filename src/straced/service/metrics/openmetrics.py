@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from straced import __version__
+from straced._version import __version__
 from straced.errors import OutputError
 from straced.linux.output_file import TEXTFILE_MODE, OutputFile
-from straced.model.tick import ProcessSample, Tick
-from straced.service.collect.call_counter import Calls
+from straced.model.tick import Calls, ProcessSample, Tick
 from straced.store.series import program_of
 
 if TYPE_CHECKING:

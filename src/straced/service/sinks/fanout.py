@@ -7,10 +7,10 @@ from typing import Protocol
 import msgspec
 
 from straced.config import schema
+from straced.model.alerts import AlertRow
 from straced.model.tick import Happening, Tick
 from straced.service.api.publisher import Publisher
 from straced.service.sinks.ndjson import NdjsonSink
-from straced.store.alerts import AlertRow
 from straced.store.writer import HistoryWriter
 from straced.text.sanitize import scrub
 
