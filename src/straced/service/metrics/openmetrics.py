@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from straced._version import __version__
 from straced.errors import OutputError
 from straced.linux.output_file import TEXTFILE_MODE, OutputFile
-from straced.model.tick import Calls, ProcessSample, Tick
+from straced.model.alerts import AlertRow
+from straced.model.tick import Calls, Happening, ProcessSample, Tick
 from straced.store.series import program_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,13 @@ class Totals:
         self.overflowed = 0
         self._textfile_refused = False
 
-    def add(self, tick: Tick) -> None:
+    def event(self, event: Happening) -> None:
+        """Events are no metrics."""
+
+    def alert(self, alert: AlertRow) -> None:
+        """Open alerts are counted where they are kept."""
+
+    def tick(self, tick: Tick) -> None:
         """Add a tick."""
         self._last = tick
         for sample in tick.processes:
