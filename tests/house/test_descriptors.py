@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "straced"
 FILES = sorted(path for place in ("service", "httpd", "web") for path in (SOURCE / place).rglob("*.py"))
-EXPENDABLE = {"door.py", "receiver.py"}
+EXPENDABLE = {"acceptor.py", "receiver.py"}
 """Processes of their own, which get descriptors from each other and from the service."""
 RECEIVING = {"recv_fds", "recvmsg", "recvmsg_into", "SCM_RIGHTS", "pidfd_getfd", "SYS_pidfd_getfd"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from straced.service.api.passed_descriptors import SO_PASSRIGHTS
+from straced.linux.passed_descriptors import SO_PASSRIGHTS
 from tests.security import fuse
 from tests.security.hostile import HOSTILE, user
 from tests.security.served import ends_in_time, others_are_served

@@ -14,7 +14,7 @@ from straced.config import watch_rules
 from straced.errors import InvalidArgument
 from straced.ipc.messages import Select
 from straced.linux import procfs
-from straced.linux.credentials import Owner
+from straced.model.owner import Owner
 from straced.service.api.publisher import fitting, size_of
 from straced.service.collect.watchlist import Watchlist
 from straced.text.sanitize import scrub, scrub_bytes

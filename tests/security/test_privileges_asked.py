@@ -10,6 +10,7 @@ import pytest
 
 from straced.linux import credentials
 from straced.linux.exec_rights import began_secure
+from straced.model.owner import Owner
 from tests.security import rights
 from tests.security.rights import USER, asking, children, go_on, heard, started, strong, told
 from tests.service.daemon import Daemon, serving
@@ -54,7 +55,7 @@ def test_a_program_that_dropped_its_rights_is_roots(plain: Path, kind: str) -> N
         assert credentials.owner_of(process.pid).private
     with started(plain, "drop", "say", "plain") as process:
         assert not began_secure(process.pid)
-        assert credentials.owner_of(process.pid) == credentials.Owner(USER, USER, private=False)
+        assert credentials.owner_of(process.pid) == Owner(USER, USER, private=False)
 
 
 @pytest.mark.parametrize("word", ["Q", "I"])

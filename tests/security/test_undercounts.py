@@ -16,14 +16,15 @@ from straced.config import schema
 from straced.config.schema import Alerts, OnAlert
 from straced.ipc.messages import Select
 from straced.linux import procfs
-from straced.linux.credentials import Owner, Peer
+from straced.linux.credentials import Peer
+from straced.model.alerts import AlertRow
+from straced.model.owner import Owner
 from straced.model.tick import Happening
 from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.tracker import AlertBook
 from straced.service.metrics.openmetrics import Totals
 from straced.store import events
-from straced.store.alerts import AlertRow
 from straced.store.history import MAX_SERIES, History
 from straced.store.writer import HistoryWriter
 from straced.tracers.base import AttachOptions
@@ -224,8 +225,8 @@ def test_novelty_is_learnt_for_each_user() -> None:
 def test_programs_of_one_user_leave_room_in_the_metrics() -> None:
     totals = Totals(100)
     flood = [process(pid, comm=f"p{pid}", owner=THEIRS, made=(calls("read"),)) for pid in range(10, 510)]
-    totals.add(tick(NOON, *flood))
-    totals.add(tick(NOON + 1, process(1, comm="mine", made=(calls("read", 7),), owner=ME)))
+    totals.tick(tick(NOON, *flood))
+    totals.tick(tick(NOON + 1, process(1, comm="mine", made=(calls("read", 7),), owner=ME)))
     text = totals.text()
     assert 'straced_syscalls_total{job="",program="mine",syscall="read"} 7\n' in text
     assert 'straced_syscalls_total{job="other",program="other",syscall="other"}' in text

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from straced.linux import procfs
-from straced.linux.credentials import Owner
 from straced.model.facts import HostFacts, ProcessFacts
-from straced.model.tick import ProcessSample, Tick
-from straced.service.collect.call_counter import Calls
+from straced.model.owner import Owner
+from straced.model.tick import Calls, ProcessSample, Tick
 
 ME = Owner(0, 0, False)
 NOON = 1_780_000_000.0 - 1_780_000_000 % 3600

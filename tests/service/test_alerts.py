@@ -13,14 +13,14 @@ import pytest
 
 from straced.config.schema import Alerts, Bytes, Nanoseconds, OnAlert, TraceAction
 from straced.linux import procfs
-from straced.linux.credentials import Owner, Peer
+from straced.linux.credentials import Peer
+from straced.model.alerts import AlertRow
 from straced.model.facts import HostFacts, Pressure
-from straced.model.tick import ProcessSample
+from straced.model.owner import Owner
+from straced.model.tick import Calls, ProcessSample
 from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.tracker import AlertBook
-from straced.service.collect.call_counter import Calls
-from straced.store.alerts import AlertRow
 from tests.service.processes import READY, running
 from tests.service.samples import ME, NOON, calls, process, tick
 

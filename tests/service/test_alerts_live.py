@@ -150,7 +150,7 @@ async def test_stuck_says_why_and_starts_a_trace_and_a_command(tmp_path: Path) -
 @pytest.mark.needs("root", "setpriv")
 async def test_the_verdict_is_the_owners_view(tmp_path: Path) -> None:
     """What the owner of a stuck process could not find out, its alert does not tell."""
-    from straced.linux.credentials import Owner
+    from straced.model.owner import Owner
     from straced.service.alerts.why_verdict import verdict_on
 
     os.chmod(tmp_path, 0o755)

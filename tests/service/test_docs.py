@@ -43,7 +43,7 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
         zombies=0,
         processes=1,
     )
-    totals.add(tick(NOON, process(made=(calls(errors=1),)), host=pressed))
+    totals.tick(tick(NOON, process(made=(calls(errors=1),)), host=pressed))
     there = set(re.findall(r"^(straced_\w+)", totals.text(), re.MULTILINE))
     there |= {"straced_alerts_open", "straced_late_ticks_total"}  # of a service, see the test with one
     board = json.loads((DOCS / "grafana-dashboard.json").read_text())

@@ -21,9 +21,9 @@ from straced.errors import StracedError
 from straced.ipc.messages import Select
 from straced.ipc.protocol import ProtocolMismatch, TooMuch, refusal
 from straced.linux import procfs
+from straced.model.alerts import AlertRow
 from straced.store import database, schema
 from straced.store import events as journal
-from straced.store.alerts import AlertRow
 from straced.store.history import History
 from straced.store.writer import HistoryWriter
 from tests.service.daemon import SOURCE, Daemon, serving

@@ -40,7 +40,7 @@ def test_counters_add_up_over_processes_and_never_name_a_pid() -> None:
     totals = Totals(1000)
     labels = {"job": "b"}
     for second in range(3):
-        totals.add(
+        totals.tick(
             tick(
                 NOON + second,
                 process(1, made=(calls("read", 10, errors=2, wall_ns=10**9, waiting_ns=5 * 10**8),), labels=labels),
@@ -63,7 +63,7 @@ def test_counters_add_up_over_processes_and_never_name_a_pid() -> None:
 def test_labels_are_bounded_and_nothing_is_lost() -> None:
     totals = Totals(50)
     for number in range(500):
-        totals.add(tick(NOON, process(1, made=(calls(f"call{number}", 3),), comm=f"p{number}")))
+        totals.tick(tick(NOON, process(1, made=(calls(f"call{number}", 3),), comm=f"p{number}")))
     found = read(totals.text())
     series = [value for (name, _labels), value in found.items() if name == "straced_syscalls_total"]
     assert len(series) <= 52
@@ -73,7 +73,7 @@ def test_labels_are_bounded_and_nothing_is_lost() -> None:
 @needs_parser
 def test_hostile_names_stay_labels() -> None:
     totals = Totals(50)
-    totals.add(tick(NOON, process(1, comm='x"} 1\nevil 7 # \\', made=(calls(),))))
+    totals.tick(tick(NOON, process(1, comm='x"} 1\nevil 7 # \\', made=(calls(),))))
     names = {name for name, _labels in read(totals.text())}
     assert "evil" not in names
 
@@ -166,7 +166,7 @@ async def test_otlp_arrives_as_the_protocol_has_it() -> None:
     thread = threading.Thread(target=receiver.serve_forever)
     thread.start()
     totals = Totals(100)
-    totals.add(tick(NOON, process(1, made=(calls("read", 12),), labels={"job": "b"})))
+    totals.tick(tick(NOON, process(1, made=(calls("read", 12),), labels={"job": "b"})))
     pusher = OtlpPusher(totals)
     address = f"http://127.0.0.1:{receiver.server_port}/v1/metrics"
     pusher.configure(Otlp(endpoint=address, interval=Nanoseconds(10**8)))
@@ -206,7 +206,7 @@ def folder(tmp_path: Path) -> Path:
 @needs_parser
 def test_the_textfile_is_replaced_as_a_whole(folder: Path) -> None:
     totals = Totals(10)
-    totals.add(tick(NOON, process(made=(calls(),))))
+    totals.tick(tick(NOON, process(made=(calls(),))))
     path = folder / "straced.prom"
     path.write_text("old")
     totals.write_textfile(str(path))

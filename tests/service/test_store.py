@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from straced.config import schema as config
-from straced.linux.credentials import Owner, Peer
+from straced.linux.credentials import Peer
+from straced.model.owner import Owner
 from straced.model.tick import Happening
 from straced.store import blocks, database, events, schema
 from straced.store.history import History

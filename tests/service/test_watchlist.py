@@ -14,7 +14,8 @@ from straced.config import loader, watch_rules
 from straced.config.schema import Config, ConfigError
 from straced.errors import InvalidArgument, NoSuchProcess, NotPermitted
 from straced.linux import credentials, procfs
-from straced.linux.credentials import Owner, Peer
+from straced.linux.credentials import Peer
+from straced.model.owner import Owner
 from straced.service.collect.watchlist import Watchlist
 from tests.service.needs import needs_root
 from tests.service.processes import READY, as_nobody, running, until

@@ -16,8 +16,8 @@ from straced.config.schema import Alerts, Config, Nanoseconds, StoreConfig, Watc
 from straced.linux.host_reader import own_rss_bytes
 from straced.service.collect.collector import Watcher
 from straced.service.collect.tracer_choice import pick_tracer
-from straced.service.service import Service
 from straced.tracers.strace.tracer import own_helpers
+from straced.workflows.daemon import Daemon
 
 NOON = 1_780_000_000.0 - 1_780_000_000 % 3600
 S = 10**9
@@ -39,9 +39,10 @@ async def main() -> None:
     state, target = Path(sys.argv[1]), sys.argv[2]
     first, count, step_s = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
     number = first
-    service = Service(
+    daemon = Daemon(
         config_of(target, step_s, 0), ServicePaths(system=True, state=state, runtime=state, socket=state / "socket")
     )
+    service = daemon.service
     old = service.watcher
     service.watcher = Watcher(
         pick_tracer(service.config.tracer)[0],
@@ -50,7 +51,7 @@ async def main() -> None:
         epoch_s=lambda: NOON + number * step_s,
     )
     await old.close()
-    await service.start()
+    daemon.start()
     rounds = 0
     for number in range(first, first + count):
         if select.select([sys.stdin], [], [], 0)[0] and sys.stdin.readline():
@@ -63,7 +64,7 @@ async def main() -> None:
         await asyncio.to_thread(store.flush, 0.5 if store.state == "full" else 10)
         print(number, own_rss_bytes(), store.state, store.dropped, flush=True)
         await asyncio.sleep(0)
-    await service.stop()
+    await daemon.stop()
 
 
 asyncio.run(main())

@@ -12,6 +12,7 @@ from straced.live.protocols import FrameListener, TraceState
 from straced.model import histogram
 from straced.model.frame import DescriptorRow, Frame, Key, Machine, Note, ProcessDetail, ProcessRow, ThreadRow
 from straced.model.types import Quality, Reason, SyscallStats, Total
+from straced.waits.model import Why
 
 Result = TypeVar("Result")
 AT_NS = 1_000_000_000_000
@@ -184,7 +185,9 @@ class ScriptedFeed:
         self.choices: list[Key | None] = []
         self.signals: list[tuple[Key, int]] = []
         self.running: list[TraceState] = []
-        self.why_lines: tuple[str, ...] = ("4243 (nginx) is idle: it waits for work.",)
+        self.answer = Why(
+            pid=4243, start_ticks=42430, comm="nginx", uid=0, verdict="idle", evidence=("it waits for work",)
+        )
         self.error: Exception | None = None
         self.details = True
         self.moves: list[int] = []
@@ -215,8 +218,8 @@ class ScriptedFeed:
         self.moves.append(steps)
         return self._answer(self.can_move)
 
-    def why(self, key: Key, width: int) -> Future[tuple[str, ...]]:
-        return self._answer(self.why_lines)
+    def why(self, key: Key) -> Future[Why]:
+        return self._answer(self.answer)
 
     def signal(self, key: Key, number: int) -> Future[None]:
         self.signals.append((key, number))

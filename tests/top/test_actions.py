@@ -28,6 +28,7 @@ from straced.linux.process_scan import call_now
 from straced.live.actions import LocalActions, _same_target
 from straced.profiling.profiler import Profiler
 from straced.tracers.strace.recording import RecordOptions
+from straced.views.why.report import report
 from tests.support.needs import require
 from tests.top.processes import workload
 
@@ -153,7 +154,7 @@ async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
         waiter = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
         key = waiter.pid, procfs.stat(waiter.pid).start_ticks
         await asyncio.to_thread(lambda: _until(lambda: call_now(str(key[0]), None) == "flock"))
-        lines = await LocalActions(tmp_path).why(key, 100)
+        lines = report(await LocalActions(tmp_path).why(key), 100).splitlines()
         verdict = " ".join(lines[: lines.index("")])
         assert str(waiter.pid) in verdict
         assert str(holder.pid) in verdict
@@ -164,9 +165,9 @@ async def test_why_names_the_holder_of_a_lock(tmp_path: Path) -> None:
             process.kill()
             process.communicate()
     with pytest.raises(NoSuchProcess):
-        await LocalActions(tmp_path).why(key, 100)
+        await LocalActions(tmp_path).why(key)
     with pytest.raises(OwnProcess):
-        await LocalActions(tmp_path).why((os.getpid(), procfs.stat(os.getpid()).start_ticks), 100)
+        await LocalActions(tmp_path).why((os.getpid(), procfs.stat(os.getpid()).start_ticks))
 
 
 async def test_a_full_trace_starts_stops_and_leaves_its_target_running(tmp_path: Path) -> None:

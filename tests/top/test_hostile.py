@@ -14,6 +14,7 @@ from straced.text.sanitize import scrub, scrub_bytes
 from straced.views.text.summary import plain
 from straced.views.tui import once, status_lines
 from straced.views.tui.rows import ProcessRows
+from straced.waits.model import Why
 from tests.top import frames
 from tests.top.frames import ScriptedFeed, frame, row
 from tests.top.screen import all_of, running, text_of
@@ -56,7 +57,8 @@ async def test_every_view_stays_in_its_lines(name: str, size: tuple[int, int], m
     seen, detail = hostile_frame(scrub_bytes(RAW[name]))
     monkeypatch.setattr(frames, "detail_of", lambda which, **changes: detail)
     feed = ScriptedFeed(seen)
-    feed.why_lines = (scrub_bytes(RAW[name]),)
+    text = scrub_bytes(RAW[name])
+    feed.answer = Why(pid=666, start_ticks=6660, comm=text, uid=0, verdict="stuck", reason=text, evidence=(text,))
     async with running(feed, size) as (app, pilot):
         for pressed in ("j", "enter", "1", "2", "3", "4", "escape", "x", "escape", "t", "escape", "y", "escape"):
             await pilot.press(pressed)

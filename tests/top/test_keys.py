@@ -10,6 +10,7 @@ import pytest
 from straced.errors import AttachError, NotPermitted
 from straced.views.tui import key_bindings
 from straced.views.tui.rows import SORTS, ProcessRows
+from straced.waits.model import Why
 from tests.top import frames
 from tests.top.frames import ScriptedFeed, row
 from tests.top.screen import all_of, lines_of, running, text_of, until
@@ -228,13 +229,13 @@ async def test_y_asks_why_and_shows_the_answer() -> None:
 
 async def test_an_answer_that_comes_after_its_box_was_closed_changes_nothing() -> None:
     feed = ScriptedFeed(NOW)
-    late: Future[tuple[str, ...]] = Future()
-    feed.why = lambda key, width: late  # type: ignore[method-assign]
+    late: Future[Why] = Future()
+    feed.why = lambda key: late  # type: ignore[method-assign]
     async with running(feed) as (app, pilot):
         await pilot.press("y", "escape", "x")
-        late.set_result(("4242 (nginx) is idle.",))
+        late.set_result(feed.answer)
         await pilot.pause()
-        assert "is idle" not in all_of(app)
+        assert "waits for work" not in all_of(app)
         assert "Send a signal to 4242" in all_of(app)
 
 

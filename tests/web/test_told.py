@@ -8,9 +8,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from straced.model.alerts import AlertRow
 from straced.model.frame import Frame, Machine, ProcessRow
 from straced.model.tick import Happening
-from straced.store.alerts import AlertRow
 from straced.web.frame_diff import Known, Shot, shot_of
 from straced.web.process_detail import bars_of
 from straced.web.recent import ALERTS, NOTES, TOTALS, TRAIL, Recent

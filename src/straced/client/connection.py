@@ -19,9 +19,9 @@ from straced.errors import ServiceUnreachable, StracedError
 from straced.ipc import messages, protocol
 from straced.ipc.messages import Gap, TickPart
 from straced.ipc.protocol import MAX_FRAME, PROTOCOL, Message, TimedOut
+from straced.linux.credentials import peer_uid
+from straced.model.alerts import AlertRow
 from straced.model.tick import Happening, Tick
-from straced.service.api.listening import uid_of
-from straced.store.alerts import AlertRow
 
 CONNECT_S = 2.0
 REPLY_S = 30.0
@@ -43,7 +43,7 @@ async def _connect(sock: socket.socket, path: Path) -> None:
 
 def is_trusted(sock: socket.socket, *, named: bool) -> bool:
     """Whether a service is root's or our own, as the kernel says; root may name anybody's."""
-    uid = uid_of(sock)
+    uid = peer_uid(sock)
     return uid in (0, os.geteuid()) or (named and os.geteuid() == 0)
 
 
@@ -106,7 +106,7 @@ class Channel:
                 sock.close()
                 raise
             if not is_trusted(sock, named=self._named):  # before a word is said to it
-                failures.append(f"{path}: it is not a service of root or of yours, but of user {uid_of(sock)}")
+                failures.append(f"{path}: it is not a service of root or of yours, but of user {peer_uid(sock)}")
                 sock.close()
                 continue
             self._sock = sock

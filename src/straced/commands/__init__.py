@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from straced import __version__
+from straced._version import __version__
 
 VERSION_FLAGS = ("--version", "-V")
 

@@ -70,8 +70,8 @@ def _show(each: KeptEvent | KeptAlert, as_json: bool) -> None:
 
 async def _follow(pid: int | None, job: str | None, alerts_only: bool, as_json: bool) -> None:
     from straced.client.client import Client
+    from straced.model.alerts import AlertRow
     from straced.model.tick import Happening
-    from straced.store.alerts import AlertRow
 
     topics = ("alerts",) if alerts_only else ("alerts", "events")
     async with Client() as client:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from straced import __version__
+from straced._version import __version__
 from straced.commands import error_report
 from straced.commands.registry import BY_NAME, available
 

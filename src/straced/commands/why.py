@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING
 import click
 import msgspec
 
-from straced import __version__, errors
+from straced import errors
+from straced._version import __version__
 from straced.commands import options
 from straced.commands.group import verb
 from straced.text.sanitize import scrub

@@ -13,7 +13,7 @@ from pathlib import Path
 from straced.faults import faults
 from straced.httpd.address import Address
 from straced.httpd.message import HttpRequest, Malformed, Response, Send, parse, text
-from straced.service.api.passed_descriptors import refuse_descriptors
+from straced.linux.passed_descriptors import refuse_descriptors
 
 log = logging.getLogger("straced.service")
 MAX_HEAD = 16384

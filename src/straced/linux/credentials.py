@@ -18,24 +18,10 @@ from msgspec import Struct
 from straced.errors import NoSuchProcess, NotPermitted
 from straced.linux import procfs
 from straced.linux.exec_rights import began_secure, shares_user_namespace
+from straced.model.owner import Owner
 
 SO_PEERPIDFD = 77
 """include/uapi/asm-generic/socket.h, Linux 6.5."""
-
-
-class Owner(Struct, frozen=True):
-    """Whose a process is, as far as others may see it."""
-
-    uid: int
-    gid: int
-    private: bool
-    """Only root sees it: its ids differ among themselves, it is not dumpable, it holds capabilities, or began with more
-    rights than its user has."""
-    capabilities: int = 0
-
-
-NOBODY = Owner(0, 0, True)
-"""What is known of a process that could not be read: root's alone."""
 
 
 class Peer(Struct, frozen=True):
@@ -114,8 +100,7 @@ def peer_of(connection: socket.socket) -> Peer:
     Raises:
         NotPermitted: the peer is gone already, so that its capabilities cannot be told.
     """
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, gid = struct.unpack("3i", raw)
+    pid, uid, gid = _peer_ids(connection)
     capabilities, started = 0, None
     pidfd = None
     with contextlib.suppress(OSError):  # an older kernel, or it is gone: without capabilities it is refused more
@@ -134,6 +119,18 @@ def peer_of(connection: socket.socket) -> Peer:
         if pidfd is not None:
             os.close(pidfd)
     return Peer(pid, uid, gid, capabilities, started)
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """Whose the other end of a connection is, as the kernel says."""
+    return _peer_ids(connection)[1]
+
+
+def _peer_ids(connection: socket.socket) -> tuple[int, int, int]:
+    """Pid, user and group of the other end: ``struct ucred``, see unix(7)."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, gid = struct.unpack("3i", raw)
+    return pid, uid, gid
 
 
 def _pid_of(pidfd: int) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from straced.linux.output_file import OutputFile
     from straced.profiling.profiler import Profiler
     from straced.tracers.strace.recording import Recording
+    from straced.waits.model import Why
 
 TRACE_MAX_BYTES = 100 * 1000 * 1000
 TRACE_MAX_S = 60.0
@@ -69,20 +70,19 @@ class LocalActions:
     def trace_limits(self) -> str:
         return f"{format_bytes(TRACE_MAX_BYTES)} or {TRACE_MAX_S:.0f} s"
 
-    async def why(self, key: Key, width: int) -> tuple[str, ...]:
-        """The answer of ``straced why``, as text: the verdict, the chain, the evidence.
+    async def why(self, key: Key) -> Why:
+        """The answer of ``straced why``: the verdict, the chain, the evidence.
 
         Raises:
             NoSuchProcess: it has ended. OwnProcess: it is straced.
         """
-        from straced.views.why.report import report
         from straced.waits.process import why_process
 
         _same(key)
         answer = await asyncio.to_thread(why_process, key[0], WHY_NS)
         if answer.start_ticks != key[1]:
             raise _gone(key)
-        return tuple(report(answer, width).splitlines())
+        return answer
 
     async def signal(self, key: Key, number: int) -> None:
         """Send a signal to the very process that was on the screen.

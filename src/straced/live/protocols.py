@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from straced.model.frame import Frame, Key, ProcessDetail
+
+if TYPE_CHECKING:
+    from straced.waits.model import Why
 
 
 class FrameSource(Protocol):
@@ -66,8 +69,8 @@ class Actions(Protocol):
         """When a full trace ends by itself, in words."""
         ...
 
-    async def why(self, key: Key, width: int) -> tuple[str, ...]:
-        """Why it waits, as lines for people, of so many cells where that can be."""
+    async def why(self, key: Key) -> Why:
+        """Why it waits: the answer of ``straced why``."""
         ...
 
     async def signal(self, key: Key, number: int) -> None:
@@ -122,7 +125,7 @@ class ScreenFeed(Protocol):
 
     def move(self, steps: int) -> Future[bool]: ...
 
-    def why(self, key: Key, width: int) -> Future[tuple[str, ...]]: ...
+    def why(self, key: Key) -> Future[Why]: ...
 
     def signal(self, key: Key, number: int) -> Future[None]: ...
 

@@ -17,9 +17,8 @@ from straced.model import aggregation as rows_of
 from straced.model.facts import HostFacts
 from straced.model.frame import Frame, Key, Machine, Note, ProcessDetail, ProcessRow
 from straced.model.history import KeptEvent
-from straced.model.tick import Happening, ProcessSample, Tick
+from straced.model.tick import Calls, Happening, ProcessSample, Tick
 from straced.model.types import Counters, Quality, Reason
-from straced.service.collect.call_counter import Calls
 from straced.text.sanitize import scrub
 
 EVENTS = 200

@@ -6,10 +6,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from straced.live.protocols import Actions, FrameListener, FrameSource, TraceState
 from straced.model.frame import Key
+
+if TYPE_CHECKING:
+    from straced.waits.model import Why
 
 Result = TypeVar("Result")
 
@@ -68,9 +71,9 @@ class FrameWorker:
         await self._tell_detail()
         return True
 
-    def why(self, key: Key, width: int) -> Future[tuple[str, ...]]:
-        """Why a process waits, as lines."""
-        return self._call(self._actions.why(key, width))
+    def why(self, key: Key) -> Future[Why]:
+        """Why a process waits."""
+        return self._call(self._actions.why(key))
 
     def signal(self, key: Key, number: int) -> Future[None]:
         """Send a signal."""

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from straced.linux.credentials import Owner
 from straced.model.facts import HostFacts, ProcessFacts
-from straced.service.collect.call_counter import Calls
+from straced.model.owner import Owner
+
+
+class Calls(Struct, frozen=True, gc=False):
+    """What happened of one call in one interval."""
+
+    name: str
+    abi: str
+    calls: int | None
+    errors: int | None
+    wall_ns: int | None
+    waiting_ns: int | None
+    errno: dict[str, int] | None = None
+    in_flight: int | None = None
 
 
 class ProcessSample(Struct, frozen=True, kw_only=True, gc=False):

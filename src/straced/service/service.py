@@ -8,36 +8,32 @@ import logging
 import os
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from straced import __version__
+from straced._version import __version__
 from straced.config.paths import ServicePaths
 from straced.config.schema import Config
-from straced.config.watch_rules import MAX_LABELS, Rule
+from straced.config.watch_rules import MAX_LABELS
 from straced.errors import InvalidArgument, NoSuchProcess
 from straced.faults import faults
-from straced.ipc import messages
 from straced.linux import credentials, procfs
-from straced.linux.credentials import NOBODY, Owner, Peer
+from straced.model.alerts import AlertRow
+from straced.model.owner import NOBODY, Owner
 from straced.model.tick import Happening, Tick
 from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.tracker import AlertBook
 from straced.service.alerts.why_verdict import verdict_on
-from straced.service.api.methods import Methods
-from straced.service.api.publisher import Publisher
-from straced.service.api.server import Server
-from straced.service.api.sessions import Sessions
 from straced.service.collect.call_counter import start_of
 from straced.service.collect.collector import Watcher
 from straced.service.collect.exec_listener import Newcomers
 from straced.service.collect.ticker import Cadence
 from straced.service.collect.tracer_choice import pick_tracer
 from straced.service.daemon.stalls import timed
-from straced.service.metrics.openmetrics import Totals
 from straced.service.rule_store import Rulebook
-from straced.service.sinks.fanout import Outlets
-from straced.store.alerts import AlertRow
+from straced.service.sinks.fanout import Fanout
+from straced.service.sinks.ndjson import NdjsonSink
 from straced.store.database import StoreError
 from straced.store.learnt_names import user_of
 from straced.store.queue import LearntRows
@@ -69,16 +65,19 @@ class Service:
         self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
         self.rulebook = Rulebook(places.rules)
         self.rulebook.configure(config)
-        self.totals = Totals(config.metrics.max_series)
         self.alerts = AlertBook(config.alerts)
         self.profiler = Profiler(
             "ebpf", max_rows=config.room.rows, user_share=config.room.share if places.system else 1.0
         )
-        self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc)
         self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
-        self.methods = Methods(self)
-        self.server = Server(places.socket, system=places.system, limits=config.ipc, handle=self.methods.handle)
-        self.outlets = Outlets(config.stream, Publisher(self.server, all_see_all=not places.system))
+        self.store: HistoryWriter | None = None
+        """History, where it is kept."""
+        self.stream = NdjsonSink(config.stream)
+        self.fanout = Fanout(self.stream)
+        self.after_tick: list[Callable[[], None]] = []
+        """Called when all that a sample gave rise to has been handed on."""
+        self.after_reload: list[Callable[[Config], None]] = []
+        """Called with the configuration that holds from now on."""
         self._cadence = Cadence(config.interval)
         self._wake = asyncio.Event()
         self._next_look_ns = 0
@@ -90,16 +89,18 @@ class Service:
 
     # --- its life ---
 
-    async def start(self) -> None:
-        """Open history and the socket. The caller holds the lock.
+    def start(self) -> None:
+        """Read the rules and open history. The caller holds the lock.
 
         Raises:
-            SocketTaken, StoreError: there would be nobody to talk to, or no place for state.
+            StoreError: there is no place for state.
         """
         self.rulebook.load()
         self._take_rules()
         self._open_store()
-        self.server.start()
+
+    def announce(self) -> None:
+        """Say that the service has started, once clients can connect."""
         self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
         self._say_readable()
         if self.rulebook.ignored:
@@ -121,7 +122,8 @@ class Service:
             return
         store = HistoryWriter(self.history_path(), self.config.store)
         store.start()
-        self.outlets.store = store
+        self.store = store
+        self.fanout.sinks.insert(0, store)
         self.alerts.learn(store.known())
         self._tell_notes()
 
@@ -129,11 +131,6 @@ class Service:
         """What the store found out when it opened its file."""
         while self.store is not None and self.store.notes:
             self.say(*self.store.notes.popleft())
-
-    @property
-    def store(self) -> HistoryWriter | None:
-        """History, where it is kept."""
-        return self.outlets.store
 
     def history_path(self) -> Path:
         """Where history is."""
@@ -175,16 +172,16 @@ class Service:
         self.ticks += 1
         self.last_tick = tick
         self._by_rule = None
-        self.totals.add(tick)
-        self.outlets.tick(tick)
+        self.fanout.tick(tick)
         self._tell_notes()
         for event in happened:
-            self.outlets.event(event)
+            self.fanout.event(event)
         changes = self.alerts.judge(tick)
         self._keep_learnt(tick)
         for alert in changes:
             self._tell_alert(alert, tick)
-        self.totals.write_textfile(self.config.metrics.textfile, self)
+        for done in self.after_tick:
+            done()
         return tick
 
     def _keep_learnt(self, tick: Tick) -> None:
@@ -197,10 +194,10 @@ class Service:
 
     def say(self, kind: str, text: str, *, owner: Owner | None = None, **data: str | int | float | bool | None) -> None:
         """Keep an event about the service itself, or about something of ``owner``."""
-        self.outlets.event(Happening(epoch_s=time.time(), kind=kind, text=text, owner=owner, data=data))
+        self.fanout.event(Happening(epoch_s=time.time(), kind=kind, text=text, owner=owner, data=data))
 
     def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
-        self.outlets.alert(alert)
+        self.fanout.alert(alert)
         if alert.opened_s == alert.updated_s == tick.epoch_s and alert.closed_s is None:
             log.warning("alert", extra={"straced": {"kind": alert.kind, "text": alert.text}})
             if alert.kind == "stuck" and alert.pid is not None and self._explaining is None:
@@ -216,7 +213,7 @@ class Service:
                 return
             changed = self.alerts.explain(alert, await verdict_on(alert.pid, alert.owner))
             if changed is not None:
-                self.outlets.alert(changed)
+                self.fanout.alert(changed)
             self.reactions.opened(changed or alert)
         finally:
             self._explaining = None
@@ -230,11 +227,11 @@ class Service:
         before, self.config, self._reloaded = self.config, config, None
         self.rulebook.configure(config)
         self._take_rules()
-        self.server.limits = config.ipc
+        for take in self.after_reload:
+            take(config)
         self.alerts.configure(config.alerts)
         self.reactions.configure(config.on_alert)
-        self.outlets.stream.configure(config.stream)
-        self.totals.max_series = config.metrics.max_series
+        self.stream.configure(config.stream)
         if config.interval != before.interval:
             self._cadence.restart(config.interval)
         if (config.store.path, config.store.enabled) == (before.store.path, before.store.enabled):
@@ -243,7 +240,8 @@ class Service:
         else:
             if self.store is not None:
                 self.store.close()
-                self.outlets.store = None
+                self.fanout.remove(self.store)
+                self.store = None
             try:
                 self._open_store()
             except StoreError as error:
@@ -259,31 +257,32 @@ class Service:
         self._stopping = True
         self._wake.set()
 
-    async def stop(self, timeout_s: float = 2.5) -> None:
-        """End everything, all at once, within ``timeout_s``."""
+    async def stop(self, timeout_s: float = 2.5, *others: Awaitable[object]) -> None:
+        """End all that is at work, at once, and say so; :meth:`close` comes after it.
+
+        Args:
+            timeout_s: seconds for this and for :meth:`close`.
+            others: what ends along with it, while the profiler is still there.
+        """
         self._stopping = True
         self.newcomers.close()
-        self.methods.close()
         if self._explaining is not None:
             self._explaining.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.6):
-                await asyncio.gather(
-                    self.sessions.close(),
-                    self.reactions.close(),
-                    self.watcher.close(),
-                    return_exceptions=True,
-                )
+                await asyncio.gather(*others, self.reactions.close(), self.watcher.close(), return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.2):
                 await self.profiler.close()
         self.say("service_stopped", "the service ended in order")
-        self.server.close()
-        self.outlets.stream.close()
+
+    async def close(self, timeout_s: float = 2.5) -> None:
+        """Close the stream and history."""
+        self.stream.close()
         if self.store is not None:
             await asyncio.to_thread(self.store.close, timeout_s * 0.4)
 
-    # --- what clients ask ---
+    # --- what is watched ---
 
     def _allowed(self, uid: int, pid: int) -> bool:
         try:
@@ -292,20 +291,8 @@ class Service:
             return False
         return owner.uid == uid and not owner.private
 
-    async def add_rule(self, peer: Peer, rule: Rule) -> messages.WatchRule:
-        """Watch by one more rule, from now on."""
-        if rule.owner is not None and rule.kind in ("pid", "children"):
-            credentials.require(peer, int(rule.value))
-        rule = self.rulebook.add(rule)
-        self._rules_changed()
-        return messages.WatchRule(target=rule.text, labels=rule.labels, owner=rule.owner)
-
-    async def remove_rule(self, peer: Peer, text: str) -> None:
-        """Watch by one rule less."""
-        self.rulebook.remove(peer, text, all_are_theirs=not self.places.system)
-        self._rules_changed()
-
-    def _rules_changed(self) -> None:
+    def rules_changed(self) -> None:
+        """Watch by the rules as they are now, from the next look on, which is at the next tick."""
         self._take_rules()
         self._next_look_ns = 0
 
@@ -314,32 +301,19 @@ class Service:
         self.watcher.set_rules(self.rulebook.all)
         self.newcomers.set_rules(self.rulebook.all)
 
-    def list_rules(self, peer: Peer) -> list[messages.WatchRule]:
-        """The rules that a user may know of, with the number of processes that they may see."""
-        counts = self._seen_by_rule(peer)
-        everything = peer.is_root or not self.places.system
-        return [
-            messages.WatchRule(
-                target=rule.text, labels=rule.labels, owner=rule.owner, processes=counts.get(rule.text, 0)
-            )
-            for rule in self.rulebook.all
-            if everything or rule.owner == peer.uid
-        ]
-
-    def _seen_by_rule(self, peer: Peer) -> dict[str, int]:
-        """How many processes that a user may see each rule has found, as of the last tick for those who see all."""
-        watched = self.watcher.watchlist.watched.values()
-        if not peer.is_root and self.places.system:
-            return Counter(each.rule for each in watched if self._sees(peer, each.key))
+    def found_by_rule(self) -> dict[str, int]:
+        """How many processes each rule has found, as of the last tick."""
         if self._by_rule is None:
-            self._by_rule = Counter(each.rule for each in watched)
+            self._by_rule = Counter(each.rule for each in self.watcher.watchlist.watched.values())
         return self._by_rule
 
-    def _sees(self, peer: Peer, key: tuple[int, int]) -> bool:
-        return not self.places.system or peer.may_see(self.watcher.owner_of(key))
+    def label(self, pid: int, labels: dict[str, str]) -> None:
+        """Give a process and its descendants labels; they are watched from now on.
 
-    async def label(self, pid: int, labels: dict[str, str]) -> None:
-        """Give a process and its descendants labels; they are watched from now on."""
+        Raises:
+            NoSuchProcess: there is none.
+            InvalidArgument: there are too many labels.
+        """
         try:
             key = (pid, procfs.stat(pid).start_ticks)
         except procfs.Gone as error:
@@ -349,44 +323,7 @@ class Service:
         self.watcher.watchlist.label(key, labels)
         self._next_look_ns = 0
 
-    def snapshot(self, peer: Peer) -> messages.TickPart | None:
-        """The last tick, as far as a user may see it."""
-        return None if self.last_tick is None else self.outlets.publisher.whole(self.last_tick, peer)
-
-    def status(self, peer: Peer) -> messages.Status:
-        """How the service is."""
-        store = self.store
-        tick = self.last_tick
-        return messages.Status(
-            version=__version__,
-            pid=self.pid,
-            system=self.places.system,
-            started=self.started,
-            interval_ns=int(self.config.interval),
-            tracer=self.tracer,
-            tracer_reason=self.tracer_reason,
-            history=store.state if store is not None else "off",
-            history_path=str(self.history_path()),
-            history_bytes=self._history_bytes(),
-            history_dropped=store.dropped if store is not None else 0,
-            history_moved=str(store.moved) if store is not None and store.moved is not None else None,
-            rules=len(self.list_rules(peer)),
-            watched=sum(self._seen_by_rule(peer).values()),
-            sessions=len(self.sessions),
-            clients=len(self.server.clients),
-            alerts_open=self.alerts.count_open(None if not self.places.system else peer),
-            ticks=self.ticks,
-            late_ticks=self._cadence.late,
-            host=tick.host if tick is not None else None,
-            config_error=self.config_error,
-        )
-
-    def _history_bytes(self) -> int | None:
-        try:
-            return self.history_path().stat().st_size if self.store is not None else None
-        except OSError:
-            return None
-
-    def metrics_text(self) -> str:
-        """The metrics as OpenMetrics."""
-        return self.totals.text(self)
+    @property
+    def late_ticks(self) -> int:
+        """Samples that could not be taken on time."""
+        return self._cadence.late

@@ -5,28 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 import msgspec
-from msgspec import Struct
 
-from straced.linux.credentials import Owner
-
-
-class AlertRow(Struct, frozen=True, kw_only=True):
-    """An alert as it stands."""
-
-    id: str
-    kind: str
-    subject: str
-    """What it is about: a process, a program, the host. One alert of a kind and subject is open at a time."""
-    text: str
-    opened_s: float
-    updated_s: float
-    closed_s: float | None = None
-    pid: int | None = None
-    start_ticks: int | None = None
-    comm: str = ""
-    job: str = ""
-    owner: Owner | None = None
-    data: dict[str, str | int | float | bool | None] = {}
+from straced.model.alerts import AlertRow
 
 
 def close_alerts(connection: sqlite3.Connection) -> None:

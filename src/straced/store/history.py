@@ -13,9 +13,10 @@ import msgspec
 
 from straced.config.globs import MAX_CHARS
 from straced.errors import InvalidArgument
-from straced.linux.credentials import Owner, Peer
+from straced.linux.credentials import Peer
 from straced.model import aggregation
 from straced.model.history import HistoryAnswer, Peaks, Point, Ranked, SeriesInfo
+from straced.model.owner import Owner
 from straced.model.types import Counters, SyscallStats, Total
 from straced.store import database, rollup
 from straced.store.packing import PackedRow, PackedSums

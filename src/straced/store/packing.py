@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from straced.model.facts import ProcessFacts
-from straced.service.collect.call_counter import Calls
+from straced.model.tick import Calls
 
 FACTS = (
     "state",

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
+from straced.model.alerts import AlertRow
 from straced.model.tick import Happening, ProcessSample, Tick
-from straced.store.alerts import AlertRow
 
 MAX_WEIGHT = 120_000
 """Processes, pairs of calls, halves of events: some 50 MB."""

@@ -10,11 +10,12 @@ import msgspec
 
 from straced.config import schema
 from straced.linux import procfs
-from straced.linux.credentials import NOBODY, Owner
+from straced.model.alerts import AlertRow
 from straced.model.facts import HostFacts
+from straced.model.owner import NOBODY, Owner
 from straced.model.tick import Happening, ProcessSample, Tick
 from straced.store import database, retention, rollup
-from straced.store.alerts import AlertRow, write_alert
+from straced.store.alerts import write_alert
 from straced.store.packing import PackedRow, encode, facts_of, pack_calls, pack_facts
 from straced.store.queue import SERVICE, Item, Key, LearntRows, Lost
 from straced.store.retention_clock import DeletionClock

@@ -9,8 +9,8 @@ import sqlite3
 import msgspec
 from msgspec import Struct
 
-from straced.linux.credentials import Owner
 from straced.model.facts import ProcessFacts
+from straced.model.owner import Owner
 from straced.model.tick import ProcessSample
 from straced.store.packing import Facts
 

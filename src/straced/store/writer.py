@@ -16,7 +16,8 @@ from pathlib import Path
 
 from straced.config import schema
 from straced.errors import StracedError
-from straced.model.tick import Happening
+from straced.model.alerts import AlertRow
+from straced.model.tick import Happening, Tick
 from straced.store import database
 from straced.store.alerts import close_alerts
 from straced.store.queue import Item, Lost, Waiting
@@ -94,6 +95,18 @@ class HistoryWriter:
         finally:
             connection.close()
         return [(program, kind, what, ms / 1000) for program, kind, what, ms in rows]
+
+    def tick(self, tick: Tick) -> None:
+        """Keep a sample."""
+        self.put(tick)
+
+    def event(self, event: Happening) -> None:
+        """Keep an event."""
+        self.put(event)
+
+    def alert(self, alert: AlertRow) -> None:
+        """Keep an alert as it stands."""
+        self.put(alert)
 
     def put(self, item: Item) -> None:
         """Hand over a tick, an event, an alert, or something learnt; never blocks on the disk."""

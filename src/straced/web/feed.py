@@ -12,17 +12,18 @@ import msgspec
 from straced.ipc.messages import Status
 from straced.linux.credentials import Peer
 from straced.live.service import frame_of
+from straced.model.alerts import AlertRow
 from straced.model.frame import Key
 from straced.model.tick import Happening, Tick
 from straced.model.types import Counters
 from straced.store import events
-from straced.store.alerts import AlertRow
 from straced.web.frame_diff import Shot, shot_of
 from straced.web.history import HistoryFailed, HistoryReader
 from straced.web.process_detail import ProcessView
 from straced.web.recent import ALERTS, Recent
 
 if TYPE_CHECKING:
+    from straced.service.api.facade import Facade
     from straced.service.service import Service
 
 log = logging.getLogger("straced.service")
@@ -43,8 +44,9 @@ class Viewer:
 class FrameFeed:
     """Listens to a service, for its own user: whoever is let in sees what the service's owner sees."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, facade: Facade) -> None:
         self.service = service
+        self._facade = facade
         self.recent = Recent()
         self.past = HistoryReader(service)
         self.shot: Shot | None = None
@@ -105,7 +107,7 @@ class FrameFeed:
 
     def status(self) -> Status:
         """How the service is."""
-        return self.service.status(self._peer)
+        return self._facade.status(self._peer)
 
     async def close(self) -> None:
         """End what is under way."""

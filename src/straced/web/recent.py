@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import msgspec
 
 from straced.live.service import machine_of, note_of
+from straced.model.alerts import AlertRow
 from straced.model.frame import Key, Note
 from straced.model.history import KeptAlert, KeptEvent
 from straced.model.tick import Happening, ProcessSample, Tick
-from straced.store.alerts import AlertRow
 from straced.store.chart_points import ChartPoint
 from straced.text.sanitize import scrub
 

@@ -13,6 +13,7 @@ from straced.httpd.address import Address, parse_tcp
 
 if TYPE_CHECKING:
     from straced.httpd.server import HttpServer
+    from straced.service.api.facade import Facade
     from straced.service.service import Service
     from straced.web.feed import FrameFeed
     from straced.web.routes import Site
@@ -32,11 +33,13 @@ class WebServer:
 
     Args:
         service: whose figures are shown.
+        facade: tells how it is.
         pinned: an address from the command line, which the configuration does not change.
     """
 
-    def __init__(self, service: Service, pinned: str | None = None) -> None:
+    def __init__(self, service: Service, facade: Facade, pinned: str | None = None) -> None:
         self._service = service
+        self._facade = facade
         self._pinned = pinned
         self._config = Web()
         self._server: HttpServer | None = None
@@ -74,7 +77,7 @@ class WebServer:
         from straced.web.token import TokenFile
 
         file = TokenFile(self._service.places.state / "web.url")
-        feed = FrameFeed(self._service)
+        feed = FrameFeed(self._service, self._facade)
         site = Site(feed, Access(file.token))
         server = HttpServer(site.answer)
         try:
@@ -91,15 +94,15 @@ class WebServer:
         except BaseException:
             await self.close()
             raise
-        self._service.outlets.listeners.append(feed)
+        self._service.fanout.sinks.append(feed)
         _tell(url, str(file.path))
 
     async def close(self) -> None:
         """Stop listening."""
         server, feed = self._server, self._feed
         self._server = self._site = self._feed = None
-        if feed is not None and feed in self._service.outlets.listeners:
-            self._service.outlets.listeners.remove(feed)
+        if feed is not None:
+            self._service.fanout.remove(feed)
         if server is not None:
             await server.close()
         if feed is not None:

@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 
-from straced import __version__
+from straced._version import __version__
 from straced.errors import NoSuchProcess, StracedError, StraceMissing, TracerUnavailable
 from straced.linux import capabilities, cgroups, procfs
 from straced.model.diagnosis import Diagnosis, DoctorCheck

@@ -20,20 +20,17 @@ from straced.config.paths import ServicePaths
 from straced.config.schema import Config, ConfigError
 from straced.errors import StracedError
 from straced.faults import faults
-from straced.linux.credentials import NOBODY
 from straced.manager.process_group import ProcessGroupManager
+from straced.model.owner import NOBODY
 from straced.service.daemon import sd_notify
 from straced.service.daemon.lock import ServiceLock
 from straced.service.daemon.stalls import WatchedSelector, stalls
-from straced.service.metrics.http import MetricsServer
-from straced.service.metrics.otlp import OtlpPusher
 from straced.service.service import Service
 from straced.tracers.strace.tracer import own_helpers
-from straced.web.server import WebServer
+from straced.workflows.daemon import Daemon
 
 log = logging.getLogger("straced.service")
 PR_SET_DUMPABLE = 4
-STOP_S = 2.5
 SWITCH_S = 0.0005
 """The loop waits so long for each thread that is at work on history, whenever it has let go of the interpreter."""
 HELPERS_S = 1.0
@@ -86,21 +83,17 @@ def keep_secrets() -> None:
 async def _serve(
     path: Path | None, config: Config, where: ServicePaths, helpers: ProcessGroupManager, http: str | None
 ) -> int:
-    service = Service(config, where)
-    metrics = MetricsServer(service.metrics_text)
-    otlp = OtlpPusher(service.totals)
-    web = WebServer(service, http)
+    daemon = Daemon(config, where, http)
+    service = daemon.service
     tasks: list[asyncio.Task[None]] = []
     asyncio.get_running_loop().set_exception_handler(faults.of_loop)
     stalls.report = functools.partial(_stood_still, service)
     try:
-        with signals(service, path, metrics, otlp, web):
-            await service.start()
+        with signals(daemon, path):
+            daemon.start()
             gc.freeze()  # what is there now stays: the collector need not look through it again and again
-            await metrics.listen(config.metrics)
-            await web.listen(config.web)
-            otlp.configure(config.otlp)
-            tasks += [asyncio.create_task(work) for work in (_watch_helpers(helpers, service), _sign_of_life(service))]
+            await daemon.listen(config)
+            tasks += [asyncio.create_task(work) for work in (_watch_helpers(helpers, daemon), _sign_of_life(service))]
             sd_notify.notify("READY=1", f"STATUS=watches by {len(service.rulebook.all)} rules")
             log.info("serving", extra={"straced": {"socket": str(where.socket), "tracer": service.tracer or "none"}})
             await service.run()
@@ -109,41 +102,38 @@ async def _serve(
         sd_notify.notify("STOPPING=1")
         for task in tasks:
             task.cancel()
-        await asyncio.gather(metrics.close(), otlp.close(), web.close(), service.stop(STOP_S), return_exceptions=True)
+        await daemon.stop()
     log.info("stopped")
     return 0
 
 
 @contextlib.contextmanager
-def signals(
-    service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher, web: WebServer
-) -> Iterator[None]:
+def signals(daemon: Daemon, path: Path | None) -> Iterator[None]:
     """SIGTERM and SIGINT end the service, SIGHUP has it read its configuration anew."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
     def hang_up() -> None:
-        task = loop.create_task(reload(service, path, metrics, otlp, web))
+        task = loop.create_task(reload(daemon, path))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, service.ask_to_stop)
+            loop.add_signal_handler(number, daemon.service.ask_to_stop)
         loop.add_signal_handler(signal.SIGHUP, hang_up)
     yield
 
 
-async def reload(service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher, web: WebServer) -> None:
+async def reload(daemon: Daemon, path: Path | None) -> None:
     """Read the configuration anew; one that cannot be used changes nothing, and is said."""
+    service = daemon.service
     sd_notify.reloading()
     try:
         _path, config = find_config(path)
         check_unchangeable(service.config, config)
         service.reload(config)
-        await metrics.listen(config.metrics)
-        await web.listen(config.web)
-        otlp.configure(config.otlp)
+        await daemon.listen(config)
         service.config_error = None
         log.info("reloaded")
     except StracedError as error:
@@ -174,7 +164,7 @@ def _stood_still(service: Service, seconds: float, what: str) -> None:
     service.say("stood_still", text, owner=NOBODY, seconds=seconds)
 
 
-async def _watch_helpers(helpers: ProcessGroupManager, service: Service) -> None:
+async def _watch_helpers(helpers: ProcessGroupManager, daemon: Daemon) -> None:
     """Write down each helper that was started, so that the next service could clear it away."""
     known: set[int] = set()
     while True:
@@ -182,7 +172,7 @@ async def _watch_helpers(helpers: ProcessGroupManager, service: Service) -> None
         for pid in set(now) - known:
             helpers.track(pid, helper=True)
         known = set(now)
-        busy = now or service.server.clients or service.reactions.busy
+        busy = now or daemon.server.clients or daemon.service.reactions.busy
         await asyncio.sleep(0.5 if busy else 3.0)  # a service without work is not to be woken up
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from straced.config.schema import Alerts
-from straced.model.tick import ProcessSample
+from straced.model.tick import Calls, ProcessSample
 from straced.service.alerts.rules import Condition
-from straced.service.collect.call_counter import Calls
 from straced.store.learnt_names import NOBODY_UID, name_of, user_of
 from straced.store.series import program_of
 

@@ -14,10 +14,10 @@ import msgspec
 from straced.config.schema import OnAlert, TraceAction
 from straced.errors import StracedError
 from straced.linux import procfs
-from straced.linux.credentials import Owner
 from straced.linux.output_file import OutputFile
+from straced.model.alerts import AlertRow
+from straced.model.owner import Owner
 from straced.profiling.profiler import Profiler
-from straced.store.alerts import AlertRow
 from straced.tracers.strace.recording import RecordOptions
 from straced.tracers.strace.trace_file import record_into
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from straced.config.schema import Alerts
-from straced.linux.credentials import Owner
+from straced.model.owner import Owner
 from straced.model.tick import ProcessSample, Tick
 from straced.text.units import format_bytes
 

@@ -9,10 +9,10 @@ import msgspec
 
 from straced.config.schema import Alerts
 from straced.linux.credentials import Peer
+from straced.model.alerts import AlertRow
 from straced.model.tick import Tick
 from straced.service.alerts.novelty import Learnt, Novelty
 from straced.service.alerts.rules import Condition, Memory, host_findings, process_findings
-from straced.store.alerts import AlertRow
 
 UPDATE_S = 60.0
 """An alert that stays open is written again at most this often."""

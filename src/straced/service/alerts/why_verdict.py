@@ -12,7 +12,7 @@ import os
 import sys
 
 from straced.linux import procfs
-from straced.linux.credentials import Owner
+from straced.model.owner import Owner
 from straced.text.sanitize import scrub
 
 LIMIT_S = 30.0

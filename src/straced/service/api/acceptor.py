@@ -20,7 +20,7 @@ import msgspec
 from straced.linux import credentials
 from straced.linux.credentials import Peer
 from straced.service.api import receiver
-from straced.service.api.listening import BACKLOG
+from straced.service.api.door import BACKLOG
 from straced.service.api.receivers import PACKET, Knock, Reply
 
 MAX_UNANSWERED = 64

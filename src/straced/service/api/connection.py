@@ -2,7 +2,7 @@
 
 A client that does not read costs the service a bounded amount of memory and nobody else anything: what it is too slow
 for is dropped, and it is told how much. No request is read from one who does not read the answers. No descriptor is
-ever taken (see :mod:`straced.service.api.passed_descriptors`).
+ever taken (see :mod:`straced.linux.passed_descriptors`).
 """
 
 from __future__ import annotations

@@ -7,26 +7,14 @@ import contextlib
 import errno
 import os
 import socket
-import struct
-from typing import TYPE_CHECKING, Protocol
 
 from straced.linux import credentials
+from straced.service.api.door import BACKLOG, Reception
 from straced.service.api.link import SocketLink
 
-if TYPE_CHECKING:
-    from straced.service.api.server import Server
-
-BACKLOG = 256
 ACCEPTS_A_ROUND = 16
 BACK_OFF_S = 0.2
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
-
-
-class Door(Protocol):
-    """Lets clients in."""
-
-    def close(self) -> None:
-        """Let nobody in any more."""
 
 
 class Listener:
@@ -34,12 +22,12 @@ class Listener:
 
     Args:
         sock: bound; it listens from now on.
-        server: is asked who may come in.
+        reception: is asked who may come in.
     """
 
-    def __init__(self, sock: socket.socket, server: Server) -> None:
+    def __init__(self, sock: socket.socket, reception: Reception) -> None:
         self._sock: socket.socket | None = sock
-        self._server = server
+        self._reception = reception
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._loop = asyncio.get_running_loop()
         sock.listen(BACKLOG)
@@ -60,9 +48,9 @@ class Listener:
 
     def _welcome(self, sock: socket.socket) -> None:
         try:
-            refusal = self._server.refusal_for(uid_of(sock))  # first: who is refused is to cost little
+            refusal = self._reception.refusal_for(credentials.peer_uid(sock))  # first: who is refused is to cost little
             if refusal is None:
-                self._server.welcome(credentials.peer_of(sock), SocketLink(sock))
+                self._reception.welcome(credentials.peer_of(sock), SocketLink(sock))
                 return
         except OSError as error:
             if error.errno in FULL:
@@ -104,9 +92,3 @@ class Listener:
         if self._spare >= 0:
             os.close(self._spare)
             self._spare = -1
-
-
-def uid_of(sock: socket.socket) -> int:
-    """Whose the other end of a connection is, as the kernel says."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", raw)[1])

@@ -7,26 +7,23 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from straced import __version__
+from straced._version import __version__
 from straced.config import watch_rules
 from straced.errors import NotPermitted, StracedError
 from straced.faults import faults
 from straced.ipc import messages, protocol
 from straced.ipc.protocol import PROTOCOL, ProtocolMismatch, RpcRequest, TooMuch
-from straced.linux import credentials
 from straced.model.history import JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
 from straced.service.api.connection import Connection
+from straced.service.api.facade import Facade
 from straced.service.daemon.stalls import timed
 from straced.store import events as journal
 from straced.store.database import StoreError, is_damage
 from straced.store.history import History
-
-if TYPE_CHECKING:
-    from straced.service.service import Service
 
 QUESTIONS = 6
 """Questions to history at a time: threads of their own, so that nothing else ever waits for one."""
@@ -45,10 +42,10 @@ class Method(NamedTuple):
 
 
 class Methods:
-    """Answers requests, for one service."""
+    """Answers requests, by what a facade lets clients see of one service."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, facade: Facade) -> None:
+        self._facade = facade
         self._threads = ThreadPoolExecutor(QUESTIONS, "straced-history")
         self._closing = False
 
@@ -91,60 +88,59 @@ class Methods:
         return messages.Welcome(
             protocol=PROTOCOL,
             version=__version__,
-            system=self._service.places.system,
-            pid=self._service.pid,
+            system=self._facade.system,
+            pid=self._facade.pid,
             you=client.peer.uid,
         )
 
     async def status(self, client: Connection, params: messages.Nothing) -> messages.Status:
-        return self._service.status(client.peer)
+        return self._facade.status(client.peer)
 
     # --- what is watched ---
 
     async def watch_add(self, client: Connection, params: messages.WatchParams) -> messages.WatchRule:
         rule = watch_rules.parse(params.target, params.labels, self._owner(client))
-        return await self._service.add_rule(client.peer, rule)
+        return self._facade.add_rule(client.peer, rule)
 
     async def watch_remove(self, client: Connection, params: messages.WatchParams) -> messages.Nothing:
-        await self._service.remove_rule(client.peer, params.target)
+        self._facade.remove_rule(client.peer, params.target)
         return messages.Nothing()
 
     async def watch_list(self, client: Connection, params: messages.Nothing) -> list[messages.WatchRule]:
-        return self._service.list_rules(client.peer)
+        return self._facade.list_rules(client.peer)
 
     async def label(self, client: Connection, params: messages.LabelParams) -> messages.Nothing:
         labels = watch_rules.checked(params.labels)
-        credentials.require(client.peer, params.pid)
-        await self._service.label(params.pid, labels)
+        self._facade.label(client.peer, params.pid, labels)
         return messages.Nothing()
 
     def _owner(self, client: Connection) -> int | None:
-        mine = client.peer.is_root or not self._service.places.system
+        mine = client.peer.is_root or not self._facade.system
         return None if mine else client.peer.uid
 
     # --- now ---
 
     async def snapshot(self, client: Connection, params: messages.Nothing) -> messages.TickPart | None:
-        return self._service.snapshot(client.peer)
+        return self._facade.snapshot(client.peer)
 
     async def subscribe(self, client: Connection, params: messages.SubscribeParams) -> messages.Nothing:
         client.topics = frozenset(params.topics)
         return messages.Nothing()
 
     async def metrics(self, client: Connection, params: messages.Nothing) -> str:
-        if not client.peer.is_root and self._service.places.system:
+        if not client.peer.is_root and self._facade.system:
             raise NotPermitted("the metrics of all users are root's", hint="sudo straced metrics")
-        return self._service.metrics_text()
+        return self._facade.metrics_text()
 
     # --- history ---
 
     async def _ask(self, client: Connection, question: Callable[[History], object]) -> object:
         """Ask history on a thread, by a connection of its own, with the rights of this client."""
-        path = self._service.history_path()
+        path = self._facade.history_path()
 
         def answer() -> object:
             until = time.monotonic() + QUESTION_S
-            history = History(path, client.peer if self._service.places.system else None)
+            history = History(path, client.peer if self._facade.system else None)
             history.connection.set_progress_handler(lambda: self._closing or time.monotonic() > until, STEPS)
             try:
                 return question(history)
@@ -162,8 +158,8 @@ class Methods:
 
     def _failed(self, error: sqlite3.DatabaseError) -> StoreError:
         """What a client is told of a history that cannot be read; a damaged one is looked at."""
-        if self._service.store is not None and is_damage(error):
-            self._service.store.suspect(str(error))
+        if self._facade.store is not None and is_damage(error):
+            self._facade.store.suspect(str(error))
         return StoreError(f"the history cannot be read now: {error}", hint="straced events tells more")
 
     async def processes(self, client: Connection, params: messages.Select) -> list[SeriesInfo]:
@@ -228,28 +224,28 @@ class Methods:
 
     async def attach(self, client: Connection, params: messages.AttachParams) -> messages.Attached:
         params = msgspec.structs.replace(params, labels=watch_rules.checked(params.labels))
-        return await self._service.sessions.attach(client, params)
+        return await self._facade.sessions.attach(client, params)
 
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
-        return await self._service.sessions.trace(client, params)
+        return await self._facade.sessions.trace(client, params)
 
     async def trace_read(self, client: Connection, params: messages.SessionParams) -> messages.TracePiece:
-        return messages.TracePiece(data=await self._service.sessions.read_trace(client, params.session))
+        return messages.TracePiece(data=await self._facade.sessions.read_trace(client, params.session))
 
     async def session_read(self, client: Connection, params: messages.SessionParams) -> object:
-        return await self._service.sessions.get(client, params.session).read()
+        return await self._facade.sessions.get(client, params.session).read()
 
     async def session_wait(self, client: Connection, params: messages.SessionParams) -> messages.Ended:
-        return await self._service.sessions.wait(client, params.session)
+        return await self._facade.sessions.wait(client, params.session)
 
     async def session_result(self, client: Connection, params: messages.SessionParams) -> object:
-        return await self._service.sessions.get(client, params.session).result()
+        return await self._facade.sessions.get(client, params.session).result()
 
     async def session_summary(self, client: Connection, params: messages.SummaryParams) -> object:
-        return await self._service.sessions.get(client, params.session).summary(params.since_ns, params.until_ns)
+        return await self._facade.sessions.get(client, params.session).summary(params.since_ns, params.until_ns)
 
     async def session_detach(self, client: Connection, params: messages.SessionParams) -> object:
-        return await self._service.sessions.detach(client, params.session)
+        return await self._facade.sessions.detach(client, params.session)
 
 
 def _find(history: History, params: messages.Select) -> list[SeriesInfo]:

@@ -9,10 +9,10 @@ import msgspec
 from straced.ipc import protocol
 from straced.ipc.messages import TickPart
 from straced.linux.credentials import Peer
+from straced.model.alerts import AlertRow
 from straced.model.tick import Happening, ProcessSample, Tick
 from straced.service.api.server import Server
 from straced.service.collect import attribution
-from straced.store.alerts import AlertRow
 from straced.text.sanitize import CUT
 
 PART_BYTES = 512 * 1024

@@ -12,15 +12,12 @@ import os
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from straced.linux.credentials import Peer
+from straced.service.api.door import Reception
 from straced.service.api.link import PipeLink
-
-if TYPE_CHECKING:
-    from straced.service.api.server import Server
 
 PACKET = 1 << 16
 
@@ -44,11 +41,11 @@ class Receivers:
 
     Args:
         sock: bound, and not yet listening; the process of the door gets it.
-        server: is asked who may come in.
+        reception: is asked who may come in.
     """
 
-    def __init__(self, sock: socket.socket, server: Server) -> None:
-        self._server = server
+    def __init__(self, sock: socket.socket, reception: Reception) -> None:
+        self._reception = reception
         self._loop = asyncio.get_running_loop()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
@@ -78,10 +75,10 @@ class Receivers:
             data = b""
         if not data:
             self.close()
-            self._server.reopen()
+            self._reception.reopen()
             return
         knock = msgspec.json.decode(data, type=Knock)
-        refusal = self._server.refusal_for(knock.peer.uid)
+        refusal = self._reception.refusal_for(knock.peer.uid)
         if refusal is not None:
             with contextlib.suppress(OSError):
                 self._control.send(msgspec.json.encode(Reply(knock.number, refusal.decode())))
@@ -106,7 +103,7 @@ class Receivers:
             raise
         os.close(theirs_in)
         os.close(theirs_out)
-        self._server.welcome(knock.peer, PipeLink(from_client, to_client))
+        self._reception.welcome(knock.peer, PipeLink(from_client, to_client))
 
     def close(self) -> None:
         """End the door and its receivers, and wait for none of them."""

@@ -15,11 +15,12 @@ from straced.errors import NotPermitted, StracedError
 from straced.ipc import protocol
 from straced.ipc.socket_directory import SocketTaken, make_folder
 from straced.linux.credentials import Peer
+from straced.linux.passed_descriptors import refuse_descriptors
 from straced.service.api.accounts import Account, Accounts
 from straced.service.api.connection import Connection, Handler
+from straced.service.api.door import Door
 from straced.service.api.link import Link
-from straced.service.api.listening import Door, Listener
-from straced.service.api.passed_descriptors import refuse_descriptors
+from straced.service.api.listening import Listener
 from straced.service.api.receivers import Receivers
 from straced.service.daemon.lock import ServiceLock
 
@@ -36,28 +37,31 @@ class Server:
         path: of the socket.
         system: whether it serves all users; every request is authorised by itself then.
         limits: how many clients.
-        handle: answers a request.
     """
 
-    def __init__(self, path: Path, *, system: bool, limits: Ipc, handle: Handler) -> None:
+    def __init__(self, path: Path, *, system: bool, limits: Ipc) -> None:
         self.path = path
         self.limits = limits
         self.clients: list[Connection] = []
         self.accounts = Accounts(lambda: self.limits, os.geteuid())
         self.refused = 0
         self._system = system
-        self._handle = handle
+        self._handle: Handler
         self._lock: ServiceLock | None = None
         self._door: Door | None = None
         self._beat: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self, handle: Handler) -> None:
         """Listen. The socket has a lock of its own: one that is there already is a dead service's.
+
+        Args:
+            handle: answers a request.
 
         Raises:
             SocketTaken: the path is no socket, or nothing can be made there.
             AlreadyRunning: another service has this socket.
         """
+        self._handle = handle
         make_folder(self.path.parent, system=self._system)
         try:
             self._lock = ServiceLock(self.path.with_name(f"{self.path.name}.lock"), "the socket").__enter__()

@@ -13,9 +13,10 @@ import os
 import msgspec
 
 from straced.linux import procfs
-from straced.linux.credentials import Owner, owner_of
-from straced.model.tick import ProcessSample
-from straced.service.collect.call_counter import Calls, CountedCalls, Key
+from straced.linux.credentials import owner_of
+from straced.model.owner import Owner
+from straced.model.tick import Calls, ProcessSample
+from straced.service.collect.call_counter import CountedCalls, Key
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import Rights
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from straced.errors import NotPermitted, StracedError
 from straced.linux import procfs
+from straced.model.tick import Calls
 from straced.model.types import Counters, Sample, Target
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import CHANGED_USER, AttachOptions, Ending, Rights, Tracer, TracerSession
@@ -23,19 +24,6 @@ log = logging.getLogger("straced.service")
 Key = tuple[int, int]
 RowKey = tuple[int | None, str, str]
 """Pid (``None``: of the tree's ended descendants), call, ABI."""
-
-
-class Calls(Struct, frozen=True, gc=False):
-    """What happened of one call in one interval."""
-
-    name: str
-    abi: str
-    calls: int | None
-    errors: int | None
-    wall_ns: int | None
-    waiting_ns: int | None
-    errno: dict[str, int] | None = None
-    in_flight: int | None = None
 
 
 class CountedCalls(Struct, kw_only=True):

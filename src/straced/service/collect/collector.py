@@ -11,13 +11,13 @@ import msgspec
 from straced.concurrency.pacing import Pace, in_pieces
 from straced.config.watch_rules import Rule
 from straced.linux import procfs
-from straced.linux.credentials import Owner
 from straced.linux.gpu import Gpus
 from straced.linux.host_reader import HostCollector
 from straced.linux.process_reader import ProcessCollector
-from straced.model.tick import Happening, ProcessSample, Tick
+from straced.model.owner import Owner
+from straced.model.tick import Calls, Happening, ProcessSample, Tick
 from straced.service.collect.attribution import Attribution, of_tree, user_of
-from straced.service.collect.call_counter import CallCounter, Calls, CountedCalls, Key, start_of
+from straced.service.collect.call_counter import CallCounter, CountedCalls, Key, start_of
 from straced.service.collect.owners import OwnerCache
 from straced.service.collect.watchlist import Watched, Watchlist, WatchScan
 from straced.tracers.base import Tracer

@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from straced.linux import procfs
-from straced.linux.credentials import NOBODY, Owner, owner_of
+from straced.linux.credentials import owner_of
 from straced.model.facts import ProcessFacts
+from straced.model.owner import NOBODY, Owner
 
 CLOSE_LOOK_TICKS = 30
 

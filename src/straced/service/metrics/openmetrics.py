@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from straced import __version__
+from straced._version import __version__
 from straced.errors import OutputError
 from straced.linux.output_file import TEXTFILE_MODE, OutputFile
-from straced.model.tick import ProcessSample, Tick
-from straced.service.collect.call_counter import Calls
+from straced.model.alerts import AlertRow
+from straced.model.tick import Calls, Happening, ProcessSample, Tick
 from straced.store.series import program_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,13 @@ class Totals:
         self.overflowed = 0
         self._textfile_refused = False
 
-    def add(self, tick: Tick) -> None:
+    def event(self, event: Happening) -> None:
+        """Events are no metrics."""
+
+    def alert(self, alert: AlertRow) -> None:
+        """Open alerts are counted where they are kept."""
+
+    def tick(self, tick: Tick) -> None:
         """Add a tick."""
         self._last = tick
         for sample in tick.processes:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from straced import __version__
+from straced._version import __version__
 from straced.config.schema import Otlp
 from straced.service.metrics.openmetrics import Totals
 

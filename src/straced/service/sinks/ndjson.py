@@ -13,8 +13,8 @@ import msgspec
 
 from straced.config import schema
 from straced.linux.kept_file import open_kept
+from straced.model.alerts import AlertRow
 from straced.model.tick import Happening, Tick
-from straced.store.alerts import AlertRow
 
 log = logging.getLogger("straced.service")
 MAX_WAITING = 200

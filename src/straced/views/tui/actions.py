@@ -92,10 +92,13 @@ class Wishes(_Base):
 
     async def _ask_why(self, key: Key, box: WhyBox) -> None:
         try:
-            lines = await asyncio.wrap_future(self.feed.why(key, box.room(self.size.width)))
-            box.show(lines)
+            answer = await asyncio.wrap_future(self.feed.why(key))
         except StracedError as error:
             box.show([line for line in (error.reason, error.hint) if line])
+        else:
+            from straced.views.why.report import report
+
+            box.show(report(answer, box.room(self.size.width)).splitlines())
 
     def action_signal(self) -> None:
         row = self.subject(now=True)
