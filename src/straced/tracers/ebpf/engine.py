@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import mmap
 import os
 import struct
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from straced.tracers.ebpf import btf, libbpf, perf_events, preemption, wire
+from straced.tracers.ebpf import btf, libbpf, perf_events, preemption, shared_memory, wire
 
 PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit", "on_enter")
 """In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
@@ -29,6 +28,8 @@ TRACEPOINTS = {
 }
 UNPREEMPTED = ("on_switch", *TRACEPOINTS)
 """The same for kernels that preempt programs on raw tracepoints (Linux 7.0): perf's way to a tracepoint is not."""
+_DESCRIPTORS = 48
+"""More than a load and an attach take at a time."""
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_CMD_GLOBAL = 1
 
@@ -89,7 +90,7 @@ class Engine:
         self.touched = shared[wire.Control.touched.offset :][: wire.ROWS_LIMIT]
         self._serve_fd = self.program_fd("serve")
         self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
-        self.row_memory: mmap.mmap = self.rows.obj  # type: ignore[assignment]
+        self.row_memory: shared_memory.Memory = self.rows.obj  # type: ignore[assignment]
         self.row_words = self.rows.cast("I")
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
         self._sums = self._mapped("sums", self.owners_max * wire.SUMS.size)
@@ -109,8 +110,7 @@ class Engine:
         return libbpf.check_pointer(pointer, f"map {name}")
 
     def _mapped(self, name: str, size: int) -> memoryview:
-        length = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        return memoryview(mmap.mmap(self.map_fd(name), length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE))
+        return memoryview(shared_memory.of(self.map_fd(name), size)).cast("B")
 
     def program(self, name: str) -> int:
         """libbpf's handle of a program."""
@@ -261,8 +261,10 @@ def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> Engine
     """Load the set of programs that suits this kernel.
 
     Raises:
-        OSError: as :class:`Engine`.
+        OSError: as :class:`Engine`; EMFILE before anything is asked of the kernel, for libbpf takes a lack of
+            descriptors on the way for a lack in the kernel.
     """
+    _need_descriptors()
     if preemption.programs_are_preempted():
         engine = Engine(rows=rows, owners=owners, unpreempted=True)
         try:
@@ -273,3 +275,13 @@ def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> Engine
             engine.stop()
             return engine
     return Engine(rows=rows, owners=owners)
+
+
+def _need_descriptors() -> None:
+    held: list[int] = []
+    try:
+        while len(held) < _DESCRIPTORS:
+            held.append(os.eventfd(0))
+    finally:
+        for fd in held:
+            os.close(fd)

@@ -55,7 +55,11 @@ class Instance:
             OSError: the kernel has no room.
         """
         self.engine.start()
-        index = self._new_session(options, quiet)
+        try:
+            index = self._new_session(options, quiet)
+        except BaseException:
+            self._stop_if_idle()
+            raise
         try:
             owner, host_pid = self._add_process(index, target.pid, pidfd, wire.OWNER_KEEP, quiet=quiet)
             reasons = self._add_descendants(index, target.pid) if options.follow and not quiet else ()
@@ -71,11 +75,12 @@ class Instance:
         return session
 
     def _new_session(self, options: AttachOptions, quiet: bool) -> int:
+        one_user = not may_see_all()
         index = self.engine.new_owner()
         owner = self.engine.owner(index)
         owner.kind, owner.state = wire.KIND_SESSION, wire.STATE_LIVE
         owner.flags = wire.SESSION_FOLLOW * (options.follow or quiet) + wire.SESSION_PER_THREAD * options.per_thread
-        if not may_see_all():
+        if one_user:
             owner.uid = os.geteuid()
             owner.flags |= wire.SESSION_ONE_USER
         return index
@@ -95,9 +100,9 @@ class Instance:
                 self.marks.mark_threads(index, pidfd)
                 if self.marks.process_of(pidfd) == index:
                     break  # else an execve of another thread replaced the leader before that thread was marked
-        except BaseException:
+        except (ProcessLookupError, Conflict):
             engine.recycle((), {index, leader})
-            raise
+            raise  # after anything else its tasks may be marked: the whole session is dropped, and then this with it
         if owner.live == 1:
             raise ProcessLookupError
         engine.owner(session).processes += 0 if quiet else 1
@@ -157,7 +162,12 @@ class Instance:
 
     def _unmark(self, index: int) -> None:
         self.engine.owner(index).flags |= wire.SESSION_CLOSED
-        self.marks.unmark(index)
+        try:
+            self.marks.unmark(index)
+        finally:
+            self._stop_if_idle()
+
+    def _stop_if_idle(self) -> None:
         if not self.sessions:
             self.engine.stop()
 
@@ -217,7 +227,10 @@ class Instance:
             ``None`` where we are a target ourselves, so that there is nothing to compare with.
         """
         if self._cost_ns is None:
-            pidfd = os.pidfd_open(os.getpid())
+            try:
+                pidfd = os.pidfd_open(os.getpid())
+            except OSError:  # no descriptor: another time
+                return None
             try:
                 session = self.attach(procfs.target(os.getpid()), AttachOptions(follow=False), pidfd)
             except (Conflict, OSError, NoSuchProcess):
