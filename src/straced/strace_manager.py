@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SHUTDOWN_GRACE_S = 2.0
 OTHERS_S = 6.0
-"""How long an attach waits for others that have begun, when one of them has its target."""
+"""How long an attach waits for those of ancestors that have begun, when somebody has its target."""
 
 
 class StraceManager:
@@ -475,10 +475,12 @@ class StraceManager:
         return False
 
     async def _others_started(self, pid: int) -> None:
-        """Who is being attached to at the same time may be an ancestor, whose trace takes this one in."""
-        for (kind, other), turn in list(self._starting.items()):
-            if (kind, other) != ("summary", pid):
-                await turn.wait(OTHERS_S)
+        """An ancestor that is being attached to at the same time may take this one in; nobody else's trace does."""
+        until = time.monotonic() + OTHERS_S
+        above = procfs.ancestors(pid)
+        for (_kind, other), turn in list(self._starting.items()):
+            if other in above and (left := until - time.monotonic()) > 0:
+                await turn.wait(left)
 
     async def _alone(
         self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]], undo: Undo[bool]
