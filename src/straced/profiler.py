@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from straced import children, choice, gating, procfs
 from straced.errors import InvalidArgument, NoSuchProcess, NotLive, StracedError, TracerUnavailable
+from straced.limits import check_budgets
 from straced.logs import logger
 from straced.model import Sample, Target
 from straced.ownership import Owner
@@ -51,6 +52,7 @@ class Profiler:
     ) -> None:
         if tracer not in choice.TRACERS:
             raise InvalidArgument(f"{tracer!r} is not a tracer", hint=f"one of {', '.join(choice.TRACERS)}")
+        check_budgets(max_overhead_pct, max_tasks)
         self._wanted = tracer
         self._max_overhead_pct = max_overhead_pct
         self._max_tasks = max_tasks
@@ -302,7 +304,7 @@ class Profiler:
         """
         self._owner.enter()
         found: dict[Session, Sample] = {}
-        for tracer in self._tracers.values():
+        for tracer in list(self._tracers.values()):  # an attach may add one meanwhile
             sessions = [session for session in self.sessions if session.tracer == tracer.name and session.alive]
             at_once = getattr(tracer, "sum_all", None) if sums else None
             at_once = at_once or getattr(tracer, "read_all", None)
@@ -337,7 +339,7 @@ class Profiler:
             session.request_stop()
         for session in self.sessions:
             await _despite_errors(session.detach())
-        for tracer in self._tracers.values():
+        for tracer in list(self._tracers.values()):  # an attach that begins meanwhile may add one
             await _despite_errors(tracer.close())
 
     async def _find(self, pid: int, ask: gating.Ask) -> tuple[Target, tuple[str, ...] | None]:

@@ -222,7 +222,7 @@ class StraceManager:
         running_loop()
         words = [os.fspath(word) for word in argv]
         with resources():
-            gated = gating.gate(words) if self._enabled and self.is_available() else words
+            gated = gating.gate(words) if self._enabled and self._mine and self.is_available() else words
 
         async def start() -> asyncio.subprocess.Process:
             process = await children.start(gated, popen_options)

@@ -67,6 +67,24 @@ async def test_an_attach_that_is_under_way_when_its_profiler_closes(tracer: str,
     assert given_up > 0
 
 
+async def test_a_tracer_that_an_attach_takes_while_its_profiler_closes(
+    start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when StraceManager.detach_all() comes while others attach: it raised a RuntimeError."""
+    profiler = Profiler("sampler")
+    session = await profiler.attach(start("tick").pid)
+    sampler = profiler._tracer("sampler")
+    close = sampler.close
+
+    async def closing() -> None:
+        profiler._tracer("strace")  # what an attach does first
+        await close()
+
+    monkeypatch.setattr(sampler, "close", closing)
+    await profiler.close()
+    assert not session.alive
+
+
 def test_a_scope_of_anyio_does_not_turn_the_loop_while_it_waits(
     start: Starter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
