@@ -96,8 +96,14 @@ class Engine:
         self._sums = self._mapped("sums", self.owners_max * wire.SUMS.size)
         self.request(wire.WHOAMI)
 
+    @property
+    def _loaded(self) -> int:
+        if not self._object:  # libbpf would look at address 0, and take the process with it
+            raise OSError(errno.EBADF, "the eBPF programs were unloaded")
+        return self._object
+
     def _map(self, name: str) -> int:
-        found = self._library.bpf_object__find_map_by_name(self._object, name.encode())
+        found = self._library.bpf_object__find_map_by_name(self._loaded, name.encode())
         return libbpf.check_pointer(found, f"map {name}")
 
     def map_fd(self, name: str) -> int:
@@ -114,7 +120,7 @@ class Engine:
 
     def program(self, name: str) -> int:
         """libbpf's handle of a program."""
-        found = self._library.bpf_object__find_program_by_name(self._object, name.encode())
+        found = self._library.bpf_object__find_program_by_name(self._loaded, name.encode())
         return libbpf.check_pointer(found, f"program {name}")
 
     def program_fd(self, name: str) -> int:

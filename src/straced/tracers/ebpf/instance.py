@@ -43,6 +43,7 @@ class Instance:
         self.sessions: dict[int, EbpfSession] = {}
         self.callbacks: dict[int, list[Callable[[], None]]] = {}
         self._releases: set[Operation[Any]] = set()
+        self._closed = False
         self._bare_ns = _call_ns()
         self._cost_ns: int | None = None
 
@@ -183,6 +184,8 @@ class Instance:
     def _reclaim(self, index: int, *, settled: bool = False) -> None:
         """Give the memory of a session back, after two grace periods: a fork may have read the session as open."""
         engine = self.engine
+        if self._closed:  # all of it has gone with the engine
+            return
         if not settled:
             engine.settle()
         self.marks.unmark(index)
@@ -195,8 +198,9 @@ class Instance:
         for session in list(self.sessions.values()):
             await session.detach()
         loop = asyncio.get_running_loop()
-        if releases := [task for task in self._releases if task.get_loop() is loop]:
-            await asyncio.wait(releases)
+        while releases := [task for task in self._releases if task.get_loop() is loop and not task.done()]:
+            await asyncio.wait(releases)  # a session that is summed up in this moment may measure the cost of a call
+        self._closed = True
         self.marks.close()
         self.engine.close()
 
@@ -226,7 +230,7 @@ class Instance:
         Returns:
             ``None`` where we are a target ourselves, so that there is nothing to compare with.
         """
-        if self._cost_ns is None:
+        if self._cost_ns is None and not self._closed:
             try:
                 pidfd = os.pidfd_open(os.getpid())
             except OSError:  # no descriptor: another time
