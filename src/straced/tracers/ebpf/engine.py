@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,6 +57,8 @@ class Engine:
         Raises:
             OSError: libbpf is missing, or the kernel refused; errno says why.
         """
+        self._process = os.getpid()
+        self._object = 0
         self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
         self._links: list[int] = []
         self._detaching: threading.Thread | None = None
@@ -196,6 +199,16 @@ class Engine:
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = 0
+
+    def __del__(self) -> None:
+        """Whoever drops it gives it back all the same; a forked copy leaves the original's alone."""
+        if self.mine and not sys.is_finalizing():
+            self.close()
+
+    @property
+    def mine(self) -> bool:
+        """False in a forked copy."""
+        return os.getpid() == self._process
 
     # --- requests -------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import sys
 import time
 
 from straced.tracers.ebpf import libbpf, wire
@@ -29,10 +30,14 @@ class Marks:
         self._library = libbpf.load()
         self._tasks_fd = engine.map_fd("tasks")
         self._iterators: dict[str, int] = {}
-        self._iterator("unmark")
         self._reserve: int | None = None
         """A descriptor to let go with when there is no other."""
+        self._iterator("unmark")
         self._refill()
+
+    def __del__(self) -> None:
+        if self._engine.mine and not sys.is_finalizing():
+            self.close()
 
     def close(self) -> None:
         """Give the iterators back. Idempotent."""
