@@ -15,7 +15,7 @@ import concurrent.futures
 import errno
 import os
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -161,8 +161,13 @@ class BlockingSession:
 
     def every(self, seconds: float) -> Iterator[Summary]:
         """See :meth:`straced.Session.every`."""
-        windows = self._inner.every(seconds)
 
+        async def begin() -> AsyncIterator[Summary]:
+            return self._inner.every(seconds)
+
+        return self._each(self._profiler.wait_for(begin()))
+
+    def _each(self, windows: AsyncIterator[Summary]) -> Iterator[Summary]:
         async def following() -> Summary | None:
             return await anext(windows, None)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from straced import Profiler, StraceManager
+from straced import Profiler, StraceManager, strace_manager
 from tests.support import proc
 from tests.support.events import Events
 from tests.support.owner import start_owner
@@ -66,6 +66,22 @@ async def test_another_tracers_child_is_refused_as_ever(manager: StraceManager, 
         error = manager.last_error(workload.pid)
         assert error is not None
         assert error.code == "already_traced"
+    finally:
+        await other.detach_all()
+
+
+async def test_strangers_do_not_wait_for_each_other(
+    manager: StraceManager, start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is refused at once, for none of them can be in the trace of another: five took 24 seconds."""
+    monkeypatch.setattr(strace_manager, "OTHERS_S", 600.0)
+    other = StraceManager()
+    workloads = [start("tick") for _ in range(3)]
+    try:
+        for workload in workloads:
+            assert await other.attach(workload.pid)
+        assert await asyncio.gather(*(manager.attach(each.pid) for each in workloads)) == [False] * 3
+        assert {error.code for each in workloads if (error := manager.last_error(each.pid))} == {"already_traced"}
     finally:
         await other.detach_all()
 

@@ -170,6 +170,20 @@ def test_messages_of_libbpf_go_to_the_log(caplog: pytest.LogCaptureFixture, capf
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_libbpf_says_of_a_question_is_no_warning() -> None:
+    """Some kernels cannot tell whether they preempt programs: with ``logging.basicConfig()`` each process said so."""
+    require("ebpf")
+    code = """
+import contextlib, logging
+from straced.tracers.ebpf import preemption
+logging.basicConfig()
+with contextlib.suppress(OSError):
+    preemption._ask()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_memlock_cannot_be_raised_and_it_does_not_matter(programs: Path) -> None:
     require("ebpf", "root")
     limited = ("prlimit", "--memlock=65536:65536")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,23 @@ pytestmark = [pytest.mark.needs("strace", "cc")]
 def test_a_tracer_that_does_not_exist() -> None:
     with pytest.raises(InvalidArgument, match="'nonsense' is not a tracer"):
         Profiler("nonsense")
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_overhead_pct": math.nan}, {"max_overhead_pct": -1}, {"max_tasks": 0}, {"max_tasks": 1.5}], ids=str
+)
+def test_limits_that_nothing_can_be_compared_with(limits: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match="is not a"):
+        Profiler("strace", **limits)
+
+
+def test_the_command_line_refuses_such_a_limit(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    found = straced("run", "--max-overhead", "nan", "--", "touch", str(made))
+    assert found.status == 125
+    assert len(found.err.splitlines()) <= 3
+    assert "nan is not a slowdown" in found.err
+    assert not made.exists()
 
 
 async def test_a_kind_of_time_that_does_not_exist(tracer: str, start: Starter, tmp_path: Path) -> None:

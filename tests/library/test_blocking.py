@@ -116,6 +116,30 @@ def test_it_can_be_used_again_after_a_close(start: Starter) -> None:
             assert target.untraced()
 
 
+@pytest.mark.needs("ebpf")
+def test_windows(start: Starter) -> None:
+    target = start("n", 300)
+    with blocking.Profiler("ebpf") as profiler:
+        session = profiler.attach(target.pid)
+        windows = session.every(0.05)
+        seen = [next(windows)]
+        target.finish()
+        target.let_end()
+        seen += windows
+        assert sum(window.total.calls or 0 for window in seen) == session.result().total.calls
+        assert seen[-1].end == "exited"
+
+
+def test_windows_that_cannot_be_are_refused_at_once(start: Starter) -> None:
+    target = start("tick")
+    with blocking.Profiler("strace") as profiler:
+        session = profiler.attach(target.pid)
+        with pytest.raises(errors.InvalidArgument):
+            session.every(0)
+        with pytest.raises(errors.NotLive):
+            session.every(1)
+
+
 FORKED = """
     from straced import blocking
     target = int(os.environ["TARGET"])

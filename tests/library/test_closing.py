@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
+import sys
+from typing import Any
 
 import pytest
 
-from straced import Profiler, StraceManager
+from straced import Profiler, StraceManager, children
 from straced.errors import TracerUnavailable
 from tests.library.belongings import Held, descriptors, helpers, settles_to
 from tests.support.needs import require
+from tests.support.owner import start_owner
 from tests.support.poll import until
 from tests.support.workload import Starter
 
@@ -65,6 +69,78 @@ async def test_an_attach_that_is_under_way_when_its_profiler_closes(tracer: str,
             await profiler.close()
         await settles_to(before, f"a close in the middle of an attach, after {turns} turns,")
     assert given_up > 0
+
+
+async def test_a_tracer_that_an_attach_takes_while_its_profiler_closes(
+    start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when StraceManager.detach_all() comes while others attach: it raised a RuntimeError."""
+    profiler = Profiler("sampler")
+    session = await profiler.attach(start("tick").pid)
+    sampler = profiler._tracer("sampler")
+    close = sampler.close
+
+    async def closing() -> None:
+        profiler._tracer("strace")  # what an attach does first
+        await close()
+
+    monkeypatch.setattr(sampler, "close", closing)
+    await profiler.close()
+    assert not session.alive
+
+
+def test_a_cost_that_is_measured_while_the_programs_are_unloaded(start: Starter) -> None:
+    """A session that sums itself up in this moment does that; what it gave back afterwards took the owner with it."""
+    require("ebpf")
+    owner = start_owner(
+        start,
+        """
+        async def main():
+            profiler = Profiler("ebpf")
+            session = await profiler.attach(int(os.environ["TARGET"]))
+            instance = session.inner._instance
+            settle, measured, unloaded = instance.engine.settle, threading.Event(), threading.Event()
+            waits = iter([measured, unloaded])
+            def later():  # the kernel takes its time, but not in the loop
+                threading.current_thread() is threading.main_thread() or next(waits).wait(2)
+                settle()
+            instance.engine.settle = later
+            closing = asyncio.create_task(instance.close())
+            while instance.sessions:
+                await asyncio.sleep(0)
+            instance.call_cost_ns()
+            measured.set()
+            await closing
+            unloaded.set()
+            assert instance.call_cost_ns() is not None
+            while others := asyncio.all_tasks() - {asyncio.current_task(), *session._attendants}:
+                await asyncio.wait(others)
+            say("lives")
+        asyncio.run(main())
+        """,
+        env={"TARGET": str(start("tick").pid)},
+    )
+    owner.channel.expect("lives", 30)
+    assert owner.process.wait(10) == 0
+
+
+def test_the_end_of_a_program_that_has_just_ended(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """Its status is asyncio's, which is told of the end by the loop: 255 and a warning were all that it had."""
+
+    async def main() -> int:
+        process = await children.start(["true"], {})
+        pidfd = os.pidfd_open(process.pid)
+        select.select([pidfd], [], [])
+        os.close(pidfd)
+        await children.end(process)
+        return await process.wait()
+
+    if sys.version_info < (3, 12):
+        watcher = asyncio.PidfdChildWatcher()
+        policy = asyncio.get_event_loop_policy()
+        monkeypatch.setattr(policy, "_watcher", watcher)
+    assert asyncio.run(main()) == 0
+    assert not caplog.records
 
 
 def test_a_scope_of_anyio_does_not_turn_the_loop_while_it_waits(

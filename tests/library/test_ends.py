@@ -145,3 +145,19 @@ async def test_a_profiler_goes_without_a_collection(name: str, start: Starter, n
         gone += [weakref.ref(inner._instance), weakref.ref(inner._instance.engine)]  # type: ignore[union-attr]
     del profiler, session, inner
     await auntil(lambda: not any(each() for each in gone), what="all are gone")
+
+
+async def test_a_profiler_that_nobody_closes_gives_back_what_it_held(
+    tracer: str, start: Starter, no_collection: None
+) -> None:
+    """It is dropped once its sessions are over; its programs and their maps were there to the end of the process."""
+    target = start("tick")
+    await _dropped(tracer, target.pid)
+    before = Held(target.pid)
+    for _ in range(3):
+        await _dropped(tracer, target.pid)
+    await settles_to(before, "a Profiler that was dropped")
+
+
+async def _dropped(tracer: str, pid: int) -> None:
+    await (await Profiler(tracer).attach(pid)).detach()

@@ -104,6 +104,38 @@ def test_a_forked_manager_says_that_it_is_a_copy(start: Starter) -> None:
     assert owner.process.wait(10) == 0
 
 
+def test_a_forked_manager_runs_programs_at_once(start: Starter) -> None:
+    """Nobody would open a gate for it; and a lock of another thread's is no reason to stand still either."""
+    target = start("tick")
+    owner = start_owner(
+        start,
+        IN_A_CHILD
+        + """
+        from straced.gating import asks
+        held, done = threading.Event(), threading.Event()
+        def hold():
+            with asks._lock:
+                held.set(); done.wait()
+        async def main():
+            manager = StraceManager()
+            assert await manager.attach(int(os.environ["TARGET"]))
+            async def child():
+                began = time.monotonic()
+                process = await manager.spawn(["true"])
+                say("ran", await process.wait(), type(manager.last_error(process.pid)).__name__,
+                    time.monotonic() - began < 5)
+            thread = threading.Thread(target=hold); thread.start(); held.wait()
+            await asyncio.to_thread(in_a_child, child)
+            done.set(); thread.join()
+            await manager.detach_all()
+        asyncio.run(main())
+        """,
+        env={"TARGET": str(target.pid)},
+    )
+    assert owner.channel.expect("ran", 30) == "0 ForkedCopy True"
+    assert owner.process.wait(10) == 0
+
+
 def test_what_was_made_before_a_daemon_forked_is_the_daemons(start: Starter) -> None:
     target = start("n", 70)
     owner = start_owner(

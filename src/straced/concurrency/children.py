@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,24 @@ async def start(argv: Sequence[str | os.PathLike[str]], popen_options: Mapping[s
 
 async def end(process: asyncio.subprocess.Process) -> None:
     """Kill and reap a program, as ``asyncio.create_subprocess_exec`` does when it is cancelled."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
+    _kill(process)
     await process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """``process.kill()`` takes the wait status of one that has just ended, and asyncio is left without it."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        try:
+            pidfd = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            return
+        except OSError:  # no descriptor left
+            process.kill()
+            return
+        try:
+            if (
+                os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+            ):  # else it is no child of ours
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)

@@ -7,6 +7,7 @@ could do is had from its lines. This goes for all Profilers and managers of a pr
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,6 +78,15 @@ _known: dict[int, int] = {}
 """Processes that were gates, by pid, with their start times: the last of them."""
 _lock = threading.Lock()
 _current: ContextVar[Ask | None] = ContextVar("straced_ask", default=None)
+
+
+def _renew_lock() -> None:
+    """The copy of one that another thread held at a fork is never released."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 SHUTDOWN_GRACE_S = 2.0
 OTHERS_S = 6.0
-"""How long an attach waits for others that have begun, when one of them has its target."""
+"""How long an attach waits for those of ancestors that have begun, when somebody has its target."""
 
 
 class StraceManager:
@@ -225,7 +225,7 @@ class StraceManager:
         running_loop()
         words = [os.fspath(word) for word in argv]
         with resources():
-            gated = gating.gate(words) if self._enabled and self.is_available() else words
+            gated = gating.gate(words) if self._enabled and self._mine and self.is_available() else words
 
         async def start() -> asyncio.subprocess.Process:
             process = await children.start(gated, popen_options)
@@ -478,10 +478,12 @@ class StraceManager:
         return False
 
     async def _others_started(self, pid: int) -> None:
-        """Who is being attached to at the same time may be an ancestor, whose trace takes this one in."""
-        for (kind, other), turn in list(self._starting.items()):
-            if (kind, other) != ("summary", pid):
-                await turn.wait(OTHERS_S)
+        """An ancestor that is being attached to at the same time may take this one in; nobody else's trace does."""
+        until = time.monotonic() + OTHERS_S
+        above = procfs.ancestors(pid)
+        for (_kind, other), turn in list(self._starting.items()):
+            if other in above and (left := until - time.monotonic()) > 0:
+                await turn.wait(left)
 
     async def _alone(
         self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]], undo: Undo[bool]

@@ -23,6 +23,14 @@ def check_interval(seconds: float) -> None:
         raise InvalidArgument(f"{seconds!r} is not an interval", hint="seconds, more than 0")
 
 
+def check_budgets(max_overhead_pct: float | None, max_tasks: int) -> None:
+    """Raise InvalidArgument for limits that nothing can be compared with."""
+    if max_overhead_pct is not None and not (isinstance(max_overhead_pct, (int, float)) and max_overhead_pct >= 0):
+        raise InvalidArgument(f"{max_overhead_pct!r} is not a slowdown", hint="per cent, 0 or more")
+    if not (isinstance(max_tasks, int) and max_tasks >= 1):
+        raise InvalidArgument(f"{max_tasks!r} is not a number of tasks", hint="1 or more")
+
+
 async def watch_limits(session: Session) -> None:
     """Watch until the session ends; detach with the reason ``overhead`` or ``tasks``.
 

@@ -19,6 +19,7 @@ from straced.linux import procfs
 from straced.logs import logger
 from straced.model.types import Sample, Target
 from straced.profiling import tracer_choice
+from straced.profiling.limits import check_budgets
 from straced.profiling.session import Session
 from straced.tracers.base import AttachOptions, Rights, Tracer, TracerSession
 
@@ -56,6 +57,7 @@ class Profiler:
     ) -> None:
         if tracer not in tracer_choice.TRACERS:
             raise InvalidArgument(f"{tracer!r} is not a tracer", hint=f"one of {', '.join(tracer_choice.TRACERS)}")
+        check_budgets(max_overhead_pct, max_tasks)
         self._wanted = tracer
         self._max_overhead_pct = max_overhead_pct
         self._max_tasks = max_tasks
@@ -310,7 +312,7 @@ class Profiler:
         """
         self._owner.enter()
         found: dict[Session, Sample] = {}
-        for tracer in self._tracers.values():
+        for tracer in list(self._tracers.values()):  # an attach may add one meanwhile
             sessions = [session for session in self.sessions if session.tracer == tracer.name and session.alive]
             at_once = getattr(tracer, "sum_all", None) if sums else None
             at_once = at_once or getattr(tracer, "read_all", None)
@@ -345,7 +347,7 @@ class Profiler:
             session.request_stop()
         for session in self.sessions:
             await _despite_errors(session.detach())
-        for tracer in self._tracers.values():
+        for tracer in list(self._tracers.values()):  # an attach that begins meanwhile may add one
             await _despite_errors(tracer.close())
 
     async def _find(self, pid: int, ask: gating.Ask) -> tuple[Target, tuple[str, ...] | None]:

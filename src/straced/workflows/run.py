@@ -46,23 +46,28 @@ def run(launch: Launch, report: Callable[[Summary], None]) -> int:
     """Run the command to its end, report what it did, and return the status a shell would see.
 
     Raises:
-        CommandNotFound, ExecFailed: nothing was run.
+        CommandNotFound, ExecFailed, InvalidArgument: nothing was run.
         StracedError: with ``require_trace`` only: nothing was run, since it could not be traced.
     """
     argv = gating.gate(launch.argv)
     identity = _identity(launch.as_caller)
+    profiler = Profiler(launch.tracer, max_overhead_pct=launch.max_overhead_pct)  # what it refuses is not run
     with Foreground() as foreground:
         # Descriptors pass through (a jobserver's, say) as they would without us; Python marks its own close-on-exec.
         process = subprocess.Popen(argv, close_fds=False, **identity)
         foreground.watch(process.pid)
         gating.remember(process.pid)
-        return asyncio.run(_see_through(process, foreground, launch, report))
+        return asyncio.run(_see_through(profiler, process, foreground, launch, report))
 
 
 async def _see_through(
-    process: subprocess.Popen[bytes], foreground: Foreground, launch: Launch, report: Callable[[Summary], None]
+    profiler: Profiler,
+    process: subprocess.Popen[bytes],
+    foreground: Foreground,
+    launch: Launch,
+    report: Callable[[Summary], None],
 ) -> int:
-    async with Profiler(launch.tracer, max_overhead_pct=launch.max_overhead_pct) as profiler:
+    async with profiler:
         await delegation.label(process.pid, launch.labels)
         session = await _attach(profiler, process, launch)
         status = await foreground.wait()

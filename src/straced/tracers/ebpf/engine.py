@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import mmap
 import os
 import struct
+import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from straced.tracers.ebpf import btf, libbpf, perf_events, preemption, wire
+from straced.tracers.ebpf import btf, libbpf, perf_events, preemption, shared_memory, wire
 
 PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit", "on_enter")
 """In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
@@ -30,6 +30,8 @@ TRACEPOINTS = {
 }
 UNPREEMPTED = ("on_switch", *TRACEPOINTS)
 """The same for kernels that preempt programs on raw tracepoints (Linux 7.0): perf's way to a tracepoint is not."""
+_DESCRIPTORS = 48
+"""More than a load and an attach take at a time."""
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_CMD_GLOBAL = 1
 
@@ -63,6 +65,8 @@ class Engine:
         Raises:
             OSError: libbpf is missing, or the kernel refused; errno says why.
         """
+        self._process = os.getpid()
+        self._object = 0
         self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
         self._user_share = user_share
         self._links: list[int] = []
@@ -98,14 +102,20 @@ class Engine:
         self.touched = shared[wire.Control.touched.offset :][: wire.ROWS_LIMIT]
         self._serve_fd = self.program_fd("serve")
         self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
-        self.row_memory: mmap.mmap = self.rows.obj  # type: ignore[assignment]
+        self.row_memory: shared_memory.Memory = self.rows.obj  # type: ignore[assignment]
         self.row_words = self.rows.cast("I")
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
         self._sums = self._mapped("sums", self.owners_max * wire.SUMS.size)
         self.request(wire.WHOAMI)
 
+    @property
+    def _loaded(self) -> int:
+        if not self._object:  # libbpf would look at address 0, and take the process with it
+            raise OSError(errno.EBADF, "the eBPF programs were unloaded")
+        return self._object
+
     def _map(self, name: str) -> int:
-        found = self._library.bpf_object__find_map_by_name(self._object, name.encode())
+        found = self._library.bpf_object__find_map_by_name(self._loaded, name.encode())
         return libbpf.check_pointer(found, f"map {name}")
 
     def map_fd(self, name: str) -> int:
@@ -118,12 +128,11 @@ class Engine:
         return libbpf.check_pointer(pointer, f"map {name}")
 
     def _mapped(self, name: str, size: int) -> memoryview:
-        length = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        return memoryview(mmap.mmap(self.map_fd(name), length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE))
+        return memoryview(shared_memory.of(self.map_fd(name), size)).cast("B")
 
     def program(self, name: str) -> int:
         """libbpf's handle of a program."""
-        found = self._library.bpf_object__find_program_by_name(self._object, name.encode())
+        found = self._library.bpf_object__find_program_by_name(self._loaded, name.encode())
         return libbpf.check_pointer(found, f"program {name}")
 
     def program_fd(self, name: str) -> int:
@@ -207,6 +216,16 @@ class Engine:
         for name in _SHARED:  # memory that is mapped is not given back, whoever still holds the engine
             self.__dict__.pop(name, None)
 
+    def __del__(self) -> None:
+        """Whoever drops it gives it back all the same; a forked copy leaves the original's alone."""
+        if self.mine and not sys.is_finalizing():
+            self.close()
+
+    @property
+    def mine(self) -> bool:
+        """False in a forked copy."""
+        return os.getpid() == self._process
+
     # --- requests -------------------------------------------------------------------------------------
 
     def request(self, op: int, owner: int = 0, payer: int = 0) -> int:
@@ -277,8 +296,10 @@ def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS, user_shar
     """Load the set of programs that suits this kernel.
 
     Raises:
-        OSError: as :class:`Engine`.
+        OSError: as :class:`Engine`; EMFILE before anything is asked of the kernel, for libbpf takes a lack of
+            descriptors on the way for a lack in the kernel.
     """
+    _need_descriptors()
     if preemption.programs_are_preempted():
         engine = Engine(rows=rows, owners=owners, user_share=user_share, unpreempted=True)
         try:
@@ -289,3 +310,13 @@ def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS, user_shar
             engine.stop()
             return engine
     return Engine(rows=rows, owners=owners, user_share=user_share)
+
+
+def _need_descriptors() -> None:
+    held: list[int] = []
+    try:
+        while len(held) < _DESCRIPTORS:
+            held.append(os.eventfd(0))
+    finally:
+        for fd in held:
+            os.close(fd)

@@ -49,6 +49,7 @@ class Instance:
         self.sessions: dict[int, EbpfSession] = {}
         self.callbacks: dict[int, list[Callable[[], None]]] = {}
         self._releases: set[Operation[Any]] = set()
+        self._closed = False
         self._bare_ns = _call_ns()
         self._cost_ns: int | None = None
 
@@ -62,8 +63,12 @@ class Instance:
             OSError: the kernel has no room.
         """
         self.engine.start()
-        payer = wire.payer_of(target.uid or 0)
-        index, heir = self._new_session(options, quiet, payer), 0
+        payer, heir = wire.payer_of(target.uid or 0), 0
+        try:
+            index = self._new_session(options, quiet, payer)
+        except BaseException:
+            self._stop_if_idle()
+            raise
         try:
             if options.apart and options.user is not None:
                 heir = self._new_session(msgspec.structs.replace(options, user=None), quiet, payer)
@@ -89,13 +94,13 @@ class Instance:
         return session
 
     def _new_session(self, options: AttachOptions, quiet: bool, payer: int) -> int:
+        user = options.user
+        if user is None and not may_see_all():
+            user = Rights(os.geteuid(), os.getegid(), capabilities())
         index = self.engine.new_owner(payer)
         owner = self.engine.owner(index)
         owner.kind, owner.state = wire.KIND_SESSION, wire.STATE_LIVE
         owner.flags = wire.SESSION_FOLLOW * (options.follow or quiet) + wire.SESSION_PER_THREAD * options.per_thread
-        user = options.user
-        if user is None and not may_see_all():
-            user = Rights(os.geteuid(), os.getegid(), capabilities())
         if user is not None:
             owner.uid, owner.gid, owner.capabilities = user.uid, user.gid, user.capabilities
             owner.flags |= wire.SESSION_ONE_USER | (wire.SESSION_STRICT if options.user is not None else 0)
@@ -118,9 +123,9 @@ class Instance:
                 self.marks.mark_threads(index, pidfd)
                 if self.marks.process_of(pidfd) == index:
                     break  # else an execve of another thread replaced the leader before that thread was marked
-        except BaseException:
+        except (ProcessLookupError, Conflict):
             engine.recycle((), {index, leader})
-            raise
+            raise  # after anything else its tasks may be marked: the whole session is dropped, and then this with it
         if owner.live == 1:
             if owner.flags & wire.OWNER_LEFT:
                 self.marks.give_up(pidfd)
@@ -186,7 +191,12 @@ class Instance:
 
     def _unmark(self, index: int) -> None:
         self.engine.owner(index).flags |= wire.SESSION_CLOSED
-        self.marks.unmark(index)
+        try:
+            self.marks.unmark(index)
+        finally:
+            self._stop_if_idle()
+
+    def _stop_if_idle(self) -> None:
         if not self.sessions:
             self.engine.stop()
 
@@ -205,6 +215,8 @@ class Instance:
     def _reclaim(self, index: int, *, settled: bool = False) -> None:
         """Give the memory of a session back, after two grace periods: a fork may have read the session as open."""
         engine = self.engine
+        if self._closed:  # all of it has gone with the engine
+            return
         if not settled:
             engine.settle()
         self.marks.unmark(index)
@@ -222,8 +234,9 @@ class Instance:
         for session in list(self.sessions.values()):
             await session.detach()
         loop = asyncio.get_running_loop()
-        if releases := [task for task in self._releases if task.get_loop() is loop]:
-            await asyncio.wait(releases)
+        while releases := [task for task in self._releases if task.get_loop() is loop and not task.done()]:
+            await asyncio.wait(releases)  # a session that is summed up in this moment may measure the cost of a call
+        self._closed = True
         self.marks.close()
         self.engine.close()
 
@@ -253,8 +266,11 @@ class Instance:
         Returns:
             ``None`` where we are a target ourselves, so that there is nothing to compare with.
         """
-        if self._cost_ns is None and self.engine.loaded:
-            pidfd = os.pidfd_open(os.getpid())
+        if self._cost_ns is None and not self._closed and self.engine.loaded:
+            try:
+                pidfd = os.pidfd_open(os.getpid())
+            except OSError:  # no descriptor: another time
+                return None
             try:
                 session = self.attach(procfs.target(os.getpid()), AttachOptions(follow=False), pidfd)
             except (Conflict, OSError, NoSuchProcess):

@@ -7,10 +7,13 @@ makes a thousand, it is off until somebody sets its level.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import logging
 import os
+import threading
+from collections.abc import Iterator
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
 from straced.logs import logger
@@ -124,7 +127,7 @@ def version() -> str:
 
 def _print(level: int, text: bytes, arguments: int) -> int:
     """Format a message of libbpf; a va_list crosses as a pointer on x86-64 and arm64 alike."""
-    severity = _LEVELS[min(level, 2)]
+    severity = logging.DEBUG if getattr(_expecting, "refusal", False) else _LEVELS[min(level, 2)]
     if log.isEnabledFor(severity):
         buffer = ctypes.create_string_buffer(65536)
         _vsnprintf()(buffer, len(buffer), text, arguments)
@@ -132,6 +135,17 @@ def _print(level: int, text: bytes, arguments: int) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def expecting_refusal() -> Iterator[None]:
+    """What libbpf complains of in this thread meanwhile is an answer, and nobody's trouble: it is said at debug."""
+    _expecting.refusal = True
+    try:
+        yield
+    finally:
+        _expecting.refusal = False
+
+
+_expecting = threading.local()
 _PRINT = _PRINTER(_print)  # kept for as long as the library may call it
 
 

@@ -7,6 +7,7 @@ import functools
 import os
 from pathlib import Path
 
+from straced.errors import remedy
 from straced.tracers.ebpf import libbpf
 
 
@@ -23,12 +24,17 @@ def programs_are_preempted() -> bool:
     Returns:
         Whether a task may be preempted inside a ``tp_btf`` program. False where the kernel cannot tell: what it skips
         is noticed then (``recursion_misses``), and said.
+
+    Raises:
+        OSError: nothing is left to ask with; the next call asks again.
     """
     if "PREEMPT" not in os.uname().version:  # include/generated/utsversion.h: such a kernel preempts none of its code
         return False
     try:
         answer = _ask()
-    except OSError:
+    except OSError as error:
+        if remedy(error.errno):
+            raise
         return False
     return bool(answer.known) and not answer.depth
 
@@ -38,7 +44,8 @@ def _ask() -> _Answer:
     elf = Path(__file__).with_name("preemption.bpf.o").read_bytes()
     loaded = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
     try:
-        libbpf.check(library.bpf_object__load(loaded), "load")
+        with libbpf.expecting_refusal():
+            libbpf.check(library.bpf_object__load(loaded), "load")
         program = library.bpf_object__find_program_by_name(loaded, b"look")
         found = libbpf.check_pointer(library.bpf_object__find_map_by_name(loaded, b".bss"), "map .bss")
         fd = libbpf.check(library.bpf_map__fd(found), "map .bss")

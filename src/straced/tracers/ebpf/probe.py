@@ -9,12 +9,14 @@ import platform
 from straced.errors import (
     AttachError,
     KernelThread,
+    NoResources,
     NoSuchProcess,
     NotDumpable,
     NotPermitted,
     OwnProcess,
     ProtectedTarget,
     TargetIsZombie,
+    TracerUnavailable,
 )
 from straced.linux import capabilities as rights
 from straced.linux import procfs
@@ -111,9 +113,11 @@ def lockdown(path: str = LOCKDOWN) -> str:
     return text.partition("[")[2].partition("]")[0] or "none"
 
 
-def load_error(error: OSError) -> EbpfUnavailable:
+def load_error(error: OSError) -> TracerUnavailable:
     """The typed reason for a load or an attach that failed; decided by errno."""
     said = error.strerror or str(error)
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN):
+        return NoResources(error.errno)
     if error.errno == errno.EPERM:  # EACCES is the verifier's word for a program it does not accept
         if not rights.in_initial_user_namespace():
             return EbpfNotPermitted(

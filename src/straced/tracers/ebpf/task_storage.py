@@ -5,9 +5,11 @@ A process gets its entry through a pidfd; the ``mark`` iterator then finds its t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
+import sys
 import time
 
 from straced.tracers.ebpf import libbpf, wire
@@ -28,9 +30,18 @@ class Marks:
         self._library = libbpf.load()
         self._tasks_fd = engine.map_fd("tasks")
         self._iterators: dict[str, int] = {}
+        self._reserve: int | None = None
+        """A descriptor to let go with when there is no other."""
+        self._iterator("unmark")
+        self._refill()
+
+    def __del__(self) -> None:
+        if self._engine.mine and not sys.is_finalizing():
+            self.close()
 
     def close(self) -> None:
         """Give the iterators back. Idempotent."""
+        self._free_reserve()
         while self._iterators:
             self._library.bpf_link__destroy(self._iterators.popitem()[1])
 
@@ -85,15 +96,36 @@ class Marks:
         """Run a task iterator over one process, or over all tasks."""
         self._engine.control.mark_owner, self._engine.control.marked = owner, 0
         link = self._process_iterator(name, pidfd) if pidfd is not None else None
-        fd = libbpf.check(self._library.bpf_iter_create(self._library.bpf_link__fd(link or self._iterator(name))), name)
+        try:
+            self._run(link or self._iterator(name), name)
+        finally:
+            if link:
+                self._library.bpf_link__destroy(link)
+        return int(self._engine.control.marked)
+
+    def _run(self, link: int, name: str) -> None:
+        link_fd = self._library.bpf_link__fd(link)
+        fd = self._library.bpf_iter_create(link_fd)
+        if fd in (-errno.EMFILE, -errno.ENFILE) and name == "unmark" and self._reserve is not None:
+            self._free_reserve()
+            fd = self._library.bpf_iter_create(link_fd)
+        libbpf.check(fd, name)
         try:
             while os.read(fd, 4096):
                 pass
         finally:
             os.close(fd)
-            if link:
-                self._library.bpf_link__destroy(link)
-        return int(self._engine.control.marked)
+            self._refill()
+
+    def _refill(self) -> None:
+        if self._reserve is None:
+            with contextlib.suppress(OSError):
+                self._reserve = os.eventfd(0)
+
+    def _free_reserve(self) -> None:
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
 
     def _iterator(self, name: str) -> int:
         if name not in self._iterators:

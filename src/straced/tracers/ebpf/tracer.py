@@ -12,7 +12,6 @@ from straced.model.types import Sample, Target
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.ebpf import libbpf, probe, trial, wire
 from straced.tracers.ebpf.engine import suited_engine
-from straced.tracers.ebpf.errors import EbpfUnavailable
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.session import EbpfSession
 from straced.tracers.ebpf.task_storage import Conflict
@@ -140,7 +139,7 @@ class EbpfTracer:
                 self._refused = probe.capabilities(), failure.errno, str(failure.strerror)
             raise probe.load_error(failure) from failure
 
-    def _missing(self) -> EbpfUnavailable | None:
+    def _missing(self) -> TracerUnavailable | None:
         """What keeps the programs from being loaded; a refusal that lasts is not met again at every attach (60 ms)."""
         if self._refused is not None and self._refused[0] == probe.capabilities():
             return probe.load_error(OSError(*self._refused[1:]))

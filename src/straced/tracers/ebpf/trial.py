@@ -5,21 +5,25 @@ from __future__ import annotations
 import functools
 import os
 
+from straced.errors import TracerUnavailable, remedy
 from straced.tracers.ebpf import probe
 from straced.tracers.ebpf.engine import suited_engine
-from straced.tracers.ebpf.errors import EbpfUnavailable
 
 
-def refusal() -> EbpfUnavailable | None:
+def refusal() -> TracerUnavailable | None:
     """What keeps eBPF from serving here; ``None`` when the programs were loaded and attached, for a moment.
 
-    They have no target in that moment. The kernel is asked once for the rights that this process has (60 ms).
+    They have no target in that moment. The kernel is asked once for the rights that this process has (60 ms), but again
+    after a lack of descriptors or memory.
     """
-    return probe.missing() or _attempt(os.geteuid(), probe.capabilities())
+    try:
+        return probe.missing() or _attempt(os.geteuid(), probe.capabilities())
+    except OSError as error:
+        return probe.load_error(error)
 
 
 @functools.lru_cache(8)
-def _attempt(uid: int, capabilities: int) -> EbpfUnavailable | None:
+def _attempt(uid: int, capabilities: int) -> TracerUnavailable | None:
     try:
         engine = suited_engine()
         try:
@@ -27,5 +31,7 @@ def _attempt(uid: int, capabilities: int) -> EbpfUnavailable | None:
         finally:
             engine.close()
     except OSError as error:
+        if remedy(error.errno):
+            raise
         return probe.load_error(error)
     return None

@@ -23,6 +23,8 @@ START_PATIENCE_S = 6.0
 ROUNDS = 20
 STALL_S = 0.02
 """A task still untraced after this long without any progress was missed, and gets a strace of its own."""
+STUCK_S = 0.5
+"""The same while a strace is at its attaching still, as it is on a busy machine."""
 _POLL_S = 0.0005
 """Once a strace has begun to attach, the rest follows soon. An event loop makes a whole millisecond of it."""
 _SLOW_POLL_S = 0.005
@@ -84,12 +86,14 @@ class Attachment:
             targets = [*self._instead[:1], *targets[1:]]
         await self._start(targets)
         rounds = clean = unsettled = 0
+        worked: dict[int, int] = {}
         progressed = began = time.monotonic()
         deadline = began + PATIENCE_S
         while time.monotonic() < deadline:
             missing, progress, vanished = self._look_around()
             now = time.monotonic()
-            progressed = now if progress else progressed
+            if progress:
+                progressed, worked = now, {}
             if not self._confirmed and not (missing and all(task.state == "D" for task in missing)):
                 deadline = min(now + PATIENCE_S, began + START_PATIENCE_S)
             if not any(helper.alive for helper in self.helpers):
@@ -111,7 +115,8 @@ class Attachment:
                     return await self._once_interrupted(self._coverage([]))
                 continue
             clean = 0
-            if now - progressed > STALL_S and rounds < ROUNDS:
+            stalled = now - progressed
+            if rounds < ROUNDS and stalled > STALL_S and (stalled > STUCK_S or self._all_settled(worked)):
                 rounds += 1
                 again = [task.tid for task in missing if task.tid not in self._given]
                 if again:
@@ -138,6 +143,11 @@ class Attachment:
                 return Coverage(seen=coverage.seen)
             await asyncio.sleep(_POLL_S)
         return coverage
+
+    def _all_settled(self, worked: dict[int, int]) -> bool:
+        """Whether none is about to attach to more: the first has begun, and all wait for events, or worked on since."""
+        straces = [helper.pid for helper in self.helpers if helper.pid is not None and helper.alive]
+        return self._news[0].done() and not [pid for pid in straces if not has_settled(pid, worked)]
 
     def _guard_saw_it_wait(self) -> bool:
         """Whether that has been seen already. It says nothing of other tasks than the one the guard looked at."""
