@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from straced.traces.parsing.selection import TraceSelection
+from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
-from straced.workflows.report import Wanted, make
+from straced.workflows.report import make
 from tests.support.needs import require
 
 OURS = ("-f", "-ttt", "-T", "-yy", "-s", "128")
@@ -44,7 +45,7 @@ def report(
     path: Path | str, *, jobs: int = 1, counts: bool = False, selection: TraceSelection | None = None
 ) -> TraceReport:
     """The report of a trace."""
-    return make(Wanted(file=str(path), jobs=jobs, counts_only=counts, selection=selection or TraceSelection()))
+    return make(ReportRequest(file=str(path), jobs=jobs, counts_only=counts, selection=selection or TraceSelection()))
 
 
 def calls_of(made: TraceReport) -> dict[str, int | None]:
