@@ -17,7 +17,7 @@ from straced.traces.analysis.thread_groups import Threads
 from straced.traces.parsing.line import parse_line
 from straced.traces.parsing.line_format import Form, NotATrace, detect
 from straced.traces.parsing.restarts import Restarts
-from tests.fulltrace.support import record
+from tests.traces.recorded import record
 
 LINES = int(os.environ.get("STRACED_FUZZ_LINES", "40000"))
 """A million takes a minute: STRACED_FUZZ_LINES=1000000."""

@@ -18,7 +18,7 @@ from straced.traces.parsing.selection import TraceSelection
 from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
 from straced.workflows.report import Outputs, make
-from tests.fulltrace.support import record
+from tests.traces.recorded import record
 
 PROGRAM = """
 import os, signal, threading

@@ -9,7 +9,7 @@ import pytest
 
 from straced.traces.analysis import decoded_call, ordered_pass, tasks
 from straced.traces.parsing import source
-from tests.fulltrace.support import record, report
+from tests.traces.recorded import record, report
 
 SCRIPT = "for i in 1 2 3; do ls /nope /etc | cat > out; (cat out; exec ls out); done; cat out out out | wc -c"
 
