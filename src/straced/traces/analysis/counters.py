@@ -1,4 +1,4 @@
-"""From what the passes found to counters, by the one rule for counting: a restart is no call, and no error."""
+"""Makes counters of the counts of a reading, by one rule: a restarted call is counted once, and is no error."""
 
 from __future__ import annotations
 

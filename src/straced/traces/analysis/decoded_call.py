@@ -11,10 +11,10 @@ from msgspec import Struct
 from straced.traces.analysis.fd_table import split_fd
 
 if TYPE_CHECKING:
+    from straced.traces.analysis.state import AnalysisState
     from straced.traces.analysis.tasks import TracedTask
-    from straced.traces.analysis.trace_state import TraceState
 
-    Effect = Callable[[TraceState, TracedTask, str, "DecodedCall", int | None, int, bytes], None]
+    Effect = Callable[[AnalysisState, TracedTask, str, "DecodedCall", int | None, int, bytes], None]
     """What a call changes: (state, task, name, decoded call, duration in ns, line number, clock as printed)."""
 
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')

@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from straced.traces.analysis.decoded_call import DecodedCall, join
-from straced.traces.analysis.fd_table import Table
+from straced.traces.analysis.fd_table import DescriptorTable
 
 if TYPE_CHECKING:
+    from straced.traces.analysis.state import AnalysisState
     from straced.traces.analysis.tasks import TracedTask
-    from straced.traces.analysis.trace_state import TraceState
 
 Ns = int | None
 _MOST_LOCKS = 20_000
 
 
-def _target(state: TraceState, task: TracedTask, call: DecodedCall) -> bytes:
+def _target(state: AnalysisState, task: TracedTask, call: DecodedCall) -> bytes:
     """Return the path or name of what a call is about."""
     fd, path = call.fd, call.path
     if fd is None:
@@ -30,58 +30,58 @@ def _target(state: TraceState, task: TracedTask, call: DecodedCall) -> bytes:
     return base if path is None else join(base, path)
 
 
-def _table(state: TraceState, task: TracedTask) -> Table:
+def _table(state: AnalysisState, task: TracedTask) -> DescriptorTable:
     return state.tasks.table(task) if task.table is None else task.table
 
 
-def use(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def use(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     fd, path = call.fd, call.path
     state.files.use(path if fd is None and path else _target(state, task, call), name, call.errno, ns, n)
 
 
-def read(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def read(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     state.files.transfer(_target(state, task, call), name, call.value or 0, False, call.errno, ns, n)
 
 
-def write(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def write(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     state.files.transfer(_target(state, task, call), name, call.value or 0, True, call.errno, ns, n)
 
 
-def open_(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def open_(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     path = _target(state, task, call)
     state.files.opened(path, name, call.errno, ns, n)
     if call.value is not None:
         _table(state, task).set(call.value, path, call.cloexec)
 
 
-def dup(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def dup(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert call.value is not None
     _table(state, task).set(call.value, _target(state, task, call), call.cloexec)
 
 
 def set_cloexec(
-    state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes
+    state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes
 ) -> None:
     assert call.value is not None
     table = _table(state, task)
     table.set(call.value, table.name(call.value), call.cloexec)
 
 
-def close(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def close(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     state.files.use(_target(state, task, call), name, call.errno, ns, n)
     if call.value is not None:
         _table(state, task).close(call.value)
 
 
 def close_range(
-    state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes
+    state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes
 ) -> None:
     assert call.fd is not None
     assert call.value is not None
     _table(state, task).close_range(call.fd, call.value)
 
 
-def pipe(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def pipe(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert call.fd is not None
     assert call.value is not None
     label = b"%s of %d, line %d" % (call.label, task.tid, n)
@@ -89,39 +89,39 @@ def pipe(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: 
         _table(state, task).set(fd, label, call.cloexec)
 
 
-def new_fd(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def new_fd(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert call.value is not None
     _table(state, task).set(call.value, call.label, call.cloexec)
 
 
-def peer(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def peer(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     assert call.path is not None
     if call.value is not None:
         _table(state, task).names[call.value] = call.path
     state.files.use(call.path, name, call.errno, ns, n)
 
 
-def accept(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def accept(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     state.files.use(_target(state, task, call), name, call.errno, ns, n)
     if call.value is not None:
         _table(state, task).set(call.value, call.label, call.cloexec)
 
 
-def sync(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def sync(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     state.files.sync(_target(state, task, call), name, call.errno, ns, n)
 
 
-def lock(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def lock(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     path = _target(state, task, call)
     state.files.use(path, name, call.errno, ns, n)
     _waited(state, (-1, path), ns, n)
 
 
-def futex(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def futex(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     _waited(state, (task.pid, call.label), ns, n)
 
 
-def _waited(state: TraceState, key: tuple[int, bytes], ns: Ns, n: int) -> None:
+def _waited(state: AnalysisState, key: tuple[int, bytes], ns: Ns, n: int) -> None:
     if state.quiet:
         return
     row = state.locks.get(key)
@@ -136,7 +136,7 @@ def _waited(state: TraceState, key: tuple[int, bytes], ns: Ns, n: int) -> None:
             row[2], row[3] = ns, n
 
 
-def fork(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def fork(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     tasks = state.tasks
     if task.tid in tasks.births:
         tasks.births.remove(task.tid)
@@ -154,7 +154,7 @@ def fork(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: 
         child.table = tasks.table(task).copy()
 
 
-def exec_(state: TraceState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+def exec_(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     path = _target(state, task, call)
     state.files.use(path, name, call.errno, ns, n)
     if call.errno is None:

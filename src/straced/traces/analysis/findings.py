@@ -100,7 +100,7 @@ def _misses(reading: TraceReading) -> Iterator[Finding]:
 
 
 def _storms(reading: TraceReading) -> Iterator[Finding]:
-    """One file name, missed in many folders: a search path."""
+    """One file name, missed in many directories: a search path."""
     names: dict[str, list[tuple[str, PathStats, int]]] = {}
     for path, row in _rows(reading):
         missing = (row.errno or {}).get(b"ENOENT", 0)

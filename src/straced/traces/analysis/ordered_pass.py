@@ -2,7 +2,7 @@
 
 It sees every line once, in order, and looks into those calls only that have to do with paths, descriptors, processes
 and locks. Equal texts are decoded once (:mod:`straced.traces.analysis.decoded_call`); the effects of calls
-(:mod:`straced.traces.analysis.effects`) change the state (:mod:`straced.traces.analysis.trace_state`).
+(:mod:`straced.traces.analysis.effects`) change the state (:mod:`straced.traces.analysis.state`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from straced.traces.analysis.decoded_call import DecodedCall, DecodedTexts, dura
 from straced.traces.analysis.decoders import decode
 from straced.traces.analysis.file_stats import FileRows
 from straced.traces.analysis.other_lines import attached, clock_of
+from straced.traces.analysis.state import AnalysisState
 from straced.traces.analysis.tasks import UNFINISHED, TracedTask
-from straced.traces.analysis.trace_state import TraceState
 from straced.traces.parsing.line import TraceLine, parse_line
 from straced.traces.parsing.line_format import Form
 
@@ -42,7 +42,7 @@ class OrderedPass:
             for head, (role, name, resumed) in _HEADS.items()
         }
         self._pattern = re.compile(rb"\n(?:" + form.prefix() + rb"(<\.\.\. \w+|\w+\())?([^\n]*)")
-        self.state = TraceState(files if files is not None else FileRows())
+        self.state = AnalysisState(files if files is not None else FileRows())
         self.lines = 0
         self._durations: dict[bytes, int] = {}
         self._attached: set[bytes] = set()

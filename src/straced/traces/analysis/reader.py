@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.partial_counts import PartialCounts, result_of
 from straced.traces.analysis.selected_pass import SelectedFiles, SelectedPass
+from straced.traces.analysis.state import AnalysisState
 from straced.traces.analysis.tally import LineTally
-from straced.traces.analysis.thread_groups import Threads
-from straced.traces.analysis.trace_state import TraceState
+from straced.traces.analysis.thread_groups import ThreadGroups
 from straced.traces.analysis.worker import TraceWorker, WorkerTask
 from straced.traces.parsing.line import OWN_WORDS, parse_line
 from straced.traces.parsing.line_format import Form, detect
@@ -73,9 +73,9 @@ class TraceReading:
         self.figures = PartialCounts()
         self.clocks = Clocks(form)
         self.restarts = Restarts(form)
-        self.state: TraceState | None = None
+        self.state: AnalysisState | None = None
         """What the ordered pass found; ``None`` without it."""
-        self.threads: Threads | None = None
+        self.threads: ThreadGroups | None = None
         self.lines = 0
         self.bytes = 0
         self.tail = b""
@@ -168,7 +168,7 @@ def _everything(
     here = LineTally(reading.form, ticks=detail)
     ordered = OrderedPass(reading.form) if detail else None
     reading.state = ordered.state if ordered is not None else None
-    reading.threads = None if detail else Threads(reading.form)
+    reading.threads = None if detail else ThreadGroups(reading.form)
     workers: list[TraceWorker] = []
     turn = 0
     try:

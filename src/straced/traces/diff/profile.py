@@ -24,7 +24,7 @@ _CHANGING = re.compile(r"tmp[a-z0-9_]{8}|(?<![\w.])[0-9a-f]{8,}(?!\w)|(?<![\d.])
 
 
 class NotASummary(StracedError):
-    """JSON, but neither a summary nor a report of straced."""
+    """The JSON is neither a summary nor a report of straced."""
 
     exit_code = 2
     code = "not_a_summary"

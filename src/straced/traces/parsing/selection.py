@@ -1,4 +1,4 @@
-"""Which lines of a trace a reader wants: by process, call, time and path."""
+"""Which lines of a trace are kept: by process, call, time and path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PRINTED = re.compile(rb"(?:(\d\d):(\d\d):(\d\d(?:\.\d{1,9})?)|(\d{1,12}(?:\.\d{
 
 
 class TraceSelection(Struct, frozen=True, kw_only=True):
-    """What to keep. Descriptors and processes are followed through all lines in any case."""
+    """The lines to keep. Descriptors and processes are followed through all lines in any case."""
 
     pids: frozenset[int] = frozenset()
     """Processes; all threads of one belong to it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO
 
 from straced.traces.analysis.reader import TraceReading, read
-from straced.traces.parsing.interrupt import Stop
+from straced.traces.parsing.interrupt import InterruptHandler
 from straced.traces.parsing.source import open_source
 from straced.traces.report.build import build
 from straced.traces.report.progress import terminal_progress
@@ -25,7 +25,7 @@ def load_reading(request: ReportRequest, *, progress: IO[str] | None = None) -> 
         NotATrace: no line of its beginning is strace's.
         WorkerDied: a helper process was killed.
     """
-    with terminal_progress(progress) as show, Stop() as stop:
+    with terminal_progress(progress) as show, InterruptHandler() as stop:
         source = open_source(request.file, stop)
         if request.name is not None:
             source.name = request.name

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from straced.traces.analysis.file_stats import FileRows
-from straced.traces.analysis.process_tree import Tree
+from straced.traces.analysis.process_tree import ProcessTree
 from straced.traces.analysis.slowest_calls import SlowestCalls
 from straced.traces.analysis.tasks import TaskTable
 
 
-class TraceState:
+class AnalysisState:
     """The state that :class:`OrderedPass` keeps and that the effects of calls change."""
 
     def __init__(self, files: FileRows) -> None:
@@ -16,7 +16,7 @@ class TraceState:
         """The sums of each path, socket and pipe."""
         self.quiet = False
         """The current line is not selected: descriptors and processes are followed, and nothing is counted."""
-        self.tree = Tree()
+        self.tree = ProcessTree()
         """The processes, with their programs, parents and ends."""
         self.tasks = TaskTable(self.tree)
         """The tasks, with their descriptors and the calls that they are in."""
