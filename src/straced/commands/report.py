@@ -65,11 +65,12 @@ def command(
     for standard input. What a form does not hold (no -T: no durations) is shown as - and said.
     """
     from straced.traces.parsing.selection import TraceSelection
+    from straced.traces.report.request import ReportRequest
     from straced.views.text import terminal
     from straced.views.text.report import render
-    from straced.workflows.report import Outputs, Wanted, make
+    from straced.workflows.report import Outputs, make
 
-    wanted = Wanted(
+    request = ReportRequest(
         file=file,
         selection=TraceSelection(
             pids=frozenset(pids), syscalls=frozenset(syscalls), since=since, until=until, path=path
@@ -79,7 +80,7 @@ def command(
         host=host,
     )
     outputs = Outputs(html=html, perfetto=perfetto, ndjson=ndjson, csv=csv, parquet=parquet, overwrite=overwrite)
-    report = make(wanted, outputs, progress=sys.stderr if sys.stderr.isatty() else None)
+    report = make(request, outputs, progress=sys.stderr if sys.stderr.isatty() else None)
     status = ABORTED if any(reason.code == "interrupted" for reason in report.summary.quality.reasons) else 0
     if as_json:
         import msgspec

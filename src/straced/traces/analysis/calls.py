@@ -48,13 +48,13 @@ class Call(Struct, kw_only=True):
     start_ns: int | None = None
     """From the first line of the trace."""
     epoch_ns: int | None = None
-    """Since 1970, where the trace says so (-ttt)."""
+    """From 1970 on; ``None`` where the trace has no such clocks (-ttt)."""
     duration_ns: int | None = None
     status: int | None = None
 
 
 class _Clock:
-    """Offsets from the first clock, across midnights; -r clocks add up."""
+    """Offsets in ns from the first clock, across midnights; the clocks of -r are summed."""
 
     def __init__(self) -> None:
         self._first: int | None = None
@@ -77,10 +77,10 @@ class _Clock:
 
 
 def calls(name: str, reading: TraceReading) -> Iterator[Call]:
-    """Read the trace once more; ``reading`` tells processes from threads, and what is wanted."""
+    """Read the trace once more; ``reading`` tells processes from threads, and has the selection."""
     clock = _Clock()
     open_calls: dict[int, tuple[Call, bytes]] = {}
-    wanted = _Wanted(reading)
+    selected = _CallFilter(reading)
     for number, line in enumerate(_lines(name), 1):
         value = parse_line(line)
         if value is None or value.kind in ("note", "abi", "stopped"):
@@ -114,14 +114,14 @@ def calls(name: str, reading: TraceReading) -> Iterator[Call]:
                 continue
             if value.kind in ("exited", "killed") and (half := open_calls.pop(tid, None)) is not None:
                 _finish(half[0], half[1], None)
-                if wanted(half[0]):
+                if selected(half[0]):
                     yield half[0]
             _finish(call, value.args, value)
-        if wanted(call):
+        if selected(call):
             yield call
     for call, args in open_calls.values():
         _finish(call, args, None)
-        if wanted(call):
+        if selected(call):
             yield call
 
 
@@ -141,7 +141,7 @@ def _finish(call: Call, args: bytes, value: TraceLine | None) -> None:
 
 
 def _path(name: str, args: bytes) -> bytes | None:
-    """The path that a call names, joined to its folder's where -y tells it; or that of its descriptor."""
+    """The path that a call names, joined to its directory's where -y printed that; or that of its descriptor."""
     role = ROLE_OF.get(name)
     if role not in _NAMES_A_PATH:
         return split_fd(args.split(b",", 1)[0])[1] if args[:1].isdigit() else None
@@ -153,8 +153,8 @@ def _path(name: str, args: bytes) -> bytes | None:
     return path if base is None else base + b"/" + path if path else base
 
 
-class _Wanted:
-    """The selection, for calls."""
+class _CallFilter:
+    """Whether a call is in the selection of a reading."""
 
     def __init__(self, reading: TraceReading) -> None:
         self._chosen = reading.selection

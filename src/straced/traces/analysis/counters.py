@@ -1,4 +1,4 @@
-"""From what the passes found to counters, by the one rule for counting: a restart is no call, and no error."""
+"""Makes counters of the counts of a reading, by one rule: a restarted call is counted once, and is no error."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def abi_of(figures: PartialCounts, tid: int) -> str:
 
 
 def _in_flight(reading: TraceReading) -> dict[str, int] | None:
-    if reading.detail is None:
+    if reading.state is None:
         return None
     flight: dict[str, int] = {}
-    for _, head, _, _ in reading.detail.tasks.in_calls():
+    for _, head, _, _ in reading.state.tasks.in_calls():
         name = head.rstrip(b"(").removeprefix(b"<... ").decode("ascii", "replace")
         flight[name] = flight.get(name, 0) + 1
     return flight

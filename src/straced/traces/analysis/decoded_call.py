@@ -1,4 +1,4 @@
-"""What the text of one call says by itself: equal texts say the same, so that each needs to be read only once."""
+"""One call, decoded from its text alone: equal texts decode to the same value, so that each is decoded only once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from msgspec import Struct
 from straced.traces.analysis.fd_table import split_fd
 
 if TYPE_CHECKING:
-    from straced.traces.analysis.ordered_pass import OrderedPass
+    from straced.traces.analysis.state import AnalysisState
     from straced.traces.analysis.tasks import TracedTask
 
-    Act = Callable[[OrderedPass, TracedTask, str, "DecodedCall", int | None, int, bytes], None]
-    """What a call does: (detail, task, name, said, duration, line, clock)."""
+    Effect = Callable[[AnalysisState, TracedTask, str, "DecodedCall", int | None, int, bytes], None]
+    """What a call changes: (state, task, name, decoded call, duration in ns, line number, clock as printed)."""
 
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _MOST_TEXTS = 20_000
@@ -25,8 +25,8 @@ _LONGEST_TEXT_BYTES = 300
 class DecodedCall(Struct, gc=False):
     """Arguments and result of a call, as far as its effect needs them; durations, clocks and tasks are not in it."""
 
-    act: Act | None = None
-    """Its effect; ``None``: it has none."""
+    effect: Effect | None = None
+    """What it changes; ``None``: nothing."""
     fd: int | None = None
     """The descriptor that it is about, where only the table of its process knows what that is."""
     path: bytes | None = None
@@ -44,19 +44,19 @@ class DecodedCall(Struct, gc=False):
 NOTHING = DecodedCall()
 
 
-class Texts:
-    """What the texts of one call said; the tables of all calls are emptied together when they are full."""
+class DecodedTexts:
+    """The decoded calls of the texts met so far; the tables of all calls are emptied together when they are full."""
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[bytes, DecodedCall]] = {}
         self._kept = 0
 
     def of(self, name: str) -> dict[bytes, DecodedCall]:
-        """The table of one call."""
+        """Return the table of the calls of one name, by text."""
         return self._tables.setdefault(name, {})
 
-    def keep(self, name: str, text: bytes, said: DecodedCall) -> None:
-        """Remember what a text said, unless it is long."""
+    def keep(self, name: str, text: bytes, decoded: DecodedCall) -> None:
+        """Remember the decoded call of a text, unless the text is long."""
         if len(text) > _LONGEST_TEXT_BYTES:
             return
         if self._kept >= _MOST_TEXTS:
@@ -64,7 +64,7 @@ class Texts:
                 table.clear()
             self._kept = 0
         self._kept += 1
-        self._tables[name][text] = said
+        self._tables[name][text] = decoded
 
 
 def target_of(args: bytes) -> tuple[int | None, bytes | None]:
@@ -82,7 +82,7 @@ def target_of(args: bytes) -> tuple[int | None, bytes | None]:
 
 
 def path_of(args: bytes, paths: bool) -> tuple[int | None, bytes | None]:
-    """The path argument, joined to its folder's where the text names that; else the folder's descriptor and it."""
+    """The path argument, joined to its directory's where the text has that; else the directory's descriptor and it."""
     quote = args.find(b'"')
     if quote < 0:
         return target_of(args) if args[:1].isdigit() else (None, b"?")
@@ -100,7 +100,7 @@ def path_of(args: bytes, paths: bool) -> tuple[int | None, bytes | None]:
 
 
 def join(base: bytes, path: bytes | None) -> bytes:
-    """A path in a folder."""
+    """A path in a directory."""
     if not path:
         return base if path is None or base != b"AT_FDCWD" else path
     return path if base == b"AT_FDCWD" else base + b"/" + path
@@ -131,3 +131,11 @@ def errno_of(result: bytes) -> bytes | None:
     if result[:1] not in b"-?":
         return None
     return result[3 : result.find(b" ", 3)] if result[:3] == b"-1 " else b"?" if result[:1] == b"?" else None
+
+
+def duration_of(text: bytes) -> int | None:
+    """A duration as printed -> ns: ``0.000123`` -> 123000; ``None`` when it is none."""
+    whole, _, fraction = text.partition(b".")
+    if not whole.isdigit() or len(text) > 22 or (fraction and not fraction.isdigit()):
+        return None
+    return int(whole) * 10**9 + int(fraction[:9].ljust(9, b"0"))

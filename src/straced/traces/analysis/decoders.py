@@ -1,4 +1,4 @@
-"""Reads the text of each kind of call: (name, arguments, result, errno, whether descriptors have paths)."""
+"""Decodes the text of each kind of call: (name, arguments, result, errno, whether descriptors have paths)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from straced.traces.analysis import effects, roles
 from straced.traces.analysis.decoded_call import (
     NOTHING,
     DecodedCall,
+    errno_of,
     fd_result,
     path_of,
     result_path,
@@ -17,17 +18,19 @@ from straced.traces.analysis.decoded_call import (
     target_of,
 )
 from straced.traces.analysis.fd_table import address, socket_name, split_fd
+from straced.traces.parsing.line import find_result
+from straced.traces.parsing.line_format import Form
 
 _FDS = re.compile(rb"\[(\d+)(?:<[^>]*>)?, (\d+)(?:<[^>]*>)?\]")
 _CLOEXEC = b"CLOEXEC"
 Errno = bytes | None
-Reader = Callable[[str, bytes, bytes, Errno, bool], DecodedCall]
+Decoder = Callable[[str, bytes, bytes, Errno, bool], DecodedCall]
 
 
 def _transfer(name: str, args: bytes, result: bytes, errno: Errno, paths: bool, *, out: bool) -> DecodedCall:
     fd, path = target_of(args)
-    act = effects.write if out else effects.read
-    return DecodedCall(act, fd, path, errno, 0 if errno else size_result(result))
+    effect = effects.write if out else effects.read
+    return DecodedCall(effect, fd, path, errno, 0 if errno else size_result(result))
 
 
 def _fd(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
@@ -122,7 +125,7 @@ def _exec(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> D
     return DecodedCall(effects.exec_, *path_of(args, paths), errno, args=args)
 
 
-READINGS: dict[int, Reader] = {
+_DECODERS: dict[int, Decoder] = {
     roles.READ: partial(_transfer, out=False),
     roles.WRITE: partial(_transfer, out=True),
     roles.FD: _fd,
@@ -146,3 +149,24 @@ READINGS: dict[int, Reader] = {
     roles.EXEC: _exec,
     roles.SEND_FILE: _fd,
 }
+
+
+def decode(role: int, name: str, rest: bytes, form: Form) -> DecodedCall:
+    """Decode the text of one call.
+
+    Args:
+        role: what the call is to the analysis, of :mod:`straced.traces.analysis.roles`.
+        name: its name.
+        rest: the line behind the opening bracket: arguments, result, duration.
+        form: the form of the trace.
+    """
+    split = rest.rfind(b" = ")
+    result = rest[split + 3 :]
+    paths = form.paths
+    plain = result[-10:-9] == b"<" and b">" not in result[:-1] and form.durations
+    if split < 0 or (paths and not plain and result.count(b">") - result.count(b"->") != result.count(b"<")):
+        found = find_result(rest, 0, len(rest))
+        if found is None or found[1] < 3:
+            return NOTHING
+        split, result = found[1] - 3, rest[found[1] :]
+    return _DECODERS[role](name, rest[:split], result, errno_of(result), paths)

@@ -1,127 +1,134 @@
-"""What a call does to files, tables and processes: (detail, task, name, what it said, duration, line, clock)."""
+"""What calls change: the sums of files, tables of descriptors, processes.
+
+Each function takes (state, task, name of the call, decoded call, duration in ns, line number, clock as printed).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from straced.traces.analysis.decoded_call import DecodedCall, join
-from straced.traces.analysis.fd_table import Table
+from straced.traces.analysis.fd_table import DescriptorTable
 
 if TYPE_CHECKING:
-    from straced.traces.analysis.ordered_pass import OrderedPass
+    from straced.traces.analysis.state import AnalysisState
     from straced.traces.analysis.tasks import TracedTask
 
 Ns = int | None
 _MOST_LOCKS = 20_000
 
 
-def _target(d: OrderedPass, task: TracedTask, said: DecodedCall) -> bytes:
-    """The name of what a call is about."""
-    fd, path = said.fd, said.path
+def _target(state: AnalysisState, task: TracedTask, call: DecodedCall) -> bytes:
+    """Return the path or name of what a call is about."""
+    fd, path = call.fd, call.path
     if fd is None:
         return path or b""
     table = task.table
     if table is None:
-        table = d.tasks.table(task)
+        table = state.tasks.table(task)
     base = table.names.get(fd) or table.name(fd)
     return base if path is None else join(base, path)
 
 
-def _table(d: OrderedPass, task: TracedTask) -> Table:
-    return d.tasks.table(task) if task.table is None else task.table
+def _table(state: AnalysisState, task: TracedTask) -> DescriptorTable:
+    return state.tasks.table(task) if task.table is None else task.table
 
 
-def use(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    fd, path = said.fd, said.path
-    d.files.use(path if fd is None and path else _target(d, task, said), name, said.errno, ns, n)
+def use(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    fd, path = call.fd, call.path
+    state.files.use(path if fd is None and path else _target(state, task, call), name, call.errno, ns, n)
 
 
-def read(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    d.files.transfer(_target(d, task, said), name, said.value or 0, False, said.errno, ns, n)
+def read(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    state.files.transfer(_target(state, task, call), name, call.value or 0, False, call.errno, ns, n)
 
 
-def write(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    d.files.transfer(_target(d, task, said), name, said.value or 0, True, said.errno, ns, n)
+def write(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    state.files.transfer(_target(state, task, call), name, call.value or 0, True, call.errno, ns, n)
 
 
-def open_(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    path = _target(d, task, said)
-    d.files.opened(path, name, said.errno, ns, n)
-    if said.value is not None:
-        _table(d, task).set(said.value, path, said.cloexec)
+def open_(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    path = _target(state, task, call)
+    state.files.opened(path, name, call.errno, ns, n)
+    if call.value is not None:
+        _table(state, task).set(call.value, path, call.cloexec)
 
 
-def dup(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    assert said.value is not None
-    _table(d, task).set(said.value, _target(d, task, said), said.cloexec)
+def dup(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    assert call.value is not None
+    _table(state, task).set(call.value, _target(state, task, call), call.cloexec)
 
 
-def set_cloexec(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    assert said.value is not None
-    table = _table(d, task)
-    table.set(said.value, table.name(said.value), said.cloexec)
+def set_cloexec(
+    state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes
+) -> None:
+    assert call.value is not None
+    table = _table(state, task)
+    table.set(call.value, table.name(call.value), call.cloexec)
 
 
-def close(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    d.files.use(_target(d, task, said), name, said.errno, ns, n)
-    if said.value is not None:
-        _table(d, task).close(said.value)
+def close(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    state.files.use(_target(state, task, call), name, call.errno, ns, n)
+    if call.value is not None:
+        _table(state, task).close(call.value)
 
 
-def close_range(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    assert said.fd is not None
-    assert said.value is not None
-    _table(d, task).close_range(said.fd, said.value)
+def close_range(
+    state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes
+) -> None:
+    assert call.fd is not None
+    assert call.value is not None
+    _table(state, task).close_range(call.fd, call.value)
 
 
-def pipe(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    assert said.fd is not None
-    assert said.value is not None
-    label = b"%s of %d, line %d" % (said.label, task.tid, n)
-    for fd in (said.fd, said.value):
-        _table(d, task).set(fd, label, said.cloexec)
+def pipe(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    assert call.fd is not None
+    assert call.value is not None
+    label = b"%s of %d, line %d" % (call.label, task.tid, n)
+    for fd in (call.fd, call.value):
+        _table(state, task).set(fd, label, call.cloexec)
 
 
-def new_fd(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    assert said.value is not None
-    _table(d, task).set(said.value, said.label, said.cloexec)
+def new_fd(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    assert call.value is not None
+    _table(state, task).set(call.value, call.label, call.cloexec)
 
 
-def peer(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    assert said.path is not None
-    if said.value is not None:
-        _table(d, task).names[said.value] = said.path
-    d.files.use(said.path, name, said.errno, ns, n)
+def peer(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    assert call.path is not None
+    if call.value is not None:
+        _table(state, task).names[call.value] = call.path
+    state.files.use(call.path, name, call.errno, ns, n)
 
 
-def accept(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    d.files.use(_target(d, task, said), name, said.errno, ns, n)
-    if said.value is not None:
-        _table(d, task).set(said.value, said.label, said.cloexec)
+def accept(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    state.files.use(_target(state, task, call), name, call.errno, ns, n)
+    if call.value is not None:
+        _table(state, task).set(call.value, call.label, call.cloexec)
 
 
-def sync(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    d.files.sync(_target(d, task, said), name, said.errno, ns, n)
+def sync(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    state.files.sync(_target(state, task, call), name, call.errno, ns, n)
 
 
-def lock(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    path = _target(d, task, said)
-    d.files.use(path, name, said.errno, ns, n)
-    _waited(d, (-1, path), ns, n)
+def lock(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    path = _target(state, task, call)
+    state.files.use(path, name, call.errno, ns, n)
+    _waited(state, (-1, path), ns, n)
 
 
-def futex(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    _waited(d, (task.pid, said.label), ns, n)
+def futex(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    _waited(state, (task.pid, call.label), ns, n)
 
 
-def _waited(d: OrderedPass, key: tuple[int, bytes], ns: Ns, n: int) -> None:
-    if d.quiet:
+def _waited(state: AnalysisState, key: tuple[int, bytes], ns: Ns, n: int) -> None:
+    if state.quiet:
         return
-    row = d.locks.get(key)
+    row = state.locks.get(key)
     if row is None:
-        if len(d.locks) >= _MOST_LOCKS:
+        if len(state.locks) >= _MOST_LOCKS:
             return
-        row = d.locks[key] = [0, 0, -1, n]
+        row = state.locks[key] = [0, 0, -1, n]
     row[0] += 1
     if ns is not None:
         row[1] += ns
@@ -129,30 +136,30 @@ def _waited(d: OrderedPass, key: tuple[int, bytes], ns: Ns, n: int) -> None:
             row[2], row[3] = ns, n
 
 
-def fork(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    tasks = d.tasks
+def fork(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    tasks = state.tasks
     if task.tid in tasks.births:
         tasks.births.remove(task.tid)
-    if not said.value:
+    if not call.value:
         return
-    thread = b"CLONE_THREAD" in said.args
-    lives = d.tree.fork(task.tid, said.value, thread=thread, line=n, clock=clock)
-    tasks.moved(said.value)
+    thread = b"CLONE_THREAD" in call.args
+    lives = state.tree.fork(task.tid, call.value, thread=thread, line=n, clock=clock)
+    tasks.moved(call.value)
     if not lives:
         return
-    child = tasks.of(said.value)
-    if thread or b"CLONE_FILES" in said.args:
+    child = tasks.of(call.value)
+    if thread or b"CLONE_FILES" in call.args:
         child.table = tasks.table(task)
     elif child.table is None:
         child.table = tasks.table(task).copy()
 
 
-def exec_(d: OrderedPass, task: TracedTask, name: str, said: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    path = _target(d, task, said)
-    d.files.use(path, name, said.errno, ns, n)
-    if said.errno is None:
-        args = said.args
+def exec_(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    path = _target(state, task, call)
+    state.files.use(path, name, call.errno, ns, n)
+    if call.errno is None:
+        args = call.args
         start, end = args.find(b"["), args.rfind(b"]")
-        d.tree.exec(task.tid, path, args[start : end + 1] if start >= 0 else b"", n, clock)
-        task.table = d.tasks.table(task).copy()
+        state.tree.exec(task.tid, path, args[start : end + 1] if start >= 0 else b"", n, clock)
+        task.table = state.tasks.table(task).copy()
         task.table.exec()

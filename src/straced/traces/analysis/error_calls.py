@@ -10,19 +10,19 @@ BURST_KEYS = 20_000
 _ERROR = re.compile(rb"= (?:-1|\?) (E[A-Z0-9]+) \([^<>\n]*\)(?: \([A-Z][^<>\n]*\))?(?: <[\d.]+>)?\n")
 _ERROR_MARKS = (b"= -1 E", b"= ? E")
 Failed = dict[tuple[bytes, bytes, bytes], int]
-"""How often: pid, call, errno (ERESTART* included)."""
+"""(pid, call, errno as printed, ERESTART* included) -> calls."""
 
 
-class Errors:
-    """Feed it blocks of whole lines that begin and end with a newline."""
+class ErrorCalls:
+    """Finds the failed calls in blocks of whole lines that begin and end with a newline, in any order."""
 
     def __init__(self, form: Form) -> None:
         self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+|\w+\()")
         self.bursts: dict[tuple[bytes, bytes, bytes], list[int]] = {}
-        """Errors by clock (cut to a tenth of a second), call and errno: how many, and the line of the first."""
+        """(clock cut to a tenth of a second, call, errno) -> [errors, line number of the first]."""
 
     def feed(self, block: bytes, first: int) -> Failed:
-        """Find the errors of one block, whose first line has the number ``first``."""
+        """Return the errors of one block, whose first line has the number ``first``."""
         failed: Failed = {}
         bursts = self.bursts
         match_error, match_start, find = _ERROR.match, self._start.match, block.find
@@ -56,6 +56,6 @@ class Errors:
 
 
 def tenth(clock: bytes) -> bytes:
-    """A clock cut to a tenth of a second, or as it is when it has no fraction."""
+    """Return a clock cut to a tenth of a second; without a fraction, the clock itself."""
     point = clock.find(b".")
     return clock if point < 0 else clock[: point + 2]

@@ -10,7 +10,7 @@ _UNIX = re.compile(rb'sun_path=(@?"[^"]*")')
 _FAMILY = re.compile(rb"(?:AF|PF)_(\w+)")
 
 
-class Table:
+class DescriptorTable:
     """Descriptors of one process; its threads share it (CLONE_FILES)."""
 
     __slots__ = ("cloexec", "names")
@@ -19,9 +19,9 @@ class Table:
         self.names = names if names is not None else {}
         self.cloexec = cloexec if cloexec is not None else set()
 
-    def copy(self) -> Table:
+    def copy(self) -> DescriptorTable:
         """What a child gets at fork."""
-        return Table(dict(self.names), set(self.cloexec))
+        return DescriptorTable(dict(self.names), set(self.cloexec))
 
     def set(self, fd: int, name: bytes, cloexec: bool) -> None:
         """A call returned ``fd``."""

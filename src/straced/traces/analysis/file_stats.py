@@ -1,4 +1,4 @@
-"""What was done with each path, socket and pipe; the least of it is added up when there are too many of them."""
+"""Calls, errors, bytes and times of each path, socket and pipe; beyond a limit the smallest rows are merged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ MOST_PATHS = 20_000
 MOST_OF_EACH = 1_000
 OTHER_PID = -1
 TINY_BYTES = 512
-"""A transfer below this is tiny: the call costs more than the copy."""
+"""A smaller transfer is tiny: the call costs more than the copy."""
 
 
 class PathStats:
@@ -20,9 +20,9 @@ class PathStats:
 
     def __init__(self, line: int) -> None:
         self.line = line
-        """Where it was first met."""
+        """The number of the line where the path was first met."""
         self.by: dict[tuple[int, str], list[int]] = {}
-        """Calls and time, by process and call."""
+        """(pid, call) -> [calls, time in ns]."""
         self.errors = 0
         self.in_bytes = 0
         self.out_bytes = 0
@@ -67,14 +67,14 @@ class PathStats:
 
 
 class FileRows:
-    """Rows by path."""
+    """The sums of all paths, at most ``MOST_PATHS`` of them."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, PathStats] = {}
         self.folded = 0
         """Paths that were added to ``OTHER``; a path may come back, so their number is an upper bound."""
         self.pid = 0
-        """The process that the next call belongs to."""
+        """The pid of the process that the next call belongs to."""
 
     def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> PathStats:
         row = self.rows.get(path)

@@ -35,8 +35,8 @@ def find(reading: TraceReading, summary: Summary) -> tuple[Finding, ...]:
 
 
 def _rows(reading: TraceReading) -> Iterator[tuple[str, PathStats]]:
-    assert reading.detail is not None
-    for path, row in reading.detail.files.rows.items():
+    assert reading.state is not None
+    for path, row in reading.state.files.rows.items():
         if path != OTHER:
             yield scrub_bytes(path, 300), row
 
@@ -67,8 +67,8 @@ def _syncs(reading: TraceReading) -> Iterator[Finding]:
 
 
 def _locks(reading: TraceReading) -> Iterator[Finding]:
-    assert reading.detail is not None
-    for (pid, key), (waits, ns, longest, line) in reading.detail.locks.items():
+    assert reading.state is not None
+    for (pid, key), (waits, ns, longest, line) in reading.state.locks.items():
         if ns >= LOCK_NS or (not reading.form.durations and waits >= RETRIES):
             name = scrub_bytes(key, 200)
             futex = f"futex {name} of process {pid}" + (" (50 us or longer)" if reading.form.durations else "")
@@ -100,7 +100,7 @@ def _misses(reading: TraceReading) -> Iterator[Finding]:
 
 
 def _storms(reading: TraceReading) -> Iterator[Finding]:
-    """One file name, missed in many folders: a search path."""
+    """One file name, missed in many directories: a search path."""
     names: dict[str, list[tuple[str, PathStats, int]]] = {}
     for path, row in _rows(reading):
         missing = (row.errno or {}).get(b"ENOENT", 0)
@@ -197,8 +197,8 @@ def _bursts(reading: TraceReading) -> Iterator[Finding]:
 
 def _slow(reading: TraceReading) -> Iterator[Finding]:
     """Single calls that took long without being made to wait."""
-    assert reading.detail is not None
-    for duration, place, text in sorted(reading.detail.slowest, reverse=True):
+    assert reading.state is not None
+    for duration, place, text in sorted(reading.state.slowest.rows, reverse=True):
         pid, _, body = text.partition(b" ")
         name = body[: body.find(b"(")].decode("ascii", "replace")
         if duration >= SLOW_NS and category(name) != "wait" and not _OTHER_END.match(body):
@@ -214,8 +214,8 @@ def _slow(reading: TraceReading) -> Iterator[Finding]:
 
 def _processes(reading: TraceReading) -> Iterator[Finding]:
     """One program, started over and over."""
-    assert reading.detail is not None
-    for path, (count, lines) in reading.detail.tree.runs.items():
+    assert reading.state is not None
+    for path, (count, lines) in reading.state.tree.runs.items():
         if count >= STATS:
             yield Finding(
                 code="many_processes",

@@ -1,4 +1,4 @@
-"""What a tally hands over: plain values that cross from a worker and add up, in any order."""
+"""The counts of a part of a trace: plain values that a worker sends, and that add up in any order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from straced.traces.analysis.tally import UNREAD_SHOWN, LineTally, TallyRow
 
 
 class TallyResult(Struct):
-    """The figures of a tally. Tuples instead of keys that msgpack does not know."""
+    """The counts of one :class:`LineTally`, with tuples where msgpack has no such keys."""
 
     rows: list[tuple[int, str, int, int, int, int, int, int, int | None, int | None, dict[str, int] | None]] = field(
         default_factory=list
@@ -26,7 +26,7 @@ class TallyResult(Struct):
 
 
 def result_of(tally: LineTally) -> TallyResult:
-    """Everything that a tally found."""
+    """Return the counts of a tally, flushed."""
     tally.flush()
     return TallyResult(
         rows=[

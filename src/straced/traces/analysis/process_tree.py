@@ -36,7 +36,7 @@ class TracedProcess(Struct):
     children: int = 0
 
 
-class Tree:
+class ProcessTree:
     """Processes by pid, and to which process each task belongs."""
 
     def __init__(self) -> None:

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator
 
 from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.partial_counts import PartialCounts, result_of
-from straced.traces.analysis.selected_pass import SelectedDetail
+from straced.traces.analysis.selected_pass import SelectedFiles, SelectedPass
+from straced.traces.analysis.state import AnalysisState
 from straced.traces.analysis.tally import LineTally
-from straced.traces.analysis.thread_groups import Threads
+from straced.traces.analysis.thread_groups import ThreadGroups
 from straced.traces.analysis.worker import TraceWorker, WorkerTask
 from straced.traces.parsing.line import OWN_WORDS, parse_line
 from straced.traces.parsing.line_format import Form, detect
 from straced.traces.parsing.restarts import Restarts
-from straced.traces.parsing.selection import SelectedFiles, TraceSelection, bound, clock_seconds
+from straced.traces.parsing.selection import TraceSelection, bound, clock_seconds
 from straced.traces.parsing.source import TraceSource, first_block
 
 SMALL_BYTES = 6 << 20
@@ -72,8 +73,9 @@ class TraceReading:
         self.figures = PartialCounts()
         self.clocks = Clocks(form)
         self.restarts = Restarts(form)
-        self.detail: OrderedPass | None = None
-        self.threads: Threads | None = None
+        self.state: AnalysisState | None = None
+        """What the ordered pass found; ``None`` without it."""
+        self.threads: ThreadGroups | None = None
         self.lines = 0
         self.bytes = 0
         self.tail = b""
@@ -83,9 +85,9 @@ class TraceReading:
 
     def pid_of(self, tid: int) -> int:
         """The process of a task."""
-        if self.detail is not None:
-            tid = tid or self.detail.root
-            return self.detail.tree.belongs.get(tid, tid)
+        if self.state is not None:
+            tid = tid or self.state.root
+            return self.state.tree.belongs.get(tid, tid)
         return self.threads.leader.get(tid, tid) if self.threads is not None else tid
 
 
@@ -133,8 +135,8 @@ def _forgive_tail(reading: TraceReading) -> None:
         return
     figures = reading.figures
     value = parse_line(reading.tail)
-    if reading.detail is not None and value is not None and value.kind == "cut":
-        reading.detail.tasks.of(value.pid or 0).entered = (value.name.encode() + b"(", value.args, reading.lines)
+    if reading.state is not None and value is not None and value.kind == "cut":
+        reading.state.tasks.of(value.pid or 0).entered = (value.name.encode() + b"(", value.args, reading.lines)
     last = next((line for line in figures.unread_lines if line[0] == reading.lines), None)
     if last is not None:
         figures.unread_lines.remove(last)
@@ -164,8 +166,9 @@ def _everything(
     reading: TraceReading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None
 ) -> None:
     here = LineTally(reading.form, ticks=detail)
-    reading.detail = OrderedPass(reading.form) if detail else None
-    reading.threads = None if detail else Threads(reading.form)
+    ordered = OrderedPass(reading.form) if detail else None
+    reading.state = ordered.state if ordered is not None else None
+    reading.threads = None if detail else ThreadGroups(reading.form)
     workers: list[TraceWorker] = []
     turn = 0
     try:
@@ -179,8 +182,8 @@ def _everything(
             else:
                 here.feed(block, number)
             reading.restarts.feed(block)
-            if reading.detail is not None:
-                reading.detail.feed(block)
+            if ordered is not None:
+                ordered.feed(block)
             elif reading.threads is not None:
                 reading.threads.feed(block)
         for worker in workers:
@@ -193,12 +196,13 @@ def _everything(
 
 def _selected(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | None) -> None:
     chosen = reading.selection
-    detail = reading.detail = SelectedDetail(reading.form, SelectedFiles(chosen.path))
+    ordered = SelectedPass(reading.form, SelectedFiles(chosen.path))
+    reading.state = ordered.state
     tally = LineTally(reading.form, ticks=True)
     limits: tuple[float | None, float | None] | None = None
 
-    def wanted(tid: int, name: str, clock: bytes) -> bool:
-        if chosen.pids and tid not in chosen.pids and detail.tree.pid_of(tid) not in chosen.pids:
+    def selected(tid: int, name: str, clock: bytes) -> bool:
+        if chosen.pids and tid not in chosen.pids and ordered.state.tree.pid_of(tid) not in chosen.pids:
             return False
         if chosen.syscalls and name not in chosen.syscalls:
             return False
@@ -213,7 +217,7 @@ def _selected(reading: TraceReading, blocks: Iterator[bytes], progress: Progress
             match = re.compile(rb"\n" + reading.form.prefix()).match(block)
             start = clock_seconds(match.group(2)) if match else None
             limits = bound(chosen.since, start, "--since"), bound(chosen.until, start, "--until")
-        kept = detail.feed_wanted(block, wanted)
+        kept = ordered.feed_selected(block, selected)
         if len(kept) > 1:
             tally.feed(kept, number)
             reading.restarts.feed(kept)

@@ -11,8 +11,8 @@ import re
 from collections import Counter
 
 from straced.model import histogram
-from straced.traces.analysis.error_calls import Errors
-from straced.traces.analysis.time_buckets import Ticks
+from straced.traces.analysis.error_calls import ErrorCalls
+from straced.traces.analysis.time_buckets import TimeBuckets
 from straced.traces.parsing.line import TraceLine, parse_line
 from straced.traces.parsing.line_format import Form
 
@@ -23,13 +23,13 @@ KEPT_TASKS = 1_500
 OTHER_TASKS = -1
 _DURATION = re.compile(rb"(\d{1,12})(?:\.(\d{1,9}))?>?")
 _LOST = re.compile(rb"strace: (\d{1,18}) lines were dropped")
-"""What ``straced trace`` writes when its reader was too slow."""
+"""The note that ``straced trace`` writes into a trace whose reader was too slow."""
 NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
-"""What these return belongs to the call that the signal interrupted."""
+"""Calls whose printed result is that of the call that the signal interrupted."""
 
 
 class TallyRow:
-    """What one task did with one call. ``bare`` calls returned without a duration."""
+    """The counts, errors and times (ns) of one call of one task."""
 
     __slots__ = ("calls", "errno", "max_ns", "min_ns", "no_return", "resumed", "sum_ns", "timed", "unfinished")
 
@@ -74,12 +74,12 @@ class TallyRow:
 
 
 class LineTally:
-    """Feed it blocks of whole lines that begin and end with a newline."""
+    """Counts blocks of whole lines that begin and end with a newline, in any order."""
 
     def __init__(self, form: Form, *, ticks: bool = False) -> None:
         self.form = form
-        self.ticks = Ticks.of(form) if ticks else None
-        self.errors = Errors(form)
+        self.ticks = TimeBuckets.of(form) if ticks else None
+        self.errors = ErrorCalls(form)
         prefix = form.prefix(clock=False)
         head = rb"(<\.\.\. \w+|\w+\()"
         if form.durations:
@@ -91,26 +91,26 @@ class LineTally:
         self._counter: Counter[tuple[bytes, ...]] = Counter()
         self.rows: dict[tuple[int, str], TallyRow] = {}
         self.counted = 0
-        """Lines."""
+        """Lines fed so far."""
         self.unread = 0
         self.unread_lines: list[tuple[int, bytes]] = []
-        """The first of them: number and text."""
+        """The number and the text (bytes as in the file) of the first ``UNREAD_SHOWN`` of them."""
         self.cut = 0
         self.lost = 0
-        """Lines that the trace itself says are not in it."""
+        """Lines that are missing, by notes in the trace."""
         self.histograms: dict[str, dict[int, int]] = {}
         """Calls by duration, of each call name, in the buckets of :mod:`straced.model.histogram`."""
         self.abis: dict[int, set[str]] = {}
-        """Tasks of another ABI than the machine's own, as strace's notes tell."""
+        """TID -> ABIs other than the machine's own, by strace's notes."""
 
     def feed(self, block: bytes, first: int) -> None:
         """Count one block, whose first line has the number ``first``."""
         found = self._pattern.findall(block)
         found.pop()  # the empty line behind the last newline
         self._counter.update(found)
-        odd = [index for index, words in enumerate(found, 1) if not words[1]]
-        if odd:
-            self._odd_lines([(first + index - 1, found[index - 1][-1]) for index in odd])
+        others = [index for index, words in enumerate(found, 1) if not words[1]]
+        if others:
+            self._other_lines([(first + index - 1, found[index - 1][-1]) for index in others])
         for (pid, call, errno), count in self.errors.feed(block, first).items():
             self.row(int(pid or 0), call.decode()).fail(errno.decode(), count)
         if self.ticks is not None:
@@ -120,14 +120,14 @@ class LineTally:
             self.flush()
 
     def row(self, tid: int, name: str) -> TallyRow:
-        """The row of one task and call, made when it is new."""
+        """Return the row of one task and call; a new one is empty."""
         row = self.rows.get((tid, name))
         if row is None:
             row = self.rows[tid, name] = TallyRow()
         return row
 
     def flush(self) -> None:
-        """Bring what was counted into the rows."""
+        """Add the lines counted since the last flush to the rows."""
         counter, self._counter = self._counter, Counter()
         add = self._timed if self.form.durations else self._untimed
         for words, count in counter.items():
@@ -184,7 +184,7 @@ class LineTally:
             else:
                 self.row(OTHER_TASKS, name).add(row)
 
-    def _odd_lines(self, lines: list[tuple[int, bytes]]) -> None:
+    def _other_lines(self, lines: list[tuple[int, bytes]]) -> None:
         """Lines that the pattern does not take: signals, exits, ``= ?``, other forms, damage."""
         for number, text in lines:
             value = parse_line(text)
@@ -195,13 +195,13 @@ class LineTally:
                         self.unread_lines.append((number, text[:200]))
                 continue
             if value.kind in ("call", "unfinished", "resumed", "detached", "cut"):
-                self._odd_call(value, counted=self._start.match(b"\n" + text) is not None)
+                self._other_call(value, counted=self._start.match(b"\n" + text) is not None)
             elif value.kind == "note" and (match := _LOST.match(value.args)):
                 self.lost += int(match.group(1))
             elif value.kind == "abi" and value.pid is not None:
                 self.abis.setdefault(value.pid, set()).add(value.abi or "?")
 
-    def _odd_call(self, value: TraceLine, *, counted: bool) -> None:
+    def _other_call(self, value: TraceLine, *, counted: bool) -> None:
         row = self.row(value.pid or 0, value.name)
         if value.kind == "resumed":
             row.resumed += 1

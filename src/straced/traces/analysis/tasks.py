@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from straced.traces.analysis.fd_table import Table
-from straced.traces.analysis.process_tree import Tree
+from straced.traces.analysis.fd_table import DescriptorTable
+from straced.traces.analysis.process_tree import ProcessTree
 
 UNFINISHED = b"<unfinished ...>"
 _MOST_IDLE = 4_096
@@ -18,7 +18,7 @@ class TracedTask:
         self.tid = tid
         self.pid = pid
         """Its process."""
-        self.table: Table | None = None
+        self.table: DescriptorTable | None = None
         """``None`` until a call of its own needs it: see :meth:`TaskTable.table`."""
         self.entered: tuple[bytes, bytes, int] | None = None
         """A call that did not return yet: name with its bracket, arguments (``<unfinished ...>`` may follow), line."""
@@ -31,7 +31,7 @@ class TracedTask:
 class TaskTable:
     """All tasks, by TID, and by the text of it that stands in front of each line."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: ProcessTree) -> None:
         self._tree = tree
         self.root = 0
         """The task of lines without a pid."""
@@ -53,7 +53,7 @@ class TaskTable:
             task = self.by_tid[tid] = TracedTask(tid, self._tree.pid_of(tid))
         return task
 
-    def table(self, task: TracedTask) -> Table:
+    def table(self, task: TracedTask) -> DescriptorTable:
         """The descriptors of a task's process; a task not seen before is a child of the newest open clone."""
         if task.table is None:
             leader = self._tree.leader.get(task.tid)
@@ -62,7 +62,7 @@ class TaskTable:
             else:
                 parent = self.by_tid.get(self.births[-1]) if self.births else None
                 known = parent.table if parent is not None and parent is not task else None
-                task.table = known.copy() if known else Table()
+                task.table = known.copy() if known else DescriptorTable()
         return task.table
 
     def moved(self, tid: int) -> None:

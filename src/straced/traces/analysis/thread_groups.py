@@ -1,4 +1,4 @@
-"""Which tasks are threads of which process, when nothing else is read from a trace."""
+"""Which tasks are threads of which process, for readings without the ordered pass."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _MARK = b"CLONE_THREAD"
 _CHILD = re.compile(rb"= (\d+)(?:<[^>\n]*>)?(?: <[\d.]+>)?(?=\n)")
 
 
-class Threads:
-    """Feed it the blocks of a trace in order; ``leader`` maps the TID of a thread to its process."""
+class ThreadGroups:
+    """Follows clone calls through the blocks of a trace, in order; ``leader`` maps the TID of a thread to its pid."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -22,7 +22,7 @@ class Threads:
         self.leader: dict[int, int] = {}
 
     def feed(self, block: bytes) -> None:
-        """Look through a block."""
+        """Read one block of whole lines that begins and ends with a newline."""
         for tid in list(self._open):
             self._find_result(block, 0, tid)
         position = block.find(_MARK)

@@ -1,4 +1,4 @@
-"""Lines of each task in each step of time: what a time line is drawn from."""
+"""Counts the lines of each task in equal steps of time, for the time line of a report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from straced.traces.parsing.line_format import Form
 TICK_KEYS = 40_000
 
 
-class Ticks:
-    """Feed it blocks of whole lines that begin and end with a newline."""
+class TimeBuckets:
+    """Counts blocks of whole lines that begin and end with a newline, in any order."""
 
     def __init__(self, form: Form) -> None:
         pid = form.prefix(clock=False).split(rb" *[^", 1)[0]
@@ -22,7 +22,7 @@ class Ticks:
         """By task and clock, cut to a hundredth of a second or coarser."""
 
     @classmethod
-    def of(cls, form: Form) -> Ticks | None:
+    def of(cls, form: Form) -> TimeBuckets | None:
         """New ticks, unless lines of this form have no clock of their own."""
         return cls(form) if form.clock in ("epoch", "day") and not form.comm else None
 

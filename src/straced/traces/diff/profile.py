@@ -15,15 +15,16 @@ from straced.model.types import SUMMARY_SCHEMA
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes
 from straced.traces.parsing.source import InputError
+from straced.traces.report.load import load_report
+from straced.traces.report.request import ReportRequest
 from straced.traces.values import REPORT_SCHEMA, TraceReport
-from straced.workflows.report import Wanted, make
 
 MOST_JSON_BYTES = 256 << 20
 _CHANGING = re.compile(r"tmp[a-z0-9_]{8}|(?<![\w.])[0-9a-f]{8,}(?!\w)|(?<![\d.])\d{3,}(?![\d.])|\d{5,}")
 
 
 class NotASummary(StracedError):
-    """JSON, but neither a summary nor a report of straced."""
+    """The JSON is neither a summary nor a report of straced."""
 
     exit_code = 2
     code = "not_a_summary"
@@ -101,7 +102,7 @@ def load(name: str, *, jobs: int | None = None, progress: IO[str] | None = None)
             head = b""  # a set of -ff files, or an error that the reader words better
         if head[:1] == b"{":
             return _from_json(name)
-    return of_report(make(Wanted(file=name, jobs=jobs), progress=progress), name)
+    return of_report(load_report(ReportRequest(file=name, jobs=jobs), progress=progress), name)
 
 
 def of_report(report: TraceReport, name: str) -> Profile:

@@ -1,4 +1,4 @@
-"""When a change in time says something about the program, and not about the machine that it ran on."""
+"""Whether a change in time is due to the program, and not to the machine that it ran on."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from straced.text.sanitize import scrub
 from straced.traces.analysis.calls import Call, calls
 from straced.traces.analysis.reader import TraceReading
+from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
 
 if TYPE_CHECKING:
     from straced.linux.output_directory import OutputDirectory
-    from straced.workflows.report import Wanted
 
 
 class Writer(Protocol):
@@ -25,7 +25,7 @@ class Writer(Protocol):
 
 
 def write_calls(
-    wanted: Wanted,
+    request: ReportRequest,
     reading: TraceReading,
     report: TraceReport,
     files: dict[str, BinaryIO | None],
@@ -46,9 +46,9 @@ def write_calls(
         if parquet is not None:
             from straced.traces.export.parquet import ParquetWriter
 
-            host = wanted.host or scrub(socket.gethostname(), 100)
+            host = request.host or scrub(socket.gethostname(), 100)
             writers.append(stack.enter_context(ParquetWriter(parquet, host)))
-        for call in calls(wanted.file, reading):
+        for call in calls(request.file, reading):
             for writer in writers:
                 writer.write(call)
         for writer in writers:

@@ -40,7 +40,7 @@ class MissingExtra(TracerUnavailable):
 
 
 class ParquetWriter:
-    """Collects rows in a nameless file beside the folder, and has DuckDB make the Parquet of it."""
+    """Collects rows in a nameless file beside the directory, and has DuckDB make the Parquet of it."""
 
     def __init__(self, output: OutputDirectory, host: str) -> None:
         try:
@@ -59,7 +59,7 @@ class ParquetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):  # of rows that are wanted no more
+        with contextlib.suppress(OSError):  # its rows are no longer needed
             self._stream.close()
 
     def write(self, call: Call) -> None:
@@ -69,7 +69,7 @@ class ParquetWriter:
             raise self._refusal(error.strerror or str(error)) from error
 
     def close(self) -> None:
-        """Make the folder; it appears in one step, complete."""
+        """Make the directory; it appears in one step, complete."""
         try:
             self._rows.close()
             self._stream.flush()

@@ -1,7 +1,7 @@
 """A time line in Chrome's trace event format, which ui.perfetto.dev and chrome://tracing open.
 
-A track for each task, grouped by process; an arrow from each fork to the child's first call, and from kill(2) and its
-kin to the signal. Times are microseconds from the start of the trace (Trace Event Format, "JSON Object Format").
+A track for each task, grouped by process; an arrow from each fork to the child's first call, and from kill(2) and the
+like to the signal. Times are microseconds from the start of the trace (Trace Event Format, "JSON Object Format").
 """
 
 from __future__ import annotations

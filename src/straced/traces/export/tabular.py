@@ -29,7 +29,7 @@ class NdjsonWriter:
 
 
 class CsvWriter:
-    """One row a call, RFC 4180, UTF-8. Text that a spreadsheet would run gets a ``'`` in front (S16)."""
+    """One row a call, RFC 4180, UTF-8. Text that a spreadsheet would run gets a ``'`` in front."""
 
     def __init__(self, stream: BinaryIO, *, safe: bool = True) -> None:
         self._text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=False)

@@ -11,15 +11,15 @@ from types import FrameType
 from typing import Self
 
 GRACE_S = 5.0
-"""How long a writer may be silent after Ctrl-C before its pipe is taken for over. strace lets go within 3 s."""
+"""How long a writer may be silent after Ctrl-C before its pipe counts as ended. strace detaches within 3 s."""
 _LOOK_MS = 200
 
 
-class Stop:
+class InterruptHandler:
     """Takes SIGINT while it is entered, in the main thread.
 
-    A file ends at the first. A pipe goes on to its end, for its writer was told to stop as well, and still has lines to
-    give; it ends at the second, or when the writer is silent. One more raises KeyboardInterrupt.
+    A file ends at the first. A pipe goes on to its end, for its writer got the signal as well, and still has lines to
+    write; it ends at the second, or when the writer is silent. One more raises KeyboardInterrupt.
     """
 
     def __init__(self) -> None:
@@ -46,25 +46,25 @@ class Stop:
             raise KeyboardInterrupt
 
     def silent(self, *, heard: bool = False) -> bool:
-        """Whether a pipe is over for us; ``heard``: something came of it just now."""
+        """Return whether to give up a pipe; ``heard``: data has just arrived."""
         if heard:
             self._heard = time.monotonic()
         return self.presses > 1 or (self.presses == 1 and time.monotonic() - self._heard > GRACE_S)
 
 
-class Pipe:
-    """Reads a stream that somebody else may never end."""
+class InterruptiblePipe:
+    """Reads a pipe whose writer may never close it."""
 
-    def __init__(self, fd: int, stop: Stop) -> None:
+    def __init__(self, fd: int, stop: InterruptHandler) -> None:
         self._fd = fd
         self._stop = stop
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
         self.left = False
-        """It was given up before its end."""
+        """Whether reading was given up before the end."""
 
     def read(self, size: int, /) -> bytes:
-        """Some bytes, none at the end."""
+        """Return at most ``size`` bytes; none at the end, or when reading is given up."""
         while not self._stop.silent():
             if self._poll.poll(_LOOK_MS):
                 self._stop.silent(heard=True)

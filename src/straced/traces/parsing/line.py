@@ -32,7 +32,7 @@ _SUPERSEDED = re.compile(rb"\+\+\+ superseded by execve in pid (\d{1,10}) \+\+\+
 _MODE = re.compile(rb"\[ Process PID=(\d{1,10}) runs in (.{1,16}) mode\. \]")
 _MODES = {b"32 bit": "i386", b"x32": "x32", b"64 bit": "x86_64"}
 OWN_WORDS = rb"(?:\.{0,2}(?:/[\w.+-]+)*/)?strace[\w.+-]*: "
-"""What strace's messages begin with: its name as it was called, ``/usr/bin/strace`` say."""
+"""What strace's messages begin with: its name as it was called, such as ``/usr/bin/strace``."""
 _NOTE = re.compile(rb"(?:" + OWN_WORDS + rb"| > )")
 _ATTACHED = re.compile(OWN_WORDS + rb"Process \d+ attached$")
 """On a terminal, strace's own words come in the middle of a clone; ``<unfinished ...>`` then has its own line."""
@@ -40,7 +40,7 @@ _UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
 
 
 class TraceLine(Struct, frozen=True, kw_only=True):
-    """What one line says. ``args``, ``result`` and ``path`` are as in the file: scrub them before they are shown.
+    """One line, decoded. ``args``, ``result`` and ``path`` are as in the file: scrub them before they are shown.
 
     ``kind`` is ``call``, ``unfinished``, ``resumed``, ``detached`` (strace let go inside the call), ``cut`` (a
     call whose line ends early), ``signal``, ``stopped``, ``exited``, ``killed``, ``superseded``, ``abi`` or ``note``.
@@ -62,7 +62,7 @@ class TraceLine(Struct, frozen=True, kw_only=True):
     value: int | None = None
     """The return value; ``None`` for ``?``."""
     errno: str | None = None
-    """``ENOENT``; ``ERESTARTSYS`` and its kin for a call that is to be restarted."""
+    """``ENOENT``; ``ERESTARTSYS`` and the like for a call that is to be restarted."""
     path: bytes | None = None
     """Of the descriptor returned, where ``-y`` gave it."""
     duration_ns: int | None = None
@@ -180,7 +180,7 @@ def find_result(text: bytes, start: int, end: int) -> tuple[int, int, re.Match[b
     """Where a call's arguments end and its result begins.
 
     The last `` = `` behind a ``)`` whose right side reads as a result. strace escapes ``<`` and ``>`` in paths, so
-    a ``) = 5`` inside the path that ``-y`` adds to a result is told by its unmatched ``>``.
+    a ``) = 5`` inside the path that ``-y`` adds to a result is recognised by its unmatched ``>``.
 
     Returns:
         The place of the closing parenthesis, the place of the result, and the match on it; ``None``: not there.

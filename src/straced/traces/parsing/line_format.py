@@ -65,7 +65,7 @@ class Form(Struct, frozen=True, kw_only=True):
         return (b"\n[pid %5d" % tid if self.pid == "bracket" else b"\n%d" % tid) + after
 
     def missing(self) -> list[str]:
-        """What a trace of this form cannot tell, and the option that would have made it."""
+        """Return what a trace of this form lacks, each with the option of strace that adds it."""
         gaps = []
         if self.clock is None:
             gaps.append("no times of day (-ttt)")
@@ -78,7 +78,7 @@ class Form(Struct, frozen=True, kw_only=True):
         return gaps
 
 
-_TELLING = {"call", "unfinished", "resumed", "detached", "signal", "stopped", "exited", "killed", "superseded"}
+_SHOWING_FORM = {"call", "unfinished", "resumed", "detached", "signal", "stopped", "exited", "killed", "superseded"}
 """Kinds of lines that show the form; a process that slept all the time leaves one ``<detached ...>``, no more."""
 
 
@@ -92,7 +92,7 @@ def detect(sample: bytes, name: str) -> Form:
     if len(lines) > 1:
         lines.pop()  # may be cut
     values = [(line, value) for line in lines if (value := parse_line(line)) is not None]
-    calls = [(line, value) for line, value in values if value.kind in _TELLING]
+    calls = [(line, value) for line, value in values if value.kind in _SHOWING_FORM]
     if not calls:
         reason, hint = _refusal(sample, lines, name)
         raise NotATrace(reason, hint=hint)

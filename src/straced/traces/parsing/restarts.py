@@ -1,6 +1,6 @@
-"""What became of calls that a signal interrupted: ``= ? ERESTARTSYS`` is a restart, or an EINTR, never both.
+"""How calls ended that a signal interrupted: ``= ? ERESTARTSYS`` is a restart, or an EINTR, never both.
 
-strace shows the kernel's internal code. Behind the handler, ``rt_sigreturn(...) = -1 EINTR`` tells that the program got
+strace shows the kernel's internal code. Behind the handler, ``rt_sigreturn(...) = -1 EINTR`` means that the program got
 EINTR; any other value, that the call is entered again, which is no new call. (signal(7), arch_do_signal_or_restart.)
 """
 
@@ -32,7 +32,7 @@ class Interrupted:
 
 
 class Restarts:
-    """Feed it the blocks of a trace in order; ``decided`` fills with what each interrupted call became."""
+    """Follows interrupted calls through the blocks of a trace, in order, and counts in ``decided`` how they ended."""
 
     def __init__(self, form: Form) -> None:
         self._form = form

@@ -1,9 +1,8 @@
-"""Which lines of a trace a reader wants: by process, call, time and path."""
+"""Which lines of a trace are kept: by process, call, time and path."""
 
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import re
 
 from msgspec import Struct
@@ -11,14 +10,13 @@ from msgspec import Struct
 from straced.errors import InvalidArgument
 from straced.syscalls import ABIS, names, number_of
 from straced.text.sanitize import scrub
-from straced.traces.analysis.file_stats import FileRows, PathStats
 
 _CLOCK = re.compile(r"(?:(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?|(\d{5,12}(?:\.\d+)?)|\+(\d+(?:\.\d+)?)s?)")
 _PRINTED = re.compile(rb"(?:(\d\d):(\d\d):(\d\d(?:\.\d{1,9})?)|(\d{1,12}(?:\.\d{1,9})?))")
 
 
 class TraceSelection(Struct, frozen=True, kw_only=True):
-    """What to keep. Descriptors and processes are followed through all lines in any case."""
+    """The lines to keep. Descriptors and processes are followed through all lines in any case."""
 
     pids: frozenset[int] = frozenset()
     """Processes; all threads of one belong to it."""
@@ -74,25 +72,3 @@ def bound(text: str | None, first: float | None, option: str) -> float | None:
     if epoch is not None:
         return float(epoch)
     return (first or 0.0) + float(offset)
-
-
-class SelectedFiles(FileRows):
-    """File rows that keep only what is selected, and remember whether the last call was."""
-
-    def __init__(self, path: str | None) -> None:
-        super().__init__()
-        self.mute = False
-        self.touched = False
-        self._pattern = path
-        self.by_path = path is not None
-
-    def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> PathStats:
-        if self._pattern is not None and not self.mute:
-            text = path.decode("utf-8", "replace")
-            if fnmatch.fnmatchcase(text, self._pattern) or self._pattern in text:
-                self.touched = True
-            else:
-                return PathStats(0)
-        return PathStats(0) if self.mute else super()._row(path, name, errno, ns, line)
-
-    use = _row

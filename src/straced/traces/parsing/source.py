@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from straced.errors import StracedError
-from straced.traces.parsing.interrupt import Pipe, Stop
+from straced.traces.parsing.interrupt import InterruptHandler, InterruptiblePipe
 from straced.traces.parsing.line import parse_line
 from straced.traces.parsing.line_format import SAMPLE_LINES, NotATrace
 
@@ -51,12 +51,12 @@ class TraceSource:
         """The last line has no end: strace or the copy was stopped in it."""
         self._members: list[Path] = []
         self._stream: _ByteReader | None = None
-        self._stop: Stop | None = None
+        self._stop: InterruptHandler | None = None
 
     @property
     def stopped(self) -> bool:
         """Somebody pressed Ctrl-C, and the rest is not read."""
-        if isinstance(self._stream, Pipe):
+        if isinstance(self._stream, InterruptiblePipe):
             return self._stream.left
         return self._stop is not None and self._stop.presses > 0
 
@@ -176,7 +176,7 @@ def _rescued(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
             return
 
 
-def open_source(name: str, stop: Stop | None = None) -> TraceSource:
+def open_source(name: str, stop: InterruptHandler | None = None) -> TraceSource:
     """Open ``-`` (standard input), a file, or a prefix of ``strace -ff -o PREFIX`` files.
 
     Args:
@@ -185,16 +185,16 @@ def open_source(name: str, stop: Stop | None = None) -> TraceSource:
     Raises:
         InputError: nothing there, or not readable.
     """
-    source = _opened(name, stop or Stop())
+    source = _opened(name, stop or InterruptHandler())
     source._stop = stop
     return source
 
 
-def _opened(name: str, stop: Stop) -> TraceSource:
+def _opened(name: str, stop: InterruptHandler) -> TraceSource:
     if name == "-":
         source = TraceSource("standard input")
         try:
-            source._stream = Pipe(sys.stdin.fileno(), stop)
+            source._stream = InterruptiblePipe(sys.stdin.fileno(), stop)
         except (AttributeError, OSError, ValueError):
             raise InputError("standard input is closed", hint="straced trace 4242 | straced report -") from None
         return source
@@ -232,12 +232,12 @@ def _opened(name: str, stop: Stop) -> TraceSource:
 
 def _set_members(prefix: Path) -> list[Path]:
     """``PREFIX.PID`` beside each other, as -ff makes them."""
-    wanted = re.compile(re.escape(prefix.name) + r"\.\d{1,7}")
+    pattern = re.compile(re.escape(prefix.name) + r"\.\d{1,7}")
     try:
         names = os.listdir(prefix.parent)
     except OSError:
         return []
-    return [prefix.parent / name for name in sorted(names) if wanted.fullmatch(name)]
+    return [prefix.parent / name for name in sorted(names) if pattern.fullmatch(name)]
 
 
 def _set_source(name: str, members: list[Path]) -> TraceSource:

@@ -41,25 +41,25 @@ def build(reading: TraceReading) -> TraceReport:
         notes=tuple(reading.source.notes),
         summary=summary,
     )
-    detail = reading.detail
-    if detail is None:
+    state = reading.state
+    if state is None:
         return report
     processes, hidden = _processes(reading)
     timed = reading.form.durations
-    ranked = sorted(detail.files.rows.items(), key=lambda item: (-item[1].ns, -item[1].count, item[0]))
+    ranked = sorted(state.files.rows.items(), key=lambda item: (-item[1].ns, -item[1].count, item[0]))
     fields = {
         "processes": processes,
         "processes_hidden": hidden,
         "files": tuple(_file(path, row, timed) for path, row in _most(ranked)),
-        "files_folded": detail.files.folded + max(0, len(ranked) - MOST_FILES),
+        "files_folded": state.files.folded + max(0, len(ranked) - MOST_FILES),
         "slowest": tuple(
             SlowCall(
                 line=-place, pid=int(text.split(b" ", 1)[0] or 0), duration_ns=duration,
                 text=scrub_bytes(text.split(b" ", 1)[1], 300),
             )
-            for duration, place, text in sorted(detail.slowest, reverse=True)
+            for duration, place, text in sorted(state.slowest.rows, reverse=True)
         ),
-        "signals": dict(sorted(detail.signal_counts.items(), key=lambda item: -item[1])),
+        "signals": dict(sorted(state.signal_counts.items(), key=lambda item: -item[1])),
         "findings": findings.find(reading, summary),
         "timeline": _timeline(reading),
         "flame": _flame(reading, processes),
@@ -98,14 +98,14 @@ def _file(path: bytes, row: PathStats, timed: bool) -> FileReport:
 def summarise(reading: TraceReading) -> Summary:
     """The summary of all lines, in the shape that live tracers give."""
     rows, total = table(counters(reading), "wall")
-    detail = reading.detail
-    tree = detail.tree if detail is not None else None
+    state = reading.state
+    tree = state.tree if state is not None else None
     root = next(iter(tree.procs.values()), None) if tree is not None else None
     duration = reading.clocks.duration_ns
     epoch = reading.form.clock == "epoch"
     start = reading.clocks.first if epoch and reading.clocks.first is not None else 0.0
     pids = {reading.pid_of(tid) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
-    tids = {tid or (detail.root if detail is not None else 0) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
+    tids = {tid or (state.root if state is not None else 0) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
     pid = root.pid if root is not None else min(pids, default=0)
     return Summary(
         target=Target(
@@ -166,14 +166,14 @@ def _name(proc: TracedProcess) -> str:
 
 
 def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
-    detail = reading.detail
-    assert detail is not None
+    state = reading.state
+    assert state is not None
     sums = CallSums(reading)
     by_pid: dict[int, list[Counters]] = {}
     for (tid, name), row in reading.figures.rows.items():
         one = sums.counters(tid, name, row, timed=reading.form.durations, abi=abi_of(reading.figures, tid))
         by_pid.setdefault(reading.pid_of(tid), []).append(one)
-    procs = detail.tree.procs
+    procs = state.tree.procs
     for pid in by_pid:
         if pid not in procs and pid != OTHER_TASKS:
             procs[pid] = TracedProcess(pid=pid)
@@ -206,7 +206,7 @@ def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
             )
         )
     reports.sort(key=lambda report: (-report.calls, report.pid))
-    hidden = max(0, len(reports) - MOST_PROCESSES) + max(0, detail.tree.processes - len(procs))
+    hidden = max(0, len(reports) - MOST_PROCESSES) + max(0, state.tree.processes - len(procs))
     return tuple(sorted(reports[:MOST_PROCESSES], key=lambda report: (report.line, report.pid))), hidden
 
 
@@ -234,11 +234,11 @@ def _offset(clock: bytes, first: float | None) -> float | None:
 
 def _flame(reading: TraceReading, processes: tuple[ProcessReport, ...]) -> tuple[Flame, ...]:
     """Time (calls, without durations) by process, call and path; what has no path is the call's own."""
-    assert reading.detail is not None
+    assert reading.state is not None
     timed = reading.form.durations
     shown = {report.pid for report in processes}
     paths: dict[tuple[int, str], list[tuple[str, int]]] = {}
-    for path, file in reading.detail.files.rows.items():
+    for path, file in reading.state.files.rows.items():
         for (pid, name), (count, ns) in file.by.items():
             if pid in shown:
                 paths.setdefault((pid, name), []).append((scrub_bytes(path, 200), ns if timed else count))

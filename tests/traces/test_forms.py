@@ -17,7 +17,7 @@ from straced.traces.parsing.selection import TraceSelection
 from straced.traces.parsing.source import LONGEST_LINE_BYTES, InputError, open_source
 from straced.traces.report.build import build
 from straced.traces.values import TraceReport
-from tests.fulltrace.support import calls_of, need, record, report
+from tests.traces.recorded import calls_of, need, record, report
 
 
 def figures(made: TraceReport) -> list[tuple[object, ...]]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.fulltrace.support import report
 from tests.support.cli import Result, popen_straced, straced
 from tests.support.poll import until
 from tests.support.workload import Starter
+from tests.traces.recorded import report
 
 pytestmark = pytest.mark.needs("strace", "cc")
 LINE = "1     179000000%d.000000 getppid()                     = 1 <0.000010>\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from straced.model.types import SyscallStats
-from tests.fulltrace.support import record, report
+from tests.traces.recorded import record, report
 
 FLAGS = ("-f", "-tt", "-T")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fulltrace.support import need, record
+from tests.traces.recorded import need, record
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import pytest
 
 from straced.views.html.page import json_island
 from straced.workflows.report import report_file
-from tests.fulltrace.support import record
 from tests.support.chromium import Page
+from tests.traces.recorded import record
 
 HOSTILE = "</script><img src=http://127.0.0.1:9/x onerror=document.title='owned'>"
 READY = "document.documentElement?.dataset.ready === 'yes'"

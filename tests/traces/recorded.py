@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from straced.traces.parsing.selection import TraceSelection
+from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
-from straced.workflows.report import Wanted, make
+from straced.workflows.report import make
 from tests.support.needs import require
 
+_MIXED = """
+import os, signal, subprocess, sys, threading, time
+for _ in range(17):
+    try: os.stat("/nope \\x1b[31m) = 5 <0.5>")
+    except OSError: pass
+open("/dev/null").close()
+signal.signal(signal.SIGUSR1, lambda *a: None)
+os.kill(os.getpid(), signal.SIGUSR1)
+threads = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(3)]
+for t in threads: t.start()
+for t in threads: t.join()
+subprocess.run(["/bin/sh", "-c", "exit 7"])
+if os.fork() == 0: os.kill(os.getpid(), signal.SIGKILL)
+os.wait()
+sys.exit(3)
+"""
+MIXED = (sys.executable, "-I", "-S", "-c", _MIXED)
+"""A program with failed calls, signals, threads and children: its status is 3, and that of a child 7."""
 OURS = ("-f", "-ttt", "-T", "-yy", "-s", "128")
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "HOME": "/nonexistent"}
 
@@ -44,7 +64,7 @@ def report(
     path: Path | str, *, jobs: int = 1, counts: bool = False, selection: TraceSelection | None = None
 ) -> TraceReport:
     """The report of a trace."""
-    return make(Wanted(file=str(path), jobs=jobs, counts_only=counts, selection=selection or TraceSelection()))
+    return make(ReportRequest(file=str(path), jobs=jobs, counts_only=counts, selection=selection or TraceSelection()))
 
 
 def calls_of(made: TraceReport) -> dict[str, int | None]:

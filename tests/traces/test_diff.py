@@ -15,7 +15,7 @@ from straced.traces.diff.compare import compare
 from straced.traces.diff.profile import NotASummary, Profile, load, stable
 from straced.traces.diff.significance import apart, p_value
 from straced.traces.diff.values import Difference
-from tests.fulltrace.support import record, report
+from tests.traces.recorded import record, report
 
 PROGRAM = """
 import os, sys

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.tally import LineTally
-from straced.traces.analysis.thread_groups import Threads
+from straced.traces.analysis.thread_groups import ThreadGroups
 from straced.traces.parsing.line import parse_line
 from straced.traces.parsing.line_format import Form, NotATrace, detect
 from straced.traces.parsing.restarts import Restarts
-from tests.fulltrace.support import record
+from tests.traces.recorded import record
 
 LINES = int(os.environ.get("STRACED_FUZZ_LINES", "40000"))
 """A million takes a minute: STRACED_FUZZ_LINES=1000000."""
@@ -29,7 +29,7 @@ def passes(form: Form, block: bytes) -> int:
     tally = LineTally(form, ticks=True)
     tally.feed(block, 1)
     tally.flush()
-    for each in (OrderedPass(form), Restarts(form), Threads(form)):
+    for each in (OrderedPass(form), Restarts(form), ThreadGroups(form)):
         each.feed(block)  # type: ignore[attr-defined]
     return tally.counted
 

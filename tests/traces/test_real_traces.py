@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fulltrace.support import OURS, record, report
+from tests.traces.recorded import OURS, record, report
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 SERVER = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fulltrace.support import report
+from tests.traces.recorded import report
 
 EARLY = """\
 100   1790000010.000000 execve("/bin/sh", ["sh"], 0x1 /* 1 var */) = 0 <0.000100>

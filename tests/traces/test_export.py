@@ -15,9 +15,10 @@ import pytest
 from straced.errors import InvalidArgument, OutputExists
 from straced.traces.export.tabular import safe_cell
 from straced.traces.parsing.selection import TraceSelection
+from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
-from straced.workflows.report import Outputs, Wanted, make
-from tests.fulltrace.support import record
+from straced.workflows.report import Outputs, make
+from tests.traces.recorded import record
 
 PROGRAM = """
 import os, signal, threading
@@ -43,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TraceReport]:
         csv=folder / "calls.csv",
         parquet=folder / "calls",
     )
-    return folder, make(Wanted(file=str(path), host="web-1"), outputs)
+    return folder, make(ReportRequest(file=str(path), host="web-1"), outputs)
 
 
 def test_ndjson(made: tuple[Path, TraceReport]) -> None:
@@ -103,7 +104,7 @@ EARLY = """\
 
 def test_arrows_to_what_came_before_the_return(tmp_path: Path) -> None:
     (tmp_path / "trace").write_text(EARLY)
-    make(Wanted(file=str(tmp_path / "trace")), Outputs(perfetto=tmp_path / "out.json"))
+    make(ReportRequest(file=str(tmp_path / "trace")), Outputs(perfetto=tmp_path / "out.json"))
     events = json.loads((tmp_path / "out.json").read_text())["traceEvents"]
     arrows = {
         (event["ph"], event["name"]): (event["tid"], event["ts"]) for event in events if event.get("cat") == "flow"
@@ -179,7 +180,7 @@ def test_selected_calls_only(made: tuple[Path, TraceReport], tmp_path: Path) -> 
     folder, _ = made
     out = tmp_path / "some.ndjson"
     selection = TraceSelection(syscalls=frozenset({"openat"}))
-    report = make(Wanted(file=str(folder / "trace"), selection=selection), Outputs(ndjson=out))
+    report = make(ReportRequest(file=str(folder / "trace"), selection=selection), Outputs(ndjson=out))
     calls = [json.loads(line) for line in out.read_text().splitlines()]
     assert {call["name"] for call in calls} == {"openat"}
     assert len(calls) == report.summary.total.calls
@@ -192,16 +193,16 @@ def test_nothing_half_written_stays(made: tuple[Path, TraceReport], tmp_path: Pa
     trace = str(folder / "trace")
     (fresh / "there").write_text("mine")
     with pytest.raises(OutputExists):
-        make(Wanted(file=trace), Outputs(html=fresh / "new.html", csv=fresh / "there"))
+        make(ReportRequest(file=trace), Outputs(html=fresh / "new.html", csv=fresh / "there"))
     assert [path.name for path in fresh.iterdir()] == ["there"]
     (fresh / "bad").write_text("no trace at all\n")
     for outputs in (Outputs(html=fresh / "x.html"), Outputs(parquet=fresh / "x", ndjson=fresh / "x.ndjson")):
         with pytest.raises(Exception, match="not strace text"):
-            make(Wanted(file=str(fresh / "bad")), outputs)
+            make(ReportRequest(file=str(fresh / "bad")), outputs)
     assert sorted(path.name for path in fresh.iterdir()) == ["bad", "there"]
     with pytest.raises(InvalidArgument):
-        make(Wanted(file="-"), Outputs(csv=fresh / "x.csv"))
-    make(Wanted(file=trace), Outputs(html=fresh / "there", overwrite=True))
+        make(ReportRequest(file="-"), Outputs(csv=fresh / "x.csv"))
+    make(ReportRequest(file=trace), Outputs(html=fresh / "there", overwrite=True))
     assert (fresh / "there").stat().st_mode & 0o777 == 0o600
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from straced.traces.analysis import decoded_call, ordered_pass, tasks
 from straced.traces.parsing import source
-from tests.fulltrace.support import record, report
+from tests.traces.recorded import record, report
 
 SCRIPT = "for i in 1 2 3; do ls /nope /etc | cat > out; (cat out; exec ls out); done; cat out out out | wc -c"
 
@@ -30,7 +30,7 @@ def test_forgetting_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoded_call, "_MOST_TEXTS", 10)
-    texts = decoded_call.Texts()
+    texts = decoded_call.DecodedTexts()
     reads, writes = texts.of("read"), texts.of("write")
     most = 0
     for number in range(1000):

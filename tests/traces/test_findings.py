@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from straced.traces.values import Finding, TraceReport
-from tests.fulltrace.support import OURS, record, report
+from tests.traces.recorded import OURS, record, report
 
 STAGED: dict[str, tuple[str, str, int]] = {
     "failing_lookups": ("for _ in range(40): os.path.exists('/etc/missing.conf')", "/etc/missing.conf", 40),
