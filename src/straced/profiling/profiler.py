@@ -303,7 +303,7 @@ class Profiler:
     async def read_all(self, *, sums: bool = False) -> dict[Session, Sample]:
         """The raw counters of every session that tells any while it runs; one reading for all where a tracer has that.
 
-        With ``sums``, for one reader who compares its readings by process (:func:`straced.model.deltas.moves`): rows
+        With ``sums``, for one reader who compares its readings by process (``CounterRows.moved_since``): rows
         are told apart only when they are looked at, where a tracer can do that.
 
         Sessions of strace, which speaks at its end only, and those that end in this very moment are left out.
