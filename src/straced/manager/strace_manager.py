@@ -34,7 +34,7 @@ from straced.model.types import Summary, Target
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.tracers.strace import binary
-from straced.tracers.strace.tracer import StraceTracer, is_own_helper
+from straced.tracers.strace.own_helpers import is_own_helper
 
 if TYPE_CHECKING:
     from straced.linux.output_file import OutputFile
@@ -105,8 +105,7 @@ class StraceManager:
 
     def get_strace_pids(self) -> list[int]:
         """All live strace helpers, summaries first."""
-        tracer = self._profiler._tracers.get("strace") if self._mine else None
-        return tracer.helper_pids if isinstance(tracer, StraceTracer) else []
+        return self._profiler.strace_pids if self._mine else []
 
     @property
     def helper_pids(self) -> list[int]:

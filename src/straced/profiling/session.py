@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Signal, Turns, attempt, carry
@@ -14,8 +14,8 @@ from straced.errors import NotLive, StracedError
 from straced.linux import procfs
 from straced.model.types import Event, Quality, Reason, Sample, Summary, Target
 from straced.profiling import segments
-from straced.profiling.limits import check_interval, watch_limits
-from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
+from straced.profiling.intervals import check_interval
+from straced.tracers.base import AttachOptions, Ending, EventSource, Tracer, TracerSession, reason_of
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import Recording
@@ -42,8 +42,15 @@ class Session:
         *,
         recording: Recording | None = None,
         reasons: Sequence[Reason] = (),
+        watch: Callable[[Session], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """``recording`` in place of ``inner``: lent to a full trace from the beginning. ``reasons``: of the whole."""
+        """Own one target.
+
+        Args:
+            recording: in place of ``inner``: lent to a full trace from the beginning.
+            reasons: of the whole.
+            watch: runs beside the session for as long as its tracer uses ptrace.
+        """
         self.target = target
         self.options = options
         self.labels = labels
@@ -64,6 +71,7 @@ class Session:
         self._changed = Signal()
         """The session is over, or the target was lent or came back."""
         self._recording = recording
+        self._watch = watch
         self._attendants: list[asyncio.Task[None]] = []
         self._owner = OwnerBinding("Session")
         self._enter()
@@ -72,13 +80,18 @@ class Session:
         """Before anything else, in every method: bind to this process and loop, and watch for the end in this loop."""
         if self._owner.enter() and self._result is None:
             self._attendants = [asyncio.create_task(self._attend())]
-            if self._tracer.name == "strace":
-                self._attendants.append(asyncio.create_task(watch_limits(self)))
+            if self._watch is not None and self.uses_ptrace:
+                self._attendants.append(asyncio.create_task(self._watch(self)))
 
     @property
     def tracer(self) -> str:
         """``ebpf``, ``strace`` or ``sampler``."""
         return self._tracer.name
+
+    @property
+    def uses_ptrace(self) -> bool:
+        """Whether the target is slowed down by ptrace, and nothing is told of it before the end."""
+        return self._tracer.uses_ptrace
 
     @property
     def helper_pids(self) -> list[int]:
@@ -120,7 +133,7 @@ class Session:
         """Whether the target is still being counted, or is lent to a full trace."""
         if self._result is not None or not self._owner.here:
             return False
-        return self._recording is not None or self._inner is None or bool(getattr(self._inner, "alive", True))
+        return self._recording is not None or self._inner is None or self._inner.alive
 
     def when_over(self, call: Callable[[Session], None]) -> None:
         """Call back once the session is over; at once when it is."""
@@ -156,13 +169,11 @@ class Session:
             NotLive: only eBPF sees them as they happen.
         """
         self._enter()
-        listen = getattr(self._inner, "events", None)
-        if self._result is not None and self._tracer.name == "ebpf":
-            listen = _nothing
-        if listen is None:
-            raise NotLive(f"the {self.tracer} tracer tells no events", hint="use --tracer ebpf", pid=self.target.pid)
-        stream: AsyncIterator[Event] = listen()
-        return stream
+        if self._result is not None and self._tracer.tells_events:
+            return _nothing()
+        if isinstance(self._inner, EventSource):
+            return self._inner.events()
+        raise NotLive(f"the {self.tracer} tracer tells no events", hint="use --tracer ebpf", pid=self.target.pid)
 
     def every(self, seconds: float) -> AsyncIterator[Summary]:
         """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter.
@@ -173,7 +184,7 @@ class Session:
         """
         check_interval(seconds)
         self._enter()
-        if self._result is None and self._tracer.name == "strace":
+        if self._result is None and self.uses_ptrace:
             raise NotLive(
                 "strace gives its counts when it lets go, so there are no windows",
                 hint="use --tracer ebpf, which is live",
@@ -232,7 +243,7 @@ class Session:
 
     def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
         """Begin to let go without waiting, as when the caller is being cancelled."""
-        if self._inner is not None and self._owner.here and hasattr(self._inner, "request_stop"):
+        if self._inner is not None and self._owner.here:
             self._inner.request_stop(why, grace_s)
 
     async def _let_go(self, why: str, grace_s: float | None) -> None:
@@ -244,11 +255,7 @@ class Session:
                 return
             inner = self._inner
             assert inner is not None, "out of its turns, a session has a tracer, a recording or a result"
-            if hasattr(inner, "request_stop"):
-                inner.request_stop(why, grace_s)
-                await inner.detach(why, grace_s)  # type: ignore[call-arg]
-            else:
-                await inner.detach()
+            await inner.detach(why, grace_s)
             await self._finish(await inner.wait())
 
     async def _attend(self) -> None:
@@ -327,7 +334,7 @@ class Session:
 
     async def _set_down(self, inner: TracerSession) -> None:
         self._inner = None
-        self._keep(await inner.detach("taken_over"), inner)  # type: ignore[call-arg]
+        self._keep(await inner.detach("taken_over"), inner)
 
     def _go_on(self, inner: TracerSession) -> None:
         self._inner = inner
@@ -364,7 +371,7 @@ class Session:
         """Detached while a full trace runs: the trace goes on, and its lines so far count."""
         await self._keep_recording(recording)
         self._recording = None
-        await self._finish(Ending(reason={"detach": "detached"}.get(why, why)))
+        await self._finish(Ending(reason=reason_of(why)))
 
     async def _keep_recording(self, recording: Recording) -> None:
         self._parts.append(await asyncio.to_thread(segments.stretch_of_recording, recording))  # it may be a gigabyte
@@ -376,15 +383,15 @@ class Session:
         self._baseline = None
 
     def _stretch(self, sample: Sample, inner: TracerSession, end: segments.Instant) -> segments.Segment:
-        coverage = getattr(inner, "coverage", None)
+        coverage = inner.coverage
         return segments.Segment(
             tracer=self._tracer.name,
             sample=sample,
             start=self._part_began,
             end=end,
             overhead=inner.overhead(sample, end.monotonic_ns - self._part_began.monotonic_ns),
-            tasks_traced=getattr(coverage, "traced", None),
-            tasks_seen=getattr(coverage, "seen", None),
+            tasks_traced=coverage.traced if coverage is not None else None,
+            tasks_seen=coverage.seen if coverage is not None else None,
         )
 
     def _add_gap(self, until_ns: int) -> None:

@@ -28,7 +28,7 @@ from straced.service.daemon.stalls import WatchedSelector, stalls
 from straced.service.metrics.http import MetricsServer
 from straced.service.metrics.otlp import OtlpPusher
 from straced.service.service import Service
-from straced.tracers.strace.tracer import own_helpers
+from straced.tracers.strace.own_helpers import own_helpers
 from straced.web.server import WebServer
 
 log = logging.getLogger("straced.service")

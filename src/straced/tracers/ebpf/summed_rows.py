@@ -25,7 +25,7 @@ class Member(NamedTuple):
 
 
 class SummedRows(CounterRows):
-    """The rows of a session in a picture; told apart only when somebody looks at them one by one."""
+    """The rows of a session in a picture; decoded only when somebody looks at them one by one."""
 
     __slots__ = ("_members", "_picture", "_rows")
 
@@ -39,15 +39,15 @@ class SummedRows(CounterRows):
     @overload
     def __getitem__(self, index: slice) -> tuple[Counters, ...]: ...
     def __getitem__(self, index: int | slice) -> Counters | tuple[Counters, ...]:
-        return self._told_apart()[index]
+        return self._decoded()[index]
 
     def __len__(self) -> int:
-        return len(self._told_apart())
+        return len(self._decoded())
 
     def __iter__(self) -> Iterator[Counters]:
-        return iter(self._told_apart())
+        return iter(self._decoded())
 
-    def _told_apart(self) -> CellRows:
+    def _decoded(self) -> CellRows:
         if self._rows is None:
             cells = self._picture.cells
             self._rows = CellRows(Group(pid, tid, cells(owner)) for pid, tid, owner in self._members)
@@ -55,7 +55,7 @@ class SummedRows(CounterRows):
 
     def merged(self) -> list[Counters]:
         """The rows added up by call and ABI over processes and threads."""
-        return self._told_apart().merged()
+        return self._decoded().merged()
 
     def moved_since(self, before: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves:
         """What the processes did since an earlier picture; from the sums, where that is of the same kind.

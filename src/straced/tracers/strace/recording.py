@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -18,14 +17,13 @@ from straced.concurrency.shielding import Signal, carry, within
 from straced.errors import InvalidArgument, OutputError, TracerUnavailable
 from straced.linux import exit_status, procfs
 from straced.model.types import Overhead, Reason, Sample, Target
-from straced.tracers.base import Ending
+from straced.tracers.base import Coverage, Ending, reason_of
 from straced.tracers.strace import binary, free_space, line_order, task_limit
-from straced.tracers.strace.attachment import Attachment, Coverage
+from straced.tracers.strace.attach_steps import AttachSteps
+from straced.tracers.strace.attachment import Attachment
 from straced.tracers.strace.guard_client import GuardClient, HelperExit, StraceHelper, all_ended
+from straced.tracers.strace.own_helpers import own_helpers
 from straced.tracers.strace.session import GRACE_S, REAP_S, estimate
-
-if TYPE_CHECKING:
-    from straced.tracers.strace.tracer import StraceTracer
 
 SPILL_BYTES = 256 * 1000 * 1000
 OUTPUT = "/dev/fd/3"
@@ -222,7 +220,7 @@ class Recording:
         if limit is not None:
             return Ending(reason=limit, exit_status=status)
         if self._why is not None:
-            return Ending(reason={"detach": "detached"}.get(self._why, self._why), exit_status=status)
+            return Ending(reason=reason_of(self._why), exit_status=status)
         crash = next((e["code"] for e in exits if e["code"] < 0), None)
         if crash is not None:
             return Ending(reason=f"tracer_crashed({-crash})", exit_status=status)
@@ -231,7 +229,13 @@ class Recording:
         return Ending(reason="exited", exit_status=status)
 
 
-async def record(tracer: StraceTracer, target: Target, output: int | None, options: RecordOptions) -> Recording:
+async def record(
+    steps: AttachSteps,
+    target: Target,
+    output: int | None,
+    options: RecordOptions,
+    forget: Callable[[Recording], None],
+) -> Recording:
     """Start a full trace of ``target`` into the descriptor ``output`` (which stays the caller's).
 
     Without ``output``, lines come out of ``Recording.readers``, through a relay that never makes strace wait.
@@ -241,11 +245,9 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
         OutputError: the disk is nearly full.
     """
     floor = None if output is None else free_space.floor_bytes(output, options.min_free_bytes)
-    strace = await tracer.prepared()
-    await tracer.until_free(target)
-    pidfd, alone = tracer.hold(target, options.force)
-    from straced.tracers.strace.tracer import own_helpers
-
+    strace = await steps.prepared()
+    await steps.until_free(target)
+    pidfd, alone = steps.hold(target, options.force)
     excluded = own_helpers()
     try:
         task_limit.check(target.pid, options.follow, options.max_tasks, excluded)
@@ -267,24 +269,22 @@ async def record(tracer: StraceTracer, target: Target, output: int | None, optio
     def spawn(pids: list[int]) -> StraceHelper:
         argv = _argv(strace, options, pids)
         if output is not None:
-            return tracer.guard.spawn(argv, pids, output, limits)
+            return steps.guard.spawn(argv, pids, output, limits)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         readers.append(reader)
         try:
-            return tracer.guard.spawn(argv, pids, writer, limits)
+            return steps.guard.spawn(argv, pids, writer, limits)
         finally:
             os.close(writer)
 
     attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=excluded, instead=alone)
     try:
-        coverage = await tracer.confirmed(target, attachment)
+        coverage = await steps.confirmed(target, attachment)
     except BaseException:
         for fd in [*readers, pidfd]:
             os.close(fd)
         raise
-    recording = Recording(tracer.guard, target, pidfd, attachment.helpers, coverage, options, readers, tracer.forget)
-    tracer.adopt(recording)
-    return recording
+    return Recording(steps.guard, target, pidfd, attachment.helpers, coverage, options, readers, forget)
 
 
 def _argv(strace: binary.Strace, options: RecordOptions, pids: list[int]) -> list[str]:
