@@ -34,6 +34,7 @@ def make(name: str, **ebpf: Any) -> Tracer:
             from straced.tracers.strace.tracer import StraceTracer
 
             return StraceTracer()
+        assert name == "sampler", name
         from straced.tracers.sampler.tracer import SamplerTracer
 
         return SamplerTracer()
