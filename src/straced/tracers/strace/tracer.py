@@ -131,8 +131,8 @@ class StraceTracer:
             self._sessions.remove(session)
 
     async def record(self, target: Target, output: int | None, options: RecordOptions) -> Recording:
-        """Start a full trace; see :func:`straced.tracers.strace.recording.record`."""
-        from straced.tracers.strace.recording import record
+        """Start a full trace; see :func:`straced.tracers.strace.full_trace.record`."""
+        from straced.tracers.strace.full_trace import record
 
         recording = await record(self.steps, target, output, options, self.forget)
         self._sessions.append(recording)
