@@ -69,7 +69,7 @@ def test_p05_without_descriptors_a_refusal_is_typed(start: Starter, call: str, w
                 if "{made}" == "sampler":
                     await profiler.attach(other.pid)
                 else:
-                    await profiler._tracer("strace").prepared()
+                    await profiler._tracer("strace").steps.prepared()
             before = fds()
             leave(free)
             try:

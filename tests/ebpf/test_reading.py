@@ -9,7 +9,8 @@ import msgspec
 from straced.model import histogram
 from straced.model.aggregation import merge_rows
 from straced.tracers.ebpf import EbpfTracer, wire
-from straced.tracers.ebpf.cells import Cell, CellRows, Group
+from straced.tracers.ebpf.cells import Cell, Group
+from straced.tracers.ebpf.rows import CellRows
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, calls, row
 

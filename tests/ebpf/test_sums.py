@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from straced.model.deltas import Moves, ProcessDelta, moves
+from straced.model.counter_rows import PlainRows, rows_of
+from straced.model.deltas import Moves, ProcessDelta
 from straced.model.types import Counters, Sample
 from straced.tracers.ebpf import EbpfTracer
 from straced.tracers.ebpf.session import EbpfSession
@@ -22,7 +23,8 @@ def both_ways(before: Sample | None, after: Sample) -> tuple[Moves, Moves]:
     """What happened, by the kernel's sums and row by row; without those who did nothing."""
     earlier = before.rows if before else ()
     everybody = {each.pid for each in after.rows}
-    quick, slow = moves(earlier, after.rows, everybody), moves(tuple(earlier), tuple(after.rows), everybody)
+    quick = rows_of(after.rows).moved_since(earlier, everybody)
+    slow = PlainRows(after.rows).moved_since(tuple(earlier), everybody)
     return tuple({pid: each for pid, each in found.items() if each != NONE} for found in (quick, slow))  # type: ignore[return-value]
 
 
@@ -32,7 +34,7 @@ def rows_in_order(sample: Sample) -> list[Counters]:
 
 
 def all_calls(sample: Sample) -> int:
-    return sum(each.calls or 0 for each in moves((), sample.rows).values())
+    return sum(each.calls or 0 for each in rows_of(sample.rows).moved_since(()).values())
 
 
 @pytest.mark.parametrize("per_thread", [False, True])
@@ -80,7 +82,7 @@ async def test_calls_that_stand(tracer: EbpfTracer, start: Start) -> None:
     first = picture(tracer, session)
     second, third = picture(tracer, session), picture(tracer, session)
     for before, after in ((first, second), (second, third)):
-        moved = moves(before.rows, after.rows)[workload.pid]
+        moved = rows_of(after.rows).moved_since(before.rows)[workload.pid]
         assert (moved.calls, moved.in_flight, moved.standing, moved.waiting_ns) == (0, 2, 2, 0), "a read and a join"
 
 
@@ -107,8 +109,8 @@ async def test_a_sample_of_one_process(tracer: EbpfTracer, start: Start) -> None
         each.go()
         while row(await session.read(), "read").calls != 1:
             pass
-    rows = picture(tracer, sessions[0]).rows
-    assert rows.pids() == {first.pid}  # type: ignore[attr-defined]
-    assert [each.pid for each in rows.of(first.pid)] == [first.pid] * len(rows)  # type: ignore[attr-defined]
-    assert not list(rows.of(second.pid))  # type: ignore[attr-defined]
-    assert not list(rows.without({first.pid}))  # type: ignore[attr-defined]
+    rows = rows_of(picture(tracer, sessions[0]).rows)
+    assert rows.pids() == {first.pid}
+    assert [each.pid for each in rows.of(first.pid)] == [first.pid] * len(rows)
+    assert not list(rows.of(second.pid))
+    assert not list(rows.without({first.pid}))

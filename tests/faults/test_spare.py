@@ -9,7 +9,7 @@ import pytest
 
 from straced import StraceManager
 from straced.errors import OwnProcess
-from straced.tracers.strace.tracer import own_helpers
+from straced.tracers.strace.own_helpers import own_helpers
 from tests.support import proc
 from tests.support.owner import start_owner
 from tests.support.poll import auntil, until

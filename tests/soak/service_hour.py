@@ -16,7 +16,7 @@ from straced.config.schema import Alerts, Config, Nanoseconds, StoreConfig, Watc
 from straced.linux.host_reader import own_rss_bytes
 from straced.service.collect.collector import Watcher
 from straced.service.collect.tracer_choice import pick_tracer
-from straced.tracers.strace.tracer import own_helpers
+from straced.tracers.strace.own_helpers import own_helpers
 from straced.workflows.daemon import Daemon
 
 NOON = 1_780_000_000.0 - 1_780_000_000 % 3600

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from straced.live import rates as counts
 from straced.live.rates import EMPTY, CounterReading, Rates, TaskCounts, reading
-from straced.model.deltas import ProcessDelta, moves
+from straced.model.counter_rows import PlainRows, rows_of
+from straced.model.deltas import ProcessDelta
 from straced.model.types import Counters, Sample
 from straced.profiling.profiler import Profiler
 from tests.support.needs import require
@@ -184,8 +185,8 @@ async def test_the_quick_way_says_the_same_as_row_by_row() -> None:
                 await asyncio.sleep(0.15)  # the windows that are compared
             for before, after in itertools.combinations(samples, 2):
                 everybody = {row.pid for row in after.rows}
-                quick = moves(before.rows, after.rows, everybody)
-                slow = moves(tuple(before.rows), tuple(after.rows), everybody)
+                quick = rows_of(after.rows).moved_since(before.rows, everybody)
+                slow = PlainRows(after.rows).moved_since(tuple(before.rows), everybody)
                 none = ProcessDelta()
                 assert {pid: each for pid, each in quick.items() if each != none} == {
                     pid: each for pid, each in slow.items() if each != none
@@ -193,7 +194,8 @@ async def test_the_quick_way_says_the_same_as_row_by_row() -> None:
                 total = sum(each.calls or 0 for each in quick.values())
                 assert total == sum(row.calls or 0 for row in after.rows) - sum(row.calls or 0 for row in before.rows)
                 assert total > 0
-            assert moves(samples[-2].rows, samples[-1].rows)[process.pid].standing == 1  # it reads the pipe
+            last = rows_of(samples[-1].rows).moved_since(samples[-2].rows)
+            assert last[process.pid].standing == 1, "it reads the pipe"
     finally:
         process.kill()
         await process.wait()

@@ -11,7 +11,7 @@ from straced.concurrency.shielding import carry
 from straced.errors import NotLive
 from straced.ipc import messages
 from straced.model.types import Sample, Summary, Target
-from straced.profiling.limits import check_interval
+from straced.profiling.intervals import check_interval
 from straced.tracers.base import Ending
 
 ENDING_S = 1.0
@@ -31,6 +31,11 @@ class RemoteSession:
         self._client = client
         self._params = messages.SessionParams(session=attached.session)
         self._result: Summary | None = None
+
+    @property
+    def uses_ptrace(self) -> bool:
+        """No: the service counts in the kernel only."""
+        return False
 
     @property
     def helper_pids(self) -> list[int]:

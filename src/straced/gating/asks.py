@@ -13,14 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from straced.gating.opening import release
 from straced.linux import procfs
 from straced.model.types import Reason, Target
-
-if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
 
 COUNTS = "counts"
 TRACE = "trace"
@@ -42,7 +38,8 @@ class Ask:
         """The gate is to be opened when all are in place, or have been refused."""
         self.ready = False
         """A gate was found, and waits."""
-        self.made: Recording | None = None
+        self.made: object | None = None
+        """The full trace that came of it."""
         self._yields = False
 
     @property
@@ -54,7 +51,7 @@ class Ask:
         """Wait for all counts that were asked for, but those that wait for a trace."""
         await self._until(lambda: all(other.kind == TRACE or other._yields for other in self._others()))
 
-    async def trace_in_place(self) -> list[Recording]:
+    async def trace_in_place(self) -> list[object]:
         """Let full traces that were asked for go first, and see what they came to."""
         self._yields = True
         traces = [other for other in self._others() if other.kind == TRACE]

@@ -113,7 +113,7 @@ class LocalActions:
     def _helpers(self) -> frozenset[int]:
         if self._profiler is None:
             return frozenset()
-        from straced.tracers.strace.tracer import own_helpers
+        from straced.tracers.strace.own_helpers import own_helpers
 
         return own_helpers()
 

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from straced.model.deltas import Moves, ProcessDelta, moves
+from straced.model.counter_rows import CounterRows, rows_of
+from straced.model.deltas import Moves, ProcessDelta
 from straced.model.types import Counters, Sample
 
 Totals = tuple[int | None, int | None]
@@ -50,12 +51,9 @@ class CounterReading(Struct, frozen=True):
     ended: dict[int, Totals]
     """Calls and errors of sessions that have ended since the reading before."""
 
-    def of_process(self, pid: int) -> Sequence[Counters]:
+    def of_process(self, pid: int) -> CounterRows:
         """The rows of one process."""
-        rows = self.rows.get(self.sessions.get(pid, -1), ())
-        of = getattr(rows, "of", None)
-        found: Sequence[Counters] = of(pid) if of is not None else [row for row in rows if row.pid == pid]
-        return found
+        return rows_of(self.rows.get(self.sessions.get(pid, -1), ())).of(pid)
 
     def without(self, pids: Collection[int]) -> CounterReading:
         """This reading less some processes: their pids are in use by others now."""
@@ -63,7 +61,7 @@ class CounterReading(Struct, frozen=True):
             return self
         return CounterReading(
             self.monotonic_ns,
-            {session: _without(rows, pids) for session, rows in self.rows.items()},
+            {session: rows_of(rows).without(pids) for session, rows in self.rows.items()},
             self.sessions,
             self.ended,
         )
@@ -79,18 +77,12 @@ def reading(samples: Mapping[int, Sample], monotonic_ns: int) -> CounterReading:
     rows: dict[int, Sequence[Counters]] = {}
     sessions: dict[int, int] = {}
     for session, sample in samples.items():
-        pids = getattr(sample.rows, "pids", None)
-        found = pids() if pids is not None else {row.pid for row in sample.rows if row.pid is not None}
+        counted = rows_of(sample.rows)
+        found = counted.pids()
         twice = found & sessions.keys()
-        rows[session] = _without(sample.rows, twice) if twice else sample.rows
+        rows[session] = counted.without(twice) if twice else counted
         sessions.update(dict.fromkeys(found - twice, session))
     return CounterReading(monotonic_ns, rows, sessions, {})
-
-
-def _without(rows: Sequence[Counters], pids: Collection[int]) -> Sequence[Counters]:
-    quick = getattr(rows, "without", None)
-    found: Sequence[Counters] = quick(pids) if quick is not None else [row for row in rows if row.pid not in pids]
-    return found
 
 
 def changes(before: CounterReading, after: CounterReading, tasks: Mapping[int, TaskCounts]) -> Changes:
@@ -100,7 +92,7 @@ def changes(before: CounterReading, after: CounterReading, tasks: Mapping[int, T
     """
     several = {pid for pid, each in tasks.items() if each.threads > 1}
     return {
-        session: moves(before.rows[session], rows, several)
+        session: rows_of(rows).moved_since(before.rows[session], several)
         for session, rows in after.rows.items()
         if session in before.rows
     }
@@ -111,7 +103,7 @@ def total_rates(before: CounterReading, after: CounterReading, changed: Changes)
     parts: list[Totals] = [(each.calls, each.errors) for moved in changed.values() for each in moved.values()]
     for session, (calls, errors) in after.ended.items():
         if session in before.rows:
-            for each in moves((), before.rows[session]).values():
+            for each in rows_of(before.rows[session]).moved_since(()).values():
                 calls, errors = _less(calls, each.calls), _less(errors, each.errors)
             parts.append((calls, errors))
     if not changed and not parts:
@@ -135,7 +127,7 @@ def _less(value: int | None, part: int | None) -> int | None:
 
 def reborn(after: CounterReading, pids: Collection[int]) -> dict[int, ProcessDelta]:
     """What processes did whose pids belonged to others before: all that they ever did."""
-    return {pid: moves((), after.of_process(pid), pids).get(pid, ProcessDelta()) for pid in pids}
+    return {pid: after.of_process(pid).moved_since((), pids).get(pid, ProcessDelta()) for pid in pids}
 
 
 def rates(

@@ -17,7 +17,6 @@ from straced.errors import (
     AlreadyTraced,
     AttachError,
     NoResources,
-    OutputError,
     StracedError,
     StraceMissing,
     resources,
@@ -26,6 +25,7 @@ from straced.linux import procfs
 from straced.manager import endings, log_events
 from straced.manager.coverage import covering
 from straced.manager.finished import Finished
+from straced.manager.full_traces import FullTrace, FullTraces
 from straced.manager.last_errors import LastErrors
 from straced.manager.live_figures import LiveFigures
 from straced.manager.process_group import ProcessGroupManager
@@ -34,10 +34,9 @@ from straced.model.types import Summary, Target
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.tracers.strace import binary
-from straced.tracers.strace.tracer import StraceTracer, is_own_helper
+from straced.tracers.strace.own_helpers import is_own_helper
 
 if TYPE_CHECKING:
-    from straced.linux.output_file import OutputFile
     from straced.tracers.strace.recording import Recording
 
 SHUTDOWN_GRACE_S = 2.0
@@ -72,12 +71,12 @@ class StraceManager:
         self._owner = OwnerBinding("StraceManager")
         self._profiler = Profiler(tracer="strace")
         self._sessions: dict[int, Session] = {}
-        self._traces: dict[int, tuple[Recording, OutputFile]] = {}
         self._starting: dict[tuple[str, int], Signal] = {}
         self._finished = Finished(clock)
         self._unclaimed: dict[int, TraceSummary] = {}
         """What a :meth:`detach_all` found that was cancelled."""
         self._errors = LastErrors()
+        self._traces = FullTraces(self._profiler, self._errors)
         self._live = LiveFigures(live)
 
     @staticmethod
@@ -105,8 +104,7 @@ class StraceManager:
 
     def get_strace_pids(self) -> list[int]:
         """All live strace helpers, summaries first."""
-        tracer = self._profiler._tracers.get("strace") if self._mine else None
-        return tracer.helper_pids if isinstance(tracer, StraceTracer) else []
+        return self._profiler.strace_pids if self._mine else []
 
     @property
     def helper_pids(self) -> list[int]:
@@ -285,12 +283,10 @@ class StraceManager:
         made: list[Recording] = []
 
         async def start() -> bool:
-            from straced.linux.output_file import OutputFile
             from straced.tracers.strace.filters import trace_set
             from straced.tracers.strace.recording import RecordOptions
-            from straced.tracers.strace.trace_file import record_into
 
-            if pid in self._traces and self._traces[pid][0].alive:
+            if self._traces.has_alive(pid):
                 log_events.debug("full_trace_already_attached", pid=pid)
                 return True
             await self._close_trace(pid)
@@ -301,47 +297,26 @@ class StraceManager:
                 max_seconds=max_seconds,
                 trace=trace_set(filter) if filter else None,
             )
-            output = OutputFile(Path(output_file), overwrite=overwrite, make_directories=True)
-            recording = await record_into(output, lambda fd: self._profiler.trace(pid, fd, options))
-            self._traces[pid] = recording, output
+            recording = await self._traces.start(pid, Path(output_file), options, overwrite=overwrite)
             made.append(recording)
-            recording.when_over(output.close)
-            recording.on_end(lambda: self._note_cut(pid, recording))
             self._track(recording.helper_pids)
             strace_pid = _first(recording.helper_pids)
             log_events.info("full_trace_attached", pid=pid, strace_pid=strace_pid, output_file=str(output_file))
             return True
 
         async def undo(_attached: bool) -> None:
-            if made and (entry := self._traces.get(pid)) is not None:
-                entry[1].discard()
+            if made and self._traces.discard(pid):
                 await self._close_trace(pid)
 
         return await self._alone("full", pid, start, undo)
-
-    def _note_cut(self, pid: int, recording: Recording) -> None:
-        from straced.tracers.strace.recording import CUT
-
-        if (cut := recording.cut) is not None and pid not in self._errors:
-            self._errors[pid] = error = OutputError(CUT[cut], pid=pid)
-            path = str(recording.path)
-            log_events.warning("full_trace_ended", pid=pid, reason=cut, output_file=path, error=error.reason)
-        elif recording.crash is not None:
-            self._errors[pid] = endings.crashed("full_trace_crashed", pid, recording.crash)
 
     async def detach_full_trace(self, pid: int) -> bool:
         """Stop one full trace; its file stays. False when there was none."""
         return self._may_use(pid) and await carry(self._close_trace(self._process_of(pid)))
 
     async def _close_trace(self, pid: int) -> bool:
-        entry = self._traces.pop(pid, None)
-        if entry is None:
+        if not await self._traces.stop(pid):
             return False
-        recording, output = entry
-        try:
-            await recording.stop()
-        finally:
-            output.close()
         session = self._sessions.get(pid)
         if session is not None:
             await session.settled()
@@ -357,18 +332,18 @@ class StraceManager:
         if self._sessions or self._traces:
             self._owner.enter()
         sessions, self._sessions = self._sessions, {}
-        traces, self._traces = self._traces, {}
+        traces = self._traces.take_all()
         gathered, self._unclaimed = self._unclaimed, {}
         return await carry(self._end_all(sessions, traces, gathered), self._unclaimed.update)
 
     async def _end_all(
         self,
         sessions: dict[int, Session],
-        traces: dict[int, tuple[Recording, OutputFile]],
+        traces: Sequence[FullTrace],
         gathered: dict[int, TraceSummary],
     ) -> dict[int, TraceSummary]:
-        for recording, _output in traces.values():
-            recording.request_stop("detach", SHUTDOWN_GRACE_S)
+        for trace in traces:
+            trace.recording.request_stop("detach", SHUTDOWN_GRACE_S)
         for session in sessions.values():
             session.request_stop("detach", SHUTDOWN_GRACE_S)
 
@@ -377,13 +352,8 @@ class StraceManager:
             if summary is not None:
                 gathered[pid] = summary
 
-        async def stop(recording: Recording, output: OutputFile) -> None:
-            try:
-                await recording.stop("detach", SHUTDOWN_GRACE_S)
-            finally:
-                output.close()
-
-        work = [stop(*entry) for entry in traces.values()] + [end(pid, session) for pid, session in sessions.items()]
+        work = [trace.stop(SHUTDOWN_GRACE_S) for trace in traces]
+        work += [end(pid, session) for pid, session in sessions.items()]
         await within(2 * SHUTDOWN_GRACE_S, asyncio.gather(*work, return_exceptions=True))
         await self._live.close()
         await self._profiler.close()
@@ -471,8 +441,7 @@ class StraceManager:
         if is_own_helper(pid):
             log_events.debug("strace_own_helper", pid=pid)
             return True
-        traces = {other: recording for other, (recording, _output) in self._traces.items()}
-        if (other := covering(pid, self._sessions, traces)) is not None:
+        if (other := covering(pid, self._sessions, self._traces.recordings)) is not None:
             log_events.debug("strace_covered", pid=pid, covered_by=other)
             return True
         return False

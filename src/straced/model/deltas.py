@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -26,19 +26,17 @@ Moves = dict[int | None, ProcessDelta]
 """By pid. What ended moved from its process to the session, so that a sum over all of them is right."""
 
 
-def moves(before: Sequence[Counters], after: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves:
-    """Compare two samples of a session, row by row.
+def compare(before: Iterable[Counters], after: Iterable[Counters]) -> Moves:
+    """Compare the rows of two samples of a session, one by one.
 
     Args:
-        before: rows of the earlier sample.
-        after: rows of the later one. Where they know how to compare themselves (``moved_since``), they are asked to.
-        flights: processes of which all calls in flight are wanted; of the others those of unchanged rows will do.
+        before: those of the earlier sample.
+        after: those of the later one.
+
+    Returns:
+        What each process did in between, with all its calls in flight.
     """
-    quick = getattr(after, "moved_since", None)
-    found: Moves | None = quick(before, flights) if quick is not None else None
-    if found is not None:
-        return found
-    found = {}
+    found: Moves = {}
     known = {(row.pid, row.tid, row.abi, row.name): row for row in before}
     for row in after:
         moved = found.setdefault(row.pid, ProcessDelta())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,6 @@ if TYPE_CHECKING:
 
 WATCH_S = 0.25
 """How often the cost of a session with an overhead budget is looked at; the number of tasks at half that rate."""
-
-
-def check_interval(seconds: float) -> None:
-    """Raise InvalidArgument for what cannot be the length of an interval."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
-        raise InvalidArgument(f"{seconds!r} is not an interval", hint="seconds, more than 0")
 
 
 def check_budgets(max_overhead_pct: float | None, max_tasks: int) -> None:
@@ -48,7 +41,7 @@ async def watch_limits(session: Session) -> None:
         while not session.ended:
             await asyncio.sleep(pause)
             if task_limit.count(pid, options.follow) > options.max_tasks:
-                await _shed(session)
+                await _give_way(session)
                 continue
             if limit_pct is None:
                 continue
@@ -60,9 +53,9 @@ async def watch_limits(session: Session) -> None:
             before, since = now, at
 
 
-async def _shed(session: Session) -> None:
+async def _give_way(session: Session) -> None:
     """Too many tasks: a full trace gives way to counts, and counts that began with fewer tasks to nothing."""
     if session.recording is not None:
         session.recording.request_stop("tasks")
-    elif session.inner is not None and not getattr(session.inner, "shed", False):
+    elif session.inner is not None and not (session.inner.coverage and session.inner.coverage.task_limited):
         await session.detach("tasks")

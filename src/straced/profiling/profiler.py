@@ -19,9 +19,9 @@ from straced.linux import procfs
 from straced.logs import logger
 from straced.model.types import Sample, Target
 from straced.profiling import tracer_choice
-from straced.profiling.limits import check_budgets
+from straced.profiling.limits import check_budgets, watch_limits
 from straced.profiling.session import Session
-from straced.tracers.base import AttachOptions, Rights, Tracer, TracerSession
+from straced.tracers.base import AttachOptions, ChildTracer, LiveTracer, Rights, Tracer, TracerSession
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import Recording, RecordOptions
@@ -91,7 +91,13 @@ class Profiler:
     def helper_pids(self) -> list[int]:
         """Every process that straced started to observe: straces first, then their guard and what it keeps ready."""
         tracers = self._tracers.values() if self.mine else ()
-        return [pid for tracer in tracers for pid in getattr(tracer, "process_pids", ())]
+        return [pid for tracer in tracers for pid in tracer.process_pids]
+
+    @property
+    def strace_pids(self) -> list[int]:
+        """The straces that have a target now, those that count first, each in the order attached."""
+        tracers = self._tracers.values() if self.mine else ()
+        return [pid for tracer in tracers if tracer.uses_ptrace for pid in tracer.helper_pids]
 
     async def attach(
         self,
@@ -146,13 +152,13 @@ class Profiler:
 
         async def by(tracer: Tracer) -> tuple[Tracer, TracerSession | None, Recording | None, bool]:
             inner, recording = None, None
-            if tracer.name == "strace":
+            if tracer.uses_ptrace:
                 tracer, inner, recording = await self._beside_a_trace(target, options, tracer, ask)
             closed = ask.ready and gating.is_ready(pid)
             if inner is None and recording is None:
                 inner = await tracer.attach(target, options)
             # strace opens a gate as it arrives; for the others it must be closed still
-            from_the_first = recording is not None or (closed and (tracer.name == "strace" or gating.is_ready(pid)))
+            from_the_first = recording is not None or (closed and (tracer.uses_ptrace or gating.is_ready(pid)))
             return tracer, inner, recording, from_the_first
 
         ours = program is not None
@@ -177,6 +183,7 @@ class Profiler:
             self._forget,
             recording=recording,
             reasons=reasons,
+            watch=watch_limits,
         )
         self._sessions.setdefault(target.pid, []).append(session)
         return session
@@ -215,7 +222,8 @@ class Profiler:
         available = tracer.probe()
         if available.error is not None:
             raise available.error
-        inner = await tracer.mark_children(of)  # type: ignore[attr-defined]
+        assert isinstance(tracer, ChildTracer)
+        inner = await tracer.mark_children(of)
         session = Session(inner.target, tracer, "asked for", inner, AttachOptions(), dict(labels or {}), self._forget)
         self._sessions.setdefault(inner.target.pid, []).append(session)
         return session
@@ -292,7 +300,7 @@ class Profiler:
             return recording
 
         for session in self._sessions.get(target.pid, []):
-            if session.tracer == "strace" and session.alive:
+            if session.uses_ptrace and session.alive:
                 return await session.lend(start, self._counts_beside(target))
         return await start()
 
@@ -305,8 +313,8 @@ class Profiler:
     async def read_all(self, *, sums: bool = False) -> dict[Session, Sample]:
         """The raw counters of every session that tells any while it runs; one reading for all where a tracer has that.
 
-        With ``sums``, for one reader who compares its readings by process (:func:`straced.model.deltas.moves`): rows
-        are told apart only when they are looked at, where a tracer can do that.
+        With ``sums``, for one reader who compares its readings by process (``CounterRows.moved_since``): rows
+        are decoded only when they are looked at, where a tracer can do that.
 
         Sessions of strace, which speaks at its end only, and those that end in this very moment are left out.
         """
@@ -314,11 +322,10 @@ class Profiler:
         found: dict[Session, Sample] = {}
         for tracer in list(self._tracers.values()):  # an attach may add one meanwhile
             sessions = [session for session in self.sessions if session.tracer == tracer.name and session.alive]
-            at_once = getattr(tracer, "sum_all", None) if sums else None
-            at_once = at_once or getattr(tracer, "read_all", None)
-            if at_once is not None and sessions:
-                by_inner = at_once()
-                found.update((each, by_inner[each.inner]) for each in sessions if each.inner in by_inner)
+            if isinstance(tracer, LiveTracer) and sessions:
+                by_inner = tracer.sum_all() if sums else tracer.read_all()
+                samples = ((each, by_inner.get(each.inner)) for each in sessions if each.inner is not None)
+                found.update((each, sample) for each, sample in samples if sample is not None)
                 continue
             for session in sessions:
                 with contextlib.suppress(NotLive):

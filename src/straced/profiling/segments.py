@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from straced.linux import procfs
 from straced.model import aggregation as rows_of
 from straced.model.types import Counters, Overhead, Part, Quality, Reason, Sample, Summary, Target, Window
-from straced.tracers.base import Ending
+from straced.tracers.base import Ending, TracerSession
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import Recording
@@ -71,6 +71,15 @@ def between(since: Sample | None, sample: Sample) -> Sample:
         reasons=sample.reasons,
         kind=sample.kind,
     )
+
+
+def window_of(since: Sample, sample: Sample, inner: TracerSession | None, tracer: str) -> Segment:
+    """What happened since an earlier sample; without the tracer's session, its cost is not known any more."""
+    start, end = Instant(since.monotonic_ns, since.epoch_s), Instant(sample.monotonic_ns, sample.epoch_s)
+    overhead = Quality(kind="exact").overhead
+    if inner is not None:
+        overhead = inner.overhead(sample, end.monotonic_ns - start.monotonic_ns)
+    return Segment(tracer=tracer, sample=between(since, sample), start=start, end=end, overhead=overhead)
 
 
 def summary(

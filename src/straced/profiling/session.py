@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
-from straced.concurrency.ownership import OwnerBinding
-from straced.concurrency.shielding import Signal, Turns, attempt, carry
-from straced.errors import NotLive, StracedError
-from straced.linux import procfs
-from straced.model.types import Event, Quality, Reason, Sample, Summary, Target
+from straced.concurrency.shielding import carry
+from straced.errors import NotLive
+from straced.model.types import Event, Reason, Sample, Summary, Target
 from straced.profiling import segments
-from straced.profiling.limits import check_interval, watch_limits
-from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession
+from straced.profiling.handover import HandedTarget
+from straced.profiling.intervals import check_interval
+from straced.tracers.base import AttachOptions, Ending, EventSource, Tracer, TracerSession
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import Recording
 
-_TARGET_ENDED = ("exited", "killed(")
 
-
-class Session:
+class Session(HandedTarget):
     """What :meth:`Profiler.attach` returns. All methods may be called again after the end.
 
     It notices the end of its target by itself, and gives back what it holds, whether or not anybody asks. A forked
@@ -42,43 +38,45 @@ class Session:
         *,
         recording: Recording | None = None,
         reasons: Sequence[Reason] = (),
+        watch: Callable[[Session], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """``recording`` in place of ``inner``: lent to a full trace from the beginning. ``reasons``: of the whole."""
-        self.target = target
-        self.options = options
+        """Own one target.
+
+        Args:
+            recording: in place of ``inner``: lent to a full trace from the beginning.
+            reasons: of the whole.
+            watch: runs beside the session for as long as its tracer uses ptrace.
+        """
+        super().__init__(target, options, tracer, inner, recording)
         self.labels = labels
         self.tracer_reason = tracer_reason
         self.process: asyncio.subprocess.Process | None = None
         """The program, when :meth:`Profiler.spawn` started it."""
-        self._tracer = tracer
-        self._inner: TracerSession | None = inner
-        self._parts: list[segments.Segment] = []
         self._reasons = reasons
-        self._began = segments.Instant.now() if recording is None else segments.Instant.at(recording.started_ns)
-        self._part_began = self._began
-        self._gap_s: float | None = None
         self._ending: Ending | None = None
-        self._result: Summary | None = None
+        self._fault: Exception | None = None
+        self._last_sample: Sample | None = None
         self._on_end = [on_end]
-        self._turns = Turns()
-        self._changed = Signal()
-        """The session is over, or the target was lent or came back."""
-        self._recording = recording
+        self._watch = watch
         self._attendants: list[asyncio.Task[None]] = []
-        self._owner = OwnerBinding("Session")
         self._enter()
 
     def _enter(self) -> None:
         """Before anything else, in every method: bind to this process and loop, and watch for the end in this loop."""
         if self._owner.enter() and self._result is None:
             self._attendants = [asyncio.create_task(self._attend())]
-            if self._tracer.name == "strace":
-                self._attendants.append(asyncio.create_task(watch_limits(self)))
+            if self._watch is not None and self.uses_ptrace:
+                self._attendants.append(asyncio.create_task(self._watch(self)))
 
     @property
     def tracer(self) -> str:
         """``ebpf``, ``strace`` or ``sampler``."""
         return self._tracer.name
+
+    @property
+    def uses_ptrace(self) -> bool:
+        """Whether the target is slowed down by ptrace, and nothing is told of it before the end."""
+        return self._tracer.uses_ptrace
 
     @property
     def helper_pids(self) -> list[int]:
@@ -98,7 +96,7 @@ class Session:
     @property
     def began(self) -> segments.Instant:
         """When counting began."""
-        return self._began
+        return self._counted.began
 
     @property
     def ended(self) -> bool:
@@ -120,7 +118,7 @@ class Session:
         """Whether the target is still being counted, or is lent to a full trace."""
         if self._result is not None or not self._owner.here:
             return False
-        return self._recording is not None or self._inner is None or bool(getattr(self._inner, "alive", True))
+        return self._recording is not None or self._inner is None or self._inner.alive
 
     def when_over(self, call: Callable[[Session], None]) -> None:
         """Call back once the session is over; at once when it is."""
@@ -156,13 +154,11 @@ class Session:
             NotLive: only eBPF sees them as they happen.
         """
         self._enter()
-        listen = getattr(self._inner, "events", None)
-        if self._result is not None and self._tracer.name == "ebpf":
-            listen = _nothing
-        if listen is None:
-            raise NotLive(f"the {self.tracer} tracer tells no events", hint="use --tracer ebpf", pid=self.target.pid)
-        stream: AsyncIterator[Event] = listen()
-        return stream
+        if self._result is not None and self._tracer.tells_events:
+            return _nothing()
+        if isinstance(self._inner, EventSource):
+            return self._inner.events()
+        raise NotLive(f"the {self.tracer} tracer tells no events", hint="use --tracer ebpf", pid=self.target.pid)
 
     def every(self, seconds: float) -> AsyncIterator[Summary]:
         """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter.
@@ -173,7 +169,7 @@ class Session:
         """
         check_interval(seconds)
         self._enter()
-        if self._result is None and self._tracer.name == "strace":
+        if self._result is None and self.uses_ptrace:
             raise NotLive(
                 "strace gives its counts when it lets go, so there are no windows",
                 hint="use --tracer ebpf, which is live",
@@ -232,7 +228,7 @@ class Session:
 
     def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
         """Begin to let go without waiting, as when the caller is being cancelled."""
-        if self._inner is not None and self._owner.here and hasattr(self._inner, "request_stop"):
+        if self._inner is not None and self._owner.here:
             self._inner.request_stop(why, grace_s)
 
     async def _let_go(self, why: str, grace_s: float | None) -> None:
@@ -244,11 +240,7 @@ class Session:
                 return
             inner = self._inner
             assert inner is not None, "out of its turns, a session has a tracer, a recording or a result"
-            if hasattr(inner, "request_stop"):
-                inner.request_stop(why, grace_s)
-                await inner.detach(why, grace_s)  # type: ignore[call-arg]
-            else:
-                await inner.detach()
+            await inner.detach(why, grace_s)
             await self._finish(await inner.wait())
 
     async def _attend(self) -> None:
@@ -276,145 +268,16 @@ class Session:
             if self._inner is inner and self._result is None and self._owner.here:
                 await self._finish(ending)
 
-    # --- lending the target to a full trace ---
-
-    async def lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None = None) -> Recording:
-        """Give the target over to a full trace: ptrace has one tracer a process. What was counted so far is kept.
-
-        Args:
-            start: starts the recording; if it fails, or is cancelled, counting goes on.
-            beside: a tracer that can count while the trace runs, and does from then on. Without one the trace's own
-                lines are counted, and strace takes the target back when it ends.
-
-        Raises:
-            NotLive: the session has ended, or is lent already.
-        """
-        self._enter()
-        return await attempt(self._lend(start, beside), self._recall)
-
-    async def _recall(self, recording: Recording) -> None:
-        """End a full trace, and wait until it has given the target back."""
-        await recording.abandon()
-        await self.settled()
-
-    async def _lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None) -> Recording:
-        async with self._turns:
-            inner = self._inner
-            if inner is None:
-                raise NotLive("the session has ended, or is lent already", pid=self.target.pid)
-            follower = None
-            if beside is not None:
-                with contextlib.suppress(StracedError):
-                    follower = await beside.attach(self.target, self.options)
-            try:
-                await carry(self._set_down(inner))
-                if beside is None or follower is None:
-                    recording = await start()
-            except BaseException:
-                if follower is not None:
-                    await follower.detach()
-                await carry(self._resume())
-                raise
-            if beside is not None and follower is not None:
-                self._tracer = beside
-                self._baseline = await follower.read()
-                self._go_on(follower)
-                return await start()
-            self._recording = recording
-            self._add_gap(recording.started_ns)
-            self._changed.happened()
-            return recording
-
-    async def _set_down(self, inner: TracerSession) -> None:
-        self._inner = None
-        self._keep(await inner.detach("taken_over"), inner)  # type: ignore[call-arg]
-
-    def _go_on(self, inner: TracerSession) -> None:
-        self._inner = inner
-        self._part_began = segments.Instant.now()
-        self._add_gap(self._part_began.monotonic_ns)
-        self._changed.happened()
-
-    async def settled(self) -> None:
-        """Until a full trace that has ended has given the target back, and counting goes on or is over."""
-        self._enter()
-        while self._result is None and self._inner is None and not (self._recording and self._recording.alive):
-            await self._changed.wait()
-
-    async def _take_back(self, recording: Recording, ending: Ending) -> None:
-        async with self._turns:
-            if self._recording is not recording or self._result is not None or not self._owner.here:
-                return
-            await self._keep_recording(recording)
-            self._recording = None
-            if ending.reason.startswith(_TARGET_ENDED):
-                await self._finish(ending)
-            else:
-                await self._resume()
-
-    async def _resume(self) -> None:
-        try:
-            inner = await self._tracer.attach(self.target, self.options)
-        except Exception:
-            await self._finish(Ending(reason="exited" if not self._target_alive() else "lost"))
-            return
-        self._go_on(inner)
-
-    async def _end_while_lent(self, recording: Recording, why: str) -> None:
-        """Detached while a full trace runs: the trace goes on, and its lines so far count."""
-        await self._keep_recording(recording)
-        self._recording = None
-        await self._finish(Ending(reason={"detach": "detached"}.get(why, why)))
-
-    async def _keep_recording(self, recording: Recording) -> None:
-        self._parts.append(await asyncio.to_thread(segments.stretch_of_recording, recording))  # it may be a gigabyte
-        self._gap_from = self._parts[-1].end.monotonic_ns
-
-    def _keep(self, sample: Sample, inner: TracerSession) -> None:
-        self._parts.append(self._stretch(segments.between(self._baseline, sample), inner, segments.Instant.now()))
-        self._gap_from = self._parts[-1].end.monotonic_ns
-        self._baseline = None
-
-    def _stretch(self, sample: Sample, inner: TracerSession, end: segments.Instant) -> segments.Segment:
-        coverage = getattr(inner, "coverage", None)
-        return segments.Segment(
-            tracer=self._tracer.name,
-            sample=sample,
-            start=self._part_began,
-            end=end,
-            overhead=inner.overhead(sample, end.monotonic_ns - self._part_began.monotonic_ns),
-            tasks_traced=getattr(coverage, "traced", None),
-            tasks_seen=getattr(coverage, "seen", None),
-        )
-
-    def _add_gap(self, until_ns: int) -> None:
-        self._gap_s = (self._gap_s or 0.0) + max(0, until_ns - self._gap_from) / 1e9
-
     # --- the end ---
-
-    _gap_from: int = 0
-    _baseline: Sample | None = None
-    _last_sample: Sample | None = None
-    _fault: Exception | None = None
 
     async def _finish(self, ending: Ending) -> None:
         if (inner := self._inner) is not None:
             sample = await inner.detach()
             self._inner = None
             self._last_sample = sample
-            self._keep(sample, inner)
+            self._counted.keep(sample, inner, self._tracer.name)
         self.target = segments.refreshed(self.target)
-        self._result = segments.summary(
-            self._parts,
-            target=self.target,
-            tracer_reason=self.tracer_reason,
-            began=self._began,
-            ending=ending,
-            follow=self.options.follow,
-            labels=self.labels,
-            gap_s=self._gap_s,
-            reasons=self._reasons,
-        )
+        self._result = self._summary(self._counted.segments, ending)
         self._ending = ending
         self._changed.happened()
         for attendant in self._attendants:
@@ -425,39 +288,26 @@ class Session:
 
     def _so_far(self, sample: Sample, since: Sample | None, ending: Ending) -> Summary:
         """The figures up to ``sample``: since the attach, all stretches of it, or since an earlier sample."""
-        end = segments.Instant(sample.monotonic_ns, sample.epoch_s)
-        inner, began = self._inner, self._began
-        pieces = []
+        inner, tracer = self._inner, self._tracer.name
         if since is not None:
-            began = segments.Instant(since.monotonic_ns, since.epoch_s)
-            overhead = Quality(kind="exact").overhead
-            if inner is not None:
-                overhead = inner.overhead(sample, end.monotonic_ns - began.monotonic_ns)
-            window = segments.between(since, sample)
-            pieces = [
-                segments.Segment(tracer=self._tracer.name, sample=window, start=began, end=end, overhead=overhead)
-            ]
-        elif inner is not None:
-            pieces = [*self._parts, self._stretch(segments.between(self._baseline, sample), inner, end)]
+            window = segments.window_of(since, sample, inner, tracer)
+            return self._summary([window], ending, whole=False)
+        if inner is not None:
+            return self._summary(self._counted.with_now(sample, inner, tracer), ending)
+        return self._summary(self._counted.segments, ending)
+
+    def _summary(self, counted: Sequence[segments.Segment], ending: Ending, *, whole: bool = True) -> Summary:
         return segments.summary(
-            pieces or self._parts,
+            counted,
             target=self.target,
             tracer_reason=self.tracer_reason,
-            began=began,
+            began=self._counted.began if whole else counted[0].start,
             ending=ending,
             follow=self.options.follow,
             labels=self.labels,
-            gap_s=self._gap_s if since is None else None,
-            reasons=self._reasons if since is None else (),
+            gap_s=self._counted.gap_s if whole else None,
+            reasons=self._reasons if whole else (),
         )
-
-    def _target_alive(self) -> bool:
-        try:
-            return procfs.stat(self.target.pid).start_ticks == self.target.start_ticks
-        except procfs.Gone:
-            return False
-        except OSError:  # no descriptor to look with
-            return True
 
 
 async def _nothing() -> AsyncIterator[Event]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -18,11 +17,6 @@ T = TypeVar("T")
 TRACERS = ("auto", "ebpf", "strace", "sampler")
 _ORDER = ("ebpf", "strace", "sampler")
 WORDS = {"ebpf": "eBPF", "strace": "strace", "sampler": "sampler"}
-_HOMES = {
-    "ebpf": ("straced.tracers.ebpf.tracer", "EbpfTracer"),
-    "strace": ("straced.tracers.strace.tracer", "StraceTracer"),
-    "sampler": ("straced.tracers.sampler.tracer", "SamplerTracer"),
-}
 
 
 def make(name: str, **ebpf: Any) -> Tracer:
@@ -31,15 +25,23 @@ def make(name: str, **ebpf: Any) -> Tracer:
     Raises:
         TracerUnavailable: this build has none of that name.
     """
-    module, attribute = _HOMES[name]
     try:
-        made = getattr(importlib.import_module(module), attribute)
-        tracer: Tracer = made(**ebpf) if name == "ebpf" else made()
+        if name == "ebpf":
+            from straced.tracers.ebpf.tracer import EbpfTracer
+
+            return EbpfTracer(**ebpf)
+        if name == "strace":
+            from straced.tracers.strace.tracer import StraceTracer
+
+            return StraceTracer()
+        assert name == "sampler", name
+        from straced.tracers.sampler.tracer import SamplerTracer
+
+        return SamplerTracer()
     except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
+        if error.name is None or not f"straced.tracers.{name}.tracer".startswith(error.name):
             raise
         raise TracerUnavailable(f"the {name} tracer is not in this build", hint="use --tracer strace") from error
-    return tracer
 
 
 async def attach(

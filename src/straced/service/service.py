@@ -38,7 +38,7 @@ from straced.store.database import StoreError
 from straced.store.learnt_names import user_of
 from straced.store.queue import LearntRows
 from straced.store.writer import HistoryWriter
-from straced.tracers.strace.tracer import own_helpers
+from straced.tracers.strace.own_helpers import own_helpers
 
 log = logging.getLogger("straced.service")
 

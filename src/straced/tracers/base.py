@@ -6,12 +6,13 @@ whatever happens (an exception, a cancellation, the death of the owner) the targ
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from straced.errors import StracedError
-from straced.model.types import Overhead, Sample, Target
+from straced.model.types import Event, Overhead, Sample, Target
 
 CHANGED_USER = "changed_user"
 """Why a session is over: an execve took the target away from the user for whom it was traced."""
@@ -67,6 +68,26 @@ class Ending(Struct, frozen=True, kw_only=True):
     exit_status: int | None = None
 
 
+def reason_of(why: str) -> str:
+    """The reason of an :class:`Ending` for which somebody let go: ``detach`` is told as ``detached``."""
+    return "detached" if why == "detach" else why
+
+
+class Coverage(Struct, kw_only=True):
+    """How much of a target is under ptrace. ``complete`` is the kernel's word for every living task."""
+
+    traced: int = 0
+    seen: int | None = 0
+    """``None`` where threads came and went too fast to be counted."""
+    complete: bool = False
+    churn: bool = False
+    """Tasks came and went faster than they could be looked at: whether all are traced is not known."""
+    foreign: tuple[int, ...] = ()
+    """Tracers of others that hold some of the tasks."""
+    task_limited: bool = False
+    """There were too many tasks at the attach already: only some are traced, and none of the new ones."""
+
+
 class TracerSession(Protocol):
     """One tracer on one target."""
 
@@ -76,6 +97,16 @@ class TracerSession(Protocol):
     @property
     def helper_pids(self) -> list[int]:
         """Live processes that straced started for this session (strace); empty for in-kernel tracers."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still counts, as far as is known without asking."""
+        ...
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """Which tasks of the target ptrace has; ``None`` where nothing has to be put on each task."""
         ...
 
     async def read(self) -> Sample:
@@ -90,8 +121,22 @@ class TracerSession(Protocol):
         """Wait until the session is over: the target ended, or a limit was reached."""
         ...
 
-    async def detach(self) -> Sample:
-        """Let go of the target and return the last counters. Idempotent: a second call returns the same."""
+    def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
+        """Begin to let go without waiting, where that takes time; :meth:`detach` is to follow.
+
+        Args:
+            why: the reason of the ending. That of the first call stands.
+            grace_s: how long a helper may take before it is killed; else as the tracer has it.
+        """
+        ...
+
+    async def detach(self, why: str = "detach", grace_s: float | None = None) -> Sample:
+        """Let go of the target and return the last counters. Idempotent: a second call returns the same.
+
+        Args:
+            why: as in :meth:`request_stop`.
+            grace_s: as in :meth:`request_stop`.
+        """
         ...
 
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
@@ -99,16 +144,49 @@ class TracerSession(Protocol):
         ...
 
 
+@runtime_checkable
+class EventSource(Protocol):
+    """A session that tells what happens to processes as it happens."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Forks, execs and exits of the target and its descendants, until the target or the session ends."""
+        ...
+
+
 class Tracer(Protocol):
-    """A way of observing."""
+    """A backend that counts the system calls of a target."""
 
     @property
     def name(self) -> str:
         """``ebpf``, ``strace`` or ``sampler``."""
         ...
 
+    @property
+    def uses_ptrace(self) -> bool:
+        """Whether it stops its target at each call, is its only tracer, and tells its counts when it lets go."""
+        ...
+
+    @property
+    def tells_events(self) -> bool:
+        """Whether its sessions are each an :class:`EventSource`."""
+        ...
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """Live processes that it started for its sessions."""
+        ...
+
+    @property
+    def process_pids(self) -> list[int]:
+        """All live processes that it started, those included that only wait to be of use."""
+        ...
+
     def probe(self, target: Target | None = None) -> Availability:
         """Whether this tracer can serve here, and on this target. No process is touched."""
+        ...
+
+    def trial(self) -> Availability:
+        """Whether it can serve here, tried out where only the kernel's answer to an attempt is certain."""
         ...
 
     async def attach(self, target: Target, options: AttachOptions) -> TracerSession:
@@ -122,4 +200,54 @@ class Tracer(Protocol):
 
     async def close(self) -> None:
         """End all sessions and helpers. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class LiveTracer(Protocol):
+    """A tracer that reads all its sessions at once, much cheaper than one after the other."""
+
+    def read_all(self) -> Mapping[TracerSession, Sample]:
+        """The counters of all sessions so far."""
+        ...
+
+    def sum_all(self) -> Mapping[TracerSession, Sample]:
+        """The same for one reader who wants sums by process; rows are decoded when they are looked at."""
+        ...
+
+
+@runtime_checkable
+class ChildTracer(Protocol):
+    """A tracer that can count what a process starts, and not the process itself."""
+
+    async def mark_children(self, of: int) -> TracerSession:
+        """Count all that a process starts from now on.
+
+        Raises:
+            AttachError: there is no such process, or it may not be traced.
+            TracerUnavailable: this tracer cannot serve here.
+        """
+        ...
+
+
+@runtime_checkable
+class UserSession(Protocol):
+    """A session that knows whose each process is; see :attr:`AttachOptions.user`."""
+
+    @property
+    def heir(self) -> TracerSession | None:
+        """Counts what is not the user's for whom this session is, if :attr:`AttachOptions.apart` asked for that."""
+        ...
+
+    @property
+    def callers(self) -> Mapping[int, tuple[int, int] | None]:
+        """By process, as of the last reading, user and group who called the execve of its program.
+
+        ``None`` where an execve gave it rights at some time.
+        """
+        ...
+
+    @property
+    def left(self) -> frozenset[int]:
+        """Processes that are not the user's any more; what the last reading has of them they did before."""
         ...

@@ -30,7 +30,7 @@ def by(tracer: str) -> Sharpen | None:
 
 def is_eager(tracer: str) -> bool:
     """Whether a tracer was asked for by name: then it counts in any case."""
-    return tracer in ("ebpf", "strace")
+    return tracer not in ("auto", "none")
 
 
 def is_worth_it(tasks: list[Activity], window_ns: int) -> bool:

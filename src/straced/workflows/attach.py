@@ -59,7 +59,7 @@ async def _watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> in
         profiler = Profiler(wanted.tracer, max_overhead_pct=wanted.max_overhead_pct, max_tasks=wanted.max_tasks)
         await owned.enter_async_context(profiler)
         sessions, refused = await _attach(profiler, wanted, owned)
-        if wanted.interval_s is not None and any(session.tracer == "strace" for session in sessions):
+        if wanted.interval_s is not None and any(session.uses_ptrace for session in sessions):
             raise NotLive(
                 "strace gives its counts when it lets go, so there are no windows to print",
                 hint="leave -i out, or use --tracer ebpf (straced doctor says what it needs)",

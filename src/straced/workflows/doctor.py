@@ -63,18 +63,18 @@ def tracer(name: str, target: Target | None, me: capabilities.Caller, root: str 
         return DoctorCheck(name=name, state="no", detail=error.reason)
     try:
         found = made.probe(target)
-        if name == "ebpf" and found.usable:
-            found = made.trial()  # type: ignore[attr-defined]
+        if found.usable and not (tried := made.trial()).usable:
+            found = tried
     except StracedError as error:
         found = Availability(usable=False, detail=error.reason, error=error)
     if not found.usable:
         hints = tuple(found.error.hint.splitlines()) if found.error else ()
         return DoctorCheck(name=name, state="no", detail=found.detail, remedy=hints)
-    if name == "strace" and (kernel := ptrace(me, root)).state == "no":
+    if made.uses_ptrace and (kernel := ptrace(me, root)).state == "no":
         return DoctorCheck(
             name=name, state="no", detail=f"{found.detail}, but no ptrace: {kernel.detail}", remedy=kernel.remedy
         )
-    if name == "strace" and capabilities.yama_scope(root) == 1 and not me.has("SYS_PTRACE"):
+    if made.uses_ptrace and capabilities.yama_scope(root) == 1 and not me.has("SYS_PTRACE"):
         detail = f"{found.detail}; only for what straced starts (kernel.yama.ptrace_scope = 1)"
         return DoctorCheck(name=name, state="limited", detail=detail, remedy=("straced run -- CMD", *_more_rights()))
     return DoctorCheck(name=name, state="yes", detail=found.detail)

@@ -96,7 +96,7 @@ async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: 
         return None
     if launch.tracer == "auto" and session.tracer_reason:
         _say(f"{WORDS[session.tracer]}, since {session.tracer_reason}")
-    if session.tracer == "strace" and os.geteuid() != 0 and _is_setuid(launch.argv[0]):
+    if session.uses_ptrace and os.geteuid() != 0 and _is_setuid(launch.argv[0]):
         _say(f"{launch.argv[0]} is setuid: under strace without root it runs without its privileges")
     return session
 

@@ -26,7 +26,7 @@ from straced.service.daemon import sd_notify
 from straced.service.daemon.lock import ServiceLock
 from straced.service.daemon.stalls import WatchedSelector, stalls
 from straced.service.service import Service
-from straced.tracers.strace.tracer import own_helpers
+from straced.tracers.strace.own_helpers import own_helpers
 from straced.workflows.daemon import Daemon
 
 log = logging.getLogger("straced.service")

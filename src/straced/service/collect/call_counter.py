@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -18,7 +18,16 @@ from straced.linux import procfs
 from straced.model.tick import Calls
 from straced.model.types import Counters, Sample, Target
 from straced.service.collect.watchlist import Watched
-from straced.tracers.base import CHANGED_USER, AttachOptions, Ending, Rights, Tracer, TracerSession
+from straced.tracers.base import (
+    CHANGED_USER,
+    AttachOptions,
+    Ending,
+    LiveTracer,
+    Rights,
+    Tracer,
+    TracerSession,
+    UserSession,
+)
 
 log = logging.getLogger("straced.service")
 Key = tuple[int, int]
@@ -57,7 +66,8 @@ class _Tree:
         self.user = user
         self.is_heir = is_heir
         """Whether this is the session of what is not the user's of the tree."""
-        heir = getattr(session, "heir", None)
+        self.by_user = session if isinstance(session, UserSession) else None
+        heir = self.by_user.heir if self.by_user is not None else None
         self.heir = _Tree(heir, root, is_heir=True) if heir is not None else None
         self.starts: dict[int, int] = {root.pid: root.start_ticks}
         self.rows: dict[RowKey, Counters] = {}
@@ -87,6 +97,7 @@ class CallCounter:
     ) -> None:
         self._user_of = user_of
         self._tracer = tracer
+        self._at_once = tracer if isinstance(tracer, LiveTracer) else None
         self._found = found
         self._start_of = start_time or start_of
         self._trees: dict[Key, _Tree] = {}
@@ -158,8 +169,7 @@ class CallCounter:
         counted = CountedCalls()
         if not self._trees:
             return counted
-        read_all = getattr(self._tracer, "read_all", None)
-        samples = read_all() if read_all is not None else {}
+        samples: Mapping[TracerSession, Sample] = self._at_once.read_all() if self._at_once is not None else {}
         heirs = [tree.heir for tree in self._trees.values() if tree.heir is not None]
         for tree in [*self._trees.values(), *heirs]:
             sample = samples.get(tree.session) if samples else await tree.session.read()
@@ -185,10 +195,10 @@ class CallCounter:
             known = counted.lost.get(tree.root.key, 0)
             counted.lost[tree.root.key] = None if lost is None or known is None else lost + known
             tree.lost = sample.lost
-        for pid, caller in getattr(tree.session, "callers", {}).items():
-            start = tree.starts.get(pid) or self._start_of(pid)  # not noted down: it may end without a call
+        for called, caller in tree.by_user.callers.items() if tree.by_user is not None else ():
+            start = tree.starts.get(called) or self._start_of(called)  # not noted down: it may end without a call
             if start:
-                counted.callers[pid, start] = caller
+                counted.callers[called, start] = caller
         if sample.rows == tree.last:  # compares objects that are the same without looking into them
             counted.in_flight.update(tree.in_flight)
             return
@@ -218,7 +228,7 @@ class CallCounter:
 
     def _place(self, tree: _Tree, owner: Key, counted: CountedCalls) -> list[Calls]:
         """Where the changes of a process belong: to itself, or to the tree if nobody knows who it is, or it left."""
-        if owner[0] in getattr(tree.session, "left", ()):
+        if tree.by_user is not None and owner[0] in tree.by_user.left:
             return counted.ended.setdefault(tree.root.key, [])
         if tree.is_heir and not owner[1]:
             return counted.others.setdefault(tree.root.key, [])

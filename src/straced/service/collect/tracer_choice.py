@@ -29,7 +29,7 @@ def pick_tracer(wanted: str, room: schema.Room | None = None, *, shared: bool = 
     try:
         room = room or schema.Room()
         tracer = tracer_choice.make("ebpf", rows=room.rows, user_share=room.share if shared else 1.0, ready=True)
-        available = tracer.trial()  # type: ignore[attr-defined]
+        available = tracer.trial()
         error = None if available.usable else available.error or TracerUnavailable(available.detail)
     except TracerUnavailable as failure:
         error = failure

@@ -102,7 +102,7 @@ class Engine:
         self.touched = shared[wire.Control.touched.offset :][: wire.ROWS_LIMIT]
         self._serve_fd = self.program_fd("serve")
         self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
-        self.row_memory: shared_memory.Memory = self.rows.obj  # type: ignore[assignment]
+        self.row_memory: shared_memory.MappedBytes = self.rows.obj  # type: ignore[assignment]
         self.row_words = self.rows.cast("I")
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
         self._sums = self._mapped("sums", self.owners_max * wire.SUMS.size)

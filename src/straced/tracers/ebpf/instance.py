@@ -14,7 +14,7 @@ from straced.concurrency.shielding import Operation, background
 from straced.errors import NoEventLoop, NoSuchProcess, NotPermitted
 from straced.linux import procfs
 from straced.model.types import Reason, Sample, Target
-from straced.tracers.base import AttachOptions, Rights
+from straced.tracers.base import AttachOptions, Rights, TracerSession
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.dirty_rows import Touched
 from straced.tracers.ebpf.engine import Engine
@@ -242,7 +242,7 @@ class Instance:
 
     # --- reading --------------------------------------------------------------------------------------
 
-    def read_all(self) -> dict[EbpfSession, Sample]:
+    def read_all(self) -> dict[TracerSession, Sample]:
         """The samples of all sessions, from one reading."""
         snapshot = self.reader.snapshot()
         members, losses = by_session(snapshot.owners.values()), Losses.of(self.engine)
@@ -251,8 +251,8 @@ class Instance:
             for index, session in self.sessions.items()
         }
 
-    def sum_all(self) -> dict[EbpfSession, Sample]:
-        """:meth:`read_all` for a reader of sums by process: rows are told apart when they are looked at."""
+    def sum_all(self) -> dict[TracerSession, Sample]:
+        """:meth:`read_all` for a reader of sums by process: rows are decoded when they are looked at."""
         picture = self._camera.take()
         members, losses = by_session(picture.owners.values()), Losses.of(self.engine)
         return {

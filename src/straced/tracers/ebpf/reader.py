@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from straced.model.types import Counters
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.cells import Cell, CellRows, Group
+from straced.tracers.ebpf.cells import Cell, Group
 from straced.tracers.ebpf.decoding import OwnerFacts, decode_owner
 from straced.tracers.ebpf.dirty_rows import CHANGED, Touched
 from straced.tracers.ebpf.engine import Engine
+from straced.tracers.ebpf.rows import CellRows
 
 _EXTRA_ROWS = 16
 _WORDS = wire.ROW_BYTES // 4

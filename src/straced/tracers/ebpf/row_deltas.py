@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from straced.model.deltas import Moves, ProcessDelta
 from straced.tracers.ebpf import wire
+from straced.tracers.ebpf.cells import Cell, Group
 from straced.tracers.ebpf.decoding import decode, slots_of
-
-if TYPE_CHECKING:
-    from straced.tracers.ebpf.cells import Cell, Group
 
 _HEAD_BYTES = wire.CounterRow.slots.offset + 16
 _HEAD_WORDS = _HEAD_BYTES // 8
@@ -56,7 +54,7 @@ class _Side:
 
 
 def between(before: Sequence[Group], after: Sequence[Group], flights: Collection[int | None]) -> Moves:
-    """The moves of all processes; see :func:`straced.model.deltas.moves`."""
+    """The moves of all processes; see :meth:`straced.model.counter_rows.CounterRows.moved_since`."""
     old = {(group.pid, group.tid): group.cells for group in before}
     found: Moves = {}
     was, now = _Side(), _Side()

@@ -6,21 +6,37 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from straced.model.aggregation import merge_rows
 from straced.model.types import Event, Overhead, Reason, Sample, Target
 from straced.tracers import overhead as slowdown
-from straced.tracers.base import CHANGED_USER, AttachOptions, Ending
+from straced.tracers.base import CHANGED_USER, AttachOptions, Ending, reason_of
 from straced.tracers.ebpf import samples, wire
 from straced.tracers.ebpf.decoding import OwnerFacts
-from straced.tracers.ebpf.reader import Snapshot, SnapshotPart
+from straced.tracers.ebpf.engine import Engine
+from straced.tracers.ebpf.events import Events
+from straced.tracers.ebpf.reader import Reader, Snapshot, SnapshotPart
 from straced.tracers.ebpf.samples import Losses
 
-if TYPE_CHECKING:
-    from straced.tracers.ebpf.instance import Instance
-
 _OVERHEAD_CHECK_S = 1.0
+
+
+class SessionHost(Protocol):
+    """What a session needs of the instance that it is in."""
+
+    engine: Engine
+    reader: Reader
+    events: Events
+    callbacks: dict[int, list[Callable[[], None]]]
+
+    def release(self, session: EbpfSession) -> None:
+        """Let go of the tasks of a session."""
+        ...
+
+    def call_cost_ns(self) -> int | None:
+        """What one traced call costs here; ``None`` where that cannot be measured."""
+        ...
 
 
 class EbpfSession:
@@ -31,7 +47,7 @@ class EbpfSession:
 
     def __init__(
         self,
-        instance: Instance,
+        instance: SessionHost,
         target: Target,
         options: AttachOptions,
         *,
@@ -56,6 +72,7 @@ class EbpfSession:
         self.heir: EbpfSession | None = None
         """Counts what is not the user's for whom this one is, where that is wanted. To be let go of after this one."""
         self._final: Sample | None = None
+        self._why: str | None = None
         self._ending: asyncio.Future[Ending] | None = None
         self._result: Ending | None = None
         self._started_ns = time.monotonic_ns()
@@ -81,6 +98,16 @@ class EbpfSession:
     def helper_pids(self) -> list[int]:
         """None: all happens in the kernel."""
         return []
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not been detached."""
+        return self._final is None
+
+    @property
+    def coverage(self) -> None:
+        """None: the programs see every task, and new ones from their first call on."""
+        return None
 
     async def read(self) -> Sample:
         """The counters so far. After :meth:`detach`, the last ones."""
@@ -136,7 +163,7 @@ class EbpfSession:
                 now = self.read_now()
             pct = self._slowdown(_calls(now) - _calls(before), now.monotonic_ns - before.monotonic_ns, now).pct
             if pct is not None and pct > limit_pct:
-                await self.detach()
+                await self.detach("overhead")
                 self._result = Ending(reason="overhead")
                 return self._result
             before = now
@@ -162,8 +189,13 @@ class EbpfSession:
                 told.get_loop().remove_reader(self._pidfd)
             told.set_result(self._result)
 
-    async def detach(self) -> Sample:
+    def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
+        """Note why; there is nothing to begin, for :meth:`detach` lets go at once."""
+        self._why = self._why or why
+
+    async def detach(self, why: str = "detach", grace_s: float | None = None) -> Sample:
         """Let go of all tasks and return the last counters. Idempotent."""
+        self.request_stop(why)
         if self._final is None:
             reader = self._instance.reader
             members = [owner for owner in reader.owners() if self.index in (owner.index, owner.session)]
@@ -176,7 +208,7 @@ class EbpfSession:
                         self._end(_ending(owner.exit_code))
             self._final = final
             self._instance.release(self)
-            self._end(Ending(reason="detached"))
+            self._end(Ending(reason=reason_of(self._why or why)))
             if self._pidfd is not None:
                 os.close(self._pidfd)
         return self._final

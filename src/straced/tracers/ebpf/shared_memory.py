@@ -9,7 +9,7 @@ import weakref
 from typing import Protocol
 
 
-class Memory(Protocol):
+class MappedBytes(Protocol):
     """Bytes that the kernel writes too."""
 
     def __getitem__(self, place: slice, /) -> bytes: ...

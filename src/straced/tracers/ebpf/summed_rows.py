@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, overload
 
+from straced.model.counter_rows import CounterRows
 from straced.model.deltas import Moves, ProcessDelta
 from straced.model.types import Counters
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.cells import CellRows, Group
+from straced.tracers.ebpf.cells import Group
 from straced.tracers.ebpf.decoding import OwnerFacts
 from straced.tracers.ebpf.reader import SnapshotPart
+from straced.tracers.ebpf.rows import CellRows
 from straced.tracers.ebpf.snapshot import Picture, Sums
 
 
@@ -22,8 +24,8 @@ class Member(NamedTuple):
     owner: int
 
 
-class SummedRows(Sequence[Counters]):
-    """The rows of a session in a picture; told apart only when somebody looks at them one by one."""
+class SummedRows(CounterRows):
+    """The rows of a session in a picture; decoded only when somebody looks at them one by one."""
 
     __slots__ = ("_members", "_picture", "_rows")
 
@@ -37,32 +39,32 @@ class SummedRows(Sequence[Counters]):
     @overload
     def __getitem__(self, index: slice) -> tuple[Counters, ...]: ...
     def __getitem__(self, index: int | slice) -> Counters | tuple[Counters, ...]:
-        return self._told_apart()[index]
+        return self._decoded()[index]
 
     def __len__(self) -> int:
-        return len(self._told_apart())
+        return len(self._decoded())
 
     def __iter__(self) -> Iterator[Counters]:
-        return iter(self._told_apart())
+        return iter(self._decoded())
 
-    def _told_apart(self) -> CellRows:
+    def _decoded(self) -> CellRows:
         if self._rows is None:
             cells = self._picture.cells
             self._rows = CellRows(Group(pid, tid, cells(owner)) for pid, tid, owner in self._members)
         return self._rows
 
     def merged(self) -> list[Counters]:
-        """The rows added up by call over processes and threads."""
-        return self._told_apart().merged()
+        """The rows added up by call and ABI over processes and threads."""
+        return self._decoded().merged()
 
-    def moved_since(self, before: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves | None:
-        """What the processes did since an earlier picture; ``None`` where that is of another kind.
+    def moved_since(self, before: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves:
+        """What the processes did since an earlier picture; from the sums, where that is of the same kind.
 
         ``in_flight`` has the calls in flight of all rows, whatever ``flights`` says.
         """
         old = before if isinstance(before, SummedRows) else None
         if old is None and before:
-            return None
+            return super().moved_since(before, flights)
         found: Moves = {}
         for pid, _tid, owner in self._members:
             moved = found.get(pid)

@@ -9,7 +9,7 @@ from straced.concurrency.shielding import Turns, carry
 from straced.errors import TracerUnavailable
 from straced.linux import procfs
 from straced.model.types import Sample, Target
-from straced.tracers.base import AttachOptions, Availability
+from straced.tracers.base import AttachOptions, Availability, TracerSession
 from straced.tracers.ebpf import libbpf, probe, trial, wire
 from straced.tracers.ebpf.engine import suited_engine
 from straced.tracers.ebpf.instance import Instance
@@ -48,6 +48,24 @@ class EbpfTracer:
     @property
     def name(self) -> str:
         return "ebpf"
+
+    @property
+    def uses_ptrace(self) -> bool:
+        return False
+
+    @property
+    def tells_events(self) -> bool:
+        return True
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """None: all happens in the kernel."""
+        return []
+
+    @property
+    def process_pids(self) -> list[int]:
+        """None: all happens in the kernel."""
+        return []
 
     def probe(self, target: Target | None = None) -> Availability:
         """Whether the programs can be loaded, as far as that is known without loading them, and this target had."""
@@ -145,20 +163,20 @@ class EbpfTracer:
             return probe.load_error(OSError(*self._refused[1:]))
         return probe.missing()
 
-    def read_all(self) -> dict[EbpfSession, Sample]:
+    def read_all(self) -> dict[TracerSession, Sample]:
         """The samples of all sessions at once: much cheaper than to read one after the other."""
-        found: dict[EbpfSession, Sample] = {}
+        found: dict[TracerSession, Sample] = {}
         for instance in self._instances:
             found.update(instance.read_all())
         return found
 
-    def sum_all(self) -> dict[EbpfSession, Sample]:
-        """:meth:`read_all`, cheaper still, where sums by process are wanted of most: see :mod:`straced.model.deltas`.
+    def sum_all(self) -> dict[TracerSession, Sample]:
+        """:meth:`read_all`, cheaper still, where sums by process are wanted of most (``CounterRows.moved_since``).
 
-        Rows are told apart when they are looked at. Calls in flight that stand still are those since the sums before,
+        Rows are decoded when they are looked at. Calls in flight that stand still are those since the sums before,
         so there should be one reader of them.
         """
-        found: dict[EbpfSession, Sample] = {}
+        found: dict[TracerSession, Sample] = {}
         for instance in self._instances:
             found.update(instance.sum_all())
         return found

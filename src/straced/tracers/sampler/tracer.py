@@ -17,7 +17,7 @@ from straced.errors import NoSuchProcess
 from straced.linux import procfs
 from straced.model.types import Counters, Overhead, Reason, Sample, Target
 from straced.syscalls import native_abi
-from straced.tracers.base import AttachOptions, Availability, Ending
+from straced.tracers.base import AttachOptions, Availability, Ending, reason_of
 from straced.tracers.sampler.thread_state import METHODS, ON_CPU, ThreadState, abi_of, look
 
 MEAN_INTERVAL_S = 0.01
@@ -50,6 +50,7 @@ class SamplerSession:
         self._looks = 0
         self._worst = 0
         self._final: Sample | None = None
+        self._why: str | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -68,9 +69,14 @@ class SamplerSession:
         return []
 
     @property
-    def over(self) -> bool:
-        """Whether it looks no more."""
-        return self._final is not None
+    def alive(self) -> bool:
+        """Whether it still looks."""
+        return self._final is None
+
+    @property
+    def coverage(self) -> None:
+        """None: a look takes in all threads that there are."""
+        return None
 
     async def _run(self) -> None:
         """Look, then sleep for a random time; longer where looking takes long."""
@@ -165,15 +171,20 @@ class SamplerSession:
             self._begin()
         return await asyncio.shield(self._ending)
 
-    async def detach(self) -> Sample:
+    def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
+        """Note why; there is nothing to begin, for :meth:`detach` takes no time."""
+        self._why = self._why or why
+
+    async def detach(self, why: str = "detach", grace_s: float | None = None) -> Sample:
         """Look no more, and return what was found. Idempotent."""
+        self.request_stop(why)
         if self._final is None:
             final = await self.read()
             self._final = self._final or final
             if self._task is not None:
                 self._task.cancel()
                 self._task = None  # it holds us, and the error by which it ended
-            self._end(Ending(reason="detached"))
+            self._end(Ending(reason=reason_of(self._why or why)))
             os.close(self._pidfd)
         return self._final
 
@@ -192,6 +203,24 @@ class SamplerTracer:
     def name(self) -> str:
         return "sampler"
 
+    @property
+    def uses_ptrace(self) -> bool:
+        return False
+
+    @property
+    def tells_events(self) -> bool:
+        return False
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """None: it looks by itself."""
+        return []
+
+    @property
+    def process_pids(self) -> list[int]:
+        """None: it looks by itself."""
+        return []
+
     def probe(self, target: Target | None = None) -> Availability:
         """Always usable; ``detail`` says what can be seen of the target."""
         if target is None:
@@ -202,6 +231,10 @@ class SamplerTracer:
             error = NoSuchProcess(f"there is no process {target.pid} any more", pid=target.pid)
             return Availability(usable=False, detail=error.reason, error=error)
         return Availability(usable=True, detail=f"estimates only, by {seen.method}")
+
+    def trial(self) -> Availability:
+        """As :meth:`probe`: nothing is refused at an attempt only."""
+        return self.probe()
 
     async def attach(self, target: Target, options: AttachOptions) -> SamplerSession:
         """Begin to look at a process.
@@ -223,7 +256,7 @@ class SamplerTracer:
             os.close(pidfd)
             raise
         session = SamplerSession(target, options, pidfd)
-        self._sessions = [*(each for each in self._sessions if not each.over), session]
+        self._sessions = [*(each for each in self._sessions if each.alive), session]
         return session
 
     async def close(self) -> None:

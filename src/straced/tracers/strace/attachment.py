@@ -11,9 +11,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from msgspec import Struct
-
 from straced.linux import procfs
+from straced.tracers.base import Coverage
 from straced.tracers.strace.guard_client import StraceHelper
 from straced.tracers.strace.tasks import ProcTask, Scan, has_settled, look, processes_of, scan
 
@@ -29,19 +28,6 @@ _POLL_S = 0.0005
 """Once a strace has begun to attach, the rest follows soon. An event loop makes a whole millisecond of it."""
 _SLOW_POLL_S = 0.005
 _QUICK_S = 0.03
-
-
-class Coverage(Struct, kw_only=True):
-    """How much of a target is under trace. ``complete`` is the kernel's word for every living task."""
-
-    traced: int = 0
-    seen: int | None = 0
-    """``None`` where threads came and went too fast to be counted."""
-    complete: bool = False
-    churn: bool = False
-    """Tasks came and went faster than they could be looked at: whether all are traced is not known."""
-    foreign: tuple[int, ...] = ()
-    """Tracers of others that hold some of the tasks."""
 
 
 class Attachment:

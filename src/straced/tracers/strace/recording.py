@@ -9,26 +9,20 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Signal, carry, within
-from straced.errors import InvalidArgument, OutputError, TracerUnavailable
-from straced.linux import exit_status, procfs
+from straced.errors import OutputError
+from straced.linux import exit_status
 from straced.model.types import Overhead, Reason, Sample, Target
-from straced.tracers.base import Ending
-from straced.tracers.strace import binary, free_space, line_order, task_limit
-from straced.tracers.strace.attachment import Attachment, Coverage
+from straced.tracers.base import Coverage, Ending, reason_of
+from straced.tracers.strace import line_order
 from straced.tracers.strace.guard_client import GuardClient, HelperExit, StraceHelper, all_ended
 from straced.tracers.strace.session import GRACE_S, REAP_S, estimate
 
-if TYPE_CHECKING:
-    from straced.tracers.strace.tracer import StraceTracer
-
 SPILL_BYTES = 256 * 1000 * 1000
-OUTPUT = "/dev/fd/3"
 LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone", "reader_slow")
 """Reasons for which the guard ends a full trace by itself."""
 CUT = {
@@ -222,98 +216,10 @@ class Recording:
         if limit is not None:
             return Ending(reason=limit, exit_status=status)
         if self._why is not None:
-            return Ending(reason={"detach": "detached"}.get(self._why, self._why), exit_status=status)
+            return Ending(reason=reason_of(self._why), exit_status=status)
         crash = next((e["code"] for e in exits if e["code"] < 0), None)
         if crash is not None:
             return Ending(reason=f"tracer_crashed({-crash})", exit_status=status)
         if status is not None and status < 0:
             return Ending(reason=f"killed({-status})", exit_status=status)
         return Ending(reason="exited", exit_status=status)
-
-
-async def record(tracer: StraceTracer, target: Target, output: int | None, options: RecordOptions) -> Recording:
-    """Start a full trace of ``target`` into the descriptor ``output`` (which stays the caller's).
-
-    Without ``output``, lines come out of ``Recording.readers``, through a relay that never makes strace wait.
-
-    Raises:
-        StraceMissing, AttachError: as for a summary; nothing was written then.
-        OutputError: the disk is nearly full.
-    """
-    floor = None if output is None else free_space.floor_bytes(output, options.min_free_bytes)
-    strace = await tracer.prepared()
-    await tracer.until_free(target)
-    pidfd, alone = tracer.hold(target, options.force)
-    from straced.tracers.strace.tracer import own_helpers
-
-    excluded = own_helpers()
-    try:
-        task_limit.check(target.pid, options.follow, options.max_tasks, excluded)
-    except BaseException:
-        os.close(pidfd)
-        raise
-    limits: dict[str, float] = {}
-    for name in ("max_bytes", "max_seconds", "spill_bytes"):
-        if (value := getattr(options, name)) is not None:
-            limits[name] = value
-
-    readers: list[int] = []
-    if output is None:
-        limits.setdefault("spill_bytes", SPILL_BYTES)
-        limits["end_when_full"] = options.end_when_full
-    elif floor is not None:
-        limits["min_free_bytes"] = floor
-
-    def spawn(pids: list[int]) -> StraceHelper:
-        argv = _argv(strace, options, pids)
-        if output is not None:
-            return tracer.guard.spawn(argv, pids, output, limits)
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        readers.append(reader)
-        try:
-            return tracer.guard.spawn(argv, pids, writer, limits)
-        finally:
-            os.close(writer)
-
-    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=excluded, instead=alone)
-    try:
-        coverage = await tracer.confirmed(target, attachment)
-    except BaseException:
-        for fd in [*readers, pidfd]:
-            os.close(fd)
-        raise
-    recording = Recording(tracer.guard, target, pidfd, attachment.helpers, coverage, options, readers, tracer.forget)
-    tracer.adopt(recording)
-    return recording
-
-
-def _argv(strace: binary.Strace, options: RecordOptions, pids: list[int]) -> list[str]:
-    if options.timestamps not in ("s", "us"):
-        raise InvalidArgument(f"timestamps are 's' or 'us', not {options.timestamps!r}")
-    argv = [*_as_user(options.run_as), strace.path, "-q", "-f"]
-    if options.timestamps == "s":
-        argv += ["-t"]
-    else:
-        argv += ["-ttt", "-T", "-s", str(options.string_bytes)]
-        argv += ["-yy"] if options.decode_fds else []
-    if options.trace:
-        argv += ["-e", options.trace]
-    if options.status:
-        argv += ["-e", f"status={options.status}"]
-    for path in options.paths:
-        argv += ["-P", path]
-    argv += ["-A", "-o", OUTPUT]
-    for pid in pids:
-        argv += ["-p", str(pid)]
-    return argv
-
-
-def _as_user(identity: tuple[int, int] | None) -> list[str]:
-    """setpriv, which becomes strace in place. A change of user clears the parent-death signal, hence the option."""
-    if identity is None:
-        return []
-    setpriv = procfs.find_executable("setpriv")
-    if setpriv is None:
-        raise TracerUnavailable("setpriv is needed to trace as another user", hint="install util-linux")
-    uid, gid = identity
-    return [str(setpriv), f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--pdeathsig=KILL", "--"]

@@ -13,9 +13,8 @@ from straced.errors import NotLive
 from straced.linux import exit_status, pidfds, procfs
 from straced.model.types import Counters, Overhead, Reason, Sample, Target
 from straced.tracers import overhead as slowdown
-from straced.tracers.base import Ending
+from straced.tracers.base import Coverage, Ending, reason_of
 from straced.tracers.strace import counters
-from straced.tracers.strace.attachment import Coverage
 from straced.tracers.strace.guard_client import GuardClient, HelperExit, StraceHelper, all_ended
 from straced.tracers.strace.summary_table import parse_tables
 
@@ -53,14 +52,12 @@ class StraceSession:
         self._reasons = list(reasons)
         self._time = time_kind
         self._forget = forget
-        self.coverage = coverage
+        self._coverage = coverage
         self.started_ns = time.monotonic_ns()
         self.ended_ns: int | None = None
         self._why: str | None = None
         self._final: Sample | None = None
         self._ending: Ending | None = None
-        self.shed = any(reason.code == "tasks" for reason in reasons)
-        """There were too many tasks at the attach already: only some are traced, and none of the new ones."""
         self.lost_to_kill = False
         """The ladder had to kill a helper, and with it went what it had counted."""
 
@@ -76,6 +73,10 @@ class StraceSession:
     def alive(self) -> bool:
         """Whether any helper still runs."""
         return any(helper.alive for helper in self._helpers)
+
+    @property
+    def coverage(self) -> Coverage:
+        return self._coverage
 
     async def read(self) -> Sample:
         raise NotLive(
@@ -171,7 +172,7 @@ class StraceSession:
         status = exit_status.of(self._pidfd) if self._pidfd >= 0 else None
         whys = {end["why"] for end in exits}
         if self._why is not None and (whys & _STOPPED_BY_US or "killed" in whys):
-            return Ending(reason={"detach": "detached"}.get(self._why, self._why), exit_status=status)
+            return Ending(reason=reason_of(self._why), exit_status=status)
         crash = next((end["code"] for end in exits if end["code"] < 0 and end["why"] in ("self", "guard_gone")), None)
         if crash is not None:
             return Ending(reason=f"tracer_crashed({-crash})", exit_status=status)

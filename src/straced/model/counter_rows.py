@@ -1,0 +1,77 @@
+"""The rows of a sample in one container, whatever a tracer keeps them as: bytes, sums, or values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import overload
+
+from straced.model.deltas import Moves, compare
+from straced.model.sums import add_up
+from straced.model.types import Counters
+
+
+class CounterRows(Sequence[Counters]):
+    """Rows of counters, which can be added up, compared and selected by process.
+
+    Here that is done row by row. A tracer that keeps something else than values does it without decoding each row.
+    """
+
+    __slots__ = ()
+
+    def merged(self) -> list[Counters]:
+        """The rows added up by call and ABI over processes and threads."""
+        return add_up(self)
+
+    def moved_since(self, before: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves:
+        """What each process did since an earlier sample of the same session.
+
+        Args:
+            before: the rows of that sample, in any container.
+            flights: processes of which all calls in flight are wanted; of the others those of unchanged rows will do.
+        """
+        return compare(before, self)
+
+    def pids(self) -> set[int]:
+        """The processes that have rows."""
+        return {row.pid for row in self if row.pid is not None}
+
+    def of(self, pid: int) -> CounterRows:
+        """The rows of one process."""
+        return PlainRows(row for row in self if row.pid == pid)
+
+    def without(self, pids: Collection[int | None]) -> CounterRows:
+        """All rows but those of some processes."""
+        return PlainRows(row for row in self if row.pid not in pids)
+
+
+class PlainRows(CounterRows):
+    """Rows that are values already."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Iterable[Counters]) -> None:
+        self._rows = tuple(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Counters: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Counters, ...]: ...
+    def __getitem__(self, index: int | slice) -> Counters | tuple[Counters, ...]:
+        return self._rows[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._rows == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._rows)
+
+    def __repr__(self) -> str:
+        return repr(self._rows)
+
+
+def rows_of(rows: Sequence[Counters]) -> CounterRows:
+    """Rows in their container: as they are where they have one, else as values."""
+    return rows if isinstance(rows, CounterRows) else PlainRows(rows)

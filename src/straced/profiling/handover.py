@@ -1,0 +1,155 @@
+"""A target whose tracer changes: handed over to a full trace, counted beside it or out of its lines, and taken back.
+
+ptrace has one tracer a process, so a strace that counts has to leave while another one writes every call down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from straced.concurrency.ownership import OwnerBinding
+from straced.concurrency.shielding import Signal, Turns, attempt, carry
+from straced.errors import NotLive, StracedError
+from straced.linux import procfs
+from straced.model.types import Sample, Summary, Target
+from straced.profiling.turns import TracerTurns
+from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession, reason_of
+
+if TYPE_CHECKING:
+    from straced.tracers.strace.recording import Recording
+
+_TARGET_ENDED = ("exited", "killed(")
+
+
+class HandedTarget(ABC):
+    """Who has the target of a session now, and what those before counted.
+
+    Args:
+        inner: the tracer's session.
+        recording: in place of it, the full trace that has the target from the beginning.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        options: AttachOptions,
+        tracer: Tracer,
+        inner: TracerSession | None,
+        recording: Recording | None,
+    ) -> None:
+        self.target = target
+        self.options = options
+        self._tracer = tracer
+        self._inner = inner
+        self._recording = recording
+        self._counted = TracerTurns(recording.started_ns if recording is not None else None)
+        self._result: Summary | None = None
+        self._owner = OwnerBinding("Session")
+        self._turns = Turns()
+        self._changed = Signal()
+        """The session is over, or the target was handed over or came back."""
+
+    @abstractmethod
+    def _enter(self) -> None:
+        """Before anything else: bind to this process and loop."""
+
+    @abstractmethod
+    async def _finish(self, ending: Ending) -> None:
+        """End the session, in its turn."""
+
+    async def lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None = None) -> Recording:
+        """Give the target over to a full trace: ptrace has one tracer a process. What was counted so far is kept.
+
+        Args:
+            start: starts the recording; if it fails, or is cancelled, counting goes on.
+            beside: a tracer that can count while the trace runs, and does from then on. Without one the trace's own
+                lines are counted, and strace takes the target back when it ends.
+
+        Raises:
+            NotLive: the session has ended, or is lent already.
+        """
+        self._enter()
+        return await attempt(self._lend(start, beside), self._recall)
+
+    async def _recall(self, recording: Recording) -> None:
+        """End a full trace, and wait until it has given the target back."""
+        await recording.abandon()
+        await self.settled()
+
+    async def _lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None) -> Recording:
+        async with self._turns:
+            inner = self._inner
+            if inner is None:
+                raise NotLive("the session has ended, or is lent already", pid=self.target.pid)
+            follower = None
+            if beside is not None:
+                with contextlib.suppress(StracedError):
+                    follower = await beside.attach(self.target, self.options)
+            try:
+                await carry(self._set_down(inner))
+                if beside is None or follower is None:
+                    recording = await start()
+            except BaseException:
+                if follower is not None:
+                    await follower.detach()
+                await carry(self._resume())
+                raise
+            if beside is not None and follower is not None:
+                self._tracer = beside
+                self._go_on(follower, await follower.read())
+                return await start()
+            self._recording = recording
+            self._counted.add_gap(recording.started_ns)
+            self._changed.happened()
+            return recording
+
+    async def _set_down(self, inner: TracerSession) -> None:
+        self._inner = None
+        self._counted.keep(await inner.detach("taken_over"), inner, self._tracer.name)
+
+    def _go_on(self, inner: TracerSession, baseline: Sample | None = None) -> None:
+        self._inner = inner
+        self._counted.go_on(baseline)
+        self._changed.happened()
+
+    async def settled(self) -> None:
+        """Until a full trace that has ended has given the target back, and counting goes on or is over."""
+        self._enter()
+        while self._result is None and self._inner is None and not (self._recording and self._recording.alive):
+            await self._changed.wait()
+
+    async def _take_back(self, recording: Recording, ending: Ending) -> None:
+        async with self._turns:
+            if self._recording is not recording or self._result is not None or not self._owner.here:
+                return
+            await self._counted.keep_recording(recording)
+            self._recording = None
+            if ending.reason.startswith(_TARGET_ENDED):
+                await self._finish(ending)
+            else:
+                await self._resume()
+
+    async def _resume(self) -> None:
+        try:
+            inner = await self._tracer.attach(self.target, self.options)
+        except Exception:
+            await self._finish(Ending(reason="exited" if not self._target_alive() else "lost"))
+            return
+        self._go_on(inner)
+
+    async def _end_while_lent(self, recording: Recording, why: str) -> None:
+        """Detached while a full trace runs: the trace goes on, and its lines so far count."""
+        await self._counted.keep_recording(recording)
+        self._recording = None
+        await self._finish(Ending(reason=reason_of(why)))
+
+    def _target_alive(self) -> bool:
+        try:
+            return procfs.stat(self.target.pid).start_ticks == self.target.start_ticks
+        except procfs.Gone:
+            return False
+        except OSError:  # no descriptor to look with
+            return True
