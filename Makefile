@@ -1,9 +1,10 @@
 # `make` lists the targets. Everything lives in .venv; system parts are looked for, and installed only as root.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format soak bench bpf gate wheel-check lock picture changelog clean
+.PHONY: help run test lint format soak bench kernels bpf gate wheel-check lock picture changelog clean
 PYTHON := .venv/bin/python
 CMD ?= du -sh /usr/bin
 TESTS ?= tests
+KERNELS ?=
 BENCH ?= strace overhead reading report why service top
 
 help: ## List the targets
@@ -36,6 +37,10 @@ soak: ## Thousands of attaches, kills and cancels: no orphan, no stopped target,
 bench: ## Measure straced beside its rivals (BENCH="strace overhead" for a part; needs a quiet machine)
 	@scripts/bootstrap bench
 	@for each in $(BENCH); do echo "== $$each"; $(PYTHON) -m benchmarks.$$each || exit 1; done
+
+kernels: ## Run straced on other kernels, emulated, some minutes each (KERNELS="6.1 7.x-full" for a part)
+	@scripts/bootstrap kernels
+	$(PYTHON) -m tests.kernels $(KERNELS) --json docs/support/kernels.json
 
 bpf: ## Build the eBPF object anew (with clang, llvm, bpftool and libbpf's headers)
 	@scripts/bootstrap bpf

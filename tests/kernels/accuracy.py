@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import platform
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,9 @@ from straced import Profiler
 from tests.accuracy.test_strace import counted, measure
 from tests.accuracy.truth import TRUTH, Truth
 from tests.support.workload import Starter
+
+RENAMED = {"vfork": "clone"} if platform.machine() == "aarch64" else {}
+"""What a workload does by another call there."""
 
 
 async def compare(truth: Truth, tracer: str, starter: Starter) -> dict[str, Any]:
@@ -32,7 +36,11 @@ async def compare(truth: Truth, tracer: str, starter: Starter) -> dict[str, Any]
     began = time.monotonic()
     async with Profiler(tracer=tracer) as profiler:
         summary = await measure(profiler, starter, truth)
-    expected = {name: pair for name, pair in truth.calls.items() if tracer == "ebpf" or name not in truth.unseen}
+    expected = {
+        RENAMED.get(name, name): pair
+        for name, pair in truth.calls.items()
+        if tracer == "ebpf" or name not in truth.unseen
+    }
     found = {name: counted(summary, name) for name in expected}
     return {
         "workload": truth.name,

@@ -35,7 +35,7 @@ def boot(kernel: Kernel, image: Image, job: str, out: Path, *, seconds: float) -
     Args:
         kernel: what is booted.
         image: its files.
-        job: a bash script; it sees the checkout at its own path or at ``/tmp/checkout``, and writes to ``/tmp/out``.
+        job: a bash script; it sees the checkout at its own path, and writes to ``/tmp/out``.
         out: an empty directory, ``/tmp/out`` of the job.
         seconds: the machine is killed after these.
 
@@ -46,6 +46,7 @@ def boot(kernel: Kernel, image: Image, job: str, out: Path, *, seconds: float) -
     if shutil.which(program) is None:
         raise NotToBeHad(f"no {program}")
     (out / "job.sh").write_text(job)
+    (out / "path").write_text(str(CHECKOUT))
     argv = [program, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G", *words]
     argv += [f"{append} quiet panic=-1 {kernel.append}".strip()]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", f"file:{out / 'console'}"]

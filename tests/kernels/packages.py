@@ -75,6 +75,7 @@ def _apt(architecture: str) -> list[str]:
         "Dir::Cache": base,
         "Acquire::Languages": "none",
         "Acquire::Retries": "2",
+        "Acquire::http::Timeout": "15",
         "APT::Sandbox::User": "root",
         "APT::Get::AllowUnauthenticated": "false",
     }

@@ -14,21 +14,20 @@ def compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc")
 
 
-def compile_gt(folder: Path) -> Path:
-    """Build ``gt`` for this machine; the error of the compiler is the error of the test run."""
-    return _compile(folder / "gt", [])
+def compile_gt(folder: Path, cross: str = "") -> Path:
+    """Build ``gt`` for this machine, or with a cross compiler for another; the error is the error of the test run."""
+    return _compile(folder / "gt", ["-static"] if cross else [], cross or compiler())
 
 
 def compile_gt32(folder: Path) -> Path | None:
     """Build ``gt`` for i386, or return None where the compiler has no 32-bit C library."""
     try:
-        return _compile(folder / "gt32", ["-m32"])
+        return _compile(folder / "gt32", ["-m32"], compiler())
     except RuntimeError:
         return None
 
 
-def _compile(binary: Path, flags: list[str]) -> Path:
-    command = compiler()
+def _compile(binary: Path, flags: list[str], command: str | None) -> Path:
     if command is None:
         raise RuntimeError("no C compiler: the workloads cannot be built (apt-get install gcc libc6-dev)")
     argv = [command, *flags, "-O1", "-Wall", "-pthread", "-o", str(binary), *map(str, sorted(SOURCES.glob("*.c")))]

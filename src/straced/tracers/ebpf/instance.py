@@ -188,7 +188,7 @@ class Instance:
         if releases := [task for task in self._releases if task.get_loop() is loop]:
             await asyncio.wait(releases)
         self.marks.close()
-        self.engine.close()
+        await asyncio.to_thread(self.engine.close)
 
     # --- reading --------------------------------------------------------------------------------------
 

@@ -11,11 +11,11 @@ from straced.model import Sample, Target
 from straced.shielding import Turns, carry
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.ebpf import libbpf, probe, trial, wire
-from straced.tracers.ebpf.engine import suited_engine
 from straced.tracers.ebpf.errors import EbpfUnavailable
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.marks import Conflict
 from straced.tracers.ebpf.session import EbpfSession
+from straced.tracers.ebpf.suited import suited_engine
 
 _MAX_INSTANCES = 8
 

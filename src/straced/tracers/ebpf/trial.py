@@ -6,8 +6,8 @@ import functools
 import os
 
 from straced.tracers.ebpf import probe
-from straced.tracers.ebpf.engine import suited_engine
 from straced.tracers.ebpf.errors import EbpfUnavailable
+from straced.tracers.ebpf.suited import suited_engine
 
 
 def refusal() -> EbpfUnavailable | None:

@@ -1,0 +1,23 @@
+"""The engine that suits this kernel, found by asking the kernel and never by its version."""
+
+from __future__ import annotations
+
+import errno
+
+from straced.tracers.ebpf import perf_events, preemption, probe, wire
+from straced.tracers.ebpf.attaching import TRACEPOINTS
+from straced.tracers.ebpf.engine import Engine
+
+
+def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> Engine:
+    """Load the set of programs that suits this kernel.
+
+    Where perf refuses its tracepoints, it is the usual set: what the kernel skips of that is counted, and said.
+
+    Raises:
+        OSError: as :class:`Engine`; EINVAL also when the kernel lacks something, found sooner than by a load.
+    """
+    if lacking := probe.lacking():
+        raise OSError(errno.EINVAL, f"no {lacking}")
+    unpreempted = preemption.programs_are_preempted() and perf_events.may_open(tuple(TRACEPOINTS.values()))
+    return Engine(rows=rows, owners=owners, unpreempted=unpreempted)
