@@ -14,7 +14,7 @@ from tests.accuracy.truth import TRUTH
 from tests.kernels.catalogue import Kernel
 from tests.kernels.emulator import CHECKOUT, boot
 from tests.kernels.images import image
-from tests.kernels.packages import NotToBeHad
+from tests.kernels.packages import NotToBeHad, cache
 from tests.support import build
 
 PREEMPTED = ("n-20000", "nthreads-8-2000", "nforks-8-2000", "nvfork-300", "nthrshort-300")
@@ -51,7 +51,9 @@ def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) ->
         ended = boot(kernel, ready, _job(kernel, small), out, seconds=seconds)
         rows = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"')]
         if ended.status is None:
-            rows.append({"check": "boot", "ok": False, "said": ended.console[-400:]})
+            kept = cache() / f"{kernel.name}.console"
+            kept.write_text(ended.console + ended.log)
+            rows.append({"check": "boot", "ok": False, "said": f"{ended.console[-400:]} (all of it: {kept.name})"})
         elif ended.status:
             rows.append({"check": "job", "ok": False, "said": ended.log[-400:]})
     return {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import threading
+import time
 from collections.abc import Callable
 
 from straced.tracers.ebpf import libbpf, perf_events
@@ -21,6 +23,8 @@ TRACEPOINTS = {
 }
 UNPREEMPTED = ("on_switch", *TRACEPOINTS)
 """The same for kernels that preempt programs on raw tracepoints (Linux 7.0): perf's way to a tracepoint is not."""
+
+_LEAVING_S = 2.0
 
 
 class Links:
@@ -65,19 +69,31 @@ class Links:
         numbers = perf_events.numbers(tuple(TRACEPOINTS.values()))
         fd = perf_events.open_tracepoint(numbers[TRACEPOINTS[name]])
         try:
-            link = self._library.bpf_program__attach_perf_event(self._program(name), fd)
-            return libbpf.check_pointer(link, f"attach {name}")  # the link closes the event
+            return self._attach_event(name, fd, time.monotonic() + _LEAVING_S)  # the link closes the event
         except OSError:
             os.close(fd)
             raise
 
+    def _attach_event(self, name: str, fd: int, deadline: float) -> int:
+        """A program is once on a tracepoint: it may be leaving it still, for some milliseconds."""
+        with libbpf.hushed():
+            while True:
+                link = self._library.bpf_program__attach_perf_event(self._program(name), fd)
+                if link or ctypes.get_errno() != errno.EEXIST or time.monotonic() > deadline:
+                    return libbpf.check_pointer(link, f"attach {name}")
+                time.sleep(0.001)
+
     def detach(self) -> None:
-        """Let go of all; of perf's events in threads, for it waits for all CPUs at the end of each (0.5 s in all)."""
+        """Let go of all; of perf's events in threads, for it waits for all CPUs at the end of each (0.5 s in all).
+
+        Nobody is marked any more, so none of the others misses ``on_switch``; two of it at a time would be wrong.
+        """
         links, self._links = self._links, []
         if self.programs is PROGRAMS:
             while links:
                 self._library.bpf_link__destroy(links.pop())
         elif links:
+            self._library.bpf_link__destroy(links.pop(0))
             self._detached = _aside(self._detach_events, links, self._detached)
 
     def wait(self) -> None:
@@ -85,11 +101,9 @@ class Links:
         self._detached()
 
     def _detach_events(self, links: list[int], earlier: Callable[[], None]) -> None:
-        """Let the events wait together, and detach ``on_switch`` after them."""
-        switch, *events = links
-        for wait in [_aside(self._library.bpf_link__destroy, link) for link in events]:
+        """Let the events wait together."""
+        for wait in [_aside(self._library.bpf_link__destroy, link) for link in links]:
             wait()
-        self._library.bpf_link__destroy(switch)
         earlier()
 
 

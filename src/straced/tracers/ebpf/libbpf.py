@@ -6,15 +6,18 @@ and later). libbpf's own messages go to the logger ``straced.libbpf``, never to 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import logging
 import os
+from collections.abc import Iterator
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
 log = logging.getLogger("straced.libbpf")
 log.addHandler(logging.NullHandler())  # else Python itself prints warnings that no handler takes
 
+_hushed: list[None] = []
 SONAME = "libbpf.so.1"
 BPF_NOEXIST = 1
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -119,7 +122,7 @@ def version() -> str:
 
 def _print(level: int, text: bytes, arguments: int) -> int:
     """Format a message of libbpf; a va_list crosses as a pointer on x86-64 and arm64 alike."""
-    severity = _LEVELS[min(level, 2)]
+    severity = logging.DEBUG if _hushed else _LEVELS[min(level, 2)]
     if log.isEnabledFor(severity):
         buffer = ctypes.create_string_buffer(65536)
         _vsnprintf()(buffer, len(buffer), text, arguments)
@@ -135,6 +138,16 @@ def _vsnprintf() -> ctypes._NamedFuncPointer:
     function = ctypes.CDLL(None).vsnprintf
     function.argtypes = (c_void_p, c_size_t, c_char_p, c_void_p)
     return function
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Within it, a refusal is an answer and no trouble: what the library says of it is for debugging."""
+    _hushed.append(None)
+    try:
+        yield
+    finally:
+        _hushed.pop()
 
 
 def check(result: int, what: str) -> int:

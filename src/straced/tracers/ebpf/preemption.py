@@ -27,7 +27,8 @@ def programs_are_preempted() -> bool:
     if "PREEMPT" not in os.uname().version:  # include/generated/utsversion.h: such a kernel preempts none of its code
         return False
     try:
-        answer = _ask()
+        with libbpf.hushed():
+            answer = _ask()
     except OSError:
         return False
     return bool(answer.known) and not answer.depth
