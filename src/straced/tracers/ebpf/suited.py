@@ -9,15 +9,21 @@ from straced.tracers.ebpf.attaching import TRACEPOINTS
 from straced.tracers.ebpf.engine import Engine
 
 
-def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> Engine:
+def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS, unpreempted: bool | None = None) -> Engine:
     """Load the set of programs that suits this kernel.
 
     Where perf refuses its tracepoints, it is the usual set: what the kernel skips of that is counted, and said.
+
+    Args:
+        rows: as of :class:`Engine`.
+        owners: likewise.
+        unpreempted: the set to load, whatever suits.
 
     Raises:
         OSError: as :class:`Engine`; EINVAL also when the kernel lacks something, found sooner than by a load.
     """
     if lacking := probe.lacking():
         raise OSError(errno.EINVAL, f"no {lacking}")
-    unpreempted = preemption.programs_are_preempted() and perf_events.may_open(tuple(TRACEPOINTS.values()))
+    if unpreempted is None:
+        unpreempted = preemption.programs_are_preempted() and perf_events.may_open(tuple(TRACEPOINTS.values()))
     return Engine(rows=rows, owners=owners, unpreempted=unpreempted)

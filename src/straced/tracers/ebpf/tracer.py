@@ -26,10 +26,12 @@ class EbpfTracer:
     Arguments:
         rows: most different calls over all living processes (704 bytes each, in the kernel).
         owners: most processes (and threads, where they are told apart) alive at a time.
+        unpreempted: which set of programs; the one that suits the kernel when left out.
     """
 
-    def __init__(self, *, rows: int = wire.ROWS, owners: int = wire.OWNERS) -> None:
+    def __init__(self, *, rows: int = wire.ROWS, owners: int = wire.OWNERS, unpreempted: bool | None = None) -> None:
         self._rows = rows
+        self._unpreempted = unpreempted
         self._owners = owners
         self._refused: tuple[int, int, str] | None = None
         """How the kernel refused the programs, and the capabilities that this process had then."""
@@ -119,7 +121,7 @@ class EbpfTracer:
         if error is not None:
             raise error
         try:
-            engine = suited_engine(rows=self._rows, owners=self._owners)
+            engine = suited_engine(rows=self._rows, owners=self._owners, unpreempted=self._unpreempted)
             try:
                 return Instance(engine)
             except BaseException:
