@@ -24,7 +24,7 @@ TRACEPOINTS = {
 UNPREEMPTED = ("on_switch", *TRACEPOINTS)
 """The same for kernels that preempt programs on raw tracepoints (Linux 7.0): perf's way to a tracepoint is not."""
 
-_LEAVING_S = 2.0
+_LEAVING_S = 1.0
 
 
 class Links:
@@ -69,19 +69,24 @@ class Links:
         numbers = perf_events.numbers(tuple(TRACEPOINTS.values()))
         fd = perf_events.open_tracepoint(numbers[TRACEPOINTS[name]])
         try:
-            return self._attach_event(name, fd, time.monotonic() + _LEAVING_S)  # the link closes the event
+            return self._attach_event(name, fd)  # the link closes the event
         except OSError:
             os.close(fd)
             raise
 
-    def _attach_event(self, name: str, fd: int, deadline: float) -> int:
+    def _attach_event(self, name: str, fd: int) -> int:
         """A program is once on a tracepoint: it may be leaving it still, for some milliseconds."""
+        deadline = time.monotonic() + _LEAVING_S
         with libbpf.hushed():
-            while True:
-                link = self._library.bpf_program__attach_perf_event(self._program(name), fd)
-                if link or ctypes.get_errno() != errno.EEXIST or time.monotonic() > deadline:
-                    return libbpf.check_pointer(link, f"attach {name}")
+            while not (link := self._library.bpf_program__attach_perf_event(self._program(name), fd)):
+                if ctypes.get_errno() != errno.EEXIST:
+                    break
+                if time.monotonic() > deadline:
+                    self.wait()  # it has left then
+                    link = self._library.bpf_program__attach_perf_event(self._program(name), fd)
+                    break
                 time.sleep(0.001)
+        return libbpf.check_pointer(link, f"attach {name}")
 
     def detach(self) -> None:
         """Let go of all; of perf's events in threads, for it waits for all CPUs at the end of each (0.5 s in all).
