@@ -16,7 +16,7 @@ INLINE void count_living(struct task_state *state, struct task_struct *task)
 		leave(control.mark_owner, task, true);
 		return;
 	}
-	ADD(control.marked, 1);
+	ADD_FULL(control.marked, 1);	/* the mark is there before user space changes the epoch */
 	if (*(volatile unsigned int *)&task->flags & PF_EXITING &&
 	    __sync_lock_test_and_set(&state->counted, COUNT_ENDED) == COUNT_LIVE) {
 		end_thread(state, true);
@@ -77,7 +77,7 @@ int unmark(struct bpf_iter__task *ctx)
 	if (!process || process->session != control.mark_owner)
 		return 0;
 	bpf_task_storage_delete(&tasks, task);
-	ADD(control.marked, 1);
+	ADD_FULL(control.marked, 1);
 	return 0;
 }
 
