@@ -81,7 +81,10 @@ int unmark(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* Arguments: what is asked for (enum request_op), and an owner. */
+/*
+ * Arguments: what is asked for (enum request_op), and an owner or a row. What bpf(2) could do to a map itself is done here
+ * all the same: within that call the kernel skips perf's programs on this CPU, also for who preempts it.
+ */
 SEC("raw_tp")
 int serve(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -115,6 +118,10 @@ int serve(struct bpf_raw_tracepoint_args *ctx)
 		break;
 	case REQUEST_OWNER:
 		return take_owner();
+	case REQUEST_FREE_ROW:
+		return bpf_map_push_elem(&free_rows, &index, 0) != 0;
+	case REQUEST_FREE_OWNER:
+		return bpf_map_push_elem(&free_owners, &index, 0) != 0;
 	case REQUEST_SUM:
 		bpf_loop(control.next_row, sum_step, 0, 0);
 		break;

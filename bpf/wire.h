@@ -136,7 +136,7 @@ struct control {
 
 /* What `serve` is asked for. */
 enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER,
-		  REQUEST_SUM };
+		  REQUEST_SUM, REQUEST_FREE_ROW, REQUEST_FREE_OWNER };
 
 /* What is known of a traced task: its presence in task storage is what makes it a target. */
 #define SUSPENDED_MAX 4		/* a power of two */

@@ -109,6 +109,7 @@ def _needed(folder: Path, release: str) -> list[Path]:
 def _userland(kernel: Kernel, root: Path) -> None:
     """Python, strace and libbpf of another machine, with straced's dependencies."""
     wanted = ["python3", "libbpf1", "strace", "bash", "coreutils", "util-linux", "mount", "iproute2", "procps"]
+    wanted += ["libc6-dev", "libgcc-14-dev"]  # for the compiler that is outside, see suite.py
     packages.download_with_dependencies(kernel.architecture, wanted, kernel.userland, root)
     version = next(path.name.removeprefix("python") for path in (root / "usr/bin").glob("python3.[0-9]*"))
     machine = {"arm64": "aarch64"}[kernel.architecture]

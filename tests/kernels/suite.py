@@ -24,7 +24,8 @@ FEW = ("n-20000", "nforks-8-2000", "nvfork-300", "errs-1000")
 BY_STRACE = ("nvfork-300", "errs-1000", "nthrshort-300")
 SLICE_CHECKS = ("doctor", "run")
 CHECKS = ("doctor", "run", "top", "why", "serve", "owner_killed")
-CROSS = {"arm64": "aarch64-linux-gnu-gcc"}
+CROSS = ("clang", "--target=aarch64-linux-gnu", "-fuse-ld=lld")
+"""Of the packages of the machine, gcc for arm64 and gcc for i386 exclude each other."""
 SECONDS = 1200.0
 
 
@@ -46,7 +47,7 @@ def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) ->
     with tempfile.TemporaryDirectory(prefix="straced-kernel-") as name:
         out = Path(name)
         out.chmod(0o755)
-        _compile_gt(kernel, out)
+        _compile_gt(kernel, ready.root, out)
         _compile_wakers(kernel, out)
         ended = boot(kernel, ready, _job(kernel, small), out, seconds=seconds)
         rows = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"')]
@@ -97,10 +98,11 @@ def _job(kernel: Kernel, small: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _compile_gt(kernel: Kernel, out: Path) -> None:
-    cross = CROSS.get(kernel.architecture, "")
-    if cross and shutil.which(cross) is None:
-        raise NotToBeHad(f"no {cross}: scripts/bootstrap kernels")
+def _compile_gt(kernel: Kernel, root: Path, out: Path) -> None:
+    """For arm64 with the libraries of its own userland."""
+    cross = (*CROSS, f"--sysroot={root}") if kernel.architecture == "arm64" else ()
+    if cross and not (shutil.which(CROSS[0]) and shutil.which("ld.lld")):
+        raise NotToBeHad("no clang, or no lld")
     build.compile_gt(out, cross)
 
 

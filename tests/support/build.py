@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).parent.parent / "workloads"
@@ -14,9 +15,9 @@ def compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc")
 
 
-def compile_gt(folder: Path, cross: str = "") -> Path:
-    """Build ``gt`` for this machine, or with a cross compiler for another; the error is the error of the test run."""
-    return _compile(folder / "gt", ["-static"] if cross else [], cross or compiler())
+def compile_gt(folder: Path, cross: Sequence[str] = ()) -> Path:
+    """Build ``gt`` for this machine, or by a cross compiler for another; the error is the error of the test run."""
+    return _compile(folder / "gt", [*cross[1:], "-static"] if cross else [], cross[0] if cross else compiler())
 
 
 def compile_gt32(folder: Path) -> Path | None:

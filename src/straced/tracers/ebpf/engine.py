@@ -201,14 +201,14 @@ class Engine:
 
     def recycle(self, rows: Iterable[int], owners: Iterable[int]) -> None:
         """Wipe rows and owners that nobody uses any more, and let the kernel have them again."""
-        for name, indices, view, size in (
-            ("free_rows", rows, self.rows, wire.ROW_BYTES),
-            ("free_owners", owners, self.owners, wire.OWNER_BYTES),
+        for op, indices, view, size in (
+            (wire.FREE_ROW, rows, self.rows, wire.ROW_BYTES),
+            (wire.FREE_OWNER, owners, self.owners, wire.OWNER_BYTES),
         ):
-            fd, blank = self.map_fd(name), bytes(size)
+            blank = bytes(size)
             for index in indices:
                 view[index * size : (index + 1) * size] = blank
                 if view is self.rows:
                     self.touched[index] = 1
-                value = ctypes.c_uint32(index)
-                libbpf.check(self._library.bpf_map_update_elem(fd, None, ctypes.byref(value), 0), name)
+                if self.request(op, index):
+                    raise OSError(errno.E2BIG, "a place is given back twice")
