@@ -84,7 +84,8 @@ def _job(kernel: Kernel, small: bool) -> str:
     runs = 5 if kernel.wakers else 1
     python = "/usr/bin/python3" if kernel.userland else sys.executable
     checkout = CHECKOUT
-    lines = [f"cd {checkout}", f"export PYTHONPATH={checkout}/src PYTHONDONTWRITEBYTECODE=1"]
+    compiled = "PYTHONPYCACHEPREFIX=/tmp/compiled" if kernel.userland else "PYTHONDONTWRITEBYTECODE=1"
+    lines = [f"cd {checkout}", f"export PYTHONPATH={checkout}/src {compiled}"]
     lines.append("cp /tmp/out/gt /tmp/gt")  # programs are started from memory, not through the share
     if kernel.wakers:
         lines.append("cp /tmp/out/wakers /tmp/wakers; /tmp/wakers & wakers=$!")
