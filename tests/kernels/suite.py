@@ -23,9 +23,13 @@ FEW = ("n-20000", "nforks-8-2000", "nvfork-300", "errs-1000")
 """What is run in the slice that is part of the test suite."""
 BY_STRACE = ("nvfork-300", "errs-1000", "nthrshort-300")
 SLICE_CHECKS = ("doctor", "run")
-CHECKS = ("doctor", "run", "top", "why", "serve", "owner_killed")
+CHECKS = ("doctor", "run", "restarts", "top", "why", "serve", "owner_killed")
 CROSS = ("clang", "--target=aarch64-linux-gnu", "-fuse-ld=lld")
 """Of the packages of the machine, gcc for arm64 and gcc for i386 exclude each other."""
+COMPAT = (
+    *("clang", "--target=arm-linux-gnueabihf", "-march=armv7-a", "-marm", "-O1", "-fomit-frame-pointer"),
+    *("-ffreestanding", "-nostdlib", "-static", "-fuse-ld=lld"),
+)
 SECONDS = 1200.0
 
 
@@ -80,7 +84,7 @@ def _job(kernel: Kernel, small: bool) -> str:
     names = FEW if small else PREEMPTED if kernel.wakers else [truth.name for truth in TRUTH if not truth.i386]
     if kernel.architecture != "amd64":
         names = [name for name in names if not name.startswith("int80")]
-    checks = SLICE_CHECKS if small else CHECKS
+    checks = SLICE_CHECKS if small else (*CHECKS, "compat") if kernel.architecture == "arm64" else CHECKS
     runs = 5 if kernel.wakers else 1
     python = "/usr/bin/python3" if kernel.userland else sys.executable
     checkout = CHECKOUT
@@ -105,6 +109,9 @@ def _compile_gt(kernel: Kernel, root: Path, out: Path) -> None:
     if cross and not (shutil.which(CROSS[0]) and shutil.which("ld.lld")):
         raise NotToBeHad("no clang, or no lld")
     build.compile_gt(out, cross)
+    if cross:
+        source = Path(__file__).with_name("compat.c")
+        subprocess.run([*COMPAT, "-o", str(out / "compat"), str(source)], check=True, timeout=60)
 
 
 def _compile_wakers(kernel: Kernel, out: Path) -> None:
