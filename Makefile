@@ -31,9 +31,9 @@ format: ## Format the sources
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-soak: ## Thousands of attaches, kills and cancels: no orphan, no stopped target, no growth
+soak: ## Thousands of attaches, kills and cancels, hostile users: no orphan, no stopped target, no growth, no wait
 	@scripts/bootstrap dev
-	STRACED_SOAK=1 $(PYTHON) -m pytest tests/soak -s
+	STRACED_SOAK=1 $(PYTHON) -m pytest tests/soak tests/security -s
 
 bench: ## Measure straced beside its rivals (BENCH="strace overhead" for a part; needs a quiet machine)
 	@scripts/bootstrap bench

@@ -34,7 +34,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 from benchmarks import tracers, workloads  # noqa: E402
 from benchmarks.overhead_table import APART, FAST, PERF, SLOW, Results, summarise, table, targets  # noqa: E402
 from benchmarks.workloads import Running, Workload  # noqa: E402
-from straced import procfs  # noqa: E402
+from straced.linux import procfs  # noqa: E402
 from straced.tracers.base import AttachOptions  # noqa: E402
 from straced.tracers.ebpf import EbpfTracer  # noqa: E402
 

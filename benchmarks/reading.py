@@ -28,8 +28,9 @@ from typing import TypeVar
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "src")]
 
-from straced import compose, procfs  # noqa: E402
-from straced.model import Sample  # noqa: E402
+from straced.linux import procfs  # noqa: E402
+from straced.model.types import Sample  # noqa: E402
+from straced.profiling import segments  # noqa: E402
 from straced.tracers.base import AttachOptions  # noqa: E402
 from straced.tracers.ebpf import EbpfTracer  # noqa: E402
 
@@ -73,8 +74,8 @@ def timed(action: Callable[[], T]) -> tuple[T, float]:
 
 def summary_of(sample: Sample, since: Sample) -> object:
     """Rows added up over all processes, with shares and percentiles."""
-    window = compose.between(since, sample)
-    return compose.rows_of.table(compose.rows_of.merge_rows(window.rows), "wall")
+    window = segments.between(since, sample)
+    return segments.rows_of.table(segments.rows_of.merge_rows(window.rows), "wall")
 
 
 async def one_tree(crowd: Crowd, count: int, rounds: int) -> tuple[Figures, int]:

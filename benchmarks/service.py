@@ -25,9 +25,9 @@ from benchmarks.result import Result, at_most, table
 from benchmarks.service_clients import clients, idle, rate
 from benchmarks.service_history import size_of_history, speed_of_history
 from benchmarks.service_world import Speed, cpu_s, daemon, rss_mb, workers
-from straced.client import Client
-from straced.service.facts import HostFacts
-from straced.service.store.history import History
+from straced.client.client import Client
+from straced.model.facts import HostFacts
+from straced.store.history import History
 
 PARTS = ("history", "live", "idle", "clients", "rate")
 

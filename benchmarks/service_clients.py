@@ -16,8 +16,8 @@ from tests.support.build import compiler
 
 from benchmarks.result import Result, at_most, at_most_times
 from benchmarks.service_world import cpu_s, daemon, rss_mb, wakeups, workers
-from straced.client import Client
-from straced.profiler import Profiler
+from straced.client.client import Client
+from straced.profiling.profiler import Profiler
 
 CLIENTS = 200
 RATE_SOURCE = Path(__file__).parents[1] / "tests" / "soak" / "service_rate.c"

@@ -8,10 +8,10 @@ from pathlib import Path
 from tests.service.samples import NOON, calls, process, tick
 
 from benchmarks.result import Result, at_most
-from straced import config
-from straced.service.samples import ProcessSample
-from straced.service.store.history import History
-from straced.service.store.writer import Store
+from straced.config import schema
+from straced.model.tick import ProcessSample
+from straced.store.history import History
+from straced.store.writer import HistoryWriter
 
 
 def busy_process(number: int, second: int) -> ProcessSample:
@@ -36,7 +36,7 @@ def bytes_of(history: History, *tables: str) -> int:
 
 def size_of_history(folder: Path) -> list[Result]:
     """Bytes a day of 1,000 processes at 1 s, of which 100 make 20 calls, from ten minutes of it."""
-    store = Store(folder / "history.db", config.Store())
+    store = HistoryWriter(folder / "history.db", schema.StoreConfig())
     store.start()
     minutes = 10
     idle = [process(1000 + number, rss=10**7) for number in range(900)]
@@ -57,7 +57,7 @@ def size_of_history(folder: Path) -> list[Result]:
 
 def speed_of_history(folder: Path) -> list[Result]:
     """One process over a day, and the ten busiest of a day among a thousand."""
-    store = Store(folder / "day.db", config.Store())
+    store = HistoryWriter(folder / "day.db", schema.StoreConfig())
     store.start()
     made = tuple(calls(f"call{i}", 40, wall_ns=31_337) for i in range(20))
     for minute in range(1441):

@@ -27,9 +27,9 @@ import msgspec
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "src")]
 
 from straced.errors import StracedError  # noqa: E402
+from straced.linux.targets import TargetSpec  # noqa: E402
 from straced.live.local import LocalSource  # noqa: E402
-from straced.live.values import Frame  # noqa: E402
-from straced.targets import TargetSpec  # noqa: E402
+from straced.model.frame import Frame  # noqa: E402
 
 NUMBERS = [39, 102, 104, 107, 108, 110, 111, 112, 121, 124, 96, 97, 98, 99, 100, 140, 141, 143, 145, 146, 147, 186, 201,
            204, 24, 12, 0, 1, 3, 5, 8, 17, 18, 19, 20, 21, 22, 32, 33, 72, 73, 74, 75, 77, 80, 81, 83, 84, 86, 87,
@@ -115,10 +115,10 @@ async def screen(frame: Frame, size: tuple[int, int], refreshes: int = 20) -> No
     from tests.top.frames import ScriptedFeed
 
     from straced.views.tui.app import TopApp
-    from straced.views.tui.rows import Rows
+    from straced.views.tui.rows import ProcessRows
 
     feed = ScriptedFeed(frame)
-    app = TopApp(feed, interval_s=1.0, rows=Rows())
+    app = TopApp(feed, interval_s=1.0, rows=ProcessRows())
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         took = []

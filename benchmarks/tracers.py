@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from straced import procfs
+from straced.linux import procfs
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer, libbpf
 

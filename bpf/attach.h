@@ -40,7 +40,18 @@ int mark(struct bpf_iter__task *ctx)
 	state = state_of(leader);
 	if (!state || state->process != control.mark_owner)
 		return 0;
+	owner = owner_at(control.mark_owner);
+	session = owner ? owner_at(owner->session) : 0;
+	if (!session)
+		return 0;
 	state = state_of(task);
+	if (!state || state->counted == COUNT_NOT_YET) {
+		if (is_foreign(session, task) || (session->flags & SESSION_STRICT && !began_as_user(session, task))) {
+			if (state)
+				set_flags(owner, OWNER_LEFT);
+			return 0;
+		}
+	}
 	if (!state) {
 		state = enlist(control.mark_owner, task, TASK_EXISTED, COUNT_NOT_YET);
 		if (state)
@@ -49,11 +60,10 @@ int mark(struct bpf_iter__task *ctx)
 	}
 	if (state->counted != COUNT_NOT_YET)
 		return 0;
-	/* The leader, as user space claimed it. */
-	owner = owner_at(control.mark_owner);
-	session = owner ? owner_at(owner->session) : 0;
-	if (!session)
-		return 0;
+	/* The leader, as user space claimed it; quietly, as long as it had not been seen whose it is. */
+	if (session->flags & SESSION_STRICT && !(owner->flags & OWNER_QUIET))
+		state->flags &= ~TASK_QUIET;
+	note_beginning(owner, task);
 	owner->host_pid = task->tgid;
 	owner->start_ns = task->start_boottime;
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
@@ -82,14 +92,16 @@ int unmark(struct bpf_iter__task *ctx)
 }
 
 /*
- * Arguments: what is asked for (enum request_op), and an owner or a row. What bpf(2) could do to a map itself is done here
- * all the same: within that call the kernel skips perf's programs on this CPU, also for who preempts it.
+ * Arguments: what is asked for (enum request_op), an owner or a row, and in whose share it is. What bpf(2) could do to a
+ * map itself is done here all the same: within that call the kernel skips perf's programs on this CPU, also for whoever
+ * preempts it.
  */
 SEC("raw_tp")
 int serve(struct bpf_raw_tracepoint_args *ctx)
 {
 	u32 op = ctx->args[0];
 	u32 index = ctx->args[1];
+	u32 payer = ctx->args[2];
 	struct owner *owner;
 
 	switch (op) {
@@ -117,13 +129,16 @@ int serve(struct bpf_raw_tracepoint_args *ctx)
 		leave(index, 0, true);
 		break;
 	case REQUEST_OWNER:
-		return take_owner();
-	case REQUEST_FREE_ROW:
-		return bpf_map_push_elem(&free_rows, &index, 0) != 0;
-	case REQUEST_FREE_OWNER:
-		return bpf_map_push_elem(&free_owners, &index, 0) != 0;
+		return take_owner(payer);
 	case REQUEST_SUM:
 		bpf_loop(control.next_row, sum_step, 0, 0);
+		break;
+	case REQUEST_GIVE_ROW:
+		give_row(index);
+		break;
+	case REQUEST_GIVE_OWNER:
+		unpay_owner(payer);
+		bpf_map_push_elem(&free_owners, &index, 0);
 		break;
 	case REQUEST_WHOAMI: {
 		struct task_struct *task = bpf_get_current_task_btf();

@@ -46,13 +46,17 @@ INLINE void report(u32 kind, u32 session, u32 pid, u32 tid, u32 child, u32 exit_
 
 INLINE u32 make_owner(u32 kind, u32 session, u32 parent, struct task_struct *task)
 {
-	u32 index = take_owner();
+	u32 payer = payer_of(BPF_CORE_READ(task, cred, uid.val));
+	u32 index = take_owner(payer);
 	struct owner *owner = owner_at(index);
 
 	if (!index || !owner)
 		return 0;
 	owner->kind = kind;
+	owner->payer = payer;
 	owner->flags = 0;
+	if (kind == KIND_PROCESS)
+		note_beginning(owner, task);
 	owner->parent = parent;
 	owner->session = session;
 	owner->live = 0;
@@ -66,6 +70,28 @@ INLINE u32 make_owner(u32 kind, u32 session, u32 parent, struct task_struct *tas
 	return index;
 }
 
+/*
+ * A new process is not the user's of its session: it goes to the session's heir, which is returned. Without one it is
+ * not counted at all.
+ */
+INLINE struct owner *disinherit(u32 index, struct owner *process, struct owner *session, struct task_struct *task)
+{
+	struct owner *heir = session->heir ? owner_at(session->heir) : 0;
+
+	if (process->host_pid != task->pid) {	/* there was no owner for it, and it is to be counted into its parent */
+		ADD(control.lost_tasks, 1);
+		return 0;
+	}
+	if (!heir) {
+		give_owner(index, process);
+		return 0;
+	}
+	process->parent = process->session = session->heir;
+	set_flags(process, OWNER_ELEVATED);
+	ADD(heir->processes, 1);
+	return heir;
+}
+
 /* A task comes into a process of a session. Its first call is still to come, or at most one is in flight. */
 INLINE struct task_state *enlist(u32 process, struct task_struct *task, u32 flags, u32 counted)
 {
@@ -75,6 +101,13 @@ INLINE struct task_state *enlist(u32 process, struct task_struct *task, u32 flag
 
 	if (!session)
 		return 0;
+	if (flags & TASK_FRESH && task->pid == task->tgid && is_foreign(session, task)) {
+		session = disinherit(process, owner, session, task);
+		if (!session)
+			return 0;
+	}
+	if (flags & TASK_FRESH && session->flags & SESSION_STRICT && !owner->host_pid)
+		return 0;	/* a thread of a process of which it is not seen yet whose it is: `mark` will find it */
 	fresh.marked_ns = bpf_ktime_get_ns();
 	fresh.process = fresh.owner = process;
 	fresh.counted = counted;
@@ -121,7 +154,8 @@ INLINE void end_process(u32 index, bool later)
 	session = owner_at(process->session);
 	if (!session)
 		return;
-	report(EVENT_EXIT, process->session, process->pid, process->pid, 0, process->exit_code);
+	if (!(process->flags & OWNER_LEFT))
+		report(EVENT_EXIT, process->session, process->pid, process->pid, 0, process->exit_code);
 	if (process->flags & OWNER_KEEP || session->flags & SESSION_CLOSED || later || !fold_begin()) {
 		process->state = OWNER_ENDED;
 		return;
@@ -131,22 +165,6 @@ INLINE void end_process(u32 index, bool later)
 	else
 		fold_owner(index);
 	fold_end();
-}
-
-/* Whether an execve gave a process rights that the caller has not (a set-user-ID program): it must not be seen then. */
-INLINE bool left_user(u32 session_index, struct task_struct *task)
-{
-	struct owner *session = owner_at(session_index);
-	u32 uid;
-
-	if (!session || !(session->flags & SESSION_ONE_USER))
-		return false;
-	uid = session->uid;
-	if (BPF_CORE_READ(task, cred, uid.val) == uid && BPF_CORE_READ(task, cred, euid.val) == uid &&
-	    BPF_CORE_READ(task, cred, suid.val) == uid)
-		return false;
-	__sync_fetch_and_or(&session->flags, SESSION_LOST_USER);
-	return true;
 }
 
 /* wait(2)'s status, as kernel/exit.c wait_task_zombie() makes it. */
@@ -188,6 +206,59 @@ INLINE void end_task(struct task_state *state, struct task_struct *task)
 		return;
 	end_thread(state, false);
 	leave(state->process, task, false);
+}
+
+/* Begins to count a task, which is running here, into another process. The call that it is in is not counted there. */
+INLINE void count_into(u32 index, struct task_state *state, struct task_struct *task)
+{
+	struct running *run = running_here();
+
+	state->process = state->owner = index;
+	state->flags = TASK_EXISTED;
+	state->call.key = 0;
+	state->off_ns = 0;
+	state->marked_ns = bpf_ktime_get_ns();
+	__sync_lock_test_and_set(&state->counted, COUNT_LIVE);
+	if (!run)
+		return;
+	load_state(run, state, 0);
+	run->task = (u64)task;
+	run->epoch = epoch_now();
+}
+
+/*
+ * An execve made a process somebody else's than the user's of its session: what it did so far stays theirs. From here on
+ * it is counted by the session's heir, for those who may see it; without one it is let go.
+ */
+INLINE int pass_on(struct task_state *state, struct task_struct *task)
+{
+	struct owner *process = owner_at(state->process);
+	struct owner *session = process ? owner_at(process->session) : 0;
+	struct owner *heir = session && session->heir ? owner_at(session->heir) : 0;
+	struct owner *anew = 0;
+	u32 index = 0, kept;
+
+	if (!session)
+		return 0;
+	kept = process->flags & OWNER_KEEP;
+	if (heir && state->counted == COUNT_LIVE) {
+		index = make_owner(KIND_PROCESS, session->heir, session->heir, task);
+		anew = index ? owner_at(index) : 0;
+		if (!anew)
+			ADD(control.lost_tasks, 1);
+	}
+	set_flags(process, OWNER_LEFT);
+	end_task(state, task);
+	if (!anew) {
+		bpf_task_storage_delete(&tasks, task);
+		return 0;
+	}
+	set_flags(anew, OWNER_ELEVATED | kept);
+	anew->live = 1;
+	ADD(heir->processes, 1);
+	ADD(heir->threads, 1);
+	count_into(index, state, task);
+	return 0;
 }
 
 #endif

@@ -69,7 +69,8 @@ extern void bpf_task_release(struct task_struct *task) __attribute__((section(".
 /* Makes the layout known in the object's BTF. */
 struct event *event_layout;
 
-const volatile struct limits limits = { ROWS_DEFAULT, OWNERS_DEFAULT };
+const volatile struct limits limits = { ROWS_DEFAULT, OWNERS_DEFAULT, ROWS_DEFAULT, ROWS_DEFAULT, OWNERS_DEFAULT,
+					OWNERS_DEFAULT };
 
 #define ADD(place, n) ((void)__sync_fetch_and_add(&(place), (n)))
 
@@ -106,8 +107,18 @@ INLINE void touch(u32 index)
 		*(volatile u8 *)touched = 1;
 }
 
-/* Index 0 is never given out: it means none. */
-INLINE u32 take_row(void)
+/* In whose share a user takes rows and owners, so that one user cannot take them all. */
+INLINE u32 payer_of(u32 uid)
+{
+	return uid ? 1 + uid % (PAYERS - 1) : 0;
+}
+
+INLINE u32 this_payer(void)
+{
+	return payer_of((u32)bpf_get_current_uid_gid());
+}
+
+INLINE u32 fresh_row(void)
 {
 	u32 index = 0;
 
@@ -119,20 +130,44 @@ INLINE u32 take_row(void)
 	return index < limits.rows_max ? index : 0;
 }
 
+/* Index 0 is never given out: it means none. */
+INLINE u32 take_row(u32 payer)
+{
+	u32 index;
+
+	barrier_var(payer);	/* so that the verifier sees the bound */
+	payer &= PAYERS - 1;
+	if (payer && (control.rows_used[payer] >= limits.rows_of_user || control.rows_of_users >= limits.rows_of_users))
+		return 0;
+	index = fresh_row();
+	if (!index)
+		return 0;
+	control.payer[index & (ROWS_LIMIT - 1)] = payer;
+	ADD(control.rows_used[payer], 1);
+	if (payer)
+		ADD(control.rows_of_users, 1);
+	return index;
+}
+
 INLINE void give_row(u32 index)
 {
-	u32 zero = 0;
+	u32 zero = 0, payer = control.payer[index & (ROWS_LIMIT - 1)];
 	struct row *blank = bpf_map_lookup_elem(&blank_row, &zero);
 
 	if (!blank)
 		return;
+	barrier_var(payer);
+	payer &= PAYERS - 1;
+	ADD(control.rows_used[payer], -1);
+	if (payer)
+		ADD(control.rows_of_users, -1);
 	bpf_map_update_elem(&rows, &index, blank, 0);
 	ADD_FULL(control.folding, 0);
 	touch(index);
 	bpf_map_push_elem(&free_rows, &index, 0);
 }
 
-INLINE u32 take_owner(void)
+INLINE u32 fresh_owner(void)
 {
 	u32 index = 0;
 
@@ -144,8 +179,36 @@ INLINE u32 take_owner(void)
 	return index < limits.owners_max ? index : 0;
 }
 
+INLINE u32 take_owner(u32 payer)
+{
+	u32 index;
+
+	barrier_var(payer);	/* so that the verifier sees the bound */
+	payer &= PAYERS - 1;
+	if (payer &&
+	    (control.owners_used[payer] >= limits.owners_of_user || control.owners_of_users >= limits.owners_of_users))
+		return 0;
+	index = fresh_owner();
+	if (!index)
+		return 0;
+	ADD(control.owners_used[payer], 1);
+	if (payer)
+		ADD(control.owners_of_users, 1);
+	return index;
+}
+
+INLINE void unpay_owner(u32 payer)
+{
+	barrier_var(payer);	/* so that the verifier sees the bound */
+	payer &= PAYERS - 1;
+	ADD(control.owners_used[payer], -1);
+	if (payer)
+		ADD(control.owners_of_users, -1);
+}
+
 INLINE void give_owner(u32 index, struct owner *owner)
 {
+	unpay_owner(owner->payer);
 	owner->head = 0;
 	owner->rows = 0;
 	owner->lost = 0;

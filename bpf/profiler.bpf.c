@@ -24,6 +24,7 @@
 #include "running.h"
 #include "calls.h"
 #include "restarts.h"
+#include "rights.h"
 #include "lifecycle.h"
 #include "steps.h"
 #include "sums.h"

@@ -62,7 +62,7 @@ __attribute__((noinline)) u32 make_row(u32 owner_index, u32 key)
 
 	if (!owner || owner->rows >= OWNER_ROWS_MAX)
 		return 0;
-	index = take_row();
+	index = take_row(this_payer());
 	if (!index)
 		return 0;
 	row = row_at(index);
@@ -79,14 +79,15 @@ __attribute__((noinline)) u32 make_row(u32 owner_index, u32 key)
 	return index;
 }
 
-INLINE u32 next_extra(struct row *row)
+/* The row that continues another one, in the share of the same user. */
+INLINE u32 next_extra(struct row *row, u32 row_index)
 {
 	u32 index, old;
 	struct row *extra;
 
 	if (row->extra)
 		return row->extra;
-	index = take_row();
+	index = take_row(control.payer[row_index & (ROWS_LIMIT - 1)]);
 	extra = row_at(index);
 	if (!index || !extra)
 		return 0;
@@ -128,7 +129,7 @@ static long slot_step(u32 level, void *data)
 			return 1;
 		}
 	}
-	slot->row = next_extra(row);
+	slot->row = next_extra(row, slot->row);
 	return !slot->row;
 }
 

@@ -140,11 +140,9 @@ INLINE int execed(struct task_struct *task)
 	owner = owner_at(state->process);
 	if (!owner)
 		return 0;
-	if (left_user(owner->session, task)) {
-		end_task(state, task);
-		bpf_task_storage_delete(&tasks, task);
-		return 0;
-	}
+	if (left_user(owner->session, task))
+		return pass_on(state, task);
+	note_beginning(owner, task);
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
 	report(EVENT_EXEC, owner->session, owner->pid, owner->pid, 0, 0);
 	/* A thread that calls execve takes the number of its process over (fs/exec.c de_thread). */

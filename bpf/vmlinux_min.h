@@ -43,7 +43,7 @@ enum {
 
 /* include/uapi/linux/bpf.h: its layout is fixed */
 struct bpf_raw_tracepoint_args {
-	u64 args[2];
+	u64 args[3];
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -82,10 +82,53 @@ typedef struct {
 	u32 val;
 } kuid_t;
 
+typedef struct {
+	u32 val;
+} kgid_t;
+
+/* Two words of 32 bits before Linux 6.3: the same 64. */
+typedef struct {
+	u64 val;
+} kernel_cap_t;
+
+struct user_namespace {
+	int level;
+	kuid_t owner;
+};
+
 struct cred {
 	kuid_t uid;
-	kuid_t euid;
+	kgid_t gid;
 	kuid_t suid;
+	kgid_t sgid;
+	kuid_t euid;
+	kgid_t egid;
+	kuid_t fsuid;
+	kgid_t fsgid;
+	kernel_cap_t cap_permitted;
+	struct user_namespace *user_ns;
+};
+
+struct file {
+	struct cred *f_cred;
+};
+
+struct mm_struct {
+	unsigned long saved_auxv[2];
+	struct file *exe_file;
+};
+
+/* A word, and since Linux 6.18 a bitmap. */
+struct mm_struct___word {
+	unsigned long flags;
+};
+
+typedef struct {
+	unsigned long bits[1];
+} mm_flags_t;
+
+struct mm_struct___bitmap {
+	mm_flags_t flags;
 };
 
 struct task_struct {
@@ -98,6 +141,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
 	struct pid *thread_pid;
+	struct mm_struct *mm;
+	struct cred *real_cred;
 	struct cred *cred;
 	struct bpf_local_storage *bpf_storage;
 	char comm[16];

@@ -15,8 +15,9 @@
 #define OWNER_ROWS_MAX 1024	/* different calls of one owner; what goes beyond is counted as lost */
 #define SLOTS 10
 #define EXTRA_MAX 16	/* rows that share the slots of one call */
+#define PAYERS 1024	/* a power of two: 0 is root, the others by user, several users each where there are so many */
 
-/* Durations: 1 << HIST_STEPS_LOG2 buckets an octave, from 2^6 ns to 2^40 ns; straced.histogram has the same. */
+/* Durations: 1 << HIST_STEPS_LOG2 buckets an octave, from 2^6 ns to 2^40 ns; straced.model.histogram has the same. */
 #define HIST_STEPS_LOG2 2
 #define HIST_FIRST_OCTAVE 6
 #define HIST_OCTAVES 34
@@ -36,7 +37,10 @@ enum owner_flags {
 	SESSION_PER_THREAD = 8,
 	SESSION_CLOSED = 16,
 	SESSION_ONE_USER = 32,	/* for a caller who may only see processes of the user in owner.uid */
-	SESSION_LOST_USER = 64,	/* an execve changed the user of a process, and it was let go */
+	SESSION_LOST_USER = 64,	/* a process was not the user's, or no longer, and was let go or handed to the heir */
+	SESSION_STRICT = 128,	/* not the user's either: what was not theirs from its execve on, or forks as another */
+	OWNER_ELEVATED = 256,	/* a process whose execve gave it rights at some time; whatever it drops, it stays so */
+	OWNER_LEFT = 512,	/* the process is not the user's any more, and is not counted here from there on */
 };
 
 /*
@@ -76,10 +80,13 @@ struct owner {
 	u32 exit_code;	/* as wait(2) has it */
 	u32 processes;	/* of a session, ended ones included */
 	u32 threads;
-	u32 uid;		/* of a session with SESSION_ONE_USER, in the initial user namespace */
-	u32 unused;
+	u32 uid;		/* of a session with SESSION_ONE_USER; of a process: who called its execve */
+	u32 payer;		/* in whose share of the owners this one is */
 	u64 start_ns;	/* since boot */
 	u64 lost;	/* calls that found no room for a row */
+	u64 capabilities;	/* of a session with SESSION_ONE_USER: those that the user has, too */
+	u32 gid;	/* as uid; both in the initial user namespace */
+	u32 heir;		/* the session that counts what is not the user's; 0: nobody does */
 	char comm[16];
 };
 
@@ -109,6 +116,10 @@ struct event {
 struct limits {
 	u32 rows_max;
 	u32 owners_max;
+	u32 rows_of_user;	/* most rows of one user but root */
+	u32 rows_of_users;	/* and of all of them together; what is left is root's */
+	u32 owners_of_user;
+	u32 owners_of_users;
 };
 
 /* Global state; in .bss, so user space sees it by mmap. */
@@ -132,11 +143,16 @@ struct control {
 	u64 skipped_enters;	/* calls counted when they returned: the kernel skipped the program, or seccomp denied them */
 	u64 skipped_exits;	/* calls counted without their end */
 	u8 touched[ROWS_LIMIT];	/* by row: changed since the reader last cleared it */
+	u32 rows_of_users;	/* in use by all but root */
+	u32 owners_of_users;
+	u32 rows_used[PAYERS];
+	u32 owners_used[PAYERS];
+	u16 payer[ROWS_LIMIT];	/* by row: in whose share it is */
 };
 
 /* What `serve` is asked for. */
 enum request_op { REQUEST_HOLD = 1, REQUEST_RESUME, REQUEST_FOLD, REQUEST_UNBIAS, REQUEST_WHOAMI, REQUEST_OWNER,
-		  REQUEST_SUM, REQUEST_FREE_ROW, REQUEST_FREE_OWNER };
+		  REQUEST_SUM, REQUEST_GIVE_ROW, REQUEST_GIVE_OWNER };
 
 /* What is known of a traced task: its presence in task storage is what makes it a target. */
 #define SUSPENDED_MAX 4		/* a power of two */

@@ -20,13 +20,13 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from textual.pilot import Pilot
 
-from straced import procfs
+from straced.linux import procfs
+from straced.linux.targets import TargetSpec
 from straced.live.actions import LocalActions
 from straced.live.local import LocalSource
-from straced.live.worker import Worker
-from straced.targets import TargetSpec
+from straced.live.worker import FrameWorker
 from straced.views.tui.app import TopApp
-from straced.views.tui.rows import Rows
+from straced.views.tui.rows import ProcessRows
 
 FILES = {
     "server.py": (
@@ -70,8 +70,8 @@ THEME = TerminalTheme(
 
 async def take(pid: int, folder: Path) -> None:
     """The whole screen, and what is known of its processes one by one."""
-    worker = Worker(lambda: LocalSource([TargetSpec("pid", str(pid))], "ebpf"), LocalActions(folder), 1.0)
-    app = TopApp(worker, interval_s=1.0, rows=Rows("calls"))
+    worker = FrameWorker(lambda: LocalSource([TargetSpec("pid", str(pid))], "ebpf"), LocalActions(folder), 1.0)
+    app = TopApp(worker, interval_s=1.0, rows=ProcessRows("calls"))
     async with app.run_test(size=(124, 36)) as pilot:
         await _wait(pilot, SEEN_S)
         await _choose(app, pilot, "server.py")

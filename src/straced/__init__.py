@@ -24,40 +24,40 @@ if TYPE_CHECKING:
     from straced.errors import StracedError as StracedError
     from straced.errors import TracerUnavailable as TracerUnavailable
     from straced.gating import gate as gate
-    from straced.model import Event as Event
-    from straced.model import Quality as Quality
-    from straced.model import Sample as Sample
-    from straced.model import Summary as Summary
-    from straced.model import SyscallStats as SyscallStats
-    from straced.model import Target as Target
-    from straced.process_group import ProcessGroupManager as ProcessGroupManager
-    from straced.profiler import Profiler as Profiler
-    from straced.session import Session as Session
-    from straced.strace_manager import StraceManager as StraceManager
-    from straced.waits.ask import why as why
-    from straced.waits.ask import why_all as why_all
+    from straced.manager.process_group import ProcessGroupManager as ProcessGroupManager
+    from straced.manager.strace_manager import StraceManager as StraceManager
+    from straced.model.types import Event as Event
+    from straced.model.types import Quality as Quality
+    from straced.model.types import Sample as Sample
+    from straced.model.types import Summary as Summary
+    from straced.model.types import SyscallStats as SyscallStats
+    from straced.model.types import Target as Target
+    from straced.profiling.profiler import Profiler as Profiler
+    from straced.profiling.session import Session as Session
+    from straced.waits.api import why as why
+    from straced.waits.api import why_all as why_all
     from straced.waits.model import Why as Why
     from straced.waits.model import WhyAll as WhyAll
 
 _HOMES = {
     "AttachError": "errors",
-    "Event": "model",
-    "ProcessGroupManager": "process_group",
-    "Profiler": "profiler",
-    "Quality": "model",
-    "Sample": "model",
-    "Session": "session",
-    "StraceManager": "strace_manager",
+    "Event": "model.types",
+    "ProcessGroupManager": "manager.process_group",
+    "Profiler": "profiling.profiler",
+    "Quality": "model.types",
+    "Sample": "model.types",
+    "Session": "profiling.session",
+    "StraceManager": "manager.strace_manager",
     "StracedError": "errors",
-    "Summary": "model",
-    "SyscallStats": "model",
-    "Target": "model",
+    "Summary": "model.types",
+    "SyscallStats": "model.types",
+    "Target": "model.types",
     "TracerUnavailable": "errors",
     "Why": "waits.model",
     "WhyAll": "waits.model",
     "gate": "gating",
-    "why": "waits.ask",
-    "why_all": "waits.ask",
+    "why": "waits.api",
+    "why_all": "waits.api",
 }
 
 __all__ = [*_HOMES, "__version__", "errors"]

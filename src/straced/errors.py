@@ -5,6 +5,11 @@ Decisions are made on these types and on errno, never on the text of a message.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+
 
 class StracedError(Exception):
     """Base of all errors that straced raises on purpose.
@@ -68,6 +73,47 @@ class TracerUnavailable(StracedError):
 
     exit_code = 5
     code = "tracer_unavailable"
+
+
+class NoResources(TracerUnavailable):
+    """The machine, or a limit of this process, has no more descriptors, processes or memory; ``errno`` says which."""
+
+    code = "resources"
+
+    def __init__(self, errno: int, *, pid: int | None = None) -> None:
+        reason, hint = _LACKING.get(errno, (os.strerror(errno), ""))
+        super().__init__(reason, hint=hint, pid=pid)
+        self.errno = errno
+
+
+@contextlib.contextmanager
+def resources(pid: int | None = None) -> Iterator[None]:
+    """Raise :class:`NoResources` for an error of the system that says so, whatever needed what is lacking."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _LACKING:
+            raise
+        raise NoResources(error.errno, pid=pid) from error
+
+
+def remedy(number: int | None) -> str:
+    """What to raise when the system says that it has no more of something; ``""`` for any other errno."""
+    return _LACKING.get(number or 0, ("", ""))[1]
+
+
+_LACKING = {
+    errno.EMFILE: (
+        "this process has no file descriptors left",
+        "raise its limit: ulimit -n, or LimitNOFILE= of its unit",
+    ),
+    errno.ENFILE: ("the machine has no file descriptors left", "raise the sysctl fs.file-max"),
+    errno.EAGAIN: (
+        "no further process or thread can be started",
+        "raise the limit: ulimit -u, or TasksMax= of its unit",
+    ),
+    errno.ENOMEM: ("there is no memory left", "raise the memory limit of this process or its cgroup"),
+}
 
 
 class StraceMissing(TracerUnavailable):

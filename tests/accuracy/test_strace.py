@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from straced import Profiler
-from straced.model import Summary
+from straced.model.types import Summary
 from tests.accuracy.truth import TRUTH, Truth
 from tests.support import proc
 from tests.support.needs import unavailable

@@ -247,7 +247,7 @@ def test_a_refusal_that_lasts_is_not_met_again_at_every_attach(start: Starter) -
         start,
         """
         import time
-        from straced import procfs
+        from straced.linux import procfs
         from straced.tracers.base import AttachOptions
         from straced.tracers.ebpf import EbpfTracer
         async def main():

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from straced import doctor, errors
-from straced.diagnosis import Diagnosis, Finding
-from straced.tracers import rights
-from straced.views import doctor_text
-from straced.views.text import plain
+from straced import errors
+from straced.linux import capabilities
+from straced.model.diagnosis import Diagnosis, DoctorCheck
+from straced.views.text import doctor as doctor_text
+from straced.views.text.summary import plain
+from straced.workflows import doctor
 from tests.preflight import processes as real
 
 
-def by_name(findings: tuple[Finding, ...]) -> dict[str, Finding]:
+def by_name(findings: tuple[DoctorCheck, ...]) -> dict[str, DoctorCheck]:
     return {finding.name: finding for finding in findings}
 
 
@@ -97,8 +98,8 @@ def test_a_child_may_be_traced_and_is_described() -> None:
 def test_yama_is_told_in_words(scope: int, tmp_path: Path) -> None:
     root = real.proc_like_this(tmp_path)
     real.set_yama(root, scope)
-    me = rights.caller()
-    user = rights.Caller(me.pid, 1000, 1000, 0, 0, 0, 0)
+    me = capabilities.caller()
+    user = capabilities.Caller(me.pid, 1000, 1000, 0, 0, 0, 0)
     found = doctor.ptrace(user, root)
     assert found.state == ("limited" if scope == 1 else "no")
     assert f"ptrace_scope is {scope}" in found.detail
@@ -110,9 +111,9 @@ def test_yama_is_told_in_words(scope: int, tmp_path: Path) -> None:
 
 
 def test_a_filter_over_straced_is_found() -> None:
-    def ask() -> Finding:
-        rights.ptrace_blocked.cache_clear()
-        return doctor.ptrace(rights.caller())
+    def ask() -> DoctorCheck:
+        capabilities.ptrace_blocked.cache_clear()
+        return doctor.ptrace(capabilities.caller())
 
     found = real.seen_by(real.refuse_ptrace, ask)
     assert found.state == "no"
@@ -161,7 +162,7 @@ def test_what_it_says_holds_no_control_characters() -> None:
         python="p",
         uid=0,
         target=hostile,
-        tracers=(Finding(name="strace", state="no", detail=hostile, remedy=(hostile,)),),
+        tracers=(DoctorCheck(name="strace", state="no", detail=hostile, remedy=(hostile,)),),
     )
     text = plain(doctor_text.lines(made))
     assert "\x1b" not in text

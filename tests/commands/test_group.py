@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from straced import __version__
-from straced.commands import failures
-from straced.commands.verbs import VERBS, available
+from straced.commands import error_report
+from straced.commands.registry import VERBS, available
 from straced.errors import ExecFailed, NoSuchProcess, StracedError
 
 LIMIT_S = 30
@@ -182,8 +182,8 @@ def raising(error: BaseException) -> int:
 def test_exit_status(
     error: BaseException, verb: str, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(failures.DEBUG_VARIABLE, raising=False)
-    assert failures.guarded(lambda: raising(error), verb) == status
+    monkeypatch.delenv(error_report.DEBUG_VARIABLE, raising=False)
+    assert error_report.guarded(lambda: raising(error), verb) == status
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.splitlines()) <= 3
@@ -191,7 +191,7 @@ def test_exit_status(
 
 def test_what_why_and_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
     error = StracedError("cannot have \x1b[31m17", hint="it is root's\nsudo straced attach 17\nfourth line")
-    failures.guarded(lambda: raising(error), "attach")
+    error_report.guarded(lambda: raising(error), "attach")
     assert capsys.readouterr().err.splitlines() == [
         "straced attach: cannot have \\x1b[31m17",
         "  it is root's",

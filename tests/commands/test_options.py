@@ -10,8 +10,8 @@ import pytest
 
 from straced.commands import options
 from straced.errors import InvalidArgument
-from straced.summary import SORT_KEYS
-from straced.targets import TargetSpec
+from straced.linux.targets import TargetSpec
+from straced.model.aggregation import SORT_KEYS
 
 
 def parsed(*argv: str) -> dict[str, Any]:

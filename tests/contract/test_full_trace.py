@@ -113,6 +113,41 @@ async def test_p20_a_trace_takes_a_counted_target_over_and_gives_it_back(
     assert workload.untraced()
 
 
+@pytest.mark.parametrize("wall", [False, True], ids=["cpu", "wall"])
+@pytest.mark.parametrize("timestamps", ["s", "us"])
+async def test_p20_shares_of_time_are_there_after_a_trace_where_they_are_known(
+    manager: StraceManager, start: Starter, tmp_path: Path, wall: bool, timestamps: str
+) -> None:
+    """By eBPF over the whole time, in the kind that was asked for; else of each part whose tracer tells time."""
+    workload = start("spin", 20_000, go=False)  # enough for a clock that tells CPU time in ticks of 4 ms
+
+    async def lap() -> None:
+        workload.go()
+        await asyncio.to_thread(workload.channel.expect, "lap", 60)
+
+    assert await manager.attach(workload.pid, wall=wall)
+    await lap()
+    assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", timestamps=timestamps)
+    await lap()
+    assert await manager.detach_full_trace(workload.pid)
+    result = await manager.detach(workload.pid)
+    assert result is not None
+    kind = "wall" if wall else "cpu"
+    known = [part for part in result["parts"] if part["time"] == kind]
+    assert known
+    for shares in [part["time_pct"] for part in known]:
+        assert sum(shares.values()) == pytest.approx(100, abs=0.1)
+        assert shares["getppid"] > 0
+    if known == result["parts"]:
+        assert result["time"] == kind
+        assert set(result["syscall_time_pct"]) == set(result["syscall_counts"])
+        assert sum(result["syscall_time_pct"].values()) == pytest.approx(100, abs=0.1)
+    else:
+        assert result["syscall_time_pct"] == {}
+    if not wall and "ebpf" in [part["tracer"] for part in result["parts"]]:
+        assert "cpu_time" in [reason["code"] for reason in result["quality"]["reasons"]]
+
+
 BOTH_BY_STRACE = """
     async def main(pid):
         manager = StraceManager()

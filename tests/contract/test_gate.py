@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from straced import StraceManager, gate, gating, procfs
-from straced.tracers.strace_attach import Attachment
+from straced import StraceManager, gate, gating
+from straced.linux import procfs
+from straced.tracers.strace.attachment import Attachment
 from tests.accuracy.test_bare_strace import parse
 from tests.support import proc
 from tests.support.owner import NOBODY, start_owner

@@ -291,3 +291,102 @@ def test_p28_a_stranger_in_the_journal_is_left_alone(start: Starter, tmp_path: P
     assert stranger.runs()
     second.go()
     second.process.wait(10)
+
+
+DAEMONIZED = """
+    import subprocess
+    manager = ProcessGroupManager()
+    before = manager.original_pgid, manager.is_leader, manager.tracked
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    manager.setup()
+    child = subprocess.Popen([os.environ["GT"], "tick"], env={}, start_new_session=True)
+    say("pids", os.getpid(), child.pid, manager.track(child.pid), manager.tracked == [child.pid]); hear()
+    say("left", manager.kill_all_children(signal.SIGTERM), child.wait(), manager.original_pgid == os.getpid())
+    """
+
+
+def test_p25_one_made_before_the_process_daemonizes_serves_afterwards(start: Starter) -> None:
+    owner = start_owner(start, DAEMONIZED, env={"GT": str(start.gt)})
+    daemon, child, *facts = owner.channel.expect("pids").split()
+    start.owns(int(daemon))
+    start.owns(int(child))
+    assert facts == ["True", "True"]
+    owner.go()
+    assert owner.channel.expect("left") == "[] -15 True"
+    assert not proc.alive(int(child))
+
+
+def test_p30_a_forked_copy_says_so_and_touches_nobody(start: Starter) -> None:
+    target = start("tick")
+    owner = start_owner(
+        start,
+        """
+        manager = ProcessGroupManager()
+        target = int(os.environ["TARGET"])
+        manager.track(target)
+        child = os.fork()
+        if child == 0:
+            calls = {"kill_all_children": manager.kill_all_children, "kill_helpers": manager.kill_helpers,
+                     "cleanup_orphans": manager.cleanup_orphans, "setup": manager.setup,
+                     "kill_adopted": manager.kill_adopted, "track": lambda: manager.track(target)}
+            for name, call in calls.items():
+                try:
+                    say("copy", name, call())
+                except errors.ForkedCopy as error:
+                    say("copy", name, error.code, str(os.getppid()) in error.reason)
+            manager.untrack(target)
+            say("copy", "tracked", manager.tracked)
+            os._exit(0)
+        os.waitpid(child, 0)
+        say("tracked", manager.tracked == [target]); hear()
+        """,
+        env={"TARGET": str(target.pid)},
+    )
+    names = ("kill_all_children", "kill_helpers", "cleanup_orphans", "setup", "kill_adopted", "track")
+    heard = [owner.channel.expect("copy") for _ in range(7)]
+    assert heard == [*(f"{name} forked_copy True" for name in names), "tracked []"]
+    assert owner.channel.expect("tracked") == "True"
+    assert target.runs()
+    owner.go()
+    assert owner.process.wait(10) == 0
+
+
+def test_p27_without_descriptors_the_tracked_ones_die_and_the_rest_is_said(start: Starter) -> None:
+    owner = start_owner(
+        start,
+        """
+        import resource, subprocess
+        manager = ProcessGroupManager(); manager.setup()
+        children = [subprocess.Popen([os.environ["GT"], "tick"], env={}) for _ in range(4)]
+        say("pids", *[child.pid for child in children]); hear()
+        manager.track(children[0].pid)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        def free(number):
+            taken = [os.dup(0) for _ in range(number + 1)]
+            for fd in taken:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (taken[-1], limits[1]))
+        free(0)
+        for call in (lambda: manager.track(children[1].pid), manager.kill_all_children):
+            try:
+                say("answer", call())
+            except errors.StracedError as error:
+                say("error", error.code, bool(error.hint))
+        say("polled", children[0].wait(), *[child.poll() for child in children[1:]])
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        free(3)  # enough for one at a time
+        say("left", manager.kill_all_children())
+        say("polled", *[child.wait() for child in children])
+        """,
+        env={"GT": str(start.gt)},
+    )
+    for pid in owner.channel.expect("pids").split():
+        start.owns(int(pid))
+    owner.go()
+    assert [owner.channel.expect("error") for _ in range(2)] == ["resources True"] * 2
+    assert owner.channel.expect("polled") == "-15 None None None"
+    assert owner.channel.expect("left") == "[]"
+    assert owner.channel.expect("polled") == "-15 -15 -15 -15"
+    assert owner.process.wait(10) == 0

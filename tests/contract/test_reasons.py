@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 import pytest
 
@@ -74,15 +75,22 @@ async def test_p05_own_process_and_ancestors(manager: StraceManager, events: Eve
         assert error.code == "own_process"
 
 
-async def test_p05_a_helper_of_its_own(manager: StraceManager, start: Starter) -> None:
+async def test_p05_a_helper_of_its_own(manager: StraceManager, start: Starter, events: Events, tmp_path: Path) -> None:
+    """There is nothing to attach to: no tracer of it, no summary, no warning. A full trace of it is refused."""
     workload = start("tick")
     assert await manager.attach(workload.pid)
     (helper,) = manager.get_strace_pids()
     for pid in {helper, proc.parent(helper)} - {1}:
-        assert await manager.attach(pid) is False
+        assert await manager.attach(pid) is True
+        assert manager.last_error(pid) is None
+        assert events.one("strace_own_helper", pid=pid)["level"] == "debug"
+        assert await manager.detach(pid) is None
+        assert proc.tracer(pid) == 0
+        assert await manager.attach_full_trace(pid, tmp_path / "trace") is False
         error = manager.last_error(pid)
         assert error is not None
         assert error.code == "own_process"
+    assert manager.attached_pids == [workload.pid]
     assert workload.runs()
 
 
@@ -104,7 +112,7 @@ def ask_as_nobody(start: Starter, target: Workload) -> list[str]:
         names = []
         class Handler(logging.Handler):
             def emit(self, record):
-                names.append(record.getMessage())
+                names.append(record.straced["event"])
         logging.getLogger("straced").addHandler(Handler())
         logging.getLogger("straced").setLevel(1)
         async def main(pid):

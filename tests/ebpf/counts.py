@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from straced import procfs
-from straced.model import Counters, Sample
-from straced.summary import merge_rows
+from straced.linux import procfs
+from straced.model.aggregation import merge_rows
+from straced.model.types import Counters, Sample
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from straced.tracers.ebpf.session import EbpfSession

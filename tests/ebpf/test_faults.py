@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
 from straced.errors import NoSuchProcess
+from straced.linux import procfs
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.conftest import Start
@@ -91,11 +91,13 @@ def test_f81_a_stop_by_any_signal_has_a_summary(start: Start, number: signal.Sig
     process = popen_straced("attach", "--tracer", "ebpf", "--json", "-i", "50ms", workload.pid)
     try:
         assert process.stdout is not None
+        assert process.stderr is not None
         lines = [process.stdout.readline()]
         while lines[-1] and not json.loads(lines[-1])["syscalls"]:  # a busy machine did not let it run in that window
             lines.append(process.stdout.readline())
         process.send_signal(number)
-        rest, err = process.communicate(timeout=20)
+        rest, err = process.stdout.read(), process.stderr.read()  # communicate() may find a line begun by readline()
+        process.wait(20)
         assert lines[-1], err
         windows = [json.loads(line) for line in (*lines, *rest.splitlines())]
     finally:

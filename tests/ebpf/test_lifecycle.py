@@ -14,9 +14,9 @@ import time
 
 import pytest
 
-from straced import procfs
 from straced.errors import NoSuchProcess, OwnProcess, ProtectedTarget, TargetIsZombie
-from straced.model import Target
+from straced.linux import procfs
+from straced.model.types import Target
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from straced.tracers.ebpf.engine import PROGRAMS, Engine
@@ -265,7 +265,7 @@ async def test_attach_interrupts_nothing(tracer: EbpfTracer, start: Start) -> No
 
 OWNER = """
 import asyncio, sys
-from straced import procfs
+from straced.linux import procfs
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 async def main():

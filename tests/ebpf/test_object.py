@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from straced import histogram
+from straced.model import histogram
 from straced.tracers.ebpf import EbpfTracer, btf, engine, wire
 from straced.tracers.ebpf.engine import Engine, object_bytes
 from tests.ebpf.conftest import Start
@@ -22,8 +22,8 @@ PACKAGE = Path(engine.__file__).parent
 
 def test_layouts_agree() -> None:
     assert wire.verify(btf.Types(btf.section(object_bytes(), ".BTF"))) == []
-    assert wire.ROW.size == wire.Row.histogram.offset
-    assert wire.OWNER.size == ctypes.sizeof(wire.Owner)
+    assert wire.ROW.size == wire.CounterRow.histogram.offset
+    assert wire.OWNER.size == ctypes.sizeof(wire.RowOwner)
 
 
 def test_a_layout_that_drifted_is_refused() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from straced import Profiler
-from straced.tracers.strace_record import RecordOptions
+from straced.tracers.strace.recording import RecordOptions
 from tests.ebpf.conftest import Start
 from tests.support.needs import require
 

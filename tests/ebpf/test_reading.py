@@ -6,10 +6,10 @@ import struct
 
 import msgspec
 
-from straced import histogram
-from straced.summary import merge_rows
+from straced.model import histogram
+from straced.model.aggregation import merge_rows
 from straced.tracers.ebpf import EbpfTracer, wire
-from straced.tracers.ebpf.cells import Cell, Group, Rows
+from straced.tracers.ebpf.cells import Cell, CellRows, Group
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, calls, row
 
@@ -29,7 +29,7 @@ def cell(
     more: bytes = b"",
 ) -> Cell:
     """A row as the kernel has it."""
-    raw = wire.Row(
+    raw = wire.CounterRow(
         calls=calls, wall_ns=wall_ns, waiting_ns=waiting_ns, max_ns=longest_ns, min_ns=shortest_ns, owner=7, key=key
     )
     for place, (code, count) in enumerate((errnos or {}).items()):
@@ -39,8 +39,8 @@ def cell(
     return Cell(bytes(raw) + more, key)
 
 
-def rows(*cells: Cell) -> Rows:
-    return Rows([Group(pid, None, (one,)) for pid, one in enumerate(cells, 100)])
+def rows(*cells: Cell) -> CellRows:
+    return CellRows([Group(pid, None, (one,)) for pid, one in enumerate(cells, 100)])
 
 
 def test_adding_bytes_up_is_adding_values_up() -> None:
@@ -83,7 +83,7 @@ def test_a_call_that_was_being_noted_down_is_not_lost() -> None:
 
 
 def test_errnos_of_rows_that_continue_one() -> None:
-    more = wire.Row(owner=7)
+    more = wire.CounterRow(owner=7)
     more.slots[0] = 5 << 48 | 9
     full = dict.fromkeys(range(20, 30), 1)
     (value,) = rows(cell(19, errnos=full, more=bytes(more)))
@@ -103,7 +103,7 @@ def test_rows_are_a_sequence() -> None:
 
 
 def test_the_layout_is_that_of_the_object() -> None:
-    assert struct.calcsize("=7Q4IQ") == wire.Row.slots.offset
+    assert struct.calcsize("=7Q4IQ") == wire.CounterRow.slots.offset
 
 
 async def test_what_did_not_change_is_the_same(tracer: EbpfTracer, start: Start) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
+from straced.linux import procfs
 from straced.tracers.ebpf import EbpfTracer, libbpf, probe
 from straced.tracers.ebpf.errors import EbpfLockedDown, EbpfNoBtf, EbpfNoLibrary, EbpfTooOld
 from tests.ebpf.conftest import Start
@@ -21,9 +21,9 @@ from tests.support.owner import NOBODY, environment, python_of_nobody
 
 SCRIPT = """
 import asyncio, ctypes, json, os, subprocess, sys
-from straced import procfs
+from straced.linux import procfs
 from straced.errors import StracedError
-from straced.summary import merge_rows
+from straced.model.aggregation import merge_rows
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer, events, instance, libbpf, tracer as _
 import encodings.idna, select, concurrent.futures.thread  # later, nobody could not read them

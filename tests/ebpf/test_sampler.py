@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
 from straced.errors import NoSuchProcess
-from straced.model import Sample, Target
-from straced.summary import merge_rows
-from straced.tracers import sampler
+from straced.linux import procfs
+from straced.model.aggregation import merge_rows
+from straced.model.types import Sample, Target
 from straced.tracers.base import AttachOptions
-from straced.tracers.sampler import SamplerSession, SamplerTracer
-from straced.tracers.sampler_look import ON_CPU, look
+from straced.tracers.sampler import tracer as sampler
+from straced.tracers.sampler.thread_state import ON_CPU, look
+from straced.tracers.sampler.tracer import SamplerSession, SamplerTracer
 from tests.ebpf.conftest import Start
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from straced.model import Counters, Sample
-from straced.movement import Moved, Moves, moves
+from straced.model.deltas import Moves, ProcessDelta, moves
+from straced.model.types import Counters, Sample
 from straced.tracers.ebpf import EbpfTracer
 from straced.tracers.ebpf.session import EbpfSession
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, calls, row
 
-NONE = Moved()
+NONE = ProcessDelta()
 
 
 def picture(tracer: EbpfTracer, session: EbpfSession) -> Sample:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from straced import procfs
+from straced.linux import procfs
 from straced.tracers.ebpf import EbpfTracer
 from tests.ebpf.conftest import Start
 from tests.ebpf.counts import attach, row

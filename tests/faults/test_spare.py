@@ -9,7 +9,7 @@ import pytest
 
 from straced import StraceManager
 from straced.errors import OwnProcess
-from straced.tracers.strace import own_helpers
+from straced.tracers.strace.tracer import own_helpers
 from tests.support import proc
 from tests.support.owner import start_owner
 from tests.support.poll import auntil, until
@@ -106,9 +106,12 @@ async def test_the_spare_is_no_target(measured: StraceManager, start: Starter) -
     waiting = await next_spare()
     await auntil(lambda: waiting in own_helpers(), 5, "the owner knows of it")
     assert waiting not in own_helpers(idle=False)
-    assert not await measured.attach(waiting)
-    assert isinstance(measured.last_error(waiting), OwnProcess)
+    assert await measured.attach(waiting), "there is nothing to do"
+    assert measured.last_error(waiting) is None
+    assert proc.tracer(waiting) == 0
     assert measured.attached_pids == [target.pid]
+    with pytest.raises(OwnProcess):
+        await measured._profiler.attach(waiting)
 
 
 @pytest.mark.parametrize("victim", ["owner", "guard", "both"])

@@ -11,8 +11,8 @@ import pytest
 
 from straced import StraceManager
 from straced.errors import OutputError
-from straced.output_file import OutputFile
-from straced.service.store.opening import open_for_writing
+from straced.linux.output_file import OutputFile
+from straced.store.database import open_for_writing
 from tests.support.cli import straced
 from tests.support.workload import Starter
 

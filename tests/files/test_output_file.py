@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from straced.errors import OutputError, OutputExists
-from straced.output_file import OutputFile
+from straced.linux.output_file import OutputFile
 from tests.support import proc
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from straced import config
+from straced.config import schema
 from straced.errors import OutputError, StracedError
-from straced.journal import Journal
-from straced.kept_file import open_kept
-from straced.output_file import OutputFile
-from straced.service.life import unit
-from straced.service.metrics.totals import Totals
-from straced.service.store.opening import StoreError, private_folder
-from straced.service.stream import Stream
+from straced.linux.kept_file import open_kept
+from straced.linux.output_file import OutputFile
+from straced.manager.helper_journal import Journal
+from straced.service.daemon import unit
+from straced.service.metrics.openmetrics import Totals
+from straced.service.sinks.ndjson import NdjsonSink
+from straced.store.database import StoreError, private_folder
 from straced.web.token import TokenFile
 from tests.files.conftest import Shared
 from tests.files.rival import NOBODY, plant
@@ -31,7 +31,7 @@ TRACE = Path(__file__).with_name("one.strace")
 
 
 def by_stream(path: Path) -> None:
-    stream = Stream(config.Stream(path=str(path), max_bytes=config.Bytes(5000), files=2))
+    stream = NdjsonSink(schema.StreamConfig(path=str(path), max_bytes=schema.Bytes(5000), files=2))
     try:
         with contextlib.suppress(OSError):
             stream._write(b"{}\n")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from straced.errors import OutputError
-from straced.output_file import OutputFile
-from straced.service.metrics.totals import Totals
+from straced.linux.output_file import OutputFile
+from straced.service.metrics.openmetrics import Totals
 from tests.files.conftest import Shared
 from tests.files.rival import swapping, within
 

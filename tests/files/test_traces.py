@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from straced.errors import OutputError
-from straced.tracers.strace_order import sort_by_time
+from straced.tracers.strace.line_order import sort_by_time
 from tests.support.cli import popen_straced, straced
 from tests.support.poll import until
 from tests.support.workload import Starter
@@ -30,7 +30,7 @@ def test_windows_are_there_as_they_come(start: Starter, tmp_path: Path) -> None:
         process.kill()
         process.communicate()
     for line in path.read_text().splitlines():
-        assert json.loads(line)["schema"] == "straced.summary/1"
+        assert json.loads(line)["schema"] == "straced.model.aggregation/1"
     assert os.listdir(tmp_path).count("windows") == 1
 
 

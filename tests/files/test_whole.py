@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from straced.output_file import OutputFile
+from straced.linux.output_file import OutputFile
 from tests.support.cli import popen_straced, straced
 from tests.support.poll import until
 

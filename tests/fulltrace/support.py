@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from straced.fulltrace.make import Wanted, make
-from straced.fulltrace.select import Selection
-from straced.fulltrace.values import Report
+from straced.traces.parsing.selection import TraceSelection
+from straced.traces.values import TraceReport
+from straced.workflows.report import Wanted, make
 from tests.support.needs import require
 
 OURS = ("-f", "-ttt", "-T", "-yy", "-s", "128")
@@ -40,11 +40,13 @@ def record(folder: Path, argv: Sequence[str], flags: Sequence[str] = OURS, name:
     return out
 
 
-def report(path: Path | str, *, jobs: int = 1, counts: bool = False, selection: Selection | None = None) -> Report:
+def report(
+    path: Path | str, *, jobs: int = 1, counts: bool = False, selection: TraceSelection | None = None
+) -> TraceReport:
     """The report of a trace."""
-    return make(Wanted(file=str(path), jobs=jobs, counts_only=counts, selection=selection or Selection()))
+    return make(Wanted(file=str(path), jobs=jobs, counts_only=counts, selection=selection or TraceSelection()))
 
 
-def calls_of(made: Report) -> dict[str, int | None]:
+def calls_of(made: TraceReport) -> dict[str, int | None]:
     """Calls by name."""
     return {row.name: row.calls for row in made.summary.rows}

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from straced.fulltrace.detail import Detail
-from straced.fulltrace.form import Form, NotATrace, detect
-from straced.fulltrace.restarts import Restarts
-from straced.fulltrace.tally import Tally
-from straced.fulltrace.threads import Threads
-from straced.tracers.strace_line import parse_line
+from straced.traces.analysis.ordered_pass import OrderedPass
+from straced.traces.analysis.tally import LineTally
+from straced.traces.analysis.thread_groups import Threads
+from straced.traces.parsing.line import parse_line
+from straced.traces.parsing.line_format import Form, NotATrace, detect
+from straced.traces.parsing.restarts import Restarts
 from tests.fulltrace.support import record
 
 LINES = int(os.environ.get("STRACED_FUZZ_LINES", "40000"))
@@ -26,10 +26,10 @@ FORMS = [("-f", "-ttt", "-T", "-yy"), ("-f", "-t"), ("-tt", "-T", "-i"), ("-f", 
 
 def passes(form: Form, block: bytes) -> int:
     """All passes over one block; the lines that the tally saw."""
-    tally = Tally(form, ticks=True)
+    tally = LineTally(form, ticks=True)
     tally.feed(block, 1)
     tally.flush()
-    for each in (Detail(form), Restarts(form), Threads(form)):
+    for each in (OrderedPass(form), Restarts(form), Threads(form)):
         each.feed(block)  # type: ignore[attr-defined]
     return tally.counted
 

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from straced.errors import InvalidArgument
-from straced.fulltrace.diff.checks import check
-from straced.fulltrace.diff.compare import compare
-from straced.fulltrace.diff.profile import NotASummary, Profile, load, stable
-from straced.fulltrace.diff.significance import apart, p_value
-from straced.fulltrace.diff.values import Difference
+from straced.traces.diff.checks import check
+from straced.traces.diff.compare import compare
+from straced.traces.diff.profile import NotASummary, Profile, load, stable
+from straced.traces.diff.significance import apart, p_value
+from straced.traces.diff.values import Difference
 from tests.fulltrace.support import record, report
 
 PROGRAM = """
@@ -132,7 +132,7 @@ def test_saved_summaries_and_reports(runs: dict[str, Path], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "text", [b"{}", b'{"schema": "other/1"}', b"{" * 5000, b'{"schema": "straced.summary/1"}', b"{\xff"]
+    "text", [b"{}", b'{"schema": "other/1"}', b"{" * 5000, b'{"schema": "straced.model.aggregation/1"}', b"{\xff"]
 )
 def test_json_of_another_kind(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "x.json"
@@ -144,10 +144,10 @@ def test_json_of_another_kind(tmp_path: Path, text: bytes) -> None:
 
 def test_several_runs_tell_sure_from_unsure() -> None:
     def profile(calls: int, noise: int) -> Profile:
-        from straced.fulltrace.diff.profile import Figures
+        from straced.traces.diff.profile import ProfileFigures
 
-        rows = {"read": Figures(calls=calls, errors=0), "futex": Figures(calls=noise, errors=0)}
-        total = Figures(calls=calls + noise, errors=0)
+        rows = {"read": ProfileFigures(calls=calls, errors=0), "futex": ProfileFigures(calls=noise, errors=0)}
+        total = ProfileFigures(calls=calls + noise, errors=0)
         return Profile(source="x", kind="trace", quality="exact", total=total, syscalls=rows)
 
     before = [profile(100, noise) for noise in (50, 90, 70, 60)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from straced.fulltrace.diff.compare import compare
-from straced.fulltrace.diff.profile import load
-from straced.fulltrace.diff.values import Difference
+from straced.traces.diff.compare import compare
+from straced.traces.diff.profile import load
+from straced.traces.diff.values import Difference
 
 NAMES = ("openat", "read", "write", "lseek", "fstat", "mmap")
 USUAL_US = 50

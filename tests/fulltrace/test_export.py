@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from straced.errors import InvalidArgument, OutputExists
-from straced.fulltrace.export.tabular import safe_cell
-from straced.fulltrace.make import Outputs, Wanted, make
-from straced.fulltrace.select import Selection
-from straced.fulltrace.values import Report
+from straced.traces.export.tabular import safe_cell
+from straced.traces.parsing.selection import TraceSelection
+from straced.traces.values import TraceReport
+from straced.workflows.report import Outputs, Wanted, make
 from tests.fulltrace.support import record
 
 PROGRAM = """
@@ -33,7 +33,7 @@ t = threading.Thread(target=os.getppid); t.start(); t.join()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TraceReport]:
     pytest.importorskip("duckdb", reason="the extra analytics is not installed")
     folder = tmp_path_factory.mktemp("export")
     path = record(folder, [sys.executable, "-I", "-S", "-c", PROGRAM])
@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     return folder, make(Wanted(file=str(path), host="web-1"), outputs)
 
 
-def test_ndjson(made: tuple[Path, Report]) -> None:
+def test_ndjson(made: tuple[Path, TraceReport]) -> None:
     folder, report = made
     calls = [json.loads(line) for line in (folder / "calls.ndjson").read_text().splitlines()]
     real = [call for call in calls if call["kind"] == "call"]
@@ -58,7 +58,7 @@ def test_ndjson(made: tuple[Path, Report]) -> None:
     assert all(call["start_ns"] >= 0 for call in calls)
 
 
-def test_csv_cannot_be_a_formula(made: tuple[Path, Report]) -> None:
+def test_csv_cannot_be_a_formula(made: tuple[Path, TraceReport]) -> None:
     folder, report = made
     with (folder / "calls.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -71,7 +71,7 @@ def test_csv_cannot_be_a_formula(made: tuple[Path, Report]) -> None:
     assert (safe_cell(-1), safe_cell("a=b"), safe_cell(None)) == (-1, "a=b", None)
 
 
-def test_perfetto(made: tuple[Path, Report]) -> None:
+def test_perfetto(made: tuple[Path, TraceReport]) -> None:
     folder, report = made
     events = json.loads((folder / "trace.json").read_text())["traceEvents"]
     phases = Counter(event["ph"] for event in events)
@@ -113,7 +113,7 @@ def test_arrows_to_what_came_before_the_return(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_parquet(made: tuple[Path, Report]) -> None:
+def test_parquet(made: tuple[Path, TraceReport]) -> None:
     import duckdb
 
     folder, report = made
@@ -145,7 +145,7 @@ spark.stop()
     not os.environ.get("STRACED_SPARK"), reason="heavy: set STRACED_SPARK=1 (pip install pyspark, Java 17)"
 )
 @pytest.mark.limit(180)
-def test_spark_reads_the_parquet(made: tuple[Path, Report]) -> None:
+def test_spark_reads_the_parquet(made: tuple[Path, TraceReport]) -> None:
     folder, report = made
     done = subprocess.run(
         [sys.executable, "-c", SPARK, str(folder / "calls")],
@@ -159,7 +159,7 @@ def test_spark_reads_the_parquet(made: tuple[Path, Report]) -> None:
 
 
 @pytest.mark.skipif(not os.environ.get("STRACED_SPEEDSCOPE"), reason="set it to the folder of an unpacked speedscope")
-def test_speedscope_reads_the_time_line(made: tuple[Path, Report], tmp_path: Path) -> None:
+def test_speedscope_reads_the_time_line(made: tuple[Path, TraceReport], tmp_path: Path) -> None:
     """An independent reader of the Chrome format: npm pack speedscope, then its dist/release."""
     import base64
 
@@ -175,17 +175,17 @@ def test_speedscope_reads_the_time_line(made: tuple[Path, Report], tmp_path: Pat
         assert "/3)" in page.text().replace("\n", "")
 
 
-def test_selected_calls_only(made: tuple[Path, Report], tmp_path: Path) -> None:
+def test_selected_calls_only(made: tuple[Path, TraceReport], tmp_path: Path) -> None:
     folder, _ = made
     out = tmp_path / "some.ndjson"
-    selection = Selection(syscalls=frozenset({"openat"}))
+    selection = TraceSelection(syscalls=frozenset({"openat"}))
     report = make(Wanted(file=str(folder / "trace"), selection=selection), Outputs(ndjson=out))
     calls = [json.loads(line) for line in out.read_text().splitlines()]
     assert {call["name"] for call in calls} == {"openat"}
     assert len(calls) == report.summary.total.calls
 
 
-def test_nothing_half_written_stays(made: tuple[Path, Report], tmp_path: Path) -> None:
+def test_nothing_half_written_stays(made: tuple[Path, TraceReport], tmp_path: Path) -> None:
     folder, _ = made
     fresh = tmp_path / "fresh"
     fresh.mkdir()

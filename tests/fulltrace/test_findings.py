@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from straced.fulltrace.values import Finding, Report
+from straced.traces.values import Finding, TraceReport
 from tests.fulltrace.support import OURS, record, report
 
 STAGED: dict[str, tuple[str, str, int]] = {
@@ -35,7 +35,7 @@ STAGED: dict[str, tuple[str, str, int]] = {
 }  # fmt: skip
 
 
-def staged(tmp_path: Path, code: str, flags: tuple[str, ...] = OURS) -> tuple[Path, Report]:
+def staged(tmp_path: Path, code: str, flags: tuple[str, ...] = OURS) -> tuple[Path, TraceReport]:
     program = f"import os\n{STAGED[code][0]}\n"
     path = record(tmp_path, [sys.executable, "-I", "-S", "-c", program], flags)
     return path, report(path)
@@ -83,12 +83,12 @@ def test_the_slowest_call_is_on_its_line(tmp_path: Path) -> None:
 
 
 def test_paths_are_capped_and_their_sums_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from straced.fulltrace import files
+    from straced.traces.analysis import file_stats
 
     program = "import os\nfor i in range(900): os.path.exists(f'/nope/{i}')"
     path = record(tmp_path, [sys.executable, "-I", "-S", "-c", program])
     whole = report(path)
-    monkeypatch.setattr(files, "MOST_PATHS", 100)
+    monkeypatch.setattr(file_stats, "MOST_PATHS", 100)
     capped = report(path)
     assert len(capped.files) <= 101
     assert capped.files_folded >= 800

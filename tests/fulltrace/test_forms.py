@@ -12,15 +12,15 @@ import msgspec
 import pytest
 
 from straced.errors import InvalidArgument
-from straced.fulltrace.engine import SMALL_BYTES, read
-from straced.fulltrace.report import build
-from straced.fulltrace.select import Selection
-from straced.fulltrace.source import LONGEST_LINE_BYTES, InputError, open_source
-from straced.fulltrace.values import Report
+from straced.traces.analysis.reader import SMALL_BYTES, read
+from straced.traces.parsing.selection import TraceSelection
+from straced.traces.parsing.source import LONGEST_LINE_BYTES, InputError, open_source
+from straced.traces.report.build import build
+from straced.traces.values import TraceReport
 from tests.fulltrace.support import calls_of, need, record, report
 
 
-def figures(made: Report) -> list[tuple[object, ...]]:
+def figures(made: TraceReport) -> list[tuple[object, ...]]:
     return sorted((row.name, row.calls, row.errors, row.wall_ns, row.max_ns, row.p99_ns) for row in made.summary.rows)
 
 
@@ -207,24 +207,24 @@ def test_mixed_forms(tmp_path: Path, shell_trace: Path) -> None:
 def test_selections(shell_trace: Path) -> None:
     whole = report(shell_trace)
     ls = next(process for process in whole.processes if process.name == "ls")
-    one = report(shell_trace, selection=Selection(pids=frozenset({ls.pid})))
+    one = report(shell_trace, selection=TraceSelection(pids=frozenset({ls.pid})))
     assert one.summary.total.calls == ls.calls
     assert [process.pid for process in one.processes if process.calls] == [ls.pid]
-    opens = report(shell_trace, selection=Selection(syscalls=frozenset({"openat"})))
+    opens = report(shell_trace, selection=TraceSelection(syscalls=frozenset({"openat"})))
     assert calls_of(opens) == {"openat": calls_of(whole)["openat"]}
-    libc = report(shell_trace, selection=Selection(path="*/libc.so*"))
+    libc = report(shell_trace, selection=TraceSelection(path="*/libc.so*"))
     rows = {row.path: row.calls for row in whole.files if "/libc.so" in row.path}
     assert {row.path: row.calls for row in libc.files} == rows
     assert libc.summary.total.calls == sum(rows.values())
     assert libc.summary.total.calls
     half = whole.summary.window.duration_ns / 2e9
-    early = report(shell_trace, selection=Selection(until=f"+{half}"))
-    late = report(shell_trace, selection=Selection(since=f"+{half + 1e-7}"))
+    early = report(shell_trace, selection=TraceSelection(until=f"+{half}"))
+    late = report(shell_trace, selection=TraceSelection(since=f"+{half + 1e-7}"))
     total = whole.summary.total.calls or 0
     assert 0 < (early.summary.total.calls or 0) < total
     assert abs((early.summary.total.calls or 0) + (late.summary.total.calls or 0) - total) <= 2
     with pytest.raises(InvalidArgument):
-        report(shell_trace, selection=Selection(since="yesterday"))
+        report(shell_trace, selection=TraceSelection(since="yesterday"))
 
 
 def test_descriptors_are_followed_through_fork_exec_and_dup(tmp_path: Path) -> None:
@@ -278,9 +278,9 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
 
 def test_options_that_match_nothing(shell_trace: Path) -> None:
     with pytest.raises(InvalidArgument, match="opena") as caught:
-        report(shell_trace, selection=Selection(syscalls=frozenset({"opena"})))
+        report(shell_trace, selection=TraceSelection(syscalls=frozenset({"opena"})))
     assert "openat" in caught.value.hint
-    made = report(shell_trace, selection=Selection(pids=frozenset({1})))
+    made = report(shell_trace, selection=TraceSelection(pids=frozenset({1})))
     assert made.summary.total.calls == 0
     assert "no line of the trace is selected" in made.summary.quality.reasons[-1].text
 

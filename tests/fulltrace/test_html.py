@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from straced.fulltrace.make import report_file
 from straced.views.html.page import json_island
+from straced.workflows.report import report_file
 from tests.fulltrace.support import record
 from tests.support.chromium import Page
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from straced.fulltrace import detail, said, source, tasks
+from straced.traces.analysis import decoded_call, ordered_pass, tasks
+from straced.traces.parsing import source
 from tests.fulltrace.support import record, report
 
 SCRIPT = "for i in 1 2 3; do ls /nope /etc | cat > out; (cat out; exec ls out); done; cat out out out | wc -c"
@@ -18,25 +19,25 @@ def test_forgetting_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = record(tmp_path, ["sh", "-c", SCRIPT], flags)
     path.write_bytes(path.read_bytes() * 2)
     whole = msgspec.json.encode(report(path))
-    monkeypatch.setattr(said, "_MOST_TEXTS", 5)
-    monkeypatch.setattr(detail, "_MOST_DURATIONS", 3)
+    monkeypatch.setattr(decoded_call, "_MOST_TEXTS", 5)
+    monkeypatch.setattr(ordered_pass, "_MOST_DURATIONS", 3)
     monkeypatch.setattr(tasks, "_MOST_IDLE", 0)
     monkeypatch.setattr(source, "BLOCK_BYTES", 4096)  # tasks are forgotten between blocks
     assert msgspec.json.encode(report(path)) == whole
-    monkeypatch.setattr(said, "_LONGEST_TEXT_BYTES", -1)
+    monkeypatch.setattr(decoded_call, "_LONGEST_TEXT_BYTES", -1)
     assert msgspec.json.encode(report(path)) == whole
 
 
 def test_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(said, "_MOST_TEXTS", 10)
-    texts = said.Texts()
+    monkeypatch.setattr(decoded_call, "_MOST_TEXTS", 10)
+    texts = decoded_call.Texts()
     reads, writes = texts.of("read"), texts.of("write")
     most = 0
     for number in range(1000):
-        texts.keep(("read", "write")[number % 2], b"%d" % number, said.NOTHING)
+        texts.keep(("read", "write")[number % 2], b"%d" % number, decoded_call.NOTHING)
         most = max(most, len(reads) + len(writes))
     assert most == 10
-    texts.keep("read", b"x" * 10_000, said.NOTHING)
+    texts.keep("read", b"x" * 10_000, decoded_call.NOTHING)
     assert b"x" * 10_000 not in reads
 
 

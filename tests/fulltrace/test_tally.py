@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from straced import Profiler
-from straced.model import Sample
-from straced.tracers.strace_record import RecordOptions
-from straced.tracers.strace_tally import tally
+from straced.model.types import Sample
+from straced.profiling.trace_counts import tally
+from straced.tracers.strace.recording import RecordOptions
 from tests.accuracy.truth import TRUTH, Truth
 from tests.support.needs import unavailable
 from tests.support.workload import Starter

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from straced.model import SyscallStats
+from straced.model.types import SyscallStats
 from tests.fulltrace.support import record, report
 
 FLAGS = ("-f", "-tt", "-T")

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from straced import gating, procfs
+from straced import gating
+from straced.linux import procfs
 from tests.support import proc
 from tests.support.needs import require
 from tests.support.poll import until

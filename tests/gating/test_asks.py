@@ -13,7 +13,7 @@ import pytest
 from straced import Profiler, StraceManager, errors, gate, gating
 from straced.tracers.ebpf import probe
 from straced.tracers.ebpf.errors import EbpfTooOld
-from straced.tracers.strace_record import RecordOptions
+from straced.tracers.strace.recording import RecordOptions
 from tests.support.needs import require
 from tests.support.owner import start_owner
 from tests.support.poll import auntil

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from straced import Profiler, gate, gating, procfs
+from straced import Profiler, gate, gating
 from straced.errors import InvalidArgument
 from straced.gating import waiting
+from straced.linux import procfs
 from tests.service.daemon import Daemon
 from tests.service.processes import public_folder
 from tests.support import proc

@@ -1,4 +1,4 @@
-"""Files are written by ``straced.output_file`` and its like, and by nobody else: read from the sources.
+"""Files are written by ``straced.linux.output_file`` and its like, and by nobody else: read from the sources.
 
 What follows links, truncates, or leaves half a file under its name comes with the next hand-written ``open(..., "w")``.
 The scripts of the project write into their own checkout, and are not looked at.
@@ -15,25 +15,34 @@ import pytest
 import straced
 
 PACKAGE = Path(straced.__file__).parent
-MECHANISM = {"output_file.py", "output_stream.py", "output_directory.py", "kept_file.py", "opened_directory.py"}
+MECHANISM = {
+    "linux/output_file.py",
+    "linux/output_stream.py",
+    "linux/output_directory.py",
+    "linux/kept_file.py",
+    "linux/opened_directory.py",
+}
 ALLOWED = {
     ("commands/group.py", "open"): "/dev/null in place of a closed standard stream",
-    ("commands/failures.py", "os.open"): "/dev/null in place of a stdout whose reader left",
+    ("commands/error_report.py", "os.open"): "/dev/null in place of a stdout whose reader left",
     ("gating/helper.py", "tempfile.mkdtemp"): "a directory of its own for a copy of the gate, 0755 once it is complete",
     ("gating/helper.py", "os.open"): "the copy, in that directory",
     ("gating/helper.py", "os.fdopen"): "its descriptor",
     ("gating/helper.py", "os.rename"): "that directory to its own name, once the copy is whole",
-    ("tracers/guard/loop.py", "os.open"): "/dev/null as the output of the guard's children",
-    ("tracers/guard/kernel.py", "open"): "/proc/self/comm: a name of a process, no file",
-    ("tracers/guard/relay.py", "os.open"): "O_TMPFILE: has no name that could be planted; the guard imports no package",
-    ("tracers/strace_order.py", "tempfile.TemporaryFile"): "has no name that could be planted",
-    ("fulltrace/export/parquet.py", "tempfile.TemporaryFile"): "has no name that could be planted",
-    ("service/exporting.py", "tempfile.TemporaryFile"): "has no name that could be planted",
-    ("journal.py", "open"): "a descriptor of open_kept",
-    ("service/stream.py", "open"): "a descriptor of open_kept",
-    ("service/stream.py", "os.replace"): "rotation: names change, nothing is opened",
-    ("service/store/opening.py", "os.rename"): "moved aside: names change, nothing is opened",
-    ("service/rulebook.py", "os.replace"): "moved aside: names change, nothing is opened",
+    ("tracers/strace/guard/loop.py", "os.open"): "/dev/null as the output of the guard's children",
+    ("tracers/strace/guard/kernel.py", "open"): "/proc/self/comm: a name of a process, no file",
+    (
+        "tracers/strace/guard/relay.py",
+        "os.open",
+    ): "O_TMPFILE: has no name that could be planted; the guard imports no package",
+    ("tracers/strace/line_order.py", "tempfile.TemporaryFile"): "has no name that could be planted",
+    ("traces/export/parquet.py", "tempfile.TemporaryFile"): "has no name that could be planted",
+    ("store/export.py", "tempfile.TemporaryFile"): "has no name that could be planted",
+    ("manager/helper_journal.py", "open"): "a descriptor of open_kept",
+    ("service/sinks/ndjson.py", "open"): "a descriptor of open_kept",
+    ("service/sinks/ndjson.py", "os.replace"): "rotation: names change, nothing is opened",
+    ("store/database.py", "os.rename"): "moved aside: names change, nothing is opened",
+    ("service/rule_store.py", "os.replace"): "moved aside: names change, nothing is opened",
 }
 """Who else may, and why. An entry that is not needed any more fails the test."""
 HARMLESS = {"O_RDONLY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_DIRECTORY", "O_PATH"}
@@ -83,7 +92,9 @@ def test_files_are_written_by_the_mechanism_alone() -> None:
         place = str(path.relative_to(PACKAGE))
         if place not in MECHANISM:
             found |= {(place, name) for name in found_in(ast.parse(path.read_text()))}
-    assert sorted(found - ALLOWED.keys()) == [], "use straced.output_file.OutputFile, or straced.kept_file.open_kept"
+    assert sorted(found - ALLOWED.keys()) == [], (
+        "use straced.linux.output_file.OutputFile, or straced.linux.kept_file.open_kept"
+    )
     assert sorted(ALLOWED.keys() - found) == [], "no longer needed"
 
 

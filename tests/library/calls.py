@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from straced import Profiler, Session, StraceManager, why, why_all
-from straced.tracers.strace_record import Recording, RecordOptions
+from straced.tracers.strace.recording import Recording, RecordOptions
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
 Steps = AsyncGenerator[Work, bool]
@@ -274,6 +274,25 @@ async def _manager_detach(bench: Bench) -> Steps:
     cancelled = yield lambda: bench.manager.detach(bench.pid)
     again = await bench.manager.detach(bench.pid)
     assert (again is not None) == cancelled, "the summary goes to whoever asks next"
+
+
+@call("StraceManager.attach", "goes on", tracers=("strace",))
+async def _manager_attach_live(bench: Bench) -> Steps:
+    """The programs may have been loaded; they are the manager's to unload at its end."""
+    manager = StraceManager(live=True)
+    cancelled = yield lambda: manager.attach(bench.pid)
+    assert manager.attached_pids == ([] if cancelled else [bench.pid])
+    await manager.detach_all()
+
+
+@call("StraceManager.read", "goes on", tracers=("strace",))
+async def _manager_read(bench: Bench) -> Steps:
+    """eBPF begins to count with the first of them, or has not begun."""
+    manager = StraceManager()
+    assert await manager.attach(bench.pid)
+    yield lambda: manager.read(bench.pid)
+    assert manager.attached_pids == [bench.pid]
+    assert set(await manager.detach_all()) == {bench.pid}
 
 
 @call("StraceManager.spawn", "undone", tracers=("strace",))

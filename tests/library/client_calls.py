@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from straced.client import Client
+from straced.client.client import Client
+from straced.client.sessions import RemoteSession
 from straced.errors import StracedError
-from straced.service.ipc.messages import Nothing, Select
-from straced.service.ipc.remote import RemoteSession
+from straced.ipc.messages import Nothing, Select
 from tests.library.calls import SLEEP, Work
 
 Steps = AsyncGenerator[Work, bool]

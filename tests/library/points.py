@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from straced import shielding
+from straced.concurrency import shielding
 
 Cancel = Callable[[], object]
 ENDLESS_S = 0.3

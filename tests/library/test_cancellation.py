@@ -14,7 +14,7 @@ import pytest
 
 import straced
 from straced import ProcessGroupManager, Profiler, Session, StraceManager
-from straced.tracers.strace_record import Recording
+from straced.tracers.strace.recording import Recording
 from tests.library import points as cancelling
 from tests.library.belongings import Held, settles_to
 from tests.library.calls import CALLS, Bench, public_coroutines

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from straced.client import Client
-from straced.service.ipc.remote import RemoteSession
+from straced.client.client import Client
+from straced.client.sessions import RemoteSession
 from tests.library import points as cancelling
 from tests.library.calls import public_coroutines
 from tests.library.client_calls import CLIENT_CALLS, ClientBench
@@ -38,7 +38,7 @@ def daemon(world: None, tmp_path: Path) -> Iterator[Daemon]:
 
 
 def test_no_public_coroutine_is_left_out() -> None:
-    from straced.service.ipc.remote import RemoteTrace
+    from straced.client.remote_trace import RemoteTrace
 
     assert {each.name for each in CLIENT_CALLS} == set(public_coroutines((Client, RemoteSession, RemoteTrace)))
 

@@ -13,9 +13,9 @@ import pytest
 
 from straced import Profiler, StraceManager
 from straced.errors import NoSuchProcess, StracedError
-from straced.finished import KEPT, Finished
-from straced.last_errors import KEPT as ERRORS_KEPT
-from straced.model import Target
+from straced.manager.finished import KEPT, Finished
+from straced.manager.last_errors import KEPT as ERRORS_KEPT
+from straced.model.types import Target
 from tests.library.belongings import Held, settles_to
 from tests.support.needs import require
 from tests.support.poll import auntil

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from straced import Profiler, StraceManager, why, why_all
-from straced.client import Client
+from straced.client.client import Client
 from straced.errors import NoEventLoop
 from tests.support.needs import require
 from tests.support.owner import start_owner

@@ -16,7 +16,7 @@ import asyncio, gc, logging, os, sys
 from pathlib import Path
 import straced
 from straced import blocking
-from straced.tracers.strace_record import RecordOptions
+from straced.tracers.strace.recording import RecordOptions
 
 pid, name, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 

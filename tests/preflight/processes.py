@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from straced import cgroups, procfs
 from straced.errors import StracedError
+from straced.linux import cgroups, procfs
 from tests.support.needs import require, unavailable
 
 NOBODY = 65534

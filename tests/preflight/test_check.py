@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from straced import errors, procfs
-from straced.tracers import own, preflight, rights
+from straced import errors
+from straced.linux import capabilities, procfs
+from straced.tracers.permissions import preflight
+from straced.tracers.permissions import protected as own
 from tests.preflight import processes as real
 from tests.support.needs import unavailable
 
@@ -164,7 +166,7 @@ def test_more_capabilities_than_the_caller() -> None:
 def test_f10_root_without_the_capability() -> None:
     real.need_root()
     code = (
-        "import sys; from straced.tracers import preflight; from straced.errors import StracedError\n"
+        "import sys; from straced.tracers.permissions import preflight; from straced.errors import StracedError\n"
         "try: print(preflight.check(int(sys.argv[1])))\n"
         "except StracedError as error: print(type(error).__name__)"
     )
@@ -229,7 +231,7 @@ def test_f12_a_filter_that_refuses_ptrace_even_by_killing(action: int) -> None:
     with real.running() as pid:
 
         def ask() -> tuple[int, str, str]:
-            rights.ptrace_blocked.cache_clear()
+            capabilities.ptrace_blocked.cache_clear()
             try:
                 preflight.check(pid)
             except errors.PtraceBlocked as error:
@@ -244,15 +246,15 @@ def test_f12_a_filter_that_refuses_ptrace_even_by_killing(action: int) -> None:
 
 def test_f12_a_filter_that_allows_ptrace_is_no_obstacle() -> None:
     def ask() -> Any:
-        rights.ptrace_blocked.cache_clear()
-        return rights.caller().seccomp, preflight.check(pid)
+        capabilities.ptrace_blocked.cache_clear()
+        return capabilities.caller().seccomp, preflight.check(pid)
 
     with real.running() as pid:
         assert real.seen_by(lambda: real.refuse_ptrace(real.SECCOMP_ALLOW), ask) == (2, ())
 
 
 def test_f14_the_machines_first_process_needs_force(tmp_path: Path) -> None:
-    for namespace, protected in ((rights.INITIAL_PID_NAMESPACE, True), ("pid:[4026532042]", False)):
+    for namespace, protected in ((capabilities.INITIAL_PID_NAMESPACE, True), ("pid:[4026532042]", False)):
         folder = tmp_path / namespace
         folder.mkdir()
         root = real.proc_like_this(folder, without=("self",))
@@ -270,7 +272,7 @@ def test_f14_the_machines_first_process_needs_force(tmp_path: Path) -> None:
 
 def test_f13_f14_pid_1_of_a_container_is_fine_from_inside_and_outside() -> None:
     real.need_root()
-    code = "from straced.tracers import preflight; print(preflight.check(1), flush=True); input()"
+    code = "from straced.tracers.permissions import preflight; print(preflight.check(1), flush=True); input()"
     inside = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", f"{sys.executable} -c '{code}'; true"]
     program = subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -379,7 +381,7 @@ def test_a_target_outside_the_user_namespace() -> None:
         Path("/proc/self/gid_map").write_text("0 0 1")
 
     def ask() -> tuple[bool, tuple[int, ...], str]:
-        capable = rights.caller().has("SYS_PTRACE")
+        capable = capabilities.caller().has("SYS_PTRACE")
         return capable, preflight.check(pid), preflight.explain_refusal(pid).reason
 
     with real.running() as pid:
@@ -390,11 +392,11 @@ def test_a_target_outside_the_user_namespace() -> None:
 
 
 def test_an_interpreter_that_is_none_says_nothing_about_ptrace(monkeypatch: pytest.MonkeyPatch) -> None:
-    rights.ptrace_blocked.cache_clear()
+    capabilities.ptrace_blocked.cache_clear()
     for program in ("", "/bin/echo", "/nonexistent"):
         monkeypatch.setattr(sys, "executable", program)
-        assert not rights.ptrace_blocked()
-        rights.ptrace_blocked.cache_clear()
+        assert not capabilities.ptrace_blocked()
+        capabilities.ptrace_blocked.cache_clear()
 
 
 def test_a_target_that_ended_explains_the_refusal() -> None:
@@ -431,7 +433,7 @@ def test_the_reader_of_our_output_is_known_and_a_fellow_writer_is_not_it() -> No
 
 def test_sudo_line_is_the_line_that_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/local/bin/straced", "trace", "-o", "a b", "17"])
-    assert rights.sudo_line(17).startswith("sudo /")
-    assert rights.sudo_line(17).endswith(" trace -o 'a b' 17")
+    assert capabilities.sudo_line(17).startswith("sudo /")
+    assert capabilities.sudo_line(17).endswith(" trace -o 'a b' 17")
     monkeypatch.setattr(sys, "argv", ["/srv/daemon.py", "--secret"])
-    assert rights.sudo_line(17).endswith(" attach 17")
+    assert capabilities.sudo_line(17).endswith(" attach 17")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from straced.client import Client
+from straced.client.client import Client
 from tests.service.processes import until
 
 SOURCE = str(Path(__file__).parents[2] / "src")

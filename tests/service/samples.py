@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from straced import procfs
-from straced.service.authorisation import Owner
-from straced.service.counting import Calls
-from straced.service.facts import HostFacts, ProcessFacts
-from straced.service.samples import ProcessSample, Tick
+from straced.linux import procfs
+from straced.linux.credentials import Owner
+from straced.model.facts import HostFacts, ProcessFacts
+from straced.model.tick import ProcessSample, Tick
+from straced.service.collect.call_counter import Calls
 
 ME = Owner(0, 0, False)
 NOON = 1_780_000_000.0 - 1_780_000_000 % 3600

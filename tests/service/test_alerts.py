@@ -11,16 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from straced import procfs
-from straced.config import Alerts, Bytes, Nanoseconds, OnAlert, TraceAction
-from straced.profiler import Profiler
-from straced.service.alerts.book import AlertBook
+from straced.config.schema import Alerts, Bytes, Nanoseconds, OnAlert, TraceAction
+from straced.linux import procfs
+from straced.linux.credentials import Owner, Peer
+from straced.model.facts import HostFacts, Pressure
+from straced.model.tick import ProcessSample
+from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
-from straced.service.authorisation import Owner, Peer
-from straced.service.counting import Calls
-from straced.service.facts import HostFacts, Pressure
-from straced.service.samples import ProcessSample
-from straced.service.store.alerts_table import AlertRow
+from straced.service.alerts.tracker import AlertBook
+from straced.service.collect.call_counter import Calls
+from straced.store.alerts import AlertRow
 from tests.service.processes import READY, running
 from tests.service.samples import ME, NOON, calls, process, tick
 

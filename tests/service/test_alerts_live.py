@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from straced.client import Client
-from straced.service.host import census
-from straced.service.ipc.messages import Select
-from straced.service.store.answers import KeptAlert
+from straced.client.client import Client
+from straced.ipc.messages import Select
+from straced.linux.host_reader import census
+from straced.model.history import KeptAlert
 from tests.service.daemon import serving
 from tests.service.needs import needs_ebpf
 from tests.service.processes import READY, running
@@ -150,8 +150,8 @@ async def test_stuck_says_why_and_starts_a_trace_and_a_command(tmp_path: Path) -
 @pytest.mark.needs("root", "setpriv")
 async def test_the_verdict_is_the_owners_view(tmp_path: Path) -> None:
     """What the owner of a stuck process could not find out, its alert does not tell."""
-    from straced.service.alerts.verdict import verdict_on
-    from straced.service.authorisation import Owner
+    from straced.linux.credentials import Owner
+    from straced.service.alerts.why_verdict import verdict_on
 
     os.chmod(tmp_path, 0o755)
     with running(READY + GO) as process:

@@ -10,11 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from straced import procfs
-from straced.scrub import scrub
-from straced.service import gpu
-from straced.service.collector import ProcessCollector
-from straced.service.host import HostCollector, census
+from straced.linux import gpu, procfs
+from straced.linux.host_reader import HostCollector, census
+from straced.linux.process_reader import ProcessCollector
+from straced.text.sanitize import scrub
 from tests.service.processes import READY, running, until
 
 SPIN = READY + "import threading\nwhile True: pass"

@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from straced.service.config_file import parse, table_of_keys
-from straced.service.facts import HostFacts, OwnCost, Pressure
-from straced.service.metrics.totals import Totals
+from straced.config.loader import parse, table_of_keys
+from straced.model.facts import HostFacts, OwnCost, Pressure
+from straced.service.metrics.openmetrics import Totals
 from tests.service.samples import NOON, calls, process, tick
 
 DOCS = Path(__file__).parents[2] / "docs"

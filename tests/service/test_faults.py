@@ -16,14 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from straced import config, procfs
+from straced.config import schema as config
 from straced.errors import StracedError
-from straced.service.ipc.messages import Select
-from straced.service.ipc.protocol import ProtocolMismatch, TooMuch, refusal
-from straced.service.store import journal, opening, schema
-from straced.service.store.alerts_table import AlertRow
-from straced.service.store.history import History
-from straced.service.store.writer import Store
+from straced.ipc.messages import Select
+from straced.ipc.protocol import ProtocolMismatch, TooMuch, refusal
+from straced.linux import procfs
+from straced.store import database, schema
+from straced.store import events as journal
+from straced.store.alerts import AlertRow
+from straced.store.history import History
+from straced.store.writer import HistoryWriter
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, as_nobody, public_folder, running, until
@@ -50,7 +52,7 @@ def total(path: Path) -> int | None:
 
 def filled(path: Path, count: int = 100) -> None:
     """A history of so many samples, as a killed service leaves it."""
-    store = Store(path, config.Store())
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     for second in range(count):
         store.put(tick(NOON + second, *(process(pid, made=(calls(f"c{pid}"),)) for pid in range(1, 30))))
@@ -74,15 +76,15 @@ def test_an_older_history_becomes_a_newer_one(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     broken = "alter table event add column more text; alter table none add column more text;"
     monkeypatch.setitem(schema.MIGRATIONS, schema.VERSION - 1, broken)
-    with pytest.raises(opening.StoreError):
-        Store(path, config.Store()).start()
+    with pytest.raises(database.StoreError):
+        HistoryWriter(path, config.StoreConfig()).start()
     untouched = sqlite3.connect(path)
     assert untouched.execute("pragma user_version").fetchone() == (schema.VERSION - 1,)
     assert "more" not in [row[1] for row in untouched.execute("pragma table_info(event)")]
     untouched.close()
     monkeypatch.setitem(schema.MIGRATIONS, schema.VERSION - 1, "alter table event add column more text;")
-    monkeypatch.setattr(Store, "_write_event", lambda *_: None)
-    store = Store(path, config.Store())
+    monkeypatch.setattr(HistoryWriter, "_write_event", lambda *_: None)
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     store.close()
     newer = sqlite3.connect(path)
@@ -99,7 +101,7 @@ def test_a_damaged_page_is_found_after_an_unclean_end(path: Path) -> None:
         file.seek(4096 * 9)
         file.write(b"\xff" * 4096 * 3)
     damaged = path.read_bytes()
-    store = Store(path, config.Store())
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     store.put(tick(NOON, process(made=(calls(),))))
     assert store.flush()
@@ -114,7 +116,7 @@ def test_a_damaged_page_is_found_after_an_unclean_end(path: Path) -> None:
 def test_what_a_killed_service_left_open_is_closed(path: Path) -> None:
     """Rows of processes, and alerts, which nobody would close otherwise."""
     filled(path)
-    store = Store(path, config.Store())
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     store.close()
     history = History(path)
@@ -128,7 +130,7 @@ def test_the_same_number_after_a_reboot_is_another_process(path: Path, monkeypat
     """F78: pid and start time repeat from boot to boot; the boot's own id does not."""
     for number, boot in enumerate(("0b5c7a52-first", "1d0e9c11-second")):
         monkeypatch.setattr(procfs, "boot_id", lambda boot=boot: boot)
-        store = Store(path, config.Store())
+        store = HistoryWriter(path, config.StoreConfig())
         store.start()
         store.put(tick(NOON + number * 100, process(made=(calls("read", 10 + number),))))
         assert store.flush()
@@ -144,7 +146,7 @@ def test_history_begins_late_when_the_file_is_locked(path: Path) -> None:
     before = total(path) or 0
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin immediate")
-    store = Store(path, config.Store())
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     assert store.state == "locked"
     for second in range(10):
@@ -199,7 +201,7 @@ async def test_a_service_starts_on_a_full_disk(tmp_path: Path) -> None:
 
 def test_what_waits_for_the_disk_is_bounded(path: Path) -> None:
     """By what it holds: a thousand busy processes a sample fill memory sooner than one."""
-    store = Store(path, config.Store())
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin immediate")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
-from straced.service.ipc.messages import Select
-from straced.service.life import unit
-from straced.service.store.history import History
+from straced.ipc.messages import Select
+from straced.linux import procfs
+from straced.service.daemon import unit
+from straced.store.history import History
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, popen, running, until

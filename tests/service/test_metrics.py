@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from straced import config
-from straced.config import ConfigError, Metrics, Nanoseconds, Otlp
+from straced.config import schema
+from straced.config.schema import ConfigError, Metrics, Nanoseconds, Otlp
+from straced.model.tick import Happening
 from straced.service.metrics.http import MetricsServer
+from straced.service.metrics.openmetrics import Totals
 from straced.service.metrics.otlp import OtlpPusher
-from straced.service.metrics.totals import Totals
-from straced.service.samples import Happening
-from straced.service.stream import Stream
+from straced.service.sinks.ndjson import NdjsonSink
 from tests.service.processes import until
 from tests.service.samples import NOON, calls, process, tick
 
@@ -217,7 +217,7 @@ def test_the_textfile_is_replaced_as_a_whole(folder: Path) -> None:
 
 def test_the_stream_is_rotated(folder: Path) -> None:
     path = folder / "stream.ndjson"
-    stream = Stream(config.Stream(path=str(path), max_bytes=config.Bytes(5000), files=2))
+    stream = NdjsonSink(schema.StreamConfig(path=str(path), max_bytes=schema.Bytes(5000), files=2))
     for second in range(60):
         stream.tick(tick(NOON + second, process(made=(calls(),))))
         until(lambda: not stream._lines)
@@ -232,7 +232,7 @@ def test_the_stream_is_rotated(folder: Path) -> None:
 
 
 def test_a_stream_without_room_is_counted(tmp_path: Path) -> None:
-    stream = Stream(config.Stream(path="/dev/full/x"))
+    stream = NdjsonSink(schema.StreamConfig(path="/dev/full/x"))
     stream.event(Happening(epoch_s=NOON, kind="started", text="x"))
     until(lambda: stream.dropped)
     stream.close()

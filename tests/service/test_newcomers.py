@@ -6,8 +6,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from straced.service.ipc.messages import Select
-from straced.service.samples import Tick
+from straced.ipc.messages import Select
+from straced.model.tick import Tick
 from tests.service.daemon import serving
 from tests.service.needs import needs_ebpf
 from tests.service.processes import READY, running

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from straced import config
-from straced.service.authorisation import Owner, Peer
-from straced.service.samples import Happening
-from straced.service.store import blocks, journal, opening, schema
-from straced.service.store.history import History
-from straced.service.store.packing import Row
-from straced.service.store.writer import Store
+from straced.config import schema as config
+from straced.linux.credentials import Owner, Peer
+from straced.model.tick import Happening
+from straced.store import blocks, database, events, schema
+from straced.store.history import History
+from straced.store.packing import PackedRow
+from straced.store.writer import HistoryWriter
 from tests.service.processes import until
 from tests.service.samples import ME, NOON, calls, process, tick
 
@@ -37,8 +37,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    made = Store(path, config.Store())
+def store(path: Path) -> Iterator[HistoryWriter]:
+    made = HistoryWriter(path, config.StoreConfig())
     made.start()
     yield made
     made.close()
@@ -51,7 +51,7 @@ def read_calls(path: Path, name: str = "read", **span: float) -> int | None:
     return next((row.calls for row in answer.rows if row.name == name), None)
 
 
-def test_each_sample_counts_once_in_rows_minutes_and_hours(store: Store, path: Path) -> None:
+def test_each_sample_counts_once_in_rows_minutes_and_hours(store: HistoryWriter, path: Path) -> None:
     """Three hours at one sample in ten seconds; spans that begin and end anywhere add up to the same."""
     for second in range(0, 3 * 3600, 10):
         made = (calls("read", 3, errors=1, wall_ns=500, waiting_ns=100), calls("futex", 2, wall_ns=9000))
@@ -84,7 +84,7 @@ def test_each_sample_counts_once_in_rows_minutes_and_hours(store: Store, path: P
     history.close()
 
 
-def test_only_what_changed_is_written_and_all_can_be_told(store: Store, path: Path) -> None:
+def test_only_what_changed_is_written_and_all_can_be_told(store: HistoryWriter, path: Path) -> None:
     for second in range(180):
         store.put(tick(NOON + second, process(rss=5000 if second < 170 else 6000, made=())))
     assert store.flush()
@@ -98,7 +98,7 @@ def test_only_what_changed_is_written_and_all_can_be_told(store: Store, path: Pa
     history.close()
 
 
-def test_unknown_is_not_zero(store: Store, path: Path) -> None:
+def test_unknown_is_not_zero(store: HistoryWriter, path: Path) -> None:
     store.put(tick(NOON, process(made=None)))
     assert store.flush()
     history = History(path)
@@ -108,7 +108,7 @@ def test_unknown_is_not_zero(store: Store, path: Path) -> None:
     history.close()
 
 
-def test_lost_calls_stay_with_the_history(store: Store, path: Path) -> None:
+def test_lost_calls_stay_with_the_history(store: HistoryWriter, path: Path) -> None:
     store.put(tick(NOON, process(made=(calls(),), lost=5)))
     store.put(tick(NOON + 61, process(made=(calls(),), lost=2)))
     store.put(tick(NOON + 122, process(made=(calls(),))))
@@ -118,7 +118,7 @@ def test_lost_calls_stay_with_the_history(store: Store, path: Path) -> None:
     history.close()
 
 
-def test_files_are_private(store: Store, path: Path) -> None:
+def test_files_are_private(store: HistoryWriter, path: Path) -> None:
     store.put(tick(NOON, process()))
     assert store.flush()
     for name in ("", "-wal", "-shm"):
@@ -130,15 +130,15 @@ def test_a_folder_that_others_write_to_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.raises(opening.StoreError, match="written to by others"):
-        Store(folder / "history.db", config.Store()).start()
+    with pytest.raises(database.StoreError, match="written to by others"):
+        HistoryWriter(folder / "history.db", config.StoreConfig()).start()
     assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"\0" * 5000])
 def test_a_broken_file_is_moved_aside(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    store = Store(path, config.Store())
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     store.put(tick(NOON, process(made=(calls(),))))
     assert store.flush()
@@ -153,7 +153,7 @@ def test_another_programs_database_is_moved_aside_and_a_newer_one_left(path: Pat
     other.execute("create table theirs (x)")
     other.commit()
     other.close()
-    store = Store(path, config.Store())
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     store.close()
     assert store.moved is not None
@@ -163,11 +163,11 @@ def test_another_programs_database_is_moved_aside_and_a_newer_one_left(path: Pat
     newer.close()
     before = path.read_bytes()
     with pytest.raises(schema.StoreTooNew):
-        Store(path, config.Store()).start()
+        HistoryWriter(path, config.StoreConfig()).start()
     assert path.read_bytes() == before
 
 
-def test_a_lock_stops_history_and_nothing_is_lost(store: Store, path: Path) -> None:
+def test_a_lock_stops_history_and_nothing_is_lost(store: HistoryWriter, path: Path) -> None:
     store.put(tick(NOON, process(made=(calls(),))))
     assert store.flush()
     other = sqlite3.connect(path, isolation_level=None)
@@ -191,7 +191,7 @@ def test_a_full_disk_stops_history_and_resumes(tmp_path: Path) -> None:
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", small], check=True)
     try:
-        store = Store(small / "history.db", config.Store())
+        store = HistoryWriter(small / "history.db", config.StoreConfig())
         store.start()
         store.put(tick(NOON, process(made=(calls(),))))
         assert store.flush()
@@ -223,10 +223,10 @@ KILLED = """
 import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from straced import config
-from straced.service.store.writer import Store
+from straced.config import schema as config
+from straced.store.writer import HistoryWriter
 from tests.service.samples import NOON, calls, process, tick
-store = Store(Path(sys.argv[1]), config.Store())
+store = HistoryWriter(Path(sys.argv[1]), config.StoreConfig())
 store.start()
 print("ready", store.interrupted, flush=True)
 for second in range(int(sys.argv[2]), 10**9):
@@ -260,14 +260,14 @@ def test_kill_9_loses_nothing_that_was_written(path: Path) -> None:
         assert last <= stored <= last + 1
         assert read_calls(path) == 10 * (stored + 1)
         second = stored + 1
-    store = Store(path, config.Store())
+    store = HistoryWriter(path, config.StoreConfig())
     store.start()
     assert store.interrupted == 1
     assert store._connection.execute("pragma integrity_check").fetchone() == ("ok",)
     store.close()
 
 
-def test_the_clock_may_be_set_back(store: Store, path: Path) -> None:
+def test_the_clock_may_be_set_back(store: HistoryWriter, path: Path) -> None:
     """F78: nothing is lost, and it is said."""
     for second in (0, 60, 120, 180, 30, 31, 60, 90, 200):
         store.put(tick(NOON + second, process(made=(calls(),))))
@@ -277,13 +277,13 @@ def test_the_clock_may_be_set_back(store: Store, path: Path) -> None:
     assert store.flush()
     assert read_calls(path) == 100
     history = History(path)
-    kinds = [event.kind for event in journal.events(history)]
+    kinds = [event.kind for event in events.events(history)]
     history.close()
     assert kinds == ["clock_set_back"]
 
 
 def test_size_is_bounded_and_the_loss_is_said(path: Path) -> None:
-    store = Store(path, config.Store(max_bytes=config.Bytes(400_000)))
+    store = HistoryWriter(path, config.StoreConfig(max_bytes=config.Bytes(400_000)))
     store.start()
     for minute in range(600):
         many = tuple(process(pid, rss=minute * pid, made=(calls(f"c{pid}", minute),)) for pid in range(20))
@@ -294,14 +294,14 @@ def test_size_is_bounded_and_the_loss_is_said(path: Path) -> None:
     history = History(path)
     used = history.connection.execute("pragma page_count").fetchone()[0] * 4096
     assert used < 600_000
-    assert "history_cut" in [event.kind for event in journal.events(history)]
+    assert "history_cut" in [event.kind for event in events.events(history)]
     newest = history.connection.execute("select max(ts) from sample").fetchone()[0]
     assert newest == int((NOON + 599 * 60) * 1000)
     history.close()
     store.close()
 
 
-def test_a_row_is_seen_by_its_owner_only(store: Store, path: Path) -> None:
+def test_a_row_is_seen_by_its_owner_only(store: HistoryWriter, path: Path) -> None:
     """S1, S2: a process that ran a setuid program is another's from then on, and so is what it did."""
     mine = (calls("read", 5),)
     secret = (calls("openat", 7),)
@@ -323,7 +323,7 @@ def test_a_row_is_seen_by_its_owner_only(store: Store, path: Path) -> None:
         (1, 5),
         (1, 5),
     ]
-    assert journal.events(history) == []
+    assert events.events(history) == []
     history.close()
     root = History(path, Peer(1, 0, 0))
     assert {row.name: row.calls for row in root.answer(root.find(), NOON).rows} == {"read": 10, "openat": 21}
@@ -332,7 +332,7 @@ def test_a_row_is_seen_by_its_owner_only(store: Store, path: Path) -> None:
 
 numbers = st.one_of(st.none(), st.integers(0, 2**63))
 made_rows = st.builds(
-    Row,
+    PackedRow,
     facts=st.one_of(st.none(), st.lists(st.integers(0, 2**40), min_size=1)),
     cpu_ns=st.integers(0, 2**40),
     calls=st.one_of(
@@ -348,6 +348,6 @@ made_rows = st.builds(
 
 
 @given(st.lists(st.tuples(st.integers(0, 59_999), made_rows)))
-def test_a_block_gives_back_what_went_in(rows: list[tuple[int, Row]]) -> None:
+def test_a_block_gives_back_what_went_in(rows: list[tuple[int, PackedRow]]) -> None:
     timed = [(1000 + offset, row) for offset, row in rows]
     assert blocks.unpack(1000, blocks.pack(1000, timed)) == timed

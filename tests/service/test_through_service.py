@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from straced.errors import OutputError
-from straced.service.ipc.messages import Select
+from straced.ipc.messages import Select
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, as_nobody, folder_of_nobody, popen, public_folder, running, until
@@ -89,7 +89,7 @@ def test_trace_where_there_is_no_strace(own: subprocess.Popen[str], public: Path
     assert "is traced by the service, since: " in done.stderr
     lines = [line for line in out.read_text().splitlines() if "(" in line]
     assert lines
-    assert all("getppid()" in line for line in lines)
+    assert all("getppid(" in line for line in lines)  # the last may have been left in the middle of a call
     assert out.stat().st_uid == 65534
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
-from straced.service import rules
-from straced.service.cadence import Cadence
-from straced.service.samples import Happening, Tick
-from straced.service.watcher import Watcher
+from straced.config import watch_rules
+from straced.linux import procfs
+from straced.model.tick import Happening, Tick
+from straced.service.collect.collector import Watcher
+from straced.service.collect.ticker import Cadence
 from straced.tracers.ebpf import EbpfTracer
 from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, as_nobody, popen, running, until
@@ -31,7 +31,7 @@ class Gathered:
 
     def __init__(self, *texts: str, tracer: bool = True) -> None:
         self.watcher = Watcher(EbpfTracer() if tracer else None)
-        self.watcher.set_rules([rules.parse(text, {"job": "j"}) for text in texts])
+        self.watcher.set_rules([watch_rules.parse(text, {"job": "j"}) for text in texts])
         self.own: collections.Counter[tuple[int, str]] = collections.Counter()
         self.ended: collections.Counter[str] = collections.Counter()
         self.happened: list[Happening] = []
@@ -169,7 +169,7 @@ async def test_a_killed_one_says_so_and_rules_may_change(gather: type[Gathered])
     with running() as first, running() as second:
         gathered = gather(str(first.pid), str(second.pid))
         await gathered.tick()
-        gathered.watcher.set_rules([rules.parse(str(first.pid))])
+        gathered.watcher.set_rules([watch_rules.parse(str(first.pid))])
         tick = await gathered.tick()
         assert [sample.facts.pid for sample in tick.processes if sample.facts.state != "X"] == [first.pid]
         first.kill()
@@ -221,7 +221,7 @@ def test_a_fixed_cadence_counts_what_it_missed() -> None:
 
 REUSE = """
     import subprocess
-    from straced.service import rules
+    from straced.config import watch_rules as rules
     from straced.service.watcher import Watcher
     from straced.tracers.ebpf import EbpfTracer
     PID = 5000

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
-from straced.config import Config, ConfigError
+from straced.config import loader, watch_rules
+from straced.config.schema import Config, ConfigError
 from straced.errors import InvalidArgument, NoSuchProcess, NotPermitted
-from straced.service import authorisation, config_file, rules
-from straced.service.authorisation import Owner, Peer
-from straced.service.watchlist import Watchlist
+from straced.linux import credentials, procfs
+from straced.linux.credentials import Owner, Peer
+from straced.service.collect.watchlist import Watchlist
 from tests.service.needs import needs_root
 from tests.service.processes import READY, as_nobody, running, until
 
@@ -27,7 +27,7 @@ PARENT = (
 
 def watching(*texts: str, labels: dict[str, str] | None = None) -> Watchlist:
     found = Watchlist()
-    found.rules = [rules.parse(text, labels) for text in texts]
+    found.rules = [watch_rules.parse(text, labels) for text in texts]
     return found
 
 
@@ -90,7 +90,7 @@ def test_never_itself_nor_its_helpers() -> None:
     with running(PARENT) as process:
         child = int(process.stdout.readline())  # type: ignore[union-attr]
         found = Watchlist(helpers=lambda: [process.pid])
-        found.rules = [rules.parse(str(pid)) for pid in (process.pid, os.getpid(), child)]
+        found.rules = [watch_rules.parse(str(pid)) for pid in (process.pid, os.getpid(), child)]
         assert found.look().started == []
         process.stdin.write("\n")  # type: ignore[union-attr]
         process.stdin.flush()  # type: ignore[union-attr]
@@ -99,7 +99,7 @@ def test_never_itself_nor_its_helpers() -> None:
 
 def test_a_pid_rule_is_about_one_process() -> None:
     with running() as process:
-        rule = rules.Rule(kind="pid", value=str(process.pid), start_ticks=1)
+        rule = watch_rules.Rule(kind="pid", value=str(process.pid), start_ticks=1)
         found = Watchlist()
         found.rules = [rule]
         assert found.look().started == []
@@ -108,7 +108,7 @@ def test_a_pid_rule_is_about_one_process() -> None:
 @pytest.mark.parametrize("text", ["", "children:x", "user:no-such-user-here", "name:", "12 13", "cgroup:../x"])
 def test_bad_rules(text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        rules.parse(text)
+        watch_rules.parse(text)
     assert "name:GLOB" in caught.value.hint
 
 
@@ -133,14 +133,14 @@ stuck = 0
 trace = {seconds = 5, bytes = "1MB"}
 command = ["/bin/logger", "-t", "x"]
 """
-    config = config_file.parse(text)
+    config = loader.parse(text)
     assert config.interval == 250 * 10**6
     assert [watch.target for watch in config.watch] == ["name:postgres", "user:0"]
     assert (config.store.max_bytes, config.store.full) == (1 << 30, 9000 * 10**9)
     assert (config.alerts.cpu_pct, config.alerts.stuck) == (50.0, 0)
     assert config.on_alert.trace is not None
     assert config.on_alert.trace.bytes == 10**6
-    assert config_file.parse("") == Config()
+    assert loader.parse("") == Config()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ command = ["/bin/logger", "-t", "x"]
 )
 def test_what_is_wrong_is_said_with_its_line(text: str, line: int, key: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        config_file.parse(text, "straced.toml")
+        loader.parse(text, "straced.toml")
     whole = f"{caught.value.reason} {caught.value.hint}"
     assert whole.startswith(f"straced.toml:{line}: {key}: "), whole
     assert said in whole
@@ -170,7 +170,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, line: int, key: str, sai
 
 def test_text_that_is_no_toml() -> None:
     with pytest.raises(ConfigError, match="line 2"):
-        config_file.parse("interval = '1s'\nwhat\nx = 1", "straced.toml")
+        loader.parse("interval = '1s'\nwhat\nx = 1", "straced.toml")
 
 
 # --- whose a process is ---
@@ -183,23 +183,23 @@ def test_a_user_sees_their_own_alone() -> None:
     """S1."""
     with running() as mine:
         with pytest.raises(NotPermitted):
-            authorisation.require(NOBODY, mine.pid)
+            credentials.require(NOBODY, mine.pid)
         with pytest.raises(NotPermitted):
-            authorisation.require(NOBODY, 1)
-        assert authorisation.require(Peer(1, 0, 0), mine.pid)
+            credentials.require(NOBODY, 1)
+        assert credentials.require(Peer(1, 0, 0), mine.pid)
     argv = [*as_nobody(), sys.executable, "-S", "-c", READY + "sys.stdin.read()"]
     theirs = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert theirs.stdout is not None
     theirs.stdout.readline()
-    assert authorisation.require(NOBODY, theirs.pid) == Owner(65534, 65534, False)
+    assert credentials.require(NOBODY, theirs.pid) == Owner(65534, 65534, False)
     with pytest.raises(NotPermitted):
-        authorisation.require(Peer(1, 65533, 65534), theirs.pid)
+        credentials.require(Peer(1, 65533, 65534), theirs.pid)
     with pytest.raises(NotPermitted):
-        authorisation.require(Peer(1, 65534, 65533), theirs.pid)
+        credentials.require(Peer(1, 65534, 65533), theirs.pid)
     theirs.kill()
     theirs.communicate()
     with pytest.raises(NoSuchProcess):
-        authorisation.require(NOBODY, theirs.pid)
+        credentials.require(NOBODY, theirs.pid)
 
 
 @needs_root
@@ -222,9 +222,9 @@ def test_a_process_with_more_rights_is_roots(how: list[str], code: str) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "ready"
     try:
-        assert authorisation.owner_of(process.pid).private
+        assert credentials.owner_of(process.pid).private
         with pytest.raises(NotPermitted):
-            authorisation.require(NOBODY, process.pid)
+            credentials.require(NOBODY, process.pid)
     finally:
         process.kill()
         process.communicate()
@@ -241,10 +241,10 @@ def test_the_kernel_names_the_peer(public: Path) -> None:
     code = f"import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect({str(path)!r}); sys.stdin.read()"
     client = subprocess.Popen([*as_nobody(), "/usr/bin/python3", "-c", code], stdin=subprocess.PIPE)
     connection, _ = listener.accept()
-    peer = authorisation.peer_of(connection)
+    peer = credentials.peer_of(connection)
     assert (peer.pid, peer.uid, peer.gid, peer.capabilities) == (client.pid, 65534, 65534, 0)
     assert peer.start_ticks == procfs.stat(client.pid).start_ticks
     client.communicate()
-    assert authorisation.peer_of(connection).uid == 65534
+    assert credentials.peer_of(connection).uid == 65534
     connection.close()
     listener.close()

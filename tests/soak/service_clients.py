@@ -11,9 +11,9 @@ import contextlib
 import json
 import sys
 
-from straced.client import Client, Gap, Select
+from straced.client.client import Client, Gap, Select
 from straced.errors import StracedError
-from straced.service.samples import Tick
+from straced.model.tick import Tick
 
 
 class Seen:

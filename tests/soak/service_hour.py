@@ -11,13 +11,13 @@ import select
 import sys
 from pathlib import Path
 
-from straced.config import Alerts, Config, Nanoseconds, Store, Watch
-from straced.service.host import own_rss_bytes
-from straced.service.picking import pick_tracer
-from straced.service.places import Places
+from straced.config.paths import ServicePaths
+from straced.config.schema import Alerts, Config, Nanoseconds, StoreConfig, WatchConfig
+from straced.linux.host_reader import own_rss_bytes
+from straced.service.collect.collector import Watcher
+from straced.service.collect.tracer_choice import pick_tracer
 from straced.service.service import Service
-from straced.service.watcher import Watcher
-from straced.tracers.strace import own_helpers
+from straced.tracers.strace.tracer import own_helpers
 
 NOON = 1_780_000_000.0 - 1_780_000_000 % 3600
 S = 10**9
@@ -28,9 +28,9 @@ def config_of(target: str, step_s: float, round_: int) -> Config:
     return Config(
         interval=Nanoseconds(int(step_s * S)),
         discover=Nanoseconds(int(step_s * S)),
-        watch=(Watch(target=target, labels={"job": "hour"}),),
+        watch=(WatchConfig(target=target, labels={"job": "hour"}),),
         alerts=Alerts(zombies=1000 + round_),
-        store=Store(full=Nanoseconds((1 + round_) * 3600 * S)),
+        store=StoreConfig(full=Nanoseconds((1 + round_) * 3600 * S)),
     )
 
 
@@ -40,7 +40,7 @@ async def main() -> None:
     first, count, step_s = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
     number = first
     service = Service(
-        config_of(target, step_s, 0), Places(system=True, state=state, runtime=state, socket=state / "socket")
+        config_of(target, step_s, 0), ServicePaths(system=True, state=state, runtime=state, socket=state / "socket")
     )
     old = service.watcher
     service.watcher = Watcher(

@@ -24,9 +24,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from straced.service.facts import HostFacts
-from straced.service.store import journal
-from straced.service.store.history import History
+from straced.model.facts import HostFacts
+from straced.store import events
+from straced.store.history import History
 from tests.service.daemon import SOURCE, Daemon
 from tests.service.processes import until
 from tests.soak.conftest import Figures
@@ -266,7 +266,7 @@ def judge(daemon: Daemon, load: Load, kills: list[float], found: dict[str, objec
         found["not counted"] = f"{load.made - total:,} in {away_s:.1f} s away"
         assert 0 <= load.made - total <= rate * (away_s + 2 * len(gaps) + 1)
         assert answer.lost == 0
-        kinds = [event.kind for event in journal.events(history, limit=10_000) if event.pid is None]
+        kinds = [event.kind for event in events.events(history, limit=10_000) if event.pid is None]
         assert kinds.count("interrupted") == len(kills)
         assert kinds.count("reloaded") == 4
     finally:
@@ -395,7 +395,7 @@ def test_an_hour_on_a_fake_clock(tmp_path: Path, figures: Figures) -> None:
             answer = history.answer(history.find(job="hour"), 0)
             counted = next(row.calls or 0 for row in answer.rows if row.name == "getppid")
             steps = {row[0] // 5000 for row in history.connection.execute("select ts from host")}
-            kinds = [event.kind for event in journal.events(history, limit=10_000) if event.pid is None]
+            kinds = [event.kind for event in events.events(history, limit=10_000) if event.pid is None]
             history.close()
             first = hour.made[1] - hour.made[0]
             found["calls"] = f"{load.made:,}"

@@ -1,4 +1,4 @@
-"""The log events of straced: the message is the event's name, ``record.straced`` holds its fields."""
+"""The log events of straced: ``record.straced`` holds the event's name and its fields."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+
+def name_of(record: logging.LogRecord) -> str:
+    """The event of a record, ``""`` for one that is none; its text begins with it."""
+    name: str = getattr(record, "straced", {}).get("event", "")
+    assert record.getMessage().startswith(name)
+    return name
 
 
 class Events(logging.Handler):
@@ -20,14 +27,14 @@ class Events(logging.Handler):
 
     def names(self) -> list[str]:
         """Event names in order."""
-        return [record.getMessage() for record in self.records]
+        return [name_of(record) for record in self.records]
 
     def all(self, name: str) -> list[dict[str, Any]]:
         """The fields of each event of that name, with its ``level`` added."""
         return [
             {**getattr(record, "straced", {}), "level": record.levelname.lower()}
             for record in self.records
-            if record.getMessage() == name
+            if name_of(record) == name
         ]
 
     def one(self, name: str, **fields: Any) -> dict[str, Any]:

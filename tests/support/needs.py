@@ -59,6 +59,16 @@ def _freezer() -> str:
     return "" if freezer_root() else "no writable freezer (cgroup v1) and no cgroup.freeze (v2)"
 
 
+def _fuse() -> str:
+    if os.geteuid() != 0:
+        return "needs root"
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as error:
+        return f"/dev/fuse: {error.strerror}"
+    return ""
+
+
 def freezer_root() -> Path | None:
     """A folder in which a cgroup that can be frozen can be made."""
     for path in (Path("/sys/fs/cgroup/freezer"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")):
@@ -81,6 +91,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "cc": lambda: "" if compiler() else "no C compiler",
     "freezer": _freezer,
     "kernels": _kernels,
+    "fuse": _fuse,
     "anyio": _module("anyio"),
     "uvloop": _module("uvloop"),
     "victoriametrics": _program("victoria-metrics"),

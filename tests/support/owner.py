@@ -61,7 +61,7 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 @functools.cache
 def python_of_nobody() -> str:
     """A Python that nobody can run and that can import straced (root's own may lie below /root)."""
-    code = "import os, sys, straced, straced.model; sys.exit(not os.access(sys.executable, os.X_OK))"
+    code = "import os, sys, straced, straced.model.types; sys.exit(not os.access(sys.executable, os.X_OK))"
     for python in (sys.executable, os.path.realpath(sys.executable), "/usr/bin/python3"):
         result = subprocess.run([*NOBODY, python, "-c", code], env=environment(), capture_output=True, cwd="/")
         if result.returncode == 0:

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from straced import cgroups, procfs, targets
 from straced.errors import AmbiguousTarget, InvalidArgument, NoSuchProcess
-from straced.targets import TargetSpec
+from straced.linux import cgroups, procfs, targets
+from straced.linux.targets import TargetSpec
 from tests.preflight import processes as real
 
 

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import msgspec
 
-from straced import histogram
-from straced.live.source import Listener, TraceState
-from straced.live.values import Detail, FileRow, Frame, Key, Machine, Note, ProcessRow, ThreadRow
-from straced.model import Quality, Reason, SyscallStats, Total
+from straced.live.protocols import FrameListener, TraceState
+from straced.model import histogram
+from straced.model.frame import DescriptorRow, Frame, Key, Machine, Note, ProcessDetail, ProcessRow, ThreadRow
+from straced.model.types import Quality, Reason, SyscallStats, Total
 
 Result = TypeVar("Result")
 AT_NS = 1_000_000_000_000
@@ -136,7 +136,7 @@ def buckets(**calls: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def detail_of(which: ProcessRow, **changes: object) -> Detail:
+def detail_of(which: ProcessRow, **changes: object) -> ProcessDetail:
     """What is known of a worker."""
     calls = (
         SyscallStats(
@@ -148,7 +148,7 @@ def detail_of(which: ProcessRow, **changes: object) -> Detail:
             waiting_ns=0, p50_ns=3000, p99_ns=41_000, in_flight=0,
         ),
     )  # fmt: skip
-    known = Detail(
+    known = ProcessDetail(
         pid=which.pid,
         start_ticks=which.start_ticks,
         duration_ns=10**9,
@@ -164,9 +164,9 @@ def detail_of(which: ProcessRow, **changes: object) -> Detail:
             ThreadRow(tid=which.pid + 1, comm="aio", state="D", call="fsync", for_ns=500_000_000, place="io_schedule"),
         ),
         files=(
-            FileRow(fd=0, kind="dev", name="/dev/null", mode="r"),
-            FileRow(fd=3, kind="tcp", name="0.0.0.0:80 listen", mode="rw"),
-            FileRow(fd=9, kind="file", name="/srv/www/index.html", mode="r", position=4096),
+            DescriptorRow(fd=0, kind="dev", name="/dev/null", mode="r"),
+            DescriptorRow(fd=3, kind="tcp", name="0.0.0.0:80 listen", mode="rw"),
+            DescriptorRow(fd=9, kind="file", name="/srv/www/index.html", mode="r", position=4096),
         ),
     )  # fmt: skip
     return msgspec.structs.replace(known, **changes)
@@ -180,7 +180,7 @@ class ScriptedFeed:
 
     def __init__(self, first: Frame | None) -> None:
         self.first = first
-        self.listener: Listener | None = None
+        self.listener: FrameListener | None = None
         self.choices: list[Key | None] = []
         self.signals: list[tuple[Key, int]] = []
         self.running: list[TraceState] = []
@@ -191,7 +191,7 @@ class ScriptedFeed:
         self.can_move = False
         self.closed = False
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: FrameListener) -> None:
         self.listener = listener
         if self.first is not None:
             self.give(self.first)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from straced import procfs
-from straced.live.values import Key
+from straced.linux import procfs
+from straced.model.frame import Key
 
 WORKLOAD = Path(__file__).with_name("workload.py")
 

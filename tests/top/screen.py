@@ -13,7 +13,7 @@ import pytest
 from textual.pilot import Pilot
 
 from straced.views.tui.app import TopApp
-from straced.views.tui.rows import Rows
+from straced.views.tui.rows import ProcessRows
 from tests.top.frames import AT_NS, ScriptedFeed
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -22,10 +22,10 @@ DEADLINE_S = 10.0
 
 @contextlib.asynccontextmanager
 async def running(
-    feed: ScriptedFeed, size: tuple[int, int] = (120, 40), *, rows: Rows | None = None, age_s: float = 0.4
+    feed: ScriptedFeed, size: tuple[int, int] = (120, 40), *, rows: ProcessRows | None = None, age_s: float = 0.4
 ) -> AsyncIterator[tuple[TopApp, Pilot[None]]]:
     """The app on a screen of ``size``, with all that its feed gave shown."""
-    app = TopApp(feed, interval_s=1.0, rows=rows or Rows(), clock=lambda: AT_NS + int(age_s * 1e9))
+    app = TopApp(feed, interval_s=1.0, rows=rows or ProcessRows(), clock=lambda: AT_NS + int(age_s * 1e9))
     with pytest.MonkeyPatch.context() as patch:
         for module in ("textual.app", "textual.pilot"):
             patch.setattr(f"{module}.wait_for_idle", lambda *_: settled(app))

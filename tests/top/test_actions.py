@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
 from straced.errors import (
     AttachError,
     NoSuchProcess,
@@ -23,11 +22,12 @@ from straced.errors import (
     TargetIsZombie,
     TracerUnavailable,
 )
+from straced.linux import procfs
+from straced.linux.output_file import OutputFile
+from straced.linux.process_scan import call_now
 from straced.live.actions import LocalActions, _same_target
-from straced.live.processes import call_now
-from straced.output_file import OutputFile
-from straced.profiler import Profiler
-from straced.tracers.strace_record import RecordOptions
+from straced.profiling.profiler import Profiler
+from straced.tracers.strace.recording import RecordOptions
 from tests.support.needs import require
 from tests.top.processes import workload
 

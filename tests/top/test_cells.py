@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from straced.scrub import scrub
+from straced.text.sanitize import scrub
 from straced.views.tui import cells, columns, palette, plots
-from straced.views.tui.pieces import Pieces
+from straced.views.tui.segments import Pieces
 from tests.top.frames import buckets, row
 
 

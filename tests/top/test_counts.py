@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from straced.live import counts
-from straced.live.counts import EMPTY, Rates, Reading, Tasks, reading
-from straced.model import Counters, Sample
-from straced.movement import Moved, moves
-from straced.profiler import Profiler
+from straced.live import rates as counts
+from straced.live.rates import EMPTY, CounterReading, Rates, TaskCounts, reading
+from straced.model.deltas import ProcessDelta, moves
+from straced.model.types import Counters, Sample
+from straced.profiling.profiler import Profiler
 from tests.support.needs import require
 
 S = 10**9
-ONE = Tasks(threads=1, cpu_pct=0.0, in_call=True)
+ONE = TaskCounts(threads=1, cpu_pct=0.0, in_call=True)
 
 
 def counted(pid: int | None, name: str = "read", calls: int | None = 0, **more: int | None) -> Counters:
@@ -26,16 +26,18 @@ def counted(pid: int | None, name: str = "read", calls: int | None = 0, **more: 
     return Counters(name=name, pid=pid, calls=calls, **known)  # type: ignore[arg-type]
 
 
-def at(seconds: float, *rows: Counters, session: int = 0) -> Reading:
+def at(seconds: float, *rows: Counters, session: int = 0) -> CounterReading:
     return reading({session: Sample(monotonic_ns=0, epoch_s=0.0, rows=rows)}, int(seconds * S))
 
 
-def rates(before: Reading, after: Reading, tasks: dict[int, Tasks], members: dict[int, int]) -> dict[int, Rates]:
+def rates(
+    before: CounterReading, after: CounterReading, tasks: dict[int, TaskCounts], members: dict[int, int]
+) -> dict[int, Rates]:
     changed = counts.changes(before, after, tasks)
     return counts.rates(after.monotonic_ns - before.monotonic_ns, changed, tasks, members)
 
 
-def total_rates(before: Reading, after: Reading) -> counts.Totals:
+def total_rates(before: CounterReading, after: CounterReading) -> counts.Totals:
     return counts.total_rates(before, after, counts.changes(before, after, {}))
 
 
@@ -70,7 +72,7 @@ def test_threads_in_other_calls_add_up() -> None:
     futex = counted(5, "futex", calls=3, in_flight=3)
     before = at(1, futex, counted(5, "read", calls=5))
     after = at(2, futex, counted(5, "read", calls=9, waiting_ns=S // 2, wall_ns=S // 2, in_flight=1))
-    four = Tasks(threads=4, cpu_pct=0.0, in_call=True)
+    four = TaskCounts(threads=4, cpu_pct=0.0, in_call=True)
     found = rates(before, after, {5: four}, {5: 0})[5]
     assert found.waiting_pct == 350.0
     assert not found.at_least
@@ -79,7 +81,7 @@ def test_threads_in_other_calls_add_up() -> None:
 def test_threads_that_waited_before_they_were_counted_make_it_at_least() -> None:
     before = at(1, counted(5, calls=1))
     after = at(2, counted(5, calls=2, waiting_ns=S // 2, wall_ns=S // 2, in_flight=1))
-    found = rates(before, after, {5: Tasks(threads=3, cpu_pct=0.0, in_call=True)}, {5: 0})[5]
+    found = rates(before, after, {5: TaskCounts(threads=3, cpu_pct=0.0, in_call=True)}, {5: 0})[5]
     assert found.waiting_pct == 50.0
     assert found.at_least
 
@@ -87,12 +89,12 @@ def test_threads_that_waited_before_they_were_counted_make_it_at_least() -> None
 def test_one_thread_in_a_call_since_before_it_was_counted_waits_all_the_time() -> None:
     found = rates(at(1), at(2), {5: ONE}, {5: 0})[5]
     assert (found.calls_s, found.waiting_pct, found.at_least) == (0.0, 100.0, False)
-    running = Tasks(threads=1, cpu_pct=100.0, in_call=False)
+    running = TaskCounts(threads=1, cpu_pct=100.0, in_call=False)
     assert rates(at(1), at(2), {5: running}, {5: 0})[5].waiting_pct == 0.0
 
 
 def test_a_process_that_has_just_begun_and_runs_is_not_at_least() -> None:
-    young = Tasks(threads=1, cpu_pct=None, in_call=False)
+    young = TaskCounts(threads=1, cpu_pct=None, in_call=False)
     found = rates(at(1), at(2, counted(5, calls=9, waiting_ns=S // 10, wall_ns=S // 10)), {5: young}, {5: 0})[5]
     assert (found.waiting_pct, found.at_least) == (10.0, False)
 
@@ -129,7 +131,7 @@ def test_a_reused_pid_starts_from_nothing_and_the_total_has_both() -> None:
 
 def test_a_session_that_has_ended_is_in_the_total_a_last_time() -> None:
     before = at(1, counted(5, calls=100, errors=3))
-    after = Reading(2 * S, {}, {}, {0: (130, 4)})
+    after = CounterReading(2 * S, {}, {}, {0: (130, 4)})
     assert total_rates(before, after) == (30, 1)
     assert total_rates(EMPTY, after) == (None, None)
 
@@ -184,7 +186,7 @@ async def test_the_quick_way_says_the_same_as_row_by_row() -> None:
                 everybody = {row.pid for row in after.rows}
                 quick = moves(before.rows, after.rows, everybody)
                 slow = moves(tuple(before.rows), tuple(after.rows), everybody)
-                none = Moved()
+                none = ProcessDelta()
                 assert {pid: each for pid, each in quick.items() if each != none} == {
                     pid: each for pid, each in slow.items() if each != none
                 }
@@ -213,7 +215,7 @@ def test_no_share_is_below_nothing_or_above_what_its_threads_had(
             5, names[which], (old.calls or 0) + calls, waiting_ns=(old.waiting_ns or 0) + waiting_ns,
             wall_ns=(old.wall_ns or 0) + waiting_ns, in_flight=calls % 2,
         )  # fmt: skip
-        tasks = Tasks(threads=threads, cpu_pct=None, in_call=False)
+        tasks = TaskCounts(threads=threads, cpu_pct=None, in_call=False)
         found = rates(at(1, *rows.values()), at(2, *after.values()), {5: tasks}, {5: 0})[5]
         assert found.calls_s == pytest.approx(calls)
         assert found.waiting_pct is not None

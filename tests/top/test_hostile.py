@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from straced.live.values import FileRow, Note, ThreadRow
-from straced.scrub import scrub, scrub_bytes
-from straced.views.text import plain
-from straced.views.tui import once, words
-from straced.views.tui.rows import Rows
+from straced.model.frame import DescriptorRow, Note, ThreadRow
+from straced.text.sanitize import scrub, scrub_bytes
+from straced.views.text.summary import plain
+from straced.views.tui import once, status_lines
+from straced.views.tui.rows import ProcessRows
 from tests.top import frames
 from tests.top.frames import ScriptedFeed, frame, row
 from tests.top.screen import all_of, running, text_of
@@ -43,7 +43,10 @@ def hostile_frame(text: str) -> tuple[frames.Frame, frames.Detail]:
     detail = frames.detail_of(
         bad,
         threads=(ThreadRow(tid=666, comm=text[:15], state="S", call="read", place=text),),
-        files=(FileRow(fd=3, kind="unix", name=text), FileRow(fd=4, kind="file", name=text, mode="r", position=1)),
+        files=(
+            DescriptorRow(fd=3, kind="unix", name=text),
+            DescriptorRow(fd=4, kind="file", name=text, mode="r", position=1),
+        ),
     )
     return seen, detail
 
@@ -79,9 +82,9 @@ async def test_markup_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize("name", RAW)
 def test_one_frame_as_text_and_as_json(name: str) -> None:
     seen, _ = hostile_frame(scrub_bytes(RAW[name]))
-    rows = Rows()
+    rows = ProcessRows()
     rows.update(seen)
-    text = plain(once.lines(seen, rows, limit=None, width=100, state=words.State()))
+    text = plain(once.lines(seen, rows, limit=None, width=100, state=status_lines.State()))
     assert not FORBIDDEN.search(text.replace("\n", ""))
     assert all(cell_len(line) <= 100 for line in text.splitlines()[3:-3])
     assert b"\n" not in msgspec.json.encode(seen.to_dict())

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from straced.linux.targets import parse
 from straced.live.local import LocalSource
-from straced.targets import parse
 from tests.top.hostile import NAMES
 from tests.top.test_hostile import FORBIDDEN
 from tests.top.test_terminal import TOP, run, terminal

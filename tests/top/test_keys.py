@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from straced.errors import AttachError, NotPermitted
-from straced.views.tui import keys
-from straced.views.tui.rows import SORTS, Rows
+from straced.views.tui import key_bindings
+from straced.views.tui.rows import SORTS, ProcessRows
 from tests.top import frames
 from tests.top.frames import ScriptedFeed, row
 from tests.top.screen import all_of, lines_of, running, text_of, until
@@ -161,7 +161,7 @@ async def test_s_goes_through_all_sorts_and_shift_s_back() -> None:
 
 
 async def test_sorting_by_errors_puts_most_errors_first() -> None:
-    async with running(ScriptedFeed(NOW), rows=Rows("calls")) as (app, pilot):
+    async with running(ScriptedFeed(NOW), rows=ProcessRows("calls")) as (app, pilot):
         await pilot.press("s")
         await pilot.pause()
         assert "postgres" in text_of(app)[5]
@@ -210,7 +210,7 @@ async def test_help_names_every_key(key: str) -> None:
         await pilot.press(key)
         await pilot.pause()
         shown = all_of(app)
-        for each in keys.KEYS:
+        for each in key_bindings.KEYS:
             assert each.meaning in shown, each
         await pilot.press("escape")
         await pilot.pause()

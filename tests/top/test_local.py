@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from straced import procfs
 from straced.errors import AmbiguousTarget, NoSuchProcess
+from straced.linux import procfs
+from straced.linux.process_scan import ProcessScan, abi_of, parse_call
+from straced.linux.targets import parse
+from straced.live.host_meter import MachineMeter
 from straced.live.local import LocalSource
-from straced.live.machine import MachineMeter
-from straced.live.processes import ProcessScan, abi_of, parse_call
-from straced.live.values import Detail, Frame, Key
-from straced.targets import parse
+from straced.model.frame import Frame, Key, ProcessDetail
 from tests.support.needs import require
 from tests.top.processes import workload
 
@@ -42,7 +42,7 @@ async def frame_until(source: LocalSource, frame: Frame, calls_s: float, rel: fl
     return frame
 
 
-async def detail_until(source: LocalSource, key: Key, seconds: float) -> Detail:
+async def detail_until(source: LocalSource, key: Key, seconds: float) -> ProcessDetail:
     """Look again and again for a while, as the screen does."""
     deadline = time.monotonic() + seconds
     while True:
@@ -138,7 +138,7 @@ async def test_a_process_that_ends_is_gone_and_on_the_time_line(tmp_path: Path) 
 async def test_another_users_process_shows_what_may_be_seen(tmp_path: Path) -> None:
     require("root")
     with workload(tmp_path) as worker:
-        for module in ("ctypes", "straced.tracers.ebpf.tracer", "straced.tracers.strace"):
+        for module in ("ctypes", "straced.tracers.ebpf.tracer", "straced.tracers.strace.tracer"):
             importlib.import_module(module)  # nobody may not read the folder of this Python
         child = os.fork()
         if child == 0:  # look with the eyes of nobody

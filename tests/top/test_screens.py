@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from straced.live.values import Frame
+from straced.model.frame import Frame
 from tests.top import frames
 from tests.top.frames import LOSSY, ScriptedFeed
 from tests.top.screen import all_of, golden, running, text_of, until

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from textual import events
 
-from straced.live.values import Frame, Key
+from straced.model.frame import Frame, Key
 from straced.views.tui.app import TopApp
 from straced.views.tui.messages import FrameReady
-from straced.views.tui.rows import Rows
+from straced.views.tui.rows import ProcessRows
 from tests.top import frames
 from tests.top.frames import ScriptedFeed, frame, row
 from tests.top.screen import all_of, running, settled, text_of
@@ -229,7 +229,7 @@ async def test_the_first_processes_of_an_empty_screen_can_be_chosen() -> None:
 
 
 def test_an_ended_process_is_in_the_list_as_long_as_it_matches() -> None:
-    rows = Rows(filter_text="postgres")
+    rows = ProcessRows(filter_text="postgres")
     rows.update(NOW)
     rows.look_at(NOW.processes[3])
     rows.update(without(77))

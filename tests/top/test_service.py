@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from straced import config
+from straced.config import schema
 from straced.errors import ServiceUnreachable
 from straced.live.history import STEP_S, HistorySource
 from straced.live.service import ServiceSource
-from straced.live.values import Frame
-from straced.service.store.history import History
-from straced.service.store.writer import Store
+from straced.model.frame import Frame
+from straced.store.history import History
+from straced.store.writer import HistoryWriter
 from tests.service.daemon import Daemon
 from tests.service.samples import NOON, calls, process, tick
 from tests.support.needs import require
@@ -157,7 +157,7 @@ async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> No
 
 def test_a_rank_has_the_closed_minutes_and_the_one_that_runs(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o700)
-    store = Store(tmp_path / "state" / "history.db", config.Store())
+    store = HistoryWriter(tmp_path / "state" / "history.db", schema.StoreConfig())
     store.start()
     try:
         for second in range(90):  # a minute and a half

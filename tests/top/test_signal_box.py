@@ -9,7 +9,7 @@ import time
 import msgspec
 import pytest
 
-from straced.views.tui import words
+from straced.views.tui import status_lines
 from tests.top import frames
 from tests.top.frames import ScriptedFeed, row
 from tests.top.screen import all_of, running, until
@@ -31,16 +31,16 @@ async def test_it_says_who_and_which_signal(size: tuple[int, int]) -> None:
 
 def test_whose_a_process_is() -> None:
     hz = os.sysconf("SC_CLK_TCK")
-    assert words.whose(row(7, uid=None, start_ticks=5 * hz), 65.0) == (
+    assert status_lines.whose(row(7, uid=None, start_ticks=5 * hz), 65.0) == (
         "/usr/bin/prog7 --serve",
         "user not known · started 60 s ago",
     )
-    assert words.whose(row(7, uid=0, cmdline="", start_ticks=0), 3 * 86_400) == (
+    assert status_lines.whose(row(7, uid=0, cmdline="", start_ticks=0), 3 * 86_400) == (
         "[prog7]",
         "user root (0) · started 3 days ago",
     )
-    assert words.whose(row(7, uid=4_000_000_000, start_ticks=0), 7200)[1] == "user 4000000000 · started 2 h ago"
-    assert words.boottime_s() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
+    assert status_lines.whose(row(7, uid=4_000_000_000, start_ticks=0), 7200)[1] == "user 4000000000 · started 2 h ago"
+    assert status_lines.boottime_s() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from straced import procfs
+from straced.linux import procfs
 from tests.support.needs import require
 from tests.top.processes import Worker, workload
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from straced import histogram
+from straced.model import histogram
 
 FIRST, LAST = 1 << histogram.FIRST_OCTAVE, 1 << (histogram.FIRST_OCTAVE + histogram.OCTAVES)
 

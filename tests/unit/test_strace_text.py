@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from straced.syscalls import native_abi
-from straced.tracers.strace_line import TraceLine, parse_line
-from straced.tracers.strace_text import parse_tables
+from straced.tracers.strace.summary_table import parse_tables
+from straced.traces.parsing.line import TraceLine, parse_line
 
 OLD = b"""% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from straced.model import Overhead, Part, Quality, Reason, Summary, SyscallStats, Target, Total, Window
-from straced.views import json_out, table, text
-from straced.views.terminal import show
+from straced.model.types import Overhead, Part, Quality, Reason, Summary, SyscallStats, Target, Total, Window
+from straced.views import json_output
+from straced.views.text import summary as text
+from straced.views.text import table
+from straced.views.text.terminal import show
 
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
@@ -214,19 +216,22 @@ def test_a_long_name_does_not_move_the_columns() -> None:
 
 
 def test_plain_output_needs_no_rich() -> None:
-    code = "import sys; from straced.views import text, terminal, json_out; print('rich' in sys.modules)"
+    code = (
+        "import sys; from straced.views.text import summary, terminal; "
+        "from straced.views import json_output; print('rich' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "False\n"
 
 
 def test_json_is_one_object_and_ndjson_one_a_line() -> None:
     value = summary(rows=(row("read", None, errors=None),))
-    read = json.loads(json_out.one(value))
-    assert read["schema"] == "straced.summary/1"
+    read = json.loads(json_output.one(value))
+    assert read["schema"] == "straced.model.aggregation/1"
     assert (
         read["syscalls"][0] | {"name": "read", "class": "other", "calls": None, "errors": None} == read["syscalls"][0]
     )
     assert read["quality"]["overhead"] == {"pct": 0.8, "basis": "calibrated", "ns_per_call": None}
-    lines = "".join(json_out.lines([value, hostile()])).splitlines()
+    lines = "".join(json_output.lines([value, hostile()])).splitlines()
     assert [json.loads(each)["target"]["pid"] for each in lines] == [4242, 1]
     assert json.loads(lines[1])["target"]["comm"] == HOSTILE

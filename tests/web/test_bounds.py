@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from straced.httpd.address import Address
-from straced.httpd.message import Answer, Request, Send
+from straced.httpd.message import HttpRequest, Response, Send
 from straced.httpd.server import MAX_CONNECTIONS, HttpServer
 from straced.web.feed import MAX_VIEWERS
 from tests.service.processes import until
@@ -72,8 +72,8 @@ async def test_a_reader_that_does_not_read_is_dropped() -> None:
         finally:
             ended.set()
 
-    async def handler(request: Request) -> Answer:
-        return Answer(stream=flood)
+    async def handler(request: HttpRequest) -> Response:
+        return Response(stream=flood)
 
     server = HttpServer(handler, send_s=0.2)
     await server.listen(HERE)
@@ -99,8 +99,8 @@ async def test_a_page_that_goes_away_ends_what_is_told() -> None:
         finally:
             ended.set()
 
-    async def handler(request: Request) -> Answer:
-        return Answer(stream=forever)
+    async def handler(request: HttpRequest) -> Response:
+        return Response(stream=forever)
 
     server = HttpServer(handler)
     await server.listen(HERE)
@@ -123,10 +123,10 @@ async def test_a_page_that_goes_away_ends_what_is_told() -> None:
 async def test_a_head_has_its_time_and_a_crowd_its_answer() -> None:
     held = asyncio.Event()
 
-    async def handler(request: Request) -> Answer:
+    async def handler(request: HttpRequest) -> Response:
         if request.path == "/hold":
             await held.wait()
-        return Answer(body=b"fine")
+        return Response(body=b"fine")
 
     server = HttpServer(handler, max_connections=3, head_s=0.2)
     await server.listen(HERE)
@@ -155,7 +155,7 @@ async def test_a_head_has_its_time_and_a_crowd_its_answer() -> None:
 
 
 async def test_a_fault_is_not_told() -> None:
-    async def handler(request: Request) -> Answer:
+    async def handler(request: HttpRequest) -> Response:
         raise RuntimeError("secret")
 
     server = HttpServer(handler)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from straced import config
-from straced.service.facts import HostFacts
-from straced.service.store.writer import Store
+from straced.config import schema
+from straced.model.facts import HostFacts
+from straced.store.writer import HistoryWriter
 from tests.service import samples
 from tests.service.processes import READY, running
 from tests.support.chromium import PATIENCE_S, Page
@@ -195,7 +195,7 @@ HOUR_AGO = 3000.0
 def keep_an_hour(folder: Path) -> float:
     """A history of which each figure is known: 3 minutes with 10 calls a second, and one error; returns its start."""
     began = (time.time() - HOUR_AGO) // 60 * 60
-    store = Store(folder / "state" / "history.db", config.Store())
+    store = HistoryWriter(folder / "state" / "history.db", schema.StoreConfig())
     store.start()
     for second in range(240):
         at = began + second

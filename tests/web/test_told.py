@@ -8,12 +8,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from straced.live.values import Frame, Machine, ProcessRow
-from straced.service.samples import Happening
-from straced.service.store.alerts_table import AlertRow
-from straced.web.looks import bars_of
+from straced.model.frame import Frame, Machine, ProcessRow
+from straced.model.tick import Happening
+from straced.store.alerts import AlertRow
+from straced.web.frame_diff import Known, Shot, shot_of
+from straced.web.process_detail import bars_of
 from straced.web.recent import ALERTS, NOTES, TOTALS, TRAIL, Recent
-from straced.web.shots import Known, Shot, shot_of
 from tests.service.processes import running
 from tests.service.samples import NOON, calls, process, tick
 from tests.web.site import site

@@ -15,7 +15,7 @@ from why_grade import grade
 from why_stages import STAGES
 from why_world import World, build_roles, yama_root
 
-from straced.waits.answer import why_process
+from straced.waits.process import why_process
 
 GRADES = ("right", "unknown", "wrong", "not staged")
 Counted = collections.Counter[str]

@@ -13,13 +13,13 @@ from why_require import need
 from why_stages import STAGES
 from why_world import World
 
-from straced import procfs
-from straced.model import Quality, Summary, SyscallStats, Target, Window
-from straced.views.why_text import report, sentence
-from straced.waits.answer import why_process
+from straced.linux import procfs
+from straced.model.types import Quality, Summary, SyscallStats, Target, Window
+from straced.views.why.report import report, sentence
+from straced.waits.call_counts import by
+from straced.waits.facts.python_stack import python_stack
 from straced.waits.model import Why
-from straced.waits.python_stack import python_stack
-from straced.waits.sharpen import by
+from straced.waits.process import why_process
 
 _WINDOW_NS = 500_000_000
 _WINDOWS = 6

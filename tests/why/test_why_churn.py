@@ -9,10 +9,10 @@ from pathlib import Path
 from why_world import World
 
 from straced import errors
-from straced.views.why_overview import overview
-from straced.views.why_text import report
-from straced.waits.answer import why_process
-from straced.waits.everybody import why_everybody
+from straced.views.why.overview import overview
+from straced.views.why.report import report
+from straced.waits.all_processes import why_everybody
+from straced.waits.process import why_process
 
 _CHURN = """
 ready()

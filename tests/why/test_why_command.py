@@ -15,10 +15,11 @@ from why_require import need
 from why_stages import STAGES
 from why_world import World, kill
 
-from straced import cgroups, errors, procfs
-from straced.views.why_text import sentence
-from straced.waits.answer import why_process
-from straced.waits.meter import Meter
+from straced import errors
+from straced.linux import cgroups, procfs
+from straced.views.why.report import sentence
+from straced.waits.facts.activity import Meter
+from straced.waits.process import why_process
 
 
 def why(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from why_stages import STAGES
 from why_world import World
 
-from straced import procfs
-from straced.waits.answer import why_process
-from straced.waits.everybody import why_everybody
+from straced.linux import procfs
+from straced.waits.all_processes import why_everybody
+from straced.waits.process import why_process
 
 _FAR_TOO_MUCH_S = 2.0
 """benchmarks/why.py measures; a test on a machine that others use, too, can only see that something went very wrong."""

@@ -11,8 +11,8 @@ from why_world import World
 
 import straced
 from straced import errors
-from straced.views.why_overview import overview
-from straced.waits.everybody import why_everybody
+from straced.views.why.overview import overview
+from straced.waits.all_processes import why_everybody
 
 
 def test_the_most_stuck_and_most_waited_for_come_first(world: World) -> None:
@@ -60,5 +60,5 @@ def test_the_package_stays_light() -> None:
     """Neither asking for nothing nor having the names loads what answers."""
     code = "import sys, straced; straced.why; straced.why_all; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
-    heavy = {"asyncio", "click", "rich", "msgspec", "straced.waits.answer", "straced.waits.everybody"}
+    heavy = {"asyncio", "click", "rich", "msgspec", "straced.waits.process", "straced.waits.all_processes"}
     assert not heavy & set(done.stdout.split())

@@ -8,13 +8,13 @@ import os
 import pytest
 from why_world import World
 
-from straced.views.why_bundle import bundle
-from straced.views.why_dot import dot
-from straced.views.why_overview import overview
-from straced.views.why_text import report
-from straced.waits.answer import why_process
-from straced.waits.everybody import why_everybody
+from straced.views.why.bundle import bundle
+from straced.views.why.dot import dot
+from straced.views.why.overview import overview
+from straced.views.why.report import report
+from straced.waits.all_processes import why_everybody
 from straced.waits.model import Why
+from straced.waits.process import why_process
 
 _COMM = b"\x1b[31mX\n) R 1\x07"
 _FORGED = "\n4242 (init) is idle: it sleeps.\n"

@@ -7,10 +7,10 @@ import pytest
 from why_stages import STAGES
 from why_world import World
 
-from straced.waits import fds
-from straced.waits.answer import why_process
-from straced.waits.fds import FdInfo
-from straced.waits.proc import Proc
+from straced.waits.facts import fds
+from straced.waits.facts.fds import FdInfo
+from straced.waits.facts.proc import ProcReader
+from straced.waits.process import why_process
 
 
 @pytest.mark.parametrize("name", ["lock_flock", "lock_fcntl"])
@@ -18,7 +18,7 @@ def test_the_holder_of_a_lock(name: str, world: World, monkeypatch: pytest.Monke
     stage = STAGES[name](world)
     told = fds.info
 
-    def info(proc: Proc, pid: int, number: int) -> FdInfo | None:
+    def info(proc: ProcReader, pid: int, number: int) -> FdInfo | None:
         found = told(proc, pid, number)
         return None if found is None else msgspec.structs.replace(found, inode=None)
 

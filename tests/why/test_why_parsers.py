@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from straced.model import Quality, Summary, SyscallStats, Target, Window
-from straced.waits import fds, locks, sockets, storms
-from straced.waits.calls import label
-from straced.waits.meter import Io
+from straced.model.types import Quality, Summary, SyscallStats, Target, Window
+from straced.waits.classify.syscall_args import label
+from straced.waits.facts import fds, locks, sockets
+from straced.waits.facts.activity import Io
+from straced.waits.verdict import storms
 
 _LOCKS = b"""1: FLOCK  ADVISORY  WRITE 12706 fe:00:2172332 0 EOF
 1: -> FLOCK  ADVISORY  WRITE 12748 fe:00:2172332 0 EOF

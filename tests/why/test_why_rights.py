@@ -13,10 +13,10 @@ from why_require import need_root
 from why_stages import SLEEPER, STAGES
 from why_world import World, close
 
-from straced.views.why_text import report, sentence
-from straced.waits.answer import why_process
-from straced.waits.everybody import why_everybody
+from straced.views.why.report import report, sentence
+from straced.waits.all_processes import why_everybody
 from straced.waits.model import HOLDS, LIKELY
+from straced.waits.process import why_process
 
 _NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 _COMMAND = [sys.executable, "-m", "straced.commands.why"]
@@ -45,7 +45,7 @@ def test_a_file_lock_is_known_to_all(world: World) -> None:
     for name, relation in (("lock_fcntl", HOLDS), ("lock_flock", LIKELY)):
         stage = STAGES[name](world)
         code = (
-            "import sys; from straced.waits.answer import why_process\n"
+            "import sys; from straced.waits.process import why_process\n"
             "why = why_process(int(sys.argv[1]), 10**8); root = why.roots[0]\n"
             "print(why.verdict, root.task.pid, root.relation, sep='|')"
         )
@@ -105,7 +105,7 @@ def test_a_holder_outside_the_namespace_is_unknown(world: World) -> None:
     world.python(SLEEPER, fds=(writing,))
     code = (
         "import os, sys, threading, time\n"
-        "from straced.waits.answer import why_process; from straced.views.why_text import sentence\n"
+        "from straced.waits.process import why_process; from straced.views.why.report import sentence\n"
         "pid = os.fork()\n"
         "if pid == 0: os.read(int(sys.argv[1]), 1)\n"
         "why = why_process(pid, 3 * 10**8); print(sentence(why), len(why.chain.holders))"
@@ -163,7 +163,7 @@ def test_hidden_descriptors_make_it_likely_only(world: World) -> None:
     assert why_process(stage.target, 10_000_000).roots[0].relation == HOLDS
     program = (
         "import sys, tempfile; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from why_stages import STAGES; from why_world import World; from straced.waits.answer import why_process\n"
+        "from why_stages import STAGES; from why_world import World; from straced.waits.process import why_process\n"
         "with tempfile.TemporaryDirectory() as name, World(Path(name), Path(name)) as world:\n"
         "    stage = STAGES['pipe_read'](world); root = why_process(stage.target, 10_000_000).roots[0]\n"
         "    print(root.task.pid == stage.culprit, root.relation)"

@@ -14,10 +14,10 @@ from why_require import need
 from why_stages import STAGES
 from why_world import World
 
-from straced.views.why_bundle import bundle
-from straced.views.why_dot import dot
-from straced.views.why_text import report
-from straced.waits.answer import why_process
+from straced.views.why.bundle import bundle
+from straced.views.why.dot import dot
+from straced.views.why.report import report
+from straced.waits.process import why_process
 
 _CGROUPS = {"frozen_v1": "/sys/fs/cgroup/freezer", "frozen_v2": "/sys/fs/cgroup/unified"}
 

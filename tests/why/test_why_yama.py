@@ -9,7 +9,7 @@ from why_grade import grade
 from why_stages import STAGES
 from why_world import World, yama_root
 
-from straced.waits.answer import why_process
+from straced.waits.process import why_process
 
 _STILL_RIGHT = {
     "pipe_read",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from why_stages import Stage
 
-from straced.views.why_text import sentence
-from straced.waits.kinds import UNRESOLVED
+from straced.views.why.report import sentence
+from straced.waits.classify.kinds import UNRESOLVED
 from straced.waits.model import ONE_OF, Why
 
 

@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from straced import procfs, syscalls
+from straced import syscalls
+from straced.linux import procfs
 
 DEADLINE_S = 30.0
 PYTHON = sys.executable if os.access(sys.executable, os.X_OK) else shutil.which("python3") or sys.executable

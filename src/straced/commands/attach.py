@@ -9,8 +9,8 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
-from straced.model import Summary
-from straced.targets import TargetSpec
+from straced.linux.targets import TargetSpec
+from straced.model.types import Summary
 
 
 @verb(
@@ -54,10 +54,10 @@ def command(
 
     The table is on stdout. All threads are counted, children too. The targets run on, whatever happens to straced.
     """
-    from straced.commands.output import Report, destination, growing
-    from straced.watching import Watch, watch
+    from straced.commands.output import SummaryOutput, destination, growing
+    from straced.workflows.attach import AttachRequest, watch
 
-    wanted = Watch(
+    wanted = AttachRequest(
         targets=targets,
         tracer=tracer,
         follow=follow,
@@ -67,7 +67,7 @@ def command(
         max_tasks=max_tasks,
         force=force,
     )
-    report = Report(as_json=as_json, sort=sort, limit=limit, color=color)
+    report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)
     several = len(targets) > 1 or interval_ns is not None
     if interval_ns is None:
         with destination(output, overwrite, sys.stdout) as stream:

@@ -46,11 +46,11 @@ def command(
     VALUE: NAME a call or total; FIGURE calls, errors, time or an errno; VALUE with a sign is a change, with % a
     relative one.
     """
-    from straced.fulltrace.diff.checks import check
-    from straced.fulltrace.diff.compare import compare
-    from straced.fulltrace.diff.profile import load
-    from straced.views import terminal
-    from straced.views.diff_text import render
+    from straced.traces.diff.checks import check
+    from straced.traces.diff.compare import compare
+    from straced.traces.diff.profile import load
+    from straced.views.text import terminal
+    from straced.views.text.diff import render
 
     before_names, after_names = sides(files)
     progress = sys.stderr if sys.stderr.isatty() else None

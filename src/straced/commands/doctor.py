@@ -8,7 +8,7 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
-from straced.targets import TargetSpec, resolve_all
+from straced.linux.targets import TargetSpec, resolve_all
 
 NO_TRACER = 5
 
@@ -28,7 +28,7 @@ def command(targets: tuple[TargetSpec, ...], as_json: bool, color: str) -> int:
 
     No process is attached to, nothing is changed. The status is 0 when a tracer would serve, else 5.
     """
-    from straced import doctor
+    from straced.workflows import doctor
 
     pids: tuple[int | None, ...] = resolve_all(targets) if targets else (None,)
     diagnosed = [doctor.examine(pid) for pid in pids]
@@ -36,7 +36,8 @@ def command(targets: tuple[TargetSpec, ...], as_json: bool, color: str) -> int:
         if as_json:
             click.echo(diagnosis.to_json(indent=2 if len(diagnosed) == 1 else 0))
         else:
-            from straced.views import doctor_text, terminal
+            from straced.views.text import doctor as doctor_text
+            from straced.views.text import terminal
 
             terminal.show(doctor_text.lines(diagnosis), sys.stdout, color=options.use_color(sys.stdout, color))
     return 0 if all(diagnosis.usable for diagnosis in diagnosed) else NO_TRACER

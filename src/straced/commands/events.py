@@ -8,10 +8,10 @@ import sys
 import click
 import msgspec
 
-from straced.commands import asking, options
+from straced.commands import options, service_query
 from straced.commands.group import verb
-from straced.service.store.answers import KeptAlert, KeptEvent
-from straced.views.history import alert_text, event_text
+from straced.model.history import KeptAlert, KeptEvent
+from straced.views.text.history import alert_text, event_text
 
 DAY_S = 86400.0
 
@@ -24,7 +24,7 @@ DAY_S = 86400.0
     ),
 )
 @click.argument("subject", required=False, metavar="[TARGET|JOB]")
-@asking.since
+@service_query.since
 @click.option("-f", "--follow", "go_on", is_flag=True, help="Go on with what happens, until Ctrl-C.")
 @click.option("--alerts", "alerts_only", is_flag=True, help="Alerts alone.")
 @options.json
@@ -33,15 +33,18 @@ def command(
     subject: str | None, since_ns: int | None, go_on: bool, alerts_only: bool, as_json: bool, limit: int
 ) -> int:
     """Show events and alerts, oldest first."""
-    from straced.service.store import journal
+    from straced.store import events as journal
 
-    start = asking.moment(since_ns, DAY_S)
-    chosen = asking.select(subject, since=start, limit=limit)
+    start = service_query.moment(since_ns, DAY_S)
+    chosen = service_query.select(subject, since=start, limit=limit)
     only = {"since": start, "pid": chosen.pid, "job": chosen.job, "limit": limit}
-    alerts = asking.ask_history(lambda client: client.alerts(chosen), lambda history: journal.alerts(history, **only))  # type: ignore[arg-type]
+    alerts = service_query.ask_history(
+        lambda client: client.alerts(chosen),
+        lambda history: journal.alerts(history, **only),  # type: ignore[arg-type]
+    )
     events: list[KeptEvent] = []
     if not alerts_only:
-        events = asking.ask_history(
+        events = service_query.ask_history(
             lambda client: client.events(chosen),
             lambda history: journal.events(history, **only),  # type: ignore[arg-type]
         )
@@ -66,9 +69,9 @@ def _show(each: KeptEvent | KeptAlert, as_json: bool) -> None:
 
 
 async def _follow(pid: int | None, job: str | None, alerts_only: bool, as_json: bool) -> None:
-    from straced.client import Client
-    from straced.service.samples import Happening
-    from straced.service.store.alerts_table import AlertRow
+    from straced.client.client import Client
+    from straced.model.tick import Happening
+    from straced.store.alerts import AlertRow
 
     topics = ("alerts",) if alerts_only else ("alerts", "events")
     async with Client() as client:

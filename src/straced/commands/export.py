@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from straced.commands import asking
+from straced.commands import service_query
 from straced.commands.group import verb
 
 WEEK_S = 7 * 86400.0
@@ -22,28 +22,28 @@ WEEK_S = 7 * 86400.0
 @click.option("--parquet", type=click.Path(path_type=Path), metavar="DIR", help="Parquet files (extra analytics).")
 @click.option("--ndjson", type=click.Path(path_type=Path), metavar="DIR", help="NDJSON files.")
 @click.option("--db", "database", type=click.Path(path_type=Path), metavar="FILE", help="Not the usual history.")
-@asking.since
+@service_query.since
 def command(parquet: Path | None, ndjson: Path | None, database: Path | None, since_ns: int | None) -> int:
     """Write history into files: processes, minutes, calls (by process, minute and call), events, alerts.
 
     Reads the file of the service, which may be running; it must be one's own to read.
     """
-    from straced.service import places
-    from straced.service.exporting import export
-    from straced.service.life.serving import find_config
-    from straced.service.store.history import History
+    from straced.config import paths
+    from straced.store.export import export
+    from straced.store.history import History
+    from straced.workflows.serve import find_config
 
     if (parquet is None) == (ndjson is None):
         raise click.UsageError("where to?\none of --parquet DIR and --ndjson DIR")
     _path, config = find_config(None)
-    history = History(database or (Path(config.store.path) if config.store.path else places.of(config).history))
+    history = History(database or (Path(config.store.path) if config.store.path else paths.of(config).history))
     folder = parquet or ndjson
     assert folder is not None
     try:
         export(
             history,
             folder,
-            asking.moment(since_ns, WEEK_S),
+            service_query.moment(since_ns, WEEK_S),
             parquet=parquet is not None,
             say=lambda text: click.echo(f"straced: {text}", err=True),
         )

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from straced import __version__
-from straced.commands import failures
-from straced.commands.verbs import BY_NAME, available
+from straced.commands import error_report
+from straced.commands.registry import BY_NAME, available
 
 PROGRAM = "straced"
 COMPLETE_VARIABLE = "_STRACED_COMPLETE"
@@ -138,8 +138,8 @@ def run(argv: Sequence[str]) -> int:
 
         return shell_complete(cli, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
     _settle_streams()
-    status = failures.guarded(lambda: _invoke(argv), verb_of(argv))
-    return failures.flushed(status)
+    status = error_report.guarded(lambda: _invoke(argv), verb_of(argv))
+    return error_report.flushed(status)
 
 
 def _settle_streams() -> None:

@@ -7,10 +7,10 @@ import sys
 import click
 import msgspec
 
-from straced.commands import asking, options
+from straced.commands import options, service_query
 from straced.commands.group import verb
-from straced.views import terminal
-from straced.views.history import answer_lines, report_lines, timeline_lines, top_lines
+from straced.views.text import terminal
+from straced.views.text.history import answer_lines, report_lines, timeline_lines, top_lines
 
 HOUR_S = 3600.0
 FOREVER_S = 10 * 365 * 86400.0
@@ -26,7 +26,7 @@ FOREVER_S = 10 * 365 * 86400.0
     ),
 )
 @click.argument("subject", required=False, metavar="[TARGET|JOB]")
-@asking.since
+@service_query.since
 @click.option("--every", "step_ns", type=options.Duration(), metavar="TIME", help="Step by step, of at least 1m.")
 @click.option(
     "--by", type=click.Choice(("calls", "errors", "time", "cpu", "rss")), default="calls", help="Rank of the busiest."
@@ -49,35 +49,35 @@ def command(
 
     Spans begin with the minute, further back than a week with the hour. Without a service, its file is read.
     """
-    from straced.service.store import journal
+    from straced.store import events
 
     is_job = subject is not None and not subject.isdecimal() and ":" not in subject
     is_job = is_job or (subject or "").startswith("job:")
-    start = asking.moment(since_ns, FOREVER_S if is_job else HOUR_S)
-    chosen = asking.select(subject, since=start, by=by, limit=limit or 1000, step_s=(step_ns or 0) / 1e9)
+    start = service_query.moment(since_ns, FOREVER_S if is_job else HOUR_S)
+    chosen = service_query.select(subject, since=start, by=by, limit=limit or 1000, step_s=(step_ns or 0) / 1e9)
     names = {"pid": chosen.pid, "name": chosen.name, "job": chosen.job}
     width = terminal.width_of(sys.stdout)
     if subject is None:
-        ranked = asking.ask_history(
+        ranked = service_query.ask_history(
             lambda client: client.top(chosen),
             lambda history: history.top(start, by=by, limit=limit or 1000),
         )
         made: object = ranked
         lines = top_lines(ranked, width)
     elif step_ns is not None:
-        points = asking.ask_history(
+        points = service_query.ask_history(
             lambda client: client.timeline(chosen),
             lambda history: history.timeline(history.find(since=start, **names), start, None, chosen.step_s),  # type: ignore[arg-type]
         )
         made, lines = points, timeline_lines(points)
     elif chosen.job is not None:
-        report = asking.ask_history(
+        report = service_query.ask_history(
             lambda client: client.report(chosen.job or "", start),
-            lambda history: journal.report(history, chosen.job or "", start),
+            lambda history: events.report(history, chosen.job or "", start),
         )
         made, lines = report, report_lines(report, sort=sort, limit=limit, width=width)
     else:
-        answer = asking.ask_history(
+        answer = service_query.ask_history(
             lambda client: client.history(chosen),
             lambda history: history.answer(history.find(since=start, **names), start),  # type: ignore[arg-type]
         )

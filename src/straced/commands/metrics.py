@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from straced.commands import asking
+from straced.commands import service_query
 from straced.commands.group import verb
 
 
@@ -32,11 +32,11 @@ def command(output: Path | None) -> int:
 
     The service can also listen for scrapes by itself: metrics.listen in straced.toml.
     """
-    from straced.output_file import TEXTFILE_MODE, OutputFile
+    from straced.linux.output_file import TEXTFILE_MODE, OutputFile
 
     if output is None or str(output) == "-":
-        sys.stdout.write(asking.ask(lambda client: client.metrics()))
+        sys.stdout.write(service_query.ask(lambda client: client.metrics()))
         return 0
     with OutputFile(output, overwrite=True, mode=TEXTFILE_MODE) as file:
-        file.text.write(asking.ask(lambda client: client.metrics()))
+        file.text.write(service_query.ask(lambda client: client.metrics()))
     return 0

@@ -1,6 +1,6 @@
 """Options that verbs share: each is a decorator, and what it hands over is checked and parsed.
 
-Text becomes values here, at the door: durations are nanoseconds, targets are :class:`straced.targets.TargetSpec`.
+Text becomes values here, at the door: durations are nanoseconds, targets are :class:`straced.linux.targets.TargetSpec`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import IO, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from straced import targets as target_syntax
 from straced.errors import InvalidArgument
-from straced.targets import TargetSpec
-from straced.units import parse_duration_ns, parse_size_bytes
+from straced.linux import targets as target_syntax
+from straced.linux.targets import TargetSpec
+from straced.text.units import parse_duration_ns, parse_size_bytes
 
 TRACERS = ("auto", "ebpf", "strace", "sampler")
 SORT_KEYS = ("time", "total", "working", "waiting", "calls", "errors", "name")
@@ -72,7 +72,7 @@ def _checked(parse: Callable[[], int], param: click.Parameter | None, ctx: click
 
 
 def _running() -> list[tuple[int, str]]:
-    from straced import procfs
+    from straced.linux import procfs
 
     found = []
     for pid in procfs.pids():
@@ -112,7 +112,7 @@ def follow(function: Function) -> Function:
 
 
 def sort(function: Function) -> Function:
-    """``--sort``, as ``sort: str``: a key of :func:`straced.summary.sort_rows`."""
+    """``--sort``, as ``sort: str``: a key of :func:`straced.model.aggregation.sort_rows`."""
     return click.option(
         "--sort",
         type=click.Choice(SORT_KEYS),

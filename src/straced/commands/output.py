@@ -11,13 +11,14 @@ from typing import IO
 from msgspec import Struct
 
 from straced.commands.options import use_color
-from straced.model import Summary
-from straced.output_file import OutputFile
-from straced.views import json_out, terminal
-from straced.views.text import first_screen
+from straced.linux.output_file import OutputFile
+from straced.model.types import Summary
+from straced.views import json_output
+from straced.views.text import terminal
+from straced.views.text.summary import first_screen
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class SummaryOutput(Struct, frozen=True, kw_only=True):
     """How summaries are shown."""
 
     as_json: bool = False
@@ -28,7 +29,7 @@ class Report(Struct, frozen=True, kw_only=True):
     def write(self, summary: Summary, stream: IO[str], *, title: str | None = None, indent: int = 2) -> None:
         """One summary onto a stream; ``indent=0`` puts a JSON object on one line, for several of them."""
         if self.as_json:
-            stream.write(json_out.one(summary, indent=indent))
+            stream.write(json_output.one(summary, indent=indent))
             stream.flush()
             return
         lines = first_screen(summary, title=title, sort=self.sort, limit=self.limit, width=terminal.width_of(stream))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from straced.commands import options
-from straced.commands.failures import ABORTED
+from straced.commands.error_report import ABORTED
 from straced.commands.group import verb
 
 
@@ -64,14 +64,16 @@ def command(
     FILE is any strace log (-f -t -tt -ttt -r -T -i -n -y -yy), also gzip or zstd; the prefix of strace -ff files; or -
     for standard input. What a form does not hold (no -T: no durations) is shown as - and said.
     """
-    from straced.fulltrace.make import Outputs, Wanted, make
-    from straced.fulltrace.select import Selection
-    from straced.views import terminal
-    from straced.views.report_text import render
+    from straced.traces.parsing.selection import TraceSelection
+    from straced.views.text import terminal
+    from straced.views.text.report import render
+    from straced.workflows.report import Outputs, Wanted, make
 
     wanted = Wanted(
         file=file,
-        selection=Selection(pids=frozenset(pids), syscalls=frozenset(syscalls), since=since, until=until, path=path),
+        selection=TraceSelection(
+            pids=frozenset(pids), syscalls=frozenset(syscalls), since=since, until=until, path=path
+        ),
         counts_only=counts,
         jobs=jobs,
         host=host,

@@ -10,7 +10,7 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
-from straced.model import Summary
+from straced.model.types import Summary
 
 
 @verb(
@@ -55,8 +55,8 @@ def command(
     (128+n for a signal). Troubles of straced itself have 125, a CMD that cannot be run 126 or 127. If CMD cannot be
     traced, it runs all the same.
     """
-    from straced.commands.output import Report, destination
-    from straced.launch import Launch, run
+    from straced.commands.output import SummaryOutput, destination
+    from straced.workflows.run import Launch, run
 
     launch = Launch(
         argv=words,
@@ -67,7 +67,7 @@ def command(
         require_trace=require_trace,
         as_caller=as_caller,
     )
-    report = Report(as_json=as_json, sort=sort, limit=limit, color=color)
+    report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)
     with destination(output, overwrite, sys.stderr) as stream:
 
         def show(summary: Summary) -> None:

@@ -34,7 +34,8 @@ def command(path: Path | None, http: str | None, check: bool, install: bool, ver
     As root it serves all users of the host, each of whom sees their own processes; as a user that user alone. SIGHUP
     has it read its configuration anew.
     """
-    from straced.service.life import logs, serving, unit
+    from straced.service.daemon import logs, unit
+    from straced.workflows import serve
 
     if install and http is not None:
         raise click.UsageError('--install takes no --http\nwrite into straced.toml: [web] listen = "127.0.0.1:8321"')
@@ -46,9 +47,9 @@ def command(path: Path | None, http: str | None, check: bool, install: bool, ver
         from straced.httpd.address import parse_tcp
 
         parse_tcp(http)
-    found, config = serving.find_config(path)
+    found, config = serve.find_config(path)
     if check:
         print(f"straced: {found or 'no configuration, the defaults'}: fine", file=sys.stderr)
         return 0
     logs.set_up(verbose)
-    return serving.serve(found, config, http)
+    return serve.serve(found, config, http)

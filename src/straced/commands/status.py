@@ -6,10 +6,10 @@ import time
 
 import click
 
-from straced.commands import asking, options
+from straced.commands import options, service_query
 from straced.commands.group import verb
-from straced.service.ipc.messages import Status
-from straced.units import format_bytes, format_ns, format_pct
+from straced.ipc.messages import Status
+from straced.text.units import format_bytes, format_ns, format_pct
 
 
 @verb(
@@ -24,7 +24,7 @@ def command(as_json: bool) -> int:
     """Say how the service is: its tracer, its history, what it watches and what it takes. Status 6: there is none."""
     import msgspec
 
-    status = asking.ask(lambda client: client.status())
+    status = service_query.ask(lambda client: client.status())
     if as_json:
         click.echo(msgspec.json.encode(status).decode())
     else:

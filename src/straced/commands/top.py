@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from straced.commands import options
 from straced.commands.group import verb
-from straced.targets import TargetSpec
+from straced.linux.targets import TargetSpec
 
 if TYPE_CHECKING:
-    from straced.live.source import Source
+    from straced.live.protocols import FrameSource
 
 SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
 TRACERS = ("auto", "ebpf", "none")
@@ -39,7 +39,7 @@ class Screen(Struct, frozen=True, kw_only=True):
     limit: int | None = None
     color: str = "auto"
 
-    def source(self) -> Source:
+    def source(self) -> FrameSource:
         """Where the rows come from."""
         if self.place == "history":
             from straced.live.history import HistorySource
@@ -138,7 +138,7 @@ def _place(source: str, history_ns: int | None, *, local: bool) -> str:
         return "local" if local else source
     import stat
 
-    from straced.service.places import sockets
+    from straced.config.paths import sockets
 
     for path in sockets():
         try:
@@ -148,16 +148,16 @@ def _place(source: str, history_ns: int | None, *, local: bool) -> str:
             continue
     else:
         return "local"
-    from straced.client import is_there
+    from straced.client.client import is_there
 
     return "service" if is_there() else "local"
 
 
 def _full_trace(target: TargetSpec, output: Path | None) -> int:
     from straced.commands.trace import DEFAULT_MAX_BYTES
-    from straced.recording import trace_target
-    from straced.tracers.strace_record import SPILL_BYTES, RecordOptions
-    from straced.units import parse_size_bytes
+    from straced.text.units import parse_size_bytes
+    from straced.tracers.strace.recording import SPILL_BYTES, RecordOptions
+    from straced.workflows.trace import trace_target
 
     limits = RecordOptions(max_bytes=parse_size_bytes(DEFAULT_MAX_BYTES), spill_bytes=SPILL_BYTES)
     return trace_target(target, limits, output)
@@ -166,8 +166,8 @@ def _full_trace(target: TargetSpec, output: Path | None) -> int:
 def _json(screen: Screen, once: bool) -> int:
     import msgspec
 
-    from straced.live.stream import stream
-    from straced.live.values import Frame
+    from straced.live.frame_stream import stream
+    from straced.model.frame import Frame
 
     def show(frame: Frame) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(frame.to_dict()) + b"\n")
@@ -177,18 +177,18 @@ def _json(screen: Screen, once: bool) -> int:
 
 
 def _once(screen: Screen) -> int:
-    from straced.live.stream import stream
-    from straced.live.values import Frame
-    from straced.views import terminal
-    from straced.views.tui import once, words
-    from straced.views.tui.rows import Rows
+    from straced.live.frame_stream import stream
+    from straced.model.frame import Frame
+    from straced.views.text import terminal
+    from straced.views.tui import once, status_lines
+    from straced.views.tui.rows import ProcessRows
 
-    rows = Rows(screen.sort, screen.filter, flat=screen.flat)
+    rows = ProcessRows(screen.sort, screen.filter, flat=screen.flat)
 
     def show(frame: Frame) -> None:
         rows.update(frame)
         width = terminal.width_of(sys.stdout)
-        state = words.State(interval_s=screen.interval_s)
+        state = status_lines.State(interval_s=screen.interval_s)
         lines = once.lines(frame, rows, limit=screen.limit, width=width, state=state)
         terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, screen.color))
 
@@ -206,13 +206,13 @@ def _live(screen: Screen) -> int:
     for name in ("COLUMNS", "LINES"):  # an exported size would be believed instead of the terminal's own
         os.environ.pop(name, None)
     from straced.live.actions import LocalActions
-    from straced.live.worker import Worker
+    from straced.live.worker import FrameWorker
     from straced.views.tui.app import TopApp
-    from straced.views.tui.rows import Rows
+    from straced.views.tui.rows import ProcessRows
 
     screen.source()  # what is wrong with a target is said on the shell's screen
-    worker = Worker(screen.source, LocalActions(Path.cwd()), screen.interval_s)
-    app = TopApp(worker, interval_s=screen.interval_s, rows=Rows(screen.sort, screen.filter, flat=screen.flat))
+    worker = FrameWorker(screen.source, LocalActions(Path.cwd()), screen.interval_s)
+    app = TopApp(worker, interval_s=screen.interval_s, rows=ProcessRows(screen.sort, screen.filter, flat=screen.flat))
     app.run()
     if app.error is not None:
         raise app.error

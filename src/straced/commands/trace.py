@@ -9,12 +9,12 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
-from straced.scrub import scrub
-from straced.targets import TargetSpec
-from straced.units import format_count
+from straced.linux.targets import TargetSpec
+from straced.text.sanitize import scrub
+from straced.text.units import format_count
 
 if TYPE_CHECKING:
-    from straced.tracers.strace_record import RecordOptions
+    from straced.tracers.strace.recording import RecordOptions
 
 DEFAULT_MAX_BYTES = "1GB"
 
@@ -68,9 +68,9 @@ def command(
     The target is slowed down a lot while it lasts (a call costs tens to hundreds of microseconds). It never waits for
     the reader of the trace: what a slow pipe does not take goes to a bounded file, then lines are dropped, and counted.
     """
-    from straced.recording import trace_target
-    from straced.tracers.strace_record import RecordOptions
-    from straced.tracers.trace_filter import trace_set as checked
+    from straced.tracers.strace.filters import trace_set as checked
+    from straced.tracers.strace.recording import RecordOptions
+    from straced.workflows.trace import trace_target
 
     if len(targets) != 1:
         raise click.UsageError("one target at a time\ntrace several in terminals of their own")
@@ -94,8 +94,8 @@ def command(
 def _with_page(target: TargetSpec, options: RecordOptions, output: Path | None, page: Path, overwrite: bool) -> int:
     """Trace, then make the page; without ``-o`` the trace is kept until then only."""
     from straced.commands.output import note
-    from straced.fulltrace.make import page_of
-    from straced.recording import trace_target
+    from straced.workflows.report import page_of
+    from straced.workflows.trace import trace_target
 
     with page_of(page, output, overwrite) as (path, make_page):
         status = trace_target(target, options, path, overwrite, page=None if output else page)

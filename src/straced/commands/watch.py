@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from straced.commands import asking, options
+from straced.commands import options, service_query
 from straced.commands.group import verb, write_examples
 from straced.commands.run import parse_labels
 
@@ -33,7 +33,7 @@ def command() -> None:
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Kept with all they do; may be repeated.")
 def add(target: str, labels: tuple[str, ...]) -> int:
     """Watch TARGET: a pid, children:PID, name:GLOB, unit:NAME.service, cgroup:/PATH or user:NAME."""
-    rule = asking.ask(lambda client: client.watch(target, parse_labels(labels)))
+    rule = service_query.ask(lambda client: client.watch(target, parse_labels(labels)))
     click.echo(f"straced: watches {rule.target}", err=True)
     return 0
 
@@ -44,7 +44,7 @@ def ls(as_json: bool) -> int:
     """List the rules, with the number of processes that each matches now."""
     import msgspec
 
-    rules = asking.ask(lambda client: client.rules())
+    rules = service_query.ask(lambda client: client.rules())
     if as_json:
         for rule in rules:
             click.echo(msgspec.json.encode(rule).decode())
@@ -63,7 +63,7 @@ def ls(as_json: bool) -> int:
 @click.argument("target")
 def rm(target: str) -> int:
     """Take a rule away."""
-    asking.ask(lambda client: client.unwatch(target))
+    service_query.ask(lambda client: client.unwatch(target))
     return 0
 
 

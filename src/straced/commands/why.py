@@ -12,13 +12,13 @@ import msgspec
 from straced import __version__, errors
 from straced.commands import options
 from straced.commands.group import verb
-from straced.scrub import scrub
-from straced.views import terminal
-from straced.waits import sharpen
-from straced.waits.sharpen import TRACERS
+from straced.text.sanitize import scrub
+from straced.views.text import terminal
+from straced.waits import call_counts
+from straced.waits.call_counts import TRACERS
 
 if TYPE_CHECKING:
-    from straced.views.text import Line
+    from straced.views.text.summary import Line
     from straced.waits.model import Why
 
 
@@ -123,49 +123,51 @@ class _Bundle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _one(pid: int, duration_ns: int, tracer: str, form: _Form, bundled: _Bundle | None, with_python_stack: bool) -> int:
-    from straced import through_service
-    from straced.waits.answer import why_process
+    from straced.waits.process import why_process
+    from straced.workflows import delegation
 
-    by_service = through_service.counter() if tracer == "auto" else None
-    why = why_process(pid, duration_ns, sharpen=by_service or sharpen.by(tracer), eager=sharpen.is_eager(tracer))
+    by_service = delegation.counter() if tracer == "auto" else None
+    why = why_process(
+        pid, duration_ns, sharpen=by_service or call_counts.by(tracer), eager=call_counts.is_eager(tracer)
+    )
     if with_python_stack and why.chain is not None:
         why = _with_python_stack(why)
     if bundled is not None:
-        from straced.views.why_bundle import bundle
+        from straced.views.why.bundle import bundle
 
         print(bundle(why, redact=bundled.redact, version=__version__), file=bundled.stream)
     if form.as_json:
         click.echo(msgspec.json.encode(why.to_dict()).decode())
     elif form.as_dot:
-        from straced.views.why_dot import dot
+        from straced.views.why.dot import dot
 
         click.echo(dot([why]))
     elif bundled is None or bundled.stream is not sys.stdout:
-        from straced.views.why_text import lines
+        from straced.views.why.report import lines
 
         form.show(lines(why, terminal.width_of(sys.stdout)))
     return errors.NoSuchProcess.exit_code if why.verdict == "gone" else 0
 
 
 def _many(pids: list[int] | None, duration_ns: int, form: _Form) -> int:
-    from straced.waits.everybody import why_everybody
+    from straced.waits.all_processes import why_everybody
 
     found = why_everybody(duration_ns, pids)
     if form.as_json:
         click.echo(msgspec.json.encode(found.to_dict()).decode())
     elif form.as_dot:
-        from straced.views.why_dot import dot
+        from straced.views.why.dot import dot
 
         click.echo(dot(found.processes))
     else:
-        from straced.views.why_overview import lines
+        from straced.views.why.overview import lines
 
         form.show(lines(found, form.limit, terminal.width_of(sys.stdout)))
     return 0
 
 
 def _with_python_stack(why: Why) -> Why:
-    from straced.waits.python_stack import python_stack
+    from straced.waits.facts.python_stack import python_stack
 
     lines, refusal = python_stack(why.pid)
     not_seen = (*why.not_seen, refusal) if refusal else why.not_seen

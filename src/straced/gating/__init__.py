@@ -11,14 +11,14 @@ import math
 import os
 from collections.abc import Sequence
 
-from straced import procfs
 from straced.errors import CommandNotFound, ExecFailed, InvalidArgument
 from straced.gating import helper, protocol
 from straced.gating.asks import COUNTS, LATE, TRACE, Ask, asking, refused, remember, was_gate
 from straced.gating.opening import release
 from straced.gating.protocol import program_behind, program_of
 from straced.gating.waiting import is_ready, wait_ready
-from straced.scrub import scrub
+from straced.linux import procfs
+from straced.text.sanitize import scrub
 
 __all__ = [
     "COUNTS",

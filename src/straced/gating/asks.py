@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from straced import procfs
 from straced.gating.opening import release
-from straced.model import Reason, Target
+from straced.linux import procfs
+from straced.model.types import Reason, Target
 
 if TYPE_CHECKING:
-    from straced.tracers.strace_record import Recording
+    from straced.tracers.strace.recording import Recording
 
 COUNTS = "counts"
 TRACE = "trace"
@@ -123,7 +123,7 @@ def remember(pid: int) -> None:
     """Note that a process was started as a gate."""
     try:
         start_ticks = procfs.stat(pid).start_ticks
-    except procfs.Gone:
+    except (procfs.Gone, OSError):
         return
     with _lock:
         _known.pop(pid, None)

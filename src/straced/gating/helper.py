@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from straced import procfs
+from straced.linux import procfs
 
 FOLDER = Path(__file__).parent
 FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
-from straced import procfs
 from straced.gating import protocol
 from straced.gating.waiting import START_S, is_ready
+from straced.linux import procfs
 
 
 def release(pid: int) -> None:
     """Let the program run.
 
     Safe at any time: nothing is done to a process that is no gate, or none any more; a gate that has not come to its
-    wait yet is opened when it has, by a thread that lives no longer than that may take.
+    wait yet is opened when it has, by a thread that lives no longer than that may take. So is one that cannot be
+    looked at now, for want of a descriptor; without a thread, too, it opens by itself when its patience is over.
     """
-    if is_ready(pid):
-        _open(pid)
-    elif protocol.may_wait(pid):
+    if not _done(pid):
         import threading
 
-        threading.Thread(target=_open_when_ready, args=(pid,), daemon=True, name="straced-gate").start()
+        thread = threading.Thread(target=_open_when_ready, args=(pid,), daemon=True, name="straced-gate")
+        with contextlib.suppress(RuntimeError):
+            thread.start()
 
 
 def _open_when_ready(pid: int) -> None:
     deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and protocol.may_wait(pid):
+    while time.monotonic() < deadline and not _done(pid):
+        time.sleep(0.001)
+
+
+def _done(pid: int) -> bool:
+    """Open it if it waits; whether there is nothing more to do."""
+    try:
         if is_ready(pid):
             _open(pid)
-            return
-        time.sleep(0.001)
+            return True
+        return not protocol.may_wait(pid)
+    except OSError:
+        return False
 
 
 def _open(pid: int) -> None:
@@ -43,7 +53,7 @@ def _open(pid: int) -> None:
 
     try:
         pidfd = os.pidfd_open(pid)
-    except OSError:
+    except ProcessLookupError:
         return
     try:
         listens = _listens(pid, signal.SIGURG)

@@ -11,8 +11,8 @@ import os
 import time
 from collections.abc import Sequence
 
-from straced import procfs
-from straced.scrub import scrub_bytes
+from straced.linux import procfs
+from straced.text.sanitize import scrub_bytes
 
 COMM = "straced-gate"
 """What a gate calls itself right before it waits, for nothing else to make it sleep after that."""

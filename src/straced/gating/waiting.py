@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from straced import procfs
 from straced.gating import protocol
+from straced.linux import procfs
 
 START_S = 10.0
 """How long a gate may take to come to its wait, on a crowded machine: what is older and does not wait is none."""

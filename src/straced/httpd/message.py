@@ -33,7 +33,7 @@ class Malformed(Exception):
     """Not a request that is understood; its text says why."""
 
 
-class Request(Struct, frozen=True):
+class HttpRequest(Struct, frozen=True):
     """The head of a request; there is no body."""
 
     method: str
@@ -43,7 +43,7 @@ class Request(Struct, frozen=True):
     """By name in small letters."""
 
 
-def parse(head: bytes) -> Request:
+def parse(head: bytes) -> HttpRequest:
     """Read a head, up to its empty line.
 
     Raises:
@@ -70,10 +70,10 @@ def parse(head: bytes) -> Request:
         fields = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError as error:
         raise Malformed("too many fields in the query") from error
-    return Request(words[0], path, fields, headers)
+    return HttpRequest(words[0], path, fields, headers)
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class Response(Struct, frozen=True, kw_only=True):
     """What goes back: a body, or a stream that goes on until one side ends it."""
 
     status: int = 200
@@ -95,6 +95,6 @@ class Answer(Struct, frozen=True, kw_only=True):
 _ALWAYS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("Connection", "close"))
 
 
-def text(status: int, words: str) -> Answer:
+def text(status: int, words: str) -> Response:
     """A short answer for people."""
-    return Answer(status=status, body=words.encode() + b"\n")
+    return Response(status=status, body=words.encode() + b"\n")

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from straced.faults import faults
 from straced.httpd.address import Address
-from straced.httpd.message import Answer, Malformed, Request, Send, parse, text
+from straced.httpd.message import HttpRequest, Malformed, Response, Send, parse, text
+from straced.service.api.passed_descriptors import refuse_descriptors
 
 log = logging.getLogger("straced.service")
 MAX_HEAD = 16384
@@ -18,7 +21,7 @@ HEAD_S = 10.0
 SEND_S = 10.0
 """How long a reader may take for what is sent to it at once."""
 MAX_CONNECTIONS = 64
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class HttpServer:
@@ -71,9 +74,15 @@ class HttpServer:
             return
         path = Path(address.path)
         _clear(path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        refuse_descriptors(sock)
         before = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._serve, address.path, limit=MAX_HEAD)
+            sock.bind(address.path)
+            self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=MAX_HEAD)
+        except BaseException:
+            sock.close()
+            raise
         finally:
             os.umask(before)
         self._path = path
@@ -141,16 +150,16 @@ class HttpServer:
         answer = await self._answer(request)
         await _send_answer(answer, send, head_only=request.method == "HEAD", closed=reader)
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: HttpRequest) -> Response:
         try:
             return await self._handler(request)
         except Exception as error:
-            log.error("http_failed", exc_info=error, extra={"straced": {"path": request.path}})
+            faults.tell("http_failed", error, path=request.path[:200])
             return text(500, "internal fault")
 
 
 async def _send_answer(
-    answer: Answer, send: Send, *, head_only: bool = False, closed: asyncio.StreamReader | None = None
+    answer: Response, send: Send, *, head_only: bool = False, closed: asyncio.StreamReader | None = None
 ) -> None:
     if answer.stream is None or head_only:
         await send(answer.head() + (b"" if head_only else answer.body))

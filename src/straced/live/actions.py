@@ -10,18 +10,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from straced import procfs
 from straced.errors import AttachError, NoSuchProcess, NotPermitted, OutputExists, TargetIsZombie
-from straced.live.source import TraceState
+from straced.linux import procfs
+from straced.live.protocols import TraceState
 from straced.live.spared import spared
-from straced.live.values import Key
-from straced.scrub import scrub
-from straced.units import format_bytes
+from straced.model.frame import Key
+from straced.text.sanitize import scrub
+from straced.text.units import format_bytes
 
 if TYPE_CHECKING:
-    from straced.output_file import OutputFile
-    from straced.profiler import Profiler
-    from straced.tracers.strace_record import Recording
+    from straced.linux.output_file import OutputFile
+    from straced.profiling.profiler import Profiler
+    from straced.tracers.strace.recording import Recording
 
 TRACE_MAX_BYTES = 100 * 1000 * 1000
 TRACE_MAX_S = 60.0
@@ -75,8 +75,8 @@ class LocalActions:
         Raises:
             NoSuchProcess: it has ended. OwnProcess: it is straced.
         """
-        from straced.views.why_text import report
-        from straced.waits.answer import why_process
+        from straced.views.why.report import report
+        from straced.waits.process import why_process
 
         _same(key)
         answer = await asyncio.to_thread(why_process, key[0], WHY_NS)
@@ -113,7 +113,7 @@ class LocalActions:
     def _helpers(self) -> frozenset[int]:
         if self._profiler is None:
             return frozenset()
-        from straced.tracers.strace import own_helpers
+        from straced.tracers.strace.tracer import own_helpers
 
         return own_helpers()
 
@@ -123,9 +123,9 @@ class LocalActions:
         Raises:
             AttachError, TracerUnavailable, OutputError: nothing was traced, and no file is left.
         """
-        from straced.profiler import Profiler
-        from straced.tracers.strace_record import RecordOptions
-        from straced.tracers.trace_file import record_into
+        from straced.profiling.profiler import Profiler
+        from straced.tracers.strace.recording import RecordOptions
+        from straced.tracers.strace.trace_file import record_into
 
         _same(key)
         if (running := self._traces.get(key)) is not None and not running.ended:
@@ -147,7 +147,7 @@ class LocalActions:
         return trace.state()
 
     def _new_file(self, pid: int) -> OutputFile:
-        from straced.output_file import OutputFile
+        from straced.linux.output_file import OutputFile
 
         stem = f"straced-{pid}-{time.strftime('%Y%m%d-%H%M%S')}"
         for suffix in ("", *(f"-{number}" for number in range(2, MOST_A_SECOND))):

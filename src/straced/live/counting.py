@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from straced import procfs
 from straced.errors import AttachError, StracedError, TracerUnavailable
-from straced.live.counts import EMPTY, Reading, Totals, reading
-from straced.live.processes import ProcessFacts
-from straced.live.values import Key
-from straced.model import Overhead, Quality, Reason, Sample
-from straced.profiler import Profiler
-from straced.session import Session
-from straced.targets import TargetSpec, resolve
+from straced.linux import procfs
+from straced.linux.process_scan import ScannedProcess
+from straced.linux.targets import TargetSpec, resolve
+from straced.live.rates import EMPTY, CounterReading, Totals, reading
+from straced.model.frame import Key
+from straced.model.types import Overhead, Quality, Reason, Sample
+from straced.profiling.profiler import Profiler
+from straced.profiling.session import Session
 
 _DEEPEST = 1000
 """Generations that are followed upwards; the tree may change while it is read."""
@@ -34,11 +34,11 @@ class Refusal(Struct, frozen=True):
     reason: str
 
 
-class Counting:
+class LiveCounter:
     """Sessions on the trees of some targets, or of every process but our own ancestors and ourselves.
 
     Args:
-        tracer: as for :class:`straced.profiler.Profiler`; ``none`` counts nothing.
+        tracer: as for :class:`straced.profiling.profiler.Profiler`; ``none`` counts nothing.
         targets: empty for all processes.
     """
 
@@ -77,13 +77,13 @@ class Counting:
         """The target as it was asked for, when that was by a name."""
         return self._labels.get(session)
 
-    def members(self, facts: Sequence[ProcessFacts], last: Reading) -> dict[int, int]:
+    def members(self, facts: Sequence[ScannedProcess], last: CounterReading) -> dict[int, int]:
         """Who is in which session: by the calls it made, or as a descendant of one that is in it."""
         by_pid = {each.pid: each for each in facts}
         roots = {session.target.pid: number for number, session in self._sessions.items()}
         kept: dict[Key, int] = {}
 
-        def session_of(each: ProcessFacts) -> int | None:
+        def session_of(each: ScannedProcess) -> int | None:
             number = last.sessions.get(each.pid, roots.get(each.pid, self._members.get(each.key)))
             return number if number in self._sessions else None
 
@@ -99,7 +99,7 @@ class Counting:
         self._members = kept
         return {pid: number for (pid, _), number in kept.items()}
 
-    async def cover(self, facts: Sequence[ProcessFacts], last: Reading) -> None:
+    async def cover(self, facts: Sequence[ScannedProcess], last: CounterReading) -> None:
         """Attach to what is new."""
         if self._profiler is None or self.unavailable:
             return
@@ -115,7 +115,7 @@ class Counting:
             except StracedError as error:
                 self.refusals.append(Refusal(root.pid, error.reason))
 
-    async def read(self) -> Reading:
+    async def read(self) -> CounterReading:
         """The counters of all sessions; those that ended since the reading before are in it a last time."""
         if self._profiler is None:
             return EMPTY
@@ -149,7 +149,7 @@ class Counting:
         if self._profiler is not None:
             await self._profiler.close()
 
-    def _wanted(self, facts: Sequence[ProcessFacts], counted: set[int]) -> list[tuple[ProcessFacts, str | None]]:
+    def _wanted(self, facts: Sequence[ScannedProcess], counted: set[int]) -> list[tuple[ScannedProcess, str | None]]:
         by_pid = {each.pid: each for each in facts}
         if not self._targets:
             return [(each, None) for each in _free_roots(by_pid, counted) if each.key not in self._tried]
@@ -162,7 +162,7 @@ class Counting:
                         found.append((each, None if spec.kind == "pid" else str(spec)))
         return found
 
-    async def _attach(self, root: ProcessFacts, label: str | None) -> None:
+    async def _attach(self, root: ScannedProcess, label: str | None) -> None:
         assert self._profiler is not None
         session = await self._profiler.attach(root.pid, labels={"job": label} if label else None)
         number, self._next = self._next, self._next + 1
@@ -182,14 +182,14 @@ class Counting:
         self._waits.pop(number, None)
 
 
-def _free_roots(by_pid: dict[int, ProcessFacts], covered: set[int]) -> list[ProcessFacts]:
+def _free_roots(by_pid: dict[int, ScannedProcess], covered: set[int]) -> list[ScannedProcess]:
     """The topmost processes that are neither counted, nor we, nor our ancestors (whose trees we are in)."""
     own = {os.getpid(), *procfs.ancestors(os.getpid())}
     free = {pid for pid, each in by_pid.items() if pid not in covered and pid not in own and each.state not in "ZX"}
     return [by_pid[pid] for pid in sorted(free) if by_pid[pid].ppid not in free and not _below_us(pid, by_pid)]
 
 
-def _below_us(pid: int, by_pid: dict[int, ProcessFacts]) -> bool:
+def _below_us(pid: int, by_pid: dict[int, ScannedProcess]) -> bool:
     """Our own helpers, the guard of a full trace for instance."""
     me = os.getpid()
     while (each := by_pid.get(pid)) is not None and each.ppid != pid:

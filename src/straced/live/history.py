@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from straced.client import Client
+from straced.client.client import Client
 from straced.errors import StracedError
+from straced.ipc.messages import Select, Status
 from straced.live.service import note_of
-from straced.live.values import Detail, Frame, Key, Machine, ProcessRow
-from straced.model import Quality, Reason
-from straced.scrub import scrub
-from straced.service.ipc.messages import Select, Status
-from straced.service.store.answers import KeptEvent, Ranked
+from straced.model.frame import Frame, Key, Machine, ProcessDetail, ProcessRow
+from straced.model.history import KeptEvent, Ranked
+from straced.model.types import Quality, Reason
+from straced.text.sanitize import scrub
 
 STEP_S = 60.0
 """The finest that history has; further back than a week it has hours only."""
@@ -70,19 +70,19 @@ class HistorySource:
     async def settle(self) -> None:
         """Nothing: what was is all there."""
 
-    async def detail(self, key: Key) -> Detail:
+    async def detail(self, key: Key) -> ProcessDetail:
         """The calls of a process in that minute; threads and files are not kept."""
         not_kept: tuple[str, ...] = ("threads and files: history does not keep them",)
         if self._client is None:
-            return Detail(pid=key[0], start_ticks=key[1], unreadable=not_kept)
+            return ProcessDetail(pid=key[0], start_ticks=key[1], unreadable=not_kept)
         try:
             answer = await self._client.history(self._select(key[0]))
         except StracedError as error:
-            return Detail(pid=key[0], start_ticks=key[1], unreadable=(scrub(error.reason, 200),))
+            return ProcessDetail(pid=key[0], start_ticks=key[1], unreadable=(scrub(error.reason, 200),))
         several = len({each.start_ticks for each in answer.processes}) > 1
         if several:  # the pid was another process's too in this minute: their calls cannot be told apart
             not_kept = ("its calls: the pid had several processes in this minute", *not_kept)
-        return Detail(
+        return ProcessDetail(
             pid=key[0],
             start_ticks=key[1],
             duration_ns=int(STEP_S * 1e9),

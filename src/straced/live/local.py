@@ -6,18 +6,18 @@ import os
 import time
 from collections.abc import Sequence
 
-from straced import procfs
 from straced.errors import NoSuchProcess, StracedError
-from straced.live import counts
-from straced.live.counting import Counting
-from straced.live.counts import Reading
-from straced.live.look import Counted, ProcessLook, counted
-from straced.live.machine import MachineMeter, OwnCost
-from straced.live.processes import ProcessFacts, ProcessScan, call_now, tree
-from straced.live.timeline import TimeLine
-from straced.live.values import OUTSIDE, RUNNING, Detail, Frame, Key, Note, ProcessRow
-from straced.scrub import scrub
-from straced.targets import TargetSpec, resolve
+from straced.linux import procfs
+from straced.linux.process_scan import ProcessScan, ScannedProcess, call_now, tree
+from straced.linux.targets import TargetSpec, resolve
+from straced.live import rates as counts
+from straced.live.counting import LiveCounter
+from straced.live.host_meter import MachineMeter, OwnCostMeter
+from straced.live.process_detail import ProcessLook, WindowCalls, counted
+from straced.live.rates import CounterReading
+from straced.live.timeline import NoteTimeLine
+from straced.model.frame import OUTSIDE, RUNNING, Frame, Key, Note, ProcessDetail, ProcessRow
+from straced.text.sanitize import scrub
 
 
 class LocalSource:
@@ -38,16 +38,16 @@ class LocalSource:
         for spec in targets:
             self._check(spec)
         self._targets = tuple(targets)
-        self._counting = Counting(tracer, targets)
+        self._counting = LiveCounter(tracer, targets)
         self._scan = ProcessScan()
         self._machine = MachineMeter()
-        self.timeline = TimeLine()
-        self._facts: list[ProcessFacts] = []
+        self.timeline = NoteTimeLine()
+        self._facts: list[ScannedProcess] = []
         self._keys: dict[int, Key] = {}
-        self._before: Reading | None = None
-        self._last: Reading | None = None
+        self._before: CounterReading | None = None
+        self._last: CounterReading | None = None
         self._look = ProcessLook()
-        self._cost = OwnCost()
+        self._cost = OwnCostMeter()
         self._refusals = 0
         self._members: dict[int, int] = {}
 
@@ -110,29 +110,29 @@ class LocalSource:
                     Note(epoch_s=time.time(), kind="refused", pid=each.pid, text=scrub(each.reason, 200), severe=True)
                 )
 
-    async def detail(self, key: Key) -> Detail:
+    async def detail(self, key: Key) -> ProcessDetail:
         """Calls over the window of the last frame; threads and files as they are now."""
         return self._look.detail(key, self._calls(key[0]))
 
     async def close(self) -> None:
         await self._counting.close()
 
-    def _calls(self, pid: int) -> Counted:
+    def _calls(self, pid: int) -> WindowCalls:
         before, now = self._before, self._last
         if before is None or now is None or self._members.get(pid) not in before.rows:
-            return Counted()
+            return WindowCalls()
         return counted(before, now, pid)
 
-    def _call(self, facts: ProcessFacts) -> str | None:
+    def _call(self, facts: ScannedProcess) -> str | None:
         abi = self._scan.identity(facts).abi if facts.state not in "ZX" else None
         return call_now(str(facts.pid), abi) if abi is not None else None
 
     @staticmethod
     def _tasks(
-        facts: Sequence[ProcessFacts], shares: dict[Key, float], calls: dict[int, str | None]
-    ) -> dict[int, counts.Tasks]:
+        facts: Sequence[ScannedProcess], shares: dict[Key, float], calls: dict[int, str | None]
+    ) -> dict[int, counts.TaskCounts]:
         return {
-            each.pid: counts.Tasks(
+            each.pid: counts.TaskCounts(
                 threads=each.threads,
                 cpu_pct=shares.get(each.key),
                 in_call=calls[each.pid] not in (None, RUNNING, OUTSIDE),
@@ -140,7 +140,7 @@ class LocalSource:
             for each in facts
         }
 
-    def _row(self, facts: ProcessFacts, cpu_pct: float | None, rate: counts.Rates, call: str | None) -> ProcessRow:
+    def _row(self, facts: ScannedProcess, cpu_pct: float | None, rate: counts.Rates, call: str | None) -> ProcessRow:
         known = self._scan.identity(facts)
         session = self._members.get(facts.pid)
         return ProcessRow(
@@ -165,7 +165,7 @@ class LocalSource:
             now=call,
         )
 
-    def _chosen(self, facts: list[ProcessFacts]) -> list[ProcessFacts]:
+    def _chosen(self, facts: list[ScannedProcess]) -> list[ScannedProcess]:
         roots = [int(spec.value) for spec in self._targets if spec.kind == "pid"]
         if self._counting.tracer is None:
             roots += [pid for spec in self._targets if spec.kind != "pid" for pid in _now(spec)]

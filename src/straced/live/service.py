@@ -8,18 +8,19 @@ from pathlib import Path
 
 import msgspec
 
-from straced import summary as rows_of
-from straced.client import Client
+from straced.client.client import Client
 from straced.errors import ServiceUnreachable, StracedError
-from straced.live.look import Counted, ProcessLook
-from straced.live.timeline import TimeLine
-from straced.live.values import Detail, Frame, Key, Machine, Note, ProcessRow
-from straced.model import Counters, Quality, Reason
-from straced.scrub import scrub
-from straced.service.facts import HostFacts
-from straced.service.ipc.messages import Select, Status
-from straced.service.samples import Happening, ProcessSample, Tick
-from straced.service.store.answers import KeptEvent
+from straced.ipc.messages import Select, Status
+from straced.live.process_detail import ProcessLook, WindowCalls
+from straced.live.timeline import NoteTimeLine
+from straced.model import aggregation as rows_of
+from straced.model.facts import HostFacts
+from straced.model.frame import Frame, Key, Machine, Note, ProcessDetail, ProcessRow
+from straced.model.history import KeptEvent
+from straced.model.tick import Happening, ProcessSample, Tick
+from straced.model.types import Counters, Quality, Reason
+from straced.service.collect.call_counter import Calls
+from straced.text.sanitize import scrub
 
 EVENTS = 200
 """Events that are asked for at a time."""
@@ -41,7 +42,7 @@ class ServiceSource:
         self._last: Frame | None = None
         self._tick: Tick | None = None
         self._look = ProcessLook()
-        self._timeline = TimeLine()
+        self._timeline = NoteTimeLine()
         self._event = 0
 
     async def frame(self) -> Frame:
@@ -66,7 +67,7 @@ class ServiceSource:
     async def settle(self) -> None:
         """Nothing to attach to: the service does that."""
 
-    async def detail(self, key: Key) -> Detail:
+    async def detail(self, key: Key) -> ProcessDetail:
         """Calls of the last tick; threads and files as far as this user may see them."""
         sample = next((each for each in self._tick.processes if each.facts.key == key), None) if self._tick else None
         return self._look.detail(key, counted_in(sample, self._tick))
@@ -116,23 +117,29 @@ def frame_of(tick: Tick, status: Status, notes: tuple[Note, ...]) -> Frame:
         host=scrub(os.uname().nodename, 64),
         tracer=status.tracer,
         tracer_reason=scrub(status.tracer_reason, 300),
-        quality=_quality(None if None in lost else sum(value or 0 for value in lost), tick.late),
+        quality=_quality(None if None in lost else sum(value or 0 for value in lost), tick.late, tick.cut),
         cost_pct=tick.host.own.cpu_pct,
         machine=machine_of(tick.host),
         processes=tuple(_row(each, window_ns) for each in samples),
         watched=len(counted),
-        calls_s=_per_s(((row.calls for row in (*(each.calls or ()), *each.ended)) for each in counted), window_ns),
-        errors_s=_per_s(((row.errors for row in (*(each.calls or ()), *each.ended)) for each in counted), window_ns),
+        calls_s=_per_s(((row.calls for row in _all(each)) for each in counted), window_ns),
+        errors_s=_per_s(((row.errors for row in _all(each)) for each in counted), window_ns),
         alerts=status.alerts_open,
         notes=notes,
     )
 
 
-def _quality(lost: int | None, late: bool) -> Quality:
+def _quality(lost: int | None, late: bool, cut: int = 0) -> Quality:
     reasons = (Reason("late", "the service was late: this window is longer than it should be"),) if late else ()
+    if cut:
+        reasons = (Reason("cut", f"{cut} processes are left out here: there are too many to be told of"), *reasons)
     if lost:
         reasons = (Reason("lost", f"{lost} calls could not be counted"), *reasons)
-    return Quality(kind="lossy" if lost != 0 else "exact", lost=lost, reasons=reasons)
+    return Quality(kind="lossy" if lost != 0 else "partial" if cut else "exact", lost=lost, reasons=reasons)
+
+
+def _all(sample: ProcessSample) -> tuple[Calls, ...]:
+    return (*(sample.calls or ()), *sample.ended, *sample.others)
 
 
 def _per_s(parts: Iterable[Iterable[int | None]], window_ns: int) -> float | None:
@@ -183,10 +190,10 @@ def _returned(sample: ProcessSample, name: str) -> bool:
     return any(row.name == name and (row.calls or row.wall_ns) for row in sample.calls or ())
 
 
-def counted_in(sample: ProcessSample | None, tick: Tick | None) -> Counted:
+def counted_in(sample: ProcessSample | None, tick: Tick | None) -> WindowCalls:
     """What a process did in a tick; the service hands on no durations of single calls, so no percentiles."""
     if sample is None or tick is None or sample.calls is None or not tick.duration_ns:
-        return Counted()
+        return WindowCalls()
     rows = [
         Counters(
             name=row.name,
@@ -202,7 +209,7 @@ def counted_in(sample: ProcessSample | None, tick: Tick | None) -> Counted:
         for row in sample.calls
     ]
     stats, total = rows_of.table(rows, "wall")
-    return Counted(stats, total, {}, tick.duration_ns)
+    return WindowCalls(stats, total, {}, tick.duration_ns)
 
 
 def machine_of(host: HostFacts) -> Machine:

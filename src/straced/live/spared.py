@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from straced import procfs
 from straced.errors import OwnProcess, ProtectedTarget, StracedError
+from straced.linux import procfs
 
 
 def spared(pid: int, helpers: Collection[int] = ()) -> StracedError | None:

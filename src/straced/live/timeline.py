@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from straced.live.processes import ProcessFacts
-from straced.live.values import Key, Note
+from straced.linux.process_scan import ScannedProcess
+from straced.model.frame import Key, Note
 
 MOST = 500
 
 
-class TimeLine:
+class NoteTimeLine:
     """Remembers the last notes, and notes who came and went between two scans.
 
     A process that began and ended between two scans is not seen by them.
@@ -19,13 +19,13 @@ class TimeLine:
 
     def __init__(self) -> None:
         self._notes: deque[Note] = deque(maxlen=MOST)
-        self._known: dict[Key, ProcessFacts] | None = None
+        self._known: dict[Key, ScannedProcess] | None = None
 
     def add(self, note: Note) -> None:
         """Append a note."""
         self._notes.append(note)
 
-    def compare(self, facts: Sequence[ProcessFacts], epoch_s: float) -> None:
+    def compare(self, facts: Sequence[ScannedProcess], epoch_s: float) -> None:
         """Note processes that are new or gone, or run another program, since the scan before."""
         now = {each.key: each for each in facts}
         if self._known is not None:

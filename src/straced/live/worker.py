@@ -8,24 +8,24 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from straced.live.source import Actions, Listener, Source, TraceState
-from straced.live.values import Key
+from straced.live.protocols import Actions, FrameListener, FrameSource, TraceState
+from straced.model.frame import Key
 
 Result = TypeVar("Result")
 
 
-class Worker:
+class FrameWorker:
     """Reads a source each interval, and whenever another process is chosen its detail at once."""
 
-    def __init__(self, source: Callable[[], Source], actions: Actions, interval_s: float) -> None:
+    def __init__(self, source: Callable[[], FrameSource], actions: Actions, interval_s: float) -> None:
         self._make_source = source
         self._actions = actions
         self._interval_s = interval_s
-        self._listener: Listener | None = None
+        self._listener: FrameListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._chosen: Key | None = None
-        self._source: Source | None = None
+        self._source: FrameSource | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="straced-top", daemon=True)
 
@@ -37,7 +37,7 @@ class Worker:
     def trace_limits(self) -> str:
         return self._actions.trace_limits
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: FrameListener) -> None:
         """Begin; the first frame comes as soon as it is there."""
         self._listener = listener
         self._thread.start()

@@ -10,35 +10,39 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from straced import __version__, procfs
-from straced.config import Config
-from straced.errors import NoSuchProcess
-from straced.profiler import Profiler
-from straced.service import authorisation
-from straced.service.alerts.book import AlertBook
+from straced import __version__
+from straced.config.paths import ServicePaths
+from straced.config.schema import Config
+from straced.config.watch_rules import MAX_LABELS, Rule
+from straced.errors import InvalidArgument, NoSuchProcess
+from straced.faults import faults
+from straced.ipc import messages
+from straced.linux import credentials, procfs
+from straced.linux.credentials import NOBODY, Owner, Peer
+from straced.model.tick import Happening, Tick
+from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
-from straced.service.alerts.verdict import verdict_on
-from straced.service.authorisation import Owner, Peer
-from straced.service.cadence import Cadence
-from straced.service.counting import start_of
-from straced.service.ipc import messages
-from straced.service.ipc.methods import Methods
-from straced.service.ipc.publishing import Publisher
-from straced.service.ipc.server import Server
-from straced.service.ipc.sessions import Sessions
-from straced.service.metrics.totals import Totals
-from straced.service.newcomers import Newcomers
-from straced.service.outlets import Outlets
-from straced.service.picking import pick_tracer
-from straced.service.places import Places
-from straced.service.rulebook import Rulebook
-from straced.service.rules import Rule
-from straced.service.samples import Happening, Tick
-from straced.service.store.alerts_table import AlertRow
-from straced.service.store.opening import StoreError
-from straced.service.store.writer import Store
-from straced.service.watcher import Watcher
-from straced.tracers.strace import own_helpers
+from straced.service.alerts.tracker import AlertBook
+from straced.service.alerts.why_verdict import verdict_on
+from straced.service.api.methods import Methods
+from straced.service.api.publisher import Publisher
+from straced.service.api.server import Server
+from straced.service.api.sessions import Sessions
+from straced.service.collect.call_counter import start_of
+from straced.service.collect.collector import Watcher
+from straced.service.collect.exec_listener import Newcomers
+from straced.service.collect.ticker import Cadence
+from straced.service.collect.tracer_choice import pick_tracer
+from straced.service.daemon.stalls import timed
+from straced.service.metrics.openmetrics import Totals
+from straced.service.rule_store import Rulebook
+from straced.service.sinks.fanout import Outlets
+from straced.store.alerts import AlertRow
+from straced.store.database import StoreError
+from straced.store.learnt_names import user_of
+from straced.store.queue import LearntRows
+from straced.store.writer import HistoryWriter
+from straced.tracers.strace.tracer import own_helpers
 
 log = logging.getLogger("straced.service")
 
@@ -51,7 +55,7 @@ class Service:
         places: where its things are.
     """
 
-    def __init__(self, config: Config, places: Places) -> None:
+    def __init__(self, config: Config, places: ServicePaths) -> None:
         self.config = config
         self.places = places
         self.pid = os.getpid()
@@ -59,7 +63,7 @@ class Service:
         self.ticks = 0
         self.config_error: str | None = None
         self.last_tick: Tick | None = None
-        tracer, self.tracer_reason = pick_tracer(config.tracer)
+        tracer, self.tracer_reason = pick_tracer(config.tracer, config.room, shared=places.system)
         self.tracer = tracer.name if tracer is not None else None
         self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
         self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
@@ -67,10 +71,13 @@ class Service:
         self.rulebook.configure(config)
         self.totals = Totals(config.metrics.max_series)
         self.alerts = AlertBook(config.alerts)
-        self.profiler = Profiler("ebpf")
-        self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc.max_sessions_per_user)
+        self.profiler = Profiler(
+            "ebpf", max_rows=config.room.rows, user_share=config.room.share if places.system else 1.0
+        )
+        self.sessions = Sessions(lambda: self.profiler, lambda: self.config.ipc)
         self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
-        self.server = Server(places.socket, system=places.system, limits=config.ipc, handle=Methods(self).handle)
+        self.methods = Methods(self)
+        self.server = Server(places.socket, system=places.system, limits=config.ipc, handle=self.methods.handle)
         self.outlets = Outlets(config.stream, Publisher(self.server, all_see_all=not places.system))
         self._cadence = Cadence(config.interval)
         self._wake = asyncio.Event()
@@ -94,11 +101,25 @@ class Service:
         self._open_store()
         self.server.start()
         self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
+        self._say_readable()
+        if self.rulebook.ignored:
+            text = f"{len(self.rulebook.ignored)} rules of an earlier version cannot be used and are left out"
+            self.say(
+                "rules_ignored", text, owner=NOBODY, rules="; ".join(rule for rule, _ in self.rulebook.ignored[:5])
+            )
+
+    def _say_readable(self) -> None:
+        """The kernel does not tell who connects to a port."""
+        listen = self.config.metrics.listen
+        if self.places.system and listen and not listen.startswith("unix:"):
+            text = f"everybody on this host can read the metrics of all users at {listen}; unix:/PATH is root's alone"
+            self.say("metrics_readable", text)
+            log.warning("metrics_readable", extra={"straced": {"listen": listen}})
 
     def _open_store(self) -> None:
         if not self.config.store.enabled:
             return
-        store = Store(self.history_path(), self.config.store)
+        store = HistoryWriter(self.history_path(), self.config.store)
         store.start()
         self.outlets.store = store
         self.alerts.learn(store.known())
@@ -110,7 +131,7 @@ class Service:
             self.say(*self.store.notes.popleft())
 
     @property
-    def store(self) -> Store | None:
+    def store(self) -> HistoryWriter | None:
         """History, where it is kept."""
         return self.outlets.store
 
@@ -128,12 +149,12 @@ class Service:
             if due and not self._stopping:
                 late = self._cadence.take()
                 try:
-                    await self.tick(late=late)
+                    await timed(lambda: "the tick", self.tick(late=late))
                     self._skipped = 0
                 except OSError as error:
                     self._skip(error)
-                except Exception:
-                    log.exception("tick_failed")
+                except Exception as error:
+                    faults.tell("tick_failed", error)
 
     def _skip(self, error: OSError) -> None:
         """A sample could not be taken, for want of descriptors or memory, say: it counts as late, and is said once."""
@@ -160,13 +181,19 @@ class Service:
         for event in happened:
             self.outlets.event(event)
         changes = self.alerts.judge(tick)
-        for program, kind, what in self.alerts.take_learnt():
-            if self.store is not None:
-                self.store.put((program, kind, what, tick.epoch_s))
+        self._keep_learnt(tick)
         for alert in changes:
             self._tell_alert(alert, tick)
         self.totals.write_textfile(self.config.metrics.textfile, self)
         return tick
+
+    def _keep_learnt(self, tick: Tick) -> None:
+        by_user: dict[int, list[tuple[str, str, str]]] = {}
+        for each in self.alerts.take_learnt():
+            by_user.setdefault(user_of(each[0]), []).append(each)
+        for uid, rows in by_user.items():
+            if self.store is not None:
+                self.store.put(LearntRows(uid, tick.epoch_s, rows))
 
     def say(self, kind: str, text: str, *, owner: Owner | None = None, **data: str | int | float | bool | None) -> None:
         """Keep an event about the service itself, or about something of ``owner``."""
@@ -220,9 +247,11 @@ class Service:
             try:
                 self._open_store()
             except StoreError as error:
-                self.config_error = error.reason
+                self.config_error = "store.path cannot be used"  # what it says may be secret
                 log.warning("history_stopped", extra={"straced": {"why": error.reason}})
         self._next_look_ns = 0
+        if config.metrics.listen != before.metrics.listen:
+            self._say_readable()
         self.say("reloaded", f"the configuration was read anew: {len(self.rulebook.all)} rules")
 
     def ask_to_stop(self) -> None:
@@ -234,6 +263,7 @@ class Service:
         """End everything, all at once, within ``timeout_s``."""
         self._stopping = True
         self.newcomers.close()
+        self.methods.close()
         if self._explaining is not None:
             self._explaining.cancel()
         with contextlib.suppress(TimeoutError):
@@ -257,7 +287,7 @@ class Service:
 
     def _allowed(self, uid: int, pid: int) -> bool:
         try:
-            owner = authorisation.owner_of(pid)
+            owner = credentials.owner_of(pid)
         except (procfs.Gone, OSError, KeyError):
             return False
         return owner.uid == uid and not owner.private
@@ -265,7 +295,7 @@ class Service:
     async def add_rule(self, peer: Peer, rule: Rule) -> messages.WatchRule:
         """Watch by one more rule, from now on."""
         if rule.owner is not None and rule.kind in ("pid", "children"):
-            authorisation.require(peer, int(rule.value))
+            credentials.require(peer, int(rule.value))
         rule = self.rulebook.add(rule)
         self._rules_changed()
         return messages.WatchRule(target=rule.text, labels=rule.labels, owner=rule.owner)
@@ -306,7 +336,7 @@ class Service:
         return self._by_rule
 
     def _sees(self, peer: Peer, key: tuple[int, int]) -> bool:
-        return not self.places.system or peer.may_see(self.watcher.owners.last(key))
+        return not self.places.system or peer.may_see(self.watcher.owner_of(key))
 
     async def label(self, pid: int, labels: dict[str, str]) -> None:
         """Give a process and its descendants labels; they are watched from now on."""
@@ -314,6 +344,8 @@ class Service:
             key = (pid, procfs.stat(pid).start_ticks)
         except procfs.Gone as error:
             raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
+        if self.watcher.watchlist.labels_after(key, labels) > MAX_LABELS:
+            raise InvalidArgument(f"{pid}, or a process below it, would have more than {MAX_LABELS} labels")
         self.watcher.watchlist.label(key, labels)
         self._next_look_ns = 0
 

@@ -11,7 +11,19 @@ from typing import Protocol
 from msgspec import Struct
 
 from straced.errors import StracedError
-from straced.model import Overhead, Sample, Target
+from straced.model.types import Overhead, Sample, Target
+
+CHANGED_USER = "changed_user"
+"""Why a session is over: an execve took the target away from the user for whom it was traced."""
+
+
+class Rights(Struct, frozen=True):
+    """The user for whom a process is traced, by a straced that may see more than they may."""
+
+    uid: int
+    gid: int
+    capabilities: int = 0
+    """Those that they hold in the initial user namespace."""
 
 
 class AttachOptions(Struct, frozen=True, kw_only=True):
@@ -27,6 +39,10 @@ class AttachOptions(Struct, frozen=True, kw_only=True):
     """Detach with what there is when the estimated slowdown of the target exceeds this."""
     force: bool = False
     """Allow the host's pid 1."""
+    user: Rights | None = None
+    """Count only what is wholly this user's: a process stops to be at the execve that changes its rights (eBPF)."""
+    apart: bool = False
+    """Count what is not the user's, too, in a session of its own, for those who may see it."""
     time: str = "wall"
     """``wall`` or ``cpu`` (plain ``strace -c``)."""
 
@@ -44,7 +60,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     """Why a session is over.
 
     ``reason``: ``detached``, ``exited``, ``killed(N)``, ``overhead``, ``tasks``, ``tracer_crashed(N)``,
-    ``taken_over``, ``limit``, ``lost``.
+    ``taken_over``, ``limit``, ``lost``, ``changed_user`` (an execve took the target away from the user).
     """
 
     reason: str

@@ -1,6 +1,6 @@
 """Frozen values of ``straced why``: what a thread waits for, who can end that wait, and the verdict.
 
-The sentence and the tree that people read are views of these values (:mod:`straced.views.why_text`).
+The sentence and the tree that people read are views of these values (:mod:`straced.views.why.report`).
 Times are integers in nanoseconds; ``None`` means "cannot be known", never zero.
 """
 
@@ -41,7 +41,7 @@ class Resource(Struct, frozen=True, kw_only=True):
 class Wait(Struct, frozen=True, kw_only=True):
     """What one task does at one moment.
 
-    ``kind`` is a word of :data:`straced.waits.kinds.KINDS`, such as ``pipe_read``, ``lock`` or ``running``.
+    ``kind`` is a word of :data:`straced.waits.classify.kinds.KINDS`, such as ``pipe_read``, ``lock`` or ``running``.
     """
 
     kind: str
@@ -76,7 +76,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     evidence: str = ""
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class WaitingTask(Struct, frozen=True, kw_only=True):
     """A task and its wait, with the activity that was seen while sampling."""
 
     pid: int
@@ -94,7 +94,7 @@ class Task(Struct, frozen=True, kw_only=True):
 class Node(Struct, frozen=True, kw_only=True):
     """One link of the chain: a task, and below it those who can end its wait."""
 
-    task: Task
+    task: WaitingTask
     relation: str | None = None
     """How this task stands to the one above: ``holds``, ``likely holds``, ``one of``; ``None`` at the top."""
     evidence: str = ""
@@ -125,7 +125,7 @@ class Why(Struct, frozen=True, kw_only=True):
     reason: str = ""
     """What decided the verdict where the chain does not show it, ``deadlock``, ``fsync takes 63 % of the time ...``."""
     chain: Node | None = None
-    threads: tuple[Task, ...] = ()
+    threads: tuple[WaitingTask, ...] = ()
     storms: tuple[Storm, ...] = ()
     evidence: tuple[str, ...] = ()
     not_seen: tuple[str, ...] = ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from straced import errors, procfs, targets
+from straced import errors
+from straced.linux import procfs, targets
 
 
 def pids_of(text: str, root: str = procfs.ROOT) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from straced.httpd.message import Request
+from straced.httpd.message import HttpRequest
 
 KEY_HEADER = "x-straced-key"
 
@@ -27,12 +27,12 @@ class Access:
     def _derived(self, what: str) -> str:
         return hmac.new(self._token.encode(), what.encode(), hashlib.sha256).hexdigest()
 
-    def has_token(self, request: Request) -> bool:
+    def has_token(self, request: HttpRequest) -> bool:
         """Whether a request presents the token itself."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and _same(token.strip(), self._token)
 
-    def allows(self, request: Request) -> bool:
+    def allows(self, request: HttpRequest) -> bool:
         """Whether a request comes from a page that was let in."""
         cookies = (each.strip().partition("=") for each in request.headers.get("cookie", "").split(";"))
         cookie = next((value for name, _, value in cookies if name == self.cookie_name), "")

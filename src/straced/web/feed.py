@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from straced.ipc.messages import Status
+from straced.linux.credentials import Peer
 from straced.live.service import frame_of
-from straced.live.values import Key
-from straced.model import Counters
-from straced.service.authorisation import Peer
-from straced.service.ipc.messages import Status
-from straced.service.samples import Happening, Tick
-from straced.service.store import journal
-from straced.service.store.alerts_table import AlertRow
-from straced.web.looks import Look
-from straced.web.past import HistoryFailed, Past
+from straced.model.frame import Key
+from straced.model.tick import Happening, Tick
+from straced.model.types import Counters
+from straced.store import events
+from straced.store.alerts import AlertRow
+from straced.web.frame_diff import Shot, shot_of
+from straced.web.history import HistoryFailed, HistoryReader
+from straced.web.process_detail import ProcessView
 from straced.web.recent import ALERTS, Recent
-from straced.web.shots import Shot, shot_of
 
 if TYPE_CHECKING:
     from straced.service.service import Service
@@ -40,18 +40,18 @@ class Viewer:
         self.woken = asyncio.Event()
 
 
-class Feed:
+class FrameFeed:
     """Listens to a service, for its own user: whoever is let in sees what the service's owner sees."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.recent = Recent()
-        self.past = Past(service)
+        self.past = HistoryReader(service)
         self.shot: Shot | None = None
         self.seen: dict[Key, bytes] = {}
         """Of each process that is looked at, its JSON as of the last shot."""
         self._viewers: set[Viewer] = set()
-        self._looks: dict[Key, Look] = {}
+        self._looks: dict[Key, ProcessView] = {}
         self._building: asyncio.Task[None] | None = None
         self._seeding: asyncio.Task[None] | None = None
         self._peer = Peer(os.getpid(), os.geteuid(), os.getegid())
@@ -85,7 +85,7 @@ class Feed:
         """Begin to tell a page."""
         self._viewers.add(viewer)
         if viewer.key is not None:
-            look = self._looks.setdefault(viewer.key, Look(viewer.key))
+            look = self._looks.setdefault(viewer.key, ProcessView(viewer.key))
             look.viewers += 1
             if self.service.last_tick is not None:
                 self._read_looks(self.service.last_tick)
@@ -155,8 +155,8 @@ class Feed:
         try:
             found = await self.past.ask(
                 lambda history: (
-                    journal.events(history, since=since, limit=SEEDED),
-                    journal.alerts(history, since=since, limit=ALERTS),
+                    events.events(history, since=since, limit=SEEDED),
+                    events.alerts(history, since=since, limit=ALERTS),
                 )
             )
         except HistoryFailed:  # what is told from now on is there all the same
@@ -167,7 +167,7 @@ class Feed:
             viewer.woken.set()
 
 
-def _built(number: int, tick: Tick, status: Status, looks: list[Look]) -> tuple[Shot, dict[Key, bytes]]:
+def _built(number: int, tick: Tick, status: Status, looks: list[ProcessView]) -> tuple[Shot, dict[Key, bytes]]:
     more: dict[str, Any] = {
         name: getattr(status, name)
         for name in ("version", "system", "interval_ns", "history", "rules", "late_ticks", "config_error")

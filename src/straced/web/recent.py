@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import msgspec
 
 from straced.live.service import machine_of, note_of
-from straced.live.values import Key, Note
-from straced.scrub import scrub
-from straced.service.samples import Happening, ProcessSample, Tick
-from straced.service.store.alerts_table import AlertRow
-from straced.service.store.answers import KeptAlert, KeptEvent
-from straced.service.store.moments import Moment
+from straced.model.frame import Key, Note
+from straced.model.history import KeptAlert, KeptEvent
+from straced.model.tick import Happening, ProcessSample, Tick
+from straced.store.alerts import AlertRow
+from straced.store.chart_points import ChartPoint
+from straced.text.sanitize import scrub
 
 TRAIL = 60
 """Values of each process for its sparkline."""
@@ -29,7 +29,7 @@ class Recent:
 
     def __init__(self) -> None:
         self.trails: dict[Key, deque[float]] = {}
-        self.totals: deque[Moment] = deque(maxlen=TOTALS)
+        self.totals: deque[ChartPoint] = deque(maxlen=TOTALS)
         self.notes: deque[tuple[int, Note]] = deque(maxlen=NOTES)
         self.alerts: dict[str, KeptAlert] = {}
         self.alerts_version = 0
@@ -70,7 +70,7 @@ class Recent:
         self.trails = trails
         machine = machine_of(tick.host)
         self.totals.append(
-            Moment(
+            ChartPoint(
                 time=tick.epoch_s,
                 calls_s=round(calls / window_s, 3) if known and counted else None,
                 errors_s=round(errors / window_s, 3) if known and counted else None,
@@ -115,7 +115,7 @@ class Recent:
 def _sums(sample: ProcessSample) -> tuple[int | None, int | None]:
     calls: int | None = 0
     errors: int | None = 0
-    for row in (*(sample.calls or ()), *sample.ended):
+    for row in (*(sample.calls or ()), *sample.ended, *sample.others):
         calls = None if calls is None or row.calls is None else calls + row.calls
         errors = None if errors is None or row.errors is None else errors + row.errors
     return calls, errors

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from straced.config import ConfigError, Web
+from straced.config.schema import ConfigError, Web
 from straced.httpd.address import Address, parse_tcp
 
 if TYPE_CHECKING:
     from straced.httpd.server import HttpServer
     from straced.service.service import Service
-    from straced.web.feed import Feed
-    from straced.web.site import Site
+    from straced.web.feed import FrameFeed
+    from straced.web.routes import Site
 
 log = logging.getLogger("straced.service")
 
@@ -41,7 +41,7 @@ class WebServer:
         self._config = Web()
         self._server: HttpServer | None = None
         self._site: Site | None = None
-        self._feed: Feed | None = None
+        self._feed: FrameFeed | None = None
 
     @property
     def port(self) -> int | None:
@@ -69,12 +69,12 @@ class WebServer:
     async def _open(self, address: Address) -> None:
         from straced.httpd.server import HttpServer
         from straced.web.access import Access
-        from straced.web.feed import Feed
-        from straced.web.site import Site
+        from straced.web.feed import FrameFeed
+        from straced.web.routes import Site
         from straced.web.token import TokenFile
 
         file = TokenFile(self._service.places.state / "web.url")
-        feed = Feed(self._service)
+        feed = FrameFeed(self._service)
         site = Site(feed, Access(file.token))
         server = HttpServer(site.answer)
         try:

@@ -12,9 +12,9 @@ import secrets
 import stat
 from pathlib import Path
 
-from straced.config import ConfigError
+from straced.config.schema import ConfigError
 from straced.errors import OutputError
-from straced.output_file import OutputFile
+from straced.linux.output_file import OutputFile
 
 _TOKEN = re.compile(r"http://[^\s#]+/#([A-Za-z0-9_-]{43})\n")
 BITS = 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import logging
 from collections.abc import Callable
@@ -10,18 +11,24 @@ from pathlib import Path
 
 import msgspec
 
-from straced import procfs
-from straced.config import OnAlert, TraceAction
+from straced.config.schema import OnAlert, TraceAction
 from straced.errors import StracedError
-from straced.output_file import OutputFile
-from straced.profiler import Profiler
-from straced.service.store.alerts_table import AlertRow
-from straced.tracers.strace_record import RecordOptions
-from straced.tracers.trace_file import record_into
+from straced.linux import procfs
+from straced.linux.credentials import Owner
+from straced.linux.output_file import OutputFile
+from straced.profiling.profiler import Profiler
+from straced.store.alerts import AlertRow
+from straced.tracers.strace.recording import RecordOptions
+from straced.tracers.strace.trace_file import record_into
 
 log = logging.getLogger("straced.service")
 COMMAND_LIMIT_S = 60.0
 MAX_COMMANDS = 4
+"""At a time; others wait."""
+MAX_WAITING = 100
+"""Commands of one user's alerts, and of those of the host."""
+MAX_USERS = 50
+TELL_S = 1.0
 Say = Callable[..., None]
 
 
@@ -43,6 +50,9 @@ class Reactions:
         self._traces: set[asyncio.Task[None]] = set()
         self._commands: set[asyncio.Task[None]] = set()
         self._traced: set[int] = set()
+        self._waiting: dict[int | None, collections.deque[AlertRow]] = {}
+        self._skipped: collections.Counter[tuple[str, int | None]] = collections.Counter()
+        self._owners: dict[int | None, Owner | None] = {}
 
     @property
     def busy(self) -> bool:
@@ -58,13 +68,56 @@ class Reactions:
         config = self._config
         if config.kinds and alert.kind not in config.kinds:
             return
-        if config.command and len(self._commands) < MAX_COMMANDS:
-            self._start(self._commands, self._command(config.command, alert))
+        if config.command:
+            self._queue(alert)
         if config.trace is None or alert.pid is None or alert.pid in self._traced:
             return
         if len(self._traces) < config.max_traces:
             self._traced.add(alert.pid)
             self._start(self._traces, self._trace(alert, config.trace))
+        else:
+            self._skip("trace", alert)
+
+    def _queue(self, alert: AlertRow) -> None:
+        """Let a command wait for its turn, which goes round the users."""
+        uid = None if alert.owner is None else alert.owner.uid
+        if uid not in self._waiting and len(self._waiting) >= MAX_USERS:
+            return self._skip("command", alert)
+        queue = self._waiting.setdefault(uid, collections.deque())
+        if len(queue) >= MAX_WAITING:
+            return self._skip("command", alert)
+        queue.append(alert)
+        while len(self._commands) < MAX_COMMANDS and self._waiting:
+            self._start(self._commands, self._run_commands())
+        return None
+
+    async def _run_commands(self) -> None:
+        """Run what waits, one after the other, until nothing does."""
+        while self._waiting:
+            uid = next(iter(self._waiting))
+            queue = self._waiting.pop(uid)
+            alert = queue.popleft()
+            if queue:
+                self._waiting[uid] = queue  # behind the others
+            if self._config.command:
+                await self._command(self._config.command, alert)
+        self._tell_skipped()
+
+    def _skip(self, what: str, alert: AlertRow) -> None:
+        """Too many at a time: it is said, together with others."""
+        uid = None if alert.owner is None else alert.owner.uid
+        first = not self._skipped
+        self._skipped[what, uid] += 1
+        self._owners[uid] = alert.owner
+        if first:
+            asyncio.get_running_loop().call_later(TELL_S, self._tell_skipped)
+
+    def _tell_skipped(self) -> None:
+        skipped, self._skipped = self._skipped, collections.Counter()
+        owners, self._owners = self._owners, {}
+        for (what, uid), count in skipped.items():
+            text = f"no {what} for {count} alerts: too many at a time"
+            self._say(f"{what}_skipped", text, owner=owners.get(uid), alerts=count)
 
     def _start(self, group: set[asyncio.Task[None]], work: object) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
@@ -139,6 +192,12 @@ class Reactions:
 
     async def close(self) -> None:
         """End all of it."""
+        for uid, queue in self._waiting.items():
+            for alert in queue:
+                self._skipped["command", uid] += 1
+                self._owners[uid] = alert.owner
+        self._waiting.clear()
+        self._tell_skipped()
         tasks = [*self._traces, *self._commands]
         for task in tasks:
             task.cancel()

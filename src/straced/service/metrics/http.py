@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from straced.config import ConfigError, Metrics
-from straced.httpd import door
+from straced.config.schema import ConfigError, Metrics
+from straced.httpd import origin_check
 from straced.httpd.address import parse
-from straced.httpd.message import Answer, Request, text
+from straced.httpd.message import HttpRequest, Response, text
 from straced.httpd.server import HttpServer
-from straced.service.metrics.totals import CONTENT_TYPE
+from straced.service.metrics.openmetrics import CONTENT_TYPE
 
 log = logging.getLogger("straced.service")
 
@@ -50,12 +50,13 @@ class MetricsServer:
             await self._server.listen(parse(config.listen))
         except OSError as error:
             self._config = Metrics()
-            raise ConfigError(f"metrics.listen: {config.listen}: {error.strerror}", hint="is it taken?") from error
+            reason, public = f"metrics.listen: {config.listen}: {error.strerror}", f"metrics.listen: {error.strerror}"
+            raise ConfigError(reason, hint="is it taken?", public=public) from error
         log.info("metrics", extra={"straced": {"listen": config.listen}})
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: HttpRequest) -> Response:
         if not self._server.is_private:
-            refused = door.refusal(request, self._config.hosts, pages=False)
+            refused = origin_check.refusal(request, self._config.hosts, pages=False)
             if refused is not None:
                 return refused
         elif request.method not in ("GET", "HEAD"):
@@ -63,7 +64,7 @@ class MetricsServer:
         if request.path != "/metrics":
             return text(404, "see /metrics")
         page = await asyncio.to_thread(self._text)
-        return Answer(body=page.encode(), kind=CONTENT_TYPE)
+        return Response(body=page.encode(), kind=CONTENT_TYPE)
 
     async def close(self) -> None:
         """Stop listening."""

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from straced import __version__
-from straced.config import Otlp
-from straced.service.metrics.totals import Totals
+from straced.config.schema import Otlp
+from straced.service.metrics.openmetrics import Totals
 
 log = logging.getLogger("straced.service")
 LIMIT_S = 10.0

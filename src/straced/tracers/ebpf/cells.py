@@ -16,16 +16,16 @@ from typing import overload
 import msgspec
 from msgspec import Struct
 
-from straced import histogram
-from straced.model import Counters
-from straced.movement import Moves
-from straced.summary import merge_rows
+from straced.model import histogram
+from straced.model.aggregation import merge_rows
+from straced.model.deltas import Moves
+from straced.model.types import Counters
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.decoding import HISTOGRAM_AT, buckets_of, counters, decode, end_of, slots_of
 
 _MANY = 1000
 _SUMS = struct.Struct("=5Q")
-_REST = struct.Struct(f"={_SUMS.size}x2Q{wire.Row.slots.offset - _SUMS.size - 16}xQ")
+_REST = struct.Struct(f"={_SUMS.size}x2Q{wire.CounterRow.slots.offset - _SUMS.size - 16}xQ")
 """Longest, shortest and first slot of a row."""
 _SUM_BYTES = _SUMS.size + 4 * histogram.SIZE
 _MANY_CALLS = 1 << 31
@@ -39,7 +39,7 @@ class Cell(Struct, eq=False, gc=False):
     key: int
     value: Counters | None = None
     head: tuple[int, int, int, int] | None = None
-    """Calls, errors, wall and waiting time, once :mod:`straced.tracers.ebpf.moved` has worked them out."""
+    """Calls, errors, wall and waiting time, once :mod:`straced.tracers.ebpf.row_deltas` has worked them out."""
     flight: int | None = None
     """Calls in flight, likewise."""
 
@@ -64,7 +64,7 @@ class Group(Struct, frozen=True):
             yield value
 
 
-class Rows(Sequence[Counters]):
+class CellRows(Sequence[Counters]):
     """The rows of a sample, each a value once it is looked at."""
 
     __slots__ = ("_groups", "_merged", "_values")
@@ -93,14 +93,14 @@ class Rows(Sequence[Counters]):
                 self._values = tuple(value for group in self._groups for value in group.values())
         return self._values
 
-    def same_as(self, other: Rows) -> bool:
+    def same_as(self, other: CellRows) -> bool:
         """Whether both are made of the same cells."""
         return self._groups == other._groups
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Rows) and self.same_as(other):
+        if isinstance(other, CellRows) and self.same_as(other):
             return True
-        if not isinstance(other, Rows | tuple) or len(self) != len(other):
+        if not isinstance(other, CellRows | tuple) or len(self) != len(other):
             return False
         return self._decoded() == tuple(other)
 
@@ -112,24 +112,24 @@ class Rows(Sequence[Counters]):
 
     def moved_since(self, before: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves | None:
         """What the processes did since earlier rows; ``None`` where those are of another kind."""
-        from straced.tracers.ebpf import moved
+        from straced.tracers.ebpf import row_deltas
 
-        if not isinstance(before, Rows) and before:
+        if not isinstance(before, CellRows) and before:
             return None
         with _no_collections(len(self)):
-            return moved.between(before._groups if isinstance(before, Rows) else (), self._groups, flights)
+            return row_deltas.between(before._groups if isinstance(before, CellRows) else (), self._groups, flights)
 
     def pids(self) -> set[int]:
         """The processes that have rows."""
         return {group.pid for group in self._groups if group.pid is not None}
 
-    def of(self, pid: int) -> Rows:
+    def of(self, pid: int) -> CellRows:
         """The rows of one process."""
-        return Rows(group for group in self._groups if group.pid == pid)
+        return CellRows(group for group in self._groups if group.pid == pid)
 
-    def without(self, pids: Collection[int | None]) -> Rows:
+    def without(self, pids: Collection[int | None]) -> CellRows:
         """All rows but those of some processes."""
-        return Rows(group for group in self._groups if group.pid not in pids)
+        return CellRows(group for group in self._groups if group.pid not in pids)
 
     def merged(self) -> list[Counters]:
         """The rows added up by call over processes and threads, without decoding each of them."""

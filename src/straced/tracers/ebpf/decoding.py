@@ -7,16 +7,16 @@ import struct
 
 from msgspec import Struct
 
-from straced import histogram
-from straced.model import Counters
+from straced.model import histogram
+from straced.model.types import Counters
 from straced.syscalls import syscall_name
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.errnos import errno_name
 
-HISTOGRAM_AT = wire.Row.histogram.offset
-_HEAD = struct.Struct(f"=7Q{wire.Row.slots.offset - 56}xQ")
+HISTOGRAM_AT = wire.CounterRow.histogram.offset
+_HEAD = struct.Struct(f"=7Q{wire.CounterRow.slots.offset - 56}xQ")
 """The sums of a row, its longest and shortest call, and its first slot."""
-_SLOTS = struct.Struct(f"={wire.Row.slots.offset}x{wire.SLOTS}Q")
+_SLOTS = struct.Struct(f"={wire.CounterRow.slots.offset}x{wire.SLOTS}Q")
 _OCTAVE_BYTES = 4 * histogram.STEPS
 _USED_AND_REST = [
     (octaves * _OCTAVE_BYTES, bytes((histogram.OCTAVES - octaves) * _OCTAVE_BYTES))
@@ -43,6 +43,8 @@ class OwnerFacts(Struct, frozen=True):
     threads: int
     start_ns: int
     lost: int
+    uid: int
+    gid: int
     comm: bytes
 
 
@@ -50,7 +52,7 @@ def decode_owner(index: int, raw: bytes) -> OwnerFacts:
     """An owner out of its bytes."""
     fields = wire.OWNER.unpack(raw)
     state, kind, flags, parent, session, _head, _rows, _live, deferred, pid, host_pid, exit_code = fields[:12]
-    processes, threads, _uid, _unused, start_ns, lost, comm = fields[12:]
+    processes, threads, uid, _payer, start_ns, lost, _capabilities, gid, _heir, comm = fields[12:]
     return OwnerFacts(
         index=index,
         state=state,
@@ -66,6 +68,8 @@ def decode_owner(index: int, raw: bytes) -> OwnerFacts:
         threads=threads,
         start_ns=start_ns,
         lost=lost,
+        uid=uid,
+        gid=gid,
         comm=comm.rstrip(b"\0"),
     )
 

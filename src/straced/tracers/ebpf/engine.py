@@ -17,6 +17,7 @@ from pathlib import Path
 from straced.tracers.ebpf import btf, libbpf, wire
 from straced.tracers.ebpf.attaching import PROGRAMS, UNPREEMPTED, Links
 
+_SHARED = ("control", "touched", "rows", "row_memory", "row_words", "owners", "_sums")
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_CMD_GLOBAL = 1
 
@@ -30,7 +31,13 @@ class Engine:
     """One loaded object. Closing it takes programs and maps out of the kernel."""
 
     def __init__(
-        self, elf: bytes | None = None, *, rows: int = wire.ROWS, owners: int = wire.OWNERS, unpreempted: bool = False
+        self,
+        elf: bytes | None = None,
+        *,
+        rows: int = wire.ROWS,
+        owners: int = wire.OWNERS,
+        user_share: float = 1.0,
+        unpreempted: bool = False,
     ) -> None:
         """Load the programs and map the memory they share with us.
 
@@ -39,11 +46,13 @@ class Engine:
             rows: the most rows of counters.
             owners: the most processes and threads.
             unpreempted: load the programs that no task can be preempted in (see :mod:`.preemption`).
+            user_share: how much of both one user may have who is not root.
 
         Raises:
             OSError: libbpf is missing, or the kernel refused; errno says why.
         """
         self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
+        self._user_share = user_share
         self._library = libbpf.load()
         self._links = Links(self._library, self.program, UNPREEMPTED if unpreempted else PROGRAMS)
         elf = object_bytes() if elf is None else elf
@@ -68,7 +77,7 @@ class Engine:
             library.bpf_map__set_max_entries(self._map(name), self.owners_max)
         for name in {*PROGRAMS, *UNPREEMPTED} - {*self._links.programs}:
             libbpf.check(library.bpf_program__set_autoload(self.program(name), False), f"program {name}")
-        wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max)
+        wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max, self._user_share)
         libbpf.check(library.bpf_object__load(self._object), "load")
         shared = self._mapped(".bss", ctypes.sizeof(wire.Control))
         self.control = wire.Control.from_buffer(shared)
@@ -115,6 +124,11 @@ class Engine:
     # --- programs -------------------------------------------------------------------------------------
 
     @property
+    def loaded(self) -> bool:
+        """Whether the kernel has it."""
+        return bool(self._object)
+
+    @property
     def running(self) -> bool:
         """Whether the programs are attached."""
         return self._links.attached
@@ -147,12 +161,14 @@ class Engine:
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = 0
+        for name in _SHARED:  # memory that is mapped is not given back, whoever still holds the engine
+            self.__dict__.pop(name, None)
 
     # --- requests -------------------------------------------------------------------------------------
 
-    def request(self, op: int, owner: int = 0) -> int:
+    def request(self, op: int, owner: int = 0, payer: int = 0) -> int:
         """Let ``serve`` do one step that must be atomic, and return its result."""
-        arguments = (ctypes.c_uint64 * 2)(op, owner)
+        arguments = (ctypes.c_uint64 * 3)(op, owner, payer)
         options = libbpf.TestRunOptions(sz=ctypes.sizeof(libbpf.TestRunOptions))
         options.ctx_in = ctypes.addressof(arguments)
         options.ctx_size_in = ctypes.sizeof(arguments)
@@ -175,20 +191,24 @@ class Engine:
         self.request(wire.SUM)
         return bytes(self._sums[:used])
 
-    def owner(self, index: int) -> wire.Owner:
+    def owner(self, index: int) -> wire.RowOwner:
         """The owner at an index, in shared memory."""
-        return wire.Owner.from_buffer(self.owners, index * wire.OWNER_BYTES)
+        return wire.RowOwner.from_buffer(self.owners, index * wire.OWNER_BYTES)
 
-    def new_owner(self) -> int:
+    def new_owner(self, payer: int = 0) -> int:
         """A free owner, blank: the kernel leaves what a process that ended in it had noted down.
+
+        Args:
+            payer: in whose share; see :func:`wire.payer_of`.
 
         Raises:
             OSError: ENOSPC.
         """
-        index = self.request(wire.NEW_OWNER)
+        index = self.request(wire.NEW_OWNER, payer=payer)
         if not index:
-            raise OSError(errno.ENOSPC, "too many processes are traced")
+            raise OSError(errno.ENOSPC, "too many processes are traced, or too many of this user")
         self.owners[index * wire.OWNER_BYTES : (index + 1) * wire.OWNER_BYTES] = bytes(wire.OWNER_BYTES)
+        self.owner(index).payer = payer
         return index
 
     # --- giving back ----------------------------------------------------------------------------------
@@ -201,14 +221,10 @@ class Engine:
 
     def recycle(self, rows: Iterable[int], owners: Iterable[int]) -> None:
         """Wipe rows and owners that nobody uses any more, and let the kernel have them again."""
-        for op, indices, view, size in (
-            (wire.FREE_ROW, rows, self.rows, wire.ROW_BYTES),
-            (wire.FREE_OWNER, owners, self.owners, wire.OWNER_BYTES),
-        ):
-            blank = bytes(size)
-            for index in indices:
-                view[index * size : (index + 1) * size] = blank
-                if view is self.rows:
-                    self.touched[index] = 1
-                if self.request(op, index):
-                    raise OSError(errno.E2BIG, "a place is given back twice")
+        for index in rows:
+            self.request(wire.GIVE_ROW, index)
+        blank = bytes(wire.OWNER_BYTES)
+        for index in owners:
+            payer = int(self.owner(index).payer)
+            self.owners[index * wire.OWNER_BYTES : (index + 1) * wire.OWNER_BYTES] = blank
+            self.request(wire.GIVE_OWNER, index, payer)

@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import AsyncIterator
 
-from straced.model import Event
-from straced.scrub import scrub_bytes
+from straced.model.types import Event
+from straced.text.sanitize import scrub_bytes
 from straced.tracers.ebpf import libbpf, wire
 from straced.tracers.ebpf.engine import Engine
 
@@ -81,7 +81,7 @@ class Events:
             self._callback = None
 
     def _received(self, _context: int, data: int, size: int) -> int:
-        raw = wire.Event.from_buffer_copy(ctypes.string_at(data, size))
+        raw = wire.WireEvent.from_buffer_copy(ctypes.string_at(data, size))
         for queue in self._queues.get(raw.session, ()):
             if queue.full():
                 self.dropped += 1
@@ -90,7 +90,7 @@ class Events:
         return 0
 
 
-def _event(raw: wire.Event) -> Event:
+def _event(raw: wire.WireEvent) -> Event:
     kind = wire.EVENTS.get(raw.kind, "unknown")
     age_s = (time.monotonic_ns() - raw.time_ns) / 1e9
     return Event(

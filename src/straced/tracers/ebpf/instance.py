@@ -10,30 +10,36 @@ from typing import Any
 
 import msgspec
 
-from straced import procfs
-from straced.errors import NoEventLoop, NoSuchProcess
-from straced.model import Reason, Sample, Target
-from straced.shielding import Operation, background
-from straced.tracers.base import AttachOptions
+from straced.concurrency.shielding import Operation, background
+from straced.errors import NoEventLoop, NoSuchProcess, NotPermitted
+from straced.linux import procfs
+from straced.model.types import Reason, Sample, Target
+from straced.tracers.base import AttachOptions, Rights
 from straced.tracers.ebpf import wire
+from straced.tracers.ebpf.dirty_rows import Touched
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.events import Events
-from straced.tracers.ebpf.marks import Conflict, Marks
-from straced.tracers.ebpf.picture import Camera
-from straced.tracers.ebpf.probe import gone, may_see_all
+from straced.tracers.ebpf.probe import capabilities, gone, may_see_all
 from straced.tracers.ebpf.reader import Reader, by_session
 from straced.tracers.ebpf.samples import Losses
 from straced.tracers.ebpf.session import EbpfSession
-from straced.tracers.ebpf.summed import part_of
-from straced.tracers.ebpf.touched import Touched
+from straced.tracers.ebpf.snapshot import Camera
+from straced.tracers.ebpf.summed_rows import part_of
+from straced.tracers.ebpf.task_storage import Conflict, Marks
 
 _CALIBRATION_ROUNDS, _CALIBRATION_CALLS = 50, 100
 
 
 class Instance:
-    """An engine, who reads it, and who is traced by it. Two sessions of one instance never share a task."""
+    """An engine, who reads it, and who is traced by it. Two sessions of one instance never share a task.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: loaded.
+        idle: told when the last session is over, and its memory given back.
+    """
+
+    def __init__(self, engine: Engine, idle: Callable[[], None] = lambda: None) -> None:
+        self._idle = idle
         self.engine = engine
         self.marks = Marks(engine)
         touched = Touched(engine)
@@ -52,46 +58,63 @@ class Instance:
         Raises:
             Conflict: one of them is a target of this instance already; nothing is changed.
             NoSuchProcess: it ended meanwhile.
+            NotPermitted: it is not the user's for whom it is attached to.
             OSError: the kernel has no room.
         """
         self.engine.start()
-        index = self._new_session(options, quiet)
+        payer = wire.payer_of(target.uid or 0)
+        index, heir = self._new_session(options, quiet, payer), 0
         try:
+            if options.apart and options.user is not None:
+                heir = self._new_session(msgspec.structs.replace(options, user=None), quiet, payer)
+                self.engine.owner(index).heir = heir
             owner, host_pid = self._add_process(index, target.pid, pidfd, wire.OWNER_KEEP, quiet=quiet)
             reasons = self._add_descendants(index, target.pid) if options.follow and not quiet else ()
         except ProcessLookupError:
-            self._drop(index)
+            self._drop(index, heir)
             raise gone(target.pid) from None
+        except PermissionError:
+            self._drop(index, heir)
+            text = f"process {target.pid} is not that user's since its execve"
+            raise NotPermitted(text, pid=target.pid, hint="run it with sudo") from None
         except BaseException:
-            self._drop(index)
+            self._drop(index, heir)
             raise
         known = msgspec.structs.replace(target, host_pid=host_pid)
         session = EbpfSession(self, known, options, index=index, owner=owner, pidfd=pidfd, reasons=reasons)
         self.sessions[index] = session
+        if heir:
+            session.heir = EbpfSession(self, known, options, index=heir, owner=0, pidfd=None)
+            self.sessions[heir] = session.heir
         return session
 
-    def _new_session(self, options: AttachOptions, quiet: bool) -> int:
-        index = self.engine.new_owner()
+    def _new_session(self, options: AttachOptions, quiet: bool, payer: int) -> int:
+        index = self.engine.new_owner(payer)
         owner = self.engine.owner(index)
         owner.kind, owner.state = wire.KIND_SESSION, wire.STATE_LIVE
         owner.flags = wire.SESSION_FOLLOW * (options.follow or quiet) + wire.SESSION_PER_THREAD * options.per_thread
-        if not may_see_all():
-            owner.uid = os.geteuid()
-            owner.flags |= wire.SESSION_ONE_USER
+        user = options.user
+        if user is None and not may_see_all():
+            user = Rights(os.geteuid(), os.getegid(), capabilities())
+        if user is not None:
+            owner.uid, owner.gid, owner.capabilities = user.uid, user.gid, user.capabilities
+            owner.flags |= wire.SESSION_ONE_USER | (wire.SESSION_STRICT if options.user is not None else 0)
         return index
 
     def _add_process(self, session: int, pid: int, pidfd: int, flags: int, *, quiet: bool = False) -> tuple[int, int]:
         """Mark one process with its threads; returns its owner, and its pid in the initial namespace."""
         engine = self.engine
         index = self._new_owner(wire.KIND_PROCESS, session, session, pid)
-        per_thread = engine.owner(session).flags & wire.SESSION_PER_THREAD
+        about = engine.owner(session).flags
+        per_thread = about & wire.SESSION_PER_THREAD
+        still = wire.TASK_QUIET if quiet or about & wire.SESSION_STRICT else 0  # until it is seen whose it is
         leader = self._new_owner(wire.KIND_THREAD, session, index, pid) if per_thread and not quiet else index
         owner = engine.owner(index)
         owner.flags = flags | wire.OWNER_QUIET * quiet
         owner.live = 1  # a thread that does not exist, so that no end of a thread ends the process too early
         try:
             while True:
-                self.marks.claim(pidfd, index, leader, wire.TASK_EXISTED | wire.TASK_QUIET * quiet)
+                self.marks.claim(pidfd, index, leader, wire.TASK_EXISTED | still)
                 self.marks.mark_threads(index, pidfd)
                 if self.marks.process_of(pidfd) == index:
                     break  # else an execve of another thread replaced the leader before that thread was marked
@@ -99,6 +122,9 @@ class Instance:
             engine.recycle((), {index, leader})
             raise
         if owner.live == 1:
+            if owner.flags & wire.OWNER_LEFT:
+                self.marks.give_up(pidfd)
+                raise PermissionError
             raise ProcessLookupError
         engine.owner(session).processes += 0 if quiet else 1
         host_pid = int(owner.host_pid)
@@ -106,7 +132,7 @@ class Instance:
         return index, host_pid
 
     def _new_owner(self, kind: int, session: int, parent: int, pid: int) -> int:
-        index = self.engine.new_owner()
+        index = self.engine.new_owner(int(self.engine.owner(session).payer))
         owner = self.engine.owner(index)
         owner.kind, owner.session, owner.parent, owner.pid = kind, session, parent, pid
         owner.state = wire.STATE_LIVE
@@ -133,7 +159,10 @@ class Instance:
                     self._add_process(session, child, pidfd, 0)
                 except Conflict:
                     known = self.marks.process_of(pidfd)  # marked by its parent's fork in this very moment
-            if known and self.engine.owner(known).session != session:
+                except PermissionError:
+                    if heir := int(self.engine.owner(session).heir):
+                        self._add_child(heir, child)
+            if known and self.engine.owner(known).session not in (session, int(self.engine.owner(session).heir)):
                 raise Conflict
         finally:
             os.close(pidfd)
@@ -161,14 +190,17 @@ class Instance:
         if not self.sessions:
             self.engine.stop()
 
-    def _drop(self, index: int) -> None:
+    def _drop(self, index: int, heir: int = 0) -> None:
         """Undo a session that was not completed."""
-        self._unmark(index)
-        self._reclaim(index)
+        for each in (index, heir) if heir else (index,):
+            self._unmark(each)
+            self._reclaim(each)
 
     async def _reclaim_later(self, index: int) -> None:
         await asyncio.to_thread(self.engine.settle)
         self._reclaim(index, settled=True)
+        if not self.sessions:
+            self._idle()
 
     def _reclaim(self, index: int, *, settled: bool = False) -> None:
         """Give the memory of a session back, after two grace periods: a fork may have read the session as open."""
@@ -179,6 +211,11 @@ class Instance:
         engine.settle()
         members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
         engine.recycle(self.reader.places_of(members), members)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is traced by it."""
+        return not self.sessions and all(task.done() for task in self._releases)
 
     async def close(self) -> None:
         """Detach all sessions and unload."""
@@ -216,7 +253,7 @@ class Instance:
         Returns:
             ``None`` where we are a target ourselves, so that there is nothing to compare with.
         """
-        if self._cost_ns is None:
+        if self._cost_ns is None and self.engine.loaded:
             pidfd = os.pidfd_open(os.getpid())
             try:
                 session = self.attach(procfs.target(os.getpid()), AttachOptions(follow=False), pidfd)

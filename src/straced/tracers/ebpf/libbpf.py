@@ -1,7 +1,8 @@
 """ctypes signatures of the system's libbpf.so.1, and nothing else: no policy here.
 
 Functions that return a pointer give ``None`` and set errno on failure; the others return a negative errno (libbpf 1.0
-and later). libbpf's own messages go to the logger ``straced.libbpf``, never to stderr.
+and later). libbpf's own messages go to the logger ``straced.libbpf``, never to stderr. Below warnings, of which a load
+makes a thousand, it is off until somebody sets its level.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import os
 from collections.abc import Iterator
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
-log = logging.getLogger("straced.libbpf")
-log.addHandler(logging.NullHandler())  # else Python itself prints warnings that no handler takes
+from straced.logs import logger
+
+log = logger.getChild("libbpf")
+if log.level == logging.NOTSET:
+    log.setLevel(logging.WARNING)
 
 _hushed: list[None] = []
 SONAME = "libbpf.so.1"
@@ -83,6 +87,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_map__initial_value": (c_void_p, (c_void_p, POINTER(c_size_t))),
     "bpf_map_update_elem": (c_int, (c_int, c_void_p, c_void_p, c_uint64)),
     "bpf_map_lookup_elem": (c_int, (c_int, c_void_p, c_void_p)),
+    "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
     "bpf_iter_create": (c_int, (c_int,)),
     "bpf_prog_test_run_opts": (c_int, (c_int, c_void_p)),
     "bpf_obj_get_info_by_fd": (c_int, (c_int, c_void_p, POINTER(c_uint32))),

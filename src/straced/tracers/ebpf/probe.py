@@ -6,7 +6,6 @@ import errno
 import os
 import platform
 
-from straced import procfs
 from straced.errors import (
     AttachError,
     KernelThread,
@@ -17,8 +16,9 @@ from straced.errors import (
     ProtectedTarget,
     TargetIsZombie,
 )
-from straced.model import Target
-from straced.tracers import rights
+from straced.linux import capabilities as rights
+from straced.linux import procfs
+from straced.model.types import Target
 from straced.tracers.ebpf import libbpf
 from straced.tracers.ebpf.errors import (
     EbpfBroken,

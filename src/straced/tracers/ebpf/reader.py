@@ -9,22 +9,26 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from straced.model import Counters
+from straced.model.types import Counters
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.cells import Cell, Group, Rows
+from straced.tracers.ebpf.cells import Cell, CellRows, Group
 from straced.tracers.ebpf.decoding import OwnerFacts, decode_owner
+from straced.tracers.ebpf.dirty_rows import CHANGED, Touched
 from straced.tracers.ebpf.engine import Engine
-from straced.tracers.ebpf.touched import CHANGED, Touched
 
 _EXTRA_ROWS = 16
 _WORDS = wire.ROW_BYTES // 4
-_OWNER_WORD = wire.Row.owner.offset // 4
-_KEY_WORD = wire.Row.key.offset // 4
-_EXTRA_WORD = wire.Row.extra.offset // 4
+_OWNER_WORD = wire.CounterRow.owner.offset // 4
+_KEY_WORD = wire.CounterRow.key.offset // 4
+_EXTRA_WORD = wire.CounterRow.extra.offset // 4
 _EMPTY = Cell(b"", 0)
 
 
-class Part(Struct, frozen=True):
+Caller = tuple[int, int]
+"""User and group, in the initial user namespace."""
+
+
+class SnapshotPart(Struct, frozen=True):
     """What a snapshot has of one session."""
 
     version: int
@@ -32,6 +36,11 @@ class Part(Struct, frozen=True):
     rows: Sequence[Counters]
     lost: int
     """Calls that found no room."""
+    callers: dict[int, Caller | None] = {}
+    """By process, who called the execve of its program; ``None`` where one gave it rights. None of a session of one
+    user, whose processes all began as theirs."""
+    left: frozenset[int] = frozenset()
+    """Processes that are not the user's of the session any more; what is here of them they did before."""
 
 
 def by_session(owners: Iterable[OwnerFacts]) -> dict[int, list[OwnerFacts]]:
@@ -40,6 +49,14 @@ def by_session(owners: Iterable[OwnerFacts]) -> dict[int, list[OwnerFacts]]:
     for owner in owners:
         found.setdefault(owner.session or owner.index, []).append(owner)
     return found
+
+
+def _callers(members: Iterable[OwnerFacts]) -> dict[int, Caller | None]:
+    return {
+        owner.pid: None if owner.flags & wire.OWNER_ELEVATED else (owner.uid, owner.gid)
+        for owner in members
+        if owner.kind == wire.KIND_PROCESS
+    }
 
 
 class Snapshot(Struct, frozen=True):
@@ -51,17 +68,20 @@ class Snapshot(Struct, frozen=True):
     places: dict[int, dict[int, None]]
     owners: dict[int, OwnerFacts]
 
-    def part(self, session: int, before: Part | None, members: list[OwnerFacts] | None = None) -> Part:
+    def part(self, session: int, before: SnapshotPart | None, members: list[OwnerFacts] | None = None) -> SnapshotPart:
         """The part of a session. What is the same as ``before`` stays so, with all that was worked out of it."""
         if before is not None and before.version == self.version:
             return before
         if members is None:
             members = [owner for owner in self.owners.values() if session in (owner.session, owner.index)]
-        rows = Rows([self._group(owner) for owner in members if owner.index in self.places])
-        if before is not None and isinstance(before.rows, Rows) and before.rows.same_as(rows):
+        rows = CellRows([self._group(owner) for owner in members if owner.index in self.places])
+        if before is not None and isinstance(before.rows, CellRows) and before.rows.same_as(rows):
             rows = before.rows
         lost = sum(owner.lost for owner in members)
-        return Part(version=self.version, session=self.owners[session], rows=rows, lost=lost)
+        facts = self.owners[session]
+        callers = {} if facts.flags & wire.SESSION_STRICT else _callers(members)
+        left = frozenset(owner.pid for owner in members if owner.flags & wire.OWNER_LEFT)
+        return SnapshotPart(version=self.version, session=facts, rows=rows, lost=lost, callers=callers, left=left)
 
     def _group(self, owner: OwnerFacts) -> Group:
         cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))

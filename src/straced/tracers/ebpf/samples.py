@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from straced.model import Reason, Sample
+from straced.model.types import Reason, Sample
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
-from straced.tracers.ebpf.reader import Part
+from straced.tracers.ebpf.reader import SnapshotPart
 
 
 class Losses(msgspec.Struct, frozen=True):
@@ -57,7 +57,9 @@ class Losses(msgspec.Struct, frozen=True):
 _NONE = Losses(0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def build(part: Part, losses: Losses, *, monotonic_ns: int, epoch_s: float, reasons: tuple[Reason, ...] = ()) -> Sample:
+def build(
+    part: SnapshotPart, losses: Losses, *, monotonic_ns: int, epoch_s: float, reasons: tuple[Reason, ...] = ()
+) -> Sample:
     """The sample of a session: its rows, and what is known to be missing."""
     lost, doubts = _doubts(part.lost, losses)
     totals = part.session

@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from straced.model import Event, Overhead, Reason, Sample, Target
-from straced.summary import merge_rows
-from straced.tracers import slowdown
-from straced.tracers.base import AttachOptions, Ending
-from straced.tracers.ebpf import samples
+from straced.model.aggregation import merge_rows
+from straced.model.types import Event, Overhead, Reason, Sample, Target
+from straced.tracers import overhead as slowdown
+from straced.tracers.base import CHANGED_USER, AttachOptions, Ending
+from straced.tracers.ebpf import samples, wire
 from straced.tracers.ebpf.decoding import OwnerFacts
-from straced.tracers.ebpf.reader import Part, Snapshot
+from straced.tracers.ebpf.reader import Snapshot, SnapshotPart
 from straced.tracers.ebpf.samples import Losses
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class EbpfSession:
         *,
         index: int,
         owner: int,
-        pidfd: int,
+        pidfd: int | None,
         reasons: tuple[Reason, ...] = (),
     ) -> None:
         self.index = index
@@ -47,11 +47,14 @@ class EbpfSession:
         self._options = options
         self._owner = owner
         self._pidfd = pidfd
+        """Of the target; ``None`` for an heir, which ends when it is told to."""
         self._process = os.getpid()
         self._reasons = reasons
         self._losses = Losses.of(instance.engine)
         self._events_lost = instance.events.lost
-        self._part: Part | None = None
+        self._part: SnapshotPart | None = None
+        self.heir: EbpfSession | None = None
+        """Counts what is not the user's for whom this one is, where that is wanted. To be let go of after this one."""
         self._final: Sample | None = None
         self._ending: asyncio.Future[Ending] | None = None
         self._result: Ending | None = None
@@ -60,6 +63,19 @@ class EbpfSession:
     @property
     def target(self) -> Target:
         return self._target
+
+    @property
+    def callers(self) -> dict[int, tuple[int, int] | None]:
+        """By process, as of the last reading, user and group who called the execve of its program.
+
+        ``None`` where an execve gave it rights at some time; nothing in a session of one user.
+        """
+        return self._part.callers if self._part is not None else {}
+
+    @property
+    def left(self) -> frozenset[int]:
+        """Processes that are not the user's any more; what the last reading has of them they did before."""
+        return self._part.left if self._part is not None else frozenset()
 
     @property
     def helper_pids(self) -> list[int]:
@@ -83,7 +99,7 @@ class EbpfSession:
         self._part = snapshot.part(self.index, self._part, members)
         return self.built(self._part, losses)
 
-    def built(self, part: Part, losses: Losses | None = None) -> Sample:
+    def built(self, part: SnapshotPart, losses: Losses | None = None) -> Sample:
         """The sample of this session's part of a reading."""
         return samples.build(
             part,
@@ -107,7 +123,8 @@ class EbpfSession:
         loop = asyncio.get_running_loop()
         if self._ending is None or self._ending.get_loop() is not loop:
             self._ending = loop.create_future()
-            loop.add_reader(self._pidfd, self._target_ended)
+            if self._pidfd is not None:
+                loop.add_reader(self._pidfd, self._target_ended)
         return self._ending
 
     async def _wait_within(self, limit_pct: float, ending: asyncio.Future[Ending]) -> Ending:
@@ -132,29 +149,36 @@ class EbpfSession:
 
     def exit_status_ending(self) -> Ending:
         """How the target ended, by its wait status, which the kernel noted down; any process's, not only a child's."""
-        code = int(self._instance.engine.owner(self._owner).exit_code) if self._final is None else 0
-        status = os.waitstatus_to_exitcode(code)
-        return Ending(reason=f"killed({-status})" if status < 0 else "exited", exit_status=status)
+        target = self._instance.engine.owner(self._owner)
+        if self._final is None and target.flags & wire.OWNER_LEFT:
+            return Ending(reason=CHANGED_USER)  # how it ended is not for this user to know
+        return _ending(int(target.exit_code) if self._final is None else 0)
 
     def _end(self, ending: Ending) -> None:
         self._result = self._result or ending
         told = self._ending
         if told is not None and not told.done() and not told.get_loop().is_closed():
-            told.get_loop().remove_reader(self._pidfd)
+            if self._pidfd is not None:
+                told.get_loop().remove_reader(self._pidfd)
             told.set_result(self._result)
 
     async def detach(self) -> Sample:
         """Let go of all tasks and return the last counters. Idempotent."""
         if self._final is None:
             reader = self._instance.reader
-            members = [owner.index for owner in reader.owners() if self.index in (owner.index, owner.session)]
-            final = self.sample_of(reader.snapshot(again=members))
-            if self._result is None and _readable(self._pidfd):
+            members = [owner for owner in reader.owners() if self.index in (owner.index, owner.session)]
+            final = self.sample_of(reader.snapshot(again=[owner.index for owner in members]))
+            if self._result is None and self._pidfd is not None and _readable(self._pidfd):
                 self._end(self.exit_status_ending())
+            elif self._pidfd is None:
+                for owner in members:  # the target, if it became this session's, and has ended
+                    if owner.flags & wire.OWNER_KEEP and owner.state == wire.STATE_ENDED:
+                        self._end(_ending(owner.exit_code))
             self._final = final
             self._instance.release(self)
             self._end(Ending(reason="detached"))
-            os.close(self._pidfd)
+            if self._pidfd is not None:
+                os.close(self._pidfd)
         return self._final
 
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
@@ -187,6 +211,11 @@ class EbpfSession:
 
 def _calls(sample: Sample) -> int:
     return sum(row.calls or 0 for row in merge_rows(sample.rows))
+
+
+def _ending(code: int) -> Ending:
+    status = os.waitstatus_to_exitcode(code)
+    return Ending(reason=f"killed({-status})" if status < 0 else "exited", exit_status=status)
 
 
 def _readable(fd: int) -> bool:

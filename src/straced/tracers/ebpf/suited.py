@@ -9,7 +9,9 @@ from straced.tracers.ebpf.attaching import TRACEPOINTS
 from straced.tracers.ebpf.engine import Engine
 
 
-def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS, unpreempted: bool | None = None) -> Engine:
+def suited_engine(
+    *, rows: int = wire.ROWS, owners: int = wire.OWNERS, user_share: float = 1.0, unpreempted: bool | None = None
+) -> Engine:
     """Load the set of programs that suits this kernel.
 
     Where perf refuses its tracepoints, it is the usual set: what the kernel skips of that is counted, and said.
@@ -17,6 +19,7 @@ def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS, unpreempt
     Args:
         rows: as of :class:`Engine`.
         owners: likewise.
+        user_share: likewise.
         unpreempted: the set to load, whatever suits.
 
     Raises:
@@ -26,4 +29,4 @@ def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS, unpreempt
         raise OSError(errno.EINVAL, f"no {lacking}")
     if unpreempted is None:
         unpreempted = preemption.programs_are_preempted() and perf_events.may_open(tuple(TRACEPOINTS.values()))
-    return Engine(rows=rows, owners=owners, unpreempted=unpreempted)
+    return Engine(rows=rows, owners=owners, user_share=user_share, unpreempted=unpreempted)

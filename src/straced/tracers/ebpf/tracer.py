@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 
-from straced import procfs
+from straced.concurrency.shielding import Turns, carry
 from straced.errors import TracerUnavailable
-from straced.model import Sample, Target
-from straced.shielding import Turns, carry
+from straced.linux import procfs
+from straced.model.types import Sample, Target
 from straced.tracers.base import AttachOptions, Availability
 from straced.tracers.ebpf import libbpf, probe, trial, wire
 from straced.tracers.ebpf.errors import EbpfUnavailable
 from straced.tracers.ebpf.instance import Instance
-from straced.tracers.ebpf.marks import Conflict
 from straced.tracers.ebpf.session import EbpfSession
 from straced.tracers.ebpf.suited import suited_engine
+from straced.tracers.ebpf.task_storage import Conflict
 
 _MAX_INSTANCES = 8
+LINGER_S = 5.0
+"""How long programs and maps stay loaded, 27 MB of the kernel's memory, when nobody is traced by them any more."""
 
 
 class EbpfTracer:
@@ -26,17 +28,31 @@ class EbpfTracer:
     Arguments:
         rows: most different calls over all living processes (704 bytes each, in the kernel).
         owners: most processes (and threads, where they are told apart) alive at a time.
+        user_share: how much of both the processes of one user may have, unless that is root; for who serves several.
+        ready: keep what was loaded once, for targets that must not wait.
         unpreempted: which set of programs; the one that suits the kernel when left out.
     """
 
-    def __init__(self, *, rows: int = wire.ROWS, owners: int = wire.OWNERS, unpreempted: bool | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        rows: int = wire.ROWS,
+        owners: int = wire.OWNERS,
+        user_share: float = 1.0,
+        ready: bool = False,
+        unpreempted: bool | None = None,
+    ) -> None:
         self._rows = rows
         self._unpreempted = unpreempted
         self._owners = owners
+        self._user_share = user_share
+        self._kept = 1 if ready else 0
         self._refused: tuple[int, int, str] | None = None
         """How the kernel refused the programs, and the capabilities that this process had then."""
         self._instances: list[Instance] = []
         self._lock = Turns()
+        self._timer: asyncio.TimerHandle | None = None
+        self._unloading: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -121,9 +137,11 @@ class EbpfTracer:
         if error is not None:
             raise error
         try:
-            engine = suited_engine(rows=self._rows, owners=self._owners, unpreempted=self._unpreempted)
+            engine = suited_engine(
+                rows=self._rows, owners=self._owners, user_share=self._user_share, unpreempted=self._unpreempted
+            )
             try:
-                return Instance(engine)
+                return Instance(engine, self._idle)
             except BaseException:
                 engine.close()
                 raise
@@ -146,7 +164,7 @@ class EbpfTracer:
         return found
 
     def sum_all(self) -> dict[EbpfSession, Sample]:
-        """:meth:`read_all`, cheaper still, where sums by process are wanted of most: see :mod:`straced.movement`.
+        """:meth:`read_all`, cheaper still, where sums by process are wanted of most: see :mod:`straced.model.deltas`.
 
         Rows are told apart when they are looked at. Calls in flight that stand still are those since the sums before,
         so there should be one reader of them.
@@ -156,8 +174,28 @@ class EbpfTracer:
             found.update(instance.sum_all())
         return found
 
+    def _idle(self) -> None:
+        """An instance has nobody left: unload it, unless somebody comes soon."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._unload_soon)
+
+    def _unload_soon(self) -> None:
+        self._timer = None
+        self._unloading = asyncio.get_running_loop().create_task(self._unload())
+
+    async def _unload(self) -> None:
+        async with self._lock:
+            idle = [each for each in self._instances[self._kept :] if each.is_idle]
+            self._instances = [each for each in self._instances if each not in idle]
+            for each in idle:
+                each.call_cost_ns()  # sessions that are over may be asked for it later
+                await each.close()
+
     async def close(self) -> None:
         """Detach all sessions and unload. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         async with self._lock:
             while self._instances:
                 await self._instances.pop().close()

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from ctypes import c_char, c_int32, c_uint8, c_uint32, c_uint64
+from ctypes import c_char, c_int32, c_uint8, c_uint16, c_uint32, c_uint64
 
-from straced import histogram
+from straced.model import histogram
 from straced.tracers.ebpf.btf import Types
 
 ROWS = 32768
 ROWS_LIMIT = 65536
 OWNERS = 16384
+PAYERS = 1024
 SLOTS = 10
 SLOT_CARRY = 4096
 KEY_NR_BITS = 28
@@ -25,14 +26,14 @@ ABIS = ("", "x86_64", "i386", "x32", "arm64", "arm")
 STATE_FREE, STATE_LIVE, STATE_ENDED = range(3)
 KIND_SESSION, KIND_PROCESS, KIND_THREAD = 1, 2, 3
 OWNER_KEEP, OWNER_QUIET, SESSION_FOLLOW, SESSION_PER_THREAD, SESSION_CLOSED = 1, 2, 4, 8, 16
-SESSION_ONE_USER, SESSION_LOST_USER = 32, 64
+SESSION_ONE_USER, SESSION_LOST_USER, SESSION_STRICT, OWNER_ELEVATED, OWNER_LEFT = 32, 64, 128, 256, 512
 EVENTS = {1: "fork", 2: "exec", 3: "exit"}
-HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER, SUM, FREE_ROW, FREE_OWNER = range(1, 10)
+HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER, SUM, GIVE_ROW, GIVE_OWNER = 1, 2, 3, 4, 5, 6, 7, 8, 9
 TASK_EXISTED = 1
 TASK_QUIET = 4
 
 
-class Row(ctypes.Structure):
+class CounterRow(ctypes.Structure):
     """Counters of one call of one owner."""
 
     _fields_ = (
@@ -53,7 +54,7 @@ class Row(ctypes.Structure):
     )
 
 
-class Owner(ctypes.Structure):
+class RowOwner(ctypes.Structure):
     """Who rows belong to: a session, a process or a thread."""
 
     _fields_ = (
@@ -72,14 +73,17 @@ class Owner(ctypes.Structure):
         ("processes", c_uint32),
         ("threads", c_uint32),
         ("uid", c_uint32),
-        ("unused", c_uint32),
+        ("payer", c_uint32),
         ("start_ns", c_uint64),
         ("lost", c_uint64),
+        ("capabilities", c_uint64),
+        ("gid", c_uint32),
+        ("heir", c_uint32),
         ("comm", c_char * 16),
     )
 
 
-class Sums(ctypes.Structure):
+class OwnerSums(ctypes.Structure):
     """All rows of an owner together."""
 
     _fields_ = (
@@ -92,7 +96,7 @@ class Sums(ctypes.Structure):
     )
 
 
-class Event(ctypes.Structure):
+class WireEvent(ctypes.Structure):
     """A fork, exec or exit."""
 
     _fields_ = (
@@ -130,17 +134,37 @@ class Control(ctypes.Structure):
         ("skipped_enters", c_uint64),
         ("skipped_exits", c_uint64),
         ("touched", c_uint8 * ROWS_LIMIT),
+        ("rows_of_users", c_uint32),
+        ("owners_of_users", c_uint32),
+        ("rows_used", c_uint32 * PAYERS),
+        ("owners_used", c_uint32 * PAYERS),
+        ("payer", c_uint16 * ROWS_LIMIT),
     )
 
 
 class Limits(ctypes.Structure):
     """The constants of the programs, in .rodata."""
 
-    _fields_ = (("rows_max", c_uint32), ("owners_max", c_uint32))
+    _fields_ = (
+        ("rows_max", c_uint32),
+        ("owners_max", c_uint32),
+        ("rows_of_user", c_uint32),
+        ("rows_of_users", c_uint32),
+        ("owners_of_user", c_uint32),
+        ("owners_of_users", c_uint32),
+    )
 
-    def set(self, rows_max: int, owners_max: int) -> None:
-        """Before the load; after it they are read-only."""
+    def set(self, rows_max: int, owners_max: int, user_share: float = 1.0) -> None:
+        """Before the load; after it they are read-only.
+
+        Args:
+            rows_max, owners_max: of all.
+            user_share: how much of that one user may have who is not root. Of the rest a half is root's.
+        """
+        of_users = (1 + user_share) / 2
         self.rows_max, self.owners_max = rows_max, owners_max
+        self.rows_of_user, self.owners_of_user = int(rows_max * user_share), int(owners_max * user_share)
+        self.rows_of_users, self.owners_of_users = int(rows_max * of_users), int(owners_max * of_users)
 
 
 class Suspended(ctypes.Structure):
@@ -158,7 +182,7 @@ class Suspended(ctypes.Structure):
     )
 
 
-class Call(ctypes.Structure):
+class InFlightCall(ctypes.Structure):
     """A call in flight."""
 
     _fields_ = (("enter_ns", c_uint64), ("waiting_ns", c_uint64), ("key", c_uint32), ("row", c_uint32))
@@ -168,7 +192,7 @@ class TaskState(ctypes.Structure):
     """The entry that makes a task a target."""
 
     _fields_ = (
-        ("call", Call),
+        ("call", InFlightCall),
         ("off_ns", c_uint64),
         ("marked_ns", c_uint64),
         ("flags", c_uint32),
@@ -182,13 +206,13 @@ class TaskState(ctypes.Structure):
 
 
 LAYOUTS: dict[str, type[ctypes.Structure]] = {
-    "row": Row,
-    "owner": Owner,
-    "sums": Sums,
-    "event": Event,
+    "row": CounterRow,
+    "owner": RowOwner,
+    "sums": OwnerSums,
+    "event": WireEvent,
     "control": Control,
     "limits": Limits,
-    "call": Call,
+    "call": InFlightCall,
     "suspended": Suspended,
     "task_state": TaskState,
 }
@@ -196,10 +220,15 @@ ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q")
 """A row without its histogram."""
 BUCKETS = tuple(struct.Struct(f"={count}I") for count in range(histogram.SIZE + 1))
 """The first so many buckets of a histogram."""
-ROW_BYTES = ctypes.sizeof(Row)
-OWNER = struct.Struct("=16I2Q16s")
+ROW_BYTES = ctypes.sizeof(CounterRow)
+OWNER = struct.Struct("=16I3Q2I16s")
 OWNER_BYTES = OWNER.size
 SUMS = struct.Struct("=6Q")
+
+
+def payer_of(uid: int) -> int:
+    """In whose share of rows and owners a user is, as ``bpf/maps.h`` has it."""
+    return 1 + uid % (PAYERS - 1) if uid else 0
 
 
 def verify(types: Types) -> list[str]:

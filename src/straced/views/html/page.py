@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from straced.fulltrace.values import Report
-from straced.units import format_count
-from straced.views.text import head as head_line
-from straced.views.text import plain, quality_line
+from straced.text.units import format_count
+from straced.traces.values import TraceReport
+from straced.views.text.summary import head as head_line
+from straced.views.text.summary import plain, quality_line
 
 _ASSETS = "straced.views.html"
 
 
-def render(report: Report) -> str:
+def render(report: TraceReport) -> str:
     """The page as text.
 
     The content security policy allows this page's own script and style, by their hashes, and nothing else: no request
@@ -45,7 +45,7 @@ def json_island(data: dict[str, Any]) -> str:
     return text
 
 
-def data_of(report: Report) -> dict[str, Any]:
+def data_of(report: TraceReport) -> dict[str, Any]:
     """What the page shows."""
     summary = report.summary
     title = report.source

@@ -12,10 +12,10 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.widgets import Static
 
-from straced.live.source import Feed
-from straced.live.values import Detail, Frame
-from straced.views.tui import words
-from straced.views.tui.around import Around
+from straced.live.protocols import ScreenFeed
+from straced.model.frame import Frame, ProcessDetail
+from straced.views.tui import status_lines
+from straced.views.tui.chrome import Around
 from straced.views.tui.dialogs import RiskBox
 from straced.views.tui.filter_line import FilterLine
 from straced.views.tui.grid import Grid
@@ -23,8 +23,8 @@ from straced.views.tui.keyboard import Keyboard
 from straced.views.tui.messages import DetailReady, FeedFailed, FrameReady
 from straced.views.tui.panel import Panel
 from straced.views.tui.processes import ProcessLines
-from straced.views.tui.rows import SORTS, Line, Rows
-from straced.views.tui.selection import Selection
+from straced.views.tui.rows import SORTS, Line, ProcessRows
+from straced.views.tui.selection import RowSelection
 
 MODES = ("working", "waiting", "wall")
 SMALLEST = (40, 10)
@@ -38,7 +38,7 @@ TICK_S = 0.5
 """How often the age of the data is shown anew."""
 
 
-class TopApp(Selection, Keyboard, App[None]):
+class TopApp(RowSelection, Keyboard, App[None]):
     """``straced top``.
 
     Args:
@@ -62,7 +62,7 @@ class TopApp(Selection, Keyboard, App[None]):
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(
-        self, feed: Feed, *, interval_s: float, rows: Rows, clock: Callable[[], int] = time.monotonic_ns
+        self, feed: ScreenFeed, *, interval_s: float, rows: ProcessRows, clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
@@ -78,7 +78,7 @@ class TopApp(Selection, Keyboard, App[None]):
         self._mode = "working"
         self._room = Size(80, 24)
         self.listed: list[Line] = []
-        self._detail: Detail | None = None
+        self._detail: ProcessDetail | None = None
         # kept, since a message may still come while the screen is being taken down
         self.around = Around()
         self._small = Static(id="small", markup=False)
@@ -110,7 +110,7 @@ class TopApp(Selection, Keyboard, App[None]):
     def frame_ready(self, frame: Frame) -> None:
         self.post_message(FrameReady(frame))
 
-    def detail_ready(self, detail: Detail) -> None:
+    def detail_ready(self, detail: ProcessDetail) -> None:
         self.post_message(DetailReady(detail))
 
     def failed(self, error: BaseException) -> None:
@@ -273,7 +273,7 @@ class TopApp(Selection, Keyboard, App[None]):
             self.panel.show(row, self._detail, self.rows.frame.notes, sort=self.rows.sort, mode=self._mode)
 
     def _draw_words(self) -> None:
-        state = words.State(
+        state = status_lines.State(
             paused=self._paused,
             age_s=(self._clock() - self.rows.frame.monotonic_ns) / 1e9 if self.rows.frame else 0.0,
             interval_s=self._interval_s,

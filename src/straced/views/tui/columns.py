@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from rich.style import Style
 
-from straced.live.values import ProcessRow
+from straced.model.frame import ProcessRow
 from straced.views.tui import cells, palette
-from straced.views.tui.pieces import Piece, Pieces
+from straced.views.tui.segments import Piece, Pieces
 
 COMMAND_WIDTH = 19
 """The least room for the command; it gets all that is left."""

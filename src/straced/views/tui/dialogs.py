@@ -15,9 +15,9 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Static
 
-from straced.live.values import ProcessRow
-from straced.views.tui import palette, words
-from straced.views.tui.keys import HELP, MEANINGS
+from straced.model.frame import ProcessRow
+from straced.views.tui import palette, status_lines
+from straced.views.tui.key_bindings import HELP, MEANINGS
 
 CLOSING = ("escape", "ctrl+c")
 """These close any box, at any time."""
@@ -160,7 +160,10 @@ class RiskBox(Box):
         if self.gone:
             self.show((f"{self.row.pid} ({self.row.comm}) has ended: nothing is done.",), "Esc closes")
         else:
-            self.show((*self.question(), *words.whose(self.row, words.boottime_s()), "", *self.choices()), self.keys())
+            self.show(
+                (*self.question(), *status_lines.whose(self.row, status_lines.boottime_s()), "", *self.choices()),
+                self.keys(),
+            )
 
     def question(self) -> Sequence[str]:
         """What would be done, and to whom."""

@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from straced.views.tui import palette
 from straced.views.tui.cells import fit
-from straced.views.tui.pieces import Piece, Pieces
+from straced.views.tui.segments import Piece, Pieces
 
 _MARGIN, _MARK = Piece(" "), Piece("▸", palette.KEY)
 

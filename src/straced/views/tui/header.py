@@ -8,11 +8,11 @@ from collections import deque
 from rich.cells import cell_len
 from rich.style import Style
 
-from straced.live.values import Frame
-from straced.units import format_count
-from straced.views.text import TRACER_NAMES
-from straced.views.tui import cells, palette, plots, words
-from straced.views.tui.pieces import Piece, Pieces
+from straced.model.frame import Frame
+from straced.text.units import format_count
+from straced.views.text.summary import TRACER_NAMES
+from straced.views.tui import cells, palette, plots, status_lines
+from straced.views.tui.segments import Piece, Pieces
 
 KEPT = 240
 """Totals that are kept: as many as the widest screen shows."""
@@ -24,7 +24,7 @@ _FIGURE_WIDTH = 9
 _WORDS_WIDTH = 12
 
 
-class Past:
+class RateTrail:
     """Calls and errors a second of the last frames."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Past:
                 kept.append(value)
 
 
-def head(frame: Frame, state: words.State) -> Pieces:
+def head(frame: Frame, state: status_lines.State) -> Pieces:
     """``straced top · filter "x" · box · local · 12:00:01 · by cpu, times working``"""
     pieces = [Piece("straced top", palette.KEY)]
     for text, style in (
@@ -58,7 +58,7 @@ def head(frame: Frame, state: words.State) -> Pieces:
     return tuple(pieces)
 
 
-def calls(frame: Frame, past: Past, width: int) -> Pieces:
+def calls(frame: Frame, past: RateTrail, width: int) -> Pieces:
     """The CPUs as a meter, and the calls a second of all that are counted."""
     machine = frame.machine
     share = None if machine.cpu_pct is None else machine.cpu_pct / 100
@@ -67,7 +67,7 @@ def calls(frame: Frame, past: Past, width: int) -> Pieces:
     return (*_padded(left, _half(width)), *_totals("calls/s", frame.calls_s, past.calls, width, palette.RATE))
 
 
-def errors(frame: Frame, past: Past, width: int) -> Pieces:
+def errors(frame: Frame, past: RateTrail, width: int) -> Pieces:
     """The memory as a meter, and the errors a second."""
     machine = frame.machine
     share, words_ = None, "- of -"
@@ -99,9 +99,9 @@ def machine(frame: Frame, width: int) -> Pieces:
     return tuple(pieces)
 
 
-def quality(frame: Frame, state: words.State, width: int) -> Pieces:
+def quality(frame: Frame, state: status_lines.State, width: int) -> Pieces:
     """How old the figures are, how they were counted, what was lost, and what that costs."""
-    said = words.quality_words(frame, state)
+    said = status_lines.quality_words(frame, state)
     if sum(map(len, said)) + 3 * (len(said) - 1) > width:
         said[-1] = said[-1].removesuffix(" of a CPU")
     kind = frame.quality.kind

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from textual import events
 
-from straced.views.tui import keys
+from straced.views.tui import key_bindings
+from straced.views.tui.actions import Wishes
 from straced.views.tui.dialogs import CLOSING, Box
 from straced.views.tui.filter_line import FilterLine
 from straced.views.tui.grid import Grid
-from straced.views.tui.wishes import Wishes
 
 
 class Keyboard(Wishes):
@@ -57,8 +57,8 @@ class Keyboard(Wishes):
             self.say("a paste does nothing here; / filters")
         elif event.key in self.table.KEYS:
             await self.run_action(self.table.KEYS[event.key], self.table)
-        elif event.key in keys.ACTIONS:
-            await self.run_action(keys.ACTIONS[event.key])
+        elif event.key in key_bindings.ACTIONS:
+            await self.run_action(key_bindings.ACTIONS[event.key])
 
     async def _filter(self, event: events.Key | events.Paste) -> None:
         if isinstance(event, events.Key) and event.key in (*CLOSING, "enter"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from straced.live.values import Detail, Frame, ProcessRow
+from straced.model.frame import Frame, ProcessDetail, ProcessRow
 
 
 class FrameReady(Message):
@@ -18,7 +18,7 @@ class FrameReady(Message):
 class DetailReady(Message):
     """The chosen process has been looked at."""
 
-    def __init__(self, detail: Detail) -> None:
+    def __init__(self, detail: ProcessDetail) -> None:
         self.detail = detail
         super().__init__()
 
@@ -39,7 +39,7 @@ class Chosen(Message):
         super().__init__()
 
 
-class Moved(Message):
+class PanelCursorMoved(Message):
     """The cursor of a table in the panel is on another row."""
 
     def __init__(self, index: int) -> None:

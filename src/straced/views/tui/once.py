@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from straced.live.values import Frame
-from straced.views.text import Line as TextLine
-from straced.views.text import Span
-from straced.views.tui import cells, columns, words
-from straced.views.tui.pieces import Pieces
-from straced.views.tui.rows import TITLES, Rows
+from straced.model.frame import Frame
+from straced.views.text.summary import Line as TextLine
+from straced.views.text.summary import Span
+from straced.views.tui import cells, columns, status_lines
+from straced.views.tui.rows import TITLES, ProcessRows
+from straced.views.tui.segments import Pieces
 
 WIDTH = 160
 """Where no terminal says how wide it is."""
 
 
-def lines(frame: Frame, rows: Rows, *, limit: int | None, width: int | None, state: words.State) -> list[TextLine]:
-    """The head, the list and how far it holds, as :mod:`straced.views.terminal` writes them."""
+def lines(
+    frame: Frame, rows: ProcessRows, *, limit: int | None, width: int | None, state: status_lines.State
+) -> list[TextLine]:
+    """The head, the list and how far it holds, as :mod:`straced.views.text.terminal` writes them."""
     room = width or WIDTH
     kept = columns.fitting(room)
     listed = rows.lines()
     shown = listed if limit is None else listed[:limit]
-    found: list[TextLine] = [(Span(words.machine_line(frame)),), (Span(words.totals_line(frame)),), ()]
+    found: list[TextLine] = [(Span(status_lines.machine_line(frame)),), (Span(status_lines.totals_line(frame)),), ()]
     found.append((Span(_text(columns.title_line(kept, TITLES[rows.sort]), room), "title"),))
     for line in shown:
         if line.row is None:
@@ -30,8 +32,8 @@ def lines(frame: Frame, rows: Rows, *, limit: int | None, width: int | None, sta
     if len(listed) > len(shown):
         found.append((Span(f" ({len(listed) - len(shown)} more: --all)", "weak"),))
     found.append(())
-    found += [(span,) for span in words.banners(frame, state)]
-    found.append((Span(words.quality_line(frame, state), "strong"),))
+    found += [(span,) for span in status_lines.banners(frame, state)]
+    found.append((Span(status_lines.quality_line(frame, state), "strong"),))
     return found
 
 

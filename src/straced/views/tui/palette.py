@@ -29,7 +29,7 @@ BANNERS = {
     "title": Style(color="yellow", bold=True, reverse=True),
     "weak": Style(color="yellow"),
 }
-"""By the style names of :class:`straced.views.text.Span`."""
+"""By the style names of :class:`straced.views.text.summary.Span`."""
 QUALITY = {"exact": GOOD, "partial": WARN, "sampled": WARN, "lossy": BAD}
 _CLASSES = {
     "file": Style(color="cyan"),

@@ -9,21 +9,21 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from straced.live.values import Detail, Note, ProcessRow
-from straced.model import SyscallStats
-from straced.units import format_count
-from straced.views.table import label
+from straced.model.frame import Note, ProcessDetail, ProcessRow
+from straced.model.types import SyscallStats
+from straced.text.units import format_count
+from straced.views.text.table import label
 from straced.views.tui import palette, panels, plots
 from straced.views.tui.columns import command
 from straced.views.tui.grid import Grid
-from straced.views.tui.pieces import Piece, Pieces, whole
+from straced.views.tui.segments import Piece, Pieces, whole
 
 MOST_BARS = 5
 """Lines that the durations of the chosen call take at most."""
 
 
 class Panel(Vertical):
-    """Shows a :class:`Detail`; remembers nothing but the tab."""
+    """Shows a :class:`ProcessDetail`; remembers nothing but the tab."""
 
     DEFAULT_CSS = """
     Panel { height: 1fr; }
@@ -37,7 +37,7 @@ class Panel(Vertical):
         super().__init__(id="panel")
         self.tab = 0
         self._row: ProcessRow | None = None
-        self._detail: Detail | None = None
+        self._detail: ProcessDetail | None = None
         self._notes: Sequence[Note] = ()
         self._calls: tuple[SyscallStats, ...] = ()
         self._sort, self._mode = "cpu", "working"
@@ -60,7 +60,7 @@ class Panel(Vertical):
         self._draw()
 
     def show(
-        self, row: ProcessRow | None, detail: Detail | None, notes: Sequence[Note], *, sort: str, mode: str
+        self, row: ProcessRow | None, detail: ProcessDetail | None, notes: Sequence[Note], *, sort: str, mode: str
     ) -> None:
         """Show what is known of a process; a detail of another process is not shown."""
         same = detail is not None and row is not None and detail.key == row.key
@@ -128,7 +128,7 @@ class Panel(Vertical):
             word = "it has ended" if detail is not None else "looking" if self._row is not None else ""
             self.grid.show_texts((), [whole(f" {word}", palette.DIM)])
         elif name == "calls":
-            table = panels.Calls(detail, self._calls, self._width - 1)
+            table = panels.CallsTable(detail, self._calls, self._width - 1)
             self.grid.show_texts(table.title, self._call_lines(detail, table))
         elif name == "threads":
             self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
@@ -137,7 +137,7 @@ class Panel(Vertical):
         else:
             self.grid.show_texts(panels.FILES_TITLE, panels.file_lines(detail.files, detail.more_files))
 
-    def _call_lines(self, detail: Detail, table: panels.Calls) -> list[Pieces]:
+    def _call_lines(self, detail: ProcessDetail, table: panels.CallsTable) -> list[Pieces]:
         if detail.calls is None:
             return [whole(" its calls are not counted, or not for a whole window yet", palette.WARN)]
         return table.lines or [whole(" no call in this window", palette.DIM)]

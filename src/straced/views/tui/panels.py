@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from straced.live.values import Detail, FileRow, Note, ThreadRow
-from straced.model import SyscallStats
-from straced.summary import sort_rows
-from straced.units import format_count, format_ns
-from straced.views.table import errno_line, label
+from straced.model.aggregation import sort_rows
+from straced.model.frame import DescriptorRow, Note, ProcessDetail, ThreadRow
+from straced.model.types import SyscallStats
+from straced.text.units import format_count, format_ns
+from straced.views.text.table import errno_line, label
 from straced.views.tui import cells, palette, plots
-from straced.views.tui.pieces import Piece, Pieces, whole
+from straced.views.tui.segments import Piece, Pieces, whole
 
 TABS = ("calls", "threads", "files", "events")
 _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}
@@ -25,7 +25,7 @@ _ERRORS_WIDTH = 20
 """Room that the names of errors have beside the durations."""
 
 
-class Calls:
+class CallsTable:
     """The table of calls, for a screen of some width: the durations of all have one axis.
 
     Args:
@@ -34,7 +34,7 @@ class Calls:
         width: cells there are.
     """
 
-    def __init__(self, detail: Detail, rows: Sequence[SyscallStats], width: int) -> None:
+    def __init__(self, detail: ProcessDetail, rows: Sequence[SyscallStats], width: int) -> None:
         self._detail = detail
         self._rows = rows
         self._several = len({row.abi for row in rows}) > 1
@@ -85,7 +85,7 @@ class Calls:
         )
 
 
-def sorted_calls(detail: Detail, sort: str, mode: str) -> tuple[SyscallStats, ...]:
+def sorted_calls(detail: ProcessDetail, sort: str, mode: str) -> tuple[SyscallStats, ...]:
     """The calls as the list is sorted: by calls, errors or name, else by the time that ``mode`` names."""
     key = _SORTS.get(sort, {"working": "working", "waiting": "waiting"}.get(mode, "time"))
     return sort_rows(detail.calls or (), key)
@@ -120,7 +120,7 @@ _OF_KIND = {
 }
 
 
-def file_lines(rows: Sequence[FileRow], more: int) -> list[Pieces]:
+def file_lines(rows: Sequence[DescriptorRow], more: int) -> list[Pieces]:
     """The open descriptors by number."""
     lines: list[Pieces] = [
         (

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from straced import histogram
-from straced.units import format_ns
+from straced.model import histogram
+from straced.text.units import format_ns
 from straced.views.tui import palette
 from straced.views.tui.cells import BARS, fit
-from straced.views.tui.pieces import Piece, Pieces
+from straced.views.tui.segments import Piece, Pieces
 
 _EIGHTHS = len(BARS) - 1
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from straced.views.tui import columns, palette
-from straced.views.tui.pieces import Piece, Pieces
-from straced.views.tui.rows import TITLES, Line, Rows
+from straced.views.tui.rows import TITLES, Line, ProcessRows
+from straced.views.tui.segments import Piece, Pieces
 
 
 class ProcessLines:
     """Lines for a screen of a certain width."""
 
-    def __init__(self, rows: Rows, listed: Sequence[Line], width: int, mode: str) -> None:
+    def __init__(self, rows: ProcessRows, listed: Sequence[Line], width: int, mode: str) -> None:
         self._rows = rows
         self._listed = listed
         self._columns = columns.fitting(width, mode)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from straced.live.values import Frame, Key, ProcessRow
+from straced.model.frame import Frame, Key, ProcessRow
 
 SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
 _FIELDS = {
@@ -43,7 +43,7 @@ class Line(NamedTuple):
         return self.row.key if self.row is not None else None
 
 
-class Rows:
+class ProcessRows:
     """Lines from frames: filtered, sorted, as a tree or flat; remembers what each process did before."""
 
     def __init__(self, sort: str = "cpu", filter_text: str = "", *, flat: bool = False) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from straced.live.values import ProcessRow
+from straced.model.frame import ProcessRow
 from straced.views.tui.grid import Grid
-from straced.views.tui.rows import Line, Rows
+from straced.views.tui.rows import Line, ProcessRows
 
 
-class Selection:
+class RowSelection:
     """The part of the app that tells the selected process, by the line that is drawn and nothing else."""
 
-    rows: Rows
+    rows: ProcessRows
     list: Grid
     listed: Sequence[Line]
     opened: bool

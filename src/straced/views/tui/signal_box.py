@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import events
 from textual.containers import VerticalScroll
 
-from straced.live.values import ProcessRow
+from straced.model.frame import ProcessRow
 from straced.views.tui import palette
 from straced.views.tui.dialogs import RiskBox
 

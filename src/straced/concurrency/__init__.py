@@ -1,0 +1,1 @@
+"""Cancellation, ownership and pacing of coroutines: one rule for the public API."""

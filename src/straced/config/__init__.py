@@ -1,0 +1,1 @@
+"""Configuration: its schema, the loader, the paths, the rules of what is watched."""

@@ -1,0 +1,204 @@
+"""Parameters and results of each request. Fields that a side does not know are ignored, so that both may grow."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from straced.model.facts import HostFacts
+from straced.model.tick import ProcessSample
+from straced.model.types import Target
+
+Pid = Annotated[int, Meta(ge=0, le=1 << 22)]
+Number = Annotated[int, Meta(ge=0, le=1 << 62)]
+Count = Annotated[int, Meta(ge=0, le=100_000)]
+Epoch = Annotated[float, Meta(ge=-1e11, le=1e11)]
+"""Some three thousand years around 1970."""
+Name = Annotated[str, Meta(max_length=4096)]
+Rank = Literal["calls", "errors", "time", "cpu", "rss", "wall_ns", "waiting_ns", "cpu_ns", "rss_max_bytes"]
+MAX_PIECE = 1 << 19
+"""Bytes of a trace in one answer."""
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """The first request."""
+
+    protocol: Annotated[int, Meta(ge=0, le=1 << 31)]
+    client: str = ""
+
+
+class Welcome(Struct, frozen=True, kw_only=True):
+    """Its answer."""
+
+    protocol: int
+    version: str
+    system: bool
+    pid: int
+    you: int
+    """The user id that the kernel told the service."""
+
+
+class Nothing(Struct, frozen=True):
+    """No parameters, or no result."""
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """How the service is."""
+
+    version: str
+    pid: int
+    system: bool
+    started: float
+    interval_ns: int
+    tracer: str | None
+    """What counts calls; ``None``: nothing does, and ``tracer_reason`` says why."""
+    tracer_reason: str = ""
+    history: str = "ok"
+    """``ok``, ``full``, ``locked``, ``failed``, ``off``."""
+    history_path: str = ""
+    history_bytes: int | None = None
+    history_dropped: int = 0
+    history_moved: str | None = None
+    rules: int = 0
+    watched: int = 0
+    """Processes that are watched and that you may see."""
+    sessions: int = 0
+    clients: int = 0
+    alerts_open: int = 0
+    ticks: int = 0
+    late_ticks: int = 0
+    host: HostFacts | None = None
+    config_error: str | None = None
+    """Why the configuration that was last loaded was not taken."""
+
+
+class WatchParams(Struct, frozen=True, kw_only=True):
+    """A rule to add or to take away."""
+
+    target: str
+    labels: dict[str, str] = {}
+
+
+class WatchRule(Struct, frozen=True, kw_only=True):
+    """A rule as it stands."""
+
+    target: str
+    labels: dict[str, str] = {}
+    owner: int | None = None
+    """Who added it; ``None``: the configuration."""
+    processes: int = 0
+
+
+class LabelParams(Struct, frozen=True, kw_only=True):
+    """Labels for a process and its descendants, from now on; it is watched from now on, too."""
+
+    pid: Pid
+    labels: dict[str, str]
+
+
+class SubscribeParams(Struct, frozen=True, kw_only=True):
+    """What to be told of: ``ticks``, ``events``, ``alerts``."""
+
+    topics: Annotated[tuple[Name, ...], Meta(max_length=16)]
+
+
+class TickPart(Struct, frozen=True, kw_only=True):
+    """A tick, or a part of one that is too large for a frame."""
+
+    sequence: int
+    part: int
+    parts: int
+    epoch_s: float
+    monotonic_ns: int
+    duration_ns: int | None
+    boot_id: str
+    host: HostFacts
+    processes: tuple[ProcessSample, ...] = ()
+    late: bool = False
+    cut: int = 0
+    """Processes that are left out, for there was no room for all."""
+
+
+class Gap(Struct, frozen=True):
+    """Notifications that this client was too slow for."""
+
+    dropped: int
+
+
+class Select(Struct, frozen=True, kw_only=True):
+    """Processes and a span of history."""
+
+    pid: Pid | None = None
+    name: Name | None = None
+    job: Name | None = None
+    since: Epoch = 0.0
+    until: Epoch | None = None
+    step_s: Annotated[float, Meta(ge=0, le=1e9)] = 60.0
+    by: Rank = "calls"
+    limit: Count = 100
+    after: Number = 0
+    open_only: bool = False
+
+
+class AttachParams(Struct, frozen=True, kw_only=True):
+    """As :meth:`straced.Profiler.attach`."""
+
+    pid: Pid
+    follow: bool = True
+    labels: dict[str, str] = {}
+    time: str = "wall"
+    per_thread: bool = False
+    tracer: str = "auto"
+
+
+class Attached(Struct, frozen=True, kw_only=True):
+    """A session of this connection."""
+
+    session: int
+    target: Target
+    tracer: str
+    tracer_reason: str
+
+
+class SessionParams(Struct, frozen=True, kw_only=True):
+    """A session by its number."""
+
+    session: Number
+
+
+class SummaryParams(Struct, frozen=True, kw_only=True):
+    """A session, and the ``monotonic_ns`` of earlier readings of it: from the one to the other, or until now."""
+
+    session: Number
+    since_ns: Number | None = None
+    until_ns: Number | None = None
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """Why a session or trace is over."""
+
+    reason: str
+    exit_status: int | None = None
+    dropped_lines: int = 0
+
+
+class TraceParams(Struct, frozen=True, kw_only=True):
+    """A full trace, which the client then asks for piece by piece, and writes into a file of its own."""
+
+    pid: Pid
+    follow: bool = True
+    timestamps: Name = "us"
+    decode_fds: bool = True
+    string_bytes: Annotated[int, Meta(ge=0, le=1 << 20)] = 128
+    trace: Name | None = None
+    paths: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    failed_only: bool = False
+    max_bytes: Annotated[int, Meta(ge=1, le=1 << 62)] | None = None
+    max_seconds: Annotated[float, Meta(gt=0, le=1e9)] | None = None
+
+
+class TracePiece(Struct, frozen=True, kw_only=True):
+    """The next lines of a trace; empty at its end."""
+
+    data: bytes

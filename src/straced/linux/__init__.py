@@ -1,0 +1,1 @@
+"""Facts of /proc and the kernel, one reader a fact."""

@@ -1,0 +1,1 @@
+"""StraceManager and ProcessGroupManager: the contract that a daemon codes against."""

@@ -1,0 +1,530 @@
+"""StraceManager: the contract that a daemon codes against, a façade over ``Profiler(tracer="strace")``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from straced import gating
+from straced.concurrency import children
+from straced.concurrency.ownership import OwnerBinding
+from straced.concurrency.shielding import Signal, Undo, attempt, carry, running_loop, within
+from straced.errors import (
+    AlreadyTraced,
+    AttachError,
+    NoResources,
+    OutputError,
+    StracedError,
+    StraceMissing,
+    resources,
+)
+from straced.linux import procfs
+from straced.manager import endings, log_events
+from straced.manager.coverage import covering
+from straced.manager.finished import Finished
+from straced.manager.last_errors import LastErrors
+from straced.manager.live_figures import LiveFigures
+from straced.manager.process_group import ProcessGroupManager
+from straced.manager.trace_summary import TraceSummary, as_dict
+from straced.model.types import Summary, Target
+from straced.profiling.profiler import Profiler
+from straced.profiling.session import Session
+from straced.tracers.strace import binary
+from straced.tracers.strace.tracer import StraceTracer, is_own_helper
+
+if TYPE_CHECKING:
+    from straced.linux.output_file import OutputFile
+    from straced.tracers.strace.recording import Recording
+
+SHUTDOWN_GRACE_S = 2.0
+OTHERS_S = 6.0
+"""How long an attach waits for others that have begun, when one of them has its target."""
+
+
+class StraceManager:
+    """Attaches ``strace -c`` to processes and takes full traces, and never leaves a tracer behind.
+
+    Args:
+        enabled: when false, every attach is refused, quietly.
+        process_group: gets every helper to track, for the end of the daemon.
+        clock: seconds that only go forward; finished summaries are kept an hour of it.
+        live: count by eBPF beside strace from the attach on, for :meth:`read`; where that cannot be, without a word.
+
+    No I/O and no process before the first attach. A forked copy of one in use is inert: :meth:`last_error` is a
+    ForkedCopy then. Every coroutine may be cancelled at any moment: an attach or a spawn is undone, a detach is carried
+    out, and what it found is returned by the next one.
+    """
+
+    def __init__(
+        self,
+        enabled: bool = True,
+        process_group: ProcessGroupManager | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        live: bool = False,
+    ) -> None:
+        self._enabled = enabled
+        self._group = process_group
+        self._owner = OwnerBinding("StraceManager")
+        self._profiler = Profiler(tracer="strace")
+        self._sessions: dict[int, Session] = {}
+        self._traces: dict[int, tuple[Recording, OutputFile]] = {}
+        self._starting: dict[tuple[str, int], Signal] = {}
+        self._finished = Finished(clock)
+        self._unclaimed: dict[int, TraceSummary] = {}
+        """What a :meth:`detach_all` found that was cancelled."""
+        self._errors = LastErrors()
+        self._live = LiveFigures(live)
+
+    @staticmethod
+    def is_available() -> bool:
+        """Whether there is a usable strace on PATH, looked up now."""
+        try:
+            binary.find()
+        except NoResources:
+            return True  # it is there, and could not be asked what it is now
+        except (StraceMissing, OSError):
+            return False
+        return True
+
+    @property
+    def enabled(self) -> bool:
+        """As given."""
+        return self._enabled
+
+    @property
+    def attached_pids(self) -> list[int]:
+        """Targets with a live summary trace, in the order attached."""
+        if not self._mine:
+            return []
+        return [pid for pid, session in self._sessions.items() if session.alive]
+
+    def get_strace_pids(self) -> list[int]:
+        """All live strace helpers, summaries first."""
+        tracer = self._profiler._tracers.get("strace") if self._mine else None
+        return tracer.helper_pids if isinstance(tracer, StraceTracer) else []
+
+    @property
+    def helper_pids(self) -> list[int]:
+        """Every process that this manager has started to observe: the straces, their guard, and what it keeps ready."""
+        return self._profiler.helper_pids if self._mine else []
+
+    def last_error(self, pid: int) -> StracedError | None:
+        """Why the last call for this pid answered False or None; ``None`` when it did not. 1,000 are kept."""
+        return self._errors.get(pid)
+
+    def take_finished(self) -> list[tuple[Target, TraceSummary]]:
+        """Summaries of targets that ended while attached and whose pid was attached to again since, oldest first.
+
+        Each once; the newest of a pid is :meth:`detach`'s.
+        """
+        return self._finished.take_superseded()
+
+    # --- summaries ---
+
+    async def attach(self, pid: int, follow: bool = True, wall: bool = False) -> bool:
+        """Start a ``strace -c`` summary.
+
+        Args:
+            pid: the target; all its threads are traced in any case. The id of a thread means its process.
+            follow: its children too.
+            wall: wall time instead of CPU time in the kernel.
+
+        Returns:
+            True once the kernel has confirmed the attachment; False otherwise, and :meth:`last_error` says why. True
+            as well for a process that the trace of another target follows already, and for straced's own helpers:
+            there is nothing to do for them, and nothing to detach.
+        """
+        if not self._may("summary", pid):
+            self._open_gate(pid)
+            return False
+        pid = self._process_of(pid)
+        made: list[Session] = []
+
+        async def start() -> bool:
+            await self._sweep()
+            if pid in self._sessions:
+                log_events.debug("strace_already_attached", pid=pid)
+                return True
+            if self._is_covered(pid):
+                return True
+            try:
+                session = await self._profiler.attach(pid, follow=follow, time="wall" if wall else "cpu")
+            except AlreadyTraced:
+                await self._others_started(pid)
+                if self._is_covered(pid):
+                    return True
+                raise
+            made.append(session)
+            self._finished.supersede(pid)
+            self._sessions[pid] = session
+            session.when_over(lambda _: self._note_end(pid, session))
+            self._track(session.helper_pids)
+            log_events.info("strace_attached", pid=pid, strace_pid=_first(session.helper_pids))
+            if self._live.wanted:
+                try:
+                    await self._live.begin(session)
+                except BaseException:
+                    await undo(True)
+                    raise
+            return True
+
+        async def undo(_attached: bool) -> None:
+            for session in made:
+                self._sessions.pop(pid, None)
+                await session.detach("cancelled")
+
+        return await self._alone("summary", pid, start, undo)
+
+    async def detach(self, pid: int) -> TraceSummary | None:
+        """Stop a summary trace and return it.
+
+        ``None`` when there was none, also because another target's trace covers this process; and when strace was
+        killed with all that it had counted, which :meth:`last_error` tells.
+        """
+        if not self._may_use(pid):
+            return None
+        session = self._sessions.pop(pid := self._process_of(pid), None)
+        if session is None:
+            return self._finished.take(pid) or self._unclaimed.pop(pid, None)
+        try:
+            return await carry(self._end(pid, session), lambda summary: self._keep(session, summary))
+        except StracedError as error:  # no descriptor to read a trace back with, say: it can be tried again
+            self._sessions.setdefault(pid, session)
+            self._errors[pid] = error
+            log_events.warning("strace_detach_failed", pid=pid, error=error.reason, code=error.code)
+            return None
+
+    async def read(self, pid: int) -> TraceSummary | None:
+        """The figures of a running summary so far, without detaching.
+
+        strace tells none before its end, so eBPF counts the same target beside it where it can be had: from the first
+        read of this manager on, and every later target from its attach on (or all, with ``live``). The quality says
+        from when, under ``since``.
+
+        Returns:
+            As :meth:`detach`, with ``end`` being ``running``; ``None`` without a live summary of this pid, and where
+            eBPF cannot be had.
+        """
+        if not self._may_use(pid):
+            return None
+        session = self._sessions.get(self._process_of(pid))
+        summary = await self._live.summary(session) if session is not None and session.alive else None
+        return as_dict(summary) if summary is not None else None
+
+    async def spawn(self, argv: Sequence[str | os.PathLike[str]], **popen_options: Any) -> asyncio.subprocess.Process:
+        """Start a program that is traced from its first instruction. Refused or not, the program runs.
+
+        Raises:
+            CommandNotFound, ExecFailed: there is no such program.
+        """
+        running_loop()
+        words = [os.fspath(word) for word in argv]
+        with resources():
+            gated = gating.gate(words) if self._enabled and self.is_available() else words
+
+        async def start() -> asyncio.subprocess.Process:
+            process = await children.start(gated, popen_options)
+            gating.remember(process.pid)
+            if gated is words:
+                self._may("summary", process.pid)
+                return process
+            try:
+                await self.attach(process.pid)
+            except BaseException:
+                await children.end(process)
+                raise
+            finally:
+                self._open_gate(process.pid)
+            return process
+
+        async def undo(process: asyncio.subprocess.Process) -> None:
+            await children.end(process)
+            await self.detach(process.pid)
+
+        return await attempt(start(), undo)
+
+    # --- full traces ---
+
+    async def attach_full_trace(
+        self,
+        pid: int,
+        output_file: Path,
+        overwrite: bool = False,
+        max_bytes: int | None = None,
+        max_seconds: float | None = None,
+        filter: str | None = None,
+        timestamps: str = "s",
+    ) -> bool:
+        """Start ``strace -f -t -p PID`` into a file of its own, mode 0600.
+
+        A running summary of the same pid is kept, waits, and goes on when the full trace ends; one of a program behind
+        a gate, asked for at the same time, begins with it. A trace leaves 64 MB free on the disk of its file, or a
+        twentieth of a small one.
+
+        Args:
+            pid: the target.
+            output_file: a new file; folders above it are made.
+            overwrite: replace an existing file, in one step.
+            max_bytes: end the trace when the file is about this large.
+            max_seconds: end it after this long.
+            filter: a set of calls, ``openat,read`` or ``%file``.
+            timestamps: ``s`` for ``-t``; ``us`` for ``-ttt -T``, with durations.
+
+        Returns:
+            True once the kernel has confirmed it; False otherwise, and :meth:`last_error` says why.
+        """
+        if not self._may("full", pid):
+            self._open_gate(pid)
+            return False
+        pid = self._process_of(pid)
+        made: list[Recording] = []
+
+        async def start() -> bool:
+            from straced.linux.output_file import OutputFile
+            from straced.tracers.strace.filters import trace_set
+            from straced.tracers.strace.recording import RecordOptions
+            from straced.tracers.strace.trace_file import record_into
+
+            if pid in self._traces and self._traces[pid][0].alive:
+                log_events.debug("full_trace_already_attached", pid=pid)
+                return True
+            await self._close_trace(pid)
+            options = RecordOptions(
+                timestamps=timestamps,
+                decode_fds=timestamps == "us",
+                max_bytes=max_bytes,
+                max_seconds=max_seconds,
+                trace=trace_set(filter) if filter else None,
+            )
+            output = OutputFile(Path(output_file), overwrite=overwrite, make_directories=True)
+            recording = await record_into(output, lambda fd: self._profiler.trace(pid, fd, options))
+            self._traces[pid] = recording, output
+            made.append(recording)
+            recording.when_over(output.close)
+            recording.on_end(lambda: self._note_cut(pid, recording))
+            self._track(recording.helper_pids)
+            strace_pid = _first(recording.helper_pids)
+            log_events.info("full_trace_attached", pid=pid, strace_pid=strace_pid, output_file=str(output_file))
+            return True
+
+        async def undo(_attached: bool) -> None:
+            if made and (entry := self._traces.get(pid)) is not None:
+                entry[1].discard()
+                await self._close_trace(pid)
+
+        return await self._alone("full", pid, start, undo)
+
+    def _note_cut(self, pid: int, recording: Recording) -> None:
+        from straced.tracers.strace.recording import CUT
+
+        if (cut := recording.cut) is not None and pid not in self._errors:
+            self._errors[pid] = error = OutputError(CUT[cut], pid=pid)
+            path = str(recording.path)
+            log_events.warning("full_trace_ended", pid=pid, reason=cut, output_file=path, error=error.reason)
+        elif recording.crash is not None:
+            self._errors[pid] = endings.crashed("full_trace_crashed", pid, recording.crash)
+
+    async def detach_full_trace(self, pid: int) -> bool:
+        """Stop one full trace; its file stays. False when there was none."""
+        return self._may_use(pid) and await carry(self._close_trace(self._process_of(pid)))
+
+    async def _close_trace(self, pid: int) -> bool:
+        entry = self._traces.pop(pid, None)
+        if entry is None:
+            return False
+        recording, output = entry
+        try:
+            await recording.stop()
+        finally:
+            output.close()
+        session = self._sessions.get(pid)
+        if session is not None:
+            await session.settled()
+            self._track(session.helper_pids)
+        return True
+
+    # --- the end ---
+
+    async def detach_all(self) -> dict[int, TraceSummary]:
+        """Stop everything, within 5 s, and return the summaries gathered on the way. Idempotent."""
+        if not self._mine:
+            return {}
+        if self._sessions or self._traces:
+            self._owner.enter()
+        sessions, self._sessions = self._sessions, {}
+        traces, self._traces = self._traces, {}
+        gathered, self._unclaimed = self._unclaimed, {}
+        return await carry(self._end_all(sessions, traces, gathered), self._unclaimed.update)
+
+    async def _end_all(
+        self,
+        sessions: dict[int, Session],
+        traces: dict[int, tuple[Recording, OutputFile]],
+        gathered: dict[int, TraceSummary],
+    ) -> dict[int, TraceSummary]:
+        for recording, _output in traces.values():
+            recording.request_stop("detach", SHUTDOWN_GRACE_S)
+        for session in sessions.values():
+            session.request_stop("detach", SHUTDOWN_GRACE_S)
+
+        async def end(pid: int, session: Session) -> None:
+            summary = await self._end(pid, session, SHUTDOWN_GRACE_S)
+            if summary is not None:
+                gathered[pid] = summary
+
+        async def stop(recording: Recording, output: OutputFile) -> None:
+            try:
+                await recording.stop("detach", SHUTDOWN_GRACE_S)
+            finally:
+                output.close()
+
+        work = [stop(*entry) for entry in traces.values()] + [end(pid, session) for pid, session in sessions.items()]
+        await within(2 * SHUTDOWN_GRACE_S, asyncio.gather(*work, return_exceptions=True))
+        await self._live.close()
+        await self._profiler.close()
+        if work:
+            log_events.info("strace_detach_all", count=len(work))
+        return gathered
+
+    async def _end(self, pid: int, session: Session, grace_s: float | None = None) -> TraceSummary | None:
+        await self._live.end(session)
+        summary = self._told(pid, await session.detach("detach", grace_s))
+        if summary is not None:
+            self._errors.pop(pid, None)
+        return summary
+
+    def _note_end(self, pid: int, session: Session) -> None:
+        """A session that ended by itself becomes a finished summary, kept until asked for."""
+        if self._sessions.get(pid) is session and session.final is not None:
+            del self._sessions[pid]
+            self._keep(session, self._told(pid, session.final))
+
+    def _keep(self, session: Session, summary: TraceSummary | None) -> None:
+        if summary is not None:
+            self._finished.keep(session.target, summary)
+
+    def _told(self, pid: int, summary: Summary) -> TraceSummary | None:
+        error = endings.lost(pid, summary)
+        if error is None:
+            return as_dict(summary)
+        self._errors[pid] = error
+        return None
+
+    # --- shared ---
+
+    def _open_gate(self, pid: int) -> None:
+        """A refusal never holds a program up; nothing is looked at for a number that is no pid."""
+        if self._mine and isinstance(pid, int) and pid > 0:
+            gating.refused(pid)
+
+    @property
+    def _mine(self) -> bool:
+        return self._owner.here
+
+    def _process_of(self, pid: int) -> int:
+        """The process that the id of a thread means, which is said; any other number as it is."""
+        try:
+            process = int(procfs.status(pid).get("Tgid", pid)) if isinstance(pid, int) and pid > 0 else pid
+        except (procfs.Gone, OSError):
+            return pid
+        if process != pid:
+            log_events.info("strace_thread_of_process", tid=pid, pid=process)
+        return process
+
+    def _may_use(self, pid: int) -> bool:
+        """Whether this process and loop may; else :meth:`last_error` says why not."""
+        try:
+            self._owner.enter()
+        except StracedError as error:
+            self._errors[pid] = error
+            return False
+        return True
+
+    def _may(self, kind: str, pid: int) -> bool:
+        suffix = "_full" if kind == "full" else ""
+        if not self._may_use(pid):
+            return False
+        if not self._enabled:
+            log_events.debug("strace_disabled" + suffix, pid=pid)
+            self._errors[pid] = StracedError("straced is disabled", pid=pid)
+            return False
+        try:
+            binary.find()
+        except NoResources as error:
+            self._errors[pid] = error
+            log_events.refusal(kind, pid, error)
+            return False
+        except (StraceMissing, OSError) as found:
+            missing = found if isinstance(found, StraceMissing) else StraceMissing(str(found), pid=pid)
+            self._errors[pid] = missing
+            log_events.warning("strace_not_available" + suffix, pid=pid, error=missing.reason)
+            return False
+        return True
+
+    def _is_covered(self, pid: int) -> bool:
+        """Whether there is nothing to attach to: a trace of this manager follows it, or it is a helper of straced."""
+        if is_own_helper(pid):
+            log_events.debug("strace_own_helper", pid=pid)
+            return True
+        traces = {other: recording for other, (recording, _output) in self._traces.items()}
+        if (other := covering(pid, self._sessions, traces)) is not None:
+            log_events.debug("strace_covered", pid=pid, covered_by=other)
+            return True
+        return False
+
+    async def _others_started(self, pid: int) -> None:
+        """Who is being attached to at the same time may be an ancestor, whose trace takes this one in."""
+        for (kind, other), turn in list(self._starting.items()):
+            if (kind, other) != ("summary", pid):
+                await turn.wait(OTHERS_S)
+
+    async def _alone(
+        self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]], undo: Undo[bool]
+    ) -> bool:
+        """Run ``start`` while nobody else starts the same; a failure becomes False, a log line and a typed error."""
+        with gating.asking(pid, gating.TRACE if kind == "full" else gating.COUNTS):
+            return await attempt(self._start_alone(kind, pid, start), undo)
+
+    async def _start_alone(self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+        key = kind, pid
+        while (other := self._starting.get(key)) is not None:
+            await other.wait()
+        turn = self._starting[key] = Signal()
+        try:
+            with resources(pid):
+                done = await start()
+        except (StracedError, OSError) as trouble:
+            error = trouble if isinstance(trouble, StracedError) else AttachError(str(trouble), pid=pid)
+            self._errors[pid] = error
+            log_events.refusal(kind, pid, error)
+            self._open_gate(pid)
+            return False
+        else:
+            self._errors.pop(pid, None)
+            return done
+        finally:
+            del self._starting[key]
+            turn.happened()
+
+    async def _sweep(self) -> None:
+        """Settle what has just ended, or did while no loop ran to notice it; :meth:`_note_end` keeps what it did."""
+        for session in list(self._sessions.values()):
+            if not session.alive:
+                await session.result()
+
+    def _track(self, pids: Sequence[int]) -> None:
+        if self._group is not None:
+            for pid in pids:
+                try:
+                    self._group.track(pid, helper=True)
+                except StracedError as error:  # it is ended with its owner all the same, by its guard
+                    log_events.warning("strace_not_tracked", pid=pid, error=error.reason)
+
+
+def _first(pids: Sequence[int]) -> int | None:
+    return pids[0] if pids else None

@@ -1,0 +1,1 @@
+"""Values that the daemon, clients and screens share, and pure arithmetic on them."""

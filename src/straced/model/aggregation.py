@@ -1,0 +1,199 @@
+"""Summaries as a pure function of samples, so that live view, replay and report cannot disagree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from operator import attrgetter
+from typing import TypeVar
+
+from straced.model import histogram
+from straced.model.types import Counters, Sample, SyscallStats, Total
+from straced.syscalls import category
+
+Number = TypeVar("Number", int, float)
+_SUMMED = ("calls", "errors", "restarts", "wall_ns", "working_ns", "waiting_ns")
+SORT_KEYS = ("time", "working", "waiting", "calls", "errors", "name")
+
+
+def known_sum(values: Iterable[int | None]) -> int | None:
+    """The sum of what is known; ``None`` when any part is not, since a sum with a hole in it is wrong."""
+    total = 0
+    empty = True
+    for value in values:
+        if value is None:
+            return None
+        total += value
+        empty = False
+    return None if empty else total
+
+
+def merge_rows(rows: Iterable[Counters]) -> list[Counters]:
+    """Add rows of the same call and ABI up over processes and threads.
+
+    Rows that know how to do it themselves (``merged()``) are asked to.
+    """
+    merged = getattr(rows, "merged", None)
+    if merged is not None:
+        rows = merged()
+    groups: dict[tuple[str, str], list[Counters]] = {}
+    for row in rows:
+        groups.setdefault((row.abi, row.name), []).append(row)
+    return [_merge(group) for group in groups.values()]
+
+
+def _merge(group: Sequence[Counters]) -> Counters:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    sums = {name: known_sum(getattr(row, name) for row in group) for name in (*_SUMMED, "in_flight")}
+    return Counters(
+        name=first.name,
+        nr=first.nr,
+        abi=first.abi,
+        errno=_merge_errno([row.errno for row in group]),
+        min_ns=min((row.min_ns for row in group if row.min_ns is not None), default=None),
+        max_ns=max((row.max_ns for row in group if row.max_ns is not None), default=None),
+        histogram=_merge_histograms([row.histogram for row in group]),
+        wall_error_ns=_merge_errors([row.wall_error_ns for row in group]),
+        **sums,
+    )
+
+
+def _merge_errno(parts: Sequence[dict[str, int] | None]) -> dict[str, int] | None:
+    merged: dict[str, int] = {}
+    for part in parts:
+        if part is None:
+            return None
+        for name, count in part.items():
+            merged[name] = merged.get(name, 0) + count
+    return merged
+
+
+def _merge_errors(parts: Sequence[int | None]) -> int | None:
+    """The standard error of a sum: variances add up."""
+    known = [part for part in parts if part is not None]
+    return round(math.hypot(*known)) if known else None
+
+
+def _merge_histograms(parts: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:
+    if any(part is None for part in parts):
+        return None
+    return tuple(map(sum, zip_longest(*(part for part in parts if part is not None), fillvalue=0)))
+
+
+def difference(earlier: Sample | None, later: Sample) -> list[Counters]:
+    """What happened between two samples of one session, rows added up by call and ABI.
+
+    ``min_ns`` and ``max_ns`` of a later window are not known from cumulative counters: they are kept only
+    when the window begins with the session (``earlier`` is ``None``), or the row is new.
+    """
+    after = merge_rows(later.rows)
+    if earlier is None:
+        return after
+    before = {(row.abi, row.name): row for row in merge_rows(earlier.rows)}
+    return [_subtract(row, before.get((row.abi, row.name))) for row in after]
+
+
+def _subtract(after: Counters, before: Counters | None) -> Counters:
+    if before is None:
+        return after
+    left = {}
+    for name in _SUMMED:
+        new, old = getattr(after, name), getattr(before, name)
+        left[name] = None if new is None or old is None else new - old
+    errno = None
+    if after.errno is not None and before.errno is not None:
+        counts = {name: count - before.errno.get(name, 0) for name, count in after.errno.items()}
+        errno = {name: count for name, count in counts.items() if count}
+    buckets = None
+    if after.histogram is not None and before.histogram is not None:
+        buckets = tuple(a - b for a, b in zip_longest(after.histogram, before.histogram, fillvalue=0))
+    return Counters(
+        name=after.name,
+        nr=after.nr,
+        abi=after.abi,
+        errno=errno,
+        histogram=buckets,
+        in_flight=after.in_flight,
+        wall_error_ns=_subtract_error(after.wall_error_ns, before.wall_error_ns),
+        **left,
+    )
+
+
+def _subtract_error(after: int | None, before: int | None) -> int | None:
+    if after is None or before is None:
+        return after
+    return round(math.sqrt(max(after * after - before * before, 0)))
+
+
+def time_ns(row: Counters | SyscallStats | Total, time: str) -> int | None:
+    """The time a share is taken of: wall time, or the CPU time where that is what was measured."""
+    return row.working_ns if time == "cpu" else row.wall_ns
+
+
+def table(rows: Iterable[Counters], time: str) -> tuple[tuple[SyscallStats, ...], Total]:
+    """Rows with shares and percentiles, most time first, and their sums. Rows in which nothing happened fall out."""
+    kept = [row for row in rows if row.calls != 0 or row.in_flight or row.wall_ns]
+    total = Total(
+        **{
+            name: known_sum(getattr(row, name) for row in kept) if kept else 0
+            for name in ("calls", "errors", "wall_ns", "working_ns", "waiting_ns")
+        }
+    )
+    whole = time_ns(total, time)
+    stats = [
+        SyscallStats(
+            name=row.name,
+            nr=row.nr,
+            abi=row.abi,
+            category=category(row.name),
+            calls=row.calls,
+            errors=row.errors,
+            restarts=row.restarts,
+            errno=row.errno,
+            wall_ns=row.wall_ns,
+            wall_error_ns=row.wall_error_ns,
+            working_ns=row.working_ns,
+            waiting_ns=row.waiting_ns,
+            min_ns=row.min_ns,
+            max_ns=row.max_ns,
+            p50_ns=_percentile_ns(row, 0.5),
+            p99_ns=_percentile_ns(row, 0.99),
+            time_pct=_share(time_ns(row, time), whole),
+            in_flight=row.in_flight,
+        )
+        for row in kept
+    ]
+    return sort_rows(stats, "time", time), total
+
+
+def _percentile_ns(row: Counters, share: float) -> int | None:
+    """Out of the buckets, but never beyond the shortest and the longest call where these are known."""
+    found = None if row.histogram is None else histogram.percentile_ns(row.histogram, share)
+    if found is None:
+        return None
+    found = found if row.min_ns is None else max(found, row.min_ns)
+    return found if row.max_ns is None else min(found, row.max_ns)
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    if part is None or whole is None:
+        return None
+    return 100.0 * part / whole if whole else 0.0
+
+
+def sort_rows(rows: Iterable[SyscallStats], key: str, time: str = "wall") -> tuple[SyscallStats, ...]:
+    """Sort for a reader: by one of ``SORT_KEYS``, largest first (names from a to z), unknown last."""
+    if key == "name":
+        return tuple(sorted(rows, key=attrgetter("name", "abi")))
+    field = {"working": "working_ns", "waiting": "waiting_ns", "calls": "calls", "errors": "errors"}.get(
+        key, "working_ns" if time == "cpu" else "wall_ns"
+    )
+
+    def rank(row: SyscallStats) -> tuple[int, int, str]:
+        value = getattr(row, field)
+        return (-(value if value is not None else -1), -(row.calls or 0), row.name)
+
+    return tuple(sorted(rows, key=rank))

@@ -1,0 +1,58 @@
+"""What one tick of the service hands to store, alerts, metrics and subscribers: frozen, whole, and the same for all."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from straced.linux.credentials import Owner
+from straced.model.facts import HostFacts, ProcessFacts
+from straced.service.collect.call_counter import Calls
+
+
+class ProcessSample(Struct, frozen=True, kw_only=True, gc=False):
+    """A watched process in one interval."""
+
+    facts: ProcessFacts
+    owner: Owner
+    root: tuple[int, int]
+    """Pid and start time of the tree that it is counted in."""
+    calls: tuple[Calls, ...] | None = None
+    """What it asked of the kernel since the sample before; ``None``: not counted."""
+    ended: tuple[Calls, ...] = ()
+    """Of a tree's root: what its descendants did that have ended since."""
+    others: tuple[Calls, ...] = ()
+    """Of a tree's root: what descendants did that have ended and were not its owner's (setuid programs); for root."""
+    lost: int | None = 0
+    """Of a tree's root: calls that could not be counted."""
+    in_flight: dict[str, int] = {}
+
+
+class Tick(Struct, frozen=True, kw_only=True):
+    """All watched processes, and the host, at one moment."""
+
+    epoch_s: float
+    monotonic_ns: int
+    duration_ns: int | None
+    """Since the tick before; ``None`` for the first."""
+    boot_id: str
+    host: HostFacts
+    processes: tuple[ProcessSample, ...] = ()
+    late: bool = False
+    cut: int = 0
+    """Processes that are left out here, for there was no room for all."""
+
+
+class Happening(Struct, frozen=True, kw_only=True):
+    """Something that is kept as an event: a process came or went, an alert, something about the service itself."""
+
+    epoch_s: float
+    kind: str
+    """``started``, ``ended``, ``not_counted``, ``alert_opened``, ``alert_closed``, ``service_started``, ..."""
+    text: str = ""
+    pid: int | None = None
+    start_ticks: int | None = None
+    comm: str = ""
+    labels: dict[str, str] = {}
+    owner: Owner | None = None
+    """Who may see it; ``None``: everybody, since it is about the service."""
+    data: dict[str, str | int | float | bool | None] = {}

@@ -1,0 +1,1 @@
+"""Profiler and Session: pick a tracer, own sessions, add segments up."""

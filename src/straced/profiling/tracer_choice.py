@@ -1,0 +1,96 @@
+"""Which tracer serves: the first of eBPF, strace, sampler that can, and what ruled out the others.
+
+``auto`` never puts ptrace on a process that straced did not start: a slowdown of a thousand must be asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from straced.errors import AttachError, NoSuchProcess, StraceRequired, TargetIsZombie, TracerUnavailable
+from straced.model.types import Target
+from straced.tracers.base import Tracer
+
+T = TypeVar("T")
+
+TRACERS = ("auto", "ebpf", "strace", "sampler")
+_ORDER = ("ebpf", "strace", "sampler")
+WORDS = {"ebpf": "eBPF", "strace": "strace", "sampler": "sampler"}
+_HOMES = {
+    "ebpf": ("straced.tracers.ebpf.tracer", "EbpfTracer"),
+    "strace": ("straced.tracers.strace.tracer", "StraceTracer"),
+    "sampler": ("straced.tracers.sampler.tracer", "SamplerTracer"),
+}
+
+
+def make(name: str, **ebpf: Any) -> Tracer:
+    """A tracer by name; its module is imported now. The options are those of the eBPF tracer, for it alone.
+
+    Raises:
+        TracerUnavailable: this build has none of that name.
+    """
+    module, attribute = _HOMES[name]
+    try:
+        made = getattr(importlib.import_module(module), attribute)
+        tracer: Tracer = made(**ebpf) if name == "ebpf" else made()
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise TracerUnavailable(f"the {name} tracer is not in this build", hint="use --tracer strace") from error
+    return tracer
+
+
+async def attach(
+    wanted: str,
+    target: Target,
+    tracer: Callable[[str], Tracer],
+    by: Callable[[Tracer], Awaitable[T]],
+    *,
+    started_by_us: bool,
+    estimates: bool = True,
+) -> tuple[str, T]:
+    """Attach by the tracer that was asked for; by ``auto``, by the first that really does it.
+
+    A probe tells what is known beforehand. What a kernel refuses only when it is asked, it refuses here, and the next
+    tracer has its turn, with the reason kept.
+
+    Args:
+        by: attaches by a tracer.
+        estimates: let the sampler serve what straced started when nothing can count it.
+
+    Returns:
+        Why this tracer, and what ``by`` returned.
+
+    Raises:
+        TracerUnavailable: none can serve, or the one asked for cannot.
+        StraceRequired: only strace could, on a process that straced did not start.
+        AttachError: the target has ended, or the tracer asked for cannot have it.
+    """
+    if wanted != "auto":
+        return "asked for", await by(tracer(wanted))
+    ruled_out: list[str] = []
+    for name in _ORDER if started_by_us and estimates else _ORDER[:2]:
+        try:
+            candidate = tracer(name)
+            available = candidate.probe(target)
+            if not available.usable:
+                ruled_out.append(f"{WORDS[name]}: {available.detail}")
+                continue
+            if name == "strace" and not started_by_us:
+                raise _strace_required(target, ruled_out)
+            return "; ".join(ruled_out), await by(candidate)
+        except (StraceRequired, NoSuchProcess, TargetIsZombie):
+            raise
+        except (TracerUnavailable, AttachError) as error:
+            ruled_out.append(f"{WORDS[name]}: {error.reason}")
+    raise TracerUnavailable("; ".join(ruled_out) or "no tracer can serve here", hint="straced doctor tells more")
+
+
+def _strace_required(target: Target, ruled_out: list[str]) -> StraceRequired:
+    return StraceRequired(
+        f"only strace can count here ({'; '.join(ruled_out) or 'no eBPF'}), and it slows its target down a lot",
+        hint=f"if that is all right: straced attach {target.pid} --tracer strace",
+        pid=target.pid,
+    )

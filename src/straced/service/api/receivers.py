@@ -1,0 +1,118 @@
+"""The door where the kernel cannot refuse descriptors: processes that nobody waits for hold listener and connections.
+
+One accepts (:mod:`straced.service.api.acceptor`) and says who came; one a user (:mod:`straced.service.api.receiver`)
+has their connections, and may hang in closing what they sent. Here are pipes of our own, one pair a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from straced.linux.credentials import Peer
+from straced.service.api.link import PipeLink
+
+if TYPE_CHECKING:
+    from straced.service.api.server import Server
+
+PACKET = 1 << 16
+
+
+class Knock(msgspec.Struct, frozen=True):
+    """A client waits, says the door."""
+
+    number: int
+    peer: Peer
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What is to become of it: two pipes come with this, or it is told no."""
+
+    number: int
+    refusal: str = ""
+
+
+class Receivers:
+    """The service's side.
+
+    Args:
+        sock: bound, and not yet listening; the process of the door gets it.
+        server: is asked who may come in.
+    """
+
+    def __init__(self, sock: socket.socket, server: Server) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}\n"
+            f"from straced.service.api.acceptor import main; main({sock.fileno()}, {theirs.fileno()})"
+        )
+        fds = (sock.fileno(), theirs.fileno())
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", code], pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except BaseException:
+            self._control.close()
+            raise
+        finally:
+            theirs.close()
+            sock.close()
+        self._loop.add_reader(self._control.fileno(), self._hear)
+
+    def _hear(self) -> None:
+        try:
+            data = self._control.recv(PACKET)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            self._server.reopen()
+            return
+        knock = msgspec.json.decode(data, type=Knock)
+        refusal = self._server.refusal_for(knock.peer.uid)
+        if refusal is not None:
+            with contextlib.suppress(OSError):
+                self._control.send(msgspec.json.encode(Reply(knock.number, refusal.decode())))
+            return
+        try:
+            self._let_in(knock)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._control.send(msgspec.json.encode(Reply(knock.number, "\n")))
+
+    def _let_in(self, knock: Knock) -> None:
+        pipes: list[int] = []
+        try:
+            pipes += os.pipe2(os.O_CLOEXEC)
+            pipes += os.pipe2(os.O_CLOEXEC)
+            from_client, theirs_in, theirs_out, to_client = pipes
+            reply = msgspec.json.encode(Reply(knock.number))
+            socket.send_fds(self._control, [reply], [theirs_in, theirs_out], socket.MSG_NOSIGNAL)
+        except OSError:
+            for fd in pipes:
+                os.close(fd)
+            raise
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._server.welcome(knock.peer, PipeLink(from_client, to_client))
+
+    def close(self) -> None:
+        """End the door and its receivers, and wait for none of them."""
+        if self._control.fileno() >= 0:
+            self._loop.remove_reader(self._control.fileno())
+            self._control.close()
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.1)  # the kernel is quick, unless something hangs in it

@@ -1,0 +1,343 @@
+"""Attaches and full traces that clients asked for: authorised when they begin, at each reading, and after each exec."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+
+import msgspec
+
+from straced.config.schema import Ipc
+from straced.errors import InvalidArgument, NotLive, NotPermitted, StracedError, TracerUnavailable
+from straced.ipc import messages
+from straced.linux import credentials, procfs
+from straced.linux.credentials import Peer
+from straced.model.types import Overhead, Reason, Sample, Summary
+from straced.profiling import segments
+from straced.profiling.profiler import Profiler
+from straced.profiling.session import Session
+from straced.service.api.connection import Connection
+from straced.service.api.trace_spool import Spool
+from straced.tracers.base import Ending, Rights
+from straced.tracers.strace.filters import trace_set
+from straced.tracers.strace.recording import Recording, RecordOptions
+
+RECHECK_S = 0.5
+KEPT_SAMPLES = 8
+MAX_KEPT = 64
+"""Sessions of a connection whose result may be asked for again."""
+
+
+class ClientSession:
+    """A session, and whose it is."""
+
+    def __init__(self, session: Session, peer: Peer) -> None:
+        self.session = session
+        self.peer = peer
+        self._began = segments.Instant.now()
+        self.refused: StracedError | None = None
+        self._hidden = False
+        self._samples: dict[int, Sample] = {}
+        self._guard = asyncio.create_task(self._watch())
+        self._end = asyncio.create_task(session.wait())
+
+    def check(self) -> None:
+        """Raise NotPermitted when the target is no longer the client's; the session is over then."""
+        if self.refused is None and self.session.alive:
+            try:
+                credentials.require(self.peer, self.session.target.pid)
+            except NotPermitted as error:
+                self.refused = error
+                self.session.request_stop()
+            except StracedError:
+                pass  # it has ended: what it did until then is the client's
+        if self.refused is not None:
+            raise self.refused
+
+    async def read(self) -> Sample:
+        """The counters, without the rows of descendants that are not the client's."""
+        self.check()
+        try:
+            sample = await self.session.read()
+        except RuntimeError as error:
+            raise NotLive("the session has ended, or is lent to a full trace", hint="ask for its result") from error
+        self.check()
+        visible = self._visible(sample)
+        self._samples[visible.monotonic_ns] = visible
+        while len(self._samples) > KEPT_SAMPLES:
+            self._samples.pop(next(iter(self._samples)))
+        return visible
+
+    async def summary(self, since_ns: int | None, until_ns: int | None) -> Summary:
+        """The figures since the attach, or since an earlier reading of this session; until another, or now."""
+        since, until = self._kept(since_ns), self._kept(until_ns)
+        if until is not None:
+            self.check()
+            return self._compose(until, since)
+        if not self.session.ended:
+            return self._compose(await self.read(), since)
+        result = await self.result()
+        last = self.session.last_sample
+        return result if since is None or last is None else self._compose(self._visible(last), since)
+
+    def _kept(self, at_ns: int | None) -> Sample | None:
+        if at_ns is not None and at_ns not in self._samples:
+            raise InvalidArgument(f"the reading of {at_ns} is not kept any more", hint="name one of the last few")
+        return self._samples[at_ns] if at_ns is not None else None
+
+    async def result(self) -> Summary:
+        """The final figures, once the target has ended."""
+        result = await self.session.result()
+        self.check()
+        if self._hidden and self._samples:
+            return self._compose(list(self._samples.values())[-1], None)
+        return result
+
+    def _compose(self, sample: Sample, since: Sample | None) -> Summary:
+        session = self.session
+        start = self._began if since is None else segments.Instant(since.monotonic_ns, since.epoch_s)
+        end = segments.Instant(sample.monotonic_ns, sample.epoch_s)
+        change = segments.between(since, sample)
+        inner = session.inner
+        duration_ns = end.monotonic_ns - start.monotonic_ns
+        overhead = inner.overhead(change, duration_ns) if inner is not None else Overhead(pct=None, basis="unknown")
+        piece = segments.Segment(tracer=session.tracer, sample=change, start=start, end=end, overhead=overhead)
+        return segments.summary(
+            [piece],
+            target=session.target,
+            tracer_reason=session.tracer_reason,
+            began=start,
+            ending=Ending(reason="running"),
+            follow=session.options.follow,
+            labels=session.labels,
+            gap_s=None,
+        )
+
+    def _visible(self, sample: Sample) -> Sample:
+        if self.peer.is_root:
+            return sample
+        hidden = {pid for pid in {row.pid for row in sample.rows} if pid is not None and self._is_hidden(pid)}
+        if not hidden:
+            return sample
+        self._hidden = True
+        reason = Reason("not_yours", f"{len(hidden)} descendants belong to somebody else and are left out")
+        return msgspec.structs.replace(
+            sample,
+            rows=tuple(row for row in sample.rows if row.pid not in hidden),
+            reasons=(*sample.reasons, reason),
+            kind="partial" if sample.kind == "exact" else sample.kind,
+        )
+
+    def _is_hidden(self, pid: int) -> bool:
+        try:
+            return not self.peer.may_see(credentials.owner_of(pid))
+        except (procfs.Gone, OSError, KeyError):
+            return False
+
+    async def _watch(self) -> None:
+        """An exec may make the target somebody else's at any time; what was counted since is not told then."""
+        while self.session.alive and self.refused is None:
+            with contextlib.suppress(NotPermitted):
+                self.check()
+            await asyncio.sleep(RECHECK_S)
+        if self.refused is not None:
+            await self.session.detach()
+
+    async def close(self) -> Summary:
+        """Let go of the target; returns the final figures."""
+        if self.session.alive and not self.peer.is_root:
+            with contextlib.suppress(StracedError, RuntimeError):
+                await self.read()
+        self._guard.cancel()
+        self._end.cancel()
+        result = await self.session.detach()
+        if self._hidden and self._samples:
+            return self._compose(list(self._samples.values())[-1], None)
+        return result
+
+
+class ClientTrace:
+    """A full trace, and the way on which its client gets it."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.spool = Spool(recording.readers)
+
+
+Kept = ClientSession | ClientTrace
+
+
+class Sessions:
+    """All sessions and traces of all clients.
+
+    Args:
+        profiler: made when the first client attaches.
+        limits: of one user at a time.
+    """
+
+    def __init__(self, profiler: Callable[[], Profiler], limits: Callable[[], Ipc]) -> None:
+        self._profiler = profiler
+        self._limits = limits
+        self._number = 0
+        self._open: dict[tuple[Connection, int], Kept] = {}
+        self._ending: set[asyncio.Task[object]] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def attach(self, client: Connection, params: messages.AttachParams) -> messages.Attached:
+        """Count a process for a client."""
+        credentials.require(client.peer, params.pid)
+        if params.tracer not in ("auto", "ebpf"):
+            raise TracerUnavailable(
+                f"the service counts by eBPF, not by {params.tracer[:64]}",
+                hint=f"without the service: straced attach {params.pid} --tracer TRACER",
+            )
+        peer = client.peer
+        rights = None if peer.is_root else Rights(peer.uid, peer.gid, peer.capabilities)
+        with client.account.beginning(self._limits().max_sessions_per_user):
+            async with client.account.attaching:
+                session = await self._profiler().attach(
+                    params.pid,
+                    follow=params.follow,
+                    labels=params.labels,
+                    time=params.time,
+                    per_thread=params.per_thread,
+                    user=rights,
+                )
+            found = ClientSession(session, client.peer)
+            try:
+                found.check()  # it may have become another between the first look and the attach
+            except NotPermitted:
+                await found.close()
+                raise
+        number = self._keep(client, found, session.wait())
+        return messages.Attached(
+            session=number, target=session.target, tracer=session.tracer, tracer_reason=session.tracer_reason
+        )
+
+    async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
+        """Take a full trace for a client, by a strace that runs as them; they read it by :meth:`read_trace`."""
+        credentials.require(client.peer, params.pid)
+        limits = self._limits()
+        options = RecordOptions(
+            follow=params.follow,
+            timestamps=params.timestamps,
+            decode_fds=params.decode_fds,
+            string_bytes=params.string_bytes,
+            trace=trace_set(params.trace) if params.trace else None,
+            paths=params.paths,
+            status="failed" if params.failed_only else None,
+            max_bytes=params.max_bytes,
+            max_seconds=params.max_seconds,
+            run_as=None if client.peer.is_root else (client.peer.uid, client.peer.gid),
+            spill_bytes=max(1, limits.max_spool_per_user // limits.max_sessions_per_user),
+            end_when_full=True,
+        )
+        with client.account.beginning(limits.max_sessions_per_user):
+            recording = await self._profiler().trace(params.pid, None, options)
+        number = self._keep(client, ClientTrace(recording), recording.wait())
+        return messages.Attached(session=number, target=recording.target, tracer="strace", tracer_reason="asked for")
+
+    async def read_trace(self, client: Connection, number: int) -> bytes:
+        """The next lines of a trace of this client, as soon as there are any."""
+        found = self._find(client, number)
+        if not isinstance(found, ClientTrace):
+            raise InvalidArgument(f"session {number} is no trace")
+        return await found.spool.read(messages.MAX_PIECE)
+
+    def get(self, client: Connection, number: int) -> ClientSession:
+        """A counting session of this client."""
+        found = self._find(client, number)
+        if not isinstance(found, ClientSession):
+            raise InvalidArgument(f"session {number} is a trace")
+        return found
+
+    def _find(self, client: Connection, number: int) -> Kept:
+        found = self._open.get((client, number))
+        if found is None:
+            raise InvalidArgument(f"this connection has no session {number}")
+        return found
+
+    async def wait(self, client: Connection, number: int) -> messages.Ended:
+        """Until a session or trace is over; a trace is when all of it was read."""
+        found = self._find(client, number)
+        if isinstance(found, ClientTrace):
+            return _ended(await found.recording.wait(), found.recording)
+        ending = await found.session.wait()
+        found.check()
+        return _ended(ending)
+
+    async def detach(self, client: Connection, number: int) -> Summary | messages.Ended:
+        """End a session or a trace of this client; the answer can be had again until the connection closes."""
+        found = self._find(client, number)
+        if isinstance(found, ClientTrace):
+            found.recording.request_stop()
+            return await self.wait(client, number)
+        found.check()
+        return await found.close()
+
+    async def close(self) -> None:
+        """End all of them."""
+        for found in list(self._open.values()):
+            _request_stop(found)
+        await asyncio.gather(*(_end(found) for found in self._open.values()), return_exceptions=True)
+        self._open.clear()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _keep(self, client: Connection, found: Kept, ended: Coroutine[object, object, Ending]) -> int:
+        self._number += 1
+        key = (client, self._number)
+        self._open[key] = found
+        task: asyncio.Task[object] = asyncio.create_task(self._count_until(client, ended))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        client.cleanups[self._number] = lambda: self._drop(key)
+        while len(client.cleanups) > MAX_KEPT:  # of those that have ended the oldest makes way
+            oldest = next((n for n in client.cleanups if not _lives(self._open[client, n])), None)
+            if oldest is None:
+                break
+            client.cleanups.pop(oldest)()
+        if not client.is_open:
+            self._drop(key)
+        return self._number
+
+    async def _count_until(self, client: Connection, ended: Coroutine[object, object, Ending]) -> None:
+        """It counts as a session of its user for as long as it lives, whether or not they are still there."""
+        try:
+            await ended
+        except StracedError:
+            pass
+        finally:
+            client.account.sessions -= 1
+
+    def _drop(self, key: tuple[Connection, int]) -> None:
+        """The client has gone: so does what it asked for."""
+        found = self._open.pop(key, None)
+        if found is not None:
+            _request_stop(found)
+            task: asyncio.Task[object] = asyncio.create_task(_end(found))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+
+def _lives(found: Kept) -> bool:
+    return found.recording.alive if isinstance(found, ClientTrace) else found.session.alive
+
+
+def _request_stop(found: Kept) -> None:
+    if isinstance(found, ClientTrace):
+        found.recording.request_stop()
+        found.spool.close()
+    else:
+        found.session.request_stop()
+
+
+async def _end(found: Kept) -> object:
+    return await (found.recording.stop() if isinstance(found, ClientTrace) else found.close())
+
+
+def _ended(ending: Ending, recording: Recording | None = None) -> messages.Ended:
+    dropped = recording.dropped_lines if recording is not None else 0
+    return messages.Ended(reason=ending.reason, exit_status=ending.exit_status, dropped_lines=dropped)

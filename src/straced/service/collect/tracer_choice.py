@@ -1,0 +1,41 @@
+"""What the service counts with: eBPF, which can be left on, or nothing."""
+
+from __future__ import annotations
+
+import logging
+
+from straced.config import schema
+from straced.errors import StracedError, TracerUnavailable
+from straced.profiling import tracer_choice
+from straced.tracers.base import Tracer
+
+log = logging.getLogger("straced.service")
+
+
+def pick_tracer(wanted: str, room: schema.Room | None = None, *, shared: bool = False) -> tuple[Tracer | None, str]:
+    """The tracer, or ``None`` and the reason why calls are not counted.
+
+    Args:
+        wanted: ``auto``, ``ebpf`` or ``none``, as configured.
+        room: how much it has, and how much of that one user may have.
+        shared: whether it serves several users.
+
+    Raises:
+        TracerUnavailable: eBPF was required, and cannot be had.
+    """
+    if wanted == "none":
+        return None, "turned off in the configuration"
+    error: StracedError | None
+    try:
+        room = room or schema.Room()
+        tracer = tracer_choice.make("ebpf", rows=room.rows, user_share=room.share if shared else 1.0, ready=True)
+        available = tracer.trial()  # type: ignore[attr-defined]
+        error = None if available.usable else available.error or TracerUnavailable(available.detail)
+    except TracerUnavailable as failure:
+        error = failure
+    if error is None:
+        return tracer, ""
+    if wanted == "ebpf":
+        raise error
+    log.warning("not_counting", extra={"straced": {"reason": error.reason, "hint": error.hint}})
+    return None, f"calls are not counted: {error.reason}"

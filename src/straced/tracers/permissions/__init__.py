@@ -1,0 +1,1 @@
+"""Who may be traced, before an attach; why not, after a refusal."""

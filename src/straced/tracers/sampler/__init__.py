@@ -1,0 +1,1 @@
+"""Looks at /proc at random moments, where nothing else may run."""

@@ -1,0 +1,43 @@
+"""Calls that a ptrace attach ends with EINTR: the kernel does not restart them after a stop (signal(7), F23)."""
+
+from __future__ import annotations
+
+from straced.linux import procfs
+from straced.model.types import Reason
+
+LOOKED_AT = 100
+"""Tasks; with more, the first of them stand for all."""
+NOT_RESTARTED = {
+    "ep_poll": "epoll_wait",
+    "do_epoll_wait": "epoll_wait",
+    "do_semtimedop": "semop",
+    "__do_semtimedop": "semop",
+    "do_sigtimedwait": "sigtimedwait",
+}
+"""Where a task sleeps in the kernel (proc(5), wchan) -> the call it is in."""
+
+
+def waiting_in(pid: int) -> dict[str, int]:
+    """How many tasks of a process are in such a call, by name; empty where wchan may not be read."""
+    found: dict[str, int] = {}
+    try:
+        tids = procfs.tasks(pid)[:LOOKED_AT]
+    except procfs.Gone:
+        return {}
+    for tid in tids:
+        try:
+            wchan = procfs.read(f"{pid}/task/{tid}/wchan").decode("ascii", "replace")
+        except (procfs.Gone, OSError):
+            continue
+        if name := NOT_RESTARTED.get(wchan):
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+def reason(pid: int) -> Reason | None:
+    """A word about the calls that the attach is about to interrupt, or ``None``."""
+    found = waiting_in(pid)
+    if not found:
+        return None
+    names = ", ".join(f"{name} in {count} task{'s' if count > 1 else ''}" for name, count in found.items())
+    return Reason("interrupted", f"the attach made waiting calls return EINTR: {names} (eBPF does not)")

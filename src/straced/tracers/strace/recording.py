@@ -1,0 +1,319 @@
+"""A full trace: ``strace -f -t -p PID``, one line a call, into a file or a relay that never makes the target wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from straced.concurrency.ownership import OwnerBinding
+from straced.concurrency.shielding import Signal, carry, within
+from straced.errors import InvalidArgument, OutputError, TracerUnavailable
+from straced.linux import exit_status, procfs
+from straced.model.types import Overhead, Reason, Sample, Target
+from straced.tracers.base import Ending
+from straced.tracers.strace import binary, free_space, line_order, task_limit
+from straced.tracers.strace.attachment import Attachment, Coverage
+from straced.tracers.strace.guard_client import GuardClient, HelperExit, StraceHelper, all_ended
+from straced.tracers.strace.session import GRACE_S, REAP_S, estimate
+
+if TYPE_CHECKING:
+    from straced.tracers.strace.tracer import StraceTracer
+
+SPILL_BYTES = 256 * 1000 * 1000
+OUTPUT = "/dev/fd/3"
+LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone", "reader_slow")
+"""Reasons for which the guard ends a full trace by itself."""
+CUT = {
+    "disk_full": "the disk is full, or nearly; the trace is cut, the target runs on",
+    "file_limit": "the trace has reached the file size limit of this process (ulimit -f); the target runs on",
+}
+"""Endings that the output is to blame for."""
+
+
+class RecordOptions(Struct, frozen=True, kw_only=True):
+    """What a full trace holds, and when it ends by itself."""
+
+    follow: bool = True
+    timestamps: str = "us"
+    """``s``: ``-t``, as strace -t has it; ``us``: ``-ttt -T``, with the duration of each call."""
+    decode_fds: bool = True
+    """``-yy``: the file or socket behind each descriptor (not with ``s``)."""
+    string_bytes: int = 128
+    trace: str | None = None
+    """A set checked by :func:`straced.tracers.strace.filters.trace_set`."""
+    paths: tuple[str, ...] = ()
+    status: str | None = None
+    max_bytes: int | None = None
+    max_seconds: float | None = None
+    min_free_bytes: int | None = None
+    """Room that a file leaves to others on its file system; by default 64 MB, on a small one a twentieth of it."""
+    max_tasks: int = 1000
+    force: bool = False
+    run_as: tuple[int, int] | None = None
+    """Run strace under this user and group, so that the kernel decides whom it may trace; needs root and setpriv(1)."""
+    spill_bytes: int | None = None
+    """Without a file: how much may wait for a slow reader before lines are dropped, and counted."""
+    end_when_full: bool = False
+    """Without a file: end the trace, with the reason ``reader_slow``, when the first line had to be dropped."""
+
+
+class Recording:
+    """A full trace that runs, or has ended."""
+
+    def __init__(
+        self,
+        guard: GuardClient,
+        target: Target,
+        pidfd: int,
+        helpers: list[StraceHelper],
+        coverage: Coverage,
+        options: RecordOptions,
+        readers: list[int],
+        forget: Callable[[Recording], None],
+    ) -> None:
+        self.guard = guard
+        self._forget = forget
+        self.readers = readers
+        """With a relay: the reading ends, one a strace, to be read and closed by the caller."""
+        self.target = target
+        self.coverage = coverage
+        self.options = options
+        self._pidfd = pidfd
+        self._helpers = helpers
+        self._why: str | None = None
+        self._ending: Ending | None = None
+        self.path: Path | None = None
+        """Set by whoever opened the file; several straces' lines are put in order there at the end."""
+        self.started_ns = time.monotonic_ns()
+        self.ended_ns: int | None = None
+        self.dropped_lines = 0
+        self.reasons: list[Reason] = []
+        self.from_the_first = False
+        """It began with the first instruction of a program behind a gate."""
+        self._owner = OwnerBinding("Recording")
+        self._over = Signal()
+        self._when_over: list[Callable[[], None]] = []
+        self._enter()
+
+    def _enter(self) -> None:
+        """Before anything else: bind to this process and loop, and notice the end by ourselves in this loop."""
+        if self._owner.enter() and self._ending is None:
+            self._attendant = asyncio.create_task(self._attend())
+
+    @property
+    def helper_pids(self) -> list[int]:
+        if not self._owner.here:
+            return []
+        return [helper.pid for helper in self._helpers if helper.alive and helper.pid is not None]
+
+    @property
+    def alive(self) -> bool:
+        return self._owner.here and any(helper.alive for helper in self._helpers)
+
+    def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
+        """Begin to let go, without waiting."""
+        if not self._owner.here:
+            return
+        if self._why is None:
+            self._why = why
+        for helper in self._helpers:
+            self.guard.stop(helper, why, GRACE_S if grace_s is None else grace_s)
+
+    async def wait(self) -> Ending:
+        """Until the trace is over: the target ended, a limit was reached, or it was stopped."""
+        self._enter()
+        while self._ending is None:
+            await self._over.wait()
+        return self._ending
+
+    async def _attend(self) -> None:
+        exits = await all_ended(self._helpers)
+        if self._owner.here:
+            await carry(self._finish(exits))
+
+    async def _finish(self, exits: list[HelperExit]) -> None:
+        self.ended_ns = time.monotonic_ns()
+        ending = self._find_ending(exits)
+        self.dropped_lines = sum(end.get("dropped_lines", 0) for end in exits)
+        with contextlib.suppress(OSError):
+            os.close(self._pidfd)
+        self._forget(self)
+        if len(self._helpers) > 1 and self.path is not None:
+            try:
+                await asyncio.to_thread(line_order.sort_by_time, self.path)
+            except (OSError, OutputError) as error:
+                why = error.reason if isinstance(error, OutputError) else error.strerror or str(error)
+                self.reasons.append(Reason("unsorted", f"the lines are not in the order of time: {why}"))
+        self._ending = ending
+        self._over.happened()
+        calls, self._when_over = self._when_over, []
+        for call in calls:
+            call()
+
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Call back, in the event loop, once the trace is over and its file complete; at once when it is."""
+        if self._ending is None:
+            self._when_over.append(call)
+        else:
+            call()
+
+    def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
+        """As for a summary: calls times the measured cost of one."""
+        return estimate(self.guard, sample, duration_ns)
+
+    async def stop(self, why: str = "detach", grace_s: float | None = None) -> Ending:
+        """Let go of the target; the file stays. Idempotent; once begun it is done, cancelled or not.
+
+        Raises:
+            TimeoutError: strace did not end, though it was killed.
+        """
+        self._enter()
+        self.request_stop(why, grace_s)
+        return await carry(self._stopped((grace_s or GRACE_S) + REAP_S))
+
+    async def _stopped(self, limit_s: float) -> Ending:
+        if not await within(limit_s, self.wait()):
+            raise TimeoutError("strace does not end")
+        return await self.wait()
+
+    async def abandon(self) -> None:
+        """Stop a trace that nobody is going to read."""
+        readers, self.readers = self.readers, []
+        for fd in readers:
+            os.close(fd)
+        await self.stop("cancelled")
+
+    @property
+    def cut(self) -> str | None:
+        """Why the trace ended early because of its output: a key of ``CUT``; ``None`` otherwise, or while it runs."""
+        for helper in self._helpers:
+            if helper.exited.done():
+                end = helper.exited.result()
+                if end["why"] == "disk_full":
+                    return "disk_full"
+                if end["code"] == -signal.SIGXFSZ:
+                    return "file_limit"
+        return None
+
+    @property
+    def crash(self) -> int | None:
+        """The signal of which a strace of this trace died, sent by somebody else; ``None`` otherwise."""
+        ends = [helper.exited.result() for helper in self._helpers if helper.exited.done()]
+        codes = [end["code"] for end in ends if end["why"] in ("self", "guard_gone")]
+        return next((-code for code in codes if code < 0 and code != -signal.SIGXFSZ), None)
+
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Call back, on a thread of ours, when a strace of this trace has ended."""
+        for helper in self._helpers:
+            helper.exited.add_done_callback(lambda _: call())
+
+    def _find_ending(self, exits: list[HelperExit]) -> Ending:
+        status = exit_status.of(self._pidfd)
+        limit = next((end["why"] for end in exits if end["why"] in LIMITS), None)
+        limit = self.cut or limit
+        if limit is not None:
+            return Ending(reason=limit, exit_status=status)
+        if self._why is not None:
+            return Ending(reason={"detach": "detached"}.get(self._why, self._why), exit_status=status)
+        crash = next((e["code"] for e in exits if e["code"] < 0), None)
+        if crash is not None:
+            return Ending(reason=f"tracer_crashed({-crash})", exit_status=status)
+        if status is not None and status < 0:
+            return Ending(reason=f"killed({-status})", exit_status=status)
+        return Ending(reason="exited", exit_status=status)
+
+
+async def record(tracer: StraceTracer, target: Target, output: int | None, options: RecordOptions) -> Recording:
+    """Start a full trace of ``target`` into the descriptor ``output`` (which stays the caller's).
+
+    Without ``output``, lines come out of ``Recording.readers``, through a relay that never makes strace wait.
+
+    Raises:
+        StraceMissing, AttachError: as for a summary; nothing was written then.
+        OutputError: the disk is nearly full.
+    """
+    floor = None if output is None else free_space.floor_bytes(output, options.min_free_bytes)
+    strace = await tracer.prepared()
+    await tracer.until_free(target)
+    pidfd, alone = tracer.hold(target, options.force)
+    from straced.tracers.strace.tracer import own_helpers
+
+    excluded = own_helpers()
+    try:
+        task_limit.check(target.pid, options.follow, options.max_tasks, excluded)
+    except BaseException:
+        os.close(pidfd)
+        raise
+    limits: dict[str, float] = {}
+    for name in ("max_bytes", "max_seconds", "spill_bytes"):
+        if (value := getattr(options, name)) is not None:
+            limits[name] = value
+
+    readers: list[int] = []
+    if output is None:
+        limits.setdefault("spill_bytes", SPILL_BYTES)
+        limits["end_when_full"] = options.end_when_full
+    elif floor is not None:
+        limits["min_free_bytes"] = floor
+
+    def spawn(pids: list[int]) -> StraceHelper:
+        argv = _argv(strace, options, pids)
+        if output is not None:
+            return tracer.guard.spawn(argv, pids, output, limits)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        readers.append(reader)
+        try:
+            return tracer.guard.spawn(argv, pids, writer, limits)
+        finally:
+            os.close(writer)
+
+    attachment = Attachment(target.pid, spawn, follow=options.follow, excluded=excluded, instead=alone)
+    try:
+        coverage = await tracer.confirmed(target, attachment)
+    except BaseException:
+        for fd in [*readers, pidfd]:
+            os.close(fd)
+        raise
+    recording = Recording(tracer.guard, target, pidfd, attachment.helpers, coverage, options, readers, tracer.forget)
+    tracer.adopt(recording)
+    return recording
+
+
+def _argv(strace: binary.Strace, options: RecordOptions, pids: list[int]) -> list[str]:
+    if options.timestamps not in ("s", "us"):
+        raise InvalidArgument(f"timestamps are 's' or 'us', not {options.timestamps!r}")
+    argv = [*_as_user(options.run_as), strace.path, "-q", "-f"]
+    if options.timestamps == "s":
+        argv += ["-t"]
+    else:
+        argv += ["-ttt", "-T", "-s", str(options.string_bytes)]
+        argv += ["-yy"] if options.decode_fds else []
+    if options.trace:
+        argv += ["-e", options.trace]
+    if options.status:
+        argv += ["-e", f"status={options.status}"]
+    for path in options.paths:
+        argv += ["-P", path]
+    argv += ["-A", "-o", OUTPUT]
+    for pid in pids:
+        argv += ["-p", str(pid)]
+    return argv
+
+
+def _as_user(identity: tuple[int, int] | None) -> list[str]:
+    """setpriv, which becomes strace in place. A change of user clears the parent-death signal, hence the option."""
+    if identity is None:
+        return []
+    setpriv = procfs.find_executable("setpriv")
+    if setpriv is None:
+        raise TracerUnavailable("setpriv is needed to trace as another user", hint="install util-linux")
+    uid, gid = identity
+    return [str(setpriv), f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--pdeathsig=KILL", "--"]

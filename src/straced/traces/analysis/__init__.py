@@ -1,0 +1,1 @@
+"""From lines to counts, tasks, descriptors, files and findings."""

@@ -1,0 +1,139 @@
+"""The tree of processes and threads that a trace shows: who started whom, what ran, how it ended."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+MOST_PROCESSES = 5_000
+MOST_THREADS = 200_000
+"""More are counted, not described."""
+RUN_LINES = 5
+MOST_ENDED = 2_000
+"""Ended tasks whose clone may still return."""
+
+
+class Exec(Struct):
+    """One program that a process ran."""
+
+    line: int
+    clock: bytes
+    path: bytes
+    argv: bytes
+
+
+class TracedProcess(Struct):
+    """One process. Clocks are as in the trace."""
+
+    pid: int
+    parent: int | None = None
+    line: int = 0
+    start: bytes = b""
+    end: bytes = b""
+    execs: list[Exec] = field(default_factory=list)
+    exit_status: int | None = None
+    killed: str | None = None
+    threads: int = 1
+    children: int = 0
+
+
+class Tree:
+    """Processes by pid, and to which process each task belongs."""
+
+    def __init__(self) -> None:
+        self.procs: dict[int, TracedProcess] = {}
+        self.leader: dict[int, int] = {}
+        """tid -> pid of its process, for threads."""
+        self.belongs: dict[int, int] = {}
+        """As ``leader``, kept after the thread has ended."""
+        self.processes = 0
+        self.threads = 0
+        self.runs: dict[bytes, tuple[int, tuple[int, ...]]] = {}
+        """How often each program was started, and the lines of the first starts."""
+        self._ended: dict[int, tuple[int, bytes, int | None, str | None]] = {}
+        """Tasks that ended before their clone returned in the parent: line, clock, status, signal."""
+
+    def pid_of(self, tid: int) -> int:
+        return self.leader.get(tid, tid)
+
+    def get(self, pid: int, line: int, clock: bytes) -> TracedProcess | None:
+        """The process, made when it is new; ``None`` beyond ``MOST_PROCESSES``."""
+        proc = self.procs.get(pid)
+        if proc is None:
+            self.processes += 1
+            self.threads += 1
+            if len(self.procs) >= MOST_PROCESSES:
+                return None
+            proc = self.procs[pid] = TracedProcess(pid=pid, line=line, start=clock)
+        return proc
+
+    def rename(self, old: int, new: int) -> None:
+        """The pid of a process became known."""
+        proc = self.procs.pop(old, None)
+        if proc is not None:
+            proc.pid = new
+            self.procs = {new: proc, **self.procs}
+        for other in self.procs.values():
+            if other.parent == old:
+                other.parent = new
+
+    def fork(self, parent_tid: int, child: int, *, thread: bool, line: int, clock: bytes) -> bool:
+        """A clone that was entered on ``line`` returned in the parent; whether the child lives.
+
+        The child may run, execute a program and even end before the clone of its parent returns.
+        """
+        ended = self._ended.pop(child, None)
+        if ended is not None and ended[0] < line:
+            ended = None  # a task that had the pid before
+        pid = self.pid_of(parent_tid)
+        parent = self.get(pid, line, clock)
+        if thread:
+            self.threads += 1
+            if ended is None:
+                self.leader[child] = pid
+            if len(self.belongs) < MOST_THREADS:
+                self.belongs[child] = pid
+            if parent is not None:
+                parent.threads += 1
+            if self.procs.get(child) is not None and not self.procs[child].execs:
+                del self.procs[child]  # its lines came before the clone returned
+                self.processes -= 1
+                self.threads -= 1
+            return ended is None
+        known = self.procs.get(child)
+        if (
+            known is not None and known.end and known.line < line and known.parent is not None
+        ):  # the pid was used before
+            del self.procs[child]
+            known = None
+        self.leader.pop(child, None)
+        self.belongs.pop(child, None)
+        proc = known or self.get(child, line, clock)
+        if proc is not None and proc.parent is None:
+            proc.parent = pid
+        if proc is not None and ended is not None:
+            _, proc.end, proc.exit_status, proc.killed = ended
+        if parent is not None:
+            parent.children += 1
+        return ended is None
+
+    def exec(self, tid: int, path: bytes, argv: bytes, line: int, clock: bytes) -> None:
+        """An execve succeeded; all other threads of the process are gone."""
+        pid = self.pid_of(tid)
+        proc = self.get(pid, line, clock)
+        path = path[:300]
+        if proc is not None and len(proc.execs) < 50:
+            proc.execs.append(Exec(line, clock, path, argv[:300]))
+        if path in self.runs or len(self.runs) < MOST_PROCESSES:
+            count, lines = self.runs.get(path, (0, ()))
+            self.runs[path] = count + 1, (*lines, line)[:RUN_LINES]
+
+    def end(self, tid: int, clock: bytes, line: int, *, status: int | None = None, killed: str | None = None) -> None:
+        """A task ended; a process ends with its leader."""
+        if self.leader.pop(tid, None) is not None:
+            return
+        if len(self._ended) >= MOST_ENDED:
+            self._ended.clear()
+        self._ended[tid] = line, clock or b"?", status, killed
+        proc = self.procs.get(tid)
+        if proc is not None:
+            proc.end, proc.exit_status, proc.killed = clock or b"?", status, killed

@@ -1,0 +1,221 @@
+"""Counts, errors and times of each task and call: the fast pass over a trace.
+
+One regular expression takes the few words of each line that matter (pid, call, what stands behind the last ``<``),
+and equal triples are counted at once; errors are rare enough to be looked up one by one. Nothing here depends on the
+order of lines, so that blocks can be counted by several processes and added.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from straced.model import histogram
+from straced.traces.analysis.error_calls import Errors
+from straced.traces.analysis.time_buckets import Ticks
+from straced.traces.parsing.line import TraceLine, parse_line
+from straced.traces.parsing.line_format import Form
+
+FLUSH_KEYS = 60_000
+UNREAD_SHOWN = 20
+MOST_ROWS = 60_000
+KEPT_TASKS = 1_500
+OTHER_TASKS = -1
+_DURATION = re.compile(rb"(\d{1,12})(?:\.(\d{1,9}))?>?")
+_LOST = re.compile(rb"strace: (\d{1,18}) lines were dropped")
+"""What ``straced trace`` writes when its reader was too slow."""
+NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
+"""What these return belongs to the call that the signal interrupted."""
+
+
+class TallyRow:
+    """What one task did with one call. ``bare`` calls returned without a duration."""
+
+    __slots__ = ("calls", "errno", "max_ns", "min_ns", "no_return", "resumed", "sum_ns", "timed", "unfinished")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        """Entered: whole lines and unfinished ones."""
+        self.unfinished = 0
+        self.resumed = 0
+        self.no_return = 0
+        """Entered and ``= ?`` or detached: never returned while traced."""
+        self.timed = 0
+        self.sum_ns = 0
+        self.min_ns: int | None = None
+        self.max_ns: int | None = None
+        self.errno: dict[str, int] | None = None
+
+    def time(self, duration_ns: int, count: int) -> None:
+        """Add ``count`` calls of one duration."""
+        self.timed += count
+        self.sum_ns += duration_ns * count
+        if self.max_ns is None or duration_ns > self.max_ns:
+            self.max_ns = duration_ns
+        if self.min_ns is None or duration_ns < self.min_ns:
+            self.min_ns = duration_ns
+
+    def fail(self, errno: str, count: int = 1) -> None:
+        """Add ``count`` calls that ended in an errno (ERESTART* included)."""
+        if self.errno is None:
+            self.errno = {}
+        self.errno[errno] = self.errno.get(errno, 0) + count
+
+    def add(self, other: TallyRow) -> None:
+        """Add the figures of another row."""
+        for name in ("calls", "no_return", "resumed", "sum_ns", "timed", "unfinished"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.min_ns is not None:
+            self.min_ns = other.min_ns if self.min_ns is None else min(self.min_ns, other.min_ns)
+        if other.max_ns is not None:
+            self.max_ns = other.max_ns if self.max_ns is None else max(self.max_ns, other.max_ns)
+        for errno, count in (other.errno or {}).items():
+            self.fail(errno, count)
+
+
+class LineTally:
+    """Feed it blocks of whole lines that begin and end with a newline."""
+
+    def __init__(self, form: Form, *, ticks: bool = False) -> None:
+        self.form = form
+        self.ticks = Ticks.of(form) if ticks else None
+        self.errors = Errors(form)
+        prefix = form.prefix(clock=False)
+        head = rb"(<\.\.\. \w+|\w+\()"
+        if form.durations:
+            pattern = prefix + head + rb".*<(?=[0-9]|unfin|detac))?([^\n]*)"
+        else:
+            pattern = prefix + head + rb".*(?:= (?=[-0-9?])|<(?=unfin|detac))(.)|([^\n]*))"
+        self._pattern = re.compile(rb"\n(?:" + pattern)
+        self._start = re.compile(rb"\n" + form.prefix() + head)
+        self._counter: Counter[tuple[bytes, ...]] = Counter()
+        self.rows: dict[tuple[int, str], TallyRow] = {}
+        self.counted = 0
+        """Lines."""
+        self.unread = 0
+        self.unread_lines: list[tuple[int, bytes]] = []
+        """The first of them: number and text."""
+        self.cut = 0
+        self.lost = 0
+        """Lines that the trace itself says are not in it."""
+        self.histograms: dict[str, dict[int, int]] = {}
+        """Calls by duration, of each call name, in the buckets of :mod:`straced.model.histogram`."""
+        self.abis: dict[int, set[str]] = {}
+        """Tasks of another ABI than the machine's own, as strace's notes tell."""
+
+    def feed(self, block: bytes, first: int) -> None:
+        """Count one block, whose first line has the number ``first``."""
+        found = self._pattern.findall(block)
+        found.pop()  # the empty line behind the last newline
+        self._counter.update(found)
+        odd = [index for index, words in enumerate(found, 1) if not words[1]]
+        if odd:
+            self._odd_lines([(first + index - 1, found[index - 1][-1]) for index in odd])
+        for (pid, call, errno), count in self.errors.feed(block, first).items():
+            self.row(int(pid or 0), call.decode()).fail(errno.decode(), count)
+        if self.ticks is not None:
+            self.ticks.feed(block)
+        self.counted += len(found)
+        if len(self._counter) > FLUSH_KEYS:
+            self.flush()
+
+    def row(self, tid: int, name: str) -> TallyRow:
+        """The row of one task and call, made when it is new."""
+        row = self.rows.get((tid, name))
+        if row is None:
+            row = self.rows[tid, name] = TallyRow()
+        return row
+
+    def flush(self) -> None:
+        """Bring what was counted into the rows."""
+        counter, self._counter = self._counter, Counter()
+        add = self._timed if self.form.durations else self._untimed
+        for words, count in counter.items():
+            head = words[1]
+            if head:
+                resumed = head[0] == 60  # <
+                name = (head[5:] if resumed else head[:-1]).decode()
+                buckets = self.histograms.setdefault(name, {})
+                add(self.row(int(words[0] or 0), name), buckets, resumed, words[2], count)
+        if len(self.rows) > MOST_ROWS:
+            self._fold()
+
+    @staticmethod
+    def _timed(row: TallyRow, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
+        if resumed:
+            row.resumed += count
+        else:
+            row.calls += count
+        match = _DURATION.fullmatch(tail.rstrip(b"\r"))
+        if match is not None:
+            duration = int(match.group(1)) * 10**9 + int((match.group(2) or b"0").ljust(9, b"0"))
+            row.time(duration, count)
+            place = histogram.bucket(duration)
+            buckets[place] = buckets.get(place, 0) + count
+        elif tail.startswith(b"detac"):
+            row.no_return += count
+        elif tail.startswith(b"unfin"):
+            if tail.rstrip() == b"unfinished ...>":
+                row.unfinished += count
+            else:
+                row.no_return += count
+
+    @staticmethod
+    def _untimed(row: TallyRow, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
+        if resumed:
+            row.resumed += count
+        else:
+            row.calls += count
+        if tail in (b"d", b"?"):
+            row.no_return += count
+        elif tail == b"u":
+            row.unfinished += count
+
+    def _fold(self) -> None:
+        """Keep the tasks with the most calls; all others become the task ``OTHER_TASKS``."""
+        calls: Counter[int] = Counter()
+        for (tid, _), row in self.rows.items():
+            calls[tid] += row.calls
+        kept = {tid for tid, _ in calls.most_common(KEPT_TASKS)} - {OTHER_TASKS}
+        rows, self.rows = self.rows, {}
+        for (tid, name), row in rows.items():
+            if tid in kept:
+                self.rows[tid, name] = row
+            else:
+                self.row(OTHER_TASKS, name).add(row)
+
+    def _odd_lines(self, lines: list[tuple[int, bytes]]) -> None:
+        """Lines that the pattern does not take: signals, exits, ``= ?``, other forms, damage."""
+        for number, text in lines:
+            value = parse_line(text)
+            if value is None:
+                if text.strip():
+                    self.unread += 1
+                    if len(self.unread_lines) < UNREAD_SHOWN:
+                        self.unread_lines.append((number, text[:200]))
+                continue
+            if value.kind in ("call", "unfinished", "resumed", "detached", "cut"):
+                self._odd_call(value, counted=self._start.match(b"\n" + text) is not None)
+            elif value.kind == "note" and (match := _LOST.match(value.args)):
+                self.lost += int(match.group(1))
+            elif value.kind == "abi" and value.pid is not None:
+                self.abis.setdefault(value.pid, set()).add(value.abi or "?")
+
+    def _odd_call(self, value: TraceLine, *, counted: bool) -> None:
+        row = self.row(value.pid or 0, value.name)
+        if value.kind == "resumed":
+            row.resumed += 1
+        else:
+            row.calls += 1
+        if value.kind == "unfinished":
+            row.unfinished += 1
+        elif value.kind in ("detached", "cut") or (value.value is None and value.errno is None):
+            row.no_return += 1
+            self.cut += value.kind == "cut"
+        if value.duration_ns is not None:
+            row.time(value.duration_ns, 1)
+            buckets = self.histograms.setdefault(value.name, {})
+            place = histogram.bucket(value.duration_ns)
+            buckets[place] = buckets.get(place, 0) + 1
+        if value.errno is not None and not counted:
+            row.fail(value.errno)

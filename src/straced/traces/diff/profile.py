@@ -1,0 +1,199 @@
+"""One recording as figures that can be compared: by call, by errno, by path."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from msgspec import Struct, field
+
+from straced.errors import StracedError
+from straced.model.aggregation import known_sum
+from straced.model.types import SUMMARY_SCHEMA
+from straced.text.sanitize import scrub
+from straced.text.units import format_bytes
+from straced.traces.parsing.source import InputError
+from straced.traces.values import REPORT_SCHEMA, TraceReport
+from straced.workflows.report import Wanted, make
+
+MOST_JSON_BYTES = 256 << 20
+_CHANGING = re.compile(r"tmp[a-z0-9_]{8}|(?<![\w.])[0-9a-f]{8,}(?!\w)|(?<![\d.])\d{3,}(?![\d.])|\d{5,}")
+
+
+class NotASummary(StracedError):
+    """JSON, but neither a summary nor a report of straced."""
+
+    exit_code = 2
+    code = "not_a_summary"
+
+
+class ProfileFigures(Struct, kw_only=True):
+    """Sums; ``None`` where the recording cannot tell."""
+
+    calls: int | None = None
+    errors: int | None = None
+    wall_ns: int | None = None
+    typical_ns: int | None = None
+    """Of one call: the median, where the recording has it."""
+    category: str = "other"
+
+
+class Profile(Struct, kw_only=True):
+    """One recording."""
+
+    source: str
+    kind: str
+    """``trace``, ``summary`` or ``report``."""
+    quality: str
+    total: ProfileFigures
+    syscalls: dict[str, ProfileFigures] = field(default_factory=dict)
+    errnos: dict[tuple[str, str], int] = field(default_factory=dict)
+    paths: dict[str, ProfileFigures] | None = None
+    """Numbers and random names in paths are replaced, so that two runs can be compared."""
+
+
+class _ProfileRow(Struct):
+    name: str
+    category: str = field(default="other", name="class")
+    calls: int | None = None
+    errors: int | None = None
+    errno: dict[str, int] | None = None
+    wall_ns: int | None = None
+    p50_ns: int | None = None
+
+
+class _Quality(Struct):
+    kind: str
+
+
+class _Summary(Struct):
+    quality: _Quality
+    syscalls: list[_ProfileRow]
+    schema: str = ""
+    time: str = "wall"
+
+
+class _File(Struct):
+    path: str
+    calls: int
+    errors: int
+    wall_ns: int | None = None
+
+
+class _Report(Struct):
+    summary: _Summary
+    files: list[_File] = field(default_factory=list)
+
+
+def load(name: str, *, jobs: int | None = None, progress: IO[str] | None = None) -> Profile:
+    """Read a trace, a saved summary (one JSON object, or NDJSON whose windows are added up) or a saved report.
+
+    Raises:
+        InputError, NotATrace, NotASummary: it is none of them.
+    """
+    if name != "-":
+        try:
+            with open(name, "rb") as file:
+                head = file.read(4096).lstrip()
+        except OSError:
+            head = b""  # a set of -ff files, or an error that the reader words better
+        if head[:1] == b"{":
+            return _from_json(name)
+    return of_report(make(Wanted(file=name, jobs=jobs), progress=progress), name)
+
+
+def of_report(report: TraceReport, name: str) -> Profile:
+    """The figures of an analysed trace."""
+    rows = [
+        _ProfileRow(row.name, row.category, row.calls, row.errors, row.errno, row.wall_ns, row.p50_ns)
+        for row in report.summary.rows
+    ]
+    files = [_File(row.path, row.calls, row.errors, row.wall_ns) for row in report.files]
+    return _profile(name, "trace", report.summary.quality.kind, rows, files)
+
+
+def _from_json(name: str) -> Profile:
+    path = Path(name)
+    size = path.stat().st_size
+    if size > MOST_JSON_BYTES:
+        raise InputError(f"{name} has {format_bytes(size)} of JSON; at most {format_bytes(MOST_JSON_BYTES)} are read")
+    data = path.read_bytes()
+    rows: list[_ProfileRow] = []
+    kinds: set[str] = set()
+    try:
+        documents = [data] if _is_one(data) else [line for line in data.split(b"\n") if line.strip()]
+        for document in documents:
+            schema = _schema(document)
+            if schema == REPORT_SCHEMA:
+                report = msgspec.json.decode(document, type=_Report)
+                return _profile(name, "report", report.summary.quality.kind, _rows(report.summary), report.files)
+            if schema != SUMMARY_SCHEMA:
+                raise NotASummary(f"{scrub(name)} is JSON of another kind ({scrub(schema, 60) or 'no schema'})")
+            summary = msgspec.json.decode(document, type=_Summary)
+            rows += _rows(summary)
+            kinds.add(summary.quality.kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotASummary(f"{scrub(name)} is no summary of straced: {scrub(str(error), 120)}") from error
+    return _profile(name, "summary", kinds.pop() if len(kinds) == 1 else "partial", rows, None)
+
+
+def _is_one(data: bytes) -> bool:
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _schema(document: bytes) -> str:
+    class Head(Struct):
+        schema: str = ""
+
+    return msgspec.json.decode(document, type=Head).schema
+
+
+def _rows(summary: _Summary) -> list[_ProfileRow]:
+    if summary.time == "cpu":
+        for row in summary.syscalls:
+            row.wall_ns = row.p50_ns = None  # CPU time is another thing
+    return summary.syscalls
+
+
+def _profile(name: str, kind: str, quality: str, rows: list[_ProfileRow], files: list[_File] | None) -> Profile:
+    profile = Profile(source=scrub(name, 300), kind=kind, quality=quality, total=ProfileFigures())
+    for row in rows:
+        _add(profile.syscalls, row.name, row)
+        for errno, count in (row.errno or {}).items():
+            profile.errnos[row.name, errno] = profile.errnos.get((row.name, errno), 0) + count
+    if files is not None:
+        profile.paths = {}
+        for each in files:
+            _add(profile.paths, stable(each.path), each)
+    everything = list(profile.syscalls.values())
+    profile.total = ProfileFigures(
+        calls=known_sum(row.calls for row in everything) if everything else 0,
+        errors=known_sum(row.errors for row in everything) if everything else 0,
+        wall_ns=known_sum(row.wall_ns for row in everything) if everything else None,
+    )
+    return profile
+
+
+def _add(table: dict[str, ProfileFigures], key: str, row: Any) -> None:
+    known = table.get(key)
+    category = getattr(row, "category", "other")
+    if known is None:
+        table[key] = ProfileFigures(
+            calls=row.calls, errors=row.errors, wall_ns=row.wall_ns, category=category,
+            typical_ns=getattr(row, "p50_ns", None),
+        )  # fmt: skip
+        return
+    known.typical_ns = None  # a median of two windows is not to be had from their medians
+    for name in ("calls", "errors", "wall_ns"):
+        setattr(known, name, known_sum((getattr(known, name), getattr(row, name))))
+
+
+def stable(path: str) -> str:
+    """A path without what changes from run to run: ``/proc/4242/stat`` -> ``/proc/#/stat``."""
+    return _CHANGING.sub("#", path)

@@ -1,0 +1,198 @@
+"""One line of a full ``strace`` log as a value. Pure functions over bytes; no input raises.
+
+This reader is exact and general. Millions of lines go through :mod:`straced.traces`, which is tested against it.
+Sources: strace's ``printleader``, ``print_event_exit``, ``printsiginfo`` and ``maybe_switch_tcbs``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+PID_MAX = 1 << 22
+"""The largest value of kernel.pid_max (proc_sys_kernel(5)); a larger leading number is a clock."""
+_EPOCH_MIN = 10**8
+"""Seconds; a smaller clock is relative (``-r``)."""
+
+_BRACKET_PID = re.compile(rb"\[pid +(\d+)(?:<([^>]*)>)?\] ")
+_PID = re.compile(rb"(\d{1,7})(?:<([^>]*)>)?(?: +|$)")
+_DAY = re.compile(rb"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))? ")
+_SECONDS = re.compile(rb" *(\d{1,12})(?:\.(\d{1,9}))? ")
+_RELATIVE = re.compile(rb"\(\+ *(\d{1,12})(?:\.(\d{1,9}))?\) ")
+_BRACKETS = re.compile(rb"\[[^\]\"({]*\] ")
+_CALL = re.compile(rb"([A-Za-z_][A-Za-z0-9_]*|\?\?\?)\(")
+_RESUMED = re.compile(rb"<\.\.\. ([A-Za-z_][A-Za-z0-9_]*|\?\?\?) resumed> ?")
+_DURATION = re.compile(rb" <(\d{1,12})(?:\.(\d{1,9}))?>$")
+_RESULT = re.compile(rb"(\?|-?\d{1,20}|0x[0-9a-fA-F]{1,16})(?=$|[ <])(?:<(.*?)>(?=$| ))?(?: ([A-Z][A-Z0-9_]*))?")
+_SIGNAL = re.compile(rb"--- (stopped by )?(SIG[A-Z0-9_+]+)(?: (.*?))? ?---")
+_EXITED = re.compile(rb"\+\+\+ exited with (\d{1,10}) \+\+\+")
+_KILLED = re.compile(rb"\+\+\+ killed by (SIG[A-Z0-9_+]+)( \(core dumped\))? \+\+\+")
+_SUPERSEDED = re.compile(rb"\+\+\+ superseded by execve in pid (\d{1,10}) \+\+\+")
+_MODE = re.compile(rb"\[ Process PID=(\d{1,10}) runs in (.{1,16}) mode\. \]")
+_MODES = {b"32 bit": "i386", b"x32": "x32", b"64 bit": "x86_64"}
+OWN_WORDS = rb"(?:\.{0,2}(?:/[\w.+-]+)*/)?strace[\w.+-]*: "
+"""What strace's messages begin with: its name as it was called, ``/usr/bin/strace`` say."""
+_NOTE = re.compile(rb"(?:" + OWN_WORDS + rb"| > )")
+_ATTACHED = re.compile(OWN_WORDS + rb"Process \d+ attached$")
+"""On a terminal, strace's own words come in the middle of a clone; ``<unfinished ...>`` then has its own line."""
+_UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
+
+
+class TraceLine(Struct, frozen=True, kw_only=True):
+    """What one line says. ``args``, ``result`` and ``path`` are as in the file: scrub them before they are shown.
+
+    ``kind`` is ``call``, ``unfinished``, ``resumed``, ``detached`` (strace let go inside the call), ``cut`` (a
+    call whose line ends early), ``signal``, ``stopped``, ``exited``, ``killed``, ``superseded``, ``abi`` or ``note``.
+    """
+
+    kind: str
+    pid: int | None = None
+    """The task's TID; ``None`` where strace printed none (one task, or a file a task)."""
+    comm: bytes | None = None
+    clock: str | None = None
+    """What ``clock_ns`` counts from: ``epoch`` (-ttt), ``day`` (-t, -tt: local midnight) or ``relative`` (-r)."""
+    clock_ns: int | None = None
+    name: str = ""
+    """The call, or the signal."""
+    args: bytes = b""
+    """Between the parentheses, as far as this line has it; the siginfo of a signal."""
+    result: bytes | None = None
+    """All after `` = ``, the duration excepted; ``None`` when the call did not return on this line."""
+    value: int | None = None
+    """The return value; ``None`` for ``?``."""
+    errno: str | None = None
+    """``ENOENT``; ``ERESTARTSYS`` and its kin for a call that is to be restarted."""
+    path: bytes | None = None
+    """Of the descriptor returned, where ``-y`` gave it."""
+    duration_ns: int | None = None
+    status: int | None = None
+    """The exit status."""
+    core: bool = False
+    other_pid: int | None = None
+    """The task whose execve took this task's place."""
+    abi: str | None = None
+
+
+def parse_line(line: bytes) -> TraceLine | None:
+    """Read one line of ``strace`` output, with or without its end of line.
+
+    Returns:
+        The line as a value, or ``None`` when it is none of strace's.
+    """
+    text = line.rstrip(b"\r\n")
+    pid, comm, position = _pid(text, 0)
+    clock, clock_ns, position = _clock(text, position)
+    while match := _BRACKETS.match(text, position):  # -n, -i, --secontext
+        if _MODE.match(text, position):
+            break
+        position = match.end()
+    found = _body(text, position)
+    if found is None:
+        return None
+    fields = {"pid": pid, "comm": comm, "clock": clock, "clock_ns": clock_ns, **found}
+    return TraceLine(**fields)  # type: ignore[arg-type]
+
+
+def _pid(text: bytes, position: int) -> tuple[int | None, bytes | None, int]:
+    match = _BRACKET_PID.match(text, position) or _PID.match(text, position)
+    if match is None or not 0 < int(match.group(1)) <= PID_MAX:
+        return None, None, position
+    return int(match.group(1)), match.group(2), match.end()
+
+
+def _clock(text: bytes, position: int) -> tuple[str | None, int | None, int]:
+    clock: str | None = None
+    value: int | None = None
+    if match := _DAY.match(text, position):
+        hours, minutes, seconds = (int(part) for part in match.group(1, 2, 3))
+        clock, value = "day", _ns((hours * 60 + minutes) * 60 + seconds, match.group(4))
+        position = match.end()
+    elif match := _SECONDS.match(text, position):
+        seconds = int(match.group(1))
+        clock, value = "epoch" if seconds >= _EPOCH_MIN else "relative", _ns(seconds, match.group(2))
+        position = match.end()
+    if clock in ("day", "epoch") and (match := _RELATIVE.match(text, position)):
+        position = match.end()
+    return clock, value, position
+
+
+def _ns(seconds: int, fraction: bytes | None) -> int:
+    return seconds * 10**9 + (int(fraction.ljust(9, b"0")) if fraction else 0)
+
+
+def _body(text: bytes, position: int) -> dict[str, object] | None:
+    head = text[position : position + 4]
+    if head == b"+++ ":
+        return _ending(text, position)
+    if head == b"--- ":
+        signal = _SIGNAL.match(text, position)
+        if signal is None:
+            return None
+        kind = "stopped" if signal.group(1) else "signal"
+        return {"kind": kind, "name": signal.group(2).decode(), "args": signal.group(3) or b""}
+    if mode := _MODE.match(text, position):
+        return {"kind": "abi", "pid": int(mode.group(1)), "abi": _MODES.get(mode.group(2))}
+    if resumed := _RESUMED.match(text, position):
+        return _call("resumed", resumed.group(1).decode(), text, resumed.end())
+    if call := _CALL.match(text, position):
+        return _call("call", call.group(1).decode(), text, call.end())
+    if _NOTE.match(text, position) or _NOTE.match(text) or text.startswith(b" <unfinished ...>"):
+        return {"kind": "note", "args": text[position:]}
+    return None
+
+
+def _ending(text: bytes, position: int) -> dict[str, object] | None:
+    if match := _EXITED.match(text, position):
+        return {"kind": "exited", "status": int(match.group(1))}
+    if match := _KILLED.match(text, position):
+        return {"kind": "killed", "name": match.group(1).decode(), "core": match.group(2) is not None}
+    if match := _SUPERSEDED.match(text, position):
+        return {"kind": "superseded", "other_pid": int(match.group(1))}
+    return None
+
+
+def _call(kind: str, name: str, text: bytes, start: int) -> dict[str, object]:
+    if text.endswith(_UNFINISHED):
+        return {"kind": "unfinished", "name": name, "args": text[start : -len(_UNFINISHED)].rstrip()}
+    if attached := _ATTACHED.search(text, start):
+        return {"kind": "unfinished", "name": name, "args": text[start : attached.start()].rstrip()}
+    if text.endswith(_DETACHED):
+        return {"kind": "detached", "name": name, "args": text[start : -len(_DETACHED)].rstrip()}
+    duration = None
+    end = len(text)
+    if match := _DURATION.search(text, max(start, end - 26)):
+        duration, end = _ns(int(match.group(1)), match.group(2)), match.start()
+    found: dict[str, object] = {"kind": kind, "name": name, "duration_ns": duration}
+    separator = find_result(text, start, end)
+    if separator is None:
+        return {"kind": "cut", "name": name, "args": text[start:]}
+    closing, begin, result = separator
+    word = result.group(1)
+    found.update(args=text[start:closing], result=text[begin:end], path=result.group(2))
+    found["value"] = None if word == b"?" else int(word, 0 if word.startswith(b"0x") else 10)
+    if result.group(3) and (word == b"-1" or word == b"?"):
+        found["errno"] = result.group(3).decode()
+    return found
+
+
+def find_result(text: bytes, start: int, end: int) -> tuple[int, int, re.Match[bytes]] | None:
+    """Where a call's arguments end and its result begins.
+
+    The last `` = `` behind a ``)`` whose right side reads as a result. strace escapes ``<`` and ``>`` in paths, so
+    a ``) = 5`` inside the path that ``-y`` adds to a result is told by its unmatched ``>``.
+
+    Returns:
+        The place of the closing parenthesis, the place of the result, and the match on it; ``None``: not there.
+    """
+    search_end = end
+    while (found := text.rfind(b" = ", start, search_end)) >= 0:
+        search_end = found + 2
+        closing = len(text[start:found].rstrip(b" ")) + start - 1
+        if closing < start or text[closing : closing + 1] != b")":
+            continue
+        tail = text[found + 3 : end]
+        match = _RESULT.match(tail)
+        if match and tail.count(b">") - tail.count(b"->") <= tail.count(b"<"):
+            return closing, found + 3, match
+    return None

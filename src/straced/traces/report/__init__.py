@@ -1,0 +1,1 @@
+"""A report of a trace: the request, loading, and building it."""

@@ -1,0 +1,274 @@
+"""From what the passes found to a report: the summary that all views share, processes, files, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from straced.model.aggregation import merge_rows, table
+from straced.model.types import Counters, Quality, Reason, Summary, Target, Window
+from straced.syscalls import category
+from straced.text.sanitize import scrub, scrub_bytes
+from straced.text.units import format_count
+from straced.traces.analysis import findings
+from straced.traces.analysis.counters import CallSums, abi_of, counters
+from straced.traces.analysis.file_stats import OTHER, PathStats
+from straced.traces.analysis.process_tree import TracedProcess
+from straced.traces.analysis.reader import TraceReading
+from straced.traces.analysis.tally import OTHER_TASKS
+from straced.traces.parsing.selection import clock_seconds
+from straced.traces.values import FileReport, Flame, ProcessReport, ProcessTimeLine, SlowCall, TraceReport
+
+MOST_PROCESSES = 500
+MOST_FILES = 2_000
+TIMELINE_STEPS = 160
+TIMELINE_PIDS = 60
+MOST_FLAMES = 1_500
+FLAME_PATHS = 25
+
+
+def build(reading: TraceReading) -> TraceReport:
+    """Make the report of a trace."""
+    summary = summarise(reading)
+    unread = tuple((number, scrub_bytes(text, 120)) for number, text in reading.figures.unread_lines)
+    report = TraceReport(
+        source=scrub(reading.source.name, 300),
+        lines=reading.lines,
+        size_bytes=reading.bytes,
+        missing=tuple(reading.form.missing()),
+        unread=reading.figures.unread,
+        unread_lines=unread,
+        cut=reading.figures.cut,
+        notes=tuple(reading.source.notes),
+        summary=summary,
+    )
+    detail = reading.detail
+    if detail is None:
+        return report
+    processes, hidden = _processes(reading)
+    timed = reading.form.durations
+    ranked = sorted(detail.files.rows.items(), key=lambda item: (-item[1].ns, -item[1].count, item[0]))
+    fields = {
+        "processes": processes,
+        "processes_hidden": hidden,
+        "files": tuple(_file(path, row, timed) for path, row in _most(ranked)),
+        "files_folded": detail.files.folded + max(0, len(ranked) - MOST_FILES),
+        "slowest": tuple(
+            SlowCall(
+                line=-place, pid=int(text.split(b" ", 1)[0] or 0), duration_ns=duration,
+                text=scrub_bytes(text.split(b" ", 1)[1], 300),
+            )
+            for duration, place, text in sorted(detail.slowest, reverse=True)
+        ),
+        "signals": dict(sorted(detail.signal_counts.items(), key=lambda item: -item[1])),
+        "findings": findings.find(reading, summary),
+        "timeline": _timeline(reading),
+        "flame": _flame(reading, processes),
+    }  # fmt: skip
+    kept = {name: getattr(report, name) for name in TraceReport.__struct_fields__ if name not in fields}
+    return TraceReport(**kept, **fields)  # type: ignore[arg-type]
+
+
+def _most(ranked: list[tuple[bytes, PathStats]]) -> Iterable[tuple[bytes, PathStats]]:
+    if len(ranked) <= MOST_FILES:
+        return ranked
+    other = PathStats(0)
+    for _, row in ranked[MOST_FILES - 1 :]:
+        other.add(row)
+    kept = [item for item in ranked[: MOST_FILES - 1] if item[0] != OTHER]
+    if len(kept) < MOST_FILES - 1:
+        other.add(dict(ranked)[OTHER])
+    return [*kept, (OTHER, other)]
+
+
+def _file(path: bytes, row: PathStats, timed: bool) -> FileReport:
+    return FileReport(
+        path=scrub_bytes(path, 1000),
+        calls=row.count,
+        errors=row.errors,
+        errno={code.decode("ascii", "replace"): count for code, count in (row.errno or {}).items()},
+        in_bytes=row.in_bytes,
+        out_bytes=row.out_bytes,
+        opens=row.opens,
+        wall_ns=row.ns if timed else None,
+        line=row.line,
+        syscalls=row.calls,
+    )
+
+
+def summarise(reading: TraceReading) -> Summary:
+    """The summary of all lines, in the shape that live tracers give."""
+    rows, total = table(counters(reading), "wall")
+    detail = reading.detail
+    tree = detail.tree if detail is not None else None
+    root = next(iter(tree.procs.values()), None) if tree is not None else None
+    duration = reading.clocks.duration_ns
+    epoch = reading.form.clock == "epoch"
+    start = reading.clocks.first if epoch and reading.clocks.first is not None else 0.0
+    pids = {reading.pid_of(tid) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
+    tids = {tid or (detail.root if detail is not None else 0) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
+    pid = root.pid if root is not None else min(pids, default=0)
+    return Summary(
+        target=Target(
+            pid=pid,
+            start_ticks=0,
+            boot_id="",
+            start_time=start or None,
+            comm=_name(root) if root is not None else "",
+            cmdline=tuple(scrub_bytes(root.execs[-1].argv, 300).split("\n")) if root and root.execs else (),
+        ),
+        tracer="strace",
+        tracer_reason=f"from {scrub(reading.source.name, 200)}",
+        quality=_quality(reading),
+        window=Window(start=start, end=start + (duration or 0) / 1e9, duration_ns=duration or 0),
+        processes=len(pids),
+        threads=len(tids),
+        exit_status=root.exit_status if root is not None else None,
+        end=_end(root, reading),
+        rows=rows,
+        total=total,
+    )
+
+
+def _end(root: TracedProcess | None, reading: TraceReading) -> str | None:
+    if root is None:
+        return None
+    if root.killed:
+        return f"killed by {root.killed}"
+    return "exited" if root.end else "still running when the trace ends"
+
+
+def _quality(reading: TraceReading) -> Quality:
+    reasons = [Reason("form", f"the trace has {gap}") for gap in reading.form.missing()]
+    if reading.figures.unread:
+        where = ", ".join(str(number) for number, _ in reading.figures.unread_lines[:5])
+        text = f"{reading.figures.unread:,} lines are not strace's or damaged (line {where}, ...)"
+        reasons.append(
+            Reason("unread", text if reading.figures.unread > 1 else f"line {where} is damaged or not strace's")
+        )
+    if reading.interrupted:
+        reasons.append(Reason("interrupted", "reading was interrupted: this is the part until then"))
+    reasons += [Reason("input", note) for note in reading.source.notes]
+    mixed = [tid for tid, abis in reading.figures.abis.items() if len(abis) > 1]
+    if mixed:
+        reasons.append(Reason("abi", f"task {mixed[0]} calls in two ABIs, which are counted together"))
+    if reading.selection:
+        found = "only the lines" if reading.figures.rows else "no line of the trace is"
+        reasons.append(Reason("selection", f"{found} selected by the options"))
+    damaged = bool(reading.figures.unread or reading.interrupted or reading.source.notes)
+    if lost := reading.figures.lost:
+        reasons.append(Reason("lost", f"{format_count(lost)} lines are missing: the reader of the trace was too slow"))
+        return Quality(kind="lossy", lost=None if damaged else lost, reasons=tuple(reasons))
+    return Quality(kind="partial" if damaged else "exact", lost=None if damaged else 0, reasons=tuple(reasons))
+
+
+def _name(proc: TracedProcess) -> str:
+    return scrub_bytes(proc.execs[-1].path.rsplit(b"/", 1)[-1], 60) if proc.execs else ""
+
+
+def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
+    detail = reading.detail
+    assert detail is not None
+    sums = CallSums(reading)
+    by_pid: dict[int, list[Counters]] = {}
+    for (tid, name), row in reading.figures.rows.items():
+        one = sums.counters(tid, name, row, timed=reading.form.durations, abi=abi_of(reading.figures, tid))
+        by_pid.setdefault(reading.pid_of(tid), []).append(one)
+    procs = detail.tree.procs
+    for pid in by_pid:
+        if pid not in procs and pid != OTHER_TASKS:
+            procs[pid] = TracedProcess(pid=pid)
+    reports = []
+    first = reading.clocks.first
+    for pid, proc in procs.items():
+        rows, total = table(merge_rows(by_pid.get(pid, [])), "wall")
+        if not rows and not proc.execs and reading.selection:
+            continue
+        waits = [row.wall_ns for row in rows if category(row.name) == "wait" and row.wall_ns is not None]
+        reports.append(
+            ProcessReport(
+                pid=pid,
+                parent=proc.parent,
+                name=_name(proc) or _inherited(procs, proc),
+                argv=scrub_bytes(proc.execs[-1].argv, 200) if proc.execs else "",
+                execs=tuple(scrub_bytes(each.path, 200) for each in proc.execs),
+                line=proc.line,
+                start_s=_offset(proc.start, first),
+                end_s=_offset(proc.end, first),
+                exit_status=proc.exit_status,
+                killed=proc.killed,
+                threads=proc.threads,
+                children=proc.children,
+                calls=total.calls or 0,
+                errors=total.errors or 0,
+                wall_ns=total.wall_ns,
+                waiting_calls_ns=sum(waits) if reading.form.durations else None,
+                rows=rows,
+            )
+        )
+    reports.sort(key=lambda report: (-report.calls, report.pid))
+    hidden = max(0, len(reports) - MOST_PROCESSES) + max(0, detail.tree.processes - len(procs))
+    return tuple(sorted(reports[:MOST_PROCESSES], key=lambda report: (report.line, report.pid))), hidden
+
+
+def _inherited(procs: dict[int, TracedProcess], proc: TracedProcess) -> str:
+    """The program of the nearest ancestor that was seen to run one."""
+    seen = {proc.pid}
+    parent = proc.parent
+    while parent is not None and parent not in seen:
+        seen.add(parent)
+        above = procs.get(parent)
+        if above is None:
+            return ""
+        if name := _name(above):
+            return name
+        parent = above.parent
+    return ""
+
+
+def _offset(clock: bytes, first: float | None) -> float | None:
+    seconds = clock_seconds(clock) if clock else None
+    if seconds is None or first is None:
+        return None
+    return round(seconds - first if seconds >= first else seconds - first + 86400, 6)
+
+
+def _flame(reading: TraceReading, processes: tuple[ProcessReport, ...]) -> tuple[Flame, ...]:
+    """Time (calls, without durations) by process, call and path; what has no path is the call's own."""
+    assert reading.detail is not None
+    timed = reading.form.durations
+    shown = {report.pid for report in processes}
+    paths: dict[tuple[int, str], list[tuple[str, int]]] = {}
+    for path, file in reading.detail.files.rows.items():
+        for (pid, name), (count, ns) in file.by.items():
+            if pid in shown:
+                paths.setdefault((pid, name), []).append((scrub_bytes(path, 200), ns if timed else count))
+    flames = []
+    for report in processes:
+        for row in report.rows:
+            whole = (row.wall_ns if timed else row.calls) or 0
+            below = sorted(paths.get((report.pid, row.name), []), key=lambda item: -item[1])
+            flames.append(Flame(report.pid, row.name, whole, tuple(below[:FLAME_PATHS])))
+    flames.sort(key=lambda flame: -flame.value)
+    return tuple(flames[:MOST_FLAMES])
+
+
+def _timeline(reading: TraceReading) -> ProcessTimeLine | None:
+    first, duration = reading.clocks.first, reading.clocks.duration_ns
+    if first is None or duration is None or not reading.figures.ticks:
+        return None
+    finest = 10.0 ** -min(reading.form.clock_digits, 2)
+    step = max(finest, duration / 1e9 / TIMELINE_STEPS)
+    steps = int(duration / 1e9 / step) + 1
+    series: dict[int, list[int]] = {}
+    for (tid, clock), count in reading.figures.ticks.items():
+        seconds = clock_seconds(clock)
+        if seconds is None:
+            continue
+        offset = seconds - first if seconds >= first - 1 else seconds - first + 86400
+        place = min(max(int(offset / step), 0), steps - 1)
+        series.setdefault(reading.pid_of(tid), [0] * steps)[place] += count
+    busiest = sorted(series, key=lambda pid: -sum(series[pid]))[:TIMELINE_PIDS]
+    kept = sorted(busiest, key=lambda pid: next(i for i, count in enumerate(series[pid]) if count))
+    return ProcessTimeLine(
+        step_s=step, start_s=first, pids=tuple(kept), counts=tuple(tuple(series[pid]) for pid in kept)
+    )

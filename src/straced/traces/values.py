@@ -1,0 +1,137 @@
+"""What a report holds: values for views and programs. All text in them is scrubbed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from straced.model.types import Summary, SyscallStats
+
+REPORT_SCHEMA = "straced.report/1"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """Something worth a look, with its evidence and what it costs."""
+
+    code: str
+    """``slow_call``, ``errors``, ``failing_lookups``, ``lookup_storm``, ``tiny_io``, ``fsync``, ``lock_waits``,
+    ``retries``, ``repeated_stat``, ``empty_reads``, ``many_processes``."""
+    text: str
+    """One sentence."""
+    lines: tuple[int, ...]
+    """Line numbers in the trace where to look."""
+    count: int
+    cost_ns: int | None = None
+    """Time inside these calls; ``None`` when the trace has no durations."""
+    subject: str = ""
+    """The path, call or lock it is about."""
+
+
+class FileReport(Struct, frozen=True, kw_only=True):
+    """What was done with one path, socket or pipe."""
+
+    path: str
+    calls: int
+    errors: int
+    errno: dict[str, int]
+    in_bytes: int
+    """Read, received."""
+    out_bytes: int
+    opens: int
+    wall_ns: int | None
+    line: int
+    """Where it was first met; 0 for the row of all other paths."""
+    syscalls: dict[str, int]
+
+
+class SlowCall(Struct, frozen=True, kw_only=True):
+    """One of the calls that took longest."""
+
+    line: int
+    pid: int
+    """The task's TID."""
+    duration_ns: int
+    text: str
+
+
+class ProcessReport(Struct, frozen=True, kw_only=True):
+    """One process."""
+
+    pid: int
+    parent: int | None
+    name: str
+    """The last program that it ran, or that of the parent it was forked from."""
+    argv: str
+    execs: tuple[str, ...]
+    line: int
+    start_s: float | None
+    """Seconds from the start of the trace."""
+    end_s: float | None
+    exit_status: int | None
+    killed: str | None
+    threads: int
+    children: int
+    calls: int
+    errors: int
+    wall_ns: int | None
+    waiting_calls_ns: int | None
+    """The part of ``wall_ns`` in calls whose purpose is to wait (poll, futex, wait4, nanosleep, ...)."""
+    rows: tuple[SyscallStats, ...] = field(default=(), name="syscalls")
+
+
+class Flame(Struct, frozen=True):
+    """One call of one process in a flame graph."""
+
+    pid: int
+    name: str
+    value: int
+    """Nanoseconds; calls, where the trace has no durations."""
+    paths: tuple[tuple[str, int], ...]
+    """The part of it that belongs to paths, the largest first."""
+
+
+class ProcessTimeLine(Struct, frozen=True, kw_only=True):
+    """Lines of each process in equal steps of time."""
+
+    step_s: float
+    start_s: float
+    """The clock of the first step: seconds of the day, or since the epoch."""
+    pids: tuple[int, ...]
+    counts: tuple[tuple[int, ...], ...]
+    """One tuple a pid."""
+
+
+class TraceReport(Struct, frozen=True, kw_only=True):
+    """A whole trace, analysed."""
+
+    source: str
+    lines: int
+    size_bytes: int
+    missing: tuple[str, ...]
+    """What this form of trace cannot tell."""
+    unread: int
+    """Lines that are not strace's, or are damaged."""
+    unread_lines: tuple[tuple[int, str], ...]
+    cut: int
+    """Calls whose line ends early: in flight when the trace was cut."""
+    notes: tuple[str, ...]
+    summary: Summary
+    processes: tuple[ProcessReport, ...] = ()
+    processes_hidden: int = 0
+    files: tuple[FileReport, ...] = ()
+    files_folded: int = 0
+    """Paths that are only in the row of all others; an upper bound."""
+    slowest: tuple[SlowCall, ...] = ()
+    signals: dict[str, int] = {}
+    findings: tuple[Finding, ...] = ()
+    timeline: ProcessTimeLine | None = None
+    flame: tuple[Flame, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of this report, schema ``straced.report/1``."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        built["summary"] = self.summary.to_dict()
+        built.pop("flame")  # for pictures; the same figures stand in processes and files
+        return {"schema": REPORT_SCHEMA, **built}

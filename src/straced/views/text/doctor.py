@@ -1,0 +1,38 @@
+"""A diagnosis for a person: what serves, what does not, and the line that cures it."""
+
+from __future__ import annotations
+
+from straced.model.diagnosis import Diagnosis, DoctorCheck
+from straced.text.sanitize import scrub
+from straced.views.text.summary import Line, Span
+
+MARKS = {"yes": "yes", "limited": "partly", "no": "no", "info": "-"}
+STYLES = {"yes": "strong", "limited": "strong", "no": "bad", "info": "weak"}
+NAMES = {"ebpf": "eBPF"}
+
+
+def lines(diagnosis: Diagnosis) -> tuple[Line, ...]:
+    """The whole diagnosis."""
+    system = f"straced {diagnosis.version} · Linux {diagnosis.kernel} {diagnosis.machine} · Python {diagnosis.python}"
+    shown: list[Line] = [(Span(f"{scrub(system)} · uid {diagnosis.uid}", "strong"),)]
+    if diagnosis.target is not None:
+        shown += [(), (Span(scrub(diagnosis.target), "strong"),)]
+    on_what = "Tracers, on it" if diagnosis.target is not None else "Tracers"
+    shown += _section(on_what, diagnosis.tracers)
+    shown += _section("About it", diagnosis.about_target)
+    shown += _section("What they need", diagnosis.here)
+    shown += [(), (Span("Seen by no tracer", "title"),)]
+    shown += [(Span(f" {sentence}", "weak"),) for sentence in diagnosis.unseen]
+    return tuple(shown)
+
+
+def _section(title: str, findings: tuple[DoctorCheck, ...]) -> list[Line]:
+    if not findings:
+        return []
+    width = max(len(NAMES.get(each.name, each.name)) for each in findings)
+    shown: list[Line] = [(), (Span(title, "title"),)]
+    for each in findings:
+        mark = Span(f" {MARKS[each.state]:<6}  ", STYLES[each.state])
+        shown.append((mark, Span(f"{NAMES.get(each.name, each.name):<{width}}  {scrub(each.detail, 300)}")))
+        shown += [(Span(f"{'':<9}{'':<{width}}  -> {scrub(line, 300)}"),) for line in each.remedy]
+    return shown

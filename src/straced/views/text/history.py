@@ -1,0 +1,143 @@
+"""History as text: what processes did in a span, step by step, by rank, and the report of a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from straced.model.aggregation import sort_rows
+from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
+from straced.model.types import Quality, Summary, Target, Window
+from straced.text.sanitize import scrub
+from straced.text.units import format_bytes, format_count, format_ns
+from straced.views.text import table
+from straced.views.text.summary import Line, Span
+
+NAMED = 5
+SHOWN_EVENTS = 20
+
+
+def _line(text: str, style: str = "") -> Line:
+    return (Span(text, style),)
+
+
+def clock(epoch_s: float) -> str:
+    """Local time, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_s))
+
+
+def name_of(process: SeriesInfo) -> str:
+    """``4242 (make)``; descendants that have ended are said to be."""
+    name = f"{process.pid} ({scrub(process.comm, 40)})"
+    if process.kind == "others":
+        return f"ended descendants of {name} with other rights"
+    return f"ended descendants of {name}" if process.kind == "ended" else name
+
+
+def answer_lines(answer: HistoryAnswer, *, sort: str, limit: int | None, width: int | None) -> list[Line]:
+    """What some processes did, as the first screen has it."""
+    named = [each for each in answer.processes if each.kind == "process"]
+    if not answer.processes:
+        return [_line("nothing is kept of these in that span", "weak")]
+    names = ", ".join(name_of(each) for each in named[:NAMED]) + (", ..." if len(named) > NAMED else "")
+    lines = [_line(f"{names}: {clock(answer.start)} to {clock(min(answer.end, time.time()))}", "strong")]
+    lines += [_line(""), *_calls(answer, sort, limit, width), _line(""), *_facts(answer)]
+    return lines
+
+
+def _calls(answer: HistoryAnswer, sort: str, limit: int | None, width: int | None) -> list[Line]:
+    if not answer.counted:
+        return [_line("calls were not counted: straced status says why", "weak")]
+    rows = sort_rows(answer.rows, sort)
+    shown = rows if limit is None else rows[:limit]
+    summary = Summary(
+        target=Target(pid=0, start_ticks=0, boot_id=""),
+        tracer="history",
+        quality=Quality(kind="exact"),
+        window=Window(start=answer.start, end=answer.end, duration_ns=int((answer.end - answer.start) * 1e9)),
+        rows=rows,
+        total=answer.total,
+    )
+    return [_line(*pair) for pair in table.render(shown, len(rows) - len(shown), summary, width)]
+
+
+def _facts(answer: HistoryAnswer) -> list[Line]:
+    peaks = answer.peaks
+    words = [
+        f"CPU {format_ns(peaks.cpu_ns)}",
+        f"memory at most {format_bytes(peaks.rss_max_bytes)}",
+        f"{format_count(peaks.threads_max)} threads",
+        f"{format_count(peaks.fds_max)} descriptors",
+    ]
+    lines = [_line(", ".join(words))]
+    if answer.lost is None or answer.lost:
+        lines.append(_line(f"lossy: {format_count(answer.lost)} calls could not be counted", "bad"))
+    if answer.gaps_s:
+        lines.append(_line(f"the service did not run for {format_ns(int(answer.gaps_s * 1e9))} of it", "bad"))
+    return lines
+
+
+def top_lines(ranked: Sequence[Ranked], width: int | None) -> list[Line]:
+    """The busiest, a line each."""
+    if not ranked:
+        return [_line("nothing is kept of that span; what is watched: straced watch ls", "weak")]
+    lines = [_line(f"{'process':<32} {'calls':>13} {'errors':>10} {'time':>8} {'CPU':>8} {'memory':>9}  job", "title")]
+    for each in ranked:
+        job = scrub(each.process.labels.get("job", ""), 30)
+        cells = (
+            f"{name_of(each.process)[:32]:<32} {format_count(each.calls):>13} {format_count(each.errors):>10}"
+            f" {format_ns(each.wall_ns):>8} {format_ns(each.cpu_ns):>8} {format_bytes(each.rss_max_bytes):>9}  {job}"
+        )
+        lines.append(_line(cells.rstrip()[:width]))
+    return lines
+
+
+def timeline_lines(points: Sequence[Point]) -> list[Line]:
+    """A line a step."""
+    if not points:
+        return [_line("nothing is kept of these in that span", "weak")]
+    head = f"{'from':<19} {'calls':>13} {'errors':>10} {'time':>8} {'waiting':>8} {'CPU':>8} {'memory':>9}"
+    lines = [_line(head, "title")]
+    for point in points:
+        lines.append(
+            _line(
+                f"{clock(point.time):<19} {format_count(point.calls):>13} {format_count(point.errors):>10}"
+                f" {format_ns(point.wall_ns):>8} {format_ns(point.waiting_ns):>8} {format_ns(point.cpu_ns):>8}"
+                f" {format_bytes(point.rss_max_bytes):>9}"
+            )
+        )
+    return lines
+
+
+def report_lines(report: JobReport, *, sort: str, limit: int | None, width: int | None) -> list[Line]:
+    """The resources of a job."""
+    answer = report.answer
+    count = sum(each.kind == "process" for each in answer.processes)
+    lines = [
+        _line(f"job {scrub(report.job, 100)}: {count} process{'' if count == 1 else 'es'} seen", "strong"),
+        _line(""),
+    ]
+    if not answer.processes:
+        return [_line(f"no job {scrub(report.job, 100)} is kept", "weak")]
+    lines += [*_calls(answer, sort, limit, width), _line(""), *_facts(answer)]
+    if report.exit_statuses:
+        ends = ", ".join(f"{count} {scrub(how, 40)}" for how, count in sorted(report.exit_statuses.items()))
+        lines.append(_line(f"ended: {ends}"))
+    lines += [_line(alert_text(alert), "bad") for alert in report.alerts]
+    lines += [_line(event_text(event)) for event in report.events[-SHOWN_EVENTS:]]
+    return lines
+
+
+def event_text(event: KeptEvent) -> str:
+    """An event on one line."""
+    status = event.data.get("exit_status")
+    end = "" if status is None else f" with {status}" if isinstance(status, int) and status >= 0 else ""
+    why = event.data.get("why")
+    killed = f", {why}" if isinstance(why, str) and why.startswith("killed") else ""
+    return f"{clock(event.time)}  {event.kind:<16} {scrub(event.text, 300)}{end}{killed}"
+
+
+def alert_text(alert: KeptAlert) -> str:
+    """An alert on one line."""
+    until = "open" if alert.closed is None else f"for {format_ns(int((alert.closed - alert.opened) * 1e9))}"
+    return f"{clock(alert.opened)}  {alert.kind:<16} {scrub(alert.text, 300)} ({until})"

@@ -1,0 +1,1 @@
+"""The answer of `why` as text, a tree, a graph or a bundle."""

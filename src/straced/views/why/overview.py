@@ -1,0 +1,76 @@
+"""``why --all``: one line for each process, the most stuck and most waited-for first, then the wait graph as trees."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from straced.text.units import format_ns
+from straced.views.text.summary import Line, Span, plain
+from straced.views.why.phrases import shorten
+from straced.views.why.report import section
+from straced.views.why.sentence import predicate
+from straced.views.why.tree import tree
+from straced.waits.model import Why, WhyAll, walk
+
+_WHO = 24
+_STYLES = {"stuck": "bad", "spinning": "bad", "stopped": "bad", "idle": "weak", "ended": "weak", "unknown": "weak"}
+
+
+def overview(found: WhyAll, limit: int = 20, width: int | None = None) -> str:
+    """The overview as text, without colour."""
+    return plain(lines(found, limit, width)).removesuffix("\n")
+
+
+def lines(found: WhyAll, limit: int = 20, width: int | None = None) -> list[Line]:
+    """How many there are of each verdict, the first ``limit`` processes, their chains, and what was not seen.
+
+    Args:
+        found: the answers, in their order.
+        limit: processes to show.
+        width: columns there are, ``None`` for no limit.
+    """
+    shown = found.processes[:limit]
+    result: list[Line] = [
+        _counts(found),
+        (),
+        (Span(f"{'verdict':<9}{'waiters':>7}  {'process':<{_WHO}}  why", "weak"),),
+    ]
+    for why in shown:
+        waiting = found.waited_for.get(why.pid, 0)
+        who = shorten(f"{why.pid} {why.comm}", _WHO)
+        text = f"{waiting or '-':>7}  {who:<{_WHO}}  {predicate(why)}"
+        style = "bad" if why.deadlock else _STYLES.get(why.verdict, "")
+        result.append((Span(f"{why.verdict:<9}", style), Span(_cut(text, width and width - 9))))
+    left = len(found.processes) - limit
+    if left > 0:
+        result.append((Span(f"({left} more: -n {len(found.processes)})", "weak"),))
+    for why in _tops(shown, found.waited_for):
+        if why.chain is not None:
+            result += [(), *tree(why.chain, width)]
+    if found.not_seen:
+        result += [(), *section("not seen", found.not_seen, width)]
+    return result
+
+
+def _cut(text: str, width: int | None) -> str:
+    """One line each: what does not fit is cut, and the tree below or ``straced why PID`` has it all."""
+    return text if width is None or len(text) <= width else text[: max(width - 1, 1)] + "…"
+
+
+def _counts(found: WhyAll) -> Line:
+    counted = Counter(why.verdict for why in found.processes)
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counted.items())
+    number = len(found.processes)
+    return (Span(f"{number} process{'' if number == 1 else 'es'} in {format_ns(found.window_ns)}: {words}", "strong"),)
+
+
+def _tops(shown: tuple[Why, ...], waited_for: dict[int, int]) -> list[Why]:
+    """Those whose chains show all: nobody waits for them, or they are in a deadlock that is not drawn yet."""
+    chains = [why for why in shown if why.chain is not None and why.chain.holders]
+    tops = [why for why in chains if why.pid not in waited_for]
+    drawn = {node.task.pid for why in tops if why.chain is not None for node in walk(why.chain)}
+    for why in chains:
+        if why.deadlock and why.pid not in drawn and why.chain is not None:
+            tops.append(why)
+            drawn |= {node.task.pid for node in walk(why.chain)}
+    return sorted(tops, key=shown.index)

@@ -1,0 +1,193 @@
+"""The words of ``straced why``: one phrase for each kind of wait, with and without somebody at its other end."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from straced.text.units import format_ns
+from straced.waits.classify.kinds import HALTED
+from straced.waits.model import LIKELY, ONE_OF, Node, Resource, Wait, WaitingTask
+
+_WITH_HOLDER = {
+    "pipe_read": "waits to read {r}, whose writer is {likely}{h}",
+    "pipe_write": "waits to write to {r}, which is full and whose reader is {likely}{h}",
+    "socket_read": "waits for data on {r}, whose other end is {likely}{h}",
+    "socket_write": "waits for room to send on {r}, whose reader is {likely}{h}",
+    "connect": "waits to connect to {r}, where the listener is {likely}{h}",
+    "lock": "waits for a {lock} on {r} {likely}held by {h}",
+    "lease": "waits to open {r}, on which a lease is {likely}held by {h}",
+    "mutex": "waits for the {r} {likely}held by {h}",
+    "join": "{likely}waits for the end of {h}",
+    "futex": "waits on the {r}, to be woken {likely}by {h}",
+    "job_token": "waits for a job token of {r}, {likely}held by {h}",
+    "child": "waits for its child {h}",
+    "vfork": "is suspended by vfork until the exec or the end of its child {h}",
+    "traced": "is held in a tracing stop by its tracer {h}",
+    "zombie": "has ended and is not yet waited for by its parent {h}",
+    "file_io": "waits in {call} on {r}, which {likely}is served by {h}",
+    "poll": "watches {r}, whose other end is {likely}{h}",
+    "tty_write": "waits to write to {r}, which should be emptied by {likely}{h}",
+}
+_ALONE = {
+    "running": "runs",
+    "pipe_read": "waits to read {r}, whose writer cannot be seen",
+    "pipe_write": "waits to write to {r}, which is full and whose reader cannot be seen",
+    "fifo_open": "waits to open {r}: {d}",
+    "socket_read": "waits for data on {r}",
+    "socket_write": "waits for room to send on {r}",
+    "connect": "waits to connect to {r}",
+    "accept": "waits for somebody to connect to {r}",
+    "lock": "waits for a {lock} on {r}, whose holder cannot be seen",
+    "lease": "waits to open {r}, on which somebody has a lease",
+    "mutex": "waits for the {r}",
+    "join": "waits for the end of {r}",
+    "job_token": "waits for a job token of {r}",
+    "futex": "waits on the {r}",
+    "child": "waits for {r}",
+    "vfork": "is suspended until its vfork child executes or ends",
+    "sleep": "sleeps",
+    "poll": "waits in {call} for {w}",
+    "tty_read": "waits for a person at {r}",
+    "tty_write": "waits to write to the terminal {r}",
+    "event_read": "waits for an event on {r}",
+    "signal": "waits for a signal",
+    "ipc": "waits on {r}",
+    "io_uring": "waits for completions of {r}",
+    "file_io": "waits in {call} on {r}",
+    "memory": "waits for memory",
+    "stopped": "is stopped by a signal",
+    "traced": "is held in a tracing stop",
+    "frozen": "is frozen by the cgroup {r}",
+    "zombie": "has ended",
+    "dead": "has ended",
+    "kernel": "is a kernel thread{k}",
+    "asking": "is asking this question",
+    "hidden": "sleeps in what may not be read",
+    "other": "is in {call}",
+}
+_LONG = 72
+_PLURAL = {"tcp": "TCP sockets", "udp": "UDP sockets", "unix": "unix sockets", "pipe": "pipes", "file": "files"}
+
+
+def name(task: WaitingTask, seen_from: WaitingTask | None = None) -> str:
+    """``4100 (backup)``; a thread that is not the main one is named with its process."""
+    if seen_from is not None and seen_from.tid == task.tid:
+        return "itself"
+    if task.tid == task.pid:
+        return (
+            f"{task.pid} ({task.comm})" if seen_from is None or seen_from.pid != task.pid else f"its thread {task.tid}"
+        )
+    if seen_from is not None and seen_from.pid == task.pid:
+        return f"its thread {task.tid} ({task.comm})"
+    return f"thread {task.tid} of {task.pid} ({task.comm})"
+
+
+def duration(ns: int) -> str:
+    """``212 ms``, ``41.2 s``; from two minutes on ``9 min 49 s``, ``3 h 12 min``, ``2 d 4 h``."""
+    seconds = ns // 10**9
+    if seconds < 120:
+        return format_ns(ns)
+    for limit, (big, small), size in ((7200, ("min", "s"), 60), (172_800, ("h", "min"), 3600)):
+        if seconds < limit:
+            return f"{seconds // size} {big} {seconds % size // (size // 60)} {small}"
+    return f"{seconds // 86400} d {seconds % 86400 // 3600} h"
+
+
+def shorten(text: str, limit: int = _LONG) -> str:
+    """Cut the middle out of a long name: both ends of a path tell something."""
+    return text if len(text) <= limit else f"{text[: limit // 3]}…{text[-(limit - limit // 3 - 1) :]}"
+
+
+def resource_name(resource: Resource | None) -> str:
+    """A resource as a phrase: ``the pipe pipe:[7]``, ``/var/cache/x.lock``."""
+    if resource is None:
+        return "something that cannot be read"
+    text = shorten(resource.name)
+    if resource.kind in ("unix", "tcp", "udp"):
+        to = f" -> {shorten(resource.peer)}" if resource.peer and resource.peer != resource.name else ""
+        return f"the {resource.kind if resource.kind == 'unix' else resource.kind.upper()} socket {text}{to}"
+    if resource.kind == "fifo":
+        return f"the FIFO {text}"
+    return text
+
+
+def watched_name(wait: Wait) -> str:
+    """What a poll watches: the one thing by its name, else how many of each kind.
+
+    What a process only wakes itself with is left out, unless there is nothing else.
+    """
+    watched = [resource for resource in wait.watched if not resource.internal] or list(wait.watched)
+    if len(watched) == 1:
+        return resource_name(watched[0])
+    listening = [resource for resource in watched if "(listening)" in resource.name]
+    if listening and len(watched) - len(listening) <= len(watched) // 2:
+        more = f" and {len(watched) - 1} more" if len(watched) > 1 else ""
+        return resource_name(listening[0]) + more
+    kinds = Counter(_PLURAL.get(resource.kind, resource.kind) for resource in watched)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
+
+
+def alone(wait: Wait, cpu_pct: float | None = None) -> str:
+    """What a task does, when nobody is known to stand behind it: the end of a sentence."""
+    if wait.kind == "running" and cpu_pct is not None:
+        return f"is busy ({cpu_pct:.0f} % of a CPU)"
+    outside = (
+        wait.kind in ("socket_read", "socket_write", "connect") and wait.resource is not None and _is_outside(wait)
+    )
+    text = _ALONE.get(wait.kind, "waits").format(**_parts(wait))
+    left = f" ({duration(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
+    if wait.kind == "futex" and wait.detail:
+        return f"{text}: {wait.detail}"
+    return text + (", outside this machine or network namespace" if outside else "") + left
+
+
+def _is_outside(wait: Wait) -> bool:
+    peer = wait.resource.peer if wait.resource else None
+    return (
+        bool(peer)
+        and wait.resource is not None
+        and wait.resource.kind in ("tcp", "udp")
+        and not str(peer).startswith(("127.", "[::1]"))
+    )
+
+
+def edge(node: Node) -> str:
+    """What a task waits for, and the holders' names."""
+    wait = node.task.wait
+    relation = node.holders[0].relation
+    names = [name(holder.task, node.task) for holder in node.holders]
+    if node.more:
+        names.append(f"{node.more} more")
+    if len(names) > 1 and all(holder.task.pid == node.task.pid for holder in node.holders):
+        who = "one of its threads " + ", ".join(word.removeprefix("its thread ") for word in names)
+    elif len(names) == 1:
+        who = names[0]
+    elif relation == ONE_OF:
+        who = f"one of {', '.join(names)}"
+    else:
+        who = " and ".join([", ".join(names[:-1]), names[-1]])
+    if len(names) > 1 and wait.kind == "child":
+        return f"waits for its children {', '.join(names)}"
+    likely = "likely " if relation == LIKELY else ""
+    return _WITH_HOLDER.get(wait.kind, "waits for {h}").format(h=who, likely=likely, **_parts(wait))
+
+
+def _parts(wait: Wait) -> dict[str, str]:
+    watched = wait.watched
+    resource = watched_name(wait) if wait.kind == "poll" else resource_name(wait.resource)
+    return {
+        "r": resource,
+        "d": wait.detail,
+        "k": f", in {wait.kernel}" if wait.kernel else "",
+        "w": "work on " + resource if watched else wait.detail or "something that cannot be read",
+        "call": (wait.call or "a call").partition("(")[0],
+        "lock": _lock_word(wait.call),
+    }
+
+
+def _lock_word(call: str | None) -> str:
+    if call is None:
+        return "file lock"
+    return (
+        "file lock (flock)" if call.startswith("flock") else "file lock (OFD)" if "OFD" in call else "file lock (fcntl)"
+    )

@@ -1,0 +1,89 @@
+"""A chain of waits as a tree with aligned columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from straced.views.text.summary import Line, Span
+from straced.views.why.phrases import duration, resource_name, shorten, watched_name
+from straced.waits.classify.kinds import HALTED, UNRESOLVED
+from straced.waits.model import LIKELY, Node, is_deadlock
+
+_LONGEST_RESOURCE, _SHORTEST_RESOURCE, _SHORTEST_WHO = 60, 16, 20
+_GAP = 2
+
+
+class _TreeRow(NamedTuple):
+    who: str
+    call: str
+    resource: str
+    ran: str
+    mark: str
+
+
+def tree(chain: Node, width: int | None = None) -> list[Line]:
+    """Who, in which call, on what, since when; those who hold somebody up stand below them.
+
+    Args:
+        chain: the chain, from its top.
+        width: columns there are: where they are few, long names lose their middle.
+    """
+    closing = "again: deadlock" if is_deadlock(chain) else "again"
+    rows = list(_rows(chain, "", "", set(), closing))
+    who, call, resource = (max(len(row[column]) for row in rows) for column in range(3))
+    if width is not None:
+        room = width - max(len(row.ran) + len(row.mark) for row in rows) - call - 3 * _GAP
+        resource = min(resource, max(_SHORTEST_RESOURCE, room - who))
+        who = min(who, max(_SHORTEST_WHO, room - resource))
+    lines: list[Line] = []
+    for row in rows:
+        cells = (
+            shorten(row.who, who).ljust(who),
+            row.call.ljust(call),
+            shorten(row.resource, resource).ljust(resource),
+        )
+        text = (" " * _GAP).join((*cells, row.ran))
+        lines.append((Span(text), Span(row.mark, "bad")) if row.mark else (Span(text.rstrip()),))
+    return lines
+
+
+def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closing: str) -> Iterator[_TreeRow]:
+    task, wait = node.task, node.task.wait
+    top, again = not shown, (task.pid, task.tid) in shown and bool(node.holders)
+    shown.add((task.pid, task.tid))
+    who = f"{task.pid} {task.comm}" if task.tid == task.pid else f"{task.pid}/{task.tid} {task.comm}"
+    root = not node.holders and not top
+    ran = f"last ran >= {duration(wait.since_ns)} ago" if wait.since_ns is not None else ""
+    if wait.since_ns is not None and not root:
+        ran = f"no progress for >= {duration(wait.since_ns)}"
+    if wait.left_ns is not None and wait.kind not in HALTED:
+        ran += f", {duration(wait.left_ns)} left"
+    if task.switches and not root and wait.since_ns is not None:
+        ran = f"ran {task.switches} times meanwhile"
+    mark = f"  <- {closing}" if node.cycle else _end_mark(node) if root else ""
+    ran += "  (see above)" if again else ""
+    if node.relation == LIKELY:
+        ran += "  likely"
+    resource = resource_name(wait.resource) if wait.resource else watched_name(wait)
+    call = wait.call or wait.kind.replace("_", " ")
+    if wait.kind in HALTED:
+        call = wait.kind
+    yield _TreeRow(first + who, call, shorten(resource.removeprefix("the "), _LONGEST_RESOURCE), ran, mark)
+    if again:
+        return
+    for index, holder in enumerate(node.holders):
+        last = index == len(node.holders) - 1 and not node.more
+        yield from _rows(holder, f"{rest}{'└' if last else '├'} ", rest + ("  " if last else "│ "), shown, closing)
+    if node.more:
+        yield _TreeRow(f"{rest}└ {node.more} more", "", "", "", "")
+
+
+def _end_mark(node: Node) -> str:
+    """The last of a chain is its root cause only if it waits for nobody else."""
+    outside = node.task.wait.resource is not None and node.task.wait.resource.kind in ("tcp", "udp")
+    if node.task.wait.kind == "asking":
+        return ""
+    if node.task.wait.kind in UNRESOLVED and not outside and not node.task.wait.bounded:
+        return "  <- what is behind it is not seen"
+    return "  <- root cause"

@@ -1,0 +1,123 @@
+"""``why --all``: every process in one look, ranked by how stuck it is and how many wait for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from straced.linux import procfs
+from straced.linux.procfs import Gone
+from straced.waits.classify.kinds import ENDED, HALTED, SUSPECT
+from straced.waits.facts.activity import Meter
+from straced.waits.facts.proc import ProcReader
+from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.model import Node, Why, WhyAll, walk
+from straced.waits.verdict.assemble import assemble
+from straced.waits.verdict.chain import ChainBuilder, settled
+from straced.waits.verdict.representative import choose
+
+_RANK = {"stuck": 2, "spinning": 3, "stopped": 3, "slow": 5, "busy": 6, "unknown": 7, "ended": 8, "idle": 9}
+_DEADLOCK, _CULPRIT, _MILD, _LAST = 0, 1, 4, 10
+
+
+def why_everybody(
+    duration_ns: int,
+    pids: Iterable[int] | None = None,
+    root: str = procfs.ROOT,
+    keep: Callable[[Why], bool] | None = None,
+) -> WhyAll:
+    """Explain many processes at once; sleeps for ``duration_ns``, changes nothing.
+
+    Args:
+        duration_ns: how long to watch before judging.
+        pids: which processes; all by default. straced itself and kernel threads that rest are left out.
+        root: where /proc is.
+        keep: asked of each answer.
+    """
+    first = ProcSnapshot(ProcReader(root))
+    wanted = [pid for pid in (procfs.pids(root) if pids is None else pids) if not _is_ours(pid, root)]
+    starts: dict[int, int] = {}
+    keys: list[tuple[int, int]] = []
+    for pid in wanted:
+        try:
+            facts = first.proc.stat(pid)
+            if not facts.is_kernel_thread or facts.state == "D":
+                starts[pid] = facts.start_ticks
+                keys += [(pid, tid) for tid in first.tasks(pid)]
+        except (Gone, OSError):
+            continue
+    meter = Meter(first.proc, keys)
+    meter.run(duration_ns, sweeps=4, cpu_budget_ns=200_000_000)
+    seen = meter.finish()
+    look = ProcSnapshot(ProcReader(root))
+    builder = ChainBuilder(look, seen.tasks)
+    answers = []
+    for pid, start in starts.items():
+        try:
+            if look.proc.stat(pid).start_ticks != start:
+                continue
+            chain = choose(builder, look, pid)
+            if not settled(look, chain):
+                chain = Node(task=chain.task)
+            answers.append(assemble(look, builder, chain, seen))
+        except (Gone, OSError):
+            continue
+    if keep is not None:
+        answers = [answer for answer in answers if keep(answer)]
+    waited_for = count_waiters(answers)
+    answers.sort(key=lambda why: rank(why, waited_for.get(why.pid, 0)))
+    return WhyAll(
+        processes=tuple(answers),
+        waited_for=waited_for,
+        not_seen=tuple(_not_seen(look, starts)),
+        window_ns=seen.window_ns,
+    )
+
+
+def _not_seen(look: ProcSnapshot, pids: Iterable[int]) -> Iterator[str]:
+    """How many could not be looked into: then those who hold others up may be among them."""
+    more = "refused even to root" if os.geteuid() == 0 else "sudo shows them"
+    calls = sum("syscall" in look.proc.refused.get(pid, ()) for pid in pids)
+    if calls:
+        yield f"the calls of {calls} process{'' if calls == 1 else 'es'} ({more})"
+    if look.owners.hidden:
+        hidden = len(look.owners.hidden)
+        yield f"the descriptors of {hidden} process{'' if hidden == 1 else 'es'} ({more})"
+
+
+def rank(why: Why, waiting: int) -> tuple[int, int, int, int]:
+    """The place of an answer in the list: deadlocks, those who hold others up and are held up by none, the rest.
+
+    Of the stuck, those that rest where nobody rests on purpose come before those whose root cause only sleeps, as a
+    shell behind the program it has started does; then the number of those who wait, then the age of the wait.
+    """
+    degree = _RANK.get(why.verdict, _LAST)
+    chain = why.chain
+    if why.deadlock:
+        degree = _DEADLOCK
+    elif chain is not None and waiting and not chain.holders and why.verdict in ("stopped", "spinning", "stuck"):
+        degree = _CULPRIT if why.verdict != "stuck" or _is_grave(chain) else _MILD
+    elif chain is not None and why.verdict == "stuck" and not _is_grave(chain):
+        degree = _MILD
+    since = chain.task.wait.since_ns if chain is not None else None
+    return degree, -waiting, -(since or 0), why.pid
+
+
+def _is_grave(chain: Node) -> bool:
+    return any(node.task.wait.kind in SUSPECT | HALTED | ENDED for node in walk(chain))
+
+
+def _is_ours(pid: int, root: str) -> bool:
+    return pid == os.getpid() and root == procfs.ROOT
+
+
+def count_waiters(answers: Iterable[Why]) -> dict[int, int]:
+    """How many processes wait for each, directly or through others."""
+    waiters: dict[int, set[int]] = {}
+    for answer in answers:
+        if answer.chain is None:
+            continue
+        for node in walk(answer.chain):
+            if node.task.pid != answer.pid:
+                waiters.setdefault(node.task.pid, set()).add(answer.pid)
+    return {pid: len(found) for pid, found in waiters.items()}

@@ -1,0 +1,114 @@
+"""Put one answer together: look, watch for a moment, look again, follow the chain, judge."""
+
+from __future__ import annotations
+
+import os
+
+from straced import errors
+from straced.linux import procfs
+from straced.linux.procfs import Gone
+from straced.model.types import Summary
+from straced.waits.call_counts import FIRST_LOOK_SHARE, Sharpen, is_worth_it
+from straced.waits.facts.activity import Meter
+from straced.waits.facts.proc import ProcReader
+from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.model import Node, Why, walk
+from straced.waits.verdict.assemble import assemble
+from straced.waits.verdict.chain import ChainBuilder, settled
+from straced.waits.verdict.representative import choose
+
+DEFAULT_DURATION_NS = 2 * 10**9
+_ATTEMPTS = 4
+
+
+def why_process(
+    pid: int,
+    duration_ns: int = DEFAULT_DURATION_NS,
+    root: str = procfs.ROOT,
+    sharpen: Sharpen | None = None,
+    eager: bool = False,
+) -> Why:
+    """Explain one process (or, given a thread id, that thread); sleeps for ``duration_ns``, changes nothing.
+
+    Args:
+        pid: a process or thread id.
+        duration_ns: how long to watch before judging.
+        root: where /proc is.
+        sharpen: asked for a tracer's counts of the rest of that time, if the process turns out to be at work; they
+            make storms, spins and the call that takes the time exact.
+        eager: ask it from the start, whatever the process does.
+
+    Raises:
+        NoSuchProcess: no such pid now.
+        OwnProcess: straced itself.
+    """
+    if pid == os.getpid() and root == procfs.ROOT:
+        raise errors.OwnProcess("that is straced itself, running to answer you", pid=pid, hint="name another pid")
+    leader, thread = _resolve(pid, root)
+    try:
+        start = procfs.stat(leader, root).start_ticks
+        return _explain(leader, thread, start, duration_ns, root, sharpen, eager)
+    except Gone:
+        return Why(pid=leader, start_ticks=0, comm="", uid=None, verdict="gone", window_ns=duration_ns)
+
+
+def _resolve(pid: int, root: str) -> tuple[int, int | None]:
+    """(process, thread asked for or None)."""
+    try:
+        leader = int(procfs.status(pid, root).get("Tgid", pid)) if pid > 0 else 0
+    except (Gone, OSError):
+        leader = 0
+    if leader <= 0:
+        hint = "straced why --all lists who is stuck"
+        raise errors.NoSuchProcess(f"there is no process {pid}", pid=pid, hint=hint)
+    return leader, pid if leader != pid else None
+
+
+def _explain(
+    pid: int, thread: int | None, start: int, duration_ns: int, root: str, sharpen: Sharpen | None, eager: bool
+) -> Why:
+    meter = _watch(pid, thread, root)
+    counted = _run(meter, pid, duration_ns, sharpen, eager)
+    seen = meter.finish()
+    for attempt in range(_ATTEMPTS):
+        look = ProcSnapshot(ProcReader(root))
+        if look.proc.stat(pid).start_ticks != start:
+            raise Gone(str(pid))
+        builder = ChainBuilder(look, seen.tasks)
+        chain = choose(builder, look, pid, thread)
+        if settled(look, chain) or attempt == _ATTEMPTS - 1:
+            break
+    if not settled(look, chain):
+        chain = Node(task=chain.task)  # it moves too fast to say who it waits for
+    return assemble(look, builder, chain, seen, counted)
+
+
+def _run(meter: Meter, pid: int, duration_ns: int, sharpen: Sharpen | None, eager: bool) -> Summary | None:
+    """Watch for ``duration_ns``; a process that turns out to be at work is counted for the rest of that time."""
+    if sharpen is None:
+        meter.run(duration_ns)
+        return None
+    first_ns = 0 if eager else int(duration_ns * FIRST_LOOK_SHARE)
+    if not eager:
+        meter.run(first_ns, sweeps=8)
+        own = [activity for key, activity in meter.finish().tasks.items() if key[0] == pid]
+        if not is_worth_it(own, first_ns):
+            meter.run(duration_ns)
+            return None
+    from concurrent.futures import ThreadPoolExecutor
+    from contextvars import copy_context
+
+    with ThreadPoolExecutor(1) as beside:
+        future = beside.submit(copy_context().run, sharpen, pid, duration_ns - first_ns)
+        meter.run(duration_ns)
+    return future.result()
+
+
+def _watch(pid: int, thread: int | None, root: str) -> Meter:
+    """Watch all threads of the process, and everybody who seems to hold it up at this moment."""
+    look = ProcSnapshot(ProcReader(root))
+    keys = [(pid, tid) for tid in look.tasks(pid)]
+    builder = ChainBuilder(look)
+    chain = builder.build(pid, thread if thread is not None else builder.representative(pid))
+    others = {(node.task.pid, node.task.tid) for node in walk(chain)} - set(keys)
+    return Meter(look.proc, [*keys, *sorted(others)], io_of=pid)

@@ -1,0 +1,1 @@
+"""From waits and holders to chains and the verdict."""

@@ -1,0 +1,106 @@
+"""From the chain and the activity to one word: stuck, slow, spinning, busy, idle, stopped, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from straced.waits.classify.kinds import ENDED, HALTED, IDLE, SUSPECT
+from straced.waits.facts.activity import Activity
+from straced.waits.model import Node, Storm, WaitingTask, is_deadlock, leaves
+
+_BUSY_PCT = 50.0
+_STARVED = 0.3
+Key = tuple[int, int]
+
+
+def total_cpu_pct(activity: Mapping[Key, Activity], keys: Sequence[Key]) -> float | None:
+    """The CPU share of some tasks together, in percent of one CPU; ``None`` when not one is known."""
+    known = [pct for key in keys if key in activity and (pct := activity[key].cpu_pct) is not None]
+    return round(sum(known), 1) if known else None
+
+
+def judge(
+    chain: Node, cpu_pct: float | None, storms: Sequence[Storm], activity: Mapping[Key, Activity]
+) -> tuple[str, str]:
+    """(verdict, what decided it).
+
+    Args:
+        chain: the chain of the thread that stands for the process.
+        cpu_pct: of the whole process, over the window.
+        storms: of the process.
+        activity: of all tasks that were watched.
+    """
+    task = chain.task
+    if task.wait.kind in ENDED:
+        return "ended", ""
+    own = activity.get((task.pid, task.tid))
+    if task.wait.kind in HALTED:
+        return ("slow", "it runs under a tracer") if own is not None and own.switches else ("stopped", "")
+    works = cpu_pct is not None and cpu_pct >= _BUSY_PCT
+    spins = [storm for storm in storms if storm.kind.startswith(("empty_", "spin_"))]
+    if spins and (works or task.wait.kind == "running"):
+        return "spinning", spins[0].text
+    if works:
+        return "busy", starving(own)
+    if task.wait.kind == "running":
+        working = own is None or not own.calls or _mostly_running(own)
+        return ("busy" if working else "slow"), starving(own)
+    if is_deadlock(chain):
+        return "stuck", "deadlock"
+    if all(leaf.task.wait.kind == "asking" for leaf in leaves(chain)):
+        return "idle", ""
+    if task.wait.kind == "kernel":
+        return ("stuck" if task.wait.state == "D" else "idle"), ""
+    if task.wait.kind == "hidden":
+        return _hidden(task)
+    if is_idle(chain):
+        return "idle", ""
+    if own is not None and own.switches:
+        return "slow", starving(own)
+    return _by_root(chain)
+
+
+def starving(own: Activity | None) -> str:
+    """Said of a task that others keep from the CPUs; ``""`` of all others."""
+    if own is None or own.starved is None or own.starved < _STARVED:
+        return ""
+    return f"it is ready to run and gets no CPU {100 * own.starved:.0f} % of the time, others use them"
+
+
+def is_idle(chain: Node) -> bool:
+    """Whether the task waits for work, a clock or a person, and not for somebody known."""
+    wait = chain.task.wait
+    if chain.holders:
+        return wait.kind == "child" and all(is_idle(below) and _is_served(below) for below in chain.holders)
+    unconnected = wait.kind == "socket_read" and wait.resource is not None and not wait.resource.peer
+    return wait.kind in IDLE or (unconnected and wait.resource is not None and wait.resource.kind in ("udp", "unix"))
+
+
+def _is_served(node: Node) -> bool:
+    """Whether a child rests for work or a person: then its parent does. One that sleeps for a time keeps it waiting."""
+    return node.task.wait.kind != "sleep"
+
+
+def is_suspect(task: WaitingTask) -> bool:
+    """Whether a thread, though not the main one, is where nobody rests on purpose."""
+    return task.wait.kind in SUSPECT and not task.switches
+
+
+def _by_root(chain: Node) -> tuple[str, str]:
+    """Nothing completes here; a root cause that works is a slow one, not a dead one."""
+    ends = [leaf for leaf in leaves(chain) if leaf is not chain]
+    if chain.task.wait.kind == "child" and all(below.task.wait.kind == "hidden" for below in chain.holders):
+        return "unknown", ""
+    if any(leaf.task.wait.kind == "running" or (leaf.task.cpu_pct or 0) >= _BUSY_PCT for leaf in ends):
+        return "slow", "the root cause works"
+    return "stuck", ""
+
+
+def _hidden(task: WaitingTask) -> tuple[str, str]:
+    if task.switches is None or task.switches > 0:
+        return "unknown", ""
+    return "unknown", "it did not run at all in this time"
+
+
+def _mostly_running(own: Activity) -> bool:
+    return own.share((-2, 0)) >= 0.5

@@ -1,0 +1,130 @@
+"""Processes watched from a shell until they end, time is up, or somebody presses Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
+
+from straced.errors import NotLive, StracedError
+from straced.linux.targets import TargetSpec, process_of, resolve_all
+from straced.model.types import Summary
+from straced.profiling.profiler import Profiler
+from straced.profiling.session import Session
+from straced.text.sanitize import scrub
+from straced.tracers.base import AttachOptions
+from straced.workflows import delegation
+
+if TYPE_CHECKING:
+    from straced.client.sessions import RemoteSession
+
+AnySession: TypeAlias = "Session | RemoteSession"
+
+
+class AttachRequest(Struct, frozen=True, kw_only=True):
+    """What to watch, and for how long."""
+
+    targets: Sequence[TargetSpec]
+    tracer: str = "auto"
+    follow: bool = True
+    duration_s: float | None = None
+    interval_s: float | None = None
+    max_overhead_pct: float | None = None
+    max_tasks: int = AttachOptions().max_tasks
+    force: bool = False
+
+
+def watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> int:
+    """Watch, report each target (or each window of it), and return the exit status.
+
+    Raises:
+        StracedError: no target could be attached to. With several, those that cannot are named and left out, and
+            the status is that of the first of them.
+    """
+    return asyncio.run(_watch(wanted, report))
+
+
+async def _watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with contextlib.suppress(ValueError, RuntimeError):
+            loop.add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as owned:
+        profiler = Profiler(wanted.tracer, max_overhead_pct=wanted.max_overhead_pct, max_tasks=wanted.max_tasks)
+        await owned.enter_async_context(profiler)
+        sessions, refused = await _attach(profiler, wanted, owned)
+        if wanted.interval_s is not None and any(session.tracer == "strace" for session in sessions):
+            raise NotLive(
+                "strace gives its counts when it lets go, so there are no windows to print",
+                hint="leave -i out, or use --tracer ebpf (straced doctor says what it needs)",
+            )
+        _announce(sessions)
+        windows = [asyncio.create_task(_windows(session, wanted.interval_s, report)) for session in sessions]
+        ended: asyncio.Future[Any] = asyncio.gather(*(session.wait() for session in sessions))
+        stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([ended, stopped], timeout=wanted.duration_s, return_when=asyncio.FIRST_COMPLETED)
+        for session in sessions:
+            session.request_stop()
+        results = await asyncio.gather(*(session.detach() for session in sessions))
+        stopped.cancel()
+        await asyncio.gather(*windows)
+        if wanted.interval_s is None:
+            for summary in results:
+                report(summary)
+    return refused[0].exit_code if refused else 0
+
+
+async def _attach(
+    profiler: Profiler, wanted: AttachRequest, owned: contextlib.AsyncExitStack
+) -> tuple[list[AnySession], list[StracedError]]:
+    pids = [*dict.fromkeys(process_of(pid, "attach", "counted") for pid in resolve_all(wanted.targets))]
+    attempts = (profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids)
+    tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
+    if wanted.tracer in ("auto", "ebpf") and wanted.max_overhead_pct is None:
+        tried = await _by_the_service(pids, tried, wanted.follow, owned)
+    sessions = [result for result in tried if not isinstance(result, BaseException)]
+    refused = [result for result in tried if isinstance(result, StracedError)]
+    for result in tried:
+        if isinstance(result, BaseException) and not isinstance(result, StracedError):
+            raise result
+    if not sessions:
+        raise refused[0]
+    for error in refused:
+        print(f"straced attach: {error.reason}", file=sys.stderr, flush=True)
+    return sessions, refused
+
+
+async def _by_the_service(
+    pids: Sequence[int], tried: list[AnySession | BaseException], follow: bool, owned: contextlib.AsyncExitStack
+) -> list[AnySession | BaseException]:
+    """Have a service of root count those for whom our own rights do not suffice; what it refuses too stays refused."""
+    lacking = [(at, error) for at, error in enumerate(tried) if isinstance(error, delegation.LACKING)]
+    service = await delegation.connect() if lacking else None
+    if service is None:
+        return tried
+    await owned.enter_async_context(service)
+    tried = list(tried)
+    for at, error in lacking:
+        with contextlib.suppress(StracedError):
+            tried[at] = await service.attach(pids[at], follow=follow)
+            delegation.say("attach", f"{pids[at]} is counted", error)
+    return tried
+
+
+async def _windows(session: AnySession, interval_s: float | None, report: Callable[[Summary], None]) -> None:
+    if interval_s is not None:
+        async for summary in session.every(interval_s):
+            report(summary)
+
+
+def _announce(sessions: Sequence[AnySession]) -> None:
+    if not sys.stderr.isatty():
+        return
+    names = ", ".join(f"{session.target.pid} ({scrub(session.target.comm)})" for session in sessions)
+    print(f"straced: counting {names} by {sessions[0].tracer}; Ctrl-C ends it", file=sys.stderr, flush=True)

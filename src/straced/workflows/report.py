@@ -1,0 +1,159 @@
+"""One call that makes a report and all files that were asked for; the verbs and ``trace --report`` stand on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from msgspec import Struct
+
+from straced.errors import InvalidArgument
+from straced.linux.output_directory import OutputDirectory
+from straced.linux.output_file import OutputFile, temporary_name
+from straced.text.units import format_bytes
+from straced.traces.analysis.reader import Progress, read
+from straced.traces.parsing.interrupt import Stop
+from straced.traces.parsing.selection import TraceSelection
+from straced.traces.parsing.source import TraceSource, open_source
+from straced.traces.report.build import build
+from straced.traces.values import TraceReport
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which trace, and how much of it."""
+
+    file: str
+    selection: TraceSelection = TraceSelection()
+    counts_only: bool = False
+    jobs: int | None = None
+    host: str | None = None
+    """The machine that the trace is of, for Parquet; this one unless given."""
+
+
+class Outputs(Struct, frozen=True, kw_only=True):
+    """Files to write. Each is new, mode 0600, and gone again when it could not be finished."""
+
+    html: Path | None = None
+    perfetto: Path | None = None
+    ndjson: Path | None = None
+    csv: Path | None = None
+    parquet: Path | None = None
+    overwrite: bool = False
+
+    @property
+    def of_calls(self) -> bool:
+        """Whether the trace must be read a second time, call by call."""
+        return any((self.perfetto, self.ndjson, self.csv, self.parquet))
+
+
+def make(wanted: Wanted, outputs: Outputs | None = None, *, progress: IO[str] | None = None) -> TraceReport:
+    """Read a trace, write what was asked for, and return the report.
+
+    Raises:
+        StracedError: not a trace, not readable, or an output that cannot be written.
+    """
+    outputs = outputs or Outputs()
+    wanted.selection.check()
+    if wanted.counts_only and outputs.html:
+        raise InvalidArgument("--counts leaves out what --html shows", hint="give one of them")
+    if outputs.of_calls and wanted.file == "-":
+        raise InvalidArgument(
+            "standard input can be read only once, and these outputs need a second look",
+            hint="straced trace ... -o FILE, then straced report FILE",
+        )
+    with contextlib.ExitStack() as stack:
+        page = _open(stack, outputs.html, outputs.overwrite)
+        calls = {
+            name: _open(stack, path, outputs.overwrite)
+            for name, path in (("perfetto", outputs.perfetto), ("ndjson", outputs.ndjson), ("csv", outputs.csv))
+        }
+        parquet = None if outputs.parquet is None else stack.enter_context(OutputDirectory(outputs.parquet))
+        with _shown(progress) as show, Stop() as stop:
+            source = open_source(wanted.file, stop)
+            reading = read(
+                source,
+                detail=not wanted.counts_only or bool(wanted.selection),
+                selection=wanted.selection,
+                jobs=wanted.jobs,
+                progress=show,
+            )
+        if reading.interrupted and outputs.of_calls:
+            raise KeyboardInterrupt  # the second look would be at more than the first
+        report = build(reading)
+        if page is not None:
+            from straced.views.html.page import render
+
+            page.write(render(report).encode())
+        if outputs.of_calls:
+            from straced.traces.export import write_calls
+
+            write_calls(wanted, reading, report, calls, parquet)
+    return report
+
+
+def report_file(path: Path | str, html: Path, *, overwrite: bool = False) -> TraceReport:
+    """Make the HTML report of a finished trace."""
+    return make(Wanted(file=str(path)), Outputs(html=html, overwrite=overwrite))
+
+
+@contextlib.contextmanager
+def page_of(
+    html: Path, trace: Path | None, overwrite: bool = False
+) -> Iterator[tuple[Path, Callable[[], TraceReport]]]:
+    """Open a page before its trace is recorded: what ``trace --report`` needs.
+
+    Gives the path to record into (a file beside the page that is removed at the end, where ``trace`` is ``None``), and
+    what makes the page when that is done. Without a page nothing is left of it.
+
+    Raises:
+        OutputError: the page cannot be written; nothing has been recorded by then.
+    """
+    with OutputFile(html, overwrite=overwrite) as page:
+        path = trace or html.with_name(temporary_name())
+        try:
+            yield path, lambda: _write_page(page.binary, path, trace)
+        finally:
+            if trace is None:
+                path.unlink(missing_ok=True)
+
+
+def _write_page(page: BinaryIO, path: Path, shown: Path | None) -> TraceReport:
+    from straced.views.html.page import render
+
+    with Stop() as stop:
+        source = open_source(str(path), stop)
+        source.name = source.name if shown else "live trace"
+        report = build(read(source))
+    page.write(render(report).encode())
+    return report
+
+
+def _open(stack: contextlib.ExitStack, path: Path | None, overwrite: bool) -> BinaryIO | None:
+    """A new file that gets its name when all went well."""
+    return None if path is None else stack.enter_context(OutputFile(path, overwrite=overwrite)).binary
+
+
+@contextlib.contextmanager
+def _shown(stream: IO[str] | None) -> Iterator[Progress | None]:
+    """Progress on a terminal, one line that is gone at the end."""
+    if stream is None:
+        yield None
+        return
+    state = {"next": 64 << 20, "used": 0}
+    yield _counter(stream, state)
+    if state["used"]:
+        stream.write("\r\x1b[K")
+        stream.flush()
+
+
+def _counter(stream: IO[str], state: dict[str, int]) -> Callable[[TraceSource], None]:
+    def show(source: TraceSource) -> None:
+        if source.consumed >= state["next"]:
+            state["next"], state["used"] = source.consumed + (16 << 20), 1
+            share = f" of {format_bytes(source.size)}" if source.size else ""
+            stream.write(f"\r\x1b[K{format_bytes(source.consumed)}{share} read")
+            stream.flush()
+
+    return show

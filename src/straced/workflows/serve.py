@@ -1,0 +1,203 @@
+"""``straced serve`` from start to end: lock, clean-up after a killed one, signals, the end of everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import functools
+import gc
+import logging
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from straced.config import loader, paths
+from straced.config.paths import ServicePaths
+from straced.config.schema import Config, ConfigError
+from straced.errors import StracedError
+from straced.faults import faults
+from straced.linux.credentials import NOBODY
+from straced.manager.process_group import ProcessGroupManager
+from straced.service.daemon import sd_notify
+from straced.service.daemon.lock import ServiceLock
+from straced.service.daemon.stalls import WatchedSelector, stalls
+from straced.service.metrics.http import MetricsServer
+from straced.service.metrics.otlp import OtlpPusher
+from straced.service.service import Service
+from straced.tracers.strace.tracer import own_helpers
+from straced.web.server import WebServer
+
+log = logging.getLogger("straced.service")
+PR_SET_DUMPABLE = 4
+STOP_S = 2.5
+SWITCH_S = 0.0005
+"""The loop waits so long for each thread that is at work on history, whenever it has let go of the interpreter."""
+HELPERS_S = 1.0
+
+
+def find_config(path: Path | None) -> tuple[Path | None, Config]:
+    """The configuration: of the file named, else of the usual place, else the defaults.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if path is not None:
+        return path, loader.load(path)
+    for candidate in paths.config_files():
+        if candidate.exists():
+            return candidate, loader.load(candidate)
+    return None, Config()
+
+
+def serve(path: Path | None, config: Config, http: str | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. ``http`` is where the page is, whatever is configured.
+
+    Raises:
+        AlreadyRunning, StoreError, SocketTaken, AddressTaken, TracerUnavailable: nothing was served.
+    """
+    keep_secrets()
+    sys.setswitchinterval(SWITCH_S)
+    where = paths.of(config)
+    with ServiceLock(where.lock):
+        helpers = ProcessGroupManager(journal=where.journal)
+        helpers.setup()
+        left = helpers.cleanup_orphans()
+        if left:
+            log.warning("helpers_left_behind", extra={"straced": {"pids": left}})
+        try:
+            with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(WatchedSelector())) as runner:
+                return runner.run(_serve(path, config, where, helpers, http))
+        finally:
+            survivors = helpers.kill_helpers(timeout_s=HELPERS_S)
+            if survivors:
+                log.error("helpers_survive", extra={"straced": {"pids": survivors}})
+
+
+def keep_secrets() -> None:
+    """What is in memory here is other people's: no core files, and no look into it by others of the same user."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+async def _serve(
+    path: Path | None, config: Config, where: ServicePaths, helpers: ProcessGroupManager, http: str | None
+) -> int:
+    service = Service(config, where)
+    metrics = MetricsServer(service.metrics_text)
+    otlp = OtlpPusher(service.totals)
+    web = WebServer(service, http)
+    tasks: list[asyncio.Task[None]] = []
+    asyncio.get_running_loop().set_exception_handler(faults.of_loop)
+    stalls.report = functools.partial(_stood_still, service)
+    try:
+        with signals(service, path, metrics, otlp, web):
+            await service.start()
+            gc.freeze()  # what is there now stays: the collector need not look through it again and again
+            await metrics.listen(config.metrics)
+            await web.listen(config.web)
+            otlp.configure(config.otlp)
+            tasks += [asyncio.create_task(work) for work in (_watch_helpers(helpers, service), _sign_of_life(service))]
+            sd_notify.notify("READY=1", f"STATUS=watches by {len(service.rulebook.all)} rules")
+            log.info("serving", extra={"straced": {"socket": str(where.socket), "tracer": service.tracer or "none"}})
+            await service.run()
+    finally:
+        stalls.report = None
+        sd_notify.notify("STOPPING=1")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(metrics.close(), otlp.close(), web.close(), service.stop(STOP_S), return_exceptions=True)
+    log.info("stopped")
+    return 0
+
+
+@contextlib.contextmanager
+def signals(
+    service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher, web: WebServer
+) -> Iterator[None]:
+    """SIGTERM and SIGINT end the service, SIGHUP has it read its configuration anew."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def hang_up() -> None:
+        task = loop.create_task(reload(service, path, metrics, otlp, web))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, service.ask_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+    yield
+
+
+async def reload(service: Service, path: Path | None, metrics: MetricsServer, otlp: OtlpPusher, web: WebServer) -> None:
+    """Read the configuration anew; one that cannot be used changes nothing, and is said."""
+    sd_notify.reloading()
+    try:
+        _path, config = find_config(path)
+        check_unchangeable(service.config, config)
+        service.reload(config)
+        await metrics.listen(config.metrics)
+        await web.listen(config.web)
+        otlp.configure(config.otlp)
+        service.config_error = None
+        log.info("reloaded")
+    except StracedError as error:
+        # What the file says may be secret, and everybody may ask for the status, and read an event, or the log.
+        why = error.public if isinstance(error, ConfigError) else f"a value cannot be used: {error.code}"
+        service.config_error = why
+        service.say("reload_refused", why)
+        log.error("reload_refused", extra={"straced": {"why": why, "hint": "straced serve --check"}})
+    finally:
+        sd_notify.notify("READY=1")
+
+
+def check_unchangeable(before: Config, after: Config) -> None:
+    """Raise ConfigError for what a running service cannot change: where it lives, and by what it counts."""
+    for name, old, new in (
+        ("state", before.state, after.state),
+        ("ipc.socket", before.ipc.socket, after.ipc.socket),
+        ("tracer", before.tracer, after.tracer),
+    ):
+        if old != new:
+            raise ConfigError(f"{name} cannot be changed while the service runs", hint="systemctl restart straced")
+
+
+def _stood_still(service: Service, seconds: float, what: str) -> None:
+    """Say that nobody was answered for a while, and for whose sake; only root reads it."""
+    log.warning("stood_still", extra={"straced": {"seconds": round(seconds, 1), "what": what}})
+    text = f"the service stood still for {seconds:.1f} s: {what}"
+    service.say("stood_still", text, owner=NOBODY, seconds=seconds)
+
+
+async def _watch_helpers(helpers: ProcessGroupManager, service: Service) -> None:
+    """Write down each helper that was started, so that the next service could clear it away."""
+    known: set[int] = set()
+    while True:
+        now = own_helpers(idle=False)
+        for pid in set(now) - known:
+            helpers.track(pid, helper=True)
+        known = set(now)
+        busy = now or service.server.clients or service.reactions.busy
+        await asyncio.sleep(0.5 if busy else 3.0)  # a service without work is not to be woken up
+
+
+async def _sign_of_life(service: Service) -> None:
+    """Tell the service manager that ticks go on; without them it restarts the service.
+
+    It is a task of the loop and of nothing else: a loop that stands still gives no sign.
+    """
+    period = sd_notify.watchdog_s()
+    if period is None:
+        return
+    last = -1
+    while True:
+        late = max(period, 3 * service.config.interval / 1e9)
+        if service.ticks != last or late > period:
+            sd_notify.notify("WATCHDOG=1", f"STATUS=watches {len(service.watcher.watchlist.watched)} processes")
+        last = service.ticks
+        await asyncio.sleep(period)

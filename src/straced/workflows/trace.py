@@ -1,0 +1,212 @@
+"""A full trace taken from a shell: into a file, or to a reader on stdout who may be as slow as they like."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from straced.errors import AttachError, OutputError, StracedError
+from straced.linux.output_file import OutputFile
+from straced.linux.targets import TargetSpec, process_of, resolve
+from straced.profiling.profiler import Profiler
+from straced.text.sanitize import scrub
+from straced.text.units import format_bytes, format_count
+from straced.tracers.base import Ending
+from straced.tracers.strace.recording import CUT
+from straced.tracers.strace.trace_file import keep_whole_lines, record_into
+from straced.workflows import delegation
+
+if TYPE_CHECKING:
+    from straced.tracers.strace.recording import Recording, RecordOptions
+
+BROKEN_PIPE = 141
+ENDS = {
+    "max_bytes": "the trace has reached its size (--max-bytes)",
+    "reader_gone": "",
+    "reader_slow": "the trace was written faster than it could be read, and is cut; the target runs on",
+}
+
+
+def trace_target(
+    spec: TargetSpec, options: RecordOptions, output: Path | None, overwrite: bool = False, *, page: Path | None = None
+) -> int:
+    """Trace until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
+
+    Args:
+        page: named in words to the user instead of ``output``, which is kept for that page only.
+
+    Raises:
+        OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
+    """
+    return asyncio.run(_trace(process_of(resolve(spec)[0], "trace", "traced"), options, output, overwrite, page))
+
+
+async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrite: bool, page: Path | None) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    async with Profiler("strace") as profiler:
+        if output is not None:
+            return await _into_file(profiler, pid, options, output, overwrite, stop, page)
+        recording = await profiler.trace(pid, None, options)
+        relay = LineCopier(recording.readers, sys.stdout.fileno())
+        ending = await _until_over(recording, stop)
+        await asyncio.to_thread(relay.join)
+        relay.say_dropped(recording.dropped_lines)
+    _say_end(recording, ending, None)
+    return BROKEN_PIPE if relay.broken.is_set() else 0
+
+
+async def _into_file(
+    profiler: Profiler,
+    pid: int,
+    options: RecordOptions,
+    path: Path,
+    overwrite: bool,
+    stop: asyncio.Event,
+    page: Path | None,
+) -> int:
+    options = msgspec.structs.replace(options, spill_bytes=None)
+    with OutputFile(path, overwrite=overwrite) as file:
+        try:
+            recording = await record_into(file, lambda fd: profiler.trace(pid, fd, options))
+        except delegation.LACKING as error:
+            return await _by_the_service(pid, options, path, overwrite, stop, error)
+        if sys.stderr.isatty():
+            print(
+                f"straced: tracing {pid} into {scrub(str(page or path))}; Ctrl-C ends it", file=sys.stderr, flush=True
+            )
+        ending = await _until_over(recording, stop)
+        _say_end(recording, ending, None if page else path)
+        if ending.reason in CUT:
+            left = keep_whole_lines(file)
+            hint = f"{format_bytes(left)} of it are in {scrub(str(path))}" if left and not page else ""
+            raise OutputError(CUT[ending.reason], hint=hint)
+    return 0
+
+
+async def _by_the_service(
+    pid: int, options: RecordOptions, path: Path, overwrite: bool, stop: asyncio.Event, error: StracedError
+) -> int:
+    """Have a service of root take the trace into our file; where there is none, the first refusal stands."""
+    service = await delegation.connect()
+    if service is None or options.force:
+        raise error
+    async with service:
+        try:
+            trace = await service.trace(
+                pid,
+                path,
+                overwrite=overwrite,
+                follow=options.follow,
+                timestamps=options.timestamps,
+                decode_fds=options.decode_fds,
+                string_bytes=options.string_bytes,
+                trace=options.trace.removeprefix("trace=") if options.trace else None,
+                paths=options.paths,
+                failed_only=options.status == "failed",
+                max_bytes=options.max_bytes,
+                min_free_bytes=options.min_free_bytes,
+                max_seconds=options.max_seconds,
+            )
+        except AttachError:
+            raise error from None
+        delegation.say("trace", f"{pid} is traced", error)
+        ended = asyncio.ensure_future(trace.wait())
+        stopped = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        ending = await (ended if ended.done() else trace.stop())
+        ended.cancel()
+    if word := ENDS.get(ending.reason):
+        print(f"straced: {word}", file=sys.stderr, flush=True)
+    _refuse_cut(ending.reason, path)
+    return 0
+
+
+def _refuse_cut(reason: str, path: Path) -> None:
+    """Raise OutputError for a trace that the service took, when our file or disk has cut it; whole lines stay."""
+    if reason in CUT:
+        left = path.stat().st_size
+        if not left:
+            path.unlink()
+        raise OutputError(CUT[reason], hint=f"{format_bytes(left)} of it are in {scrub(str(path))}" if left else "")
+
+
+async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:
+    ended = asyncio.ensure_future(recording.wait())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not ended.done():
+        recording.request_stop()
+    return await ended
+
+
+class LineCopier:
+    """Copies whole lines of one or more straces to a descriptor, each strace on a thread of its own."""
+
+    def __init__(self, readers: list[int], sink: int) -> None:
+        self._sink = sink
+        self._lock = threading.Lock()
+        self._last = b"\n"
+        self.broken = threading.Event()
+        self._threads = [threading.Thread(target=self._copy, args=(fd,), daemon=True) for fd in readers]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Until all has been written, or nobody reads any more."""
+        for thread in self._threads:
+            thread.join()
+
+    def say_dropped(self, lines: int) -> None:
+        """In the trace itself, so that whoever counts its lines knows that some are missing."""
+        if lines and not self.broken.is_set():
+            try:
+                torn = b"" if self._last == b"\n" else b"\n"
+                self._write(torn + b"strace: %d lines were dropped: the reader was too slow\n" % lines)
+            except OSError:
+                self.broken.set()
+
+    def _copy(self, reader: int) -> None:
+        rest = b""
+        try:
+            while data := os.read(reader, 1 << 16):
+                whole, newline, rest = (rest + data).rpartition(b"\n")
+                self._write(whole + newline)
+            self._write(rest)
+        except OSError:
+            self.broken.set()
+        finally:
+            os.close(reader)  # the guard sees that nobody reads, and lets go of the target
+
+    def _write(self, data: bytes) -> None:
+        with self._lock:
+            self._last = data[-1:] or self._last
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._sink, view) :]
+
+
+def _say_end(recording: Recording, ending: Ending, output: Path | None) -> None:
+    words = [ENDS.get(ending.reason, "")]
+    if ending.reason.startswith("tracer_crashed"):
+        words.append("strace died; the trace is cut, the target runs on")
+    if recording.dropped_lines and ending.reason != "reader_gone":
+        words.append(f"{format_count(recording.dropped_lines)} lines were dropped: the reader was too slow (--spill)")
+    words += [reason.text for reason in recording.reasons]
+    if output is not None and sys.stderr.isatty():
+        with contextlib.suppress(OSError):
+            words.append(f"{format_bytes(output.stat().st_size)} in {scrub(str(output))}")
+    for word in filter(None, words):
+        print(f"straced: {word}", file=sys.stderr, flush=True)

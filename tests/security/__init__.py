@@ -1,0 +1,1 @@
+"""What a hostile user of the host may try: nobody else notices."""
