@@ -141,7 +141,7 @@ def serve(_ebpf: bool) -> str:
         )
         environment = {**os.environ, "STRACED_SOCKET": f"{name}/s.sock"}
         try:
-            _until(lambda: Path(name, "s.sock").exists(), 40)
+            _until(lambda: Path(name, "s.sock").exists(), 120)
             began = time.monotonic()
             while time.monotonic() - began < 20:
                 said = straced("status", env=environment, seconds=60).stdout
