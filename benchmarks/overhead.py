@@ -27,11 +27,12 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "src")]
 
 from benchmarks import tracers, workloads  # noqa: E402
-from benchmarks.overhead_table import APART, FAST, SLOW, Results, summarise, table, targets  # noqa: E402
+from benchmarks.overhead_table import APART, FAST, PERF, SLOW, Results, summarise, table, targets  # noqa: E402
 from benchmarks.workloads import Running, Workload  # noqa: E402
 from straced.linux import procfs  # noqa: E402
 from straced.tracers.base import AttachOptions  # noqa: E402
@@ -41,16 +42,26 @@ ONE_THREAD = ("getppid",)
 """Workloads that may be bound to a CPU without being slowed down by it."""
 
 
-async def run_one(name: str, workload: Workload, tracer: EbpfTracer, folder: Path, other: int) -> tuple[float, float]:
+class Tracers(NamedTuple):
+    """Ours, one for each set of programs."""
+
+    usual: EbpfTracer
+    perf: EbpfTracer
+
+
+async def run_one(name: str, workload: Workload, ours: Tracers, folder: Path, other: int) -> tuple[float, float]:
     """One figure: a workload under a tracer."""
     async with contextlib.AsyncExitStack() as stack:
         if name == "another traced":
-            await stack.enter_async_context(tracers.straced(tracer, other))
+            await stack.enter_async_context(tracers.straced(ours.usual, other))
         running = Running(workload.small if name in SLOW else workload.full)
         if name == "empty pair":
             stack.enter_context(tracers.empty_pair(folder))
         elif name == "straced":
-            await stack.enter_async_context(tracers.straced(tracer, running.pid))
+            await stack.enter_async_context(tracers.straced(ours.usual, running.pid))
+        elif name == PERF:
+            stack.push_async_callback(asyncio.sleep, 0.6)  # what perf lets go of late is not to be another's cost
+            await stack.enter_async_context(tracers.straced(ours.perf, running.pid))
         elif name == "bpftrace":
             stack.enter_context(tracers.bpftrace(running.pid))
         elif name == "perf trace -s":
@@ -70,9 +81,9 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> Results:
     chosen = workloads.all_of(folder, arguments.find, arguments.find_small)
     if arguments.only:
         chosen = [workload for workload in chosen if workload.name in arguments.only.split(",")]
-    names = [name for name in (*FAST, *SLOW) if shutil.which(name.split()[0]) or name in FAST[:4] or name == SLOW[0]]
+    names = [name for name in (*FAST, *SLOW) if shutil.which(name.split()[0]) or name in FAST[:5] or name == SLOW[0]]
     results: Results = defaultdict(list)
-    tracer = EbpfTracer()
+    ours = Tracers(EbpfTracer(unpreempted=False), EbpfTracer(unpreempted=True))
     # somebody to trace while the workload is not: it makes a few calls a second
     idle = "import time\nwhile True: time.sleep(0.1)"
     other = subprocess.Popen([sys.executable, "-c", idle])  # noqa: ASYNC220
@@ -84,13 +95,14 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> Results:
                 for name in names[first:] + names[:first]:
                     if name == APART and (workload.name not in ONE_THREAD or len(os.sched_getaffinity(0)) < 2):
                         continue
-                    figure = await run_one(name, workload, tracer, folder, other.pid)
+                    figure = await run_one(name, workload, ours, folder, other.pid)
                     results[workload.name, name].append(figure)
             print(f"round {turn + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
     finally:
         other.kill()
         other.wait()
-        await tracer.close()
+        for each in ours:
+            await each.close()
     return results
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 
-FAST = ("untraced", "empty pair", "straced", "another traced", "bpftrace")
+PERF = "straced (perf)"
+"""By the programs for kernels that preempt the usual ones."""
+FAST = ("untraced", "empty pair", "straced", PERF, "another traced", "bpftrace")
 APART = "strace -c apart"
 SLOW = ("untraced small", "perf trace -s", "strace -c", APART, "strace -f -c")
 """Those that make the small workload take as long as the others the full one."""

@@ -16,7 +16,7 @@ INLINE void count_living(struct task_state *state, struct task_struct *task)
 		leave(control.mark_owner, task, true);
 		return;
 	}
-	ADD(control.marked, 1);
+	ADD_FULL(control.marked, 1);	/* the mark is there before user space changes the epoch */
 	if (*(volatile unsigned int *)&task->flags & PF_EXITING &&
 	    __sync_lock_test_and_set(&state->counted, COUNT_ENDED) == COUNT_LIVE) {
 		end_thread(state, true);
@@ -87,11 +87,15 @@ int unmark(struct bpf_iter__task *ctx)
 	if (!process || process->session != control.mark_owner)
 		return 0;
 	bpf_task_storage_delete(&tasks, task);
-	ADD(control.marked, 1);
+	ADD_FULL(control.marked, 1);
 	return 0;
 }
 
-/* Arguments: what is asked for (enum request_op), an owner or a row, and in whose share it is. */
+/*
+ * Arguments: what is asked for (enum request_op), an owner or a row, and in whose share it is. What bpf(2) could do to a
+ * map itself is done here all the same: within that call the kernel skips perf's programs on this CPU, also for whoever
+ * preempts it.
+ */
 SEC("raw_tp")
 int serve(struct bpf_raw_tracepoint_args *ctx)
 {

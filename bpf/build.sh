@@ -18,7 +18,7 @@ for name in profiler starts preemption; do
 	mv "$temporary/linked.o" "$out/$name.bpf.o"
 done
 {
-	echo "profiler.bpf.o is built from bpf/ by bpf/build.sh; it is the same object for x86-64 and arm64 (there: not run)."
+	echo "profiler.bpf.o is built from bpf/ by bpf/build.sh; it is the same object for x86-64 and arm64 (there: emulated)."
 	echo "clang: $("$clang" --version | head -n 1)"
 	echo "bpftool: $(bpftool version | tr '\n' ' ')"
 	echo "sources: $(cat ./*.h ./profiler.bpf.c | sha256sum | cut -d ' ' -f 1)"

@@ -7,18 +7,20 @@
 #ifndef STRACED_FOLD_H
 #define STRACED_FOLD_H
 
+/* Either the reader, who sets `hold` and then reads `folding`, sees us, or we see that it holds. */
 INLINE bool fold_begin(void)
 {
-	__sync_fetch_and_add(&control.folding, 1);
+	ADD_FULL(control.folding, 1);
 	if (!*(volatile u32 *)&control.hold)
 		return true;
-	ADD(control.folding, -1);
+	ADD_FULL(control.folding, -1);
 	return false;
 }
 
+/* Who reads that nobody folds any more sees all that was folded. */
 INLINE void fold_end(void)
 {
-	ADD(control.folding, -1);
+	ADD_FULL(control.folding, -1);
 }
 
 struct addition {
@@ -105,7 +107,7 @@ __attribute__((noinline)) int add_row(u32 from_index, u32 to_index)
 		bpf_loop(EXTRA_MAX, part_step, &addition, 0);
 	ADD(to->calls, from->calls);
 	ADD(to->untimed, from->untimed);
-	ADD(to->wall_ns, from->wall_ns);
+	ADD_FULL(to->wall_ns, from->wall_ns);
 	touch(to_index);
 	return 0;
 }
@@ -136,7 +138,7 @@ static long fold_step(u32 i, void *data)
 	row->owner = fold->to;
 	if (!link_row(to, index, row))
 		ADD(control.lost_folds, row->calls);
-	ADD(to->rows, 1);
+	ADD_FULL(to->rows, 1);
 	touch(index);
 	return 0;
 }

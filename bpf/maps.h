@@ -74,6 +74,16 @@ const volatile struct limits limits = { ROWS_DEFAULT, OWNERS_DEFAULT, ROWS_DEFAU
 
 #define ADD(place, n) ((void)__sync_fetch_and_add(&(place), (n)))
 
+/*
+ * Adds, and is a full barrier. On x86-64 both are; on arm64 an add whose old value nobody wants orders nothing (stadd),
+ * while one that returns it does (ldaddal; or a loop with a barrier behind it).
+ */
+#define ADD_FULL(place, n)                                                   \
+	({                                                                   \
+		typeof(place) added_to = __sync_fetch_and_add(&(place), (n)); \
+		barrier_var(added_to);                                       \
+	})
+
 INLINE struct row *row_at(u32 index)
 {
 	return bpf_map_lookup_elem(&rows, &index);
@@ -85,8 +95,9 @@ INLINE struct owner *owner_at(u32 index)
 }
 
 /*
- * A row changed. It is read first, since most of the time it is set already and its cache line shared. After an atomic
- * add to the row; the reader clears it, passes a barrier, and then reads the row.
+ * A row changed. The byte is read first, since most of the time it is set already and its cache line shared. The writer
+ * adds to the row, passes a barrier (ADD_FULL), and then looks at the byte; the reader clears the byte, passes a barrier,
+ * and then reads the row. So either the reader sees the add, or the writer sees that the byte was cleared.
  */
 INLINE void touch(u32 index)
 {
@@ -151,6 +162,7 @@ INLINE void give_row(u32 index)
 	if (payer)
 		ADD(control.rows_of_users, -1);
 	bpf_map_update_elem(&rows, &index, blank, 0);
+	ADD_FULL(control.folding, 0);
 	touch(index);
 	bpf_map_push_elem(&free_rows, &index, 0);
 }

@@ -72,7 +72,7 @@ INLINE void resume(struct running *run, struct suspended *call)
 	struct row *row = row_at(call->row);
 
 	if (row && call->row) {
-		ADD(row->restarts, 1);
+		ADD_FULL(row->restarts, 1);
 		touch(call->row);
 	}
 	run->call.key = call->key;

@@ -163,7 +163,7 @@ INLINE void finish(u32 index, u64 wall_ns, u64 waiting_ns, long ret)
 		add_slot(index, -ret, 1);
 	if (waiting_ns)
 		ADD(row->waiting_ns, waiting_ns);
-	ADD(row->wall_ns, wall_ns ?: 1);
+	ADD_FULL(row->wall_ns, wall_ns ?: 1);
 	touch(index);
 }
 
@@ -174,7 +174,7 @@ INLINE void abandon(u32 index)
 
 	if (!row || !index)
 		return;
-	ADD(row->untimed, 1);
+	ADD_FULL(row->untimed, 1);
 	touch(index);
 }
 
@@ -185,7 +185,7 @@ INLINE void begin(u32 index)
 
 	if (!row || !index)
 		return;
-	ADD(row->calls, 1);
+	ADD_FULL(row->calls, 1);
 	touch(index);
 }
 

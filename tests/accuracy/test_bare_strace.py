@@ -26,7 +26,9 @@ def test_strace_counts_what_the_workload_does(truth: Truth, start: Starter, tmp_
             workload.let_end()
     rows = parse(table.read_text())
     for name, (calls, errors) in truth.by_strace.items():
-        assert rows.get(name) == (None if calls is None else (calls, errors)), name
+        # strace 7.2 counts calls that it has no name for, too; 5.10 and 6.1 do not
+        right = (None, truth.calls[name]) if calls is None else ((calls, errors),)
+        assert rows.get(name) in right, name
 
 
 def parse(table: str) -> dict[str, tuple[int, int]]:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from straced import Profiler
+from straced.tracers.ebpf import preemption
 from tests.accuracy.test_strace import counted, measure
 from tests.accuracy.truth import TRUTH, Truth
 from tests.faults.test_threads import INTERRUPTED, TRANSPARENT, remove_ipc
@@ -29,6 +30,19 @@ async def test_exact_five_times(start: Starter, truth: Truth) -> None:
                 assert row.calls is not None
                 assert sum((row.errno or {}).values()) == row.errors
                 assert row.wall_ns == (row.working_ns or 0) + (row.waiting_ns or 0)
+
+
+@pytest.mark.parametrize("truth", TRUTH, ids=lambda truth: truth.name)
+async def test_exact_by_the_programs_for_other_kernels(
+    start: Starter, monkeypatch: pytest.MonkeyPatch, truth: Truth
+) -> None:
+    """Those that no task can be preempted in, which Linux 7.0 and later get: here they are forced."""
+    monkeypatch.setattr(preemption, "programs_are_preempted", lambda: True)
+    async with Profiler(tracer="ebpf") as profiler:
+        for _ in range(RUNS):
+            summary = await measure(profiler, start, truth)
+            assert (summary.quality.kind, summary.quality.lost) == ("exact", 0)
+            assert {name: counted(summary, name) for name in truth.calls} == truth.calls
 
 
 @pytest.mark.needs("strace")

@@ -150,7 +150,7 @@ def test_what_is_missing_has_a_type(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(probe, "lockdown", lambda: "confidentiality")
     assert isinstance(EbpfTracer().probe().error, EbpfLockedDown)
     monkeypatch.undo()
-    monkeypatch.setattr(probe, "_lacking", lambda: "bpf_loop()")
+    monkeypatch.setattr(probe, "lacking", lambda: "bpf_loop()")
     assert isinstance(probe.load_error(OSError(errno.EINVAL, "load")), EbpfTooOld)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from tests.kernels.catalogue import BY_NAME, KERNELS
 from tests.kernels.packages import NotToBeHad
+from tests.kernels.results import KEPT, PAGE, keep, load, refresh, text_table
 from tests.kernels.suite import good, measure
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     """Run them all, or those that are named."""
     parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BY_NAME], metavar="NAME", help=", ".join(BY_NAME))
-    parser.add_argument("--json", type=Path, help="write the results there")
+    parser.add_argument("--json", type=Path, help="keep the results there, beside those of other kernels")
     parser.add_argument("--list", action="store_true", help="only name the kernels")
     arguments = parser.parse_args()
     if arguments.list:
@@ -32,9 +32,11 @@ def main() -> int:
             result = {"kernel": name, "release": "-", "seconds": 0, "rows": [], "missing": str(error)}
         results.append(result)
         _tell(result)
-    _table(results)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        if arguments.json:
+            keep(arguments.json, results)
+    print("\n" + text_table(results))
+    if arguments.json and arguments.json.resolve() == KEPT:
+        refresh(PAGE, load(KEPT))
     return 0 if all(result["rows"] and all(map(good, result["rows"])) for result in results) else 1
 
 
@@ -52,26 +54,6 @@ def _words(row: dict[str, Any]) -> str:
     reasons = ", ".join(row["reasons"])
     counted = f"{row['counted']} of {row['true']}"
     return f"{row['workload']} by {row['tracer']}: {counted}, {row['quality']} {reasons}, {row['lost']} lost".strip()
-
-
-def _table(results: list[dict[str, Any]]) -> None:
-    print(f"\n{'kernel':<12}{'release':<28}{'workloads':>10}{'calls':>10}{'lost':>6}{'checks':>8}{'time':>8}")
-    for result in results:
-        if "missing" in result:
-            print(f"{result['kernel']:<12}not run: {result['missing']}")
-            continue
-        counted = [row for row in result["rows"] if "workload" in row]
-        checked = [row for row in result["rows"] if "workload" not in row]
-        calls = sum(row.get("counted") or 0 for row in counted)
-        lost = sum(row.get("lost") or 0 for row in counted)
-        print(
-            f"{result['kernel']:<12}{result['release']:<28}{_share(counted):>10}{calls:>10}{lost:>6}"
-            f"{_share(checked):>8}{result['seconds']:>6} s"
-        )
-
-
-def _share(rows: list[dict[str, Any]]) -> str:
-    return f"{sum(map(good, rows))}/{len(rows)}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ EBPF is ``yes`` or ``no``: whether eBPF is expected to serve.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,6 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from straced import Profiler
+from tests.accuracy.test_strace import measure
+from tests.accuracy.truth import Truth
+from tests.support.workload import Starter
 
 STRACED = (sys.executable, "-m", "straced")
 CHECKS: dict[str, Callable[[bool], str]] = {}
@@ -51,6 +57,39 @@ def run(ebpf: bool) -> str:
     assert ("eBPF" if ebpf else "strace") in last, said
     assert last.startswith("exact" if ebpf else "partial"), said
     return last.strip()
+
+
+@check
+def restarts(ebpf: bool) -> str:
+    """A read that a hundred signals interrupt is one call, and the return of a handler no error."""
+    if not ebpf:
+        return "strace counts each as an error, and says so"
+
+    async def count() -> list[Any]:
+        starter = Starter(Path("/tmp/gt"), None)
+        try:
+            async with Profiler(tracer="ebpf") as profiler:
+                summary = await measure(profiler, starter, Truth(("sarestart", 100), {}))
+            return [(row.name, row.calls, row.errors, row.restarts) for row in summary.rows]
+        finally:
+            starter.end()
+
+    rows = {name: rest for name, *rest in asyncio.run(count())}
+    calls, errors, restarts = rows["read"]
+    assert (calls, errors) == (1, 0), rows
+    assert restarts, rows
+    assert rows["rt_sigreturn"][1] == 0, rows
+    return f"1 read, {restarts} restarts; {rows['rt_sigreturn'][0]} rt_sigreturn, no error"
+
+
+@check
+def compat(_ebpf: bool) -> str:
+    """A program of the other word length, by its own table."""
+    done = straced("run", "--json", "-o", "/tmp/compat.json", "--", "/tmp/out/compat", seconds=90)
+    rows = json.loads(Path("/tmp/compat.json").read_text() or done.stdout)["syscalls"]
+    found = [(row["name"], row["abi"], row["calls"]) for row in rows]
+    assert ("getppid", "arm", 500) in found, found
+    return "500 getppid of arm"
 
 
 @check
@@ -102,7 +141,7 @@ def serve(_ebpf: bool) -> str:
         )
         environment = {**os.environ, "STRACED_SOCKET": f"{name}/s.sock"}
         try:
-            _until(lambda: Path(name, "s.sock").exists(), 40)
+            _until(lambda: Path(name, "s.sock").exists(), 120)
             began = time.monotonic()
             while time.monotonic() - began < 20:
                 said = straced("status", env=environment, seconds=60).stdout

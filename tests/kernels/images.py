@@ -35,7 +35,7 @@ def image(kernel: Kernel) -> Image:
     """
     with packages.locked(kernel.name) as base:
         folder = base / kernel.name
-        if not (folder / "complete").exists():
+        if not _is_complete(folder):
             shutil.rmtree(folder, ignore_errors=True)
             packages.update(kernel.architecture)
             packages.download(kernel.architecture, _parts(kernel), folder)
@@ -44,11 +44,17 @@ def image(kernel: Kernel) -> Image:
             _initramfs(kernel, folder, release)
             if kernel.userland:
                 _userland(kernel, base / f"root-{kernel.userland}-{kernel.architecture}")
-            (folder / "complete").touch()
+            (folder / "complete").write_text(INIT.read_text())
         release = _modules(folder).name
         boot = folder / "boot" / f"vmlinuz-{release}"
         root = base / f"root-{kernel.userland}-{kernel.architecture}" if kernel.userland else Path("/")
         return Image(boot if boot.exists() else _modules(folder) / "vmlinuz", folder / "initramfs", release, root)
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether it was made to its end, with the first process that we have now."""
+    stamp = folder / "complete"
+    return stamp.exists() and stamp.read_text() == INIT.read_text()
 
 
 def _parts(kernel: Kernel) -> list[str]:
@@ -103,6 +109,7 @@ def _needed(folder: Path, release: str) -> list[Path]:
 def _userland(kernel: Kernel, root: Path) -> None:
     """Python, strace and libbpf of another machine, with straced's dependencies."""
     wanted = ["python3", "libbpf1", "strace", "bash", "coreutils", "util-linux", "mount", "iproute2", "procps"]
+    wanted += ["libc6-dev", "libgcc-14-dev"]  # for the compiler that is outside, see suite.py
     packages.download_with_dependencies(kernel.architecture, wanted, kernel.userland, root)
     version = next(path.name.removeprefix("python") for path in (root / "usr/bin").glob("python3.[0-9]*"))
     machine = {"arm64": "aarch64"}[kernel.architecture]
@@ -110,13 +117,6 @@ def _userland(kernel: Kernel, root: Path) -> None:
     words = ["--target", str(target), "--only-binary=:all:", "--python-version", version, "--upgrade"]
     platforms = ["--platform", f"manylinux2014_{machine}", "--platform", f"manylinux_2_28_{machine}"]
     _run([*_pip(), "install", "--quiet", *words, *platforms, "click", "msgspec", "platformdirs", "rich", "pytest"])
-    compiled = root / "opt" / "gt"
-    compiled.parent.mkdir(exist_ok=True)
-    sources = sorted(map(str, (Path(__file__).parent.parent / "workloads").glob("*.c")))
-    compiler = f"{machine}-linux-gnu-gcc"
-    if shutil.which(compiler) is None:
-        raise packages.NotToBeHad(f"no {compiler}: apt-get install gcc-{machine.replace('_', '-')}-linux-gnu")
-    _run([compiler, "-O1", "-static", "-pthread", "-o", str(compiled), *sources])
 
 
 def _pip() -> list[str]:

@@ -28,6 +28,11 @@ mount -t securityfs security /new/sys/kernel/security
 mkdir -p /new/tmp/out /new/tmp/checkout
 mount -t 9p -o "$share" out /new/tmp/out
 mount -t 9p -o "$share,cache=loose,ro" checkout /new/tmp/checkout
+path=$(cat /new/tmp/out/path)
+if [ ! -e "/new$path" ]; then # a checkout below /tmp, or a userland that is not the machine's
+    mkdir -p "/new$path"
+    mount --bind /new/tmp/checkout "/new$path"
+fi
 ifconfig lo 127.0.0.1 up
 export HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 chroot /new /bin/bash /tmp/out/job.sh >/new/tmp/out/log 2>&1

@@ -75,6 +75,7 @@ def _apt(architecture: str) -> list[str]:
         "Dir::Cache": base,
         "Acquire::Languages": "none",
         "Acquire::Retries": "2",
+        "Acquire::http::Timeout": "15",
         "APT::Sandbox::User": "root",
         "APT::Get::AllowUnauthenticated": "false",
     }
@@ -136,6 +137,18 @@ def download_with_dependencies(architecture: str, packages: list[str], suite: st
         _run(["tar", "-x", "--keep-directory-symlink", "-C", str(into)], stdin=listing.stdout)
         listing.wait()
         archive.unlink()
+    _configure(into)
+
+
+def _configure(root: Path) -> None:
+    """The little of what the packages' own scripts would have done that is needed."""
+    (root / "etc").mkdir(exist_ok=True)
+    for name in ("passwd", "group"):
+        shutil.copy2(f"/etc/{name}", root / "etc" / name)
+    if not (root / "usr/bin/sh").exists():
+        (root / "usr/bin/sh").symlink_to("bash")
+    for name in ("proc", "sys", "dev", "tmp", "run"):
+        (root / name).mkdir(exist_ok=True)
 
 
 def _run(argv: list[str], *, cwd: Path | None = None, check: bool = True, stdin: object = None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).parent.parent / "workloads"
@@ -14,21 +15,20 @@ def compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc")
 
 
-def compile_gt(folder: Path) -> Path:
-    """Build ``gt`` for this machine; the error of the compiler is the error of the test run."""
-    return _compile(folder / "gt", [])
+def compile_gt(folder: Path, cross: Sequence[str] = ()) -> Path:
+    """Build ``gt`` for this machine, or by a cross compiler for another; the error is the error of the test run."""
+    return _compile(folder / "gt", [*cross[1:], "-static"] if cross else [], cross[0] if cross else compiler())
 
 
 def compile_gt32(folder: Path) -> Path | None:
     """Build ``gt`` for i386, or return None where the compiler has no 32-bit C library."""
     try:
-        return _compile(folder / "gt32", ["-m32"])
+        return _compile(folder / "gt32", ["-m32"], compiler())
     except RuntimeError:
         return None
 
 
-def _compile(binary: Path, flags: list[str]) -> Path:
-    command = compiler()
+def _compile(binary: Path, flags: list[str], command: str | None) -> Path:
     if command is None:
         raise RuntimeError("no C compiler: the workloads cannot be built (apt-get install gcc libc6-dev)")
     argv = [command, *flags, "-O1", "-Wall", "-pthread", "-o", str(binary), *map(str, sorted(SOURCES.glob("*.c")))]

@@ -77,12 +77,20 @@ def freezer_root() -> Path | None:
     return None
 
 
+def _kernels() -> str:
+    """The kernels themselves may still be out of reach: that is found by asking for one."""
+    needed = ("qemu-system-x86_64", "cpio", "depmod", "modprobe", "apt-get", "dpkg-deb")
+    lacking = [name for name in needed if not shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")]
+    return f"not installed: {', '.join(lacking)}" if lacking else ""
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "root": _root,
     "ebpf": _ebpf,
     "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "headless_shell"),
     "cc": lambda: "" if compiler() else "no C compiler",
     "freezer": _freezer,
+    "kernels": _kernels,
     "fuse": _fuse,
     "anyio": _module("anyio"),
     "uvloop": _module("uvloop"),

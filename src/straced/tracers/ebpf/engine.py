@@ -11,27 +11,13 @@ import errno
 import os
 import struct
 import sys
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from straced.tracers.ebpf import btf, libbpf, perf_events, preemption, shared_memory, wire
+from straced.tracers.ebpf import btf, libbpf, shared_memory, wire
+from straced.tracers.ebpf.attaching import PROGRAMS, UNPREEMPTED, Links
 
-PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit", "on_enter")
-"""In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
 _SHARED = ("control", "touched", "rows", "row_memory", "row_words", "owners", "_sums")
-TRACEPOINTS = {
-    "on_end_tp": "sched/sched_process_exit",
-    "on_fork_tp": "sched/sched_process_fork",
-    "on_exec_tp": "sched/sched_process_exec",
-    "on_signal_tp": "signal/signal_deliver",
-    "on_exit_tp": "raw_syscalls/sys_exit",
-    "on_enter_tp": "raw_syscalls/sys_enter",
-}
-UNPREEMPTED = ("on_switch", *TRACEPOINTS)
-"""The same for kernels that preempt programs on raw tracepoints (Linux 7.0): perf's way to a tracepoint is not."""
-_DESCRIPTORS = 48
-"""More than a load and an attach take at a time."""
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_CMD_GLOBAL = 1
 
@@ -69,10 +55,8 @@ class Engine:
         self._object = 0
         self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
         self._user_share = user_share
-        self._links: list[int] = []
-        self._detaching: threading.Thread | None = None
-        self._programs = UNPREEMPTED if unpreempted else PROGRAMS
         self._library = libbpf.load()
+        self._links = Links(self._library, self.program, UNPREEMPTED if unpreempted else PROGRAMS)
         elf = object_bytes() if elf is None else elf
         try:
             wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
@@ -93,7 +77,7 @@ class Engine:
             library.bpf_map__set_max_entries(self._map(name), self.rows_max)
         for name in ("owners", "free_owners", "sums"):
             library.bpf_map__set_max_entries(self._map(name), self.owners_max)
-        for name in {*PROGRAMS, *UNPREEMPTED} - {*self._programs}:
+        for name in {*PROGRAMS, *UNPREEMPTED} - {*self._links.programs}:
             libbpf.check(library.bpf_program__set_autoload(self.program(name), False), f"program {name}")
         wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max, self._user_share)
         libbpf.check(library.bpf_object__load(self._object), "load")
@@ -154,50 +138,22 @@ class Engine:
     @property
     def running(self) -> bool:
         """Whether the programs are attached."""
-        return bool(self._links)
+        return self._links.attached
 
     def start(self) -> None:
         """Attach the programs: from here on every call on the machine passes them."""
-        if self._links:
-            return
-        self.control.epoch += 1
-        try:
-            for name in self._programs:
-                self._links.append(self._attach(name))
-        except OSError:
-            self.stop()
-            raise
-
-    def _attach(self, name: str) -> int:
-        if name not in TRACEPOINTS:
-            return libbpf.check_pointer(self._library.bpf_program__attach(self.program(name)), f"attach {name}")
-        numbers = perf_events.numbers(tuple(TRACEPOINTS.values()))
-        fd = perf_events.open_tracepoint(numbers[TRACEPOINTS[name]])
-        try:
-            link = self._library.bpf_program__attach_perf_event(self.program(name), fd)
-            return libbpf.check_pointer(link, f"attach {name}")  # the link closes the event
-        except OSError:
-            os.close(fd)
-            raise
+        if not self._links.attached:
+            self.control.epoch += 1
+            self._links.attach()
 
     def stop(self) -> None:
         """Detach the programs: nobody pays any more."""
-        links, self._links = self._links, []
-        if self._programs is PROGRAMS or not links:
-            self._destroy(links)
-            return
-        # perf waits for all CPUs at the end of each event, half a second in all: nobody is to wait for that
-        self._detaching = threading.Thread(target=self._destroy, args=(links,), name="straced-detach", daemon=True)
-        self._detaching.start()
-
-    def _destroy(self, links: list[int]) -> None:
-        while links:
-            self._library.bpf_link__destroy(links.pop())
+        self._links.detach()
 
     def misses(self) -> dict[str, int]:
         """How often the kernel skipped each of the programs since the load, by the program's name in ``PROGRAMS``."""
         found = {}
-        for name in self._programs:
+        for name in self._links.programs:
             info = libbpf.ProgramInfo()
             size = ctypes.c_uint32(ctypes.sizeof(info))
             fd = self.program_fd(name)
@@ -206,10 +162,9 @@ class Engine:
         return found
 
     def close(self) -> None:
-        """Give everything back to the kernel. Idempotent."""
+        """Give everything back to the kernel. Idempotent; not for an event loop: it may take a third of a second."""
         self.stop()
-        if self._detaching is not None:
-            self._detaching.join()
+        self._links.wait()
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = 0
@@ -290,33 +245,3 @@ class Engine:
             payer = int(self.owner(index).payer)
             self.owners[index * wire.OWNER_BYTES : (index + 1) * wire.OWNER_BYTES] = blank
             self.request(wire.GIVE_OWNER, index, payer)
-
-
-def suited_engine(*, rows: int = wire.ROWS, owners: int = wire.OWNERS, user_share: float = 1.0) -> Engine:
-    """Load the set of programs that suits this kernel.
-
-    Raises:
-        OSError: as :class:`Engine`; EMFILE before anything is asked of the kernel, for libbpf takes a lack of
-            descriptors on the way for a lack in the kernel.
-    """
-    _need_descriptors()
-    if preemption.programs_are_preempted():
-        engine = Engine(rows=rows, owners=owners, user_share=user_share, unpreempted=True)
-        try:
-            engine.start()
-        except OSError:  # no tracefs that we may read: what the kernel skips of the others is counted, and said
-            engine.close()
-        else:
-            engine.stop()
-            return engine
-    return Engine(rows=rows, owners=owners, user_share=user_share)
-
-
-def _need_descriptors() -> None:
-    held: list[int] = []
-    try:
-        while len(held) < _DESCRIPTORS:
-            held.append(os.eventfd(0))
-    finally:
-        for fd in held:
-            os.close(fd)

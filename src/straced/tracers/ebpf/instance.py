@@ -238,7 +238,7 @@ class Instance:
             await asyncio.wait(releases)  # a session that is summed up in this moment may measure the cost of a call
         self._closed = True
         self.marks.close()
-        self.engine.close()
+        await asyncio.to_thread(self.engine.close)
 
     # --- reading --------------------------------------------------------------------------------------
 

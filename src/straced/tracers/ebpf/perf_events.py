@@ -57,6 +57,19 @@ def open_tracepoint(number: int) -> int:
     return _call(_PERF_EVENT_OPEN[os.uname().machine], attributes, every_pid, some_cpu, no_group, ctypes.c_ulong(flags))
 
 
+def may_open(tracepoints: tuple[str, ...]) -> bool:
+    """Whether perf lets us have these tracepoints, found by opening one for a moment.
+
+    Args:
+        tracepoints: as for :func:`numbers`.
+    """
+    try:
+        os.close(open_tracepoint(numbers(tracepoints)[tracepoints[0]]))
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _tracefs() -> Iterator[int]:
     """A descriptor of its root."""

@@ -39,8 +39,8 @@ INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """PROC_PID_INIT_INO of include/linux/proc_ns.h."""
 LASTING = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS)
 """How a filter or a verifier refuses: it will again. Memory and descriptors may be there later."""
-_RAW_TRACEPOINT, _BPF_LOOP, _TASK_STORAGE = 17, 181, 29
-"""Of linux/bpf.h. Mainline has all of them since 5.17; distributions had them before, which no version tells."""
+_RAW_TRACEPOINT, _BPF_LOOP, _TASK_STORAGE, _LPM_TRIE = 17, 181, 29, 11
+"""enum bpf_prog_type, bpf_func_id, bpf_map_type (linux/bpf.h). Mainline has all since 5.17, distributions before."""
 
 
 def missing() -> EbpfUnavailable | None:
@@ -62,9 +62,11 @@ def missing() -> EbpfUnavailable | None:
     return None
 
 
-def _lacking() -> str:
-    """What this kernel's BPF lacks, asked of the kernel itself after it refused the programs; ``""``: nothing known."""
+def lacking() -> str:
+    """What this kernel's BPF lacks, asked of the kernel itself (3 ms, once a process); ``""``: nothing known."""
     library = libbpf.load()
+    if library.libbpf_probe_bpf_map_type(_LPM_TRIE, None) != 1:
+        return ""  # older than anything, and for the same privilege: it is us whom the kernel refuses
     if library.libbpf_probe_bpf_map_type(_TASK_STORAGE, None) == 0:
         return "task storage for programs"
     if library.libbpf_probe_bpf_helper(_RAW_TRACEPOINT, _BPF_LOOP, None) == 0:
@@ -129,9 +131,9 @@ def load_error(error: OSError) -> TracerUnavailable:
             f"the kernel refused the eBPF programs ({said})",
             hint="run it with sudo; in a container, give it CAP_BPF and CAP_PERFMON, and a seccomp profile with bpf",
         )
-    if error.errno == errno.EINVAL and (lacking := _lacking()):
+    if error.errno == errno.EINVAL and (lack := lacking()):
         return EbpfTooOld(
-            f"the kernel ({platform.release()}) has no {lacking}, which eBPF counting needs",
+            f"the kernel ({platform.release()}) has no {lack}, which eBPF counting needs",
             hint="use a newer kernel (Linux 5.17, or one of a distribution that has it), or --tracer strace",
         )
     if error.errno == errno.ENOSYS:

@@ -11,9 +11,9 @@ from straced.linux import procfs
 from straced.model.types import Sample, Target
 from straced.tracers.base import AttachOptions, Availability, TracerSession
 from straced.tracers.ebpf import libbpf, probe, trial, wire
-from straced.tracers.ebpf.engine import suited_engine
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.session import EbpfSession
+from straced.tracers.ebpf.suited import suited_engine
 from straced.tracers.ebpf.task_storage import Conflict
 
 _MAX_INSTANCES = 8
@@ -29,12 +29,20 @@ class EbpfTracer:
         owners: most processes (and threads, where they are told apart) alive at a time.
         user_share: how much of both the processes of one user may have, unless that is root; for who serves several.
         ready: keep what was loaded once, for targets that must not wait.
+        unpreempted: which set of programs; the one that suits the kernel when left out.
     """
 
     def __init__(
-        self, *, rows: int = wire.ROWS, owners: int = wire.OWNERS, user_share: float = 1.0, ready: bool = False
+        self,
+        *,
+        rows: int = wire.ROWS,
+        owners: int = wire.OWNERS,
+        user_share: float = 1.0,
+        ready: bool = False,
+        unpreempted: bool | None = None,
     ) -> None:
         self._rows = rows
+        self._unpreempted = unpreempted
         self._owners = owners
         self._user_share = user_share
         self._kept = 1 if ready else 0
@@ -146,7 +154,9 @@ class EbpfTracer:
         if error is not None:
             raise error
         try:
-            engine = suited_engine(rows=self._rows, owners=self._owners, user_share=self._user_share)
+            engine = suited_engine(
+                rows=self._rows, owners=self._owners, user_share=self._user_share, unpreempted=self._unpreempted
+            )
             try:
                 return Instance(engine, self._idle)
             except BaseException:

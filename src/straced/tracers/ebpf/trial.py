@@ -7,7 +7,7 @@ import os
 
 from straced.errors import TracerUnavailable, remedy
 from straced.tracers.ebpf import probe
-from straced.tracers.ebpf.engine import suited_engine
+from straced.tracers.ebpf.suited import suited_engine
 
 
 def refusal() -> TracerUnavailable | None:

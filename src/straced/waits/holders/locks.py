@@ -17,12 +17,12 @@ _KIND_OF_CALL = {"flock": "FLOCK", "fcntl(F_SETLKW)": "POSIX", "fcntl(F_OFD_SETL
 def lock(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The holders of the locks that the kernel lists as this waiter's blockers."""
     resource = wait.resource
-    if resource is None or resource.inode is None:
+    if resource is None or (inode := resource.inode or _awaited(look, raw)) is None:
         return []
     fd = fds.get(look.proc, raw.pid, resource.fd) if resource.fd is not None else None
     info = fds.info(look.proc, raw.pid, resource.fd) if resource.fd is not None else None
     device = fds.mount_device(look.proc, raw.pid, info.mount) if info else None
-    waiting = _waiting(look, raw, wait, resource.inode, device)
+    waiting = _waiting(look, raw, wait, inode, device)
     blockers = {blocker: None for waiter in waiting for blocker in look.locks.blocked_by(waiter)}
     found: dict[int, Holder] = {}
     for blocker in blockers:
@@ -37,6 +37,12 @@ def lease(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The holders of a lease that is being broken (fcntl(2), F_SETLEASE): only when just one is."""
     leases = [held for held in look.locks.all if held.kind == "LEASE" and held.flag == "BREAKING" and held.pid > 0]
     return [Holder(pid=leases[0].pid, relation=LIKELY, evidence=leases[0].text())] if len(leases) == 1 else []
+
+
+def _awaited(look: ProcSnapshot, raw: RawTask) -> int | None:
+    """The file, where fdinfo does not name it (before Linux 5.14): if this process waits for locks of just one."""
+    inodes = {entry.inode for entry in look.locks.waiting(raw.pid)}
+    return inodes.pop() if len(inodes) == 1 else None
 
 
 def _waiting(

@@ -1,0 +1,1 @@
+"""straced beside other versions of Python, strace and libbpf, on this kernel: ``make matrix``."""
