@@ -123,23 +123,22 @@ static long fold_step(u32 i, void *data)
 	u32 index = fold->row;
 	struct row *row = row_at(index);
 	struct owner *to = owner_at(fold->to);
-	u32 same;
+	u32 there;
 
 	if (!index || !row || !to)
 		return 1;
 	fold->row = row->next;
-	same = find_row(fold->to, row->key);
-	if (same) {
-		add_row(index, same);
-		give_row(index);
+	there = link_row(fold->to, index);
+	if (there == index) {	/* the owner above had no such row: it gets this one */
+		row->owner = fold->to;
+		ADD_FULL(to->rows, 1);
 		return 0;
 	}
-	/* The owner above has no such row: it gets this one. */
-	row->owner = fold->to;
-	if (!link_row(to, index, row))
+	if (there)
+		add_row(index, there);
+	else
 		ADD(control.lost_folds, row->calls);
-	ADD_FULL(to->rows, 1);
-	touch(index);
+	give_row(index);
 	return 0;
 }
 

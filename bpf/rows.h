@@ -6,6 +6,7 @@
 struct walk {
 	u32 row;
 	u32 key;
+	u32 owner;
 	u32 found;
 };
 
@@ -17,6 +18,8 @@ static long walk_step(u32 i, void *data)
 	if (!row || !walk->row)
 		return 1;
 	if (row->key == walk->key) {
+		if (row->owner != walk->owner)	/* linked in this moment by another thread, see make_row */
+			row->owner = walk->owner;
 		walk->found = walk->row;
 		return 1;
 	}
@@ -28,7 +31,7 @@ static long walk_step(u32 i, void *data)
 __attribute__((noinline)) u32 find_row(u32 owner_index, u32 key)
 {
 	struct owner *owner = owner_at(owner_index);
-	struct walk walk = { .key = key };
+	struct walk walk = { .key = key, .owner = owner_index };
 
 	if (!owner)
 		return 0;
@@ -38,27 +41,43 @@ __attribute__((noinline)) u32 find_row(u32 owner_index, u32 key)
 	return walk.found;
 }
 
-/* Puts a row in front of its owner's others. */
-INLINE bool link_row(struct owner *owner, u32 index, struct row *row)
+/*
+ * Puts a row in front of its owner's others, unless there is one of its key by now: a key has one row, for readers tell
+ * rows apart by it. Returns which one that is, or 0. It is touched first: whoever finds it in the list must read it.
+ */
+__attribute__((noinline)) u32 link_row(u32 owner_index, u32 index)
 {
+	struct owner *owner = owner_at(owner_index);
+	struct row *row = row_at(index);
+
+	if (!owner || !row)
+		return 0;
 	for (int i = 0; i < 32; i++) {
+		struct walk walk = { .key = row->key, .owner = owner_index };
 		u32 head = *(volatile u32 *)&owner->head;
 
+		walk.row = head;
+		if (head)
+			bpf_loop(OWNER_ROWS_MAX + 64, walk_step, &walk, 0);
+		if (walk.found)
+			return walk.found;
 		row->next = head;
+		touch(index);
 		if (__sync_val_compare_and_swap(&owner->head, head, index) == head)
-			return true;
+			return index;
 	}
-	return false;
+	return 0;
 }
 
 /*
- * A row for a key that has none yet; 0 when there is no room. Two threads may both make one: a reader adds them up.
+ * A row for a key that has none yet; 0 when there is no room. It has its owner last: what is left in a cache from an
+ * earlier use of it must not match before it is linked, since another thread's row may be there first.
  */
 __attribute__((noinline)) u32 make_row(u32 owner_index, u32 key)
 {
 	struct owner *owner = owner_at(owner_index);
 	struct row *row;
-	u32 index;
+	u32 index, linked;
 
 	if (!owner || owner->rows >= OWNER_ROWS_MAX)
 		return 0;
@@ -70,11 +89,12 @@ __attribute__((noinline)) u32 make_row(u32 owner_index, u32 key)
 		return 0;
 	row->birth_ns = bpf_ktime_get_ns();
 	row->key = key;
-	row->owner = owner_index;
-	if (!link_row(owner, index, row)) {
+	linked = link_row(owner_index, index);
+	if (linked != index) {
 		give_row(index);
-		return 0;
+		return linked;
 	}
+	row->owner = owner_index;
 	ADD(owner->rows, 1);
 	return index;
 }
@@ -120,12 +140,14 @@ static long slot_step(u32 level, void *data)
 			old = __sync_val_compare_and_swap(&row->slots[i], 0, fresh);
 			if (!old) {
 				slot->count = 0;
+				touch(slot->row);
 				return 1;
 			}
 		}
 		if (old >> 48 == slot->code) {
-			ADD(row->slots[i], slot->count);
+			ADD_FULL(row->slots[i], slot->count);
 			slot->count = 0;
+			touch(slot->row);
 			return 1;
 		}
 	}

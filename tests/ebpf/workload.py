@@ -39,10 +39,7 @@ class Workload:
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self.pid = self.process.pid
         if ready:
-            assert self.process.stdout is not None
-            readable, _, _ = select.select([self.process.stdout], [], [], READY_TIMEOUT_S)
-            assert readable, "the workload is not ready"
-            assert os.read(self.process.stdout.fileno(), 1) == b"r"
+            assert self.said() == b"r", "the workload is not ready"
         deadline = time.monotonic() + READY_TIMEOUT_S
         while ready and held and Path(f"/proc/{self.pid}/syscall").read_text().split()[0] not in READS:
             assert time.monotonic() < deadline, "the workload does not wait"
@@ -52,6 +49,12 @@ class Workload:
         """Let it begin."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"g")
+
+    def said(self, timeout_s: float = READY_TIMEOUT_S) -> bytes:
+        """The letter that it says next; none where it says nothing within that time."""
+        assert self.process.stdout is not None
+        readable, _, _ = select.select([self.process.stdout], [], [], timeout_s)
+        return os.read(self.process.stdout.fileno(), 1) if readable else b""
 
     def end(self) -> int:
         """Wait for its end, and return its status."""

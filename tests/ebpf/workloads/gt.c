@@ -66,6 +66,94 @@ static void forks(int how_many)
 		;
 }
 
+static void say(char byte)
+{
+	if (write(1, &byte, 1) != 1 || read(0, &byte, 1) != 1)
+		_exit(87);
+}
+
+static int made[2], over[2];
+
+/* Children that make all their calls, and then wait for their end. */
+static void gather(int how_many)
+{
+	char byte = 0;
+
+	for (int i = 0; i < how_many; i++)
+		if (!fork()) {
+			close(made[0]);
+			close(over[1]);	/* so that they end if their parent is ended */
+			mark(3);
+			_exit(write(made[1], &byte, 1) != 1 || read(over[0], &byte, 1) != 1);
+		}
+	for (int i = 0; i < how_many; i++)
+		if (read(made[0], &byte, 1) != 1)
+			_exit(88);
+}
+
+/* They end, one after the other. */
+static void scatter(int how_many)
+{
+	for (int i = 0; i < how_many; i++)
+		if (write(over[1], "", 1) != 1 || wait(NULL) < 0)
+			_exit(89);
+}
+
+/* Says "m" when all calls are made, and "d" when all who made them are dead; again and again. */
+static void deaths(long rounds, int how_many)
+{
+	if (pipe(made) || pipe(over))
+		_exit(90);
+	for (long round = 0; round < rounds; round++) {
+		gather(how_many);
+		say('m');
+		scatter(how_many);
+		say('d');
+	}
+}
+
+static long arrived;
+
+/* One of the CPUs that we may use, the last of them if there are fewer. */
+static void stay_on(long number)
+{
+	cpu_set_t ours, one;
+
+	sched_getaffinity(0, sizeof(ours), &ours);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &ours)) {
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			if (!number--)
+				break;
+		}
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
+/* Each number is new to the process, and several threads come with it at once: they meet without the kernel's help. */
+static void *first_calls(void *number)
+{
+	stay_on((long)number);
+	for (long i = 0; i < count; i++) {
+		__atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
+		for (long turns = 0; __atomic_load_n(&arrived, __ATOMIC_SEQ_CST) < (i + 1) * width; turns++)
+			if (turns > 10000)
+				sched_yield();
+		syscall(600 + i);
+	}
+	return NULL;
+}
+
+static void firsts(int how_many)
+{
+	pthread_t ids[64];
+
+	for (int i = 0; i < how_many; i++)
+		pthread_create(&ids[i], NULL, first_calls, (void *)(long)i);
+	for (int i = 0; i < how_many; i++)
+		pthread_join(ids[i], NULL);
+}
+
 static void vforks(long times)
 {
 	for (long i = 0; i < times; i++) {
@@ -143,7 +231,6 @@ static void errors(long times)
 	}
 }
 
-/* `width` different errors of one call, through a seccomp filter that returns its first argument as errno. */
 static void deny(int nr, int action)
 {
 	struct sock_filter code[] = {
@@ -159,7 +246,8 @@ static void deny(int nr, int action)
 		_exit(98);
 }
 
-static void many_errors(int how_many)
+/* Different errors of one call, through a seccomp filter that returns its first argument as errno. */
+static void refuse(int how_many)
 {
 	struct sock_filter code[256];
 	struct sock_fprog program = { 0, code };
@@ -178,10 +266,33 @@ static void many_errors(int how_many)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
 		_exit(98);
+}
+
+static void many_errors(int how_many)
+{
+	refuse(how_many);
 	ready();
 	for (int i = 1; i <= how_many; i++)
 		for (int k = 0; k < i; k++)
 			syscall(SYS_getpgid, i);
+}
+
+/* Ten of them, "t"; and one more, which has no room near them any more, "e", `times` times. */
+static void late_errors(long times, int how_many)
+{
+	refuse(11);
+	ready();
+	for (int i = 1; i <= 10; i++)
+		syscall(SYS_getpgid, i);
+	if (pipe(made) || pipe(over))
+		_exit(91);
+	say('t');
+	gather(how_many);
+	for (long i = 0; i < times; i++) {
+		syscall(SYS_getpgid, 11);
+		say('e');
+	}
+	scatter(how_many);
 }
 
 static void on_alarm(int signal)
@@ -528,6 +639,8 @@ int main(int argc, char **argv)
 		stopped_sleep(count);
 	else if (!strcmp(mode, "manyerrs"))
 		many_errors(width);
+	else if (!strcmp(mode, "lateerrs"))
+		late_errors(count, width);
 	else if (!strcmp(mode, "family"))
 		family(count);
 	else if (!strcmp(mode, "io"))
@@ -585,6 +698,10 @@ int main(int argc, char **argv)
 			threads(width);
 		else if (!strcmp(mode, "forks"))
 			forks(width);
+		else if (!strcmp(mode, "deaths"))
+			deaths(count, width);
+		else if (!strcmp(mode, "firsts"))
+			firsts(width);
 		else if (!strcmp(mode, "vforks"))
 			vforks(count);
 		else if (!strcmp(mode, "shorts")) {

@@ -26,8 +26,9 @@ class Touched:
     def take(self, reader: int) -> bytearray:
         """A byte for each row in use, 1 where it changed since this reader asked last.
 
-        A barrier must stand between this and the reading of these rows: a byte that is set again in between belongs to
-        a change that is read already, or comes with the next asking.
+        Ask within :meth:`Engine.hold`: what is handed on between the asking and the reading would be read at one end
+        only. And have a barrier between this and the reading of these rows: a byte that is set again in between
+        belongs to a change that is read already, or comes with the next asking.
         """
         used = min(self._engine.control.next_row + 1, self._engine.rows_max)
         view = self._engine.touched

@@ -197,6 +197,13 @@ class Engine:
         while self.request(wire.HOLD):
             pass
 
+    def barrier(self) -> None:
+        """What was written before is seen by the programs, and what they wrote till then by what is read after.
+
+        Within :meth:`hold`, whose atomic steps are done once more: our own language has none.
+        """
+        self.request(wire.HOLD)
+
     def resume(self) -> None:
         """End :meth:`hold`."""
         self.request(wire.RESUME)

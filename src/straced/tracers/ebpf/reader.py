@@ -115,9 +115,10 @@ class Reader:
         ``again`` names owners whose rows are read even if nothing says that they changed.
         """
         engine = self._engine
-        runs = self._take_changed(again)
-        engine.hold()  # also the barrier between clearing a byte and reading its row
+        engine.hold()  # first, so that of a row that was handed on both ends are among those that changed
         try:
+            runs = self._take_changed(again)
+            engine.barrier()
             copies = [self._copy(first, last) for first, last in runs]
             owner_bytes = self.used_owners()
         finally:

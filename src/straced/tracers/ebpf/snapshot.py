@@ -68,17 +68,11 @@ class Camera:
     def take(self) -> Picture:
         """Everything as it is now, each count exactly once, whatever ends meanwhile."""
         engine, pages = self._engine, self._pages
-        changed = self._touched.take(self._number)
-        known = len(pages)
-        pages += [b""] * (-(-len(changed) // PAGE_ROWS) - known)
-        dirty = [
-            page
-            for page in range(len(pages))
-            if page >= known or changed.count(1, page * PAGE_ROWS, (page + 1) * PAGE_ROWS)
-        ]
-        engine.hold()  # also the barrier between clearing a byte and reading its row
+        engine.hold()  # first, so that of a row that was handed on both ends are among those that changed
         try:
-            owner_bytes = self._reader.used_owners()
+            owner_bytes = self._reader.used_owners()  # before the rows: each that is in a list by now is among them
+            dirty = self._take_dirty()
+            engine.barrier()
             sums = engine.sums()
             for page in dirty:
                 pages[page] = engine.row_memory[page * _PAGE_BYTES : (page + 1) * _PAGE_BYTES]
@@ -86,6 +80,17 @@ class Camera:
             engine.resume()
         owners = self._reader.take_over(owner_bytes)
         return Picture(pages.copy(), owner_bytes, owners, list(wire.SUMS.iter_unpack(sums)))
+
+    def _take_dirty(self) -> list[int]:
+        """The pages in which a row changed, and those that are new; forgets that they did."""
+        changed = self._touched.take(self._number)
+        known = len(self._pages)
+        self._pages += [b""] * (-(-len(changed) // PAGE_ROWS) - known)
+        return [
+            page
+            for page in range(len(self._pages))
+            if page >= known or changed.count(1, page * PAGE_ROWS, (page + 1) * PAGE_ROWS)
+        ]
 
 
 def _word(data: bytes, offset: int) -> int:
