@@ -62,6 +62,16 @@ async def test_read_does_not_detach_and_a_window_is_a_difference(profiler: Profi
     assert write.min_ns <= write.p50_ns <= write.p99_ns <= write.max_ns
 
 
+async def test_the_cost_of_a_window_is_that_of_its_own_calls(profiler: Profiler, start: Start) -> None:
+    workload = start("blocked")
+    session = await profiler.attach(workload.pid)
+    workload.go()
+    while not {"read", "futex"} <= {row.name for row in (await session.summary()).rows if row.in_flight}:
+        pass
+    window = await session.summary(since=await session.read())
+    assert (window.total.calls, window.quality.overhead.pct) == (0, 0.0)
+
+
 async def test_windows_add_up_to_the_whole(profiler: Profiler, start: Start) -> None:
     workload = start("threads", 300_000, 4)
     session = await profiler.attach(workload.pid)

@@ -76,10 +76,11 @@ def between(since: Sample | None, sample: Sample) -> Sample:
 def window_of(since: Sample, sample: Sample, inner: TracerSession | None, tracer: str) -> Segment:
     """What happened since an earlier sample; without the tracer's session, its cost is not known any more."""
     start, end = Instant(since.monotonic_ns, since.epoch_s), Instant(sample.monotonic_ns, sample.epoch_s)
+    change = between(since, sample)
     overhead = Quality(kind="exact").overhead
     if inner is not None:
-        overhead = inner.overhead(sample, end.monotonic_ns - start.monotonic_ns)
-    return Segment(tracer=tracer, sample=between(since, sample), start=start, end=end, overhead=overhead)
+        overhead = inner.overhead(change, end.monotonic_ns - start.monotonic_ns)
+    return Segment(tracer=tracer, sample=change, start=start, end=end, overhead=overhead)
 
 
 def summary(
