@@ -57,7 +57,7 @@ def test_nothing_configured_is_silence() -> None:
     assert said(REFUSED.replace("CONFIGURE", ""), 1) == []
 
 
-@pytest.mark.parametrize("module", ["blocking", "profiler", "strace_manager", "tracers.ebpf.libbpf"])
+@pytest.mark.parametrize("module", ["blocking", "profiling.profiler", "manager.strace_manager", "tracers.ebpf.libbpf"])
 def test_the_package_has_a_null_handler(module: str) -> None:
     code = f"import logging, straced.{module}; print([type(h).__name__ for h in logging.getLogger('straced').handlers])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
