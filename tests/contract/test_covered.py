@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from straced import Profiler, StraceManager, strace_manager
+from straced import Profiler, StraceManager
+from straced.manager import strace_manager
 from tests.support import proc
 from tests.support.events import Events
 from tests.support.owner import start_owner

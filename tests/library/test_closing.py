@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from straced import Profiler, StraceManager, children
+from straced import Profiler, StraceManager
+from straced.concurrency import children
 from straced.errors import TracerUnavailable
 from tests.library.belongings import Held, descriptors, helpers, settles_to
 from tests.support.needs import require

@@ -44,6 +44,7 @@ class Profiler:
         max_tasks: the most tasks of one target to put under ptrace.
         max_rows: different calls over all processes that eBPF has room for, 704 bytes each; else its default.
         user_share: how much of that the processes of one user may have, unless that is root.
+        max_per_process: how many sessions may count one process at a time by eBPF; else its default, 8.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Profiler:
         max_tasks: int = 1000,
         max_rows: int | None = None,
         user_share: float = 1.0,
+        max_per_process: int | None = None,
     ) -> None:
         if tracer not in tracer_choice.TRACERS:
             raise InvalidArgument(f"{tracer!r} is not a tracer", hint=f"one of {', '.join(tracer_choice.TRACERS)}")
@@ -61,7 +63,8 @@ class Profiler:
         self._wanted = tracer
         self._max_overhead_pct = max_overhead_pct
         self._max_tasks = max_tasks
-        self._ebpf: dict[str, Any] = {"user_share": user_share} | ({} if max_rows is None else {"rows": max_rows})
+        given = {"rows": max_rows, "instances": max_per_process}
+        self._ebpf: dict[str, Any] = {"user_share": user_share} | {k: v for k, v in given.items() if v is not None}
         self._tracers: dict[str, Tracer] = {}
         self._sessions: dict[int, list[Session]] = {}
         self._attempts: set[Operation[Any]] = set()

@@ -42,6 +42,9 @@ from straced.tracers.strace.own_helpers import own_helpers
 
 log = logging.getLogger("straced.service")
 
+SESSIONS_A_PROCESS = 4
+"""Of all clients together, at a time: each takes some 20 MB, and the service is to stay below 200."""
+
 
 class Service:
     """One service. Make, :meth:`start`, :meth:`run`, :meth:`stop`.
@@ -67,7 +70,10 @@ class Service:
         self.rulebook.configure(config)
         self.alerts = AlertBook(config.alerts)
         self.profiler = Profiler(
-            "ebpf", max_rows=config.room.rows, user_share=config.room.share if places.system else 1.0
+            "ebpf",
+            max_rows=config.room.rows,
+            user_share=config.room.share if places.system else 1.0,
+            max_per_process=SESSIONS_A_PROCESS,
         )
         self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
         self.store: HistoryWriter | None = None

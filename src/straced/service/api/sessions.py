@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 
 import msgspec
 
 from straced.config.schema import Ipc
 from straced.errors import InvalidArgument, NotLive, NotPermitted, StracedError, TracerUnavailable
 from straced.ipc import messages
+from straced.ipc.protocol import TooMuch
 from straced.linux import credentials, procfs
 from straced.linux.credentials import Peer
 from straced.model.types import Overhead, Reason, Sample, Summary
@@ -25,6 +26,8 @@ from straced.tracers.strace.recording import Recording, RecordOptions
 
 RECHECK_S = 0.5
 KEPT_SAMPLES = 8
+SESSIONS_OF_A_USER = 2
+"""On one process at a time; all clients together have four of it, each some 20 MB of memory."""
 MAX_KEPT = 64
 """Sessions of a connection whose result may be asked for again."""
 
@@ -41,6 +44,10 @@ class ClientSession:
         self._samples: dict[int, Sample] = {}
         self._guard = asyncio.create_task(self._watch())
         self._end = asyncio.create_task(session.wait())
+
+    def counts_for(self, uid: int, pid: int) -> bool:
+        """Whether it counts this process now, for this user."""
+        return self.session.alive and (self.peer.uid, self.session.target.pid) == (uid, pid)
 
     def check(self) -> None:
         """Raise NotPermitted when the target is no longer the client's; the session is over then."""
@@ -182,6 +189,8 @@ class Sessions:
         self._number = 0
         self._open: dict[tuple[Connection, int], Kept] = {}
         self._ending: set[asyncio.Task[object]] = set()
+        self._beginning: list[tuple[int, int]] = []
+        """Whose attach to which process is under way."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -196,7 +205,10 @@ class Sessions:
             )
         peer = client.peer
         rights = None if peer.is_root else Rights(peer.uid, peer.gid, peer.capabilities)
-        with client.account.beginning(self._limits().max_sessions_per_user):
+        with (
+            client.account.beginning(self._limits().max_sessions_per_user),
+            self._leaving_room(peer, params.pid),
+        ):
             async with client.account.attaching:
                 session = await self._profiler().attach(
                     params.pid,
@@ -216,6 +228,19 @@ class Sessions:
         return messages.Attached(
             session=number, target=session.target, tracer=session.tracer, tracer_reason=session.tracer_reason
         )
+
+    @contextlib.contextmanager
+    def _leaving_room(self, peer: Peer, pid: int) -> Iterator[None]:
+        """Keep a user from taking all sessions that one process may have: root may want to look at it, too."""
+        key = peer.uid, pid
+        held = [kept for kept in self._open.values() if isinstance(kept, ClientSession) and kept.counts_for(*key)]
+        if not peer.is_root and len(held) + self._beginning.count(key) >= SESSIONS_OF_A_USER:
+            raise TooMuch(f"{SESSIONS_OF_A_USER} sessions of yours count {pid} already", pid=pid)
+        self._beginning.append(key)
+        try:
+            yield
+        finally:
+            self._beginning.remove(key)
 
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
         """Take a full trace for a client, by a strace that runs as them; they read it by :meth:`read_trace`."""

@@ -16,7 +16,8 @@ from straced.tracers.ebpf.session import EbpfSession
 from straced.tracers.ebpf.suited import suited_engine
 from straced.tracers.ebpf.task_storage import Conflict
 
-_MAX_INSTANCES = 8
+MAX_INSTANCES = 8
+"""Each holds some 20 MB."""
 LINGER_S = 5.0
 """How long programs and maps stay loaded, 27 MB of the kernel's memory, when nobody is traced by them any more."""
 
@@ -29,6 +30,7 @@ class EbpfTracer:
         owners: most processes (and threads, where they are told apart) alive at a time.
         user_share: how much of both the processes of one user may have, unless that is root; for who serves several.
         ready: keep what was loaded once, for targets that must not wait.
+        instances: how many sessions may count one process at a time: each needs programs and maps of its own.
         unpreempted: which set of programs; the one that suits the kernel when left out.
     """
 
@@ -39,9 +41,11 @@ class EbpfTracer:
         owners: int = wire.OWNERS,
         user_share: float = 1.0,
         ready: bool = False,
+        instances: int = MAX_INSTANCES,
         unpreempted: bool | None = None,
     ) -> None:
         self._rows = rows
+        self._max_instances = instances
         self._unpreempted = unpreempted
         self._owners = owners
         self._user_share = user_share
@@ -133,7 +137,7 @@ class EbpfTracer:
 
     async def _place(self, target: Target, options: AttachOptions, pidfd: int, quiet: bool) -> EbpfSession:
         """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
-        for position in range(_MAX_INSTANCES):
+        for position in range(self._max_instances):
             if position == len(self._instances):
                 self._instances.append(await carry(asyncio.to_thread(self._load), Instance.close))
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
@@ -147,7 +151,7 @@ class EbpfTracer:
                 continue
             except OSError as error:
                 raise probe.load_error(error) from error
-        raise TracerUnavailable(f"{_MAX_INSTANCES} sessions count {target.pid} already", pid=target.pid)
+        raise TracerUnavailable(f"{self._max_instances} sessions count {target.pid} already", pid=target.pid)
 
     def _load(self) -> Instance:
         error = self._missing()
