@@ -135,6 +135,40 @@ def test_sessions_are_counted_before_they_are_begun(daemon: Daemon) -> None:
     ends_in_time(daemon)
 
 
+CROWDING = """
+import subprocess
+target = subprocess.Popen(["/bin/sleep", "60"], stdout=subprocess.DEVNULL)
+sock = greeted()
+answers = []
+for number in range(8):
+    sock.sendall(ask(100 + number, "attach", pid=target.pid))
+for _, line in zip(range(8), lines(sock)):
+    answers.append("result" if "result" in line else line["error"]["data"]["code"])
+print("ready", flush=True)
+print(json.dumps({each: answers.count(each) for each in sorted(set(answers))}), flush=True)
+print(target.pid, flush=True)
+sys.stdin.readline()
+target.kill()
+target.wait()
+print("ended", flush=True)
+"""
+
+
+@needs_ebpf
+async def test_one_user_does_not_take_all_sessions_of_a_process(daemon: Daemon) -> None:
+    """Each takes programs and maps of its own, 20 MB; root can still look at the process."""
+    with user(HOSTILE, CROWDING, daemon.socket) as hostile:
+        assert json.loads(hostile.line()) == {"result": 2, "too_much": 6}
+        async with daemon.client() as client:
+            session = await client.attach(int(hostile.line()))
+            await session.detach()
+        hostile.go_on()
+        assert hostile.line() == "ended"
+    assert daemon.process is not None
+    assert peak(daemon.process.pid) <= MEMORY_BYTES
+    ends_in_time(daemon)
+
+
 @needs_ebpf
 async def test_ended_sessions_are_not_kept_for_ever(daemon: Daemon) -> None:
     own = popen(["/usr/bin/python3", "-S", "-c", READY + "sys.stdin.read()"])
