@@ -20,7 +20,7 @@ from tests.support.poll import auntil, until
 from tests.support.workload import Starter
 from tests.support.world import WORLD
 
-GUARD = Path(straced.__file__).parent / "tracers/guard"
+GUARD = Path(straced.__file__).parent / "tracers/strace/guard"
 pytestmark = pytest.mark.needs("strace", "cc")
 
 

@@ -23,18 +23,18 @@ class Mutant:
 
 
 MUTANTS = [
-    Mutant("the summary flag is bogus", "tracers/strace.py", r'"-c"\]', '"--bogus"]'),
-    Mutant("threads are not followed", "tracers/strace.py", r'\["-f"\] if follow_tasks else \[\]', "[]"),
+    Mutant("the summary flag is bogus", "tracers/strace/tracer.py", r'"-c"\]', '"--bogus"]'),
+    Mutant("threads are not followed", "tracers/strace/tracer.py", r'\["-f"\] if follow_tasks else \[\]', "[]"),
     Mutant(
         "SIGINT is SIGCONT",
-        "tracers/guard/helper.py",
+        "tracers/strace/guard/helper.py",
         r"kernel\.send\(self\.pidfd, signal\.SIGINT\)",
         "kernel.send(self.pidfd, signal.SIGCONT)",
         matches=2,
     ),
     Mutant(
         "the attachment is not confirmed",
-        "tracers/strace_attach.py",
+        "tracers/strace/attachment.py",
         r"(        await self\._start\(targets\)\n)",
         r"\1        return Coverage(traced=1, seen=1, complete=True)\n",
     ),
