@@ -117,12 +117,10 @@ def test_nobody_reads_stderr_and_the_tracer_is_refused(start: Starter) -> None:
     assert run.returncode == 3
 
 
-def helpers_of(run: int) -> dict[str, int]:
-    """The guard of a run and the strace that traces its command."""
-    found = {}
+def helpers_of(run: int, command: int) -> dict[str, int]:
+    """The guard of a run and the strace that traces its command; one that is starting only is made good for."""
+    found = {"strace": tracer} if (tracer := proc.tracer(command)) else {}
     for pid in proc.descendants(run):
-        if proc.comm(pid) == "strace":
-            found["strace"] = pid
         if "guard" in " ".join(proc.cmdline(pid)) and proc.parent(pid) == run:
             found["guard"] = pid
     return found
@@ -133,7 +131,7 @@ def test_a_helper_that_is_killed_takes_nothing_with_it_but_figures(start: Starte
     words = ("run", "--tracer", "strace", "--json", "--", "sh", "-c", "read word; echo got $word; exit 3")
     run = popen_straced(*words, stdin=subprocess.PIPE)
     command = command_of(run, "sh")
-    helpers = until(lambda: len(found := helpers_of(run.pid)) == 2 and found, LIMIT_S, "strace and its guard")
+    helpers = until(lambda: len(found := helpers_of(run.pid, command)) == 2 and found, LIMIT_S, "strace and its guard")
     assert helpers
     os.kill(helpers[victim], signal.SIGKILL)
     until(lambda: proc.tracer(command) == 0, LIMIT_S, "its strace is gone")

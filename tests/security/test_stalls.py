@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from straced.faults import Faults
+from straced.service.daemon import sd_notify
 from straced.service.daemon.stalls import WatchedSelector, stalls, timed
 from straced.workflows import serve
 
@@ -120,7 +121,7 @@ def test_a_manager_that_does_not_read_is_not_waited_for(tmp_path: Path, monkeypa
         deaf.bind(str(path))
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         began = time.monotonic()
-        said = [serve.notify.notify("WATCHDOG=1") for _ in range(3000)]
+        said = [sd_notify.notify("WATCHDOG=1") for _ in range(3000)]
         assert said[0]
         assert not said[-1]
         assert time.monotonic() - began < 10

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import struct
 import sys
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -56,7 +58,9 @@ class Engine:
         self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
         self._user_share = user_share
         self._library = libbpf.load()
-        self._links = Links(self._library, self.program, UNPREEMPTED if unpreempted else PROGRAMS)
+        self._links = Links(
+            self._library, functools.partial(_program_of, weakref.ref(self)), UNPREEMPTED if unpreempted else PROGRAMS
+        )
         elf = object_bytes() if elf is None else elf
         try:
             wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
@@ -252,3 +256,10 @@ class Engine:
             payer = int(self.owner(index).payer)
             self.owners[index * wire.OWNER_BYTES : (index + 1) * wire.OWNER_BYTES] = blank
             self.request(wire.GIVE_OWNER, index, payer)
+
+
+def _program_of(engine: weakref.ref[Engine], name: str) -> int:
+    """For what the engine owns itself, so that both go without a collection of cycles."""
+    found = engine()
+    assert found is not None
+    return found.program(name)
