@@ -222,7 +222,7 @@ def test_a_fixed_cadence_counts_what_it_missed() -> None:
 REUSE = """
     import subprocess
     from straced.config import watch_rules as rules
-    from straced.service.watcher import Watcher
+    from straced.service.collect.collector import Watcher
     from straced.tracers.ebpf import EbpfTracer
     PID = 5000
     def run_as(calls):
