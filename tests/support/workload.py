@@ -187,7 +187,7 @@ class Starter:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
-        below = [os.pidfd_open(pid) for workload in self.started for pid in _below(workload)]
+        below = [pidfd for workload in self.started for pidfd in _below(workload)]
         for workload in self.started:
             workload.kill()
         for pidfd in below:
@@ -202,6 +202,10 @@ class Starter:
 
 
 def _below(workload: Workload) -> list[int]:
-    if workload.process.poll() is not None:
-        return []
-    return [pid for pid in proc.descendants(workload.pid) if proc.alive(pid)]
+    """A pidfd of each process below it that still lives."""
+    pidfds: list[int] = []
+    if workload.process.poll() is None:
+        for pid in proc.descendants(workload.pid):
+            with contextlib.suppress(ProcessLookupError):  # one that was killed just now may go at any moment
+                pidfds.append(os.pidfd_open(pid))
+    return pidfds

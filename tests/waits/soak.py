@@ -1,4 +1,4 @@
-"""Stage every situation many times, ask why, and count: python tests/why/soak.py [-n RUNS] [STAGE...]"""
+"""Stage every situation many times, ask why, and count: python tests/waits/soak.py [-n RUNS] [STAGE...]"""
 
 from __future__ import annotations
 
