@@ -47,6 +47,11 @@ def is_trusted(sock: socket.socket, *, named: bool) -> bool:
     return uid in (0, os.geteuid()) or (named and os.geteuid() == 0)
 
 
+def _no_answer(future: asyncio.Future[Message], method: str) -> None:
+    if not future.done():
+        future.set_exception(ServiceUnreachable(f"the service does not answer {method}", hint="straced status"))
+
+
 class Channel:
     """A connection to a service. It is made by ``async with``, or by the first request.
 
@@ -64,6 +69,8 @@ class Channel:
         self._news: asyncio.Queue[News | None] = asyncio.Queue(MAX_WAITING)
         self._parts: list[TickPart] = []
         self._write_lock = asyncio.Lock()
+        self._sending = 0
+        """Requests that the socket did not take at once."""
         self._farewell: StracedError | None = None
         self.works: set[asyncio.Task[messages.Ended]] = set()
         """What is done by this connection beside its requests; it ends with it."""
@@ -160,40 +167,56 @@ class Channel:
             await self.connect()
         self._number += 1
         number = self._number
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Message] = loop.create_future()
         self._waiting[number] = future
+        timer = loop.call_later(timeout_s, _no_answer, future, method) if timeout_s is not None else None
         frame = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + b"\n"
         try:
-            await carry(self._send_whole(frame))
-            await asyncio.wait({future}, timeout=timeout_s)
-            if not future.done():
-                raise ServiceUnreachable(f"the service does not answer {method}", hint="straced status")
-            answer = future.result()
+            if rest := self._send_now(frame):
+                self._sending += 1
+                await carry(self._send_whole(rest))
+            answer = await future
         except OSError as error:
             if self._reader is not None:  # a last word may have come before the socket was closed
                 await asyncio.wait({self._reader}, timeout=CONNECT_S)
             raise self._gone() from error
         finally:
             self._waiting.pop(number, None)
+            if timer is not None:
+                timer.cancel()
         if not isinstance(answer.error, UnsetType):
             raise protocol.error_of(answer.error)
         raw = b"null" if isinstance(answer.result, UnsetType) else answer.result
         return msgspec.json.decode(raw, type=kind)
 
-    async def _send_whole(self, frame: bytes) -> None:
-        """Half a request would spoil those after it: it is sent to its end, or the connection is."""
-        if not await within(REPLY_S, self._send(frame)):
-            await self._close()
-            raise ServiceUnreachable("the service does not read what it is sent", hint="straced status")
-
-    async def _send(self, frame: bytes) -> None:
+    def _send_now(self, frame: bytes) -> bytes:
+        """Send what the socket takes at once, which is nearly always all of it; returns the rest."""
         if len(frame) > MAX_FRAME:
             raise StracedError("the request is too large")
         if self._sock is None:
             raise self._gone()
-        loop = asyncio.get_running_loop()
+        if self._sending:
+            return frame  # others come first
+        try:
+            return frame[self._sock.send(frame) :]
+        except BlockingIOError:
+            return frame
+
+    async def _send_whole(self, rest: bytes) -> None:
+        """Half a request would spoil those after it: it is sent to its end, or the connection is."""
+        try:
+            if not await within(REPLY_S, self._send(rest)):
+                await self._close()
+                raise ServiceUnreachable("the service does not read what it is sent", hint="straced status")
+        finally:
+            self._sending -= 1
+
+    async def _send(self, rest: bytes) -> None:
         async with self._write_lock:
-            await loop.sock_sendall(self._sock, frame)
+            if self._sock is None:
+                raise self._gone()
+            await asyncio.get_running_loop().sock_sendall(self._sock, rest)
 
     async def _read(self) -> None:
         assert self._sock is not None

@@ -20,6 +20,7 @@ from straced.config.paths import ServicePaths
 from straced.config.schema import Config, ConfigError
 from straced.errors import StracedError
 from straced.faults import faults
+from straced.linux.allocator import return_large_blocks
 from straced.manager.process_group import ProcessGroupManager
 from straced.model.owner import NOBODY
 from straced.service.daemon import sd_notify
@@ -57,6 +58,7 @@ def serve(path: Path | None, config: Config, http: str | None = None) -> int:
         AlreadyRunning, StoreError, SocketTaken, AddressTaken, TracerUnavailable: nothing was served.
     """
     keep_secrets()
+    return_large_blocks()
     sys.setswitchinterval(SWITCH_S)
     where = paths.of(config)
     with ServiceLock(where.lock):
