@@ -10,7 +10,7 @@ POINTS = range(1, 32)
 FAULTS = [*range(1, 11), 12, *range(13, 23), *range(25, 51), *range(52, 75)]
 SECURITY = [*range(6, 15), 19, 25]
 ELSEWHERE = {
-    11: "tests/preflight",  # Yama: with a /proc of the test's own, this kernel has none
+    11: "tests/tracers/permissions",  # Yama: with a /proc of the test's own, this kernel has none
     57: "test_p17_the_locale_of_the_owner_does_not_matter",
 }
 
@@ -32,7 +32,7 @@ def test_every_fault_that_can_be_made_here_has_a_test() -> None:
     assert set(FAULTS) - named("f") - set(ELSEWHERE) == set()
     text = "".join(path.read_text() for path in TESTS.rglob("test_*.py") if path != Path(__file__))
     assert ELSEWHERE[57] in text
-    assert list((TESTS / "preflight").glob("test_*.py"))
+    assert list((TESTS / "tracers" / "permissions").glob("test_*.py"))
 
 
 def test_every_threat_has_a_test() -> None:

@@ -29,13 +29,14 @@ from straced.store.history import MAX_SERIES, History
 from straced.store.writer import HistoryWriter
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
-from tests.ebpf.counts import row
 from tests.security.intruder import process as intruder
 from tests.security.intruder import snapshot
 from tests.service.daemon import serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, public_folder, running, until
+from tests.service.processes import READY, public_folder, running
 from tests.service.samples import ME, NOON, calls, process, tick
+from tests.support.poll import until
+from tests.tracers.ebpf.counts import row
 
 THEIRS = Owner(65534, 65534, False)
 MINE = Owner(1000, 1000, False)

@@ -28,8 +28,9 @@ from straced.store.history import History
 from straced.store.writer import HistoryWriter
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, as_nobody, public_folder, running, until
+from tests.service.processes import READY, as_nobody, public_folder, running
 from tests.service.samples import NOON, calls, process, tick
+from tests.support.poll import until
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
 GO = "sys.stdin.readline()\n"

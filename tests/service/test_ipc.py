@@ -31,7 +31,8 @@ from straced.model.tick import Tick
 from straced.model.types import Summary
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, as_nobody, folder_of_nobody, popen, running, until
+from tests.service.processes import READY, as_nobody, folder_of_nobody, popen, running
+from tests.support.poll import until
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
 COUNTED = (
@@ -457,7 +458,7 @@ async def test_an_exec_of_a_setuid_program_ends_the_session(public: Path) -> Non
             assert client.stdout.readline() == "attached\n"
             target.stdin.write("\n")
             target.stdin.flush()
-            until(lambda: procfs.stat(target.pid).comm.startswith("setuid"))
+            until(lambda: procfs.stat(target.pid).comm.startswith("setuid"), 10)
             output, _ = client.communicate("\n", timeout=20)
             assert output.split() == ["uid"] * 4
         finally:

@@ -20,7 +20,8 @@ from straced.service.daemon import unit
 from straced.store.history import History
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, popen, running, until
+from tests.service.processes import READY, popen, running
+from tests.support.poll import until
 
 COUNTED = (
     "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
@@ -50,7 +51,7 @@ def test_of_twenty_one_wins(tmp_path: Path) -> None:
     several = [daemon.spawn() for _ in range(20)]
     try:
         until(lambda: sum(process.poll() is None for process in several) == 1, 60)
-        until(daemon.answers)
+        until(daemon.answers, 10)
         losers = [process.returncode for process in several if process.returncode is not None]
         assert losers == [1] * 19
         alive = next(process for process in several if process.poll() is None)
@@ -93,8 +94,8 @@ async def test_killed_three_times_nothing_but_the_last_interval_is_lost(tmp_path
                 assert trace.target.pid == target.pid
                 assert procfs.tracer_pid(target.pid) > 0
             daemon.kill()
-            until(lambda: procfs.tracer_pid(target.pid) == 0)
-            until(lambda: procfs.stat(target.pid).state == "S")
+            until(lambda: procfs.tracer_pid(target.pid) == 0, 10)
+            until(lambda: procfs.stat(target.pid).state == "S", 10)
             order(target, 1)
         daemon.start()
         async with daemon.client() as client:
@@ -130,7 +131,7 @@ async def test_sigterm_ends_everything_in_time(tmp_path: Path) -> None:
         assert daemon.process.returncode == 0  # type: ignore[union-attr]
         for process in processes:
             assert procfs.tracer_pid(process.pid) == 0
-            until(lambda process=process: procfs.stat(process.pid).state == "S")  # type: ignore[misc]
+            until(lambda process=process: procfs.stat(process.pid).state == "S", 10)  # type: ignore[misc]
             order(process, 3)
         await client.close()
     finally:
@@ -295,7 +296,7 @@ async def test_the_command_line(tmp_path: Path) -> None:
         assert "watches    1 process by 1 rule," in straced("status", socket_=at).stdout
         assert "job=build-7" in straced("watch", "ls", socket_=at).stdout
         if status["tracer"]:
-            until(lambda: "1,013" in straced("history", str(target.pid), socket_=at).stdout)
+            until(lambda: "1,013" in straced("history", str(target.pid), socket_=at).stdout, 10)
             told = json.loads(straced("history", "build-7", "--json", socket_=at).stdout)
             rows = {row["name"]: row["calls"] for row in told["answer"]["syscalls"]}
             assert rows["getppid"] == 1013

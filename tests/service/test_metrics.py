@@ -21,8 +21,8 @@ from straced.service.metrics.http import MetricsServer
 from straced.service.metrics.openmetrics import Totals
 from straced.service.metrics.otlp import OtlpPusher
 from straced.service.sinks.ndjson import NdjsonSink
-from tests.service.processes import until
 from tests.service.samples import NOON, calls, process, tick
+from tests.support.poll import until
 
 needs_parser = pytest.mark.needs("prometheus_client")
 
@@ -220,7 +220,7 @@ def test_the_stream_is_rotated(folder: Path) -> None:
     stream = NdjsonSink(schema.StreamConfig(path=str(path), max_bytes=schema.Bytes(5000), files=2))
     for second in range(60):
         stream.tick(tick(NOON + second, process(made=(calls(),))))
-        until(lambda: not stream._lines)
+        until(lambda: not stream._lines, 10)
     stream.event(Happening(epoch_s=NOON, kind="started", text="x"))
     stream.close()
     names = sorted(each.name for each in folder.iterdir())
@@ -234,5 +234,5 @@ def test_the_stream_is_rotated(folder: Path) -> None:
 def test_a_stream_without_room_is_counted(tmp_path: Path) -> None:
     stream = NdjsonSink(schema.StreamConfig(path="/dev/full/x"))
     stream.event(Happening(epoch_s=NOON, kind="started", text="x"))
-    until(lambda: stream.dropped)
+    until(lambda: stream.dropped, 10)
     stream.close()

@@ -18,8 +18,9 @@ from straced.service.collect.collector import Watcher
 from straced.service.collect.ticker import Cadence
 from straced.tracers.ebpf import EbpfTracer
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, as_nobody, popen, running, until
+from tests.service.processes import READY, as_nobody, popen, running
 from tests.support.owner import start_owner
+from tests.support.poll import until
 from tests.support.workload import Starter
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
@@ -142,11 +143,11 @@ async def test_one_shorter_than_the_interval_is_counted(gather: type[Gathered]) 
 async def test_what_it_is_in_now(gather: type[Gathered]) -> None:
     with running(READY + "sys.stdin.read()") as process:
         gathered = gather(str(process.pid))
-        until(lambda: procfs.stat(process.pid).state == "S")
+        until(lambda: procfs.stat(process.pid).state == "S", 10)
         await gathered.tick()
         process.stdin.write("x")  # type: ignore[union-attr]
         process.stdin.flush()  # type: ignore[union-attr]
-        until(lambda: procfs.stat(process.pid).state == "S")
+        until(lambda: procfs.stat(process.pid).state == "S", 10)
         for _ in range(100):
             sample = (await gathered.tick()).processes[0]
             if sample.in_flight:
@@ -196,7 +197,7 @@ async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], public: P
         before = (await gathered.tick()).processes[0].owner
         assert (before.uid, before.private) == (65534, False)
         go(process)
-        until(lambda: procfs.stat(process.pid).comm == "sleep")
+        until(lambda: procfs.stat(process.pid).comm == "sleep", 10)
         after = (await gathered.tick()).processes[0]
         assert after.owner.private
         assert after.calls

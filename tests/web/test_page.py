@@ -13,10 +13,10 @@ import pytest
 from straced.config import schema
 from straced.model.facts import HostFacts
 from straced.store.writer import HistoryWriter
+from tests.live.processes import Worker, workload
 from tests.service import samples
 from tests.service.processes import READY, running
 from tests.support.chromium import PATIENCE_S, Page
-from tests.top.processes import Worker, workload
 from tests.web.site import Site, site
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.limit(150)]
