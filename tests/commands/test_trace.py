@@ -102,7 +102,7 @@ def test_failed_calls_only(start: Starter) -> None:
     assert b"sendto(" not in out
 
 
-def test_f56_a_line_longer_than_a_pipe(start: Starter) -> None:
+def test_a_line_longer_than_a_pipe(start: Starter) -> None:
     target = start("bigwrite", 150_000)
     process = popen_straced("trace", target.pid, "-s", "200000")
     until(lambda: not target.untraced(), 10, "it attaches")

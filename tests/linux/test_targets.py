@@ -24,7 +24,7 @@ from tests.support.poll import until
 @pytest.mark.parametrize(
     "value", [0, -1, 2**31, 10**11, True, 1.0, "12abc", "", "17 999", "17,18", "+1", "-1", "١", "1_0"]
 )
-def test_f2_f3_what_is_not_a_pid(value: object) -> None:
+def test_what_is_not_a_pid(value: object) -> None:
     with pytest.raises(InvalidArgument):
         targets.validate_pid(value)
 
@@ -32,7 +32,7 @@ def test_f2_f3_what_is_not_a_pid(value: object) -> None:
 @given(st.one_of(st.integers(), st.text(), st.floats(), st.binary()))
 @example("1\n")
 @example("9" * 5000)
-def test_f2_a_pid_is_an_int_in_range_or_refused(value: object) -> None:
+def test_a_pid_is_an_int_in_range_or_refused(value: object) -> None:
     with contextlib.suppress(InvalidArgument):
         pid = targets.validate_pid(value)
         assert type(pid) is int

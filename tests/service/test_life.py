@@ -42,7 +42,7 @@ def straced(*words: str, socket_: Path | None = None, **env: str) -> subprocess.
 
 
 def test_of_twenty_one_wins(tmp_path: Path) -> None:
-    """F98: and the socket of a dead service does not stand in the way."""
+    """And the socket of a dead service does not stand in the way."""
     (tmp_path / "run").mkdir(mode=0o755)
     stale = socket.socket(socket.AF_UNIX)
     stale.bind(str(tmp_path / "run" / "straced.sock"))
@@ -67,7 +67,7 @@ def test_of_twenty_one_wins(tmp_path: Path) -> None:
 
 @needs_ebpf
 async def test_killed_three_times_nothing_but_the_last_interval_is_lost(tmp_path: Path) -> None:
-    """F75, F70: history is closed, helpers go, the target runs on, and counting is taken up again."""
+    """History is closed, helpers go, the target runs on, and counting is taken up again."""
     daemon = Daemon(tmp_path)
     with running(COUNTED) as target:
         written = 0
@@ -115,7 +115,7 @@ def order(process: subprocess.Popen[str], count: int) -> None:
 
 @needs_ebpf
 async def test_sigterm_ends_everything_in_time(tmp_path: Path) -> None:
-    """F76: with sessions and full traces under way, within 3 s, and no target is left in a tracer's hands."""
+    """With sessions and full traces under way, within 3 s, and no target is left in a tracer's hands."""
     daemon = Daemon(tmp_path, "[ipc]\n#\nmax_sessions_per_user = 100\n").start()
     targets = [running(COUNTED) for _ in range(50)]
     processes = [target.__enter__() for target in targets]
@@ -251,7 +251,7 @@ def test_what_keeps_it_from_starting_is_said(tmp_path: Path, prepare: str, said:
 
 
 async def test_a_fork_bomb_of_descriptors_does_not_end_it(tmp_path: Path) -> None:
-    """F77: EMFILE: nobody new is accepted, those who are there are served, and afterwards all is well."""
+    """EMFILE: nobody new is accepted, those who are there are served, and afterwards all is well."""
     with serving(tmp_path, prefix=("prlimit", "--nofile=40:40")) as daemon:
         async with daemon.client() as client:
             pid = (await client.status()).pid

@@ -13,7 +13,7 @@ import pytest
 
 from straced.config import watch_rules
 from straced.linux import procfs
-from straced.model.tick import Happening, Tick
+from straced.model.tick import ServiceEvent, Tick
 from straced.service.collect.collector import Watcher
 from straced.service.collect.ticker import Cadence
 from straced.tracers.ebpf import EbpfTracer
@@ -35,7 +35,7 @@ class Gathered:
         self.watcher.set_rules([watch_rules.parse(text, {"job": "j"}) for text in texts])
         self.own: collections.Counter[tuple[int, str]] = collections.Counter()
         self.ended: collections.Counter[str] = collections.Counter()
-        self.happened: list[Happening] = []
+        self.happened: list[ServiceEvent] = []
         self.last: Tick | None = None
 
     async def tick(self, look: bool = True) -> Tick:
@@ -184,7 +184,7 @@ async def test_a_killed_one_says_so_and_rules_may_change(gather: type[Gathered])
 @needs_root
 @needs_ebpf
 async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], public: Path) -> None:
-    """S2: from the exec on, all that it does is root's to see."""
+    """From the exec on, all that it does is root's to see."""
     copy = public / "sleep"
     shutil.copy("/bin/sleep", copy)
     copy.chmod(0o4755)
@@ -269,7 +269,7 @@ REUSE = """
 
 @needs_ebpf
 @pytest.mark.needs("root", "pidns", "cc")
-def test_f95_a_pid_that_is_used_again_is_another_process(start: Starter) -> None:
+def test_a_pid_that_is_used_again_is_another_process(start: Starter) -> None:
     """In a PID namespace of its own, where the number of the next process can be chosen."""
     namespace = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     owner = start_owner(start, REUSE, prefix=namespace, env={"GT": str(start.gt)})

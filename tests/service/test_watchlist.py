@@ -182,7 +182,6 @@ NOBODY = Peer(1, 65534, 65534)
 
 @needs_root
 def test_a_user_sees_their_own_alone() -> None:
-    """S1."""
     with running() as mine:
         with pytest.raises(NotPermitted):
             credentials.require(NOBODY, mine.pid)
@@ -234,7 +233,6 @@ def test_a_process_with_more_rights_is_roots(how: list[str], code: str) -> None:
 
 @needs_root
 def test_the_kernel_names_the_peer(public: Path) -> None:
-    """S5."""
     path = public / "socket"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))

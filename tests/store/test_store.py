@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from straced.config import schema as config
 from straced.linux.credentials import Peer
 from straced.model.owner import Owner
-from straced.model.tick import Happening
+from straced.model.tick import ServiceEvent
 from straced.store import blocks, database, events, schema
 from straced.store.history import History
 from straced.store.packing import PackedRow
@@ -238,7 +238,7 @@ for second in range(int(sys.argv[2]), 10**9):
 
 
 def test_kill_9_loses_nothing_that_was_written(path: Path) -> None:
-    """F75, F96: what was acknowledged is there, exactly once, and open rows are closed by the next start."""
+    """What was acknowledged is there, exactly once, and open rows are closed by the next start."""
     root = str(Path(__file__).parents[2])
     second = 0
     for round_ in range(6):
@@ -269,7 +269,7 @@ def test_kill_9_loses_nothing_that_was_written(path: Path) -> None:
 
 
 def test_the_clock_may_be_set_back(store: HistoryWriter, path: Path) -> None:
-    """F78: nothing is lost, and it is said."""
+    """Nothing is lost, and it is said."""
     for second in (0, 60, 120, 180, 30, 31, 60, 90, 200):
         store.put(tick(NOON + second, process(made=(calls(),))))
     assert store.flush()
@@ -303,14 +303,14 @@ def test_size_is_bounded_and_the_loss_is_said(path: Path) -> None:
 
 
 def test_a_row_is_seen_by_its_owner_only(store: HistoryWriter, path: Path) -> None:
-    """S1, S2: a process that ran a setuid program is another's from then on, and so is what it did."""
+    """A process that ran a setuid program is another's from then on, and so is what it did."""
     mine = (calls("read", 5),)
     secret = (calls("openat", 7),)
     store.put(tick(NOON, process(1, owner=NOBODY, made=mine), process(2, owner=ME, made=secret)))
     store.put(tick(NOON + 1, process(1, owner=Owner(0, 65534, True), made=secret)))
     store.put(tick(NOON + 2, process(1, owner=NOBODY, made=secret)))  # until here it was root's
     store.put(tick(NOON + 3, process(1, owner=NOBODY, made=mine)))
-    event = Happening(epoch_s=NOON, kind="started", pid=2, owner=ME, text="secret")
+    event = ServiceEvent(epoch_s=NOON, kind="started", pid=2, owner=ME, text="secret")
     store.put(event)
     assert store.flush()
     history = History(path, Peer(1, 65534, 65534))

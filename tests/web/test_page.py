@@ -270,6 +270,6 @@ def test_without_history_the_page_says_so(tmp_path: Path, browser: Page) -> None
             open_page(browser, page)
             assert "history off" in browser.text("footer")
             browser.click("tbody tr a")
-            browser.until("document.querySelector('#history small')?.textContent === 'no history is kept'")
+            browser.until("document.querySelector('#history small')?.textContent === 'no history'")
             browser.until("document.querySelector('#calls')?.innerText.includes('not counted')")
             assert browser.errors == []

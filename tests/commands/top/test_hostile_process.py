@@ -78,7 +78,7 @@ def test_a_terminal_shows_it_and_stays_whole(pid: int, tmp_path: Path, size: tup
         screen.until(lambda text: str(pid) in text and "q quit" in text, "the process")
         title = screen.tmux("display", "-p", "-t", "t", "#{pane_title}")
         screen.press("Enter")
-        for key, seen in (("2", "for at least"), ("3", "position"), ("4", "what"), ("1", "syscall")):
+        for key, seen in (("2", "in call ≥"), ("3", "position"), ("4", "what"), ("1", "syscall")):
             screen.press(key)
             shown = screen.until(lambda text, seen=seen: seen in text, seen)
             assert not FORBIDDEN.search(shown.replace("\n", ""))

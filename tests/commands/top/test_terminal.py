@@ -247,7 +247,9 @@ def test_a_process_of_another_user(tmp_path: Path) -> None:
     process = subprocess.Popen(other)
     try:
         with terminal(tmp_path, ["setpriv", "--bounding-set=-all", *TOP, str(process.pid)], (110, 30)) as screen:
-            shown = screen.until(lambda text: "NO CALLS COUNTED" in text and "not seen:" in text, "what is not seen")
+            shown = screen.until(
+                lambda text: "Calls not counted" in text and "not available:" in text, "what is not seen"
+            )
             assert "its files: not permitted" in shown
             words = next(line.lstrip("▸ ").split() for line in shown.splitlines() if line.startswith("▸"))
             assert words[:2] == [str(process.pid), "S"]

@@ -1,4 +1,4 @@
-"""F79 to F94 where a tool or a look-up goes wrong: what perf loses we count, and what cannot be seen is not made up."""
+"""Where a tool or a look-up goes wrong: what perf loses we count, and what cannot be seen is not made up."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _perf_events(pid: int) -> int:
     return found
 
 
-async def test_f79_threads_and_children_of_an_attached_process(tracer: EbpfTracer, start: Start) -> None:
+async def test_threads_and_children_of_an_attached_process(tracer: EbpfTracer, start: Start) -> None:
     """Where ``perf trace -p`` sees none of them."""
     for mode in ("threads", "forks"):
         workload = start(mode, 2000, 8)
@@ -68,7 +68,7 @@ async def test_f79_threads_and_children_of_an_attached_process(tracer: EbpfTrace
         assert (calls(sample, "getppid"), sample.lost, sample.kind) == ([16000], 0, "exact")
 
 
-async def test_f80_exact_where_perf_counts_short(tracer: EbpfTracer, start: Start, tmp_path: Path) -> None:
+async def test_exact_where_perf_counts_short(tracer: EbpfTracer, start: Start, tmp_path: Path) -> None:
     """perf -s loses some silently (it may or may not in one run); we lose none, beside it too, and nobody adds any."""
     workload = start("io", 10_000)
     session = await attach(tracer, workload.pid)
@@ -83,7 +83,7 @@ async def test_f80_exact_where_perf_counts_short(tracer: EbpfTracer, start: Star
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_f81_a_stop_by_any_signal_has_a_summary(start: Start, number: signal.Signals) -> None:
+def test_a_stop_by_any_signal_has_a_summary(start: Start, number: signal.Signals) -> None:
     """perf gives none on SIGTERM."""
     require("ebpf")
     workload = start("n", 10_000_000_000)
@@ -110,7 +110,7 @@ def test_f81_a_stop_by_any_signal_has_a_summary(start: Start, number: signal.Sig
     assert workload.process.poll() is None
 
 
-def test_f82_a_bad_pid_and_no_rights_are_told_apart(start: Start, programs: Path) -> None:
+def test_a_bad_pid_and_no_rights_are_told_apart(start: Start, programs: Path) -> None:
     """perf says "Problems parsing the target" and ends with 255."""
     require("ebpf", "root", "setpriv")
     ended = start("n", 1)
@@ -124,7 +124,7 @@ def test_f82_a_bad_pid_and_no_rights_are_told_apart(start: Start, programs: Path
     assert "CAP_BPF" in refused.err
 
 
-async def test_f90_threads_in_flight_at_the_attach(tracer: EbpfTracer, start: Start) -> None:
+async def test_threads_in_flight_at_the_attach(tracer: EbpfTracer, start: Start) -> None:
     """Ten times attached to a process that stands in a read, which returns under the last one: it is nobody's call."""
     workload = start("n", 10)
     for _ in range(10):
@@ -137,7 +137,7 @@ async def test_f90_threads_in_flight_at_the_attach(tracer: EbpfTracer, start: St
     assert all(one.in_flight == 0 for one in sample.rows)
 
 
-async def test_f93_processes_that_vanish_while_they_are_looked_at(tracer: EbpfTracer, start: Start) -> None:
+async def test_processes_that_vanish_while_they_are_looked_at(tracer: EbpfTracer, start: Start) -> None:
     """Attached to a process whose children live for microseconds under a name that breaks naive parsers."""
     workload = start("churn")
     workload.go()
@@ -156,7 +156,7 @@ async def test_f93_processes_that_vanish_while_they_are_looked_at(tracer: EbpfTr
     assert workload.end() == 0
 
 
-async def test_f93_a_target_that_goes_between_look_up_and_attach(tracer: EbpfTracer, start: Start) -> None:
+async def test_a_target_that_goes_between_look_up_and_attach(tracer: EbpfTracer, start: Start) -> None:
     """Gone, and not an empty summary."""
     workload = start("n", 1)
     target = procfs.target(workload.pid)
@@ -165,7 +165,7 @@ async def test_f93_a_target_that_goes_between_look_up_and_attach(tracer: EbpfTra
         await tracer.attach(target, AttachOptions())
 
 
-async def test_f94_work_through_io_uring_is_not_seen(tracer: EbpfTracer, start: Start) -> None:
+async def test_work_through_io_uring_is_not_seen(tracer: EbpfTracer, start: Start) -> None:
     """Thirty-two writes an io_uring_enter: that one is counted, and no write is made up."""
     workload = start("uring", 100)
     session = await attach(tracer, workload.pid)
@@ -173,7 +173,7 @@ async def test_f94_work_through_io_uring_is_not_seen(tracer: EbpfTracer, start: 
     assert calls(await session.detach(), "io_uring_enter", "write", "exit_group") == [100, 0, 1]
 
 
-async def test_f94_doctor_says_what_is_invisible(start: Start) -> None:
+async def test_doctor_says_what_is_invisible(start: Start) -> None:
     workload = start("uring", 1)
     said = straced("doctor").out
     assert "vDSO" in said

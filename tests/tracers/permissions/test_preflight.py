@@ -43,11 +43,11 @@ def test_a_plain_child_may_be_traced_and_asking_takes_less_than_a_millisecond() 
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**31, 10**11])
-def test_f2_not_a_pid(pid: int) -> None:
+def test_not_a_pid(pid: int) -> None:
     assert isinstance(refused(pid), errors.InvalidArgument)
 
 
-def test_f1_gone() -> None:
+def test_gone() -> None:
     with real.running() as pid:
         pass
     error = refused(pid)
@@ -55,12 +55,12 @@ def test_f1_gone() -> None:
     assert (error.pid, error.exit_code) == (pid, 3)
 
 
-def test_f4_zombie() -> None:
+def test_zombie() -> None:
     with real.zombie() as pid:
         assert isinstance(refused(pid), errors.TargetIsZombie)
 
 
-def test_f5_the_leader_exited_and_its_threads_live() -> None:
+def test_the_leader_exited_and_its_threads_live() -> None:
     with real.leaderless() as pid:
         assert procfs.stat(pid).state == "Z"
         alone = preflight.check(pid)
@@ -69,13 +69,13 @@ def test_f5_the_leader_exited_and_its_threads_live() -> None:
         assert alone[0] != pid
 
 
-def test_f5_seen_by_its_owner_without_capabilities() -> None:
+def test_seen_by_its_owner_without_capabilities() -> None:
     real.need_root()
     with real.leaderless() as pid:
         assert len(real.seen_by(lambda: None, lambda: preflight.check(pid))) == 1
 
 
-def test_f6_kernel_thread() -> None:
+def test_kernel_thread() -> None:
     for pid in procfs.pids():
         if procfs.stat(pid).is_kernel_thread:
             assert isinstance(refused(pid), errors.KernelThread)
@@ -96,7 +96,7 @@ def test_a_thread_is_named_with_its_process() -> None:
     assert f"use {os.getpid()}" in error.hint
 
 
-def test_f7_traced_already_names_the_tracer() -> None:
+def test_traced_already_names_the_tracer() -> None:
     with real.running() as pid, real.forked(lambda: (real.be_named("mygdb"), real.seize(pid))) as tracer:
         error = refused(pid)
         assert isinstance(error, errors.AlreadyTraced)
@@ -104,7 +104,7 @@ def test_f7_traced_already_names_the_tracer() -> None:
         assert f"{tracer} (mygdb)" in error.reason
 
 
-def test_f7_a_tracer_of_one_thread_only_is_found_after_the_refusal() -> None:
+def test_a_tracer_of_one_thread_only_is_found_after_the_refusal() -> None:
     with real.leaderless() as pid:
         (tid,) = preflight.check(pid)
         with real.forked(lambda: real.seize(tid)) as tracer:
@@ -118,7 +118,7 @@ def as_nobody(pid: int) -> tuple[type, dict[str, Any]] | tuple[()]:
     return answer
 
 
-def test_f8_another_users_process() -> None:
+def test_another_users_process() -> None:
     real.need_root()
     with real.running() as pid:
         kind, fields = as_nobody(pid)
@@ -133,7 +133,7 @@ def test_the_same_users_process_is_fine() -> None:
         assert as_nobody(pid) == ()
 
 
-def test_f8_same_user_other_group() -> None:
+def test_same_user_other_group() -> None:
     real.need_root()
     with real.running(user=real.NOBODY, group=0, extra_groups=[]) as pid:
         kind, fields = as_nobody(pid)
@@ -141,7 +141,7 @@ def test_f8_same_user_other_group() -> None:
         assert "another user or group" in fields["reason"]
 
 
-def test_f9_not_dumpable_for_its_own_user_and_fine_for_root() -> None:
+def test_not_dumpable_for_its_own_user_and_fine_for_root() -> None:
     real.need_root()
     with real.forked(lambda: (real.be_nobody(), real.set_dumpable(0))) as pid:
         kind, _ = as_nobody(pid)
@@ -164,7 +164,7 @@ def test_more_capabilities_than_the_caller() -> None:
         program.wait()
 
 
-def test_f10_root_without_the_capability() -> None:
+def test_root_without_the_capability() -> None:
     real.need_root()
     code = (
         "import sys; from straced.tracers.permissions import preflight; from straced.errors import StracedError\n"
@@ -178,7 +178,7 @@ def test_f10_root_without_the_capability() -> None:
 
 
 @pytest.mark.parametrize("scope", [0, 1, 2, 3])
-def test_f11_yama_for_a_user(scope: int, tmp_path: Path) -> None:
+def test_yama_for_a_user(scope: int, tmp_path: Path) -> None:
     """The kernel here may have no Yama: its setting is a file of a /proc made for the test."""
     real.need_root()
     with real.running(user=real.NOBODY, group=real.NOBODY, extra_groups=[]) as pid:
@@ -216,7 +216,7 @@ def _reachable(folder: Path) -> bool:
     return True
 
 
-def test_f11_yama_stops_root_only_at_scope_3(tmp_path: Path) -> None:
+def test_yama_stops_root_only_at_scope_3(tmp_path: Path) -> None:
     real.need_root()
     with real.running() as pid:
         root = real.proc_like_this(tmp_path)
@@ -228,7 +228,7 @@ def test_f11_yama_stops_root_only_at_scope_3(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("action", [real.SECCOMP_EPERM, real.SECCOMP_KILL])
-def test_f12_a_filter_that_refuses_ptrace_even_by_killing(action: int) -> None:
+def test_a_filter_that_refuses_ptrace_even_by_killing(action: int) -> None:
     with real.running() as pid:
 
         def ask() -> tuple[int, str, str]:
@@ -245,7 +245,7 @@ def test_f12_a_filter_that_refuses_ptrace_even_by_killing(action: int) -> None:
     assert after == "PtraceBlocked"
 
 
-def test_f12_a_filter_that_allows_ptrace_is_no_obstacle() -> None:
+def test_a_filter_that_allows_ptrace_is_no_obstacle() -> None:
     def ask() -> Any:
         capabilities.ptrace_blocked.cache_clear()
         return capabilities.caller().seccomp, preflight.check(pid)
@@ -254,7 +254,7 @@ def test_f12_a_filter_that_allows_ptrace_is_no_obstacle() -> None:
         assert real.seen_by(lambda: real.refuse_ptrace(real.SECCOMP_ALLOW), ask) == (2, ())
 
 
-def test_f14_the_machines_first_process_needs_force(tmp_path: Path) -> None:
+def test_the_machines_first_process_needs_force(tmp_path: Path) -> None:
     for namespace, protected in ((capabilities.INITIAL_PID_NAMESPACE, True), ("pid:[4026532042]", False)):
         folder = tmp_path / namespace
         folder.mkdir()
@@ -271,7 +271,7 @@ def test_f14_the_machines_first_process_needs_force(tmp_path: Path) -> None:
             assert preflight.check(1, root=root) == ()
 
 
-def test_f13_f14_pid_1_of_a_container_is_fine_from_inside_and_outside() -> None:
+def test_pid_1_of_a_container_is_fine_from_inside_and_outside() -> None:
     real.need_root()
     code = "from straced.tracers.permissions import preflight; print(preflight.check(1), flush=True); input()"
     inside = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", f"{sys.executable} -c '{code}'; true"]
@@ -286,26 +286,26 @@ def test_f13_f14_pid_1_of_a_container_is_fine_from_inside_and_outside() -> None:
         program.communicate("\n", timeout=real.LIMIT_S)
 
 
-def test_f15_itself_and_its_ancestors() -> None:
+def test_itself_and_its_ancestors() -> None:
     assert isinstance(refused(os.getpid()), errors.OwnProcess)
     outcome = real.seen_by(lambda: None, lambda: preflight.check(os.getppid()))
     assert outcome[0] is errors.OwnProcess
 
 
-def test_f15_helpers() -> None:
+def test_helpers() -> None:
     with real.running() as pid:
         assert isinstance(refused(pid, helpers={pid}), errors.OwnProcess)
 
 
 @pytest.mark.parametrize("name", ["strace", "gdb"])
-def test_f16_a_tracer_at_work_is_refused_and_an_idle_one_is_not(name: str) -> None:
+def test_a_tracer_at_work_is_refused_and_an_idle_one_is_not(name: str) -> None:
     with real.forked(lambda: real.be_named(name)) as idle:
         assert preflight.check(idle) == ()
     with real.running() as pid, real.forked(lambda: (real.be_named(name), real.seize(pid))) as tracer:
         assert isinstance(refused(tracer), errors.OwnProcess)
 
 
-def test_f16_whoever_traces_us_directly_or_not_is_refused(tmp_path: Path) -> None:
+def test_whoever_traces_us_directly_or_not_is_refused(tmp_path: Path) -> None:
     """On a made /proc only: two processes that trace each other cannot be killed."""
     root = Path(real.proc_like_this(tmp_path, without=("self",)))
     (root / "self").mkdir()
@@ -328,7 +328,7 @@ def test_f16_whoever_traces_us_directly_or_not_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_f45_frozen_by_its_cgroup(version: int) -> None:
+def test_frozen_by_its_cgroup(version: int) -> None:
     real.need_root()
     with real.running() as pid:
         with real.frozen(pid, version) as group:

@@ -110,10 +110,11 @@ def test_sorting() -> None:
 def test_explaining_lines() -> None:
     value = summary(rows=(row("read", in_flight=3, wall_ns=1),))
     assert text.explanations(value) == [
-        "Times add up over 61 threads, so they can exceed 12.4 s. Sorted by total (--sort calls).",
+        "Times add up over 61 threads, so they can exceed 12.4 s. "
+        "Sorted by total time. Other orders: --sort calls, errors.",
         "Not yet returned at the end: read 3.",
     ]
-    assert text.explanations(summary(threads=1), "calls") == ["Sorted by calls (--sort time)."]
+    assert text.explanations(summary(threads=1), "calls") == ["Sorted by calls. Other orders: --sort time, errors."]
     assert "CPU time" in text.explanations(summary(time="cpu"))[0]
 
 
@@ -138,14 +139,14 @@ def test_last_line_says_how_far_the_figures_hold() -> None:
     assert lines[-2] == "Attached late."
     assert lines[-1] == (
         "partial · strace (eBPF: needs root) · 97 of 101 threads · nothing counted for 250 ms · "
-        "lost: not known · target about 19x slower"
+        "lost: unknown · target about 19x slower"
     )
 
 
 @pytest.mark.parametrize(
     ("pct", "basis", "words"),
     [
-        (None, "unknown", "slowdown not known"),
+        (None, "unknown", "slowdown unknown"),
         (0.0, "none", "target not slowed"),
         (0.0, "calibrated", "target less than 0.1 % slower"),
         (12.4, "calibrated", "target about 12 % slower"),
@@ -167,7 +168,7 @@ def test_reasons_are_sentences(text_of_reason: str, shown_as: str) -> None:
 
 def test_nothing_seen_is_said() -> None:
     lines = shown(summary(rows=(), total=Total(calls=0, errors=0, wall_ns=0)))
-    assert " no system call was seen" in lines
+    assert " no system calls seen" in lines
     assert "0 calls" in lines[0]
 
 

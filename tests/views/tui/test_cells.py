@@ -94,14 +94,14 @@ def test_a_command_is_read_by_its_name(comm: str, cmdline: str, name: str, rest:
 
 @given(st.floats(0, 900), st.floats(0, 900), st.floats(0, 900), st.integers(1, 9), st.integers(1, 40))
 def test_a_time_bar_fills_its_cells(cpu: float, work: float, wait: float, threads: int, width: int) -> None:
-    drawn = {column.title: column.draw for column in columns.COLUMNS}["its time"]
+    drawn = {column.title: column.draw for column in columns.COLUMNS}["thread time"]
     busy = row(1, cpu_pct=cpu, working_pct=work, waiting_pct=wait, threads=threads)
     assert len(joined(drawn(busy, width))) == width
     assert joined(drawn(row(1, waiting_pct=None), width)).strip() == "-"
 
 
 def test_a_time_bar_tells_program_calls_and_waiting_apart() -> None:
-    drawn = {column.title: column.draw for column in columns.COLUMNS}["its time"]
+    drawn = {column.title: column.draw for column in columns.COLUMNS}["thread time"]
     assert joined(drawn(row(1, cpu_pct=50, working_pct=20, waiting_pct=50), 10)) == "▇▇▇▅▅▂▂▂▂▂"
     assert joined(drawn(row(1, cpu_pct=100, working_pct=100, waiting_pct=100, threads=4), 8)) == "▅▅▂▂    "
 

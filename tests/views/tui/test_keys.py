@@ -98,10 +98,10 @@ async def test_tab_does_nothing_where_only_the_list_is_shown() -> None:
     ("pressed", "seen"),
     [
         (["1"], "syscall  "),
-        (["2"], "for at least"),
+        (["2"], "in call ≥"),
         (["3"], "0.0.0.0:80 listen"),
         (["4"], "another user's process"),
-        (["right"], "for at least"),
+        (["right"], "in call ≥"),
         (["left"], "another user's process"),
         (["right", "right", "right", "right"], "syscall  "),
     ],
@@ -288,7 +288,7 @@ async def test_t_asks_starts_a_trace_says_where_and_stops_it() -> None:
         assert feed.running == []
         await pilot.press("enter")
         await appears(pilot, lambda: "TRACING 4242 into /traces/straced-4242.strace" in all_of(app), "a running trace")
-        assert "0 B of 100.0 MB, at most 60 s; t on it ends it" in all_of(app)
+        assert "0 B of 100.0 MB, at most 60 s; select it and press t to stop" in all_of(app)
         await pilot.press("t")
         await appears(pilot, lambda: "52.4 MB" in all_of(app), "the end of the trace")
         assert feed.running == []
@@ -306,7 +306,7 @@ async def test_brackets_go_through_time_where_there_is_any() -> None:
     feed = ScriptedFeed(NOW)
     async with running(feed) as (app, pilot):
         await pilot.press("left_square_bracket")
-        await appears(pilot, lambda: "there is only now" in all_of(app), "a word about that")
+        await appears(pilot, lambda: "This view is live" in all_of(app), "a word about that")
         feed.can_move = True
         await pilot.press("left_square_bracket", "right_square_bracket")
         await appears(pilot, lambda: feed.moves == [-1, -1, 1], "three moves")
@@ -343,7 +343,7 @@ async def test_a_process_that_ends_while_it_is_looked_at_stays_and_says_so() -> 
         shown = all_of(app)
         assert "ENDED nginx: worker process" in shown
         assert "ENDED 4243" in shown
-        assert "it has ended" in shown
+        assert "process has exited" in shown
         await pilot.press("j", "k", "k", "j")
         await pilot.pause()
         assert "ENDED" not in all_of(app)

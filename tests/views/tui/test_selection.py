@@ -65,7 +65,7 @@ async def test_a_filter_that_nothing_matches_leaves_nothing_to_act_upon(key: str
         await pilot.press("slash", *"nosuch", "enter", key)
         assert chosen(app) is None
         assert len(app.screen_stack) == 1
-        assert "no process is selected" in said(app) or "does not match" in said(app)
+        assert "no process selected" in said(app) or "does not match" in said(app)
         assert app.list.display
         assert feed.signals == []
         assert feed.running == []
@@ -216,7 +216,7 @@ async def test_a_process_that_another_minute_has_not_is_not_said_to_have_ended()
         await pilot.press("y")
         assert "ENDED" not in all_of(app)
         assert "is not in this minute nginx" in marked(app)
-        assert "4243 (nginx) is not in this minute; no process is selected" in said(app)
+        assert "4243 (nginx) is not in this minute; no process selected" in said(app)
 
 
 async def test_the_first_processes_of_an_empty_screen_can_be_chosen() -> None:

@@ -33,7 +33,7 @@ def test_whose_a_process_is() -> None:
     hz = os.sysconf("SC_CLK_TCK")
     assert status_lines.whose(row(7, uid=None, start_ticks=5 * hz), 65.0) == (
         "/usr/bin/prog7 --serve",
-        "user not known · started 60 s ago",
+        "user unknown · started 60 s ago",
     )
     assert status_lines.whose(row(7, uid=0, cmdline="", start_ticks=0), 3 * 86_400) == (
         "[prog7]",
