@@ -15,7 +15,7 @@ run: ## Set up what is missing, then profile a real command (CMD="du -sh /usr/bi
 	@scripts/bootstrap run
 	@.venv/bin/straced run -- $(CMD)
 
-test: ## Set up what is missing, then run the whole suite (TESTS=tests/unit for a part)
+test: ## Set up what is missing, then run the whole suite (TESTS=tests/traces for a part)
 	@scripts/bootstrap dev
 	$(PYTHON) -m pytest $(TESTS)
 

@@ -112,7 +112,7 @@ async def source(parent: int, tracer: str, frames: int = 8) -> Frame:
 
 async def screen(frame: Frame, size: tuple[int, int], refreshes: int = 20) -> None:
     """From a frame that has arrived to the screen painted, in this thread; all processes change each time."""
-    from tests.top.frames import ScriptedFeed
+    from tests.views.tui.frames import ScriptedFeed
 
     from straced.views.tui.app import TopApp
     from straced.views.tui.rows import ProcessRows

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "why"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "waits"))
 
 from why_world import World, build_roles
 

@@ -56,7 +56,7 @@ async def test_strace_and_ebpf_agree(start: Starter, truth: Truth) -> None:
     assert found[0] == found[1]
 
 
-async def test_f23_no_blocking_call_is_interrupted(start: Starter) -> None:
+async def test_no_blocking_call_is_interrupted(start: Starter) -> None:
     """Those too that an attach of ptrace makes return EINTR."""
     calls = [*TRANSPARENT, *INTERRUPTED]
     workloads = {call: start("block", call) for call in calls}

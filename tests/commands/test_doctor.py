@@ -17,7 +17,7 @@ from straced.model.diagnosis import Diagnosis, DoctorCheck
 from straced.views.text import doctor as doctor_text
 from straced.views.text.summary import plain
 from straced.workflows import doctor
-from tests.preflight import processes as real
+from tests.support import process_states as real
 
 
 def by_name(findings: tuple[DoctorCheck, ...]) -> dict[str, DoctorCheck]:

@@ -1,4 +1,4 @@
-"""Points 27 and 28: orphans that left group, session and parent are reached, and nobody's exit status is taken."""
+"""Orphans that left group, session and parent are reached, and nobody's exit status is taken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUNAWAY = """
 
 
 @pytest.mark.parametrize("adopt", [True, False])
-def test_p27_a_runaway_is_reached_when_orphans_are_adopted(start: Starter, adopt: bool) -> None:
+def test_a_runaway_is_reached_when_orphans_are_adopted(start: Starter, adopt: bool) -> None:
     owner = start_owner(
         start,
         RUNAWAY
@@ -54,7 +54,7 @@ def test_p27_a_runaway_is_reached_when_orphans_are_adopted(start: Starter, adopt
     assert owner.process.wait(10) == 0
 
 
-def test_p28_adopted_orphans_are_reaped(start: Starter) -> None:
+def test_adopted_orphans_are_reaped(start: Starter) -> None:
     owner = start_owner(
         start,
         RUNAWAY
@@ -122,7 +122,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_p28_no_status_of_an_own_child_is_taken(start: Starter, way: str) -> None:
+def test_no_status_of_an_own_child_is_taken(start: Starter, way: str) -> None:
     if way == "uvloop":
         pytest.importorskip("uvloop")
     owner = start_owner(start, STATUSES + "\n    " + WAYS[way], env={"GT": str(start.gt)})
@@ -130,7 +130,7 @@ def test_p28_no_status_of_an_own_child_is_taken(start: Starter, way: str) -> Non
     assert owner.process.wait(10) == 0
 
 
-def test_p28_a_tracked_child_is_its_owners_however_it_was_started(start: Starter) -> None:
+def test_a_tracked_child_is_its_owners_however_it_was_started(start: Starter) -> None:
     owner = start_owner(
         start,
         """

@@ -1,4 +1,4 @@
-"""Points 1 to 10: what an attach promises."""
+"""What an attach promises."""
 
 # ruff: noqa: ASYNC240
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.world import WORLD
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-async def test_p01_disabled_refuses_and_spawns_nothing(start: Starter, events: Events) -> None:
+async def test_disabled_refuses_and_spawns_nothing(start: Starter, events: Events) -> None:
     workload = start("tick")
     before = WORLD.processes()
     manager = StraceManager(enabled=False)
@@ -31,7 +31,7 @@ async def test_p01_disabled_refuses_and_spawns_nothing(start: Starter, events: E
     assert events.one("strace_disabled")["level"] == "debug"
 
 
-async def test_p01_without_strace_refuses_and_notices_a_later_installation(
+async def test_without_strace_refuses_and_notices_a_later_installation(
     start: Starter, events: Events, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     workload = start("tick")
@@ -53,14 +53,14 @@ async def test_p01_without_strace_refuses_and_notices_a_later_installation(
     assert set(await manager.detach_all()) == {workload.pid}
 
 
-def test_p01_enabled_cannot_be_set() -> None:
+def test_enabled_cannot_be_set() -> None:
     manager = StraceManager()
     assert manager.enabled is True
     with pytest.raises(AttributeError):
         manager.enabled = False  # type: ignore[misc]
 
 
-async def test_p02_attached_twice_has_one_tracer(manager: StraceManager, start: Starter, events: Events) -> None:
+async def test_attached_twice_has_one_tracer(manager: StraceManager, start: Starter, events: Events) -> None:
     workload = start("tick")
     assert await manager.attach(workload.pid)
     helpers = manager.get_strace_pids()
@@ -74,7 +74,7 @@ def straces(target: int) -> set[int]:
     return {pid for pid in WORLD.processes() if proc.comm(pid) == "strace" and str(target) in proc.cmdline(pid)}
 
 
-async def test_p03_concurrent_attaches_make_one_tracer(manager: StraceManager, start: Starter) -> None:
+async def test_concurrent_attaches_make_one_tracer(manager: StraceManager, start: Starter) -> None:
     for _ in range(5):
         workload = start("tick")
         answers = await asyncio.gather(*(manager.attach(workload.pid) for _ in range(4)))
@@ -84,7 +84,7 @@ async def test_p03_concurrent_attaches_make_one_tracer(manager: StraceManager, s
         assert await manager.detach(workload.pid) is not None
 
 
-async def test_p04_true_means_confirmed_by_the_kernel(manager: StraceManager, start: Starter) -> None:
+async def test_true_means_confirmed_by_the_kernel(manager: StraceManager, start: Starter) -> None:
     for _ in range(20):
         workload = start("tick")
         assert await manager.attach(workload.pid) is True
@@ -93,7 +93,7 @@ async def test_p04_true_means_confirmed_by_the_kernel(manager: StraceManager, st
         workload.kill()
 
 
-async def test_p04_every_task_is_traced(manager: StraceManager, start: Starter) -> None:
+async def test_every_task_is_traced(manager: StraceManager, start: Starter) -> None:
     workload = start("busy", 40)
     assert await manager.attach(workload.pid) is True
     helpers = manager.get_strace_pids()
@@ -106,7 +106,7 @@ async def test_p04_every_task_is_traced(manager: StraceManager, start: Starter) 
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**31, 10**11, 2**22 + 1])
-async def test_p04_pids_that_cannot_be(manager: StraceManager, pid: int) -> None:
+async def test_pids_that_cannot_be(manager: StraceManager, pid: int) -> None:
     before = WORLD.processes()
     assert await manager.attach(pid) is False
     assert manager.last_error(pid) is not None
@@ -114,7 +114,7 @@ async def test_p04_pids_that_cannot_be(manager: StraceManager, pid: int) -> None
     assert manager.attached_pids == []
 
 
-async def test_p06_success_is_logged_with_both_pids(manager: StraceManager, start: Starter, events: Events) -> None:
+async def test_success_is_logged_with_both_pids(manager: StraceManager, start: Starter, events: Events) -> None:
     workload = start("tick")
     assert await manager.attach(workload.pid)
     event = events.one("strace_attached", pid=workload.pid)
@@ -125,7 +125,7 @@ async def test_p06_success_is_logged_with_both_pids(manager: StraceManager, star
         assert isinstance(record.__dict__["straced"], dict)
 
 
-async def test_p06_attached_pids_are_in_order_and_forget_the_dead(manager: StraceManager, start: Starter) -> None:
+async def test_attached_pids_are_in_order_and_forget_the_dead(manager: StraceManager, start: Starter) -> None:
     workloads = [start("tick") for _ in range(3)]
     for workload in workloads:
         assert await manager.attach(workload.pid)
@@ -137,7 +137,7 @@ async def test_p06_attached_pids_are_in_order_and_forget_the_dead(manager: Strac
     await asyncio.to_thread(until, lambda: len(manager.get_strace_pids()) == 2, 3.0, "its helper ends")
 
 
-async def test_p07_threads_that_exist_are_traced(manager: StraceManager, start: Starter) -> None:
+async def test_threads_that_exist_are_traced(manager: StraceManager, start: Starter) -> None:
     workload = start("pool", 7, 300)
     assert await manager.attach(workload.pid)
     await workload.work()
@@ -146,7 +146,7 @@ async def test_p07_threads_that_exist_are_traced(manager: StraceManager, start: 
     assert result["syscall_counts"]["getppid"] == 7 * 300
 
 
-async def test_p07_threads_and_children_that_come_later_are_traced(manager: StraceManager, start: Starter) -> None:
+async def test_threads_and_children_that_come_later_are_traced(manager: StraceManager, start: Starter) -> None:
     for mode in ("nthreads", "nforks"):
         workload = start(mode, 4, 250)
         assert await manager.attach(workload.pid)
@@ -156,7 +156,7 @@ async def test_p07_threads_and_children_that_come_later_are_traced(manager: Stra
         assert result["syscall_counts"]["getppid"] == 1000, mode
 
 
-async def test_p07_children_that_exist_are_traced_when_following(manager: StraceManager, start: Starter) -> None:
+async def test_children_that_exist_are_traced_when_following(manager: StraceManager, start: Starter) -> None:
     workload = start("family", 3, 200)
     children = workload.channel.numbers("child")
     assert await manager.attach(workload.pid)
@@ -169,7 +169,7 @@ async def test_p07_children_that_exist_are_traced_when_following(manager: Strace
     assert result["syscall_counts"]["getppid"] == 4 * 200
 
 
-async def test_p07_children_are_left_alone_when_not_following(manager: StraceManager, start: Starter) -> None:
+async def test_children_are_left_alone_when_not_following(manager: StraceManager, start: Starter) -> None:
     workload = start("family", 2, 100)
     children = workload.channel.numbers("child")
     assert await manager.attach(workload.pid, follow=False)
@@ -180,7 +180,7 @@ async def test_p07_children_are_left_alone_when_not_following(manager: StraceMan
     assert result["syscall_counts"]["getppid"] == 100
 
 
-async def test_p08_the_helper_has_its_own_session_and_no_terminal(manager: StraceManager, start: Starter) -> None:
+async def test_the_helper_has_its_own_session_and_no_terminal(manager: StraceManager, start: Starter) -> None:
     workload = start("tick")
     assert await manager.attach(workload.pid)
     (helper,) = manager.get_strace_pids()
@@ -190,7 +190,7 @@ async def test_p08_the_helper_has_its_own_session_and_no_terminal(manager: Strac
     assert int(proc.stat(helper)[4]) == 0, "no controlling terminal"
 
 
-async def test_p08_the_helper_has_a_clean_environment(manager: StraceManager, start: Starter) -> None:
+async def test_the_helper_has_a_clean_environment(manager: StraceManager, start: Starter) -> None:
     workload = start("tick")
     assert await manager.attach(workload.pid)
     (helper,) = manager.get_strace_pids()
@@ -202,9 +202,7 @@ async def test_p08_the_helper_has_a_clean_environment(manager: StraceManager, st
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["summary", "full trace"])
-async def test_p10_a_fork_loop_never_freezes(
-    manager: StraceManager, start: Starter, tmp_path: Path, full: bool
-) -> None:
+async def test_a_fork_loop_never_freezes(manager: StraceManager, start: Starter, tmp_path: Path, full: bool) -> None:
     workload = start("forkloop", 6000)
     if full:
         assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")

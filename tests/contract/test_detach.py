@@ -1,4 +1,4 @@
-"""Points 11 to 16: what a detach promises."""
+"""What a detach promises."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.support.workload import Starter
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-async def test_p11_unknown_is_none_at_once(manager: StraceManager) -> None:
+async def test_unknown_is_none_at_once(manager: StraceManager) -> None:
     started = time.monotonic()
     assert await manager.detach(2**22 - 1) is None
     assert time.monotonic() - started < 0.5
 
 
-async def test_p11_two_detaches_share_nothing(manager: StraceManager, start: Starter) -> None:
+async def test_two_detaches_share_nothing(manager: StraceManager, start: Starter) -> None:
     workload = start("tick")
     assert await manager.attach(workload.pid)
     answers = await asyncio.gather(*(manager.detach(workload.pid) for _ in range(3)))
@@ -32,9 +32,7 @@ async def test_p11_two_detaches_share_nothing(manager: StraceManager, start: Sta
 
 
 @pytest.mark.limit(40)
-async def test_p12_a_tracer_that_does_not_stop_is_killed(
-    manager: StraceManager, start: Starter, events: Events
-) -> None:
+async def test_a_tracer_that_does_not_stop_is_killed(manager: StraceManager, start: Starter, events: Events) -> None:
     workload = start("vforkslow", 30)
     assert await manager.attach(workload.pid)
     (helper,) = manager.get_strace_pids()[:1]
@@ -48,7 +46,7 @@ async def test_p12_a_tracer_that_does_not_stop_is_killed(
     assert proc.tracer(workload.pid) == 0
 
 
-async def test_p13_the_shape_of_a_result(manager: StraceManager, start: Starter) -> None:
+async def test_the_shape_of_a_result(manager: StraceManager, start: Starter) -> None:
     workload = start("errs", 4000)  # enough for a clock that tells CPU time in ticks of 4 ms
     assert await manager.attach(workload.pid)
     await workload.work()
@@ -67,7 +65,7 @@ async def test_p13_the_shape_of_a_result(manager: StraceManager, start: Starter)
     assert result["quality"]["overhead"]["pct"] > 0
 
 
-async def test_p13_no_call_is_an_empty_result_of_a_real_attachment(manager: StraceManager, start: Starter) -> None:
+async def test_no_call_is_an_empty_result_of_a_real_attachment(manager: StraceManager, start: Starter) -> None:
     workload = start("compute")
     workload.runs()
     assert await manager.attach(workload.pid)
@@ -80,7 +78,7 @@ async def test_p13_no_call_is_an_empty_result_of_a_real_attachment(manager: Stra
     assert result["quality"]["kind"] != "lossy"
 
 
-async def test_p14_a_target_that_ended_still_has_its_summary(manager: StraceManager, start: Starter) -> None:
+async def test_a_target_that_ended_still_has_its_summary(manager: StraceManager, start: Starter) -> None:
     workload = start("n", 400)
     assert await manager.attach(workload.pid)
     await workload.work()
@@ -92,7 +90,7 @@ async def test_p14_a_target_that_ended_still_has_its_summary(manager: StraceMana
     assert await manager.detach(workload.pid) is None
 
 
-async def test_p14_summaries_wait_until_they_are_asked_for(manager: StraceManager, start: Starter) -> None:
+async def test_summaries_wait_until_they_are_asked_for(manager: StraceManager, start: Starter) -> None:
     counts = {}
     for count in (10, 20, 30):
         workload = start("n", count)
@@ -109,7 +107,7 @@ async def test_p14_summaries_wait_until_they_are_asked_for(manager: StraceManage
 
 
 @pytest.mark.needs("root", "pidns")
-def test_p14_a_reused_pid_starts_anew(start: Starter) -> None:
+def test_a_reused_pid_starts_anew(start: Starter) -> None:
     owner = start_owner(
         start,
         """
@@ -150,7 +148,7 @@ def test_p14_a_reused_pid_starts_anew(start: Starter) -> None:
     owner.process.wait(10)
 
 
-async def test_p15_stopped_stays_stopped(manager: StraceManager, start: Starter) -> None:
+async def test_stopped_stays_stopped(manager: StraceManager, start: Starter) -> None:
     workload = start("tick")
     workload.stop()
     assert await manager.attach(workload.pid)
@@ -161,7 +159,7 @@ async def test_p15_stopped_stays_stopped(manager: StraceManager, start: Starter)
     assert workload.runs()
 
 
-async def test_p15_running_goes_on(manager: StraceManager, start: Starter) -> None:
+async def test_running_goes_on(manager: StraceManager, start: Starter) -> None:
     workload = start("tick")
     assert await manager.attach(workload.pid)
     assert workload.runs()
@@ -170,7 +168,7 @@ async def test_p15_running_goes_on(manager: StraceManager, start: Starter) -> No
     assert workload.untraced()
 
 
-async def test_p16_detaching_right_after_attaching_loses_nothing(manager: StraceManager, start: Starter) -> None:
+async def test_detaching_right_after_attaching_loses_nothing(manager: StraceManager, start: Starter) -> None:
     workload = start("spin")
     for _ in range(20):
         assert await manager.attach(workload.pid)

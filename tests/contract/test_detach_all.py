@@ -1,4 +1,4 @@
-"""Points 23 and 24: the end of everything, at shutdown."""
+"""The end of everything, at shutdown."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.support.workload import Starter
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-async def test_p23_nothing_to_do_is_silent(manager: StraceManager, events: Events) -> None:
+async def test_nothing_to_do_is_silent(manager: StraceManager, events: Events) -> None:
     assert await manager.detach_all() == {}
     assert events.all("strace_detach_all") == []
 
 
-async def test_p23_maps_are_emptied_first_and_a_second_call_does_nothing(
+async def test_maps_are_emptied_first_and_a_second_call_does_nothing(
     manager: StraceManager, start: Starter, events: Events
 ) -> None:
     workloads = [start("tick") for _ in range(3)]
@@ -38,7 +38,7 @@ async def test_p23_maps_are_emptied_first_and_a_second_call_does_nothing(
     assert manager.get_strace_pids() == []
 
 
-async def test_p23_stuck_ones_are_waited_for_together(manager: StraceManager, start: Starter) -> None:
+async def test_stuck_ones_are_waited_for_together(manager: StraceManager, start: Starter) -> None:
     workloads = [start("vforkslow", 40) for _ in range(6)]
     for workload in workloads:
         assert await manager.attach(workload.pid)
@@ -53,7 +53,7 @@ async def test_p23_stuck_ones_are_waited_for_together(manager: StraceManager, st
     assert all(proc.tracer(workload.pid) == 0 for workload in workloads)
 
 
-async def test_p24_summaries_are_not_thrown_away(manager: StraceManager, start: Starter) -> None:
+async def test_summaries_are_not_thrown_away(manager: StraceManager, start: Starter) -> None:
     counts = {}
     for count in (11, 22, 33):
         workload = start("n", count)
@@ -64,7 +64,7 @@ async def test_p24_summaries_are_not_thrown_away(manager: StraceManager, start: 
     assert {pid: result["syscall_counts"]["getppid"] for pid, result in found.items()} == counts
 
 
-async def test_p24_full_traces_end_too(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_full_traces_end_too(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     counted, traced = start("n", 44), start("n", 55)
     assert await manager.attach(counted.pid)
     assert await manager.attach_full_trace(traced.pid, tmp_path / "trace")

@@ -1,4 +1,4 @@
-"""Points 19 to 22: the full trace of one target, into a file."""
+"""The full trace of one target, into a file."""
 
 # ruff: noqa: ASYNC240
 from __future__ import annotations
@@ -26,7 +26,7 @@ def calls(path: Path, name: str) -> int:
     return len(re.findall(rf"(?m)^(?:\[pid +\d+\] |\d+ +)?[\d:.]+ {name}\(", path.read_text(errors="replace")))
 
 
-async def test_p19_refusals(start: Starter, events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_refusals(start: Starter, events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workload = start("tick")
     assert await StraceManager(enabled=False).attach_full_trace(workload.pid, tmp_path / "a") is False
     assert [name for name in events.names() if name.startswith("strace_disabled")]
@@ -36,7 +36,7 @@ async def test_p19_refusals(start: Starter, events: Events, tmp_path: Path, monk
     assert not list(tmp_path.glob("[ab]"))
 
 
-async def test_p19_twice_is_one_trace_and_folders_are_made(
+async def test_twice_is_one_trace_and_folders_are_made(
     manager: StraceManager, start: Starter, events: Events, tmp_path: Path
 ) -> None:
     workload = start("tick")
@@ -54,7 +54,7 @@ async def test_p19_twice_is_one_trace_and_folders_are_made(
     assert output.stat().st_size > 0
 
 
-async def test_p19_a_path_that_cannot_be_written(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_a_path_that_cannot_be_written(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("tick")
     (tmp_path / "file").write_text("mine")
     os.mkfifo(tmp_path / "fifo")
@@ -68,7 +68,7 @@ async def test_p19_a_path_that_cannot_be_written(manager: StraceManager, start: 
     assert workload.runs()
 
 
-async def test_p20_the_format_of_a_line(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_the_format_of_a_line(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("n", 250)
     assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
     await workload.work()
@@ -77,7 +77,7 @@ async def test_p20_the_format_of_a_line(manager: StraceManager, start: Starter, 
     assert len(re.findall(r"(?m)^(?:\d+ +)?\d\d:\d\d:\d\d getppid\(\) += \d+$", text)) == 250
 
 
-async def test_p20_microseconds_when_asked(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_microseconds_when_asked(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("n", 20)
     assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", timestamps="us")
     await workload.work()
@@ -87,7 +87,7 @@ async def test_p20_microseconds_when_asked(manager: StraceManager, start: Starte
 
 
 @pytest.mark.parametrize("wall", [False, True], ids=["cpu", "wall"])
-async def test_p20_a_trace_takes_a_counted_target_over_and_gives_it_back(
+async def test_a_trace_takes_a_counted_target_over_and_gives_it_back(
     manager: StraceManager, start: Starter, tmp_path: Path, wall: bool
 ) -> None:
     workload = start("spin", 500, go=False)
@@ -115,7 +115,7 @@ async def test_p20_a_trace_takes_a_counted_target_over_and_gives_it_back(
 
 @pytest.mark.parametrize("wall", [False, True], ids=["cpu", "wall"])
 @pytest.mark.parametrize("timestamps", ["s", "us"])
-async def test_p20_shares_of_time_are_there_after_a_trace_where_they_are_known(
+async def test_shares_of_time_are_there_after_a_trace_where_they_are_known(
     manager: StraceManager, start: Starter, tmp_path: Path, wall: bool, timestamps: str
 ) -> None:
     """By eBPF over the whole time, in the kind that was asked for; else of each part whose tracer tells time."""
@@ -164,7 +164,7 @@ BOTH_BY_STRACE = """
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_p20_without_ebpf_the_gap_is_measured(start: Starter, tmp_path: Path) -> None:
+def test_without_ebpf_the_gap_is_measured(start: Starter, tmp_path: Path) -> None:
     """An owner without the rights for eBPF: strace counts, lets the trace have the target, and counts again."""
     workload = start("spin", 400, go=False)
     owner = start_owner(
@@ -186,9 +186,7 @@ def test_p20_without_ebpf_the_gap_is_measured(start: Starter, tmp_path: Path) ->
     owner.process.wait(10)
 
 
-async def test_p20_detaching_the_summary_leaves_the_trace(
-    manager: StraceManager, start: Starter, tmp_path: Path
-) -> None:
+async def test_detaching_the_summary_leaves_the_trace(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("spin", 300, go=False)
     assert await manager.attach(workload.pid)
     assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
@@ -201,7 +199,7 @@ async def test_p20_detaching_the_summary_leaves_the_trace(
     assert proc.tracer(workload.pid) == 0
 
 
-async def test_p21_events(manager: StraceManager, start: Starter, events: Events, tmp_path: Path) -> None:
+async def test_events(manager: StraceManager, start: Starter, events: Events, tmp_path: Path) -> None:
     workload = start("tick")
     assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
     event = events.one("full_trace_attached", pid=workload.pid)
@@ -215,7 +213,7 @@ async def test_p21_events(manager: StraceManager, start: Starter, events: Events
     assert not (tmp_path / "late").exists()
 
 
-async def test_p22_the_file_is_private_and_new(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_the_file_is_private_and_new(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("tick")
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -235,7 +233,7 @@ async def test_p22_the_file_is_private_and_new(manager: StraceManager, start: St
     assert await manager.detach_full_trace(workload.pid)
 
 
-async def test_p22_overwrite_writes_a_new_file_and_renames_it(
+async def test_overwrite_writes_a_new_file_and_renames_it(
     manager: StraceManager, start: Starter, tmp_path: Path
 ) -> None:
     workload = start("n", 50)
@@ -251,7 +249,7 @@ async def test_p22_overwrite_writes_a_new_file_and_renames_it(
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["trace"]
 
 
-async def test_p22_overwrite_never_follows_a_link(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_overwrite_never_follows_a_link(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("tick")
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -261,7 +259,7 @@ async def test_p22_overwrite_never_follows_a_link(manager: StraceManager, start:
     assert victim.read_text() == "precious"
 
 
-async def test_p22_max_bytes_stops_it_cleanly(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_max_bytes_stops_it_cleanly(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("spin")
     assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", max_bytes=100_000)
     await auntil(workload.untraced, 10, "the trace stops by itself")
@@ -270,7 +268,7 @@ async def test_p22_max_bytes_stops_it_cleanly(manager: StraceManager, start: Sta
     assert 50_000 < (tmp_path / "trace").stat().st_size < 400_000, "about as large as asked, on a busy machine too"
 
 
-async def test_p22_max_seconds_stops_it_cleanly(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_max_seconds_stops_it_cleanly(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("tick")
     assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", max_seconds=0.5)
     await auntil(workload.untraced, 10, "the trace stops by itself")
@@ -278,7 +276,7 @@ async def test_p22_max_seconds_stops_it_cleanly(manager: StraceManager, start: S
     assert calls(tmp_path / "trace", "clock_nanosleep") > 10
 
 
-async def test_p22_lines_of_several_helpers_are_in_order_of_time(
+async def test_lines_of_several_helpers_are_in_order_of_time(
     manager: StraceManager, start: Starter, tmp_path: Path
 ) -> None:
     workload = start("family", 3, 200)
@@ -291,7 +289,7 @@ async def test_p22_lines_of_several_helpers_are_in_order_of_time(
     assert calls(tmp_path / "trace", "getppid") == 800
 
 
-async def test_p22_a_filter_is_a_set_of_calls(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_a_filter_is_a_set_of_calls(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("io", 40)
     assert await manager.attach_full_trace(workload.pid, tmp_path / "trace", filter="write")
     await workload.work()

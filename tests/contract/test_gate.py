@@ -1,4 +1,4 @@
-"""Point 29: programs traced from their first instruction, by ``spawn`` and by ``gate``."""
+"""Programs traced from their first instruction, by ``spawn`` and by ``gate``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def spawned(manager: StraceManager, argv: list[str]) -> tuple[int, dict[st
 
 
 @pytest.mark.parametrize("launch", [gated, spawned], ids=["gate", "spawn"])
-async def test_p29_the_result_is_that_of_strace_itself(
+async def test_the_result_is_that_of_strace_itself(
     manager: StraceManager, start: Starter, tmp_path: Path, launch: Any
 ) -> None:
     """Not one call more or less than ``strace -f -c PROGRAM`` counts: the gate adds nothing, the execve is in."""
@@ -74,14 +74,14 @@ def late_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("late_look")
-async def test_p29_a_program_that_ended_before_it_was_looked_at(manager: StraceManager, start: Starter) -> None:
+async def test_a_program_that_ended_before_it_was_looked_at(manager: StraceManager, start: Starter) -> None:
     status, result = await gated(manager, [str(start.gt), "n", "77"])
     assert status == 0
     assert result["syscall_counts"]["getppid"] == 77
 
 
 @pytest.mark.usefixtures("late_look")
-async def test_p29_a_program_that_left_only_its_child_before_it_was_looked_at(
+async def test_a_program_that_left_only_its_child_before_it_was_looked_at(
     manager: StraceManager, start: Starter, tmp_path: Path
 ) -> None:
     """It daemonizes: what its strace holds is no longer below it, and is counted to its end."""
@@ -101,12 +101,12 @@ async def test_p29_a_program_that_left_only_its_child_before_it_was_looked_at(
 
 
 @pytest.mark.parametrize("launch", [gated, spawned], ids=["gate", "spawn"])
-async def test_p29_the_status_is_the_programs(manager: StraceManager, start: Starter, launch: Any) -> None:
+async def test_the_status_is_the_programs(manager: StraceManager, start: Starter, launch: Any) -> None:
     assert (await launch(manager, [str(start.gt), "leave", "7"]))[0] == 7
     assert (await launch(manager, ["sh", "-c", "kill -9 $$"]))[0] == -9
 
 
-async def test_p29_an_owner_without_privileges(start: Starter) -> None:
+async def test_an_owner_without_privileges(start: Starter) -> None:
     """Under Yama's scope 1 only PR_SET_PTRACER lets a sibling trace: the gate must work without root."""
     prefix = NOBODY if os.geteuid() == 0 else ()
     owner = start_owner(
@@ -129,20 +129,20 @@ async def test_p29_an_owner_without_privileges(start: Starter) -> None:
 
 
 @pytest.mark.limit(40)
-async def test_p29_fails_open_when_nobody_attaches(start: Starter) -> None:
+async def test_fails_open_when_nobody_attaches(start: Starter) -> None:
     process = await asyncio.create_subprocess_exec(*gate([str(start.gt), "leave", "5"], patience_s=1), env=CLEAN)
     assert await asyncio.wait_for(process.wait(), 30) == 5
 
 
 @pytest.mark.limit(40)
-async def test_p29_fails_open_when_the_attach_is_refused(start: Starter) -> None:
+async def test_fails_open_when_the_attach_is_refused(start: Starter) -> None:
     process = await asyncio.create_subprocess_exec(*gate([str(start.gt), "leave", "6"]), env=CLEAN)
     assert await StraceManager(enabled=False).attach(process.pid) is False
     assert await asyncio.wait_for(process.wait(), 5) == 6, "a refusal opens the gate, nothing has to time out"
 
 
 @pytest.mark.limit(60)
-async def test_p29_a_refusal_in_the_middle_of_the_execve_opens_the_gate_too(start: Starter) -> None:
+async def test_a_refusal_in_the_middle_of_the_execve_opens_the_gate_too(start: Starter) -> None:
     """On a crowded machine a parent goes on before the arguments of its child can be read: is it a gate, or not?"""
     crowd = [start("compute") for _ in range(2 * (os.cpu_count() or 1))]
     refusing = StraceManager(enabled=False)
@@ -154,7 +154,7 @@ async def test_p29_a_refusal_in_the_middle_of_the_execve_opens_the_gate_too(star
 
 
 @pytest.mark.limit(40)
-def test_p29_fails_open_when_the_owner_dies(start: Starter, tmp_path: Path) -> None:
+def test_fails_open_when_the_owner_dies(start: Starter, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     owner = start_owner(
         start,
@@ -171,7 +171,7 @@ def test_p29_fails_open_when_the_owner_dies(start: Starter, tmp_path: Path) -> N
     until(lambda: not proc.alive(pid))
 
 
-async def test_p29_a_command_that_is_missing(manager: StraceManager, start: Starter) -> None:
+async def test_a_command_that_is_missing(manager: StraceManager, start: Starter) -> None:
     from straced import errors
 
     for argv, kind in ((["/nope/nope"], errors.CommandNotFound), (["/etc/passwd"], errors.ExecFailed)):
@@ -180,7 +180,7 @@ async def test_p29_a_command_that_is_missing(manager: StraceManager, start: Star
     assert manager.attached_pids == []
 
 
-async def test_p29_the_program_gets_its_own_environment_and_descriptors(
+async def test_the_program_gets_its_own_environment_and_descriptors(
     manager: StraceManager, start: Starter, tmp_path: Path
 ) -> None:
     """Exactly what an untraced start gives it: descriptors, signal mask, ignored signals, argv, session."""
@@ -206,7 +206,7 @@ async def test_p29_the_program_gets_its_own_environment_and_descriptors(
     assert shown[0] == shown[1] == shown[2]
 
 
-async def test_p29_signals_reach_the_program(manager: StraceManager, start: Starter) -> None:
+async def test_signals_reach_the_program(manager: StraceManager, start: Starter) -> None:
     process = await manager.spawn(["sleep", "60"])
     await auntil(lambda: proc.comm(process.pid) == "sleep", what="it runs")
     process.terminate()
@@ -214,7 +214,7 @@ async def test_p29_signals_reach_the_program(manager: StraceManager, start: Star
     assert await manager.detach(process.pid) is not None
 
 
-async def test_p29_a_gate_whose_execve_ends_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_gate_whose_execve_ends_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its arguments are empty at the first look and there at the second: a gate all the same."""
     line = b"".join(os.fsencode(word) + b"\0" for word in gate(["/bin/true", "--flag"]))
     looks = iter([b"", line, line])

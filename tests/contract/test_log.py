@@ -1,4 +1,4 @@
-"""Point 6: what a daemon's log shows of an event, with nothing configured, and with ``logging.basicConfig()``."""
+"""What a daemon's log shows of an event, with nothing configured, and with ``logging.basicConfig()``."""
 
 from __future__ import annotations
 

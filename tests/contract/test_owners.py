@@ -1,4 +1,4 @@
-"""Points 9, 30 and 31: owners that die, fork, cancel, or run another loop."""
+"""Owners that die, fork, cancel, or run another loop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def assert_let_go(target: Workload, helpers: list[int]) -> None:
     assert target.runs()
 
 
-def test_p09_the_helper_dies_with_its_owner(start: Starter) -> None:
+def test_the_helper_dies_with_its_owner(start: Starter) -> None:
     target = start("tick")
     owner = start_owner(start, ATTACHED + "\n    asyncio.run(main())", env={"TARGET": str(target.pid)})
     helpers = [int(word) for word in owner.channel.expect("helpers").split()]
@@ -42,7 +42,7 @@ def test_p09_the_helper_dies_with_its_owner(start: Starter) -> None:
     assert_let_go(target, helpers)
 
 
-def test_p09_a_stopped_target_stays_stopped_when_the_owner_dies(start: Starter) -> None:
+def test_a_stopped_target_stays_stopped_when_the_owner_dies(start: Starter) -> None:
     target = start("tick")
     owner = start_owner(start, ATTACHED + "\n    asyncio.run(main())", env={"TARGET": str(target.pid)})
     helpers = [int(word) for word in owner.channel.expect("helpers").split()]
@@ -54,7 +54,7 @@ def test_p09_a_stopped_target_stays_stopped_when_the_owner_dies(start: Starter) 
     assert target.runs()
 
 
-def test_p09_an_owner_that_just_ends_leaves_nothing(start: Starter) -> None:
+def test_an_owner_that_just_ends_leaves_nothing(start: Starter) -> None:
     target = start("tick")
     owner = start_owner(
         start,
@@ -72,7 +72,7 @@ def test_p09_an_owner_that_just_ends_leaves_nothing(start: Starter) -> None:
     assert_let_go(target, helpers)
 
 
-def test_p30_an_owner_with_a_live_multiprocessing_child(start: Starter) -> None:
+def test_an_owner_with_a_live_multiprocessing_child(start: Starter) -> None:
     target = start("tick")
     owner = start_owner(
         start,
@@ -98,7 +98,7 @@ def test_p30_an_owner_with_a_live_multiprocessing_child(start: Starter) -> None:
     assert proc.alive(child), "the child holds the pipes of its parent all the while"
 
 
-def test_p30_a_forked_copy_is_inert(start: Starter) -> None:
+def test_a_forked_copy_is_inert(start: Starter) -> None:
     target = start("n", 150)
     owner = start_owner(
         start,
@@ -138,7 +138,7 @@ def test_p30_a_forked_copy_is_inert(start: Starter) -> None:
 
 
 @pytest.mark.parametrize("ending", ["sys.exit(0)", "os._exit(0)", "os.kill(os.getpid(), 9)"])
-def test_p30_the_end_of_a_forked_child_ends_nothing(start: Starter, ending: str) -> None:
+def test_the_end_of_a_forked_child_ends_nothing(start: Starter, ending: str) -> None:
     target = start("n", 60)
     owner = start_owner(
         start,
@@ -172,7 +172,7 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_p31_loops(start: Starter, loop: str) -> None:
+def test_loops(start: Starter, loop: str) -> None:
     if loop == "uvloop":
         from tests.support.needs import require
 
@@ -202,7 +202,7 @@ def test_p31_loops(start: Starter, loop: str) -> None:
     assert owner.process.wait(10) == 0
 
 
-def test_p31_two_loops_at_once(start: Starter) -> None:
+def test_two_loops_at_once(start: Starter) -> None:
     targets = [start("n", count) for count in (70, 80)]
     owner = start_owner(
         start,
@@ -231,7 +231,7 @@ def test_p31_two_loops_at_once(start: Starter) -> None:
     owner.process.wait(10)
 
 
-async def test_p31_cancelled_in_the_middle_of_an_attach(manager: StraceManager, start: Starter) -> None:
+async def test_cancelled_in_the_middle_of_an_attach(manager: StraceManager, start: Starter) -> None:
     target = start("tick")
     for step in range(30):
         task = asyncio.ensure_future(manager.attach(target.pid))
@@ -245,7 +245,7 @@ async def test_p31_cancelled_in_the_middle_of_an_attach(manager: StraceManager, 
         assert target.runs()
 
 
-async def test_p31_cancelled_in_the_middle_of_a_detach(manager: StraceManager, start: Starter) -> None:
+async def test_cancelled_in_the_middle_of_a_detach(manager: StraceManager, start: Starter) -> None:
     target = start("tick")
     for step in range(1, 12):
         assert await manager.attach(target.pid)

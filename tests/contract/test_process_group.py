@@ -1,4 +1,4 @@
-"""Points 25 to 28: the process-group manager, each in an owner of its own since it moves between groups."""
+"""The process-group manager, each in an owner of its own since it moves between groups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.workload import Starter
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-def test_p25_importing_touches_nothing(start: Starter) -> None:
+def test_importing_touches_nothing(start: Starter) -> None:
     owner = start_owner(
         start,
         """
@@ -31,7 +31,7 @@ def test_p25_importing_touches_nothing(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_p25_setup_leads_a_group_once(start: Starter) -> None:
+def test_setup_leads_a_group_once(start: Starter) -> None:
     owner = start_owner(
         start,
         """
@@ -47,7 +47,7 @@ def test_p25_setup_leads_a_group_once(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_p25_setup_is_fine_for_a_leader(start: Starter) -> None:
+def test_setup_is_fine_for_a_leader(start: Starter) -> None:
     owner = start_owner(
         start,
         """
@@ -61,7 +61,7 @@ def test_p25_setup_is_fine_for_a_leader(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_p25_on_a_terminal_setup_does_nothing_unless_foreground(start: Starter) -> None:
+def test_on_a_terminal_setup_does_nothing_unless_foreground(start: Starter) -> None:
     """A background group of a terminal would be stopped by its next read, so ``setup`` keeps out of it."""
     script = """
         manager = ProcessGroupManager()
@@ -84,7 +84,7 @@ def test_p25_on_a_terminal_setup_does_nothing_unless_foreground(start: Starter) 
         os.close(slave)
 
 
-def test_p26_helpers_are_registered_by_themselves(start: Starter) -> None:
+def test_helpers_are_registered_by_themselves(start: Starter) -> None:
     target = start("tick")
     owner = start_owner(
         start,
@@ -112,7 +112,7 @@ def test_p26_helpers_are_registered_by_themselves(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_p26_a_reaped_pid_is_never_signalled(start: Starter) -> None:
+def test_a_reaped_pid_is_never_signalled(start: Starter) -> None:
     owner = start_owner(
         start,
         """
@@ -132,7 +132,7 @@ def test_p26_a_reaped_pid_is_never_signalled(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_p26_untracked_is_left_alone(start: Starter) -> None:
+def test_untracked_is_left_alone(start: Starter) -> None:
     one, two = start("tick"), start("tick")
     owner = start_owner(
         start,
@@ -170,7 +170,7 @@ KILLER = """
     """
 
 
-def test_p27_kill_all_children_kills_the_group_and_other_sessions(start: Starter) -> None:
+def test_kill_all_children_kills_the_group_and_other_sessions(start: Starter) -> None:
     owner = start_owner(start, KILLER, env={"SETUP": "1", "GT": str(start.gt)})
     for pid in owner.channel.expect("pids").split():
         start.owns(int(pid))
@@ -180,7 +180,7 @@ def test_p27_kill_all_children_kills_the_group_and_other_sessions(start: Starter
     assert owner.process.wait(10) == 0
 
 
-def test_p27_somebody_elses_group_is_left_alone(start: Starter) -> None:
+def test_somebody_elses_group_is_left_alone(start: Starter) -> None:
     """Without ``setup`` the group is a shell's pipeline: the neighbour in it lives on."""
     neighbour = start("tick", process_group=0)
     owner = start_owner(start, KILLER, env={"SETUP": "0", "GT": str(start.gt)}, process_group=neighbour.pid)
@@ -193,7 +193,7 @@ def test_p27_somebody_elses_group_is_left_alone(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_p27_a_child_that_ignores_the_signal_is_found_out(start: Starter) -> None:
+def test_a_child_that_ignores_the_signal_is_found_out(start: Starter) -> None:
     """``kill_all_children`` verifies: who survived is in what it returns."""
     owner = start_owner(
         start,
@@ -215,7 +215,7 @@ def test_p27_a_child_that_ignores_the_signal_is_found_out(start: Starter) -> Non
     owner.process.wait(10)
 
 
-def test_p28_exit_statuses_are_not_stolen(start: Starter) -> None:
+def test_exit_statuses_are_not_stolen(start: Starter) -> None:
     owner = start_owner(
         start,
         """
@@ -234,7 +234,7 @@ def test_p28_exit_statuses_are_not_stolen(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_p28_helpers_of_a_killed_owner_are_ended_by_journal(start: Starter, tmp_path: Path) -> None:
+def test_helpers_of_a_killed_owner_are_ended_by_journal(start: Starter, tmp_path: Path) -> None:
     """Both die at once: the owner and, so that nothing tidies up behind it, its guard while it is stopped."""
     target = start("tick")
     journal = tmp_path / "journal"
@@ -263,7 +263,7 @@ def test_p28_helpers_of_a_killed_owner_are_ended_by_journal(start: Starter, tmp_
     second.process.wait(10)
 
 
-def test_p28_a_stranger_in_the_journal_is_left_alone(start: Starter, tmp_path: Path) -> None:
+def test_a_stranger_in_the_journal_is_left_alone(start: Starter, tmp_path: Path) -> None:
     """A journal that names a pid which is somebody else's now: the start time tells, nothing is killed."""
     target, stranger = start("tick"), start("tick")
     journal = tmp_path / "journal"
@@ -307,7 +307,7 @@ DAEMONIZED = """
     """
 
 
-def test_p25_one_made_before_the_process_daemonizes_serves_afterwards(start: Starter) -> None:
+def test_one_made_before_the_process_daemonizes_serves_afterwards(start: Starter) -> None:
     owner = start_owner(start, DAEMONIZED, env={"GT": str(start.gt)})
     daemon, child, *facts = owner.channel.expect("pids").split()
     start.owns(int(daemon))
@@ -318,7 +318,7 @@ def test_p25_one_made_before_the_process_daemonizes_serves_afterwards(start: Sta
     assert not proc.alive(int(child))
 
 
-def test_p30_a_forked_copy_says_so_and_touches_nobody(start: Starter) -> None:
+def test_a_forked_copy_says_so_and_touches_nobody(start: Starter) -> None:
     target = start("tick")
     owner = start_owner(
         start,
@@ -353,7 +353,7 @@ def test_p30_a_forked_copy_says_so_and_touches_nobody(start: Starter) -> None:
     assert owner.process.wait(10) == 0
 
 
-def test_p27_without_descriptors_the_tracked_ones_die_and_the_rest_is_said(start: Starter) -> None:
+def test_without_descriptors_the_tracked_ones_die_and_the_rest_is_said(start: Starter) -> None:
     owner = start_owner(
         start,
         """

@@ -1,4 +1,4 @@
-"""Point 5: a refusal has a typed reason, the same in ``last_error`` and in the log."""
+"""A refusal has a typed reason, the same in ``last_error`` and in the log."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ async def refused(manager: StraceManager, pid: int, code: str, events: Events, *
     assert pid not in manager.attached_pids
 
 
-async def test_p05_gone(manager: StraceManager, events: Events) -> None:
+async def test_gone(manager: StraceManager, events: Events) -> None:
     process = await asyncio.create_subprocess_exec("true")
     await process.wait()
     await refused(manager, process.pid, "gone", events, "strace_target_already_exited")
     assert events.one("strace_target_already_exited")["level"] == "debug"
 
 
-async def test_p05_zombie(manager: StraceManager, start: Starter, events: Events) -> None:
+async def test_zombie(manager: StraceManager, start: Starter, events: Events) -> None:
     workload = start("zombie")
     (child,) = workload.channel.numbers("child")
     assert proc.state(child) == "Z"
@@ -47,7 +47,7 @@ async def test_p05_zombie(manager: StraceManager, start: Starter, events: Events
     workload.let_end()
 
 
-async def test_p05_already_traced(manager: StraceManager, start: Starter, events: Events) -> None:
+async def test_already_traced(manager: StraceManager, start: Starter, events: Events) -> None:
     workload = start("tick")
     with rival_strace(workload.pid) as first:
         await refused(
@@ -61,12 +61,12 @@ async def test_p05_already_traced(manager: StraceManager, start: Starter, events
 
 
 @pytest.mark.needs("root")
-async def test_p05_kernel_thread(manager: StraceManager, events: Events) -> None:
+async def test_kernel_thread(manager: StraceManager, events: Events) -> None:
     thread = next(pid for pid in proc.pids() if proc.parent(pid) == 2)
     await refused(manager, thread, "kernel_thread", events, "strace_permission_denied", "strace_attach_failed")
 
 
-async def test_p05_own_process_and_ancestors(manager: StraceManager, events: Events) -> None:
+async def test_own_process_and_ancestors(manager: StraceManager, events: Events) -> None:
     await refused(manager, os.getpid(), "own_process", events, "strace_attach_failed", "strace_permission_denied")
     if os.getppid() > 1:
         assert await manager.attach(os.getppid()) is False
@@ -75,7 +75,7 @@ async def test_p05_own_process_and_ancestors(manager: StraceManager, events: Eve
         assert error.code == "own_process"
 
 
-async def test_p05_a_helper_of_its_own(manager: StraceManager, start: Starter, events: Events, tmp_path: Path) -> None:
+async def test_a_helper_of_its_own(manager: StraceManager, start: Starter, events: Events, tmp_path: Path) -> None:
     """There is nothing to attach to: no tracer of it, no summary, no warning. A full trace of it is refused."""
     workload = start("tick")
     assert await manager.attach(workload.pid)
@@ -95,7 +95,7 @@ async def test_p05_a_helper_of_its_own(manager: StraceManager, start: Starter, e
 
 
 @pytest.mark.needs("root")
-async def test_p05_pid_one_is_protected(manager: StraceManager) -> None:
+async def test_pid_one_is_protected(manager: StraceManager) -> None:
     assert await manager.attach(1) is False
     error = manager.last_error(1)
     assert error is not None
@@ -131,7 +131,7 @@ def ask_as_nobody(start: Starter, target: Workload) -> list[str]:
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_p05_another_users_process(start: Starter) -> None:
+def test_another_users_process(start: Starter) -> None:
     target = start("tick")
     answer, code, names = ask_as_nobody(start, target)
     assert (answer, code) == ("False", "uid")
@@ -140,7 +140,7 @@ def test_p05_another_users_process(start: Starter) -> None:
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_p05_not_dumpable(start: Starter) -> None:
+def test_not_dumpable(start: Starter) -> None:
     target = start.program([*NOBODY, str(start.gt), "nodump"])
     answer, code, _ = ask_as_nobody(start, target)
     assert (answer, code) == ("False", "not_dumpable")
@@ -148,7 +148,7 @@ def test_p05_not_dumpable(start: Starter) -> None:
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_p05_root_without_the_capability(start: Starter) -> None:
+def test_root_without_the_capability(start: Starter) -> None:
     require("root")
     target = start.program([*NOBODY, str(start.gt), "tick"])
     owner = start_owner(
@@ -170,7 +170,7 @@ def test_p05_root_without_the_capability(start: Starter) -> None:
     assert target.runs()
 
 
-async def test_p05_an_error_is_forgotten_after_a_success(manager: StraceManager, start: Starter) -> None:
+async def test_an_error_is_forgotten_after_a_success(manager: StraceManager, start: Starter) -> None:
     workload = start("tick")
     with rival_strace(workload.pid):
         assert await manager.attach(workload.pid) is False

@@ -1,4 +1,4 @@
-"""Point 5: where descriptors, processes or memory run out there is a typed error, and nothing is left behind."""
+"""Where descriptors, processes or memory run out there is a typed error, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SWEPT = {
 @pytest.mark.limit(120)
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 @pytest.mark.parametrize("call", SWEPT)
-def test_p05_without_descriptors_a_refusal_is_typed(start: Starter, call: str, warm: bool, tmp_path: object) -> None:
+def test_without_descriptors_a_refusal_is_typed(start: Starter, call: str, warm: bool, tmp_path: object) -> None:
     """From none to enough: at each number the call either serves or says why not, and a later one serves."""
     made, expression = SWEPT[call]
     target = start("tick")
@@ -112,7 +112,7 @@ def test_p05_without_descriptors_a_refusal_is_typed(start: Starter, call: str, w
     assert owner.process.wait(20) == 0
 
 
-def test_p05_what_runs_is_detached_without_a_descriptor(start: Starter) -> None:
+def test_what_runs_is_detached_without_a_descriptor(start: Starter) -> None:
     one, two = start("n", 40), start("n", 30)
     owner = start_owner(
         start,
@@ -142,7 +142,7 @@ def test_p05_what_runs_is_detached_without_a_descriptor(start: Starter) -> None:
     assert owner.process.wait(20) == 0
 
 
-def test_p05_a_detach_that_needs_a_descriptor_can_be_tried_again(start: Starter) -> None:
+def test_a_detach_that_needs_a_descriptor_can_be_tried_again(start: Starter) -> None:
     target = start("n", 40)
     owner = start_owner(
         start,
@@ -175,7 +175,7 @@ def test_p05_a_detach_that_needs_a_descriptor_can_be_tried_again(start: Starter)
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_p05_without_room_for_a_process_a_refusal_is_typed(start: Starter) -> None:
+def test_without_room_for_a_process_a_refusal_is_typed(start: Starter) -> None:
     """RLIMIT_NPROC binds only who is not root."""
     owner = start_owner(
         start,

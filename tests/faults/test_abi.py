@@ -1,4 +1,4 @@
-"""F48, F49, F52, F53: other ABIs, unknown numbers, setuid programs, and what is never done."""
+"""Other ABIs, unknown numbers, setuid programs, and what is never done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.workload import Starter
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-async def test_f48_seccomp_bpf_is_never_used(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_seccomp_bpf_is_never_used(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     """A filter that outlives its tracer answers ENOSYS for ever."""
     counted, traced = start("tick"), start("tick")
     assert await manager.attach(counted.pid)
@@ -31,7 +31,7 @@ async def test_f48_seccomp_bpf_is_never_used(manager: StraceManager, start: Star
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_f49_a_setuid_program_is_warned_of(start: Starter) -> None:
+def test_a_setuid_program_is_warned_of(start: Starter) -> None:
     """Traced by nobody it loses the privilege it was given, so its result is not what it would have been."""
     program = start.folder / "id-setuid"
     shutil.copy(shutil.which("id") or "/usr/bin/id", program)
@@ -46,7 +46,7 @@ def test_f49_a_setuid_program_is_warned_of(start: Starter) -> None:
     assert "setuid" not in bare.err
 
 
-async def test_f52_a_32_bit_program(profiler: Profiler, start: Starter) -> None:
+async def test_a_32_bit_program(profiler: Profiler, start: Starter) -> None:
     if start.gt32 is None:
         unavailable("i386", "the compiler has no 32-bit C library")
     workload = start("n", 500, binary=start.gt32)
@@ -57,7 +57,7 @@ async def test_f52_a_32_bit_program(profiler: Profiler, start: Starter) -> None:
     assert (row.calls, row.abi, row.nr) == (500, "i386", 64)
 
 
-async def test_f52_int80_in_a_64_bit_program(profiler: Profiler, start: Starter) -> None:
+async def test_int80_in_a_64_bit_program(profiler: Profiler, start: Starter) -> None:
     workload = start("int80", 500)
     session = await profiler.attach(workload.pid)
     await workload.work()
@@ -66,7 +66,7 @@ async def test_f52_int80_in_a_64_bit_program(profiler: Profiler, start: Starter)
     assert (row.calls, row.abi) == (500, "i386")
 
 
-async def test_f53_unknown_numbers(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_unknown_numbers(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     workload = start("unk", 90)
     assert await manager.attach_full_trace(workload.pid, tmp_path / "trace")
     await workload.work()
@@ -76,7 +76,7 @@ async def test_f53_unknown_numbers(manager: StraceManager, start: Starter, tmp_p
     assert [text.count(f"syscall_0x{1000 + i:x}(") for i in range(3)] == [30, 30, 30]
 
 
-async def test_f53_a_summary_says_that_it_leaves_them_out(profiler: Profiler, start: Starter) -> None:
+async def test_a_summary_says_that_it_leaves_them_out(profiler: Profiler, start: Starter) -> None:
     workload = start("unk", 90)
     session = await profiler.attach(workload.pid)
     await workload.work()

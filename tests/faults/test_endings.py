@@ -1,4 +1,4 @@
-"""F28 to F33, F50, F54, F55: how a session ends, and what is known of the target then."""
+"""How a session ends, and what is known of the target then."""
 
 # ruff: noqa: ASYNC230
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.workload import Starter
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-async def test_f28_the_exit_status_is_the_targets(profiler: Profiler, start: Starter) -> None:
+async def test_the_exit_status_is_the_targets(profiler: Profiler, start: Starter) -> None:
     workload = start("leave", 7)
     session = await profiler.attach(workload.pid)
     workload.go()
@@ -30,7 +30,7 @@ async def test_f28_the_exit_status_is_the_targets(profiler: Profiler, start: Sta
     assert workload.process.wait(5) == 7, "its own parent still gets the status"
 
 
-async def test_f29_a_target_that_is_killed(profiler: Profiler, start: Starter) -> None:
+async def test_a_target_that_is_killed(profiler: Profiler, start: Starter) -> None:
     workload = start("spin", 50, go=False)
     session = await profiler.attach(workload.pid)
     workload.go()
@@ -44,16 +44,16 @@ async def test_f29_a_target_that_is_killed(profiler: Profiler, start: Starter) -
 
 
 @pytest.mark.parametrize(("argv", "status"), [(("leave", 7), 7), (("leave", 0), 0)])
-def test_f30_run_has_the_status_of_the_command(start: Starter, argv: tuple[object, ...], status: int) -> None:
+def test_run_has_the_status_of_the_command(start: Starter, argv: tuple[object, ...], status: int) -> None:
     assert straced("run", "--tracer", "strace", "--", start.gt, *argv).status == status
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT])
-def test_f30_run_of_a_command_that_is_killed(number: signal.Signals) -> None:
+def test_run_of_a_command_that_is_killed(number: signal.Signals) -> None:
     assert straced("run", "--tracer", "strace", "--", "sh", "-c", f"kill -{int(number)} $$").status == 128 + number
 
 
-async def test_f31_counts_add_up_over_an_exec(profiler: Profiler, start: Starter) -> None:
+async def test_counts_add_up_over_an_exec(profiler: Profiler, start: Starter) -> None:
     workload = start("exec", start.gt, "n", 40)
     session = await profiler.attach(workload.pid)
     workload.go()
@@ -64,7 +64,7 @@ async def test_f31_counts_add_up_over_an_exec(profiler: Profiler, start: Starter
     assert summary.syscalls["getppid"].calls == 40
 
 
-async def test_f32_an_exec_from_a_thread_that_is_not_the_leader(profiler: Profiler, start: Starter) -> None:
+async def test_an_exec_from_a_thread_that_is_not_the_leader(profiler: Profiler, start: Starter) -> None:
     workload = start("threxec", 150)
     session = await profiler.attach(workload.pid)
     await workload.work()
@@ -73,7 +73,7 @@ async def test_f32_an_exec_from_a_thread_that_is_not_the_leader(profiler: Profil
     assert workload.untraced()
 
 
-async def test_f33_children_that_are_not_followed_are_mentioned(profiler: Profiler, start: Starter) -> None:
+async def test_children_that_are_not_followed_are_mentioned(profiler: Profiler, start: Starter) -> None:
     workload = start("nforks", 2, 100)
     session = await profiler.attach(workload.pid, follow=False)
     await workload.work()
@@ -83,7 +83,7 @@ async def test_f33_children_that_are_not_followed_are_mentioned(profiler: Profil
     assert "child" in " ".join(reason.text for reason in summary.quality.reasons), "and that is said"
 
 
-async def test_f50_a_target_that_its_own_filter_kills(profiler: Profiler, start: Starter) -> None:
+async def test_a_target_that_its_own_filter_kills(profiler: Profiler, start: Starter) -> None:
     workload = start("secckill")
     session = await profiler.attach(workload.pid)
     workload.go()
@@ -91,7 +91,7 @@ async def test_f50_a_target_that_its_own_filter_kills(profiler: Profiler, start:
     assert (ending.reason, ending.exit_status) == (f"killed({int(signal.SIGSYS)})", -signal.SIGSYS)
 
 
-async def test_f54_a_strace_that_crashes(profiler: Profiler, start: Starter) -> None:
+async def test_a_strace_that_crashes(profiler: Profiler, start: Starter) -> None:
     workload = start("tick")
     session = await profiler.attach(workload.pid)
     (helper,) = session.helper_pids
@@ -105,7 +105,7 @@ async def test_f54_a_strace_that_crashes(profiler: Profiler, start: Starter) -> 
     assert workload.runs()
 
 
-async def test_f55_no_call_is_zero_only_after_a_proven_attach(profiler: Profiler, start: Starter) -> None:
+async def test_no_call_is_zero_only_after_a_proven_attach(profiler: Profiler, start: Starter) -> None:
     workload = start("pause")
     session = await profiler.attach(workload.pid)
     summary = await session.detach()
@@ -114,7 +114,7 @@ async def test_f55_no_call_is_zero_only_after_a_proven_attach(profiler: Profiler
     assert summary.quality.kind in ("exact", "partial")
 
 
-async def test_f74_a_full_trace_cut_by_kill_keeps_whole_lines(start: Starter, tmp_path: Path) -> None:
+async def test_a_full_trace_cut_by_kill_keeps_whole_lines(start: Starter, tmp_path: Path) -> None:
     from straced import StraceManager
 
     workload = start("spin")

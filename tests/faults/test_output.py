@@ -1,4 +1,4 @@
-"""F38 to F44, F56: readers that do not read, disks that are full, limits, cut pipes."""
+"""Readers that do not read, disks that are full, limits, cut pipes."""
 
 # ruff: noqa: ASYNC230
 from __future__ import annotations
@@ -37,7 +37,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         raise
 
 
-def test_f38_a_pipe_that_nobody_reads(start: Starter) -> None:
+def test_a_pipe_that_nobody_reads(start: Starter) -> None:
     target = start("spin")
     process = popen_straced("trace", target.pid)
     try:
@@ -49,7 +49,7 @@ def test_f38_a_pipe_that_nobody_reads(start: Starter) -> None:
     assert target.runs()
 
 
-def test_f38_what_a_slow_reader_did_not_get_is_counted(start: Starter) -> None:
+def test_what_a_slow_reader_did_not_get_is_counted(start: Starter) -> None:
     """Nothing is lost silently: either all lines come, or the number that did not."""
     target = start("n", 20000)
     process = popen_straced("trace", target.pid)
@@ -61,7 +61,7 @@ def test_f38_what_a_slow_reader_did_not_get_is_counted(start: Starter) -> None:
     assert lines == 20000 or b"dropped" in err, (lines, err)
 
 
-def test_f39_a_client_that_is_stopped(start: Starter) -> None:
+def test_a_client_that_is_stopped(start: Starter) -> None:
     target = start("spin")
     process = popen_straced("trace", target.pid)
     try:
@@ -115,13 +115,13 @@ def trace_onto(start: Starter, folder: Path, size: str, filler_bytes: int = 0) -
 
 
 @pytest.mark.needs("root", "tmpfs")
-def test_f40_a_full_disk_ends_the_trace_not_the_target(start: Starter, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_trace_not_the_target(start: Starter, tmp_path: Path) -> None:
     _, written, _ = trace_onto(start, tmp_path / "small", "1m")
     assert written > 500_000
 
 
 @pytest.mark.needs("root", "tmpfs")
-def test_s21_a_trace_leaves_others_some_room(start: Starter, tmp_path: Path) -> None:
+def test_a_trace_leaves_others_some_room(start: Starter, tmp_path: Path) -> None:
     """A twentieth of a small file system: 2 MB of 40 MB. It is looked at every 250 ms, in which strace writes some."""
     before, _, after = trace_onto(start, tmp_path / "small", "40m", 36 << 20)
     assert before > 2 << 20
@@ -129,7 +129,7 @@ def test_s21_a_trace_leaves_others_some_room(start: Starter, tmp_path: Path) -> 
 
 
 @pytest.mark.needs("root", "tmpfs")
-def test_f41_a_full_disk_is_never_zero_calls(start: Starter, tmp_path: Path) -> None:
+def test_a_full_disk_is_never_zero_calls(start: Starter, tmp_path: Path) -> None:
     target = start("n", 100)
     owner = start_owner(
         start,
@@ -160,7 +160,7 @@ def test_f41_a_full_disk_is_never_zero_calls(start: Starter, tmp_path: Path) -> 
     owner.process.wait(10)
 
 
-async def test_f42_a_limit_on_the_size_of_files(start: Starter, tmp_path: Path) -> None:
+async def test_a_limit_on_the_size_of_files(start: Starter, tmp_path: Path) -> None:
     target = start("spin")
     owner = start_owner(
         start,
@@ -184,7 +184,7 @@ async def test_f42_a_limit_on_the_size_of_files(start: Starter, tmp_path: Path) 
     owner.process.wait(10)
 
 
-def test_f42_a_limit_on_the_size_of_files_and_a_summary(start: Starter) -> None:
+def test_a_limit_on_the_size_of_files_and_a_summary(start: Starter) -> None:
     target = start("n", 100)
     owner = start_owner(
         start,
@@ -208,7 +208,7 @@ def test_f42_a_limit_on_the_size_of_files_and_a_summary(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_f43_the_reader_dies(start: Starter) -> None:
+def test_the_reader_dies(start: Starter) -> None:
     target = start("spin")
     process = popen_straced("trace", target.pid)
     assert process.stdout is not None
@@ -224,7 +224,7 @@ def test_f43_the_reader_dies(start: Starter) -> None:
     assert target.runs()
 
 
-async def test_f44_a_fifo_as_output(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_a_fifo_as_output(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     target = start("tick")
     os.mkfifo(tmp_path / "fifo")
     for overwrite in (False, True):
@@ -235,7 +235,7 @@ async def test_f44_a_fifo_as_output(manager: StraceManager, start: Starter, tmp_
     assert target.untraced()
 
 
-async def test_f56_a_long_line_is_no_trouble(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_a_long_line_is_no_trouble(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     target = start("bigwrite", 70000)
     assert await manager.attach_full_trace(target.pid, tmp_path / "trace")
     await target.work()

@@ -1,4 +1,4 @@
-"""F64 to F66, F70 to F73, F77: cancels, killed owners, owners that run out of something."""
+"""Cancels, killed owners, owners that run out of something."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GUARD = Path(straced.__file__).parent / "tracers/strace/guard"
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-async def test_f64_cancelled_while_it_spawns(manager: StraceManager, start: Starter) -> None:
+async def test_cancelled_while_it_spawns(manager: StraceManager, start: Starter) -> None:
     target = start("tick")
     chance = random.Random(64)
     for _ in range(25):
@@ -37,7 +37,7 @@ async def test_f64_cancelled_while_it_spawns(manager: StraceManager, start: Star
     assert target.runs()
 
 
-async def test_f65_a_cancelled_spawn_lets_the_program_run_or_ends_it(manager: StraceManager, start: Starter) -> None:
+async def test_a_cancelled_spawn_lets_the_program_run_or_ends_it(manager: StraceManager, start: Starter) -> None:
     chance = random.Random(65)
     before = set(proc.children(os.getpid()))
     for _ in range(10):
@@ -53,7 +53,7 @@ async def test_f65_a_cancelled_spawn_lets_the_program_run_or_ends_it(manager: St
     await auntil(lambda: not left(), 12, f"no program hangs in its gate: {left()}")
 
 
-async def test_f66_a_helper_that_is_reaped_already_is_not_signalled(
+async def test_a_helper_that_is_reaped_already_is_not_signalled(
     manager: StraceManager, start: Starter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By pidfd only: nothing in this process signals a pid by number."""
@@ -84,7 +84,7 @@ BUSY_OWNER = """
 
 
 @pytest.mark.limit(90)
-def test_f70_f73_the_owner_is_killed_at_any_time(start: Starter) -> None:
+def test_the_owner_is_killed_at_any_time(start: Starter) -> None:
     """Idle, attaching, tracing, stopping: within three seconds no tracer is left, and the targets run."""
     targets = [start("tick"), start("busy", 10)]
     chance = random.Random(70)
@@ -104,7 +104,7 @@ def test_f70_f73_the_owner_is_killed_at_any_time(start: Starter) -> None:
             assert target.runs()
 
 
-def test_f71_the_owner_is_killed_together_with_its_guard(start: Starter) -> None:
+def test_the_owner_is_killed_together_with_its_guard(start: Starter) -> None:
     target = start("tick")
     for _ in range(4):
         owner = start_owner(
@@ -129,7 +129,7 @@ def test_f71_the_owner_is_killed_together_with_its_guard(start: Starter) -> None
 
 
 @pytest.mark.limit(90)
-def test_f71_both_are_killed_while_a_strace_starts(start: Starter) -> None:
+def test_both_are_killed_while_a_strace_starts(start: Starter) -> None:
     """Nobody is left to sweep away the children by which strace tests ptrace in its first milliseconds."""
     target = start("tick")
     chance = random.Random(71)
@@ -166,7 +166,7 @@ def straces_on(pid: int) -> list[int]:
     return [each for each in WORLD.processes() if proc.cmdline(each)[-2:] == ["-p", str(pid)]]
 
 
-def test_f71_the_guard_is_killed_while_it_measures(start: Starter) -> None:
+def test_the_guard_is_killed_while_it_measures(start: Starter) -> None:
     """The child that it measures on ends too, though its parent may be gone before PR_SET_PDEATHSIG is set."""
     code = """
     sys.path.insert(0, os.environ["GUARD"])
@@ -182,7 +182,7 @@ def test_f71_the_guard_is_killed_while_it_measures(start: Starter) -> None:
         until(lambda child=child: not proc.alive(child), 2, "before it has waited for a tracer")  # type: ignore[misc]
 
 
-def test_f72_the_thread_that_started_it_all_ends(start: Starter) -> None:
+def test_the_thread_that_started_it_all_ends(start: Starter) -> None:
     target = start("n", 35)
     owner = start_owner(
         start,
@@ -204,7 +204,7 @@ def test_f72_the_thread_that_started_it_all_ends(start: Starter) -> None:
 
 
 @pytest.mark.limit(90)
-def test_f77_few_descriptors_make_a_typed_error_and_no_harm(start: Starter) -> None:
+def test_few_descriptors_make_a_typed_error_and_no_harm(start: Starter) -> None:
     target = start("tick")
     owner = start_owner(
         start,
@@ -237,7 +237,7 @@ def test_f77_few_descriptors_make_a_typed_error_and_no_harm(start: Starter) -> N
     assert target.runs()
 
 
-def test_f77_few_processes_make_a_typed_error_and_no_harm(start: Starter) -> None:
+def test_few_processes_make_a_typed_error_and_no_harm(start: Starter) -> None:
     """RLIMIT_NPROC counts the threads of a user and binds no root: so as nobody, with a child for a target."""
     owner = start_owner(
         start,

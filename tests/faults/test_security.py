@@ -1,4 +1,4 @@
-"""S6 to S14, S19: files, names and texts of others that mean harm."""
+"""Files, names and texts of others that mean harm."""
 
 # ruff: noqa: ASYNC240
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.needs("strace", "cc")
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 
-def test_s06_every_trace_file_is_private(start: Starter, tmp_path: Path) -> None:
+def test_every_trace_file_is_private(start: Starter, tmp_path: Path) -> None:
     target = start("tick")
     old = os.umask(0)
     try:
@@ -35,7 +35,7 @@ def test_s06_every_trace_file_is_private(start: Starter, tmp_path: Path) -> None
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600, name
 
 
-async def test_s07_a_race_for_the_path_never_reaches_the_victim(
+async def test_a_race_for_the_path_never_reaches_the_victim(
     manager: StraceManager, start: Starter, tmp_path: Path
 ) -> None:
     target = start("tick")
@@ -68,7 +68,7 @@ async def test_s07_a_race_for_the_path_never_reaches_the_victim(
 
 
 @pytest.mark.parametrize("name", ["|touch owned", "!touch owned", "-", "-o", "$(touch owned)", "a\nb", "fd/1"])
-async def test_s08_a_file_name_is_only_a_name(
+async def test_a_file_name_is_only_a_name(
     manager: StraceManager, start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -80,7 +80,7 @@ async def test_s08_a_file_name_is_only_a_name(
     assert not (tmp_path / "owned").exists()
 
 
-def test_s09_a_command_that_looks_like_an_option(start: Starter, tmp_path: Path) -> None:
+def test_a_command_that_looks_like_an_option(start: Starter, tmp_path: Path) -> None:
     for words in (["-o", "owned"], ["-e", "inject=all:error=EPERM"], ["-p", "1"], ["-owned"]):
         result = straced("run", "--tracer", "strace", "--", *words, cwd=tmp_path)
         assert result.status == 127, words
@@ -98,7 +98,7 @@ BAD_FILTERS = [
 
 
 @pytest.mark.parametrize("text", BAD_FILTERS)
-async def test_s10_a_filter_cannot_tamper(manager: StraceManager, start: Starter, tmp_path: Path, text: str) -> None:
+async def test_a_filter_cannot_tamper(manager: StraceManager, start: Starter, tmp_path: Path, text: str) -> None:
     target = start("n", 5)
     assert await manager.attach_full_trace(target.pid, tmp_path / "trace", filter=text) is False
     error = manager.last_error(target.pid)
@@ -107,14 +107,14 @@ async def test_s10_a_filter_cannot_tamper(manager: StraceManager, start: Starter
     assert not os.path.exists(tmp_path / "trace")
 
 
-def test_s10_nor_can_the_command_line(start: Starter) -> None:
+def test_nor_can_the_command_line(start: Starter) -> None:
     target = start("tick")
     for text in ("inject=getppid:error=EPERM", "fault=all", "trace=getppid:error=EPERM"):
         straced("trace", target.pid, "-e", text).assert_clear_error(2)
         assert target.untraced()
 
 
-def test_s11_the_environment_does_not_steer_the_tracer(start: Starter, tmp_path: Path) -> None:
+def test_the_environment_does_not_steer_the_tracer(start: Starter, tmp_path: Path) -> None:
     """Preloads and strace's own variables stop at the door; the program's environment is its own."""
     owner = start_owner(
         start,
@@ -138,7 +138,7 @@ def test_s11_the_environment_does_not_steer_the_tracer(start: Starter, tmp_path:
     assert "LD_BIND_NOW=1" in shown.out
 
 
-def test_s12_no_control_character_of_a_target_is_shown(start: Starter) -> None:
+def test_no_control_character_of_a_target_is_shown(start: Starter) -> None:
     target = start("esc")
     for words in (["--json"], []):
         process = popen_straced("attach", target.pid, "--tracer", "strace", "-d", "0.3s", *words)
@@ -150,7 +150,7 @@ def test_s12_no_control_character_of_a_target_is_shown(start: Starter) -> None:
     assert chr(27) not in named.err + named.out
 
 
-def test_s12_on_a_terminal_only_our_own_colours_are_shown(start: Starter) -> None:
+def test_on_a_terminal_only_our_own_colours_are_shown(start: Starter) -> None:
     target = start("esc")
     master, slave = os.openpty()
     process = popen_straced(
@@ -170,7 +170,7 @@ def test_s12_on_a_terminal_only_our_own_colours_are_shown(start: Starter) -> Non
     assert b"owned" not in shown or b"\x1b]0;owned" not in shown
 
 
-def test_s13_markup_in_a_name_is_text(start: Starter) -> None:
+def test_markup_in_a_name_is_text(start: Starter) -> None:
     target = start("esc", "[bold]x[/bold]")
     master, slave = os.openpty()
     process = popen_straced("attach", target.pid, "--tracer", "strace", "-d", "0.3s", stdout=slave, stderr=slave)
@@ -188,7 +188,7 @@ def test_s13_markup_in_a_name_is_text(start: Starter) -> None:
         assert b"[bold]x[/bold]" in shown
 
 
-async def test_s14_no_line_of_a_trace_can_be_forged(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
+async def test_no_line_of_a_trace_can_be_forged(manager: StraceManager, start: Starter, tmp_path: Path) -> None:
     target = start("esc")
     assert await manager.attach_full_trace(target.pid, tmp_path / "trace")
     before = target.ticks()
@@ -202,7 +202,7 @@ async def test_s14_no_line_of_a_trace_can_be_forged(manager: StraceManager, star
     assert not CONTROL.search(data)
 
 
-async def test_s19_the_identity_is_pid_and_start_time(profiler: Profiler, start: Starter) -> None:
+async def test_the_identity_is_pid_and_start_time(profiler: Profiler, start: Starter) -> None:
     target = start("tick")
     session = await profiler.attach(target.pid)
     assert session.target.start_ticks == proc.start_ticks(target.pid)
@@ -212,7 +212,7 @@ async def test_s19_the_identity_is_pid_and_start_time(profiler: Profiler, start:
 
 
 @pytest.mark.needs("root", "pidns")
-def test_s19_a_pid_reused_in_the_middle_is_not_traced(start: Starter) -> None:
+def test_a_pid_reused_in_the_middle_is_not_traced(start: Starter) -> None:
     """While the attach is under way the target ends and its pid is given to another: never silently that one."""
     owner = start_owner(
         start,
@@ -259,6 +259,6 @@ def test_s19_a_pid_reused_in_the_middle_is_not_traced(start: Starter) -> None:
     owner.process.wait(10)
 
 
-def test_s26_a_program_gets_no_descriptor_of_ours(start: Starter) -> None:
+def test_a_program_gets_no_descriptor_of_ours(start: Starter) -> None:
     shown = straced("run", "--tracer", "strace", "--", start.gt, "status").out
     assert "fds 0 1 2 args" in shown

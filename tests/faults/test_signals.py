@@ -1,4 +1,4 @@
-"""F58 to F63, F67 to F69: signals to the tracer, from anybody, in any state."""
+"""Signals to the tracer, from anybody, in any state."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def unharmed(workload: Workload) -> bool:
 
 
 @pytest.mark.parametrize("number", POLITE)
-async def test_f58_polite_signals_end_the_tracer_only(
-    profiler: Profiler, start: Starter, number: signal.Signals
-) -> None:
+async def test_polite_signals_end_the_tracer_only(profiler: Profiler, start: Starter, number: signal.Signals) -> None:
     workload = start("spin", 100, go=False)
     session = await profiler.attach(workload.pid)
     workload.go()
@@ -48,7 +46,7 @@ async def test_f58_polite_signals_end_the_tracer_only(
 
 
 @pytest.mark.parametrize("number", [*POLITE, signal.SIGKILL])
-async def test_f59_f60_f69_a_spawned_program_outlives_its_tracer(
+async def test_a_spawned_program_outlives_its_tracer(
     manager: StraceManager, start: Starter, number: signal.Signals
 ) -> None:
     process = await manager.spawn([str(start.gt), "tick"], env={})
@@ -64,7 +62,7 @@ async def test_f59_f60_f69_a_spawned_program_outlives_its_tracer(
 
 
 @pytest.mark.parametrize("how", ["blocked", "ignored"])
-def test_f61_f62_an_owner_that_blocks_or_ignores_signals(start: Starter, how: str) -> None:
+def test_an_owner_that_blocks_or_ignores_signals(start: Starter, how: str) -> None:
     target = start("n", 25)
     owner = start_owner(
         start,
@@ -95,7 +93,7 @@ def test_f61_f62_an_owner_that_blocks_or_ignores_signals(start: Starter, how: st
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-async def test_f63_a_tracer_killed_while_it_starts(profiler: Profiler, start: Starter, number: signal.Signals) -> None:
+async def test_a_tracer_killed_while_it_starts(profiler: Profiler, start: Starter, number: signal.Signals) -> None:
     """strace forks tests of itself in its first milliseconds; killed then, it would leave one frozen."""
     workload = start("tick")
     hits = 0
@@ -139,7 +137,7 @@ async def _stop_then_kill(helper: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", [_kill, _stop_then_kill], ids=["f67 killed", "f68 stopped then killed"])
-async def test_f67_f68_a_killed_tracer_harms_nothing(
+async def test_a_killed_tracer_harms_nothing(
     profiler: Profiler, start: Starter, kind: str, way: Callable[[int], Awaitable[None]]
 ) -> None:
     workload = start(*KINDS[kind])  # type: ignore[arg-type]
@@ -157,7 +155,7 @@ async def test_f67_f68_a_killed_tracer_harms_nothing(
         await auntil(lambda: unharmed(workload), 3)
 
 
-async def test_f67_the_manager_notices_too(manager: StraceManager, start: Starter) -> None:
+async def test_the_manager_notices_too(manager: StraceManager, start: Starter) -> None:
     workload = start("tick")
     assert await manager.attach(workload.pid)
     os.kill(manager.get_strace_pids()[0], signal.SIGKILL)
@@ -169,7 +167,7 @@ async def test_f67_the_manager_notices_too(manager: StraceManager, start: Starte
     assert workload.runs()
 
 
-async def test_f73_a_killed_guard_harms_nothing(manager: StraceManager, start: Starter) -> None:
+async def test_a_killed_guard_harms_nothing(manager: StraceManager, start: Starter) -> None:
     workloads = [start("tick"), start("busy", 20)]
     for _ in range(3):
         for workload in workloads:

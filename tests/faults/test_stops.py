@@ -1,4 +1,4 @@
-"""F34 to F37, F45 to F47: stopped, frozen and uninterruptible targets; signals from a terminal."""
+"""Stopped, frozen and uninterruptible targets; signals from a terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.needs("strace", "cc")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, None])
-async def test_f34_stopped_before_the_attach(profiler: Profiler, start: Starter, number: signal.Signals | None) -> None:
+async def test_stopped_before_the_attach(profiler: Profiler, start: Starter, number: signal.Signals | None) -> None:
     workload = start("tick")
     workload.stop()
     session = await profiler.attach(workload.pid)
@@ -38,7 +38,7 @@ async def test_f34_stopped_before_the_attach(profiler: Profiler, start: Starter,
     assert workload.runs()
 
 
-async def test_f35_stop_and_continue_pass_through(profiler: Profiler, start: Starter) -> None:
+async def test_stop_and_continue_pass_through(profiler: Profiler, start: Starter) -> None:
     workload = start("tick")
     session = await profiler.attach(workload.pid)
     workload.stop()
@@ -54,7 +54,7 @@ async def test_f35_stop_and_continue_pass_through(profiler: Profiler, start: Sta
 
 
 @pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
-async def test_f36_a_tracer_that_is_stopped_does_not_freeze_the_target(
+async def test_a_tracer_that_is_stopped_does_not_freeze_the_target(
     profiler: Profiler, start: Starter, number: signal.Signals
 ) -> None:
     workload = start("tick")
@@ -68,7 +68,7 @@ async def test_f36_a_tracer_that_is_stopped_does_not_freeze_the_target(
 
 
 @pytest.mark.parametrize("key", [b"\x03", b"\x1a", b"\x1c"], ids=["ctrl-c", "ctrl-z", "ctrl-backslash"])
-def test_f37_keys_of_the_owners_terminal(start: Starter, key: bytes) -> None:
+def test_keys_of_the_owners_terminal(start: Starter, key: bytes) -> None:
     """The key reaches the owner, never the tracer: the target runs on, whatever the owner does."""
     target = start("tick")
     master, slave = os.openpty()
@@ -143,7 +143,7 @@ def _removed(path: Path) -> bool:
 
 
 @pytest.mark.needs("root", "freezer")
-async def test_f45_a_frozen_target_is_refused(profiler: Profiler, start: Starter, freezer: Freezer) -> None:
+async def test_a_frozen_target_is_refused(profiler: Profiler, start: Starter, freezer: Freezer) -> None:
     workload = start("tick")
     freezer.add(workload.pid)
     freezer.freeze()
@@ -155,9 +155,7 @@ async def test_f45_a_frozen_target_is_refused(profiler: Profiler, start: Starter
 
 
 @pytest.mark.needs("root", "freezer")
-async def test_f45_frozen_while_traced_the_stop_is_bounded(
-    profiler: Profiler, start: Starter, freezer: Freezer
-) -> None:
+async def test_frozen_while_traced_the_stop_is_bounded(profiler: Profiler, start: Starter, freezer: Freezer) -> None:
     workload = start("tick")
     freezer.add(workload.pid)
     session = await profiler.attach(workload.pid)
@@ -172,7 +170,7 @@ async def test_f45_frozen_while_traced_the_stop_is_bounded(
 
 
 @pytest.mark.limit(30)
-async def test_f46_a_vfork_parent_in_state_d(profiler: Profiler, start: Starter) -> None:
+async def test_a_vfork_parent_in_state_d(profiler: Profiler, start: Starter) -> None:
     workload = start("vforkslow", 3)
     session = await profiler.attach(workload.pid)
     workload.go()
@@ -185,7 +183,7 @@ async def test_f46_a_vfork_parent_in_state_d(profiler: Profiler, start: Starter)
 
 
 @pytest.mark.limit(60)
-async def test_f47_a_vfork_storm_is_stopped(profiler: Profiler, start: Starter) -> None:
+async def test_a_vfork_storm_is_stopped(profiler: Profiler, start: Starter) -> None:
     workload = start("storm")
     for _ in range(5):
         session = await profiler.attach(workload.pid)

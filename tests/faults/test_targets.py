@@ -1,4 +1,4 @@
-"""F1 to F17: targets that cannot be had, each told apart, none of them harmed."""
+"""Targets that cannot be had, each told apart, none of them harmed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUIET = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subpr
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-async def test_f01_no_such_process(profiler: Profiler) -> None:
+async def test_no_such_process(profiler: Profiler) -> None:
     process = await asyncio.create_subprocess_exec("true")
     await process.wait()
     with pytest.raises(errors.NoSuchProcess) as caught:
@@ -46,7 +46,7 @@ NOT_PIDS = st.one_of(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=NOT_PIDS)
-def test_f02_what_is_no_pid_is_refused_before_a_spawn(start: Starter, value: object) -> None:
+def test_what_is_no_pid_is_refused_before_a_spawn(start: Starter, value: object) -> None:
     async def ask() -> None:
         async with Profiler(tracer="strace") as profiler:
             with pytest.raises((errors.InvalidArgument, errors.NoSuchProcess)):
@@ -58,7 +58,7 @@ def test_f02_what_is_no_pid_is_refused_before_a_spawn(start: Starter, value: obj
 
 
 @pytest.mark.parametrize("smuggled", ["{0} {1}", "{0},{1}", "{0}\n{1}", "{0} -o /tmp/x", "-p{0}", "`{0}`"])
-async def test_f03_no_list_is_smuggled_into_a_pid(profiler: Profiler, start: Starter, smuggled: str) -> None:
+async def test_no_list_is_smuggled_into_a_pid(profiler: Profiler, start: Starter, smuggled: str) -> None:
     one, two = start("tick"), start("tick")
     with pytest.raises(errors.InvalidArgument):
         await profiler.attach(smuggled.format(one.pid, two.pid))  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ async def test_f03_no_list_is_smuggled_into_a_pid(profiler: Profiler, start: Sta
     assert two.untraced()
 
 
-async def test_f04_zombie(profiler: Profiler, start: Starter) -> None:
+async def test_zombie(profiler: Profiler, start: Starter) -> None:
     workload = start("zombie")
     (child,) = workload.channel.numbers("child")
     with pytest.raises(errors.TargetIsZombie):
@@ -75,7 +75,7 @@ async def test_f04_zombie(profiler: Profiler, start: Starter) -> None:
     workload.let_end()
 
 
-async def test_f05_the_leader_has_exited_and_threads_live(profiler: Profiler, start: Starter) -> None:
+async def test_the_leader_has_exited_and_threads_live(profiler: Profiler, start: Starter) -> None:
     workload = start("ldead")
     await auntil(lambda: proc.state(workload.pid) == "Z", what="the leader is a zombie")
     session = await profiler.attach(workload.pid)
@@ -90,13 +90,13 @@ async def test_f05_the_leader_has_exited_and_threads_live(profiler: Profiler, st
 
 
 @pytest.mark.needs("root")
-async def test_f06_kernel_thread(profiler: Profiler) -> None:
+async def test_kernel_thread(profiler: Profiler) -> None:
     thread = next(pid for pid in proc.pids() if proc.parent(pid) == 2)
     with pytest.raises(errors.KernelThread):
         await profiler.attach(thread)
 
 
-async def test_f07_traced_by_another_strace(profiler: Profiler, start: Starter) -> None:
+async def test_traced_by_another_strace(profiler: Profiler, start: Starter) -> None:
     workload = start("tick")
     with rival_strace(workload.pid) as rival:
         with pytest.raises(errors.AlreadyTraced) as caught:
@@ -108,7 +108,7 @@ async def test_f07_traced_by_another_strace(profiler: Profiler, start: Starter) 
 
 
 @pytest.mark.needs("gdb")
-async def test_f07_traced_by_gdb(profiler: Profiler, start: Starter) -> None:
+async def test_traced_by_gdb(profiler: Profiler, start: Starter) -> None:
     workload = start("tick")
     gdb = await asyncio.create_subprocess_exec("gdb", "-nx", "-q", "-p", str(workload.pid), **QUIET)
     try:
@@ -124,7 +124,7 @@ async def test_f07_traced_by_gdb(profiler: Profiler, start: Starter) -> None:
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_f08_another_users_process(start: Starter) -> None:
+def test_another_users_process(start: Starter) -> None:
     target = start("tick")
     result = straced("attach", target.pid, "--tracer", "strace", prefix=NOBODY)
     result.assert_clear_error(4)
@@ -132,7 +132,7 @@ def test_f08_another_users_process(start: Starter) -> None:
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_f09_not_dumpable(start: Starter) -> None:
+def test_not_dumpable(start: Starter) -> None:
     target = start.program([*NOBODY, str(start.gt), "nodump"])
     straced("attach", target.pid, "--tracer", "strace", prefix=NOBODY).assert_clear_error(4)
     result = straced("attach", target.pid, "--tracer", "strace", "-d", "0.2s", "--json")
@@ -141,14 +141,14 @@ def test_f09_not_dumpable(start: Starter) -> None:
 
 
 @pytest.mark.needs("root", "setpriv")
-def test_f10_root_without_cap_sys_ptrace(start: Starter) -> None:
+def test_root_without_cap_sys_ptrace(start: Starter) -> None:
     target = start.program([*NOBODY, str(start.gt), "tick"])
     result = straced("attach", target.pid, "--tracer", "strace", prefix=("setpriv", "--bounding-set=-sys_ptrace"))
     result.assert_clear_error(4)
     assert "CAP_SYS_PTRACE" in result.err
 
 
-def test_f12_ptrace_refused_by_seccomp(start: Starter) -> None:
+def test_ptrace_refused_by_seccomp(start: Starter) -> None:
     target = start("tick")
     result = straced("attach", target.pid, "--tracer", "strace", prefix=(str(start.gt), "noptrace"))
     result.assert_clear_error(4)
@@ -156,7 +156,7 @@ def test_f12_ptrace_refused_by_seccomp(start: Starter) -> None:
     assert target.runs()
 
 
-def test_f12_a_program_still_runs_where_ptrace_is_refused(start: Starter) -> None:
+def test_a_program_still_runs_where_ptrace_is_refused(start: Starter) -> None:
     words, prefix = ("--tracer", "strace"), (str(start.gt), "noptrace")
     assert straced("run", *words, "--", start.gt, "leave", "7", prefix=prefix).status == 7
     required = straced("run", *words, "--require-trace", "--", start.gt, "leave", "7", prefix=prefix)
@@ -164,7 +164,7 @@ def test_f12_a_program_still_runs_where_ptrace_is_refused(start: Starter) -> Non
 
 
 @pytest.mark.needs("root", "pidns")
-async def test_f13_a_target_in_another_pid_namespace(profiler: Profiler, start: Starter) -> None:
+async def test_a_target_in_another_pid_namespace(profiler: Profiler, start: Starter) -> None:
     script = f"{start.gt} tick; true"
     outer = start.program([*NEW_NAMESPACE, "sh", "-c", script], go=True)
     below = [pid for pid in proc.descendants(outer.pid) if proc.cmdline(pid)[1:] == ["tick"]]
@@ -181,7 +181,7 @@ async def test_f13_a_target_in_another_pid_namespace(profiler: Profiler, start: 
 
 
 @pytest.mark.needs("root", "pidns")
-async def test_f14_the_init_of_a_namespace_may_be_traced(profiler: Profiler, start: Starter) -> None:
+async def test_the_init_of_a_namespace_may_be_traced(profiler: Profiler, start: Starter) -> None:
     outer = start.program([*NEW_NAMESPACE, str(start.gt), "tick"])
     (init,) = proc.children(outer.pid)
     assert proc.status(init, "NSpid").split()[-1] == "1"
@@ -192,7 +192,7 @@ async def test_f14_the_init_of_a_namespace_may_be_traced(profiler: Profiler, sta
 
 
 @pytest.mark.needs("root", "pidns")
-def test_f14_pid_one_of_a_container_from_within(start: Starter) -> None:
+def test_pid_one_of_a_container_from_within(start: Starter) -> None:
     outer = start.program([*NEW_NAMESPACE, str(start.gt), "tick"])
     (init,) = proc.children(outer.pid)
     owner = start_owner(
@@ -213,13 +213,13 @@ def test_f14_pid_one_of_a_container_from_within(start: Starter) -> None:
 
 
 @pytest.mark.needs("root")
-async def test_f14_the_hosts_pid_one_is_refused(profiler: Profiler) -> None:
+async def test_the_hosts_pid_one_is_refused(profiler: Profiler) -> None:
     with pytest.raises((errors.ProtectedTarget, errors.OwnProcess)):
         await profiler.attach(1)
     assert proc.tracer(1) == 0
 
 
-def test_f15_its_own_parent(start: Starter) -> None:
+def test_its_own_parent(start: Starter) -> None:
     shell = start.program(
         ["sh", "-c", '"$@" attach $$ --tracer strace 2>&1; echo status $?', "sh", *STRACED],
         ready=False,
@@ -231,7 +231,7 @@ def test_f15_its_own_parent(start: Starter) -> None:
     assert "Traceback" not in out.decode()
 
 
-async def test_f16_another_tracer_is_never_traced(profiler: Profiler, start: Starter) -> None:
+async def test_another_tracer_is_never_traced(profiler: Profiler, start: Starter) -> None:
     workload = start("tick")
     with rival_strace(workload.pid) as rival:
         with pytest.raises(errors.AttachError):
@@ -240,7 +240,7 @@ async def test_f16_another_tracer_is_never_traced(profiler: Profiler, start: Sta
     assert workload.runs()
 
 
-def test_f17_some_of_many_are_bad(start: Starter) -> None:
+def test_some_of_many_are_bad(start: Starter) -> None:
     good = start("tick")
     gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
     gone.wait()

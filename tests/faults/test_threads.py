@@ -1,4 +1,4 @@
-"""F18 to F24, S25: threads that are many, short-lived, or not followed."""
+"""Threads that are many, short-lived, or not followed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.workload import Starter
 pytestmark = pytest.mark.needs("strace", "cc")
 
 
-async def test_f18_all_of_a_hundred_threads(profiler: Profiler, start: Starter) -> None:
+async def test_all_of_a_hundred_threads(profiler: Profiler, start: Starter) -> None:
     workload = start("pool", 100, 20)
     session = await profiler.attach(workload.pid)
     await workload.work()
@@ -27,7 +27,7 @@ async def test_f18_all_of_a_hundred_threads(profiler: Profiler, start: Starter) 
 
 
 @pytest.mark.parametrize("lineages", [1, 4, 16])
-async def test_f19_threads_born_while_attaching(profiler: Profiler, start: Starter, lineages: int) -> None:
+async def test_threads_born_while_attaching(profiler: Profiler, start: Starter, lineages: int) -> None:
     """No lineage of threads is lost for good; where one could be, the quality says that not all are covered."""
     workload = start("relay", lineages)
     for _ in range(6):
@@ -45,7 +45,7 @@ async def test_f19_threads_born_while_attaching(profiler: Profiler, start: Start
 
 
 @pytest.mark.limit(90)
-async def test_f20_three_thousand_threads(start: Starter) -> None:
+async def test_three_thousand_threads(start: Starter) -> None:
     workload = start("threads", 3000)
     async with Profiler(tracer="strace", max_tasks=5000) as profiler:
         started = time.monotonic()
@@ -60,7 +60,7 @@ async def test_f20_three_thousand_threads(start: Starter) -> None:
     assert workload.runs()
 
 
-async def test_f21_attached_is_never_said_too_early(profiler: Profiler, start: Starter) -> None:
+async def test_attached_is_never_said_too_early(profiler: Profiler, start: Starter) -> None:
     workload = start("tick")
     for _ in range(25):
         session = await profiler.attach(workload.pid)
@@ -69,7 +69,7 @@ async def test_f21_attached_is_never_said_too_early(profiler: Profiler, start: S
         assert proc.tracer(workload.pid) == 0
 
 
-async def test_f22_no_call_is_missed_at_the_start(profiler: Profiler, start: Starter) -> None:
+async def test_no_call_is_missed_at_the_start(profiler: Profiler, start: Starter) -> None:
     for count in (1, 10, 1000):
         session = await profiler.spawn([str(start.gt), "n", str(count)], env={})
         assert await session.process.wait() == 0
@@ -88,7 +88,7 @@ TRANSPARENT = ["poll", "select", "futex", "read", "recv", "accept", "pause", "na
 
 
 @pytest.mark.parametrize("call", [*TRANSPARENT, *INTERRUPTED])
-async def test_f23_blocking_calls(profiler: Profiler, start: Starter, call: str) -> None:
+async def test_blocking_calls(profiler: Profiler, start: Starter, call: str) -> None:
     """The kernel's list of calls that an attach interrupts: those that are transparent must stay so."""
     workload = start("block", call)
     workload.go()
@@ -116,7 +116,7 @@ def remove_ipc(lines: list[str]) -> None:
             subprocess.run(["ipcrm", "-s" if kind == "sem" else "-q", number], check=False, capture_output=True)
 
 
-async def test_f24_resumed_calls_are_not_new_ones(profiler: Profiler, start: Starter) -> None:
+async def test_resumed_calls_are_not_new_ones(profiler: Profiler, start: Starter) -> None:
     """A hundred sleeping threads are woken by the attach and sleep on: not a hundred calls."""
     workload = start("threads", 100)
     session = await profiler.attach(workload.pid)
@@ -124,7 +124,7 @@ async def test_f24_resumed_calls_are_not_new_ones(profiler: Profiler, start: Sta
     assert not [row for row in summary.rows if row.name == "restart_syscall" and (row.calls or 0) > 2]
 
 
-async def test_s25_more_tasks_than_the_cap_are_shed(start: Starter) -> None:
+async def test_more_tasks_than_the_cap_are_shed(start: Starter) -> None:
     workload = start("busy", 300)
     async with Profiler(tracer="strace", max_tasks=100) as profiler:
         with contextlib.suppress(errors.AttachError):
@@ -137,7 +137,7 @@ async def test_s25_more_tasks_than_the_cap_are_shed(start: Starter) -> None:
     assert workload.runs()
 
 
-async def test_s25_a_target_that_grows_over_the_cap_is_let_go(start: Starter) -> None:
+async def test_a_target_that_grows_over_the_cap_is_let_go(start: Starter) -> None:
     workload = start("nthreads", 400, 20000)
     async with Profiler(tracer="strace", max_tasks=60) as profiler:
         session = await profiler.attach(workload.pid)

@@ -1,4 +1,4 @@
-"""F25 to F27, F57: strace missing or odd, commands missing, filters mistyped."""
+"""Strace missing or odd, commands missing, filters mistyped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAKES = {
 
 
 @pytest.mark.parametrize("fake", FAKES)
-async def test_f25_a_strace_that_is_none(
+async def test_a_strace_that_is_none(
     start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: str
 ) -> None:
     workload = start("tick")
@@ -40,7 +40,7 @@ async def test_f25_a_strace_that_is_none(
     assert workload.runs()
 
 
-def test_f25_without_strace_the_command_runs_and_doctor_tells(start: Starter, tmp_path: Path) -> None:
+def test_without_strace_the_command_runs_and_doctor_tells(start: Starter, tmp_path: Path) -> None:
     env = {"PATH": str(tmp_path)}
     result = straced("attach", start("tick").pid, "--tracer", "strace", env=env)
     result.assert_clear_error(5)
@@ -53,19 +53,19 @@ def test_f25_without_strace_the_command_runs_and_doctor_tells(start: Starter, tm
 @pytest.mark.parametrize(
     ("command", "status"), [("/nope/nope", 127), ("nope-nope", 127), ("/etc/passwd", 126), ("/tmp", 126)]
 )
-def test_f26_a_command_that_cannot_be_started(command: str, status: int) -> None:
+def test_a_command_that_cannot_be_started(command: str, status: int) -> None:
     result = straced("run", "--tracer", "strace", "--", command)
     result.assert_clear_error(status)
     assert "syscall" not in result.err, "no table of one failed execve"
 
 
 @pytest.mark.parametrize("word", ["nope", "opnat", "%nope", "", ",", "a b"])
-def test_f27_a_filter_that_names_no_call(start: Starter, word: str) -> None:
+def test_a_filter_that_names_no_call(start: Starter, word: str) -> None:
     workload = start("tick")
     straced("trace", workload.pid, "-e", f"trace={word}").assert_clear_error(2)
     assert workload.untraced()
 
 
-def test_f27_did_you_mean(start: Starter) -> None:
+def test_did_you_mean(start: Starter) -> None:
     result = straced("trace", start("tick").pid, "-e", "trace=opnat")
     assert "openat" in result.err

@@ -16,7 +16,12 @@ from tests.kernels.packages import NotToBeHad
 from tests.matrix import results
 from tests.matrix.places import BY_NAME, ROOT, Place, command
 
-TESTS = ("tests/contract", "tests/accuracy", "tests/ebpf/test_accuracy.py", "tests/ebpf/test_unpreempted.py")
+TESTS = (
+    "tests/contract",
+    "tests/accuracy",
+    "tests/tracers/ebpf/test_accuracy.py",
+    "tests/tracers/ebpf/test_unpreempted.py",
+)
 VERSIONS = """
 import platform, subprocess
 from straced.tracers.ebpf import libbpf

@@ -17,12 +17,12 @@ from tests.support.world import MARKER
 pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(120)]
 ROOT = Path(__file__).parent.parent.parent
 SELECTION = [
-    "tests/contract/test_attach.py::test_p04_true_means_confirmed_by_the_kernel",
-    "tests/contract/test_attach.py::test_p04_every_task_is_traced",
-    "tests/contract/test_attach.py::test_p07_threads_that_exist_are_traced",
-    "tests/contract/test_attach.py::test_p07_threads_and_children_that_come_later_are_traced",
-    "tests/contract/test_detach.py::test_p13_the_shape_of_a_result",
-    "tests/contract/test_detach.py::test_p15_running_goes_on",
+    "tests/contract/test_attach.py::test_true_means_confirmed_by_the_kernel",
+    "tests/contract/test_attach.py::test_every_task_is_traced",
+    "tests/contract/test_attach.py::test_threads_that_exist_are_traced",
+    "tests/contract/test_attach.py::test_threads_and_children_that_come_later_are_traced",
+    "tests/contract/test_detach.py::test_the_shape_of_a_result",
+    "tests/contract/test_detach.py::test_running_goes_on",
 ]
 
 

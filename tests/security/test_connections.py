@@ -12,7 +12,8 @@ from tests.security.hostile import BYSTANDER, HOSTILE, user
 from tests.security.served import MEMORY_BYTES, ends_in_time, others_are_served, peak
 from tests.service.daemon import Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, popen, until
+from tests.service.processes import READY, popen
+from tests.support.poll import until
 
 pytestmark = needs_root
 SILENT = """
@@ -202,4 +203,4 @@ async def test_with_few_descriptors_those_who_come_are_turned_away_at_once(publi
                 before = (await client.status()).ticks
                 while (await client.status()).ticks < before + 3:
                     pass
-        until(lambda: daemon.answers())
+        until(lambda: daemon.answers(), 10)

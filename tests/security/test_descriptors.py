@@ -19,8 +19,8 @@ from tests.security.hostile import HOSTILE, user
 from tests.security.served import ends_in_time, others_are_served
 from tests.service.daemon import Daemon
 from tests.service.needs import needs_root
-from tests.service.processes import until
 from tests.support import proc
+from tests.support.poll import until
 
 pytestmark = needs_root
 SEND = """
@@ -153,8 +153,8 @@ async def test_another_door_takes_the_place_of_one_that_died(public: Path) -> No
         assert daemon.process is not None
         (door,) = [pid for pid in proc.descendants(daemon.process.pid) if proc.parent(pid) == daemon.process.pid]
         os.kill(door, signal.SIGKILL)
-        until(lambda: "door_lost" in daemon.log.read_text())
-        until(daemon.answers)
+        until(lambda: "door_lost" in daemon.log.read_text(), 10)
+        until(daemon.answers, 10)
         async with daemon.client() as client:
             assert (await client.status()).pid == daemon.process.pid
         ends_in_time(daemon)

@@ -25,9 +25,10 @@ from straced.store.writer import HistoryWriter
 from tests.security.intruder import client, process
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import public_folder, running, until
+from tests.service.processes import public_folder, running
 from tests.service.samples import NOON, calls, tick
 from tests.service.samples import process as sample
+from tests.support.poll import until
 
 DAY_S = 86400
 SPEAKING = "print('ready', flush=True)\nimport sys\nsys.stdin.read()"
@@ -339,7 +340,7 @@ async def test_a_user_is_not_told_of_rules_of_others_and_sees_zombies_of_their_o
         with process("print('ready', flush=True)\n" + zombie) as parent:
             assert parent.stdout is not None
             pid = int(parent.stdout.readline())
-            until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+            until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z", 10)
             body = """
 for text in ("name:secret-of-root", "name:nobody-has-this", sys.argv[2]):
     try:

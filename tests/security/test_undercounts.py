@@ -19,7 +19,7 @@ from straced.linux import procfs
 from straced.linux.credentials import Peer
 from straced.model.alerts import AlertRow
 from straced.model.owner import Owner
-from straced.model.tick import Happening
+from straced.model.tick import ServiceEvent
 from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.tracker import AlertBook
@@ -29,13 +29,14 @@ from straced.store.history import MAX_SERIES, History
 from straced.store.writer import HistoryWriter
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
-from tests.ebpf.counts import row
 from tests.security.intruder import process as intruder
 from tests.security.intruder import snapshot
 from tests.service.daemon import serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, public_folder, running, until
+from tests.service.processes import READY, public_folder, running
 from tests.service.samples import ME, NOON, calls, process, tick
+from tests.support.poll import until
+from tests.tracers.ebpf.counts import row
 
 THEIRS = Owner(65534, 65534, False)
 MINE = Owner(1000, 1000, False)
@@ -163,8 +164,8 @@ def test_the_newest_rows_are_those_of_the_one_who_asks(path: Path, store: Histor
         many = (process(pid, owner=THEIRS, made=()) for pid in range(10 + start, 1010 + start))
         store.put(tick(NOON + 61 + start, *many))
     for number in range(500):
-        store.put(Happening(epoch_s=NOON + 7000, kind="started", text=f"{number}", owner=THEIRS))
-    store.put(Happening(epoch_s=NOON, kind="started", text="mine", pid=1, owner=MINE))
+        store.put(ServiceEvent(epoch_s=NOON + 7000, kind="started", text=f"{number}", owner=THEIRS))
+    store.put(ServiceEvent(epoch_s=NOON, kind="started", text="mine", pid=1, owner=MINE))
     assert store.flush(60)
     assert told(path, 1, Peer(1, 1000, 1000)) == (7, 0)
     history = History(path, Peer(1, 1000, 1000))
@@ -187,7 +188,7 @@ def test_the_size_is_kept_at_the_cost_of_who_fills_it(path: Path) -> None:
         store.put(tick(NOON + minute * 60, process(1, owner=MINE, made=(calls("read", 3),)), *flood))
         for each in flood:
             facts = each.facts
-            event = Happening(
+            event = ServiceEvent(
                 epoch_s=NOON + minute * 60, kind="ended", pid=facts.pid, start_ticks=facts.start_ticks, owner=THEIRS
             )
             store.put(event)

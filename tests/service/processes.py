@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 READY = "import sys, os, time\nprint('ready', flush=True)\n"
@@ -50,14 +49,6 @@ def running(code: str = READY + "sys.stdin.read()", **options: object) -> Iterat
         yield process
     finally:
         end(process)
-
-
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Poll a condition; fail when it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.01)
 
 
 def as_nobody() -> list[str]:

@@ -174,7 +174,7 @@ class Heard(list[tuple[str, str]]):
 
 
 async def test_a_bounded_trace(tmp_path: Path) -> None:
-    """S6, S21: private, ended by its time and size, the target untraced afterwards."""
+    """Private, ended by its time and size, the target untraced afterwards."""
     heard = Heard()
     spin = READY + "import os\nwhile True: os.getppid()"
     with running(spin) as target:
@@ -237,7 +237,6 @@ async def test_a_command_that_fails_is_said(tmp_path: Path, program: str, said: 
 
 
 async def test_a_command_is_told_and_gets_no_descriptor_of_ours(tmp_path: Path) -> None:
-    """S26."""
     out, fds = tmp_path / "alert", tmp_path / "fds"
     secret = os.open("/dev/null", os.O_RDONLY)
     words = ("/bin/sh", "-c", f"cat > {out}.new; ls -l /proc/self/fd > {fds}; mv {out}.new {out}")

@@ -18,7 +18,8 @@ from straced.linux.host_reader import census
 from straced.model.history import KeptAlert
 from tests.service.daemon import serving
 from tests.service.needs import needs_ebpf
-from tests.service.processes import READY, running, until
+from tests.service.processes import READY, running
+from tests.support.poll import until
 
 pytestmark = needs_ebpf
 GO = "sys.stdin.readline()\n"

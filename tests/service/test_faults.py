@@ -28,8 +28,9 @@ from straced.store.history import History
 from straced.store.writer import HistoryWriter
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, as_nobody, public_folder, running, until
+from tests.service.processes import READY, as_nobody, public_folder, running
 from tests.service.samples import NOON, calls, process, tick
+from tests.support.poll import until
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
 GO = "sys.stdin.readline()\n"
@@ -127,7 +128,7 @@ def test_what_a_killed_service_left_open_is_closed(path: Path) -> None:
 
 
 def test_the_same_number_after_a_reboot_is_another_process(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F78: pid and start time repeat from boot to boot; the boot's own id does not."""
+    """Pid and start time repeat from boot to boot; the boot's own id does not."""
     for number, boot in enumerate(("0b5c7a52-first", "1d0e9c11-second")):
         monkeypatch.setattr(procfs, "boot_id", lambda boot=boot: boot)
         store = HistoryWriter(path, config.StoreConfig())
@@ -239,7 +240,7 @@ def test_a_state_folder_that_may_not_be_made_is_said() -> None:
 
 @pytest.mark.parametrize("limit", [9, 12, 15, 18, 24])
 def test_few_descriptors_end_in_a_sentence_or_in_a_service(tmp_path: Path, limit: int) -> None:
-    """F77: each step that fails undoes those before it."""
+    """Each step that fails undoes those before it."""
     daemon = Daemon(tmp_path, prefix=("prlimit", f"--nofile={limit}:{limit}"))
     process_ = daemon.spawn()
     try:
@@ -261,7 +262,6 @@ def test_few_descriptors_end_in_a_sentence_or_in_a_service(tmp_path: Path, limit
 
 @needs_ebpf
 async def test_sessions_of_a_user_are_bounded(tmp_path: Path) -> None:
-    """S22."""
     with serving(tmp_path, "[ipc]\n#\nmax_sessions_per_user = 2\n") as daemon, running() as target:
         async with daemon.client() as client, daemon.client() as other:
             first = await client.attach(target.pid)
@@ -277,7 +277,7 @@ async def test_sessions_of_a_user_are_bounded(tmp_path: Path) -> None:
 
 
 async def test_hostile_questions_find_nothing_and_break_nothing(tmp_path: Path) -> None:
-    """S20: values are bound, whatever they hold; numbers beyond all bounds are refused."""
+    """Values are bound, whatever they hold; numbers beyond all bounds are refused."""
     words = [
         "' or 1=1 --",
         "x'); drop table series; --",
@@ -313,7 +313,7 @@ async def _asked(answer: object) -> None:
 
 
 def test_a_service_of_another_version_is_said(tmp_path: Path) -> None:
-    """F100: on the command line too, with status 6."""
+    """On the command line too, with status 6."""
     where = tmp_path / "socket"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(where))

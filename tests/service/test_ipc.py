@@ -31,7 +31,8 @@ from straced.model.tick import Tick
 from straced.model.types import Summary
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, as_nobody, folder_of_nobody, popen, running, until
+from tests.service.processes import READY, as_nobody, folder_of_nobody, popen, running
+from tests.support.poll import until
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
 COUNTED = (
@@ -205,7 +206,7 @@ async def test_news(daemon: Daemon) -> None:
             assert "Tick" in kinds
 
 
-# --- hostile and broken clients (F99, F100, S22) ---
+# --- hostile and broken clients ---
 
 
 def raw(daemon: Daemon, *frames: bytes) -> bytes:
@@ -260,7 +261,7 @@ async def test_a_client_that_does_not_read_costs_nobody_anything(daemon: Daemon)
 
 
 async def test_too_many_clients(tmp_path: Path) -> None:
-    """S22: 500 connections at once; those that have one are served."""
+    """500 connections at once; those that have one are served."""
     with serving(tmp_path, "[ipc]\n#\nmax_clients = 20\nmax_clients_per_user = 10\n") as daemon:
         async with daemon.client() as first:
             socks = []
@@ -295,7 +296,7 @@ async def test_two_hundred_clients(daemon: Daemon, tmp_path: Path) -> None:
 
 @needs_ebpf
 async def test_a_killed_client_leaves_nothing(daemon: Daemon) -> None:
-    """F99: what it asked for ends with it."""
+    """What it asked for ends with it."""
     code = (
         f"import sys, asyncio\nsys.path.insert(0, {SOURCE!r})\nfrom straced.client.client import Client\n"
         f"async def main():\n    client = Client({str(daemon.socket)!r})\n    await client.attach(int(sys.argv[1]))\n"
@@ -314,7 +315,7 @@ async def test_a_killed_client_leaves_nothing(daemon: Daemon) -> None:
             order(process, 5)
 
 
-# --- the rights of another user (S1 to S5) ---
+# --- the rights of another user ---
 
 AS_NOBODY = """
 import asyncio, json, sys
@@ -428,7 +429,6 @@ async def test_a_user_profiles_their_own_by_a_service_of_root_and_nothing_else(p
 @needs_root
 @needs_ebpf
 async def test_an_exec_of_a_setuid_program_ends_the_session(public: Path) -> None:
-    """S2."""
     import shutil
 
     with serving(public) as daemon:
@@ -457,7 +457,7 @@ async def test_an_exec_of_a_setuid_program_ends_the_session(public: Path) -> Non
             assert client.stdout.readline() == "attached\n"
             target.stdin.write("\n")
             target.stdin.flush()
-            until(lambda: procfs.stat(target.pid).comm.startswith("setuid"))
+            until(lambda: procfs.stat(target.pid).comm.startswith("setuid"), 10)
             output, _ = client.communicate("\n", timeout=20)
             assert output.split() == ["uid"] * 4
         finally:
@@ -470,7 +470,7 @@ async def test_an_exec_of_a_setuid_program_ends_the_session(public: Path) -> Non
 
 @needs_root
 async def test_a_users_own_service_is_theirs_alone(public: Path) -> None:
-    """S3: another user cannot even connect; root can. Without rights it watches, and says what is missing."""
+    """Another user cannot even connect; root can. Without rights it watches, and says what is missing."""
     own = public / "own"
     own.mkdir()
     daemon = Daemon(own, prefix=tuple(as_nobody()))
@@ -482,7 +482,7 @@ async def test_a_users_own_service_is_theirs_alone(public: Path) -> None:
         assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o600
         assert stat.S_IMODE(daemon.socket.parent.stat().st_mode) == 0o700
         shown = os.stat(f"/proc/{daemon.process.pid}/fd").st_uid  # type: ignore[union-attr]
-        assert shown == 0  # S27: not dumpable, so that what it holds is root's to see (proc(5))
+        assert shown == 0  # not dumpable, so that what it holds is root's to see (proc(5))
         async with daemon.client() as client:
             status = await client.status()
             assert (status.system, status.tracer) == (False, None)
@@ -498,7 +498,7 @@ async def test_a_users_own_service_is_theirs_alone(public: Path) -> None:
 
 
 def test_no_abstract_socket_and_no_open_network(daemon: Daemon) -> None:
-    """S4, S17: by default nothing listens but the one socket of the file system."""
+    """By default nothing listens but the one socket of the file system."""
     pid = daemon.process.pid  # type: ignore[union-attr]
     inodes = set()
     for name in os.listdir(f"/proc/{pid}/fd"):
@@ -516,7 +516,7 @@ def test_no_abstract_socket_and_no_open_network(daemon: Daemon) -> None:
 
 
 def test_it_keeps_its_memory_to_itself(daemon: Daemon) -> None:
-    """S27: no core files, not dumpable."""
+    """No core files, not dumpable."""
     pid = daemon.process.pid  # type: ignore[union-attr]
     core = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max core"))
     assert core.split()[4:6] == ["0", "0"]

@@ -20,7 +20,8 @@ from straced.service.daemon import unit
 from straced.store.history import History
 from tests.service.daemon import SOURCE, Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, popen, running, until
+from tests.service.processes import READY, popen, running
+from tests.support.poll import until
 
 COUNTED = (
     "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
@@ -41,7 +42,7 @@ def straced(*words: str, socket_: Path | None = None, **env: str) -> subprocess.
 
 
 def test_of_twenty_one_wins(tmp_path: Path) -> None:
-    """F98: and the socket of a dead service does not stand in the way."""
+    """And the socket of a dead service does not stand in the way."""
     (tmp_path / "run").mkdir(mode=0o755)
     stale = socket.socket(socket.AF_UNIX)
     stale.bind(str(tmp_path / "run" / "straced.sock"))
@@ -50,7 +51,7 @@ def test_of_twenty_one_wins(tmp_path: Path) -> None:
     several = [daemon.spawn() for _ in range(20)]
     try:
         until(lambda: sum(process.poll() is None for process in several) == 1, 60)
-        until(daemon.answers)
+        until(daemon.answers, 10)
         losers = [process.returncode for process in several if process.returncode is not None]
         assert losers == [1] * 19
         alive = next(process for process in several if process.poll() is None)
@@ -66,7 +67,7 @@ def test_of_twenty_one_wins(tmp_path: Path) -> None:
 
 @needs_ebpf
 async def test_killed_three_times_nothing_but_the_last_interval_is_lost(tmp_path: Path) -> None:
-    """F75, F70: history is closed, helpers go, the target runs on, and counting is taken up again."""
+    """History is closed, helpers go, the target runs on, and counting is taken up again."""
     daemon = Daemon(tmp_path)
     with running(COUNTED) as target:
         written = 0
@@ -93,8 +94,8 @@ async def test_killed_three_times_nothing_but_the_last_interval_is_lost(tmp_path
                 assert trace.target.pid == target.pid
                 assert procfs.tracer_pid(target.pid) > 0
             daemon.kill()
-            until(lambda: procfs.tracer_pid(target.pid) == 0)
-            until(lambda: procfs.stat(target.pid).state == "S")
+            until(lambda: procfs.tracer_pid(target.pid) == 0, 10)
+            until(lambda: procfs.stat(target.pid).state == "S", 10)
             order(target, 1)
         daemon.start()
         async with daemon.client() as client:
@@ -114,7 +115,7 @@ def order(process: subprocess.Popen[str], count: int) -> None:
 
 @needs_ebpf
 async def test_sigterm_ends_everything_in_time(tmp_path: Path) -> None:
-    """F76: with sessions and full traces under way, within 3 s, and no target is left in a tracer's hands."""
+    """With sessions and full traces under way, within 3 s, and no target is left in a tracer's hands."""
     daemon = Daemon(tmp_path, "[ipc]\n#\nmax_sessions_per_user = 100\n").start()
     targets = [running(COUNTED) for _ in range(50)]
     processes = [target.__enter__() for target in targets]
@@ -130,7 +131,7 @@ async def test_sigterm_ends_everything_in_time(tmp_path: Path) -> None:
         assert daemon.process.returncode == 0  # type: ignore[union-attr]
         for process in processes:
             assert procfs.tracer_pid(process.pid) == 0
-            until(lambda process=process: procfs.stat(process.pid).state == "S")  # type: ignore[misc]
+            until(lambda process=process: procfs.stat(process.pid).state == "S", 10)  # type: ignore[misc]
             order(process, 3)
         await client.close()
     finally:
@@ -250,7 +251,7 @@ def test_what_keeps_it_from_starting_is_said(tmp_path: Path, prepare: str, said:
 
 
 async def test_a_fork_bomb_of_descriptors_does_not_end_it(tmp_path: Path) -> None:
-    """F77: EMFILE: nobody new is accepted, those who are there are served, and afterwards all is well."""
+    """EMFILE: nobody new is accepted, those who are there are served, and afterwards all is well."""
     with serving(tmp_path, prefix=("prlimit", "--nofile=40:40")) as daemon:
         async with daemon.client() as client:
             pid = (await client.status()).pid
@@ -295,7 +296,7 @@ async def test_the_command_line(tmp_path: Path) -> None:
         assert "watches    1 process by 1 rule," in straced("status", socket_=at).stdout
         assert "job=build-7" in straced("watch", "ls", socket_=at).stdout
         if status["tracer"]:
-            until(lambda: "1,013" in straced("history", str(target.pid), socket_=at).stdout)
+            until(lambda: "1,013" in straced("history", str(target.pid), socket_=at).stdout, 10)
             told = json.loads(straced("history", "build-7", "--json", socket_=at).stdout)
             rows = {row["name"]: row["calls"] for row in told["answer"]["syscalls"]}
             assert rows["getppid"] == 1013

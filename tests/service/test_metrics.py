@@ -16,13 +16,13 @@ import pytest
 
 from straced.config import schema
 from straced.config.schema import ConfigError, Metrics, Nanoseconds, Otlp
-from straced.model.tick import Happening
+from straced.model.tick import ServiceEvent
 from straced.service.metrics.http import MetricsServer
 from straced.service.metrics.openmetrics import Totals
 from straced.service.metrics.otlp import OtlpPusher
 from straced.service.sinks.ndjson import NdjsonSink
-from tests.service.processes import until
 from tests.service.samples import NOON, calls, process, tick
+from tests.support.poll import until
 
 needs_parser = pytest.mark.needs("prometheus_client")
 
@@ -88,7 +88,7 @@ def ask(port: int, path: str = "/metrics", host: str | None = None, method: str 
 
 
 async def test_only_for_this_host() -> None:
-    """S17, S18: a foreign Host or any Origin gets 403 on every route."""
+    """A foreign Host or any Origin gets 403 on every route."""
     server = MetricsServer(lambda: "# EOF\n")
     await server.listen(Metrics(listen="127.0.0.1:0", hosts=("box.example",)))
     port = server.port
@@ -220,8 +220,8 @@ def test_the_stream_is_rotated(folder: Path) -> None:
     stream = NdjsonSink(schema.StreamConfig(path=str(path), max_bytes=schema.Bytes(5000), files=2))
     for second in range(60):
         stream.tick(tick(NOON + second, process(made=(calls(),))))
-        until(lambda: not stream._lines)
-    stream.event(Happening(epoch_s=NOON, kind="started", text="x"))
+        until(lambda: not stream._lines, 10)
+    stream.event(ServiceEvent(epoch_s=NOON, kind="started", text="x"))
     stream.close()
     names = sorted(each.name for each in folder.iterdir())
     assert names == ["stream.ndjson", "stream.ndjson.1", "stream.ndjson.2"]
@@ -233,6 +233,6 @@ def test_the_stream_is_rotated(folder: Path) -> None:
 
 def test_a_stream_without_room_is_counted(tmp_path: Path) -> None:
     stream = NdjsonSink(schema.StreamConfig(path="/dev/full/x"))
-    stream.event(Happening(epoch_s=NOON, kind="started", text="x"))
-    until(lambda: stream.dropped)
+    stream.event(ServiceEvent(epoch_s=NOON, kind="started", text="x"))
+    until(lambda: stream.dropped, 10)
     stream.close()

@@ -13,13 +13,14 @@ import pytest
 
 from straced.config import watch_rules
 from straced.linux import procfs
-from straced.model.tick import Happening, Tick
+from straced.model.tick import ServiceEvent, Tick
 from straced.service.collect.collector import Watcher
 from straced.service.collect.ticker import Cadence
 from straced.tracers.ebpf import EbpfTracer
 from tests.service.needs import needs_ebpf, needs_root
-from tests.service.processes import READY, as_nobody, popen, running, until
+from tests.service.processes import READY, as_nobody, popen, running
 from tests.support.owner import start_owner
+from tests.support.poll import until
 from tests.support.workload import Starter
 
 GETPPID = "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
@@ -34,7 +35,7 @@ class Gathered:
         self.watcher.set_rules([watch_rules.parse(text, {"job": "j"}) for text in texts])
         self.own: collections.Counter[tuple[int, str]] = collections.Counter()
         self.ended: collections.Counter[str] = collections.Counter()
-        self.happened: list[Happening] = []
+        self.happened: list[ServiceEvent] = []
         self.last: Tick | None = None
 
     async def tick(self, look: bool = True) -> Tick:
@@ -142,11 +143,11 @@ async def test_one_shorter_than_the_interval_is_counted(gather: type[Gathered]) 
 async def test_what_it_is_in_now(gather: type[Gathered]) -> None:
     with running(READY + "sys.stdin.read()") as process:
         gathered = gather(str(process.pid))
-        until(lambda: procfs.stat(process.pid).state == "S")
+        until(lambda: procfs.stat(process.pid).state == "S", 10)
         await gathered.tick()
         process.stdin.write("x")  # type: ignore[union-attr]
         process.stdin.flush()  # type: ignore[union-attr]
-        until(lambda: procfs.stat(process.pid).state == "S")
+        until(lambda: procfs.stat(process.pid).state == "S", 10)
         for _ in range(100):
             sample = (await gathered.tick()).processes[0]
             if sample.in_flight:
@@ -183,7 +184,7 @@ async def test_a_killed_one_says_so_and_rules_may_change(gather: type[Gathered])
 @needs_root
 @needs_ebpf
 async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], public: Path) -> None:
-    """S2: from the exec on, all that it does is root's to see."""
+    """From the exec on, all that it does is root's to see."""
     copy = public / "sleep"
     shutil.copy("/bin/sleep", copy)
     copy.chmod(0o4755)
@@ -196,7 +197,7 @@ async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], public: P
         before = (await gathered.tick()).processes[0].owner
         assert (before.uid, before.private) == (65534, False)
         go(process)
-        until(lambda: procfs.stat(process.pid).comm == "sleep")
+        until(lambda: procfs.stat(process.pid).comm == "sleep", 10)
         after = (await gathered.tick()).processes[0]
         assert after.owner.private
         assert after.calls
@@ -268,7 +269,7 @@ REUSE = """
 
 @needs_ebpf
 @pytest.mark.needs("root", "pidns", "cc")
-def test_f95_a_pid_that_is_used_again_is_another_process(start: Starter) -> None:
+def test_a_pid_that_is_used_again_is_another_process(start: Starter) -> None:
     """In a PID namespace of its own, where the number of the next process can be chosen."""
     namespace = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     owner = start_owner(start, REUSE, prefix=namespace, env={"GT": str(start.gt)})

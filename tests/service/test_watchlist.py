@@ -18,7 +18,8 @@ from straced.linux.credentials import Peer
 from straced.model.owner import Owner
 from straced.service.collect.watchlist import Watchlist
 from tests.service.needs import needs_root
-from tests.service.processes import READY, as_nobody, running, until
+from tests.service.processes import READY, as_nobody, running
+from tests.support.poll import until
 
 PARENT = (
     "import subprocess, sys\nchild = subprocess.Popen(['sleep', '1000'])\nprint('ready', flush=True)\n"
@@ -46,7 +47,7 @@ def test_a_tree_with_its_labels() -> None:
         assert found.watched[child].labels == {"job": "build-42", "stage": "test"}
         process.stdin.write("\n")  # type: ignore[union-attr]
         process.stdin.flush()  # type: ignore[union-attr]
-        until(lambda: process.poll() is not None)
+        until(lambda: process.poll() is not None, 10)
         assert {each.pid for each in found.look().ended} == {process.pid, child}
         assert found.watched == {}
 
@@ -81,7 +82,7 @@ def test_children_and_user() -> None:
     if os.geteuid() == 0:
         argv = [*as_nobody(), "sleep", "1000"]
         other = subprocess.Popen(argv)
-        until(lambda: procfs.stat(other.pid).comm == "sleep")
+        until(lambda: procfs.stat(other.pid).comm == "sleep", 10)
         assert other.pid in {each.pid for each in watching("user:65534").look().started}
         other.kill()
         other.wait()
@@ -181,7 +182,6 @@ NOBODY = Peer(1, 65534, 65534)
 
 @needs_root
 def test_a_user_sees_their_own_alone() -> None:
-    """S1."""
     with running() as mine:
         with pytest.raises(NotPermitted):
             credentials.require(NOBODY, mine.pid)
@@ -233,7 +233,6 @@ def test_a_process_with_more_rights_is_roots(how: list[str], code: str) -> None:
 
 @needs_root
 def test_the_kernel_names_the_peer(public: Path) -> None:
-    """S5."""
     path = public / "socket"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))

@@ -11,11 +11,12 @@ import time
 
 import pytest
 
-from tests.ebpf.test_lifecycle import OWNER, gone, programs_of, until
 from tests.soak.conftest import Figures, harmed, times
 from tests.support.needs import require
 from tests.support.owner import environment
+from tests.support.poll import until
 from tests.support.workload import Starter
+from tests.tracers.ebpf.test_lifecycle import OWNER, gone, programs_of
 
 pytestmark = [pytest.mark.needs("ebpf", "root", "cc"), pytest.mark.limit(600)]
 
@@ -36,7 +37,7 @@ def test_owners_killed_at_random_times(start: Starter, figures: Figures) -> None
                 owner.send_signal(signal.SIGKILL)
                 owner.wait()
                 killed = time.monotonic()
-                until(functools.partial(gone, programs), limit_s=1)
+                until(functools.partial(gone, programs), 1)
                 worst = max(worst, time.monotonic() - killed)
         hurt = harmed([target])
         found |= {"with programs": loaded, "gone within": f"{worst * 1000:.0f} ms", "targets harmed": hurt}

@@ -28,9 +28,9 @@ from straced.model.facts import HostFacts
 from straced.store import events
 from straced.store.history import History
 from tests.service.daemon import SOURCE, Daemon
-from tests.service.processes import until
 from tests.soak.conftest import Figures
 from tests.support import build
+from tests.support.poll import until
 
 SECONDS = float(os.environ.get("STRACED_SOAK_SECONDS", "600"))
 LONG, SHORT = 300, 200
@@ -376,7 +376,7 @@ def test_an_hour_on_a_fake_clock(tmp_path: Path, figures: Figures) -> None:
             hour.reload()
             hour.until(150)
             ballast = fill(disk)
-            until(lambda: hour.until(hour.next) or "full" in hour.states or hour.next > 250)
+            until(lambda: hour.until(hour.next) or "full" in hour.states or hour.next > 250, 10)
             ballast.unlink()
             for number in (300, 360, 420):
                 hour.until(number)

@@ -17,7 +17,7 @@ RUNS = 20
 @pytest.mark.needs("cc", "root")
 @pytest.mark.parametrize("yama", [False, True], ids=["all rights", "ptrace_scope 1"])
 def test_no_wrong_culprit(yama: bool, figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "why"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "waits"))
     from soak import soak, table  # type: ignore[import-not-found]
 
     sys.modules.pop("soak")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+Description = str | Callable[[], str]
+"""What is waited for; a function is asked when it has not come, so that it can show what there is instead."""
 
 
-def until(condition: Callable[[], T], seconds: float = 5.0, what: str = "") -> T:
+def until(condition: Callable[[], T], seconds: float = 5.0, what: Description = "", pause_s: float = 0.002) -> T:
     """Poll until ``condition()`` is true and return it; fail the test after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
@@ -18,17 +21,28 @@ def until(condition: Callable[[], T], seconds: float = 5.0, what: str = "") -> T
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what or condition}")
-        time.sleep(0.002)
+            raise AssertionError(_failure(seconds, what or repr(condition)))
+        time.sleep(pause_s)
 
 
-async def auntil(condition: Callable[[], T], seconds: float = 5.0, what: str = "") -> T:
-    """The same, while the event loop runs on."""
+async def auntil(
+    condition: Callable[[], T | Awaitable[T]],
+    seconds: float = 5.0,
+    what: Description = "",
+    pause: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0.002),
+) -> T:
+    """The same, while the event loop runs on; the condition may be a coroutine."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
+        if inspect.isawaitable(value):
+            value = await value
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what or condition}")
-        await asyncio.sleep(0.002)
+            raise AssertionError(_failure(seconds, what or repr(condition)))
+        await pause()
+
+
+def _failure(seconds: float, what: Description) -> str:
+    return f"not within {seconds} s: {what() if callable(what) else what}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.service.daemon import Daemon
-from tests.service.processes import until
+from tests.support.poll import until
 
 API = ("/api/live", "/api/process", "/api/calls", "/api/host", "/api/minute")
 ASSETS = Path(__file__).parents[2] / "src/straced/web/assets"
@@ -120,7 +120,7 @@ def site(folder: Path, config: str = "", *, interval: str = "0.2s", tracer: str 
     daemon = Daemon(folder, words, interval=interval).start()
     try:
         found = Site(daemon, port)
-        until(found.answers)
+        until(found.answers, 10)
         yield found
     finally:
         daemon.stop()

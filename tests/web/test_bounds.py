@@ -11,8 +11,8 @@ from straced.httpd.address import Address
 from straced.httpd.message import HttpRequest, Response, Send
 from straced.httpd.server import MAX_CONNECTIONS, HttpServer
 from straced.web.feed import MAX_VIEWERS
-from tests.service.processes import until
 from tests.support import proc
+from tests.support.poll import until
 from tests.web.site import Site, site
 
 HERE = Address(host="127.0.0.1")
@@ -30,7 +30,7 @@ def test_two_hundred_slow_clients_hold_up_nobody(tmp_path: Path) -> None:
             slow.append(raw)
         assert page.get("/").status == 200
         assert page.ask("/api/host", since=1, until=2).status == 200
-        until(lambda: len(proc.fds(page.daemon.process.pid)) <= before + MAX_CONNECTIONS + 2)  # type: ignore[union-attr]
+        until(lambda: len(proc.fds(page.daemon.process.pid)) <= before + MAX_CONNECTIONS + 2, 10)  # type: ignore[union-attr]
         assert slow[0].recv(1) == b""  # the one that took longest was dropped
         with socket.create_connection(("127.0.0.1", page.port), timeout=20) as huge, contextlib.suppress(OSError):
             huge.sendall(b"GET /" + b"x" * 1_000_000)
@@ -59,7 +59,7 @@ def test_so_many_pages_and_no_more(tmp_path: Path) -> None:
             with open_page(page) as again:
                 return again.recv(12) == b"HTTP/1.1 200"
 
-        until(room)
+        until(room, 10)
 
 
 async def test_a_reader_that_does_not_read_is_dropped() -> None:

@@ -1,4 +1,4 @@
-"""Who is let in, by which names, and from which pages (S17, S18)."""
+"""Who is let in, by which names, and from which pages."""
 
 from __future__ import annotations
 

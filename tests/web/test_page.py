@@ -13,10 +13,10 @@ import pytest
 from straced.config import schema
 from straced.model.facts import HostFacts
 from straced.store.writer import HistoryWriter
+from tests.live.processes import Worker, workload
 from tests.service import samples
 from tests.service.processes import READY, running
 from tests.support.chromium import PATIENCE_S, Page
-from tests.top.processes import Worker, workload
 from tests.web.site import Site, site
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.limit(150)]
@@ -270,6 +270,6 @@ def test_without_history_the_page_says_so(tmp_path: Path, browser: Page) -> None
             open_page(browser, page)
             assert "history off" in browser.text("footer")
             browser.click("tbody tr a")
-            browser.until("document.querySelector('#history small')?.textContent === 'no history is kept'")
+            browser.until("document.querySelector('#history small')?.textContent === 'no history'")
             browser.until("document.querySelector('#calls')?.innerText.includes('not counted')")
             assert browser.errors == []

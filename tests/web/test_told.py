@@ -10,8 +10,8 @@ from typing import Any
 
 from straced.model.alerts import AlertRow
 from straced.model.frame import Frame, Machine, ProcessRow
-from straced.model.tick import Happening
-from straced.web.frame_diff import Known, Shot, shot_of
+from straced.model.tick import ServiceEvent
+from straced.web.frame_diff import EncodedFrame, ViewerState, encode_frame
 from straced.web.process_detail import bars_of
 from straced.web.recent import ALERTS, NOTES, TOTALS, TRAIL, Recent
 from tests.service.processes import running
@@ -19,25 +19,25 @@ from tests.service.samples import NOON, calls, process, tick
 from tests.web.site import site
 
 
-def shot(number: int, *rows: ProcessRow) -> Shot:
+def shot(number: int, *rows: ProcessRow) -> EncodedFrame:
     frame = Frame(
         epoch_s=NOON, monotonic_ns=1, duration_ns=1, source="service", machine=Machine(cpus=2), processes=rows
     )
-    return shot_of(number, frame, {})
+    return encode_frame(number, frame, {})
 
 
 def row(pid: int, **figures: Any) -> ProcessRow:
     return ProcessRow(pid=pid, start_ticks=7, ppid=1, comm="worker", **figures)
 
 
-def news(known: Known, of: Shot, only: tuple[int, int] | None = None) -> dict[str, Any]:
+def news(known: ViewerState, of: EncodedFrame, only: tuple[int, int] | None = None) -> dict[str, Any]:
     parts, new = known.news(of, only)
     told: dict[str, Any] = json.loads(b"{%s}" % b",".join(parts))
     return {**told, "new": new}
 
 
 def test_only_what_is_new_is_told() -> None:
-    known = Known()
+    known = ViewerState()
     first = news(known, shot(1, row(1, calls_s=1.0), row(2)))
     assert [each["pid"] for each in first["who"]] == [1, 2]
     assert first["new"] == [(1, 7), (2, 7)]
@@ -54,7 +54,7 @@ def test_only_what_is_new_is_told() -> None:
 
 
 def test_a_page_about_one_process_is_told_of_that_one() -> None:
-    known = Known()
+    known = ViewerState()
     told = news(known, shot(1, row(1), row(2)), (2, 7))
     assert [each["pid"] for each in told["rows"]] == [2]
     assert news(known, shot(2, row(1)), (2, 7))["gone"] == [[2, 7]]
@@ -65,8 +65,8 @@ def test_what_is_kept_in_mind_is_bounded_and_right() -> None:
     for second in range(TOTALS + 50):
         made = (calls("read", 10, errors=2), calls("write", 5))
         recent.tick(tick(NOON + second, process(1, made=made, ended=(calls("open", 3),)), process(2, made=None)))
-        recent.event(Happening(epoch_s=NOON + second, kind="reloaded", text="x"))
-        recent.event(Happening(epoch_s=NOON + second, kind="started", text="x"))
+        recent.event(ServiceEvent(epoch_s=NOON + second, kind="reloaded", text="x"))
+        recent.event(ServiceEvent(epoch_s=NOON + second, kind="started", text="x"))
         recent.alert(
             AlertRow(
                 id=str(second), kind="cpu", subject="1.7", text="\x1b", opened_s=second, updated_s=second, closed_s=2.0

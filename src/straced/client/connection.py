@@ -21,14 +21,14 @@ from straced.ipc.messages import Gap, TickPart
 from straced.ipc.protocol import MAX_FRAME, PROTOCOL, Message, TimedOut
 from straced.linux.credentials import peer_uid
 from straced.model.alerts import AlertRow
-from straced.model.tick import Happening, Tick
+from straced.model.tick import ServiceEvent, Tick
 
 CONNECT_S = 2.0
 REPLY_S = 30.0
 MAX_WAITING = 1000
 """Notifications that wait for whoever reads them here."""
 Result = TypeVar("Result")
-News = Tick | Happening | AlertRow | Gap
+News = Tick | ServiceEvent | AlertRow | Gap
 
 
 async def _connect(sock: socket.socket, path: Path) -> None:
@@ -249,7 +249,7 @@ class Channel:
             self._farewell = protocol.error_of(message.error)
 
     def _news_of(self, message: Message) -> News | None:
-        kinds: dict[str, Any] = {"event": Happening, "alert": AlertRow, "gap": Gap}
+        kinds: dict[str, Any] = {"event": ServiceEvent, "alert": AlertRow, "gap": Gap}
         if message.method in kinds:
             news: News = msgspec.json.decode(message.params, type=kinds[message.method])
             return news

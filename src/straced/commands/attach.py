@@ -25,15 +25,25 @@ from straced.model.types import Summary
 @options.follow
 @options.duration
 @options.interval
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write into FILE, not to stdout.")
-@click.option("--overwrite", is_flag=True, help="FILE may exist, and is replaced.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE instead of stdout."
+)
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @options.json
 @options.sort
 @options.limit
 @options.color
-@click.option("--max-overhead", type=click.FloatRange(min=0), metavar="PCT", help="Let go beyond this slowdown.")
-@click.option("--max-tasks", type=click.IntRange(min=1), default=1000, show_default=True, help="Most tasks to ptrace.")
-@click.option("--force", is_flag=True, help="Allow the machine's pid 1.")
+@click.option(
+    "--max-overhead", type=click.FloatRange(min=0), metavar="PCT", help="Detach if the slowdown exceeds PCT percent."
+)
+@click.option(
+    "--max-tasks",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Maximum number of tasks to ptrace.",
+)
+@click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
 def command(
     targets: tuple[TargetSpec, ...],
     tracer: str,

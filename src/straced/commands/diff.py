@@ -16,7 +16,7 @@ SEPARATOR = ":"
     "diff",
     examples=(
         ("straced diff before.txt after.txt", "two traces, or two saved summaries"),
-        ("straced diff a1 a2 a3 : b1 b2 b3", "several runs a side, with how sure each change is"),
+        ("straced diff a1 a2 a3 : b1 b2 b3", "several runs per side, with the significance of each change"),
         ("straced diff a.json b.json --fail-on 'openat.calls>+10%' --max fsync=0", "a check for CI: status 1"),
     ),
 )
@@ -27,7 +27,7 @@ SEPARATOR = ":"
 @click.option(
     "--max", "most", multiple=True, metavar="NAME=N", help="Status 1 beyond N calls: fsync=0; may be repeated."
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes to use; all cores unless given.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Number of worker processes; default: all cores.")
 @options.json
 @options.limit
 @options.color

@@ -24,9 +24,9 @@ NO_TRACER = 5
 @options.json
 @options.color
 def command(targets: tuple[TargetSpec, ...], as_json: bool, color: str) -> int:
-    """Say what works here and, of each TARGET, what would work on it; for the rest, the line to type.
+    """Check what works on this machine and on each TARGET, and how to enable the rest.
 
-    No process is attached to, nothing is changed. The status is 0 when a tracer would serve, else 5.
+    Attaches to nothing and changes nothing. Exit status 0 if a tracer would work, else 5.
     """
     from straced.workflows import doctor
 

@@ -19,16 +19,18 @@ DAY_S = 86400.0
 @verb(
     "events",
     examples=(
-        ("straced events --since 1h", "who came and went, what was seen to go wrong"),
-        ("straced events -f", "and what happens from now on"),
+        ("straced events --since 1h", "processes started and exited, and alerts"),
+        ("straced events -f", "and follow new ones"),
     ),
 )
 @click.argument("subject", required=False, metavar="[TARGET|JOB]")
 @service_query.since
-@click.option("-f", "--follow", "go_on", is_flag=True, help="Go on with what happens, until Ctrl-C.")
-@click.option("--alerts", "alerts_only", is_flag=True, help="Alerts alone.")
+@click.option("-f", "--follow", "go_on", is_flag=True, help="Follow new events until Ctrl-C.")
+@click.option("--alerts", "alerts_only", is_flag=True, help="Only alerts.")
 @options.json
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="The newest so many.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum number of events."
+)
 def command(
     subject: str | None, since_ns: int | None, go_on: bool, alerts_only: bool, as_json: bool, limit: int
 ) -> int:
@@ -71,12 +73,12 @@ def _show(each: KeptEvent | KeptAlert, as_json: bool) -> None:
 async def _follow(pid: int | None, job: str | None, alerts_only: bool, as_json: bool) -> None:
     from straced.client.client import Client
     from straced.model.alerts import AlertRow
-    from straced.model.tick import Happening
+    from straced.model.tick import ServiceEvent
 
     topics = ("alerts",) if alerts_only else ("alerts", "events")
     async with Client() as client:
         async for news in client.news(*topics):
-            if isinstance(news, Happening) and _wanted(news.pid, news.labels.get("job"), pid, job):
+            if isinstance(news, ServiceEvent) and _wanted(news.pid, news.labels.get("job"), pid, job):
                 event = KeptEvent(
                     id=0,
                     time=news.epoch_s,

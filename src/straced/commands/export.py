@@ -21,7 +21,7 @@ WEEK_S = 7 * 86400.0
 )
 @click.option("--parquet", type=click.Path(path_type=Path), metavar="DIR", help="Parquet files (extra analytics).")
 @click.option("--ndjson", type=click.Path(path_type=Path), metavar="DIR", help="NDJSON files.")
-@click.option("--db", "database", type=click.Path(path_type=Path), metavar="FILE", help="Not the usual history.")
+@click.option("--db", "database", type=click.Path(path_type=Path), metavar="FILE", help="History database.")
 @service_query.since
 def command(parquet: Path | None, ndjson: Path | None, database: Path | None, since_ns: int | None) -> int:
     """Write history into files: processes, minutes, calls (by process, minute and call), events, alerts.

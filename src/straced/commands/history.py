@@ -27,9 +27,14 @@ FOREVER_S = 10 * 365 * 86400.0
 )
 @click.argument("subject", required=False, metavar="[TARGET|JOB]")
 @service_query.since
-@click.option("--every", "step_ns", type=options.Duration(), metavar="TIME", help="Step by step, of at least 1m.")
 @click.option(
-    "--by", type=click.Choice(("calls", "errors", "time", "cpu", "rss")), default="calls", help="Rank of the busiest."
+    "--every", "step_ns", type=options.Duration(), metavar="TIME", help="Time series with this step, at least 1m."
+)
+@click.option(
+    "--by",
+    type=click.Choice(("calls", "errors", "time", "cpu", "rss")),
+    default="calls",
+    help="Order of the busiest processes.",
 )
 @options.json
 @options.sort
@@ -45,7 +50,7 @@ def command(
     limit: int | None,
     color: str,
 ) -> int:
-    """Show what the service has kept: of a process (pid or name:GLOB), of a job, or the busiest of all.
+    """Show recorded history: of a process (pid or name:GLOB), of a job, or of the busiest processes.
 
     Spans begin with the minute, further back than a week with the hour. Without a service, its file is read.
     """

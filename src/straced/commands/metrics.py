@@ -25,7 +25,7 @@ from straced.commands.group import verb
     "output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Into FILE, which everybody may read, replaced as a whole; - is stdout.",
+    help="Write to FILE (world-readable), replaced atomically; - is stdout.",
 )
 def command(output: Path | None) -> int:
     """Print what all watched processes did since the service started, as OpenMetrics; of a system's service with sudo.

@@ -92,13 +92,13 @@ def tracer(function: Function) -> Function:
         type=click.Choice(TRACERS),
         default="auto",
         show_default=True,
-        help="How to observe. One asked for by name never falls back to another.",
+        help="Tracer to use. One given by name never falls back to another.",
     )(function)
 
 
 def json(function: Function) -> Function:
     """``--json``, as ``as_json: bool``."""
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object a summary, on stdout.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object per summary, on stdout.")(function)
 
 
 def follow(function: Function) -> Function:
@@ -107,7 +107,7 @@ def follow(function: Function) -> Function:
         "--follow/--no-follow",
         default=True,
         show_default=True,
-        help="Children too, those there are and those to come. On, the opposite of strace; threads always.",
+        help="Include existing and future children. On by default, unlike strace; threads are always included.",
     )(function)
 
 
@@ -157,7 +157,7 @@ def duration(function: Function) -> Function:
 def interval(function: Function) -> Function:
     """``-i/--interval``, as ``interval_ns: int | None``."""
     return click.option(
-        "-i", "--interval", "interval_ns", type=Duration(), metavar="TIME", help="Print a window each TIME: 1s, 5s."
+        "-i", "--interval", "interval_ns", type=Duration(), metavar="TIME", help="Print a summary every TIME: 1s, 5s."
     )(function)
 
 
@@ -180,7 +180,7 @@ def targets(required: bool = True) -> Callable[[Function], Function]:
             multiple=True,
             is_eager=True,
             metavar="PID",
-            help="A target by its pid, as strace has it.",
+            help="Target by pid, as in strace.",
         )
         return option(argument(function))
 

@@ -21,19 +21,21 @@ from straced.commands.group import verb
 )
 @click.argument("file", metavar="FILE")
 @click.option("--html", type=click.Path(path_type=Path), metavar="OUT", help="One self-contained page.")
-@click.option("--perfetto", type=click.Path(path_type=Path), metavar="OUT", help="A time line for ui.perfetto.dev.")
-@click.option("--ndjson", type=click.Path(path_type=Path), metavar="OUT", help="Every call as JSON, one a line.")
+@click.option("--perfetto", type=click.Path(path_type=Path), metavar="OUT", help="Trace for ui.perfetto.dev.")
+@click.option("--ndjson", type=click.Path(path_type=Path), metavar="OUT", help="Every call as JSON, one per line.")
 @click.option("--csv", type=click.Path(path_type=Path), metavar="OUT", help="Every call as a row.")
 @click.option("--parquet", type=click.Path(path_type=Path), metavar="DIR", help="Every call, by host and date.")
-@click.option("--host", metavar="NAME", help="The machine that the trace is of, for --parquet; this one unless given.")
-@click.option("--overwrite", is_flag=True, help="The files above may exist, and are replaced.")
+@click.option("--host", metavar="NAME", help="Host name stored with --parquet; default: this host.")
+@click.option("--overwrite", is_flag=True, help="Replace these files if they exist.")
 @click.option("--pid", "pids", type=click.IntRange(min=1), multiple=True, help="Only this process; may be repeated.")
 @click.option("--syscall", "syscalls", multiple=True, metavar="NAME", help="Only this call; may be repeated.")
-@click.option("--since", metavar="TIME", help="Only from then on: 12:30:01.5, 1790000000.5 or +12.5 (from the start).")
-@click.option("--until", metavar="TIME", help="Only up to then.")
+@click.option(
+    "--since", metavar="TIME", help="Only from this time on: 12:30:01.5, 1790000000.5 or +12.5 (from the start)."
+)
+@click.option("--until", metavar="TIME", help="Only up to this time.")
 @click.option("--path", metavar="GLOB", help="Only calls on paths like this: '*.so', or a piece of the path.")
 @click.option("--counts", is_flag=True, help="Counts and times only: several times as fast.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes to use; all cores unless given.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Number of worker processes; default: all cores.")
 @options.json
 @options.sort
 @options.limit

@@ -16,23 +16,33 @@ from straced.model.types import Summary
 @verb(
     "run",
     examples=(
-        ("straced run -- make test", "what did it do? the table is on stderr"),
+        ("straced run -- make test", "what did it do? the table goes to stderr"),
         ("straced run -o counts.json --json -- ./job.sh", "keep the figures, for diff or a budget"),
     ),
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
 )
 @options.tracer
 @options.follow
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Report into FILE, not stderr.")
-@click.option("--overwrite", is_flag=True, help="FILE may exist, and is replaced.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the report to FILE instead of stderr.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @options.json
 @options.sort
 @options.limit
 @options.color
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Kept with the summary; may be repeated.")
-@click.option("--max-overhead", type=click.FloatRange(min=0), metavar="PCT", help="Stop tracing beyond this slowdown.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label stored with the summary; may be repeated."
+)
+@click.option(
+    "--max-overhead", type=click.FloatRange(min=0), metavar="PCT", help="Detach if the slowdown exceeds PCT percent."
+)
 @click.option("--require-trace", is_flag=True, help="Do not run CMD when it cannot be traced.")
-@click.option("--user", "as_caller", is_flag=True, help="Under sudo: run CMD as the user who called it.")
+@click.option("--user", "as_caller", is_flag=True, help="Under sudo: run CMD as the invoking user.")
 @click.argument("words", nargs=-1, required=True, metavar="CMD [ARG...]", type=click.UNPROCESSED)
 def command(
     tracer: str,

@@ -16,17 +16,17 @@ from straced.commands.group import verb
         ("straced serve", "watch what straced.toml says, until Ctrl-C; sudo: for all users"),
         ("straced serve --check", "is the configuration right?"),
         ("straced serve --http 127.0.0.1:8321", "with the live screen as a web page, for this host alone"),
-        ("sudo straced serve --install", "write the unit of the system's service"),
+        ("sudo straced serve --install", "write a systemd unit"),
     ),
 )
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Not the usual file.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Configuration file.")
 @click.option(
     "--http",
     metavar="ADDRESS",
     help="A read-only web page on 127.0.0.1:PORT or [::1]:PORT; port 0: any that is free. Off by default.",
 )
-@click.option("--check", is_flag=True, help="Only read the configuration, and say what is wrong with it.")
-@click.option("--install", is_flag=True, help="Write a systemd unit (with sudo: of the system), and do nothing else.")
+@click.option("--check", is_flag=True, help="Check the configuration and exit.")
+@click.option("--install", is_flag=True, help="Write a systemd unit (with sudo: system-wide) and exit.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def command(path: Path | None, http: str | None, check: bool, install: bool, verbose: bool) -> int:
     """Watch processes, keep what they did, and answer those who ask; in the foreground, until SIGTERM or Ctrl-C.

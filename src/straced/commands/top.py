@@ -59,8 +59,8 @@ class Screen(Struct, frozen=True, kw_only=True):
     examples=(
         ("straced top", "the live screen; h shows its keys"),
         ("straced top name:nginx -i 5s", "one tree of processes, every five seconds"),
-        ("straced top --once -n 10", "one frame as text: the ten that do most"),
-        ("straced top --trace 4242 -o t.txt", "every call of it, the same as straced trace 4242"),
+        ("straced top --once -n 10", "one frame as text: the ten busiest processes"),
+        ("straced top --trace 4242 -o t.txt", "every call, same as straced trace 4242"),
     ),
 )
 @options.targets(required=False)
@@ -70,17 +70,21 @@ class Screen(Struct, frozen=True, kw_only=True):
     "--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="auto: a service, if one runs here."
 )
 @click.option(
-    "--history", "history_ns", type=options.Duration(), metavar="TIME", help="Begin TIME ago, and move with [ and ]."
+    "--history", "history_ns", type=options.Duration(), metavar="TIME", help="Start TIME ago; step with [ and ]."
 )
 @click.option("--sort", type=click.Choice(SORTS), default="cpu", show_default=True, help="The column to sort by.")
-@click.option("--filter", "filter_text", default="", metavar="TEXT", help="Only processes that TEXT occurs in.")
+@click.option("--filter", "filter_text", default="", metavar="TEXT", help="Show only processes matching TEXT.")
 @click.option("--flat", is_flag=True, help="A list instead of a tree.")
-@click.option("--once", is_flag=True, help="One frame as text, over one interval, and the end.")
-@click.option("--json", "as_json", is_flag=True, help="Frames as JSON, one a line each interval; one with --once.")
+@click.option("--once", is_flag=True, help="Print one frame as text and exit.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Frames as JSON, one per line and interval; a single one with --once."
+)
 @options.limit
 @options.color
-@click.option("--trace", "traced", type=options.PidType(), metavar="PID", help="Trace PID fully: straced trace PID.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="With --trace: into FILE (0600).")
+@click.option("--trace", "traced", type=options.PidType(), metavar="PID", help="Same as straced trace PID.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="With --trace: write to FILE (mode 0600)."
+)
 def command(
     targets: tuple[TargetSpec, ...],
     interval_ns: int | None,
@@ -97,11 +101,11 @@ def command(
     traced: TargetSpec | None,
     output: Path | None,
 ) -> int:
-    """Show what processes are doing, live: calls, errors, working and waiting, the call each is in.
+    """Show what processes are doing, live: calls, errors, on-CPU and waiting time, current call.
 
-    What a service watches, if one runs here; else all processes, or those of the TARGETs with their children. Calls
-    are counted by eBPF, where that may be; strace is attached to nobody. The key t starts a full trace of one process,
-    after asking.
+    Shows what the service watches if one is running; otherwise all processes, or the TARGETs and their children.
+    Calls are counted by eBPF where available; strace is never attached unless you ask: key t starts a full trace of
+    one process, after confirmation.
     """
     if traced is not None:
         return _full_trace(traced, output)

@@ -28,25 +28,38 @@ DEFAULT_MAX_BYTES = "1GB"
     ),
 )
 @options.targets()
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Into FILE (0600), not stdout.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="OUT", help="A page about it (straced report).")
-@click.option("--overwrite", is_flag=True, help="FILE and OUT may exist, and are replaced.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE (mode 0600) instead of stdout.",
+)
+@click.option("--report", type=click.Path(path_type=Path), metavar="OUT", help="Also write an HTML report to OUT.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE and OUT if they exist.")
 @click.option("-e", "trace_set", metavar="SET", help="Only these calls: openat,read or %file or /regex or !futex.")
 @click.option("-P", "paths", multiple=True, metavar="PATH", help="Only calls on PATH; may be repeated.")
 @click.option("-Z", "--failed-only", is_flag=True, help="Only calls that fail.")
 @click.option(
-    "-s", "string_bytes", type=click.IntRange(min=0), default=128, show_default=True, help="Bytes of a string."
+    "-s",
+    "string_bytes",
+    type=click.IntRange(min=0),
+    default=128,
+    show_default=True,
+    help="Maximum string length to print, in bytes.",
 )
 @options.follow
 @options.duration
 @click.option(
-    "--max-bytes", type=options.Size(), default=DEFAULT_MAX_BYTES, show_default=True, help="End at about this size."
+    "--max-bytes", type=options.Size(), default=DEFAULT_MAX_BYTES, show_default=True, help="Stop at about this size."
 )
 @click.option(
-    "--min-free", type=options.Size(), help="Room that FILE leaves on its disk.  [default: 64MB, or a twentieth]"
+    "--min-free", type=options.Size(), help="Free space to leave on the disk of FILE.  [default: 64MB, or a twentieth]"
 )
-@click.option("--spill", type=options.Size(), default="256MB", show_default=True, help="May wait for a slow reader.")
-@click.option("--force", is_flag=True, help="Allow the machine's pid 1.")
+@click.option(
+    "--spill", type=options.Size(), default="256MB", show_default=True, help="Maximum data buffered for a slow reader."
+)
+@click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
 def command(
     targets: tuple[TargetSpec, ...],
     output: Path | None,

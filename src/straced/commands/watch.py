@@ -25,12 +25,14 @@ class WatchGroup(click.Group):
 
 @click.group("watch", cls=WatchGroup)
 def command() -> None:
-    """Tell the service what to watch. Descendants are watched too, under the same labels."""
+    """Manage what the service watches. Descendants are watched too, with the same labels."""
 
 
 @verb("add", examples=EXAMPLES[:2])
 @click.argument("target")
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Kept with all they do; may be repeated.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label stored with all their data; may be repeated."
+)
 def add(target: str, labels: tuple[str, ...]) -> int:
     """Watch TARGET: a pid, children:PID, name:GLOB, unit:NAME.service, cgroup:/PATH or user:NAME."""
     rule = service_query.ask(lambda client: client.watch(target, parse_labels(labels)))
@@ -62,7 +64,7 @@ def ls(as_json: bool) -> int:
 @verb("rm", examples=EXAMPLES[1:])
 @click.argument("target")
 def rm(target: str) -> int:
-    """Take a rule away."""
+    """Remove a rule."""
     service_query.ask(lambda client: client.unwatch(target))
     return 0
 

@@ -37,7 +37,7 @@ class ConfigError(StracedError):
 
 
 class WatchConfig(Struct, frozen=True, kw_only=True):
-    """One rule: who is watched, and under which labels. Descendants are watched too, under the same labels."""
+    """One rule: who is watched, and under which labels. Descendants are watched too, with the same labels."""
 
     target: Annotated[
         str,
@@ -132,8 +132,8 @@ class Alerts(Struct, frozen=True, kw_only=True):
     error_shift: Annotated[
         float, Meta(ge=0, description="The share of failing calls, against the mean before, times so much.")
     ] = 5.0
-    new_syscalls: Annotated[bool, Meta(description="A program makes a call it never made before.")] = True
-    new_errnos: Annotated[bool, Meta(description="A call of a program fails in a way it never did before.")] = True
+    new_syscalls: Annotated[bool, Meta(description="A program makes a system call for the first time.")] = True
+    new_errnos: Annotated[bool, Meta(description="A program gets an error from a call for the first time.")] = True
     learn: Annotated[
         Nanoseconds, Meta(description="How long a program is observed before something counts as new.")
     ] = Nanoseconds(3600 * S)

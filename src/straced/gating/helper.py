@@ -25,25 +25,25 @@ _private: dict[bytes, str] = {}
 """Copies of this process alone, where somebody else sits on the name of the one for all."""
 
 
-class Place(Struct, frozen=True):
+class GateExecutable(Struct, frozen=True):
     """An executable gate. ``certain``: for all that a program of ours may be started as."""
 
     path: str
     certain: bool = True
 
 
-def find() -> Place | None:
+def find() -> GateExecutable | None:
     """The gate for this machine, or ``None``. Looked up each time: temporary folders are emptied by others."""
     ours = str(FOLDER / f"gate.{os.uname().machine}")
     if not os.path.exists(ours):
         return None
     if _open_to_all(ours):
-        return Place(ours)
+        return GateExecutable(ours)
     runnable = os.access(ours, os.X_OK) and not _forbids_exec(ours)
     if runnable and not _may_become_others():
-        return Place(ours)
+        return GateExecutable(ours)
     copy = _copy(Path(ours).read_bytes())
-    return Place(copy) if copy is not None else Place(ours, certain=False)
+    return GateExecutable(copy) if copy is not None else GateExecutable(ours, certain=False)
 
 
 def _open_to_all(path: str) -> bool:

@@ -44,7 +44,7 @@ class Nothing(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """How the service is."""
+    """The state of the service."""
 
     version: str
     pid: int

@@ -131,8 +131,8 @@ def _refused(call: str, allowed: set[int]) -> bool:
         return False
     if done.returncode == -signal.SIGSYS:
         return True
-    said = done.stdout.split()
-    return len(said) == 2 and said[0] == b"errno" and int(said[1]) not in allowed
+    output = done.stdout.split()
+    return len(output) == 2 and output[0] == b"errno" and int(output[1]) not in allowed
 
 
 def in_initial_user_namespace(root: str = procfs.ROOT) -> bool:

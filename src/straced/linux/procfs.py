@@ -90,7 +90,7 @@ def read_small(path: str, root: str = ROOT, size: int = 4096) -> bytes:
 
 
 def stat(pid: int | str, root: str = ROOT) -> Stat:
-    """Parse /proc/PID/stat; split at the last ``)``, since a comm may hold anything (F93)."""
+    """Parse /proc/PID/stat; split at the last ``)``, since a comm may hold anything."""
     return parse_stat(read_small(f"{pid}/stat", root))
 
 

@@ -1,7 +1,7 @@
 """TARGET as it is typed: ``4242``, ``name:GLOB``, ``unit:x.service``, ``cgroup:/path``; from text to pids.
 
 Text becomes a :class:`TargetSpec` at the door; pids come out as integers that are in range, and nothing else ever
-reaches a tracer's command line (F2, F3).
+reaches a tracer's command line.
 """
 
 from __future__ import annotations

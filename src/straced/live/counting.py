@@ -56,7 +56,7 @@ class LiveCounter:
         self._samples: dict[int, Sample] = {}
         self.ns_per_call: int | None = None
         self.refusals: list[Refusal] = []
-        self.unavailable = "asked for none" if tracer == "none" else ""
+        self.unavailable = "turned off (--tracer none)" if tracer == "none" else ""
         """Why no tracer can serve; empty while one may."""
 
     @property
@@ -110,7 +110,7 @@ class LiveCounter:
             except AttachError as error:
                 self.refusals.append(Refusal(root.pid, error.reason))
             except TracerUnavailable as error:
-                self.unavailable = error.reason
+                self.unavailable = "; ".join(filter(None, (error.reason, error.hint)))
                 return
             except StracedError as error:
                 self.refusals.append(Refusal(root.pid, error.reason))

@@ -105,7 +105,7 @@ class FrameListener(Protocol):
 
 
 class ScreenFeed(Protocol):
-    """All that the screen knows of the rest: frames come to its listener, wishes go out and are answered later."""
+    """All that the screen knows of the rest: frames come to its listener, requests go out and are answered later."""
 
     @property
     def folder(self) -> str:

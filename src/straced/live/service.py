@@ -17,7 +17,7 @@ from straced.model import aggregation as rows_of
 from straced.model.facts import HostFacts
 from straced.model.frame import Frame, Key, Machine, Note, ProcessDetail, ProcessRow
 from straced.model.history import KeptEvent
-from straced.model.tick import Calls, Happening, ProcessSample, Tick
+from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick
 from straced.model.types import Counters, Quality, Reason
 from straced.text.sanitize import scrub
 
@@ -96,7 +96,7 @@ class ServiceSource:
             self._timeline.add(note_of(each.time, each))
 
 
-def note_of(epoch_s: float, event: KeptEvent | Happening) -> Note:
+def note_of(epoch_s: float, event: KeptEvent | ServiceEvent) -> Note:
     """An event as a line of the time line."""
     text = scrub(" ".join(filter(None, (event.comm, event.text))), 300)
     return Note(epoch_s=epoch_s, kind=scrub(event.kind, 40), pid=event.pid, text=text, severe=event.kind in _SEVERE)

@@ -54,7 +54,7 @@ class Tick(Struct, frozen=True, kw_only=True):
     """Processes that are left out here, for there was no room for all."""
 
 
-class Happening(Struct, frozen=True, kw_only=True):
+class ServiceEvent(Struct, frozen=True, kw_only=True):
     """Something that is kept as an event: a process came or went, an alert, something about the service itself."""
 
     epoch_s: float

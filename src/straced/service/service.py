@@ -20,7 +20,7 @@ from straced.faults import faults
 from straced.linux import credentials, procfs
 from straced.model.alerts import AlertRow
 from straced.model.owner import NOBODY, Owner
-from straced.model.tick import Happening, Tick
+from straced.model.tick import ServiceEvent, Tick
 from straced.profiling.profiler import Profiler
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.tracker import AlertBook
@@ -51,31 +51,31 @@ class Service:
 
     Args:
         config: what to watch, and how.
-        places: where its things are.
+        paths: files and directories of the service.
     """
 
-    def __init__(self, config: Config, places: ServicePaths) -> None:
+    def __init__(self, config: Config, paths: ServicePaths) -> None:
         self.config = config
-        self.places = places
+        self.paths = paths
         self.pid = os.getpid()
         self.started = time.time()
         self.ticks = 0
         self.config_error: str | None = None
         self.last_tick: Tick | None = None
-        tracer, self.tracer_reason = pick_tracer(config.tracer, config.room, shared=places.system)
+        tracer, self.tracer_reason = pick_tracer(config.tracer, config.room, shared=paths.system)
         self.tracer = tracer.name if tracer is not None else None
         self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
         self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
-        self.rulebook = Rulebook(places.rules)
+        self.rulebook = Rulebook(paths.rules)
         self.rulebook.configure(config)
         self.alerts = AlertBook(config.alerts)
         self.profiler = Profiler(
             "ebpf",
             max_rows=config.room.rows,
-            user_share=config.room.share if places.system else 1.0,
+            user_share=config.room.share if paths.system else 1.0,
             max_per_process=SESSIONS_A_PROCESS,
         )
-        self.reactions = Reactions(config.on_alert, places.traces, self.profiler, self.say)
+        self.reactions = Reactions(config.on_alert, paths.traces, self.profiler, self.say)
         self.store: HistoryWriter | None = None
         """History, where it is kept."""
         self.stream = NdjsonSink(config.stream)
@@ -118,7 +118,7 @@ class Service:
     def _say_readable(self) -> None:
         """The kernel does not tell who connects to a port."""
         listen = self.config.metrics.listen
-        if self.places.system and listen and not listen.startswith("unix:"):
+        if self.paths.system and listen and not listen.startswith("unix:"):
             text = f"everybody on this host can read the metrics of all users at {listen}; unix:/PATH is root's alone"
             self.say("metrics_readable", text)
             log.warning("metrics_readable", extra={"straced": {"listen": listen}})
@@ -140,7 +140,7 @@ class Service:
 
     def history_path(self) -> Path:
         """Where history is."""
-        return Path(self.config.store.path) if self.config.store.path else self.places.history
+        return Path(self.config.store.path) if self.config.store.path else self.paths.history
 
     async def run(self) -> None:
         """Tick until :meth:`ask_to_stop`."""
@@ -200,7 +200,7 @@ class Service:
 
     def say(self, kind: str, text: str, *, owner: Owner | None = None, **data: str | int | float | bool | None) -> None:
         """Keep an event about the service itself, or about something of ``owner``."""
-        self.fanout.event(Happening(epoch_s=time.time(), kind=kind, text=text, owner=owner, data=data))
+        self.fanout.event(ServiceEvent(epoch_s=time.time(), kind=kind, text=text, owner=owner, data=data))
 
     def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
         self.fanout.alert(alert)

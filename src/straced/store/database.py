@@ -58,7 +58,7 @@ def open_for_writing(path: Path) -> Opened:
     private_folder(path.parent)
     try:
         return _open(path)
-    except (sqlite3.DatabaseError, schema.Foreign) as error:
+    except (sqlite3.DatabaseError, schema.ForeignDatabase) as error:
         if state := state_of(error):
             raise StoreBusy(f"{path}: {error}", state) from error
         if isinstance(error, sqlite3.OperationalError):

@@ -20,7 +20,7 @@ from straced.model.owner import Owner
 from straced.model.types import Counters, SyscallStats, Total
 from straced.store import database, rollup
 from straced.store.packing import PackedRow, PackedSums
-from straced.store.rollup import COLUMNS, HOUR_MS, MINUTE_MS, Roll
+from straced.store.rollup import COLUMNS, HOUR_MS, MINUTE_MS, RollupBuilder
 
 INFO = (
     "id, kind, pid, start_ticks, boot_id, comm, program, cmdline, uid, gid, private, labels, first_ms, last_ms, end,"
@@ -102,7 +102,7 @@ class History:
     def answer(self, series: Sequence[SeriesInfo], since: float, until: float | None = None) -> HistoryAnswer:
         """What these processes did in a span, added up."""
         start, end = self._span(since, until)
-        roll = Roll()
+        roll = RollupBuilder()
         for info in series:
             if self.may_see(info.uid, info.gid, info.private):
                 self._add(roll, info.id, start, end)
@@ -135,7 +135,7 @@ class History:
             start = start // HOUR_MS * HOUR_MS
         return max(0, start), end
 
-    def _add(self, roll: Roll, series: int, start: int, end: int) -> None:
+    def _add(self, roll: RollupBuilder, series: int, start: int, end: int) -> None:
         first_hour, last_hour = -(-start // HOUR_MS) * HOUR_MS, end // HOUR_MS * HOUR_MS
         if first_hour >= last_hour:
             first_hour = last_hour = end
@@ -280,7 +280,7 @@ class History:
             "select series, ts, data from sample where ts >= ? and ts < ? order by series, ts", (start, end)
         )
         for series, group in groupby(running, key=itemgetter(0)):
-            roll = Roll()
+            roll = RollupBuilder()
             for _ts, row in rollup.rows_of((ts, data) for _series, ts, data in group):
                 roll.add(row)
             fresh = [*(roll.sums.total(column) for column in range(4)), roll.cpu_ns, roll.rss_max]

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from straced.model.alerts import AlertRow
-from straced.model.tick import Happening, ProcessSample, Tick
+from straced.model.tick import ProcessSample, ServiceEvent, Tick
 
 MAX_WEIGHT = 120_000
 """Processes, pairs of calls, halves of events: some 50 MB."""
@@ -35,32 +35,32 @@ class LearntRows(Struct, frozen=True):
     rows: list[tuple[str, str, str]]
 
 
-Item = Tick | Happening | AlertRow | LearntRows | threading.Event
+Item = Tick | ServiceEvent | AlertRow | LearntRows | threading.Event
 Key = tuple[int, int]
 
 
-class Lost(Struct):
+class LostCalls(Struct):
     """A process of which something was dropped, as it was then, and the number of calls; ``None``: not known."""
 
     sample: ProcessSample
     calls: int | None
 
 
-class _Waits(Struct):
+class _QueuedItem(Struct):
     item: Item
     shares: dict[int, int]
     """Its weight by user."""
 
 
-class Waiting:
+class WriteQueue:
     """A queue for one writer. Not thread-safe: who uses it holds a lock."""
 
     def __init__(self) -> None:
-        self._items: collections.deque[_Waits] = collections.deque()
+        self._items: collections.deque[_QueuedItem] = collections.deque()
         self._weights: collections.Counter[int] = collections.Counter()
         self._ticks: collections.Counter[int] = collections.Counter()
         self._held = 0
-        self.lost: dict[Key, Lost] = {}
+        self.lost: dict[Key, LostCalls] = {}
         self.dropped = 0
         """Ticks and events of which something did not fit."""
 
@@ -75,7 +75,7 @@ class Waiting:
     def put(self, item: Item) -> None:
         """Add an item; what does not fit any more goes."""
         shares = _shares(item)
-        self._items.append(_Waits(item, shares))
+        self._items.append(_QueuedItem(item, shares))
         self._count(item, shares, 1)
         while self._weights.total() > MAX_WEIGHT or max(self._ticks.values(), default=0) > MAX_TICKS:
             if not self._make_room():
@@ -93,12 +93,12 @@ class Waiting:
             self._count(gone.item, gone.shares, -1)
         self._held = 0
 
-    def take_lost(self) -> dict[Key, Lost]:
+    def take_lost(self) -> dict[Key, LostCalls]:
         """The processes of which something was dropped since the last time."""
         lost, self.lost = self.lost, {}
         return lost
 
-    def give_back(self, lost: Iterable[Lost]) -> None:
+    def give_back(self, lost: Iterable[LostCalls]) -> None:
         """They could not be written."""
         for each in lost:
             self._lose(each.sample, each.calls)
@@ -133,7 +133,7 @@ class Waiting:
         self._items = collections.deque(kept)
         return self.dropped > before
 
-    def _without(self, each: _Waits, uid: int) -> _Waits | None:
+    def _without(self, each: _QueuedItem, uid: int) -> _QueuedItem | None:
         """What is left of an item without a user's part; ``None`` when nothing is."""
         tick = each.item
         if not isinstance(tick, Tick):
@@ -145,7 +145,7 @@ class Waiting:
         if not shares:
             return None
         rest = tuple(sample for sample in tick.processes if sample.owner.uid != uid)
-        return _Waits(msgspec.structs.replace(tick, processes=rest), shares)
+        return _QueuedItem(msgspec.structs.replace(tick, processes=rest), shares)
 
     def _lose(self, sample: ProcessSample, calls: int | None) -> None:
         key = sample.facts.key
@@ -157,7 +157,7 @@ class Waiting:
             known = self.lost.get(key)
             calls = None
         if calls != 0 and (known is not None or len(self.lost) < 2 * MAX_LOST):
-            self.lost[key] = Lost(sample, calls)
+            self.lost[key] = LostCalls(sample, calls)
 
 
 def _calls(sample: ProcessSample) -> int | None:

@@ -13,11 +13,11 @@ from straced.linux import procfs
 from straced.model.alerts import AlertRow
 from straced.model.facts import HostFacts
 from straced.model.owner import NOBODY, Owner
-from straced.model.tick import Happening, ProcessSample, Tick
+from straced.model.tick import ProcessSample, ServiceEvent, Tick
 from straced.store import database, retention, rollup
 from straced.store.alerts import write_alert
 from straced.store.packing import PackedRow, encode, facts_of, pack_calls, pack_facts
-from straced.store.queue import SERVICE, Item, Key, LearntRows, Lost
+from straced.store.queue import SERVICE, Item, Key, LearntRows, LostCalls
 from straced.store.retention_clock import DeletionClock
 from straced.store.series import Catalogue
 
@@ -41,12 +41,12 @@ class Recorder:
         """When the last sample was taken."""
         self._minute = -1
 
-    def write(self, item: Item, lost: dict[Key, Lost]) -> None:
+    def write(self, item: Item, lost: dict[Key, LostCalls]) -> None:
         """Write an item; of ``lost`` is taken what could be said of processes on this occasion."""
         connection = self._connection
         if isinstance(item, Tick):
             self._write_tick(connection, item, lost)
-        elif isinstance(item, Happening):
+        elif isinstance(item, ServiceEvent):
             self.write_event(item)
         elif isinstance(item, AlertRow):
             write_alert(connection, item)
@@ -55,7 +55,7 @@ class Recorder:
             rows = [(program, kind, what, when) for program, kind, what in item.rows]
             connection.executemany("insert or ignore into known values (?, ?, ?, ?)", rows)
 
-    def _write_tick(self, connection: sqlite3.Connection, tick: Tick, lost_of: dict[Key, Lost]) -> None:
+    def _write_tick(self, connection: sqlite3.Connection, tick: Tick, lost_of: dict[Key, LostCalls]) -> None:
         ts = int(tick.epoch_s * 1000)
         while not self._write_host(connection, ts, tick.host):
             ts += 1  # the clock was stepped back onto a moment that has a row
@@ -118,9 +118,9 @@ class Recorder:
     def _note_step(self, ts: int) -> None:
         back = (self.last_ms - ts) / 1000
         text = f"the clock was set back by {back:.1f} s; history goes on with the new time"
-        self.write_event(Happening(epoch_s=ts / 1000, kind="clock_set_back", text=text, data={"seconds": back}))
+        self.write_event(ServiceEvent(epoch_s=ts / 1000, kind="clock_set_back", text=text, data={"seconds": back}))
 
-    def write_event(self, event: Happening) -> None:
+    def write_event(self, event: ServiceEvent) -> None:
         """Write an event; one of an end ends the series of its process, too."""
         owner = event.owner
         self._connection.execute(
@@ -158,14 +158,14 @@ class Recorder:
         self.catalogue.close_unseen(ts)
         retention.expire(connection, self._clock.now_ms(ts), self._keep())
         if self._clock.note is not None:
-            self.write_event(Happening(epoch_s=ts / 1000, kind="clock_leapt", text=self._clock.note))
+            self.write_event(ServiceEvent(epoch_s=ts / 1000, kind="clock_leapt", text=self._clock.note))
             self._clock.note = None
         connection.execute("insert or replace into meta values ('clock', ?)", (self._clock.keep(),))
         for cut in retention.cut(connection, self._keep()):
             self._say_cut(connection, cut, ts)
         retention.shrink(connection)
 
-    def _say_cut(self, connection: sqlite3.Connection, cut: retention.Cut, ts: int) -> None:
+    def _say_cut(self, connection: sqlite3.Connection, cut: retention.DroppedHistory, ts: int) -> None:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(cut.until_ms / 1000))
         text = f"the history has reached its size (store.max_bytes); what was before {when} is partly gone"
         owner = None
@@ -173,4 +173,4 @@ class Recorder:
             gid = connection.execute("select gid from series where uid = ? limit 1", (cut.uid,)).fetchone()
             owner = Owner(cut.uid, gid[0] if gid is not None else cut.uid, False)
             text += f": that of user {cut.uid}, who has most"
-        self.write_event(Happening(epoch_s=ts / 1000, kind="history_cut", text=text, owner=owner))
+        self.write_event(ServiceEvent(epoch_s=ts / 1000, kind="history_cut", text=text, owner=owner))

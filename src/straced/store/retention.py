@@ -26,7 +26,7 @@ _MINE = "series in (select id from series where uid = :uid)"
 _NOBODYS = "series not in (select id from series)"
 
 
-class Cut(Struct, frozen=True):
+class DroppedHistory(Struct, frozen=True):
     """Something that is gone: of whom, and until when (ms)."""
 
     uid: int
@@ -91,7 +91,7 @@ def weights(connection: sqlite3.Connection) -> dict[tuple[int, str], int]:
     return {key: size for key, size in found.items() if size}
 
 
-def cut(connection: sqlite3.Connection, keep: schema.StoreConfig) -> list[Cut]:
+def cut(connection: sqlite3.Connection, keep: schema.StoreConfig) -> list[DroppedHistory]:
     """Drop the oldest of the user who has most, and so on until the file is below its size.
 
     Returns:
@@ -116,7 +116,7 @@ def cut(connection: sqlite3.Connection, keep: schema.StoreConfig) -> list[Cut]:
             continue
         gone[heaviest] = max(until_ms, gone.get(heaviest, 0))
         sizes[heaviest, table] = max(0, sizes[heaviest, table] - used + used_bytes(connection))
-    return [Cut(uid, until_ms) for uid, until_ms in gone.items()]
+    return [DroppedHistory(uid, until_ms) for uid, until_ms in gone.items()]
 
 
 def _drop_oldest(connection: sqlite3.Connection, uid: int, table: str) -> int | None:

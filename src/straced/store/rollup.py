@@ -22,7 +22,7 @@ _RSS, _THREADS, _FDS, _STATE = (FACTS.index(name) for name in ("rss_bytes", "thr
 COLUMNS = "samples, calls, errors, wall_ns, waiting_ns, cpu_ns, rss_max, rss_mean, fds_max, threads_max, data"
 
 
-class Rolled(Struct, array_like=True):
+class RollupRow(Struct, array_like=True):
     """The packed part of a roll-up."""
 
     calls: list[int | None] | None = None
@@ -31,10 +31,10 @@ class Rolled(Struct, array_like=True):
     states: dict[str, int] = {}
 
 
-_rolled = msgspec.msgpack.Decoder(Rolled)
+_rolled = msgspec.msgpack.Decoder(RollupRow)
 
 
-class Roll:
+class RollupBuilder:
     """A roll-up in the making."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Roll:
     def columns(self) -> tuple[int | bytes | None, ...]:
         """The columns of ``COLUMNS``."""
         sums = self.sums
-        rolled = Rolled(sums.flat(), sums.flat_errno(), sums.lost, self.states)
+        rolled = RollupRow(sums.flat(), sums.flat_errno(), sums.lost, self.states)
         return (
             self.samples,
             *(sums.total(column) for column in range(4)),
@@ -110,11 +110,11 @@ def close_minutes(connection: sqlite3.Connection, until_ms: int) -> int:
         known = [(ts, decode(data)) for _series, _minute, ts, data in group]
         count += len(known)
         start = minute * MINUTE_MS
-        roll = Roll()
+        roll = RollupBuilder()
         for _ts, row in known:
             roll.add(row)
         _write_block(connection, series, start, known)
-        hour = Roll()
+        hour = RollupBuilder()
         hour.merge(roll.columns())
         _merge_into(connection, "minute", series, start, roll)
         _merge_into(connection, "hour", series, start - start % HOUR_MS, hour)
@@ -129,7 +129,7 @@ def _write_block(connection: sqlite3.Connection, series: int, start: int, rows: 
     connection.execute("insert or replace into block values (?, ?, ?)", (series, start, blocks.pack(start, rows)))
 
 
-def _merge_into(connection: sqlite3.Connection, table: str, series: int, ts: int, roll: Roll) -> None:
+def _merge_into(connection: sqlite3.Connection, table: str, series: int, ts: int, roll: RollupBuilder) -> None:
     stored = connection.execute(f"select {COLUMNS} from {table} where series = ? and ts = ?", (series, ts)).fetchone()
     if stored is not None:
         roll.merge(stored)
@@ -137,7 +137,7 @@ def _merge_into(connection: sqlite3.Connection, table: str, series: int, ts: int
     connection.execute(f"insert or replace into {table} values ({marks})", (series, ts, *roll.columns()))
 
 
-def rolled_of(data: bytes) -> Rolled:
+def rolled_of(data: bytes) -> RollupRow:
     """The packed part of a roll-up."""
     return _rolled.decode(data)
 

@@ -75,7 +75,7 @@ class StoreTooNew(StracedError):
     code = "store_too_new"
 
 
-class Foreign(Exception):
+class ForeignDatabase(Exception):
     """A database, but not one of ours."""
 
 
@@ -84,12 +84,12 @@ def check(connection: sqlite3.Connection) -> None:
 
     Raises:
         StoreTooNew: made by a newer straced; nothing is touched.
-        Foreign: another program's database; nothing is touched.
+        ForeignDatabase: another program's database; nothing is touched.
     """
     version, tables = _found(connection)
     application = int(connection.execute("pragma application_id").fetchone()[0])
     if tables and application != APPLICATION_ID:
-        raise Foreign
+        raise ForeignDatabase
     if version > VERSION:
         raise StoreTooNew(
             f"the history has version {version}, this straced knows {VERSION}",

@@ -17,10 +17,10 @@ from pathlib import Path
 from straced.config import schema
 from straced.errors import StracedError
 from straced.model.alerts import AlertRow
-from straced.model.tick import Happening, Tick
+from straced.model.tick import ServiceEvent, Tick
 from straced.store import database
 from straced.store.alerts import close_alerts
-from straced.store.queue import Item, Lost, Waiting
+from straced.store.queue import Item, LostCalls, WriteQueue
 from straced.store.recorder import Recorder
 
 log = logging.getLogger("straced.service")
@@ -45,7 +45,7 @@ class HistoryWriter:
         self.interrupted = 0
         """Series that an earlier, killed service had left open."""
         self.moved: Path | None = None
-        self._items = Waiting()
+        self._items = WriteQueue()
         self._wake = threading.Condition()
         self._closing = False
         self.notes: collections.deque[tuple[str, str]] = collections.deque()
@@ -56,7 +56,7 @@ class HistoryWriter:
         self._identity: tuple[int, int] | None = None
         self._damage = ""
         self._checking: threading.Thread | None = None
-        self._lost: dict[tuple[int, int], Lost] = {}
+        self._lost: dict[tuple[int, int], LostCalls] = {}
         self._said_ms = 0
         self._dropped_said = 0
 
@@ -100,7 +100,7 @@ class HistoryWriter:
         """Keep a sample."""
         self.put(tick)
 
-    def event(self, event: Happening) -> None:
+    def event(self, event: ServiceEvent) -> None:
         """Keep an event."""
         self.put(event)
 
@@ -284,9 +284,9 @@ class HistoryWriter:
             return
         self._dropped_said, self._said_ms = self.dropped, recorder.last_ms
         text = f"{fresh} samples or events did not fit into memory while the disk was slow; their calls count as lost"
-        self._write_event(Happening(epoch_s=recorder.last_ms / 1000, kind="history_dropped", text=text))
+        self._write_event(ServiceEvent(epoch_s=recorder.last_ms / 1000, kind="history_dropped", text=text))
 
-    def _write_event(self, event: Happening) -> None:
+    def _write_event(self, event: ServiceEvent) -> None:
         self._recorder.write_event(event)
 
     def _finish(self) -> None:

@@ -35,7 +35,7 @@ class AttachOptions(Struct, frozen=True, kw_only=True):
     per_thread: bool = False
     """Rows of each thread (eBPF)."""
     max_tasks: int = 1000
-    """More tasks than this are not put under ptrace: it would cost the machine more than it tells (S25)."""
+    """More tasks than this are not put under ptrace: it would cost the machine more than it tells."""
     max_overhead_pct: float | None = None
     """Detach with what there is when the estimated slowdown of the target exceeds this."""
     force: bool = False

@@ -9,7 +9,7 @@ import msgspec
 from straced.httpd.message import Response, Send
 from straced.model.frame import Key
 from straced.web.feed import FrameFeed, Viewer
-from straced.web.frame_diff import Known
+from straced.web.frame_diff import ViewerState
 from straced.web.recent import encoded
 
 BEAT_S = 3.0
@@ -17,13 +17,13 @@ BEAT_S = 3.0
 _HEADERS = (("X-Accel-Buffering", "no"),)
 
 
-class Telling:
+class ViewerStream:
     """Tells one page what is new; of a page that reads too slowly the ticks in between are left out, and counted."""
 
     def __init__(self, feed: FrameFeed, key: Key | None) -> None:
         self._feed = feed
         self._viewer = Viewer(key)
-        self._known = Known()
+        self._known = ViewerState()
         self._noted = 0
         self._alerts = -1
         self._seen: bytes | None = None

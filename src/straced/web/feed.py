@@ -14,10 +14,10 @@ from straced.linux.credentials import Peer
 from straced.live.service import frame_of
 from straced.model.alerts import AlertRow
 from straced.model.frame import Key
-from straced.model.tick import Happening, Tick
+from straced.model.tick import ServiceEvent, Tick
 from straced.model.types import Counters
 from straced.store import events
-from straced.web.frame_diff import Shot, shot_of
+from straced.web.frame_diff import EncodedFrame, encode_frame
 from straced.web.history import HistoryFailed, HistoryReader
 from straced.web.process_detail import ProcessView
 from straced.web.recent import ALERTS, Recent
@@ -49,7 +49,7 @@ class FrameFeed:
         self._facade = facade
         self.recent = Recent()
         self.past = HistoryReader(service)
-        self.shot: Shot | None = None
+        self.shot: EncodedFrame | None = None
         self.seen: dict[Key, bytes] = {}
         """Of each process that is looked at, its JSON as of the last shot."""
         self._viewers: set[Viewer] = set()
@@ -66,7 +66,7 @@ class FrameFeed:
         self._read_looks(tick)
         self._build_soon()
 
-    def event(self, event: Happening) -> None:
+    def event(self, event: ServiceEvent) -> None:
         """Something happened."""
         self.recent.event(event)
 
@@ -106,7 +106,7 @@ class FrameFeed:
                 self.seen.pop(look.key, None)
 
     def status(self) -> Status:
-        """How the service is."""
+        """Return the state of the service."""
         return self._facade.status(self._peer)
 
     async def close(self) -> None:
@@ -169,10 +169,10 @@ class FrameFeed:
             viewer.woken.set()
 
 
-def _built(number: int, tick: Tick, status: Status, looks: list[ProcessView]) -> tuple[Shot, dict[Key, bytes]]:
+def _built(number: int, tick: Tick, status: Status, looks: list[ProcessView]) -> tuple[EncodedFrame, dict[Key, bytes]]:
     more: dict[str, Any] = {
         name: getattr(status, name)
         for name in ("version", "system", "interval_ns", "history", "rules", "late_ticks", "config_error")
     }
-    shot = shot_of(number, frame_of(tick, status, ()), more)
+    shot = encode_frame(number, frame_of(tick, status, ()), more)
     return shot, {look.key: msgspec.json.encode(look.seen(tick)) for look in looks}

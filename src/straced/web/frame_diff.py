@@ -15,7 +15,7 @@ DIGITS = 3
 _encode = msgspec.json.Encoder().encode
 
 
-class Shot(Struct, frozen=True, kw_only=True):
+class EncodedFrame(Struct, frozen=True, kw_only=True):
     """All that a tick shows, encoded once."""
 
     number: int
@@ -25,12 +25,12 @@ class Shot(Struct, frozen=True, kw_only=True):
     figures: dict[Key, bytes]
 
 
-def shot_of(number: int, frame: Frame, more: dict[str, Any]) -> Shot:
+def encode_frame(number: int, frame: Frame, more: dict[str, Any]) -> EncodedFrame:
     """Encode a frame; ``more`` goes with its head."""
     head = msgspec.to_builtins(msgspec.structs.replace(frame, processes=(), notes=(), detail=None))
     for name in ("processes", "notes", "detail"):
         del head[name]
-    return Shot(
+    return EncodedFrame(
         number=number,
         head=_encode({**head, **more, "number": number}),
         who={row.key: _encode({name: getattr(row, name) for name in WHO}) for row in frame.processes},
@@ -48,7 +48,7 @@ def _figures(row: ProcessRow) -> dict[str, object]:
     return found
 
 
-class Known:
+class ViewerState:
     """What one page has been told, so that it is told what is new only."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Known:
         self._who: dict[Key, bytes] = {}
         self._figures: dict[Key, bytes] = {}
 
-    def news(self, shot: Shot, only: Key | None = None) -> tuple[list[bytes], list[Key]]:
+    def news(self, shot: EncodedFrame, only: Key | None = None) -> tuple[list[bytes], list[Key]]:
         """The parts of the next message, and the processes that it is told of for the first time.
 
         Args:

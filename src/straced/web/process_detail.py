@@ -20,8 +20,8 @@ Bars = list[tuple[int, int, int]]
 """Lower and upper bound in nanoseconds, and how many calls lay between them."""
 
 
-class Whole(Struct, frozen=True, kw_only=True):
-    """What a process did since it is counted; ``calls`` is ``None`` where it is not."""
+class SinceAttach(Struct, frozen=True, kw_only=True):
+    """What a process did since attach; ``calls`` is ``None`` where it is not."""
 
     calls: tuple[SyscallStats, ...] | None = None
     total: Total = Total()
@@ -34,7 +34,7 @@ class ProcessPage(Struct, frozen=True, kw_only=True):
     key: Key
     detail: dict[str, Any]
     """A :class:`straced.model.frame.ProcessDetail`, with ``bars`` in place of buckets."""
-    whole: Whole
+    whole: SinceAttach
 
 
 class ProcessView:
@@ -62,7 +62,7 @@ class ProcessView:
             sample = next((each for each in tick.processes if each.facts.key == self.key), None)
             counted = counted_in(sample, tick)
         detail = self._processes.detail(self.key, counted)
-        return ProcessPage(key=self.key, detail=_plain(detail), whole=Whole() if now is None else _whole(now[1]))
+        return ProcessPage(key=self.key, detail=_plain(detail), whole=SinceAttach() if now is None else _whole(now[1]))
 
 
 def _between(before: tuple[int, tuple[Counters, ...]], now: tuple[int, tuple[Counters, ...]]) -> WindowCalls:
@@ -72,10 +72,10 @@ def _between(before: tuple[int, tuple[Counters, ...]], now: tuple[int, tuple[Cou
     return WindowCalls(stats, total, _histograms(changes), now[0] - before[0])
 
 
-def _whole(rows: tuple[Counters, ...]) -> Whole:
+def _whole(rows: tuple[Counters, ...]) -> SinceAttach:
     merged = rows_of.merge_rows(rows)
     stats, total = rows_of.table(merged, "wall")
-    return Whole(calls=stats, total=total, bars=bars_of(_histograms(merged)))
+    return SinceAttach(calls=stats, total=total, bars=bars_of(_histograms(merged)))
 
 
 def _histograms(rows: Iterable[Counters]) -> dict[str, tuple[int, ...]]:

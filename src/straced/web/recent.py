@@ -11,7 +11,7 @@ from straced.live.service import machine_of, note_of
 from straced.model.alerts import AlertRow
 from straced.model.frame import Key, Note
 from straced.model.history import KeptAlert, KeptEvent
-from straced.model.tick import Happening, ProcessSample, Tick
+from straced.model.tick import ProcessSample, ServiceEvent, Tick
 from straced.store.chart_points import ChartPoint
 from straced.text.sanitize import scrub
 
@@ -81,7 +81,7 @@ class Recent:
             )
         )
 
-    def event(self, event: Happening) -> None:
+    def event(self, event: ServiceEvent) -> None:
         """Add an event."""
         if event.kind not in UNNOTED:
             self._note(note_of(event.epoch_s, event))

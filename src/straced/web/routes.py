@@ -14,7 +14,7 @@ from straced.httpd.message import HttpRequest, Response, text
 from straced.model.frame import Key
 from straced.web import history as past
 from straced.web.access import Access
-from straced.web.event_stream import Telling
+from straced.web.event_stream import ViewerStream
 from straced.web.feed import FrameFeed
 
 LANDING = frozenset({"/"})
@@ -44,7 +44,7 @@ class WrongQuery(Exception):
     """A field of the query is missing or not what it should be."""
 
 
-class Site:
+class WebRoutes:
     """Answers requests.
 
     Args:
@@ -98,7 +98,7 @@ class Site:
     async def _live(self, request: HttpRequest) -> Response:
         if self._feed.is_full:
             return text(503, "too many pages are open")
-        return Telling(self._feed, _key(request) if "pid" in request.query else None).answer()
+        return ViewerStream(self._feed, _key(request) if "pid" in request.query else None).answer()
 
     async def _process(self, request: HttpRequest) -> Response:
         key, (since, until) = _key(request), _span(request)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from straced.service.api.facade import Facade
     from straced.service.service import Service
     from straced.web.feed import FrameFeed
-    from straced.web.routes import Site
+    from straced.web.routes import WebRoutes
 
 log = logging.getLogger("straced.service")
 
@@ -43,7 +43,7 @@ class WebServer:
         self._pinned = pinned
         self._config = Web()
         self._server: HttpServer | None = None
-        self._site: Site | None = None
+        self._site: WebRoutes | None = None
         self._feed: FrameFeed | None = None
 
     @property
@@ -73,12 +73,12 @@ class WebServer:
         from straced.httpd.server import HttpServer
         from straced.web.access import Access
         from straced.web.feed import FrameFeed
-        from straced.web.routes import Site
+        from straced.web.routes import WebRoutes
         from straced.web.token import TokenFile
 
-        file = TokenFile(self._service.places.state / "web.url")
+        file = TokenFile(self._service.paths.state / "web.url")
         feed = FrameFeed(self._service, self._facade)
-        site = Site(feed, Access(file.token))
+        site = WebRoutes(feed, Access(file.token))
         server = HttpServer(site.answer)
         try:
             await server.listen(address)

@@ -25,16 +25,16 @@ class Daemon:
 
     Args:
         config: what to watch, and how.
-        places: where its things are.
+        paths: files and directories of the service.
         http: where the page is, whatever is configured.
     """
 
-    def __init__(self, config: Config, places: ServicePaths, http: str | None = None) -> None:
-        service = self.service = Service(config, places)
+    def __init__(self, config: Config, paths: ServicePaths, http: str | None = None) -> None:
+        service = self.service = Service(config, paths)
         self.totals = Totals(config.metrics.max_series)
         self.sessions = Sessions(lambda: service.profiler, lambda: service.config.ipc)
-        self.server = Server(places.socket, system=places.system, limits=config.ipc)
-        publisher = Publisher(self.server, all_see_all=not places.system)
+        self.server = Server(paths.socket, system=paths.system, limits=config.ipc)
+        publisher = Publisher(self.server, all_see_all=not paths.system)
         facade = Facade(service, self.server, self.sessions, publisher, self.totals)
         self.methods = Methods(facade)
         self._metrics = MetricsServer(facade.metrics_text)

@@ -160,7 +160,7 @@ def cgroup(root: str = procfs.ROOT) -> DoctorCheck:
 def terminal() -> DoctorCheck:
     """Whether somebody looks, and what can be shown."""
     if not sys.stdout.isatty():
-        return DoctorCheck(name="terminal", state="info", detail="stdout is none: plain text, no live screen")
+        return DoctorCheck(name="terminal", state="info", detail="stdout is not a terminal: plain text, no live screen")
     size = os.get_terminal_size(sys.stdout.fileno())
     encoding = (sys.stdout.encoding or "").lower()
     detail = f"{os.environ.get('TERM', '?')}, {size.columns}x{size.lines}, {encoding}"

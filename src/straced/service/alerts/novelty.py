@@ -106,7 +106,7 @@ class Novelty:
         user.count += len(new)
         self._fresh += [(program, kind, what) for kind, what in new]
         if (epoch_s - known.first_seen_s) * 1e9 >= config.learn:
-            yield from _said(sample, program, new, config)
+            yield from _conditions(sample, program, new, config)
 
     def _user(self, uid: int) -> _User:
         found = self._users.get(uid)
@@ -115,10 +115,10 @@ class Novelty:
         return found
 
 
-def _said(sample: ProcessSample, program: str, new: list[tuple[str, str]], config: Alerts) -> Iterator[Condition]:
-    for kind, wanted, said in (
-        (SYSCALL, config.new_syscalls, "makes calls it never made before"),
-        (ERRNO, config.new_errnos, "fails as it never did before"),
+def _conditions(sample: ProcessSample, program: str, new: list[tuple[str, str]], config: Alerts) -> Iterator[Condition]:
+    for kind, wanted, label in (
+        (SYSCALL, config.new_syscalls, "new system calls"),
+        (ERRNO, config.new_errnos, "new error"),
     ):
         names = sorted({what for each, what in new if each == kind})
         if wanted and names:
@@ -126,7 +126,7 @@ def _said(sample: ProcessSample, program: str, new: list[tuple[str, str]], confi
             yield Condition(
                 kind=f"new_{kind}",
                 subject=f"{program}: {names[0]}",
-                text=f"{sample.facts.pid} ({sample.facts.comm}) {said}: {', '.join(names[:MAX_NAMED])}{more}",
+                text=f"{sample.facts.pid} ({sample.facts.comm}): {label}: {', '.join(names[:MAX_NAMED])}{more}",
                 sample=sample,
                 owner=sample.owner,
                 data={"names": ", ".join(names[:MAX_KEPT])},

@@ -103,7 +103,7 @@ def _memory_spike(sample: ProcessSample, memory: Memory, now_ns: int, step_ns: i
     memory.rss_mean += (rss - mean) * min(1.0, step_ns / MEAN_NS)
     if not (config.memory_spike_pct and old_enough and above):
         return None
-    text = f"{_name(sample)} takes {format_bytes(rss)} of memory, {format_bytes(int(mean))} is its mean"
+    text = f"{_name(sample)} uses {format_bytes(rss)} of memory, {format_bytes(int(mean))} on average"
     return _make("memory_spike", sample, text, rss_bytes=rss, mean_bytes=int(mean))
 
 
@@ -118,7 +118,7 @@ def _cpu(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> 
         return None
     seconds = (now_ns - memory.busy_since_ns) // 10**9
     return _make(
-        "cpu", sample, f"{_name(sample)} has used {pct:.0f} % of a CPU for {seconds} s", cpu_pct=pct, seconds=seconds
+        "cpu", sample, f"{_name(sample)} has used {pct:.0f} % CPU for {seconds} s", cpu_pct=pct, seconds=seconds
     )
 
 
@@ -189,13 +189,13 @@ def host_findings(tick: Tick, config: Alerts) -> Iterator[Condition]:
     """All that is wrong with the host."""
     host = tick.host
     if config.zombies and host.zombies is not None and host.zombies >= config.zombies:
-        text = f"{host.zombies} processes have ended and are not waited for"
+        text = f"{host.zombies} zombie processes"
         yield Condition(kind="zombies", subject="host", text=text, data={"zombies": host.zombies})
     if not config.memory_pressure_pct:
         return
     pressure = host.memory_pressure
     if pressure is not None and pressure.some_pct >= config.memory_pressure_pct:
-        text = f"for {pressure.some_pct:.0f} % of the last 10 s somebody waited for memory"
+        text = f"for {pressure.some_pct:.0f} % of the last 10 s some task waited for memory"
         yield Condition(kind="memory_pressure", subject="host", text=text, data={"some_pct": pressure.some_pct})
     elif pressure is None and host.memory_total_bytes and host.memory_available_bytes is not None:
         used = 1 - host.memory_available_bytes / host.memory_total_bytes

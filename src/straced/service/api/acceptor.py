@@ -21,7 +21,7 @@ from straced.linux import credentials
 from straced.linux.credentials import Peer
 from straced.service.api import receiver
 from straced.service.api.door import BACKLOG
-from straced.service.api.receivers import PACKET, Knock, Reply
+from straced.service.api.receivers import PACKET, PendingClient, Reply
 
 MAX_UNANSWERED = 64
 MAX_HANGING = 4
@@ -83,7 +83,7 @@ class _Door:
             return
         self.number += 1
         self.unanswered[self.number] = (sock, peer)
-        self.control.send(msgspec.json.encode(Knock(self.number, peer)))
+        self.control.send(msgspec.json.encode(PendingClient(self.number, peer)))
 
     def answered(self) -> bool:
         data, fds, _flags, _address = socket.recv_fds(self.control, PACKET, 2)

@@ -10,14 +10,14 @@ from straced.service.api.link import Link
 BACKLOG = 256
 
 
-class Door(Protocol):
+class ClientAcceptor(Protocol):
     """Lets clients in."""
 
     def close(self) -> None:
         """Let nobody in any more."""
 
 
-class Reception(Protocol):
+class AdmissionPolicy(Protocol):
     """Says who may come in, and takes those who do."""
 
     def refusal_for(self, uid: int) -> bytes | None:

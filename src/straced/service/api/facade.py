@@ -37,7 +37,7 @@ class Facade:
         self._publisher = publisher
         self._totals = totals
         self.sessions = sessions
-        self.system = service.places.system
+        self.system = service.paths.system
         """Whether it serves all users; what each may see is theirs then."""
         self.pid = service.pid
 
@@ -97,7 +97,7 @@ class Facade:
         return None if tick is None else self._publisher.whole(tick, peer)
 
     def status(self, peer: Peer) -> messages.Status:
-        """How the service is."""
+        """Return the state of the service."""
         service, store, tick = self._service, self.store, self._service.last_tick
         return messages.Status(
             version=__version__,

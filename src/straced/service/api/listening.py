@@ -9,7 +9,7 @@ import os
 import socket
 
 from straced.linux import credentials
-from straced.service.api.door import BACKLOG, Reception
+from straced.service.api.door import BACKLOG, AdmissionPolicy
 from straced.service.api.link import SocketLink
 
 ACCEPTS_A_ROUND = 16
@@ -25,7 +25,7 @@ class Listener:
         reception: is asked who may come in.
     """
 
-    def __init__(self, sock: socket.socket, reception: Reception) -> None:
+    def __init__(self, sock: socket.socket, reception: AdmissionPolicy) -> None:
         self._sock: socket.socket | None = sock
         self._reception = reception
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)

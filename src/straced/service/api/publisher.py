@@ -10,7 +10,7 @@ from straced.ipc import protocol
 from straced.ipc.messages import TickPart
 from straced.linux.credentials import Peer
 from straced.model.alerts import AlertRow
-from straced.model.tick import Happening, ProcessSample, Tick
+from straced.model.tick import ProcessSample, ServiceEvent, Tick
 from straced.service.api.server import Server
 from straced.service.collect import attribution
 from straced.text.sanitize import CUT
@@ -54,7 +54,7 @@ class Publisher:
         samples, cut = fitting(list(self._visible(tick, peer)), WHOLE_BYTES)
         return self._part(tick, tuple(samples), 0, 1, cut)
 
-    def event(self, event: Happening) -> None:
+    def event(self, event: ServiceEvent) -> None:
         """Send an event."""
         frame = [protocol.notification("event", event)]
         self._server.publish("events", lambda peer: frame if self._may_see(peer, event) else [])
@@ -64,7 +64,7 @@ class Publisher:
         frame = [protocol.notification("alert", alert)]
         self._server.publish("alerts", lambda peer: frame if self._may_see(peer, alert) else [])
 
-    def _may_see(self, peer: Peer, about: Happening | AlertRow) -> bool:
+    def _may_see(self, peer: Peer, about: ServiceEvent | AlertRow) -> bool:
         return self._all_see_all or about.owner is None or peer.may_see(about.owner)
 
     def _visible(self, tick: Tick, peer: Peer) -> Iterator[ProcessSample]:

@@ -16,13 +16,13 @@ import sys
 import msgspec
 
 from straced.linux.credentials import Peer
-from straced.service.api.door import Reception
+from straced.service.api.door import AdmissionPolicy
 from straced.service.api.link import PipeLink
 
 PACKET = 1 << 16
 
 
-class Knock(msgspec.Struct, frozen=True):
+class PendingClient(msgspec.Struct, frozen=True):
     """A client waits, says the door."""
 
     number: int
@@ -44,7 +44,7 @@ class Receivers:
         reception: is asked who may come in.
     """
 
-    def __init__(self, sock: socket.socket, reception: Reception) -> None:
+    def __init__(self, sock: socket.socket, reception: AdmissionPolicy) -> None:
         self._reception = reception
         self._loop = asyncio.get_running_loop()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -77,7 +77,7 @@ class Receivers:
             self.close()
             self._reception.reopen()
             return
-        knock = msgspec.json.decode(data, type=Knock)
+        knock = msgspec.json.decode(data, type=PendingClient)
         refusal = self._reception.refusal_for(knock.peer.uid)
         if refusal is not None:
             with contextlib.suppress(OSError):
@@ -89,7 +89,7 @@ class Receivers:
             with contextlib.suppress(OSError):
                 self._control.send(msgspec.json.encode(Reply(knock.number, "\n")))
 
-    def _let_in(self, knock: Knock) -> None:
+    def _let_in(self, knock: PendingClient) -> None:
         pipes: list[int] = []
         try:
             pipes += os.pipe2(os.O_CLOEXEC)

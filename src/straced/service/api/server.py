@@ -18,7 +18,7 @@ from straced.linux.credentials import Peer
 from straced.linux.passed_descriptors import refuse_descriptors
 from straced.service.api.accounts import Account, Accounts
 from straced.service.api.connection import Connection, Handler
-from straced.service.api.door import Door
+from straced.service.api.door import ClientAcceptor
 from straced.service.api.link import Link
 from straced.service.api.listening import Listener
 from straced.service.api.receivers import Receivers
@@ -48,7 +48,7 @@ class Server:
         self._system = system
         self._handle: Handler
         self._lock: ServiceLock | None = None
-        self._door: Door | None = None
+        self._door: ClientAcceptor | None = None
         self._beat: asyncio.Task[None] | None = None
 
     def start(self, handle: Handler) -> None:
@@ -70,7 +70,7 @@ class Server:
             raise SocketTaken(f"{self.path}: {error.strerror or error}", hint="name another: ipc.socket") from error
         self._beat = asyncio.get_running_loop().create_task(self._heartbeats())
 
-    def _open(self) -> Door:
+    def _open(self) -> ClientAcceptor:
         if self.path.is_socket():
             self.path.unlink()
         elif self.path.exists() or self.path.is_symlink():

@@ -118,7 +118,7 @@ class CallCounter:
         return list(self._trees)
 
     def rows_of(self, root: Key, pid: int) -> tuple[Counters, ...] | None:
-        """What a process of a tree did since it is counted, as of the last reading; ``None``: it is not."""
+        """What a process of a tree did since attach, as of the last reading; ``None``: it is not."""
         tree = self._trees.get(root)
         return None if tree is None else tuple(row for row in tree.last if row.pid == pid)
 

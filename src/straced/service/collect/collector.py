@@ -15,7 +15,7 @@ from straced.linux.gpu import Gpus
 from straced.linux.host_reader import HostCollector
 from straced.linux.process_reader import ProcessCollector
 from straced.model.owner import Owner
-from straced.model.tick import Calls, Happening, ProcessSample, Tick
+from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick
 from straced.service.collect.attribution import Attribution, of_tree, user_of
 from straced.service.collect.call_counter import CallCounter, CountedCalls, Key, start_of
 from straced.service.collect.owners import OwnerCache
@@ -56,7 +56,7 @@ class Watcher:
         self._last: dict[Key, ProcessSample] = {}
         self._before_ns: int | None = None
         self._census: WatchScan = WatchScan()
-        self._happened: list[Happening] = []
+        self._happened: list[ServiceEvent] = []
         self._gone: list[Watched] = []
 
     def set_rules(self, rules: list[Rule]) -> None:
@@ -67,7 +67,7 @@ class Watcher:
                 self._gone += self.watchlist.drop(rule)
         self.watchlist.rules = list(rules)
 
-    async def tick(self, *, look: bool = True, late: bool = False) -> tuple[Tick, list[Happening]]:
+    async def tick(self, *, look: bool = True, late: bool = False) -> tuple[Tick, list[ServiceEvent]]:
         """Take a sample of all watched processes; with ``look``, see first who came and went."""
         began_ns = time.monotonic_ns()
         if look:
@@ -226,7 +226,7 @@ class Watcher:
 
     def _happen(self, kind: str, comm: str, watched: Watched, epoch_s: float) -> None:
         self._happened.append(
-            Happening(
+            ServiceEvent(
                 epoch_s=epoch_s,
                 kind=kind,
                 text=f"{watched.pid} ({comm}) {kind}",

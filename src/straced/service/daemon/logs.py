@@ -12,7 +12,7 @@ from straced.text.sanitize import scrub
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 
 
-class Lines(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """``straced: history_stopped path=/x why="disk is full"``; ``<4>`` before it for the journal (sd-daemon(3))."""
 
     def __init__(self, *, prefixed: bool) -> None:
@@ -42,7 +42,7 @@ def _shown(value: object) -> str:
 def set_up(verbose: bool = False) -> None:
     """Log to stderr from now on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines(prefixed="JOURNAL_STREAM" in os.environ))
+    handler.setFormatter(LineFormatter(prefixed="JOURNAL_STREAM" in os.environ))
     logger = logging.getLogger("straced")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -17,7 +17,7 @@ from straced._version import __version__
 from straced.errors import OutputError
 from straced.linux.output_file import TEXTFILE_MODE, OutputFile
 from straced.model.alerts import AlertRow
-from straced.model.tick import Calls, Happening, ProcessSample, Tick
+from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick
 from straced.store.series import program_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Totals:
         self.overflowed = 0
         self._textfile_refused = False
 
-    def event(self, event: Happening) -> None:
+    def event(self, event: ServiceEvent) -> None:
         """Events are no metrics."""
 
     def alert(self, alert: AlertRow) -> None:
@@ -179,10 +179,10 @@ class Totals:
             ("straced_host_memory_available_bytes", "Memory that can be had.", host.memory_available_bytes),
             ("straced_host_memory_bytes", "Memory.", host.memory_total_bytes),
             ("straced_host_load1", "Load over a minute.", host.load[0] if host.load else None),
-            ("straced_host_zombies", "Processes that are not waited for.", host.zombies),
+            ("straced_host_zombies", "Zombie processes.", host.zombies),
             ("straced_host_processes", "Processes.", host.processes),
-            ("straced_own_cpu_ratio", "What straced takes of one CPU.", _ratio(host.own.cpu_pct)),
-            ("straced_own_resident_bytes", "What straced takes of memory.", host.own.rss_bytes),
+            ("straced_own_cpu_ratio", "CPU usage of straced, of one CPU.", _ratio(host.own.cpu_pct)),
+            ("straced_own_resident_bytes", "Resident memory of straced.", host.own.rss_bytes),
             ("straced_tick_seconds", "How long the last sample took.", (host.own.tick_ns or 0) / 1e9),
             ("straced_last_tick_timestamp_seconds", "When the last sample was taken.", tick.epoch_s),
         )
@@ -192,7 +192,7 @@ class Totals:
         for kind, pressure in (("cpu", host.cpu_pressure), ("memory", host.memory_pressure), ("io", host.io_pressure)):
             if pressure is not None:
                 name = f"straced_host_{kind}_pressure_ratio"
-                yield name, "gauge", "Share of 10 s in which somebody waited.", [("", (), pressure.some_pct / 100)]
+                yield name, "gauge", "Share of 10 s in which some task waited.", [("", (), pressure.some_pct / 100)]
 
     def write_textfile(self, path: str, service: Service | None = None) -> None:
         """Write the text for the node exporter's textfile collector: whole, or not at all.

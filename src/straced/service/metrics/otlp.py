@@ -50,18 +50,18 @@ class OtlpPusher:
             self._task = None
 
     async def _push_on(self) -> None:
-        said = False
+        reported = False
         while True:
             await asyncio.sleep(self._config.interval / 1e9)
             body = msgspec.json.encode(self.body())
             try:
                 await asyncio.to_thread(self._post, body)
-                said = False
+                reported = False
             except (OSError, urllib.error.URLError, ValueError) as error:
                 self.failed += 1
-                if not said:
+                if not reported:
                     log.warning("otlp_failed", extra={"straced": {"to": self._config.endpoint, "why": str(error)}})
-                said = True
+                reported = True
 
     def _post(self, body: bytes) -> None:
         request = urllib.request.Request(

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from straced.model.alerts import AlertRow
-from straced.model.tick import Happening, Tick
+from straced.model.tick import ServiceEvent, Tick
 from straced.text.sanitize import scrub
 
 
@@ -17,7 +17,7 @@ class TickSink(Protocol):
     def tick(self, tick: Tick) -> None:
         """Take a sample."""
 
-    def event(self, event: Happening) -> None:
+    def event(self, event: ServiceEvent) -> None:
         """Take an event."""
 
     def alert(self, alert: AlertRow) -> None:
@@ -40,7 +40,7 @@ class Fanout:
         for sink in self.sinks:
             sink.tick(tick)
 
-    def event(self, event: Happening) -> None:
+    def event(self, event: ServiceEvent) -> None:
         """Hand on an event; its text may hold what somebody wrote."""
         if not event.text.isprintable():
             event = msgspec.structs.replace(event, text=scrub(event.text))

@@ -14,7 +14,7 @@ import msgspec
 from straced.config import schema
 from straced.linux.kept_file import open_kept
 from straced.model.alerts import AlertRow
-from straced.model.tick import Happening, Tick
+from straced.model.tick import ServiceEvent, Tick
 
 log = logging.getLogger("straced.service")
 MAX_WAITING = 200
@@ -47,7 +47,7 @@ class NdjsonSink:
         if self._wanted.path:
             self._put(b'{"type":"tick","tick":%s}\n' % msgspec.json.encode(tick))
 
-    def event(self, event: Happening) -> None:
+    def event(self, event: ServiceEvent) -> None:
         """A line with an event."""
         if self._wanted.path:
             self._put(b'{"type":"event","event":%s}\n' % msgspec.json.encode(event))

@@ -11,7 +11,7 @@ CHANGED = re.compile(rb"\x01+")
 _NOTHING = bytes(wire.ROWS_LIMIT)
 
 
-class Touched:
+class DirtyRows:
     """The programs set a byte for each row they change. It is cleared once, and every reader is told."""
 
     def __init__(self, engine: Engine) -> None:

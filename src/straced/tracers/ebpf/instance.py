@@ -16,14 +16,14 @@ from straced.linux import procfs
 from straced.model.types import Reason, Sample, Target
 from straced.tracers.base import AttachOptions, Rights, TracerSession
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.dirty_rows import Touched
+from straced.tracers.ebpf.dirty_rows import DirtyRows
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.events import Events
 from straced.tracers.ebpf.probe import capabilities, gone, may_see_all
 from straced.tracers.ebpf.reader import Reader, by_session
 from straced.tracers.ebpf.samples import Losses
 from straced.tracers.ebpf.session import EbpfSession
-from straced.tracers.ebpf.snapshot import Camera
+from straced.tracers.ebpf.snapshot import SnapshotReader
 from straced.tracers.ebpf.summed_rows import part_of
 from straced.tracers.ebpf.task_storage import Conflict, Marks
 
@@ -42,9 +42,9 @@ class Instance:
         self._idle = idle
         self.engine = engine
         self.marks = Marks(engine)
-        touched = Touched(engine)
+        touched = DirtyRows(engine)
         self.reader = Reader(engine, touched)
-        self._camera = Camera(engine, self.reader, touched)
+        self._snapshots = SnapshotReader(engine, self.reader, touched)
         self.events = Events(engine)
         self.sessions: dict[int, EbpfSession] = {}
         self.callbacks: dict[int, list[Callable[[], None]]] = {}
@@ -253,10 +253,10 @@ class Instance:
 
     def sum_all(self) -> dict[TracerSession, Sample]:
         """:meth:`read_all` for a reader of sums by process: rows are decoded when they are looked at."""
-        picture = self._camera.take()
-        members, losses = by_session(picture.owners.values()), Losses.of(self.engine)
+        snapshot = self._snapshots.take()
+        members, losses = by_session(snapshot.owners.values()), Losses.of(self.engine)
         return {
-            session: session.built(part_of(picture, index, members.get(index, [])), losses)
+            session: session.built(part_of(snapshot, index, members.get(index, [])), losses)
             for index, session in self.sessions.items()
         }
 

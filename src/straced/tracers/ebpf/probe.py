@@ -117,7 +117,7 @@ def lockdown(path: str = LOCKDOWN) -> str:
 
 def load_error(error: OSError) -> TracerUnavailable:
     """The typed reason for a load or an attach that failed; decided by errno."""
-    said = error.strerror or str(error)
+    message = error.strerror or str(error)
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN):
         return NoResources(error.errno)
     if error.errno == errno.EPERM:  # EACCES is the verifier's word for a program it does not accept
@@ -128,7 +128,7 @@ def load_error(error: OSError) -> TracerUnavailable:
         if lockdown() != "none":
             return EbpfLockedDown(f"the kernel is locked down ({lockdown()}) and refused the programs")
         return EbpfNotPermitted(
-            f"the kernel refused the eBPF programs ({said})",
+            f"the kernel refused the eBPF programs ({message})",
             hint="run it with sudo; in a container, give it CAP_BPF and CAP_PERFMON, and a seccomp profile with bpf",
         )
     if error.errno == errno.EINVAL and (lack := lacking()):
@@ -140,9 +140,9 @@ def load_error(error: OSError) -> TracerUnavailable:
         return EbpfTooOld("the kernel has no bpf(2), or a filter hides it", hint="use --tracer strace")
     if error.errno in (errno.ENOMEM, errno.E2BIG, errno.ENOSPC):
         return EbpfBroken(
-            f"no memory for the eBPF maps ({said})", hint="raise the memory limit (ulimit -l, or the cgroup)"
+            f"no memory for the eBPF maps ({message})", hint="raise the memory limit (ulimit -l, or the cgroup)"
         )
-    return EbpfBroken(f"the eBPF programs cannot be loaded ({said})", hint="the log of straced.libbpf says why")
+    return EbpfBroken(f"the eBPF programs cannot be loaded ({message})", hint="the log of straced.libbpf says why")
 
 
 def check_target(target: Target, *, force: bool = False) -> None:

@@ -13,7 +13,7 @@ from straced.model.types import Counters
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Cell, Group
 from straced.tracers.ebpf.decoding import OwnerFacts, decode_owner
-from straced.tracers.ebpf.dirty_rows import CHANGED, Touched
+from straced.tracers.ebpf.dirty_rows import CHANGED, DirtyRows
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.rows import CellRows
 
@@ -97,7 +97,7 @@ class Snapshot(Struct, frozen=True):
 class Reader:
     """Reads an engine's rows, and remembers what it read."""
 
-    def __init__(self, engine: Engine, touched: Touched) -> None:
+    def __init__(self, engine: Engine, touched: DirtyRows) -> None:
         self._engine = engine
         self._touched = touched
         self._number = touched.subscribe()

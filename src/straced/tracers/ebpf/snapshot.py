@@ -11,7 +11,7 @@ from msgspec import Struct
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Cell
 from straced.tracers.ebpf.decoding import OwnerFacts
-from straced.tracers.ebpf.dirty_rows import Touched
+from straced.tracers.ebpf.dirty_rows import DirtyRows
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.reader import Reader
 
@@ -26,7 +26,7 @@ Sums = tuple[int, int, int, int, int, int]
 """Calls, errors, wall and waiting time, calls in flight, and those of them in rows in which nothing happened since."""
 
 
-class Picture(Struct, frozen=True):
+class RawSnapshot(Struct, frozen=True):
     """Everything at one moment. It stays as it is whatever is read later."""
 
     pages: list[bytes]
@@ -49,23 +49,23 @@ class Picture(Struct, frozen=True):
         return tuple(found)
 
     def _row(self, place: int) -> bytes:
-        """The bytes of a row; none where it is newer than this picture."""
+        """The bytes of a row; none where it is newer than this snapshot."""
         page, number = divmod(place, PAGE_ROWS)
         start = number * wire.ROW_BYTES
         return self.pages[page][start : start + wire.ROW_BYTES] if page < len(self.pages) else b""
 
 
-class Camera:
-    """Takes pictures of an engine; only pages in which something changed are copied again."""
+class SnapshotReader:
+    """Takes snapshots of an engine; only pages in which something changed are copied again."""
 
-    def __init__(self, engine: Engine, reader: Reader, touched: Touched) -> None:
+    def __init__(self, engine: Engine, reader: Reader, touched: DirtyRows) -> None:
         self._engine = engine
         self._reader = reader
         self._touched = touched
         self._number = touched.subscribe()
         self._pages: list[bytes] = []
 
-    def take(self) -> Picture:
+    def take(self) -> RawSnapshot:
         """Everything as it is now, each count exactly once, whatever ends meanwhile."""
         engine, pages = self._engine, self._pages
         engine.hold()  # first, so that of a row that was handed on both ends are among those that changed
@@ -79,7 +79,7 @@ class Camera:
         finally:
             engine.resume()
         owners = self._reader.take_over(owner_bytes)
-        return Picture(pages.copy(), owner_bytes, owners, list(wire.SUMS.iter_unpack(sums)))
+        return RawSnapshot(pages.copy(), owner_bytes, owners, list(wire.SUMS.iter_unpack(sums)))
 
     def _take_dirty(self) -> list[int]:
         """The pages in which a row changed, and those that are new; forgets that they did."""

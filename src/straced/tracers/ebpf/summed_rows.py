@@ -13,7 +13,7 @@ from straced.tracers.ebpf.cells import Group
 from straced.tracers.ebpf.decoding import OwnerFacts
 from straced.tracers.ebpf.reader import SnapshotPart
 from straced.tracers.ebpf.rows import CellRows
-from straced.tracers.ebpf.snapshot import Picture, Sums
+from straced.tracers.ebpf.snapshot import RawSnapshot, Sums
 
 
 class Member(NamedTuple):
@@ -25,12 +25,12 @@ class Member(NamedTuple):
 
 
 class SummedRows(CounterRows):
-    """The rows of a session in a picture; decoded only when somebody looks at them one by one."""
+    """The rows of a session in a snapshot; decoded only when somebody looks at them one by one."""
 
-    __slots__ = ("_members", "_picture", "_rows")
+    __slots__ = ("_members", "_rows", "_snapshot")
 
-    def __init__(self, picture: Picture, members: tuple[Member, ...]) -> None:
-        self._picture = picture
+    def __init__(self, snapshot: RawSnapshot, members: tuple[Member, ...]) -> None:
+        self._snapshot = snapshot
         self._members = members
         self._rows: CellRows | None = None
 
@@ -49,7 +49,7 @@ class SummedRows(CounterRows):
 
     def _decoded(self) -> CellRows:
         if self._rows is None:
-            cells = self._picture.cells
+            cells = self._snapshot.cells
             self._rows = CellRows(Group(pid, tid, cells(owner)) for pid, tid, owner in self._members)
         return self._rows
 
@@ -58,7 +58,7 @@ class SummedRows(CounterRows):
         return self._decoded().merged()
 
     def moved_since(self, before: Sequence[Counters], flights: Collection[int | None] = ()) -> Moves:
-        """What the processes did since an earlier picture; from the sums, where that is of the same kind.
+        """What the processes did since an earlier snapshot; from the sums, where that is of the same kind.
 
         ``in_flight`` has the calls in flight of all rows, whatever ``flights`` says.
         """
@@ -70,7 +70,7 @@ class SummedRows(CounterRows):
             moved = found.get(pid)
             if moved is None:
                 moved = found[pid] = ProcessDelta()
-            sums = self._picture.sums[owner]
+            sums = self._snapshot.sums[owner]
             _add(moved, sums, 1)
             moved.in_flight += sums[4]
             moved.standing += sums[5]
@@ -80,36 +80,36 @@ class SummedRows(CounterRows):
             moved = found.get(pid)
             if moved is None:  # it ended, and the session has its rows
                 moved = found[pid] = ProcessDelta()
-            _add(moved, old._picture.sums[owner], -1)
+            _add(moved, old._snapshot.sums[owner], -1)
         return found
 
     def pids(self) -> set[int]:
         """The processes that have rows."""
-        sums = self._picture.sums
+        sums = self._snapshot.sums
         return {pid for pid, _tid, owner in self._members if pid is not None and sums[owner][0]}
 
     def of(self, pid: int) -> SummedRows:
         """The rows of one process."""
-        return SummedRows(self._picture, tuple(member for member in self._members if member.pid == pid))
+        return SummedRows(self._snapshot, tuple(member for member in self._members if member.pid == pid))
 
     def without(self, pids: Collection[int | None]) -> SummedRows:
         """All rows but those of some processes."""
-        return SummedRows(self._picture, tuple(member for member in self._members if member.pid not in pids))
+        return SummedRows(self._snapshot, tuple(member for member in self._members if member.pid not in pids))
 
 
-def part_of(picture: Picture, session: int, members: Sequence[OwnerFacts]) -> SnapshotPart:
-    """The part of a session in a picture."""
-    rows = SummedRows(picture, tuple(_member(picture, owner) for owner in members))
+def part_of(snapshot: RawSnapshot, session: int, members: Sequence[OwnerFacts]) -> SnapshotPart:
+    """The part of a session in a snapshot."""
+    rows = SummedRows(snapshot, tuple(_member(snapshot, owner) for owner in members))
     return SnapshotPart(
-        version=0, session=picture.owners[session], rows=rows, lost=sum(owner.lost for owner in members)
+        version=0, session=snapshot.owners[session], rows=rows, lost=sum(owner.lost for owner in members)
     )
 
 
-def _member(picture: Picture, owner: OwnerFacts) -> Member:
+def _member(snapshot: RawSnapshot, owner: OwnerFacts) -> Member:
     if owner.kind == wire.KIND_PROCESS:
         return Member(owner.pid, None, owner.index)
     if owner.kind == wire.KIND_THREAD:
-        process = picture.owners.get(owner.parent)
+        process = snapshot.owners.get(owner.parent)
         return Member(None if process is None else process.pid, owner.pid, owner.index)
     return Member(None, None, owner.index)
 

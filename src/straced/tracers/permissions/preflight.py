@@ -93,15 +93,15 @@ def _lives(task: str, root: str) -> bool:
 
 
 def explain_refusal(
-    pid: int, *, force: bool = False, helpers: Collection[int] = (), said: str = "", root: str = procfs.ROOT
+    pid: int, *, force: bool = False, helpers: Collection[int] = (), strace_error: str = "", root: str = procfs.ROOT
 ) -> StracedError:
     """Say why a target that :func:`check` had let pass was not traced. May take 20 ms; never raises.
 
-    ``said`` is the last line of strace: it may have had a trouble of its own, no room for a process for instance.
+    ``strace_error`` is the last line of strace, which may have failed for a reason of its own.
     """
     try:
         with resources(pid):
-            return _explain(pid, force, helpers, said, root)
+            return _explain(pid, force, helpers, strace_error, root)
     except (AttachError, NoResources) as error:
         return error
     except procfs.Gone:
@@ -110,12 +110,12 @@ def explain_refusal(
         return AttachError(f"process {pid} cannot be traced: {error}", pid=pid)
 
 
-def _explain(pid: int, force: bool, helpers: Collection[int], said: str, root: str) -> AttachError:
+def _explain(pid: int, force: bool, helpers: Collection[int], strace_error: str, root: str) -> AttachError:
     check(pid, force=force, helpers=helpers, root=root)
     for tid in procfs.tasks(pid, root):
         refusals.refuse_traced(pid, f"thread {tid} of {pid}", procfs.tracer_pid(f"{pid}/task/{tid}", root), root)
-    if said and "ptrace(" not in said:
-        return AttachError(f"strace gave up: {said}", pid=pid)
+    if strace_error and "ptrace(" not in strace_error:
+        return AttachError(f"strace gave up: {strace_error}", pid=pid)
     return _unseen_cause(pid, root)
 
 

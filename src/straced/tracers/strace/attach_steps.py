@@ -59,10 +59,10 @@ class AttachSteps:
             await within(REAP_S, all_ended(leaving))
 
     def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
-        """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in (S19).
+        """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in.
 
         Returns:
-            The pidfd, and the live threads to attach to when the leader has exited (F5), else nothing.
+            The pidfd, and the live threads to attach to when the leader has exited, else nothing.
 
         Raises:
             AttachError: refused before any tracer was started.
@@ -115,8 +115,8 @@ class AttachSteps:
                     f"the kernel did not confirm the attachment to {target.pid} in time", pid=target.pid
                 )
             lines = b"".join(end.get("stderr", b"") for end in failed).splitlines()
-            said = scrub_bytes(lines[-1], 200).rpartition("strace: ")[2] if lines else ""
-            raise preflight.explain_refusal(target.pid, helpers=own_helpers(), said=said)
+            strace_error = scrub_bytes(lines[-1], 200).rpartition("strace: ")[2] if lines else ""
+            raise preflight.explain_refusal(target.pid, helpers=own_helpers(), strace_error=strace_error)
         if _is_another(target):
             raise NoSuchProcess(f"process {target.pid} ended, and another one has its pid now", pid=target.pid)
 
@@ -127,7 +127,7 @@ class AttachSteps:
 
 
 def _is_another(target: Target) -> bool:
-    """Whether the pid was reused between the check and the attachment (S19). A target that has ended is none."""
+    """Whether the pid was reused between the check and the attachment. A target that has ended is none."""
     try:
         return procfs.stat(target.pid).start_ticks != target.start_ticks
     except procfs.Gone:

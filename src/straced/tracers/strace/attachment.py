@@ -1,7 +1,7 @@
 """Putting every task of a target under strace, and knowing that it is so.
 
 strace reads /proc/PID/task once, so a thread born in that moment may be missed, and with it all threads that it
-starts (F19); children that exist already are not looked for at all. Here the kernel's word counts: ``TracerPid`` of
+starts; children that exist already are not looked for at all. Here the kernel's word counts: ``TracerPid`` of
 each task. What is left over gets a further strace, until nothing new turns up.
 """
 
@@ -90,7 +90,7 @@ class Attachment:
                 await asyncio.sleep(_SLOW_POLL_S)
                 continue
             if not missing and vanished:
-                # A lineage that hops from thread to thread between the listing and the look cannot be seen (F19).
+                # A lineage that hops from thread to thread between the listing and the look cannot be seen.
                 clean, unsettled = 0, unsettled + 1
                 if unsettled == ROUNDS:
                     return await self._once_interrupted(self._coverage([], churn=True))

@@ -70,12 +70,12 @@ def _examine(path: str) -> Strace:
     asked = [path, "-V"]
     try:
         with resources():
-            said = subprocess.run(
+            output = subprocess.run(
                 asked, capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL, env={"LC_ALL": "C"}
             ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StraceMissing(f"{path} cannot be run ({error})", hint="install a working strace") from error
-    match = _VERSION.search(said)
+    match = _VERSION.search(output)
     if match is None:
         raise StraceMissing(f"{path} does not say that it is strace", hint="install a working strace")
     version = int(match.group(1)), int(match.group(2))

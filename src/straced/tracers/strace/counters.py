@@ -25,7 +25,7 @@ def counters(tables: list[SummaryTable], time: str) -> list[Counters]:
     rows = []
     for table in tables:
         for row in table.rows:
-            # What resumes an interrupted call is not a new call (F24): its number stands as restarts.
+            # What resumes an interrupted call is not a new call: its number stands as restarts.
             resumed = row.name == RESTART
             rows.append(
                 Counters(

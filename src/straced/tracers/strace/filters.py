@@ -1,6 +1,6 @@
 """What may be asked of strace's filters: sets of calls, paths, outcomes. Nothing that tampers with the target.
 
-``-e inject=`` changes what a traced program sees (S10), so only ``trace=`` sets that are built here reach strace.
+``-e inject=`` changes what a traced program sees, so only ``trace=`` sets that are built here reach strace.
 """
 
 from __future__ import annotations

@@ -325,7 +325,7 @@ def _hang_up(channel: socket.socket, owner: int) -> None:
 
 
 def sweep_group(leader: int) -> None:
-    """End what a killed strace left of its own session (F63): only members that strace itself forked."""
+    """End what a killed strace left of its own session: only members that strace itself forked."""
     import signal
 
     from straced.linux import procfs

@@ -1,4 +1,4 @@
-"""Calls that a ptrace attach ends with EINTR: the kernel does not restart them after a stop (signal(7), F23)."""
+"""Calls that a ptrace attach ends with EINTR: the kernel does not restart them after a stop (signal(7))."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many tasks a target has, now: what a ptrace tracer must not have too many of (S25)."""
+"""How many tasks a target has, now: what a ptrace tracer must not have too many of."""
 
 from __future__ import annotations
 

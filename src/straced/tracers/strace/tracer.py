@@ -116,7 +116,7 @@ class StraceTracer:
         return session
 
     def _too_many(self, target: Target, options: AttachOptions, reasons: list[Reason]) -> list[int] | None:
-        """The tasks to attach to when there are more than may be, and a word about it (S25)."""
+        """The tasks to attach to when there are more than may be, and a word about it."""
         count = task_limit.count(target.pid, options.follow, own_helpers())
         if count <= options.max_tasks:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 from msgspec import Struct, field
@@ -165,7 +165,7 @@ def _rows(summary: _Summary) -> list[_ProfileRow]:
 def _profile(name: str, kind: str, quality: str, rows: list[_ProfileRow], files: list[_File] | None) -> Profile:
     profile = Profile(source=scrub(name, 300), kind=kind, quality=quality, total=ProfileFigures())
     for row in rows:
-        _add(profile.syscalls, row.name, row)
+        _add(profile.syscalls, row.name, row, row.category, row.p50_ns)
         for errno, count in (row.errno or {}).items():
             profile.errnos[row.name, errno] = profile.errnos.get((row.name, errno), 0) + count
     if files is not None:
@@ -181,14 +181,18 @@ def _profile(name: str, kind: str, quality: str, rows: list[_ProfileRow], files:
     return profile
 
 
-def _add(table: dict[str, ProfileFigures], key: str, row: Any) -> None:
+def _add(
+    table: dict[str, ProfileFigures],
+    key: str,
+    row: _ProfileRow | _File,
+    category: str = "other",
+    typical_ns: int | None = None,
+) -> None:
     known = table.get(key)
-    category = getattr(row, "category", "other")
     if known is None:
         table[key] = ProfileFigures(
-            calls=row.calls, errors=row.errors, wall_ns=row.wall_ns, category=category,
-            typical_ns=getattr(row, "p50_ns", None),
-        )  # fmt: skip
+            calls=row.calls, errors=row.errors, wall_ns=row.wall_ns, category=category, typical_ns=typical_ns
+        )
         return
     known.typical_ns = None  # a median of two windows is not to be had from their medians
     for name in ("calls", "errors", "wall_ns"):

@@ -38,7 +38,7 @@ def render(report: TraceReport) -> str:
 
 
 def json_island(data: dict[str, Any]) -> str:
-    """JSON that is safe inside a script element: no ``<``, ``>`` or ``&`` stands in it as such (S15)."""
+    """JSON that is safe inside a script element: no ``<``, ``>`` or ``&`` stands in it as such."""
     text = msgspec.json.encode(data).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -17,11 +17,11 @@ def lines(diagnosis: Diagnosis) -> tuple[Line, ...]:
     shown: list[Line] = [(Span(f"{scrub(system)} · uid {diagnosis.uid}", "strong"),)]
     if diagnosis.target is not None:
         shown += [(), (Span(scrub(diagnosis.target), "strong"),)]
-    on_what = "Tracers, on it" if diagnosis.target is not None else "Tracers"
+    on_what = "Tracers for this target" if diagnosis.target is not None else "Tracers"
     shown += _section(on_what, diagnosis.tracers)
-    shown += _section("About it", diagnosis.about_target)
-    shown += _section("What they need", diagnosis.here)
-    shown += [(), (Span("Seen by no tracer", "title"),)]
+    shown += _section("About the target", diagnosis.about_target)
+    shown += _section("Requirements", diagnosis.here)
+    shown += [(), (Span("Invisible to every tracer", "title"),)]
     shown += [(Span(f" {sentence}", "weak"),) for sentence in diagnosis.unseen]
     return tuple(shown)
 

@@ -38,7 +38,7 @@ def answer_lines(answer: HistoryAnswer, *, sort: str, limit: int | None, width: 
     """What some processes did, as the first screen has it."""
     named = [each for each in answer.processes if each.kind == "process"]
     if not answer.processes:
-        return [_line("nothing is kept of these in that span", "weak")]
+        return [_line("no history for these processes in this period", "weak")]
     names = ", ".join(name_of(each) for each in named[:NAMED]) + (", ..." if len(named) > NAMED else "")
     lines = [_line(f"{names}: {clock(answer.start)} to {clock(min(answer.end, time.time()))}", "strong")]
     lines += [_line(""), *_calls(answer, sort, limit, width), _line(""), *_facts(answer)]
@@ -73,14 +73,16 @@ def _facts(answer: HistoryAnswer) -> list[Line]:
     if answer.lost is None or answer.lost:
         lines.append(_line(f"lossy: {format_count(answer.lost)} calls could not be counted", "bad"))
     if answer.gaps_s:
-        lines.append(_line(f"the service did not run for {format_ns(int(answer.gaps_s * 1e9))} of it", "bad"))
+        lines.append(
+            _line(f"the service was not running for {format_ns(int(answer.gaps_s * 1e9))} of this period", "bad")
+        )
     return lines
 
 
 def top_lines(ranked: Sequence[Ranked], width: int | None) -> list[Line]:
     """The busiest, a line each."""
     if not ranked:
-        return [_line("nothing is kept of that span; what is watched: straced watch ls", "weak")]
+        return [_line("no history for this period; what is watched: straced watch ls", "weak")]
     lines = [_line(f"{'process':<32} {'calls':>13} {'errors':>10} {'time':>8} {'CPU':>8} {'memory':>9}  job", "title")]
     for each in ranked:
         job = scrub(each.process.labels.get("job", ""), 30)
@@ -95,7 +97,7 @@ def top_lines(ranked: Sequence[Ranked], width: int | None) -> list[Line]:
 def timeline_lines(points: Sequence[Point]) -> list[Line]:
     """A line a step."""
     if not points:
-        return [_line("nothing is kept of these in that span", "weak")]
+        return [_line("no history for these processes in this period", "weak")]
     head = f"{'from':<19} {'calls':>13} {'errors':>10} {'time':>8} {'waiting':>8} {'CPU':>8} {'memory':>9}"
     lines = [_line(head, "title")]
     for point in points:
@@ -118,14 +120,20 @@ def report_lines(report: JobReport, *, sort: str, limit: int | None, width: int 
         _line(""),
     ]
     if not answer.processes:
-        return [_line(f"no job {scrub(report.job, 100)} is kept", "weak")]
+        return [_line(f'no history for job "{scrub(report.job, 100)}"', "weak")]
     lines += [*_calls(answer, sort, limit, width), _line(""), *_facts(answer)]
     if report.exit_statuses:
-        ends = ", ".join(f"{count} {scrub(how, 40)}" for how, count in sorted(report.exit_statuses.items()))
-        lines.append(_line(f"ended: {ends}"))
+        lines.append(_line(_exits(report.exit_statuses)))
     lines += [_line(alert_text(alert), "bad") for alert in report.alerts]
     lines += [_line(event_text(event)) for event in report.events[-SHOWN_EVENTS:]]
     return lines
+
+
+def _exits(statuses: dict[str, int]) -> str:
+    """``129 processes exited: 3 killed 9``, with the ends of which more is known than that they came."""
+    total = sum(statuses.values())
+    known = ", ".join(f"{count} {scrub(how, 40)}" for how, count in sorted(statuses.items()) if how != "ended")
+    return f"{total} process{'' if total == 1 else 'es'} exited{f': {known}' if known else ''}"
 
 
 def event_text(event: KeptEvent) -> str:

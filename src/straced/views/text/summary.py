@@ -18,12 +18,18 @@ from straced.text.units import format_count, format_ns
 from straced.views.text import table
 
 TRACER_NAMES = {"ebpf": "eBPF"}
-TITLES = {"time": "total", "working": "working", "waiting": "waiting", "calls": "calls", "errors": "errors"}
+TITLES = {
+    "time": "total time",
+    "working": "working time",
+    "waiting": "waiting time",
+    "calls": "calls",
+    "errors": "errors",
+}
 ENDINGS = {
     "detached": "still running",
-    "overhead": "let go: it was slowed down more than allowed",
-    "tasks": "let go: it has too many tasks",
-    "limit": "let go: a limit was reached",
+    "overhead": "detached: overhead limit exceeded",
+    "tasks": "detached: too many tasks",
+    "limit": "detached: limit reached",
     "lost": "end not seen",
     "taken_over": "handed to another tracer",
 }
@@ -62,7 +68,7 @@ def first_screen(
         texts = table.render(shown, len(rows) - len(shown), summary, width)
         lines += [(Span(text, style),) for text, style in texts]
     else:
-        lines.append((Span(" no system call was seen", "weak"),))
+        lines.append((Span(" no system calls seen", "weak"),))
     lines.append(())
     for text in explanations(summary, sort):
         lines += [(Span(part, "weak"),) for part in textwrap.wrap(text, min(width or PROSE_WIDTH, PROSE_WIDTH))]
@@ -134,8 +140,8 @@ def explanations(summary: Summary, sort: str = "time") -> list[str]:
     kind = "Times are CPU time in the kernel, without waiting. " if summary.time == "cpu" else ""
     adding = f"Times add up over {many} can exceed {_seconds(summary.window.duration_ns)}. " if over else ""
     split = any(row.working_ns is not None for row in summary.rows) and summary.time == "wall"
-    other = "time" if sort != "time" else "working" if split else "calls"
-    lines.append(f"{kind}{adding}Sorted by {TITLES.get(sort, 'name')} (--sort {other}).")
+    others = [each for each in ("time", "working", "calls", "errors") if each != sort and (split or each != "working")]
+    lines.append(f"{kind}{adding}Sorted by {TITLES.get(sort, 'name')}. Other orders: --sort {', '.join(others)}.")
     waiting = sorted((row for row in summary.rows if row.in_flight), key=lambda row: -(row.in_flight or 0))
     if waiting:
         names = [f"{scrub(row.name, 40)} {format_count(row.in_flight)}" for row in waiting[:MAX_IN_FLIGHT]]
@@ -164,7 +170,7 @@ def quality_line(summary: Summary) -> str:
     if summary.tracer_reason:
         tracer += f" ({scrub(summary.tracer_reason, 120)})"
     parts = [quality.kind, tracer, *_coverage(quality)]
-    parts.append("lost: not known" if quality.lost is None else f"{format_count(quality.lost)} lost")
+    parts.append("lost: unknown" if quality.lost is None else f"{format_count(quality.lost)} lost")
     parts.append(slowdown(quality.overhead))
     return " · ".join(parts)
 
@@ -185,7 +191,7 @@ def _coverage(quality: Quality) -> Sequence[str]:
 def slowdown(overhead: Overhead) -> str:
     """How much slower the target ran, in words."""
     if overhead.pct is None:
-        return "slowdown not known"
+        return "slowdown unknown"
     if overhead.pct < 0.05:
         return "target not slowed" if overhead.basis == "none" else "target less than 0.1 % slower"
     if overhead.pct < 100:

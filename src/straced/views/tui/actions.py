@@ -27,7 +27,7 @@ else:
 Result = TypeVar("Result")
 
 
-class Wishes(_Base):
+class ActionHandlers(_Base):
     """The part of the app that asks for things and says what came of it."""
 
     feed: ScreenFeed
@@ -38,7 +38,7 @@ class Wishes(_Base):
 
     @property
     def nobody(self) -> str:
-        """Why no process is selected."""
+        """Why no process selected."""
         raise NotImplementedError
 
     @property
@@ -74,7 +74,7 @@ class Wishes(_Base):
     async def _travel(self, steps: int) -> None:
         moved = await asyncio.wrap_future(self.feed.move(steps))
         if not moved:
-            self.say("there is only now: straced top --history 1h goes through time")
+            self.say("This view is live. For the past: straced top --history 1h")
 
     def action_hint(self) -> None:
         self.say("q quits")
@@ -137,7 +137,7 @@ class Wishes(_Base):
             self._say_error(error)
             return
         limits = f"{format_bytes(state.max_bytes)} or {state.max_seconds:.0f} s"
-        self.say(f"tracing {state.pid} into {state.path}, at most {limits}; t ends it")
+        self.say(f"tracing {state.pid} into {state.path}, at most {limits}; press t to stop")
 
     async def _stop_trace(self, key: Key) -> None:
         try:
@@ -145,7 +145,7 @@ class Wishes(_Base):
         except StracedError as error:
             self._say_error(error)
             return
-        self.say(f"the trace of {state.pid} is over: {format_bytes(state.bytes)} in {state.path}")
+        self.say(f"trace of {state.pid} finished: {format_bytes(state.bytes)} in {state.path}")
 
     async def _tell(self, asked: Future[Result], done: str) -> None:
         try:

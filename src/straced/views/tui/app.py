@@ -1,4 +1,4 @@
-"""The live screen: receives whole frozen frames, shows them, and sends wishes to its feed."""
+"""The live screen: receives whole frozen frames, shows them, and sends requests to its feed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textual.widgets import Static
 from straced.live.protocols import ScreenFeed
 from straced.model.frame import Frame, ProcessDetail
 from straced.views.tui import status_lines
-from straced.views.tui.chrome import Around
+from straced.views.tui.chrome import ScreenChrome
 from straced.views.tui.dialogs import RiskBox
 from straced.views.tui.filter_line import FilterLine
 from straced.views.tui.grid import Grid
@@ -80,7 +80,7 @@ class TopApp(RowSelection, Keyboard, App[None]):
         self.listed: list[Line] = []
         self._detail: ProcessDetail | None = None
         # kept, since a message may still come while the screen is being taken down
-        self.around = Around()
+        self.around = ScreenChrome()
         self._small = Static(id="small", markup=False)
         self.entry = FilterLine()
         self.list = Grid(id="list")
@@ -221,11 +221,9 @@ class TopApp(RowSelection, Keyboard, App[None]):
         width, height = self._room
         base = self.screen_stack[0]  # a box may be on it
         base.set_class(self.too_small, "small")
-        words_small = (
-            f"{width}x{height} is too small: {SMALLEST[0]}x{SMALLEST[1]} at least.\nq quits; or: straced top --once"
-        )
+        needed = f"{width}x{height} is too small: at least {SMALLEST[0]}x{SMALLEST[1]} is needed."
         base.set_class(height < LOW, "low")
-        self._small.update(Text(words_small))
+        self._small.update(Text(f"{needed}\nq to quit; or: straced top --once"))
         both = height >= BOTH_FROM and not self.opened
         self.panel.display = self.opened or both
         self.list.display = both or not self.opened

@@ -10,7 +10,7 @@ from straced.views.tui import header, key_bindings, palette, status_lines
 from straced.views.tui.segments import Pieces, whole
 
 
-class Around:
+class ScreenChrome:
     """The widgets around the list, and what they say; remembers the totals of the last frames."""
 
     def __init__(self) -> None:

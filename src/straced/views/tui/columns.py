@@ -83,13 +83,13 @@ COLUMNS = (
         "wait%", 5, lambda row: _at_least(row.waiting_pct, row), lambda row: _lit(row.waiting_pct, palette.WAITING)
     ),
     _column("wall%", 5, lambda row: _at_least(row.wall_pct, row), lambda row: _lit(row.wall_pct, palette.NOTHING)),
-    Column("its time", 8, _time_bar, right=False, most=16),
+    Column("thread time", 11, _time_bar, right=False, most=16),
     _column("now in", 12, lambda row: row.now or "-", lambda row: palette.of_call(row.now or ""), right=False, most=16),
     Column(
         "trend", 8, lambda row, room: (Piece(cells.sparkline(row.trail, room), palette.RATE),), right=False, most=24
     ),
 )
-_FIRST_TO_GO = ("wall%", "trend", "its time", "RSS", "now in", "err/s", "wait%", "work%", "S", "CPU%", "calls/s")
+_FIRST_TO_GO = ("wall%", "trend", "thread time", "RSS", "now in", "err/s", "wait%", "work%", "S", "CPU%", "calls/s")
 _TIMES = {"work%": "working", "wait%": "waiting", "wall%": "wall"}
 
 

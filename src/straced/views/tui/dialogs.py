@@ -23,7 +23,7 @@ CLOSING = ("escape", "ctrl+c")
 """These close any box, at any time."""
 
 
-class Words(Static):
+class BoxText(Static):
     """The text of a box, which knows since when it is to be seen."""
 
     def __init__(self, text: Text) -> None:
@@ -62,7 +62,7 @@ class Box(ModalScreen[int | None]):
         self.title_text = title
         self.lines = list(lines)
         self.foot = foot
-        self._words = Words(self.text())
+        self._words = BoxText(self.text())
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
@@ -158,7 +158,7 @@ class RiskBox(Box):
     def draw(self) -> None:
         """Say what would be done to whom, and how to decide it."""
         if self.gone:
-            self.show((f"{self.row.pid} ({self.row.comm}) has ended: nothing is done.",), "Esc closes")
+            self.show((f"{self.row.pid} ({self.row.comm}) has exited; nothing was done.",), "Esc closes")
         else:
             self.show(
                 (*self.question(), *status_lines.whose(self.row, status_lines.boottime_s()), "", *self.choices()),
@@ -190,12 +190,12 @@ class TraceBox(RiskBox):
 
     def choices(self) -> Sequence[str]:
         return (
-            "It is slowed down a lot while it lasts: a call costs tens to hundreds of microseconds more.",
-            f"Into a new file in {self._folder}; ends by itself after {self._limits}, or with t.",
+            "This slows it down a lot: each call takes tens to hundreds of microseconds longer.",
+            f"Writes a new file in {self._folder}; stops after {self._limits}, or when you press t.",
         )
 
     def keys(self) -> str:
-        return "Enter starts it, Esc does not"
+        return "Enter to start, Esc to cancel"
 
     def answer(self, event: events.Key) -> None:
         if event.key == "enter" and not self.gone:

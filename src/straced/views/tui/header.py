@@ -17,6 +17,8 @@ from straced.views.tui.segments import Piece, Pieces
 KEPT = 240
 """Totals that are kept: as many as the widest screen shows."""
 METER_MOST = 64
+SORT_WORDS = {"cpu": "CPU", "rss": "RSS", "pid": "PID"}
+MODE_WORDS = {"working": "on-CPU"}
 FILTER_MOST = 24
 ROOMY = 90
 _DOT = Piece(" · ", palette.DIM)
@@ -44,14 +46,16 @@ class RateTrail:
 
 
 def head(frame: Frame, state: status_lines.State) -> Pieces:
-    """``straced top · filter "x" · box · local · 12:00:01 · by cpu, times working``"""
+    """``straced top · filter "x" · box · local · 12:00:01 · sorted by CPU · showing on-CPU time``"""
     pieces = [Piece("straced top", palette.KEY)]
+    sort, mode = SORT_WORDS.get(state.sort, state.sort), MODE_WORDS.get(state.mode, state.mode)
+    order = f"sorted by {sort} · showing {mode} time"
     for text, style in (
         (f'filter "{_cut(state.filter)}"' if state.filter else "", palette.WARN),  # what hides rows stays in sight
         (frame.host, palette.STRONG),
         (frame.source, palette.LABEL),
         (time.strftime("%H:%M:%S", time.localtime(frame.epoch_s)), palette.NOTHING),
-        (f"by {state.sort}, times {state.mode}", palette.NOTHING),
+        (order, palette.NOTHING),
     ):
         if text:
             pieces += (_DOT, Piece(text, style))
@@ -101,13 +105,13 @@ def machine(frame: Frame, width: int) -> Pieces:
 
 def quality(frame: Frame, state: status_lines.State, width: int) -> Pieces:
     """How old the figures are, how they were counted, what was lost, and what that costs."""
-    said = status_lines.quality_words(frame, state)
-    if sum(map(len, said)) + 3 * (len(said) - 1) > width:
-        said[-1] = said[-1].removesuffix(" of a CPU")
+    words = status_lines.quality_words(frame, state)
+    if sum(map(len, words)) + 3 * (len(words) - 1) > width:
+        words[-1] = words[-1].replace("straced itself", "straced").removesuffix(" CPU")
     kind = frame.quality.kind
     tracer = TRACER_NAMES.get(frame.tracer or "", frame.tracer or "")
     pieces: list[Piece] = []
-    for number, word in enumerate(said):
+    for number, word in enumerate(words):
         old = number == 0 and state.age_s > 3 * max(1.0, state.interval_s) and frame.source != "history"
         style = palette.QUALITY.get(word, palette.LABEL if word == tracer else palette.NOTHING)
         pieces += (_DOT, Piece(word, palette.WARN if old else style))

@@ -18,33 +18,33 @@ class Key(NamedTuple):
 
 
 KEYS = (
-    Key("enter", "open", "Enter", "the selected process on the whole screen, and back"),
-    Key("escape", "leave", "Esc", "back; clears the filter"),
-    Key("tab", "other_table", "Tab", "keys go to the list, or to the panel below"),
+    Key("enter", "open", "Enter", "open the selected process, or close it"),
+    Key("escape", "leave", "Esc", "go back; clear the filter"),
+    Key("tab", "other_table", "Tab", "switch between the list and the panel"),
     Key("1", "tab(0)", "1 2 3 4", "panel: calls, threads, files and sockets, events"),
     Key("2", "tab(1)", "", ""),
     Key("3", "tab(2)", "", ""),
     Key("4", "tab(3)", "", ""),
     Key("left", "turn(-1)", "", ""),
-    Key("right", "turn(1)", "Left Right", "the panel before, the next one"),
+    Key("right", "turn(1)", "Left Right", "previous or next panel"),
     Key("slash", "filter", "/", "filter by name, command line, pid, job or call"),
-    Key("s", "sort(1)", "s S", "sort by the next column, by the one before"),
+    Key("s", "sort(1)", "s S", "sort by the next or previous column"),
     Key("S", "sort(-1)", "", ""),
-    Key("w", "mode", "w", "working, waiting or wall time"),
+    Key("w", "mode", "w", "show on-CPU, waiting or wall time"),
     Key("l", "flat", "l", "tree or flat list"),
-    Key("y", "why", "y", "why does it wait?"),
+    Key("y", "why", "y", "why is it waiting?"),
     Key("t", "trace", "t", "start a full trace (asks first), or stop it"),
     Key("x", "signal", "x", "send a signal: confirm with y, or type its name and Enter"),
     Key("left_square_bracket", "travel(-1)", "", ""),
-    Key("right_square_bracket", "travel(1)", "[ ]", "with --history: a minute back, a minute forth"),
-    Key("p", "pause", "p", "pause, go on"),
+    Key("right_square_bracket", "travel(1)", "[ ]", "with --history: one minute back or forward"),
+    Key("p", "pause", "p", "pause or resume"),
     Key("h,question_mark", "help", "h ?", "this page"),
     Key("q", "quit", "q", "quit"),
     Key("ctrl+q", "quit", "", ""),
     Key("ctrl+c", "hint", "", ""),
 )
 HELP = (
-    ("Up Down j k", "a line up or down; PgUp PgDn Home End g G further"),
+    ("Up Down j k", "move the selection; also PgUp PgDn Home End g G"),
     *((each.shown, each.meaning) for each in KEYS if each.shown),
 )
 HINTS = (
@@ -53,10 +53,10 @@ HINTS = (
 )  # fmt: skip
 MEANINGS = (
     "",
-    "CPU% is of one CPU, like the cost below; work% is time on a CPU inside",
-    "calls, wait% time switched out inside them, of one thread's time.",
-    "its time: ▇ on a CPU in the program, ▅ working in calls, ▂ waiting there.",
-    "- is not known, > is at least.",
+    "CPU% and overhead are percent of one CPU; work% is on-CPU time in",
+    "system calls, wait% off-CPU time in them, in percent of one thread.",
+    "thread time: ▇ in user mode, ▅ on-CPU in calls, ▂ waiting in calls.",
+    '"-" means unknown, not zero; ">" means at least.',
 )
 
 

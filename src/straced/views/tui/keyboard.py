@@ -11,13 +11,13 @@ from __future__ import annotations
 from textual import events
 
 from straced.views.tui import key_bindings
-from straced.views.tui.actions import Wishes
+from straced.views.tui.actions import ActionHandlers
 from straced.views.tui.dialogs import CLOSING, Box
 from straced.views.tui.filter_line import FilterLine
 from straced.views.tui.grid import Grid
 
 
-class Keyboard(Wishes):
+class Keyboard(ActionHandlers):
     """The part of the app that decides whom a key is for: a box, the filter, or the list and the panel."""
 
     list: Grid
@@ -54,7 +54,7 @@ class Keyboard(Wishes):
         elif self.entry.display:
             await self._filter(event)
         elif isinstance(event, events.Paste):
-            self.say("a paste does nothing here; / filters")
+            self.say("pasted text is ignored; press / to filter")
         elif event.key in self.table.KEYS:
             await self.run_action(self.table.KEYS[event.key], self.table)
         elif event.key in key_bindings.ACTIONS:

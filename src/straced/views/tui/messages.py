@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from straced.model.frame import Frame, ProcessDetail, ProcessRow
+from straced.model.frame import Frame, ProcessDetail
 
 
 class FrameReady(Message):
@@ -28,20 +28,4 @@ class FeedFailed(Message):
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
-        super().__init__()
-
-
-class Chosen(Message):
-    """The cursor of the list is on another process."""
-
-    def __init__(self, row: ProcessRow | None) -> None:
-        self.row = row
-        super().__init__()
-
-
-class PanelCursorMoved(Message):
-    """The cursor of a table in the panel is on another row."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
         super().__init__()

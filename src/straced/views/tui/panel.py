@@ -80,14 +80,14 @@ class Panel(Vertical):
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append("── ", palette.DIM)
         if self._row is None:
-            text.append("no process is chosen", palette.DIM)
+            text.append("no process selected", palette.DIM)
         else:
             if self._detail is not None and self._detail.gone:
                 text.append("ENDED ", palette.BAD)
             text.append(f"{self._row.pid} {command(self._row)}", palette.STRONG)
             missing = self._detail.unreadable if self._detail is not None else ()
             if missing:
-                text.append(f"  (not seen: {', '.join(missing)})", palette.WARN)
+                text.append(f"  (not available: {', '.join(missing)})", palette.WARN)
         text.append(" ")
         text.append("─" * max(0, self._width - text.cell_len), palette.DIM)
         return text
@@ -125,7 +125,7 @@ class Panel(Vertical):
             pid = self._row.pid if self._row is not None else None
             self.grid.show_texts(panels.EVENTS_TITLE, panels.event_lines(self._notes, pid))
         elif detail is None or detail.gone:
-            word = "it has ended" if detail is not None else "looking" if self._row is not None else ""
+            word = "process has exited" if detail is not None else "looking" if self._row is not None else ""
             self.grid.show_texts((), [whole(f" {word}", palette.DIM)])
         elif name == "calls":
             table = panels.CallsTable(detail, self._calls, self._width - 1)
@@ -133,13 +133,13 @@ class Panel(Vertical):
         elif name == "threads":
             self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
         elif detail.files is None:
-            self.grid.show_texts(panels.FILES_TITLE, [whole(" its files may not be read", palette.WARN)])
+            self.grid.show_texts(panels.FILES_TITLE, [whole(" open files: permission denied", palette.WARN)])
         else:
             self.grid.show_texts(panels.FILES_TITLE, panels.file_lines(detail.files, detail.more_files))
 
     def _call_lines(self, detail: ProcessDetail, table: panels.CallsTable) -> list[Pieces]:
         if detail.calls is None:
-            return [whole(" its calls are not counted, or not for a whole window yet", palette.WARN)]
+            return [whole(" calls not counted (yet)", palette.WARN)]
         return table.lines or [whole(" no call in this window", palette.DIM)]
 
     def _show_histogram(self) -> None:

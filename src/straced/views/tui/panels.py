@@ -15,10 +15,10 @@ from straced.views.tui.segments import Piece, Pieces, whole
 
 TABS = ("calls", "threads", "files", "events")
 _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}
-_CALLS = f"{'syscall':<18} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'open':>4} "
-THREADS_TITLE = whole(
-    f"{'TID':>7} S {'CPU%':>4} {'for at least':>12} {'call':<18} {'name':<15} sleeps in", palette.TITLE
+_CALLS = (
+    f"{'syscall':<18} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'in flight':>9} "
 )
+THREADS_TITLE = whole(f"{'TID':>7} S {'CPU%':>4} {'in call ≥':>12} {'call':<18} {'name':<15} blocked in", palette.TITLE)
 FILES_TITLE = whole(f"{'fd':>5} {'kind':<10} {'mode':<6} {'position':>14} name", palette.TITLE)
 EVENTS_TITLE = whole(f"{'time':<8} {'what':<13} {'PID':>7} text", palette.TITLE)
 _ERRORS_WIDTH = 20
@@ -79,7 +79,7 @@ class CallsTable:
             Piece(cells.share(waiting).rjust(5) + " ", palette.WAITING if waiting else palette.DIM),
             Piece(format_ns(row.p50_ns).rjust(7) + " ", palette.of_duration(row.p50_ns)),
             Piece(format_ns(row.p99_ns).rjust(7) + " ", palette.of_duration(row.p99_ns)),
-            Piece(format_count(row.in_flight).rjust(4) + " ", palette.NOTHING if row.in_flight else palette.DIM),
+            Piece(format_count(row.in_flight).rjust(9) + " ", palette.NOTHING if row.in_flight else palette.DIM),
             *bars,
             Piece(errno_line(row.errno) if row.errno else "", palette.BAD),
         )

@@ -35,19 +35,19 @@ class RowSelection:
     def nobody(self) -> str:
         row = self.rows.looked_at
         if row is None:
-            return "no process is selected"
+            return "no process selected"
         name = f"{row.pid} ({row.comm})"
         if self.rows.ended:
-            return f"{name} {self.rows.missing}; no process is selected"
+            return f"{name} {self.rows.missing}; no process selected"
         if self.line is None:
-            return f"{name} does not match the filter any more; no process is selected"
-        return f"{name} is not on the screen: there is no room for it"
+            return f"{name} no longer matches the filter; no process selected"
+        return f"{name} is not visible: the screen is too small"
 
     @property
     def past(self) -> str:
         frame = self.rows.frame
         if frame is not None and frame.source == "history":
-            return "this view is of the past; for what runs now: straced top"
+            return "This view shows the past. For the present: straced top"
         if frame is not None and frame.disconnected is not None:
-            return "the service does not answer, and these rows are old; for what runs now: straced top --source local"
+            return "The service does not answer; these rows are old. For the present: straced top --source local"
         return ""

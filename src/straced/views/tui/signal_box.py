@@ -15,14 +15,14 @@ from straced.views.tui.dialogs import RiskBox
 
 SIGNALS = (
     (signal.SIGTERM, "ask to terminate"),
-    (signal.SIGINT, "as Ctrl-C does"),
-    (signal.SIGHUP, "its terminal is gone; daemons read their configuration"),
+    (signal.SIGINT, "interrupt, like Ctrl-C"),
+    (signal.SIGHUP, "hang-up; daemons re-read their configuration"),
     (signal.SIGSTOP, "stop until SIGCONT"),
     (signal.SIGCONT, "resume"),
     (signal.SIGUSR1, "application-defined"),
     (signal.SIGUSR2, "application-defined"),
     (signal.SIGQUIT, "terminate with a core dump"),
-    (signal.SIGKILL, "kill at once; it can save nothing"),
+    (signal.SIGKILL, "kill immediately; the process cannot clean up"),
 )
 NAMES = {name.removeprefix("SIG"): name for name in signal.Signals.__members__}
 LONGEST = 12
@@ -85,8 +85,8 @@ class SignalBox(RiskBox):
 
     def _typed_line(self) -> str:
         if self.typed:
-            said = "" if self.named else "  (no signal has this name)" if self._warned else "  ..."
-            return f"Signal: {self.typed}{said}"
+            note = "" if self.named else "  (no signal has this name)" if self._warned else "  ..."
+            return f"Signal: {self.typed}{note}"
         if self._warned:
-            return "Enter alone sends nothing: press y, or type the name of a signal and Enter."
-        return "Up and Down choose; or type the name of a signal, and Enter."
+            return "Enter alone sends nothing: press y, or type a signal name and Enter."
+        return "Up and Down to choose, or type a signal name and Enter."

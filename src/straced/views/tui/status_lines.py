@@ -56,7 +56,7 @@ def totals_line(frame: Frame) -> str:
 
 
 def quality_line(frame: Frame, state: State) -> str:
-    """``0.4 s old, every 1 s · exact · eBPF · 0 lost · cost 0.4 %, straced 1.2 % of a CPU``"""
+    """``0.4 s old, every 1 s · exact · eBPF · 0 lost · overhead 0.4 % · straced itself 1.2 % CPU``"""
     return " · ".join(quality_words(frame, state))
 
 
@@ -65,28 +65,30 @@ def quality_words(frame: Frame, state: State) -> list[str]:
     quality = frame.quality
     parts = [f"{age(state.age_s)} old, every {state.interval_s:g} s"]
     if frame.tracer is not None:
-        lost = "lost: not known" if quality.lost is None else f"{format_count(quality.lost)} lost"
+        lost = "lost: unknown" if quality.lost is None else f"{format_count(quality.lost)} lost"
         parts += [quality.kind, TRACER_NAMES.get(frame.tracer, frame.tracer), lost]
-        return [*parts, f"cost {share(frame.counting_pct)} %, straced {share(frame.cost_pct)} % of a CPU"]
-    return [*parts, "/proc only", f"straced {share(frame.cost_pct)} % of a CPU"]
+        return [*parts, f"overhead {share(frame.counting_pct)} %", f"straced itself {share(frame.cost_pct)} % CPU"]
+    return [*parts, "/proc only", f"straced itself {share(frame.cost_pct)} % CPU"]
 
 
 def banners(frame: Frame, state: State) -> list[Span]:
     """What must not be missed, the gravest first."""
     found = []
     if frame.disconnected is not None:
-        found.append(Span(f"DISCONNECTED {sentence(frame.disconnected)} These figures are old; trying again.", "bad"))
+        found.append(
+            Span(f"DISCONNECTED {sentence(frame.disconnected)} Showing the last figures; reconnecting.", "bad")
+        )
     if state.paused:
-        found.append(Span("PAUSED  p goes on", "title"))
+        found.append(Span("PAUSED – press p to resume", "title"))
     found += [Span(tracing(each), "title") for each in state.traces]
     if frame.quality.kind == "lossy" and frame.tracer is not None:
         lost = "an unknown number of" if frame.quality.lost is None else format_count(frame.quality.lost)
         why = " ".join(sentence(reason.text) for reason in frame.quality.reasons)
-        found.append(Span(f"LOSSY {lost} calls are missing here. {why}", "bad"))
+        found.append(Span(f"LOSSY {lost} calls are missing. {why}", "bad"))
     elif frame.quality.reasons and frame.tracer is not None:
         found.append(Span(" ".join(sentence(reason.text) for reason in frame.quality.reasons), "weak"))
     if frame.tracer is None:
-        word = sentence(f"NO CALLS COUNTED {frame.tracer_reason}") if frame.tracer_reason else "Attaching."
+        word = sentence(f"Calls not counted: {frame.tracer_reason}") if frame.tracer_reason else "Attaching."
         found.append(Span(word, "weak"))
     return found
 
@@ -94,7 +96,7 @@ def banners(frame: Frame, state: State) -> list[Span]:
 def tracing(trace: TraceState) -> str:
     """What a full trace has written, where, and when it ends by itself."""
     limits = f"{format_bytes(trace.bytes)} of {format_bytes(trace.max_bytes)}, at most {trace.max_seconds:.0f} s"
-    return f"TRACING {trace.pid} into {scrub(str(trace.path), 200)}: {limits}; t on it ends it"
+    return f"TRACING {trace.pid} into {scrub(str(trace.path), 200)}: {limits}; select it and press t to stop"
 
 
 def whose(row: ProcessRow, boottime_s: float) -> tuple[str, str]:
@@ -110,7 +112,7 @@ def whose(row: ProcessRow, boottime_s: float) -> tuple[str, str]:
 
 def _user(uid: int | None) -> str:
     if uid is None:
-        return "not known"
+        return "unknown"
     try:
         return f"{pwd.getpwuid(uid).pw_name} ({uid})"
     except KeyError:

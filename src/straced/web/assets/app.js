@@ -91,17 +91,17 @@ function banners(head, since, slow) {
   if (!head) return found;
   if (head.config_error) found.push(["bad", `The new configuration was not taken: ${head.config_error}`]);
   if (!["ok", "off"].includes(head.history)) found.push(["bad", `History is not kept: ${head.history}.`]);
-  if (head.tracer === null) found.push(["weak", sentence(head.tracer_reason || "calls are not counted")]);
-  else if (head.quality.kind === "lossy") found.push(["bad", `Lossy: ${known(head.quality.lost) ? count(head.quality.lost) : "an unknown number of"} calls are missing here.`]);
+  if (head.tracer === null) found.push(["weak", sentence(head.tracer_reason || "calls not counted")]);
+  else if (head.quality.kind === "lossy") found.push(["bad", `Lossy: ${known(head.quality.lost) ? count(head.quality.lost) : "an unknown number of"} calls are missing.`]);
   else for (const reason of head.quality.reasons) found.push(["weak", sentence(reason.text)]);
   return found;
 }
 
 function quality(head) {
-  const lossless = known(head.quality.lost) ? `${count(head.quality.lost)} lost` : "lost: not known";
+  const lossless = known(head.quality.lost) ? `${count(head.quality.lost)} lost` : "lost: unknown";
   const counted = head.tracer ? [head.quality.kind, TRACERS[head.tracer] || head.tracer, lossless] : ["/proc only"];
-  const words = [`every ${age(head.interval_ns / 1e9)}`, ...counted, `straced takes ${share(head.cost_pct)} % of a CPU`, `${count(head.late_ticks)} late`, `${count(head.rules)} rules`, `history ${head.history}`, `straced ${head.version}`];
-  return [name(words.join(" · ")), " ", el("span", {}, "- is not known, never zero")];
+  const words = [`every ${age(head.interval_ns / 1e9)}`, ...counted, `straced itself ${share(head.cost_pct)} % CPU`, `${count(head.late_ticks)} late`, `${count(head.rules)} rules`, `history ${head.history}`, `straced ${head.version}`];
+  return [name(words.join(" · ")), " ", el("span", {}, '"-" means unknown, not zero')];
 }
 
 async function start() {

@@ -1,11 +1,11 @@
-// The system calls of one process: in the last interval, since it is counted, or in the span of the charts.
+// The system calls of one process: in the last interval, since attach, or in the span of the charts.
 
 import { histogram } from "./charts.js";
 import { el, say } from "./dom.js";
 import { Table } from "./table.js";
 import { age, clock, count, known, rate, share, time } from "./words.js";
 
-const SOURCES = [["window", "last interval"], ["whole", "since it is counted"], ["span", "span of the charts"]];
+const SOURCES = [["window", "last interval"], ["whole", "since attach"], ["span", "span of the charts"]];
 const per = (value, whole) => (known(value) && whole > 0 ? value / whole : null);
 const keyOf = (row) => `${row.name}@${row.abi}`;
 
@@ -19,7 +19,7 @@ const COLUMNS = [
   { id: "waiting", title: "waiting", class: "mid", hint: "switched out inside the call", text: (row) => time(row.waiting_ns), sort: (row) => row.waiting_ns },
   { id: "p50", title: "p50", class: "mid", hint: "half of the calls took at most this", text: (row) => time(row.p50_ns), sort: (row) => row.p50_ns },
   { id: "p99", title: "p99", hint: "99 % of the calls took at most this", text: (row) => time(row.p99_ns), sort: (row) => row.p99_ns },
-  { id: "flight", title: "in it", class: "wide", hint: "calls that have not returned", text: (row) => count(row.in_flight), sort: (row) => row.in_flight },
+  { id: "flight", title: "in flight", class: "wide", hint: "calls that have not returned", text: (row) => count(row.in_flight), sort: (row) => row.in_flight },
   { id: "histogram", title: "durations", class: "wide left", hint: "calls by duration, short to long", node: small },
 ];
 
@@ -120,8 +120,8 @@ export class CallsPart {
   }
 
   words(calls, seconds) {
-    if (this.source === "span" && !this.span) return this.span === null ? "no history is kept" : "asking";
-    if (!calls) return this.head?.tracer === null ? `not counted: ${this.head.tracer_reason}` : "not counted, or not for a whole interval yet";
+    if (this.source === "span" && !this.span) return this.span === null ? "no history" : "asking";
+    if (!calls) return this.head?.tracer === null ? `not counted: ${this.head.tracer_reason}` : "calls not counted (yet)";
     if (this.source === "whole") return `${count(calls.reduce((sum, row) => sum + (row.calls || 0), 0))} calls`;
     if (this.source === "window") return `${age(seconds)}`;
     return `${clock(this.span.start)} to ${clock(this.span.end)}${this.span.gaps_s ? `, of which ${age(this.span.gaps_s)} without the service` : ""}; p50 and p99 are not kept`;
@@ -137,7 +137,7 @@ export class CallsPart {
     this.picture.dataset.text = text;
     const width = this.picture.clientWidth - 24;
     this.picture.replaceChildren(
-      el("figcaption", {}, el("b", { class: "mono" }, row.name), ` ${count(row.calls)} calls by duration, four bars an octave · p50 ${time(row.p50_ns)} · p99 ${time(row.p99_ns)}`),
+      el("figcaption", {}, el("b", { class: "mono" }, row.name), ` ${count(row.calls)} calls by duration, log scale, 4 bars per doubling · p50 ${time(row.p50_ns)} · p99 ${time(row.p99_ns)}`),
       histogram(row.bars_, width, 110, true));
   }
 }

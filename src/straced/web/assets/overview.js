@@ -121,7 +121,7 @@ export class Overview {
       const since = until - this.spans.seconds;
       this.asked = performance.now();
       const points = await this.ask("/api/host", { since: since.toFixed(0), until: until.toFixed(0) });
-      if (points === null) say(this.word, "no history is kept");
+      if (points === null) say(this.word, "no history");
       this.span = { since, until, points: points || [] };
     }
     this.drawCharts();
@@ -208,7 +208,7 @@ export class Overview {
     this.then.dataset.at = this.past.epoch_s;
     const at = this.past.epoch_s;
     const go = (text, to) => el("button", { type: "button", onclick: () => this.goTo(to) }, text);
-    const words = this.past.none ? ["No history is kept."] : [go("◀", at - 60), el("b", {}, `The minute of ${moment(at).replace(/:\d\d$/, "")} to ${clock(at + 60, false)}`), go("▶", at + 60)];
+    const words = this.past.none ? ["No history."] : [go("◀", at - 60), el("b", {}, `The minute of ${moment(at).replace(/:\d\d$/, "")} to ${clock(at + 60, false)}`), go("▶", at + 60)];
     arrange(this.then, [...words.map((each) => (typeof each === "string" ? el("b", {}, each) : each)), el("button", { type: "button", class: "now", onclick: () => { this.then.dataset.at = ""; this.goTo(null); } }, "back to now"),
       el("small", {}, this.past.none ? "" : this.past.quality.reasons.map((reason) => reason.text).join("; "))]);
   }

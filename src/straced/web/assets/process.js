@@ -12,7 +12,7 @@ const THREADS = [
   { id: "tid", title: "TID", text: (row) => String(row.tid) },
   { id: "state", title: "S", class: "left", text: (row) => row.state },
   { id: "cpu", title: "CPU %", text: (row) => share(row.cpu_pct) },
-  { id: "for", title: "for at least", hint: "so long it was seen in this call without a switch", text: (row) => time(row.for_ns) },
+  { id: "for", title: "in call ≥", hint: "time in this call without a context switch", text: (row) => time(row.for_ns) },
   { id: "call", title: "call", class: "left mono", text: (row) => row.call || "-" },
   { id: "name", title: "name", class: "text", node: (td, row) => named(td, row.comm) },
   { id: "place", title: "sleeps in", class: "left mono mid", text: (row) => row.place || "-" },
@@ -148,7 +148,7 @@ export class Process {
   drawPast() {
     const { until, points, notes, alerts, none, fine } = this.past;
     const since = fine ? begin(points, this.past.since, until) : this.past.since;
-    say(this.note, none ? "no history is kept" : fine ? "from each sample" : "from one-minute and one-hour sums: a wait stands where it ended");
+    say(this.note, none ? "no history" : fine ? "from each sample" : "from one-minute and one-hour sums: a wait stands where it ended");
     const line = (field) => points.map((point) => [point.time, point[field] ?? null]);
     const marks = [
       ...alerts.map((alert) => ({ time: alert.opened, until: alert.closed ?? until, text: `alert: ${alert.text}`, severe: true })),

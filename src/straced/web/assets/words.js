@@ -1,4 +1,4 @@
-// Numbers as people read them. Unknown is "-", never zero.
+// Numbers as people read them. "-" means unknown, not zero.
 
 export const known = (value) => value !== null && value !== undefined;
 

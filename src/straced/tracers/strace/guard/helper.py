@@ -37,7 +37,7 @@ class GuardedStrace:
         self.grace_s = 2.0
 
     def start(self, argv, environment, spares):
-        """Start it. A pipe that never blocks takes stderr: unread, a full one would freeze the target (F5)."""
+        """Start it. A pipe that never blocks takes stderr: unread, a full one would freeze the target."""
         self.stderr_fd, stderr_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         output = self.relay.writer_fd if self.relay else self.output_fd
         try:
@@ -74,7 +74,7 @@ class GuardedStrace:
             kernel.send(self.pidfd, signal.SIGINT)
             self.interrupts, self.stop_at, self.kill_at = 1, now, now + self.grace_s
         elif self.interrupts == 1 and now >= self.stop_at + FIRST_INTERRUPT_S:
-            kernel.send(self.pidfd, signal.SIGINT)  # the first may be swallowed in a storm of vforks (F47)
+            kernel.send(self.pidfd, signal.SIGINT)  # the first may be swallowed in a storm of vforks
             self.interrupts = 2
         if now >= self.kill_at:
             self.why = "killed"

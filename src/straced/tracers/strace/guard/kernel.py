@@ -33,7 +33,7 @@ _changed = set()
 
 
 def start_with_default_signals():
-    """Default dispositions and an empty mask: a daemon's ignored and blocked signals are inherited (F61, F62)."""
+    """Default dispositions and an empty mask: a daemon's ignored and blocked signals are inherited."""
     for number in range(1, signal.NSIG):
         try:
             signal.signal(number, signal.SIG_DFL)
@@ -99,7 +99,7 @@ def send(pidfd, number):
 def kill_group(pid):
     """SIGKILL the process group of a helper that has not been reaped yet, so the number is still its own.
 
-    strace forks children at start-up to test ptrace; killed in that moment, it leaves one frozen (F63).
+    strace forks children at start-up to test ptrace; killed in that moment, it leaves one frozen.
     """
     try:
         os.killpg(pid, signal.SIGKILL)

@@ -222,7 +222,7 @@ class Guard:
             if found.si_code == os.CLD_STOPPED:
                 os.waitid(os.P_PID, found.si_pid, os.WSTOPPED | os.WNOHANG)
                 if stopped := helper or spare:
-                    kernel.send(stopped.pidfd, signal.SIGCONT)  # a stopped tracer freezes its target (F36)
+                    kernel.send(stopped.pidfd, signal.SIGCONT)  # a stopped tracer freezes its target
                 continue
             if helper:
                 kernel.kill_group(helper.pid)

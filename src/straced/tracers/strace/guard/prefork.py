@@ -148,7 +148,7 @@ def _die_with_guard(lifeline):
     """Have the kernel kill this whole process group when nobody holds the other end of the pipe any more.
 
     PR_SET_PDEATHSIG ends the strace alone. The children by which it tests ptrace when it starts have none, and would
-    stay behind, frozen, when the guard and the owner, who sweep them away, are both killed in that moment (F63, F71).
+    stay behind, frozen, when the guard and the owner, who sweep them away, are both killed in that moment.
     """
     fd = os.open(f"/proc/self/fd/{lifeline}", os.O_RDONLY | os.O_NONBLOCK)  # anew: who is signalled goes by the opening
     fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpid())

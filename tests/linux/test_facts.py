@@ -1,0 +1,161 @@
+"""Facts of processes and of the host, with psutil as the second opinion."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from straced.linux import gpu, procfs
+from straced.linux.host_reader import HostCollector, census
+from straced.linux.process_reader import ProcessCollector
+from straced.text.sanitize import scrub
+from tests.service.processes import READY, running
+from tests.support.poll import until
+
+SPIN = READY + "import threading\nwhile True: pass"
+
+
+def test_agrees_with_psutil() -> None:
+    code = (
+        "import threading, time, sys\n"
+        "for _ in range(3): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "kept = [open('/dev/null') for _ in range(17)]\n" + READY + "sys.stdin.read()"
+    )
+    with running(code) as process:
+        until(lambda: procfs.stat(process.pid).state == "S", 10)
+        facts = ProcessCollector().read(process.pid)
+        other = psutil.Process(process.pid)
+        assert facts is not None
+        assert facts.ppid == os.getpid() == other.ppid()
+        assert facts.uid == other.uids().real
+        assert facts.comm == other.name()
+        assert list(facts.cmdline) == [scrub(word) for word in other.cmdline()]
+        assert facts.exe == other.exe()
+        assert facts.threads == 4 == other.num_threads()
+        assert facts.fds == other.num_fds()
+        assert facts.fd_limit == other.rlimit(psutil.RLIMIT_NOFILE)[0]
+        assert facts.vms_bytes == other.memory_info().vms
+        assert facts.rss_bytes == pytest.approx(other.memory_info().rss, rel=0.1)
+        assert facts.cpu_ns / 1e9 == pytest.approx(sum(other.cpu_times()[:2]), abs=0.05)
+        assert facts.start_time == pytest.approx(other.create_time(), abs=1.1)
+        assert facts.state == "S"
+        mine = [Path(f"/proc/{process.pid}/task/{tid}/status").read_text() for tid in procfs.tasks(process.pid)]
+        voluntary = sum(int(text.rpartition("\nvoluntary_ctxt_switches:")[2].split()[0]) for text in mine)
+        assert facts.voluntary_switches is not None
+        assert 0 < facts.voluntary_switches <= voluntary
+
+
+def test_cpu_share_needs_two_readings_of_one_process() -> None:
+    now = [10**9]
+    with running(SPIN) as process:
+        collector = ProcessCollector(clock_ns=lambda: now[0])
+        first = collector.read(process.pid)
+        assert first is not None
+        assert first.cpu_pct is None
+        until(lambda: sum(psutil.Process(process.pid).cpu_times()[:2]) * 1e9 >= first.cpu_ns + 3e8, 10)
+        now[0] += 10**9
+        second = collector.read(process.pid)
+        assert second is not None
+        assert second.cpu_pct == pytest.approx((second.cpu_ns - first.cpu_ns) / 1e7)
+        assert second.cpu_pct >= 30
+
+
+def test_a_reused_pid_is_another_process(tmp_path: Path) -> None:
+    """The second process of one number gets neither the name nor the CPU share of the first."""
+    now = [10**9]
+
+    def pretend(start: int, ticks: int, name: str) -> None:
+        folder = tmp_path / "77"
+        folder.mkdir(exist_ok=True)
+        fields = ["S", "1", "77", "77", "0", "-1", "0", "0", "0", "0", "0", str(ticks), "0", "0", "0", "20", "0", "1"]
+        (folder / "stat").write_text(f"77 ({name}) " + " ".join([*fields, "0", str(start), "4096", "3"]))
+        status = f"Name:\t{name}\nUid:\t5\t5\t5\t5\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t8\n"
+        (folder / "status").write_text(status)
+        (folder / "cmdline").write_bytes(name.encode() + b"\0")
+
+    collector = ProcessCollector(clock_ns=lambda: now[0], root=str(tmp_path))
+    pretend(1000, 500, "first")
+    assert collector.read(77).comm == "first"  # type: ignore[union-attr]
+    now[0] += 10**9
+    pretend(2000, 9000, "second")
+    facts = collector.read(77)
+    assert facts is not None
+    assert (facts.comm, facts.start_ticks, facts.cpu_pct, facts.cmdline) == ("second", 2000, None, ("second",))
+    assert (facts.voluntary_switches, facts.involuntary_switches, facts.uid) == (7, 8, 5)
+    assert collector.read(77, start_ticks=1000) is None
+
+
+def test_a_hostile_name_is_one_name() -> None:
+    code = "import ctypes\nctypes.CDLL(None).prctl(15, b'\\x1b[31m) R 1\\n')\n" + READY + "sys.stdin.read()"
+    with running(code) as process:
+        facts = ProcessCollector().read(process.pid)
+    assert facts is not None
+    assert facts.comm == "\\x1b[31m) R 1\\x0a"
+    assert facts.ppid == os.getpid()
+
+
+def test_an_exec_is_seen_at_once() -> None:
+    code = READY + "sys.stdin.readline(); os.execv('/bin/sleep', ['sleep', '1000'])"
+    collector = ProcessCollector(slow_s=1000)
+    with running(code) as process:
+        assert collector.read(process.pid).comm.startswith("python")  # type: ignore[union-attr]
+        process.stdin.write("go\n")  # type: ignore[union-attr]
+        process.stdin.flush()  # type: ignore[union-attr]
+        until(lambda: psutil.Process(process.pid).name() == "sleep", 10)
+        until(lambda: collector.read(process.pid).cmdline == ("sleep", "1000"), 10)  # type: ignore[union-attr]
+
+
+def test_gone_stopped_and_ended() -> None:
+    collector = ProcessCollector()
+    with running() as process:
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: collector.read(process.pid).state == "T", 10)  # type: ignore[union-attr]
+        pid = process.pid
+    assert collector.read(pid) is None
+    assert collector.read_all([pid]) == {}
+
+
+def test_the_host() -> None:
+    host = HostCollector()
+    assert host.read().cpu_pct is None
+    with running(SPIN):
+        before = psutil.cpu_times()
+        until(lambda: psutil.cpu_times().user > before.user + 0.2, 10)
+        zombie = subprocess.Popen(["/bin/true"])
+        until(lambda: procfs.stat(zombie.pid).state == "Z", 10)
+        processes, zombies = census()
+        facts = host.read(zombies, processes)
+        assert zombies >= 1
+        zombie.wait()
+    memory = psutil.virtual_memory()
+    assert facts.memory_total_bytes == memory.total
+    assert facts.memory_available_bytes == pytest.approx(memory.available, rel=0.1)
+    assert facts.swap_total_bytes == psutil.swap_memory().total
+    assert facts.cpus == psutil.cpu_count()
+    assert facts.cpu_pct is not None
+    assert 10 < facts.cpu_pct <= 100
+    assert facts.load == pytest.approx(psutil.getloadavg(), abs=0.5)
+    assert facts.own.rss_bytes == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
+    if Path("/proc/pressure/cpu").exists():
+        assert facts.cpu_pressure is not None
+        assert 0 <= facts.cpu_pressure.some_pct <= 100
+
+
+def test_gpu_tables_and_a_program_that_answers(tmp_path: Path) -> None:
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text(
+        "#!/bin/sh\ncase $1 in *compute-apps*) echo '4242, 512, GPU-a';;"
+        " *) echo '0, Tesla T4, 37, 1024, 15360, GPU-a'; echo '1, X, [N/A], [N/A], 16, GPU-b';; esac\n"
+    )
+    fake.chmod(0o755)
+    asked = gpu.Gpus(str(fake))
+    asked.ask()
+    first, second = asked()
+    assert (first.name, first.busy_pct, first.memory_used_bytes) == ("Tesla T4", 37.0, 1 << 30)
+    assert first.memory_by_pid == {4242: 512 << 20}
+    assert (second.busy_pct, second.memory_used_bytes, second.memory_total_bytes) == (None, None, 16 << 20)

@@ -1,0 +1,223 @@
+"""The service's rows and its history, from a real service that watches a workload of known rate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from straced.config import schema
+from straced.errors import ServiceUnreachable
+from straced.live.history import STEP_S, HistorySource
+from straced.live.service import ServiceSource
+from straced.model.frame import Frame
+from straced.store.history import History
+from straced.store.writer import HistoryWriter
+from tests.commands.top.test_terminal import TOP, run, terminal
+from tests.live.processes import workload
+from tests.service.daemon import Daemon
+from tests.service.samples import NOON, calls, process, tick
+from tests.support.needs import require
+from tests.support.poll import auntil
+
+LIMIT_S = 20.0
+
+
+async def frame_where(ask: Callable[[], Awaitable[Frame]], condition: Callable[[Frame], object], what: str) -> Frame:
+    """The first frame of which something is so."""
+    frames: list[Frame] = []
+
+    async def asked() -> Frame | None:
+        frames[:] = [await ask()]
+        return frames[0] if condition(frames[0]) else None
+
+    found = await auntil(asked, LIMIT_S, lambda: f"{what}\n{frames}", lambda: asyncio.sleep(0.1))
+    assert found is not None
+    return found
+
+
+async def first_frame(source: ServiceSource | HistorySource) -> Frame:
+    """A service that has just begun has no figures for a moment."""
+
+    async def asked() -> Frame | None:
+        with contextlib.suppress(ServiceUnreachable):
+            return await source.frame()
+        return None
+
+    found = await auntil(asked, LIMIT_S, "a frame", lambda: asyncio.sleep(0.1))
+    assert found is not None
+    return found
+
+
+def known(frame: Frame) -> bool:
+    return len(frame.processes) == 1 and frame.processes[0].calls_s is not None and frame.duration_ns > 0
+
+
+async def test_what_a_service_watches_is_the_truth(tmp_path: Path) -> None:
+    require("ebpf")
+    with workload(tmp_path, batches=50, calls=20, errors=2) as worker:
+        daemon = Daemon(tmp_path, interval="1s")
+        daemon.write(f'[[watch]]\ntarget = "{worker.pid}"\nlabels = {{job = "build-42"}}\n')
+        daemon.start()
+        source = ServiceSource(daemon.socket)
+        try:
+            await first_frame(source)
+
+            def right(frame: Frame) -> bool:
+                rate = frame.processes[0].calls_s if known(frame) else None
+                return rate is not None and abs(rate - 1150) < 0.08 * 1150
+
+            frame = await frame_where(source.frame, right, "1,150 calls a second")
+            row = frame.processes[0]
+            assert (row.pid, row.job, frame.source, frame.tracer) == (worker.pid, "build-42", "service", "ebpf")
+            assert row.errors_s == pytest.approx(100, rel=0.1)
+            assert frame.calls_s == pytest.approx(row.calls_s)
+            assert row.waiting_pct == pytest.approx(97, abs=5)
+            assert frame.alerts == 0
+            assert 0 <= time.monotonic_ns() - frame.monotonic_ns < 3e9
+            detail = await source.detail(worker.key)
+            assert detail.calls is not None
+            calls = {each.name: each for each in detail.calls}
+            assert calls["openat"].errno == {"ENOENT": calls["openat"].calls}
+            assert detail.threads is not None
+            assert len(detail.threads) == 1
+            assert any(note.kind == "service_started" for note in frame.notes)
+        finally:
+            await source.close()
+            daemon.stop()
+
+
+async def test_a_lost_service_is_said_and_found_again(tmp_path: Path) -> None:
+    with workload(tmp_path) as worker:
+        daemon = Daemon(tmp_path)
+        daemon.write(f'[[watch]]\ntarget = "{worker.pid}"\n')
+        daemon.start()
+        source = ServiceSource(daemon.socket)
+        try:
+            before = await first_frame(source)
+            daemon.stop()
+            lost = await source.frame()
+            assert lost.disconnected
+            assert lost.monotonic_ns == (await source.frame()).monotonic_ns
+            assert lost.monotonic_ns >= before.monotonic_ns
+            daemon.start()
+            back = await frame_where(source.frame, lambda frame: frame.disconnected is None, "the service again")
+            assert back.monotonic_ns > lost.monotonic_ns
+            await frame_where(source.frame, lambda frame: len(frame.processes) == 1, "its process")
+        finally:
+            await source.close()
+            daemon.stop()
+
+
+async def test_no_service_at_all(tmp_path: Path) -> None:
+    for source in (ServiceSource(tmp_path / "none"), HistorySource(3600, tmp_path / "none")):
+        with pytest.raises(ServiceUnreachable):
+            await source.frame()
+        await source.close()
+
+
+async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> None:
+    require("ebpf")
+    with workload(tmp_path, batches=50, calls=20, errors=2) as worker:
+        daemon = Daemon(tmp_path)
+        daemon.write(f'[[watch]]\ntarget = "{worker.pid}"\n')
+        daemon.start()
+        source = HistorySource(0.0, daemon.socket)
+        try:
+            started = time.time()
+
+            async def this_minute() -> Frame:
+                source.move(1000)  # another one may have begun
+                return await first_frame(source)
+
+            frame = await frame_where(
+                this_minute,
+                lambda frame: frame.processes and (frame.processes[0].calls_s or 0) > 20,
+                "what was kept of this minute",
+            )
+            row = frame.processes[0]
+            seen = await source.detail(worker.key)
+            assert (row.pid, row.start_ticks) == worker.key
+            assert seen.calls is not None
+            calls = {each.name: each.calls or 0 for each in seen.calls}
+            # at most what was done since the minute or the service began, and getppid is to openat as 20 to 2
+            span = time.time() - min(started, frame.epoch_s)
+            assert 0 < calls["getppid"] <= 1000 * (span + 2)
+            assert calls["getppid"] == pytest.approx(10 * calls["openat"], rel=0.1)
+            assert seen.unreadable
+            assert source.move(-10)
+            past = await source.frame()
+            assert past.epoch_s == frame.epoch_s - 10 * STEP_S
+            assert past.processes == ()
+            source.move(1000)
+            assert (await source.frame()).epoch_s <= time.time()
+        finally:
+            await source.close()
+            daemon.stop()
+
+
+def test_a_rank_has_the_closed_minutes_and_the_one_that_runs(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    store = HistoryWriter(tmp_path / "state" / "history.db", schema.StoreConfig())
+    store.start()
+    try:
+        for second in range(90):  # a minute and a half
+            busy = process(7, made=(calls("read", 10, errors=1, wall_ns=5),))
+            idle = process(8, made=(calls("read", 1),))
+            store.put(tick(NOON + second, busy, idle))
+        assert store.flush()
+        history = History(store.path)
+        for begin, end, made in ((0, 60, 600), (60, 120, 300), (0, 120, 900)):
+            ranked = history.top(NOON + begin, NOON + end)
+            assert [(each.process.pid, each.calls, each.errors) for each in ranked] == [
+                (7, made, made // 10),
+                (8, made // 10, 0),
+            ]
+            assert [each.calls for each in history.top(NOON + begin, NOON + end, limit=1)] == [made]
+        assert {each.pid for each in history.find(since=NOON + 60, until=NOON + 120)} == {7, 8}
+        history.close()
+    finally:
+        store.close()
+
+
+def test_the_screen_says_when_a_service_is_lost_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    with workload(tmp_path) as worker:
+        daemon = Daemon(tmp_path)
+        daemon.write(f'[[watch]]\ntarget = "{worker.pid}"\n')
+        daemon.start()
+        try:
+            with terminal(tmp_path, [*TOP, "-i", "200ms"], STRACED_SOCKET=str(daemon.socket)) as screen:
+                screen.until(lambda text: "service" in text and str(worker.pid) in text, "the process")
+                daemon.stop()
+                shown = screen.until(lambda text: "DISCONNECTED" in text, "that it is lost")
+                assert str(worker.pid) in shown
+                daemon.start()
+                screen.until(lambda text: "DISCONNECTED" not in text and str(worker.pid) in text, "that it is back")
+                screen.press("q")
+                screen.until(lambda text: "status 0" in text, "the end")
+        finally:
+            daemon.stop()
+
+
+def test_where_rows_come_from_on_the_command_line(tmp_path: Path) -> None:
+    nobody = str(tmp_path / "none")
+    ended = run("--once", "--source", "service", STRACED_SOCKET=nobody)
+    assert ended.returncode == ServiceUnreachable.exit_code
+    assert 1 <= len(ended.stderr.splitlines()) <= 3
+    ended = run("--once", "--history", "1h", STRACED_SOCKET=nobody)
+    assert ended.returncode == ServiceUnreachable.exit_code
+    assert run("--once", "--history", "1h", "4242", STRACED_SOCKET=nobody).returncode == 2
+    daemon = Daemon(tmp_path).start()
+    try:
+        ended = run("--once", "--json", "-i", "300ms", STRACED_SOCKET=str(daemon.socket))
+        assert '"source":"service"' in ended.stdout
+        ended = run("--once", "--json", "-i", "300ms", "--source", "local", STRACED_SOCKET=str(daemon.socket))
+        assert '"source":"local"' in ended.stdout
+        ended = run("--once", "--json", "-i", "300ms", "--history", "5m", STRACED_SOCKET=str(daemon.socket))
+        assert '"source":"history"' in ended.stdout
+    finally:
+        daemon.stop()

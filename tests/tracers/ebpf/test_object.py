@@ -1,0 +1,113 @@
+"""The object in the package: it is what the sources say, and Python knows its layout."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from straced.model import histogram
+from straced.tracers.ebpf import EbpfTracer, btf, engine, wire
+from straced.tracers.ebpf.engine import Engine, object_bytes
+from tests.support.needs import require, unavailable
+from tests.tracers.ebpf.conftest import Start
+from tests.tracers.ebpf.objects import BPF, build, declared, notes, other_clangs
+from tests.tracers.ebpf.test_accuracy import check_counts, check_restarts
+
+PACKAGE = Path(engine.__file__).parent
+
+
+def test_layouts_agree() -> None:
+    assert wire.verify(btf.Types(btf.section(object_bytes(), ".BTF"))) == []
+    assert wire.ROW.size == wire.CounterRow.histogram.offset
+    assert wire.OWNER.size == ctypes.sizeof(wire.RowOwner)
+
+
+def test_a_layout_that_drifted_is_refused() -> None:
+    require("ebpf")
+    elf = object_bytes()
+    section = btf.section(elf, ".BTF")
+    assert section.count(b"\0waiting_ns\0") == 1
+    changed = elf.replace(section, section.replace(b"\0waiting_ns\0", b"\0waiting_us\0"))
+    with pytest.raises(OSError, match="of another version"):
+        Engine(changed)
+
+
+def test_it_is_built_from_these_sources() -> None:
+    sources = hashlib.sha256()
+    for path in [*sorted(BPF.glob("*.h")), BPF / "profiler.bpf.c"]:
+        sources.update(path.read_bytes())
+    assert notes(PACKAGE)["sources"] == sources.hexdigest()
+    assert notes(PACKAGE)["object"] == hashlib.sha256(object_bytes()).hexdigest()
+
+
+def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
+    for tool in ("clang", "llvm-strip", "bpftool"):
+        require(tool)
+    built = build(tmp_path)
+    if notes(tmp_path)["clang"] == notes(PACKAGE)["clang"]:
+        assert notes(tmp_path) == notes(PACKAGE)
+        assert built == object_bytes()
+    assert declared(built) == declared(object_bytes())
+
+
+@pytest.mark.parametrize(
+    ("file", "was", "becomes"),
+    [
+        ("wire.h", "#define SLOTS 10", "#define SLOTS 12"),
+        ("wire.h", "u32 rows;\n\tu32 live;", "u32 live;\n\tu32 rows;"),
+        ("maps.h", "256 * 1024", "512 * 1024"),
+        ("profiler.bpf.c", 'SEC("tp_btf/sched_process_exec")', 'SEC("raw_tp/sched_process_exec")'),
+    ],
+)
+def test_another_object_is_noticed(tmp_path: Path, file: str, was: str, becomes: str) -> None:
+    """What tells objects of two compilers apart sees a changed structure, member, map and program."""
+    for tool in ("clang", "llvm-strip", "bpftool"):
+        require(tool)
+    shutil.copytree(BPF, tmp_path / "bpf")
+    text = (tmp_path / "bpf" / file).read_text()
+    assert text.count(was) == 1
+    (tmp_path / "bpf" / file).write_text(text.replace(was, becomes))
+    built = build(tmp_path / "built", sources=tmp_path / "bpf")
+    assert declared(built) != declared(object_bytes())
+
+
+WORKLOADS = ("everything", "errs", "threads", "execs", "threadexec", "seccomp", "shorts")
+
+
+async def test_objects_of_other_clangs_count_alike(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each clang that is installed beside the one of the notes: equal declarations, and the same counts."""
+    for tool in ("ebpf", "clang", "llvm-strip", "bpftool"):
+        require(tool)
+    clangs = other_clangs(notes(PACKAGE)["clang"])
+    if not clangs:
+        unavailable("other-clang", "no clang of another version on PATH")
+    for number, clang in enumerate(clangs):
+        built = build(tmp_path / str(number), clang)
+        assert notes(tmp_path / str(number))["clang"] != notes(PACKAGE)["clang"]
+        assert declared(built) == declared(object_bytes())
+        monkeypatch.setattr(engine, "object_bytes", lambda built=built: built)
+        tracer = EbpfTracer()
+        try:
+            for name in WORKLOADS:
+                await check_counts(tracer, start, name)
+            await check_restarts(tracer, start)
+        finally:
+            await tracer.close()
+
+
+def test_it_holds_no_path_of_a_machine() -> None:
+    assert b"/work" not in object_bytes()
+    assert b"/home" not in object_bytes()
+
+
+def test_buckets_are_those_of_the_kernel() -> None:
+    header = (BPF / "wire.h").read_text()
+    assert f"#define HIST_STEPS_LOG2 {histogram.STEPS_LOG2}\n" in header
+    assert f"#define HIST_FIRST_OCTAVE {histogram.FIRST_OCTAVE}\n" in header
+    assert f"#define HIST_OCTAVES {histogram.OCTAVES}\n" in header
