@@ -1,4 +1,9 @@
-"""How the service lives and dies: lock, signals, kill -9, reload, the service manager, and the command line on it."""
+"""How the service lives and dies: lock, signals, kill -9, reload, the service manager, and the command line on it.
+
+Of `commands/serve.py`, `commands/status.py`, `commands/events.py`, `commands/history.py`, `commands/watch.py`,
+`commands/service_query.py`, `service/daemon/lock.py`, `service/daemon/logs.py`, `service/rule_store.py`,
+`service/history_keeper.py` and `views/text/history.py`.
+"""
 
 from __future__ import annotations
 
@@ -293,7 +298,7 @@ async def test_the_command_line(tmp_path: Path) -> None:
         order(target, 1013)
         status = json.loads(straced("status", "--json", socket_=at).stdout)
         assert status["watched"] == 1
-        assert "watches    1 process by 1 rule," in straced("status", socket_=at).stdout
+        assert "watches    1 process, 1 rule," in straced("status", socket_=at).stdout
         assert "job=build-7" in straced("watch", "ls", socket_=at).stdout
         if status["tracer"]:
             until(lambda: "1,013" in straced("history", str(target.pid), socket_=at).stdout, 10)

@@ -1,4 +1,7 @@
-"""Users without rights profile their own processes by a service of root: the same verbs, and it is said."""
+"""Users without rights profile their own processes by a service of root: the same verbs, and it is said.
+
+Of `workflows/delegation.py`, `service/api/link.py` and `client/connection.py`.
+"""
 
 from __future__ import annotations
 

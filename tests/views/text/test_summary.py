@@ -1,4 +1,7 @@
-"""The first screen. Views are pure functions of values, so the values here are made by hand."""
+"""The first screen. Views are pure functions of values, so the values here are made by hand.
+
+Of `text/units.py`.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +117,8 @@ def test_explaining_lines() -> None:
         "Sorted by total time. Other orders: --sort calls, errors.",
         "Not yet returned at the end: read 3.",
     ]
-    assert text.explanations(summary(threads=1), "calls") == ["Sorted by calls. Other orders: --sort time, errors."]
+    (words,) = text.explanations(summary(threads=1), "calls")
+    assert words == "Sorted by calls. Other orders: --sort time, working, errors."
     assert "CPU time" in text.explanations(summary(time="cpu"))[0]
 
 

@@ -112,7 +112,7 @@ def without_rights() -> Frame:
     return frame(
         *rows,
         tracer=None,
-        tracer_reason="ebpf: needs CAP_BPF and CAP_PERFMON; type: sudo straced top",
+        tracer_reason="eBPF needs root, or CAP_BPF and CAP_PERFMON; run it with sudo",
         quality=Quality(kind="partial", lost=None),
         counting_pct=None,
         calls_s=None,

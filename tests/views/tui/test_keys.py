@@ -1,4 +1,7 @@
-"""Every key, pressed."""
+"""Every key, pressed.
+
+Of `views/tui/actions.py`, `views/tui/dialogs.py` and `views/tui/filter_line.py`.
+"""
 
 from __future__ import annotations
 
@@ -166,15 +169,15 @@ async def test_sorting_by_errors_puts_most_errors_first() -> None:
         await pilot.press("s")
         await pilot.pause()
         assert "postgres" in text_of(app)[5]
-        assert "by errors" in text_of(app)[0]
+        assert "sorted by errors" in text_of(app)[0]
 
 
 async def test_w_goes_from_working_to_waiting_to_wall() -> None:
     async with running(ScriptedFeed(NOW)) as (app, pilot):
-        for word, first in (("waiting", "epoll_wait"), ("wall", "epoll_wait"), ("working", "read")):
+        for word, first in (("waiting", "epoll_wait"), ("wall", "epoll_wait"), ("on-CPU", "read")):
             await pilot.press("w")
             await pilot.pause()
-            assert f"times {word}" in text_of(app)[0]
+            assert f"showing {word} time" in text_of(app)[0]
             lines = lines_of(app)
             at = next(n for n, line in enumerate(lines) if line.startswith("syscall"))
             assert lines[at + 1].startswith(first)

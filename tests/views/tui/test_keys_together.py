@@ -1,4 +1,7 @@
-"""Keys that come in one read: each finds the screen as the one before it left it, and none decides what is unseen."""
+"""Keys that come in one read: each finds the screen as the one before it left it, and none decides what is unseen.
+
+Of `views/tui/keyboard.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whole screens at 80x24 and 120x40, compared with files."""
+"""Whole screens at 80x24 and 120x40, compared with files.
+
+Of `views/tui/chrome.py`, `views/tui/header.py`, `views/tui/panel.py` and `views/tui/panels.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What keys act upon is the process under the cursor that is to be seen, or nothing."""
+"""What keys act upon is the process under the cursor that is to be seen, or nothing.
+
+Of `views/tui/selection.py`, `views/tui/grid.py` and `views/tui/processes.py`.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +130,7 @@ async def test_a_refresh_that_hides_the_process_selects_no_other() -> None:
         assert chosen(app) is None
         assert marked(app) == ""
         assert len(app.screen_stack) == 1
-        assert "4243 (nginx) does not match the filter any more" in said(app)
+        assert "4243 (nginx) no longer matches the filter" in said(app)
         feed.give(NOW)
         await pilot.pause()
         assert chosen(app) == (4243, 42430)
@@ -186,7 +189,7 @@ async def test_what_is_not_drawn_is_not_acted_upon(key: str) -> None:
 @pytest.mark.parametrize("key", ["x", "t"])
 @pytest.mark.parametrize(
     ("changes", "word"),
-    [({"source": "history"}, "view is of the past"), ({"disconnected": "the service does not answer"}, "rows are old")],
+    [({"source": "history"}, "view shows the past"), ({"disconnected": "the service does not answer"}, "rows are old")],
 )
 async def test_nothing_is_done_to_processes_of_the_past(key: str, changes: dict[str, str], word: str) -> None:
     feed = ScriptedFeed(msgspec.structs.replace(NOW, **changes))  # type: ignore[arg-type]

@@ -113,7 +113,7 @@ async def test_a_process_that_ends_while_it_is_asked_about_gets_nothing(
         await pilot.press(key)
         feed.give(msgspec.structs.replace(NOW, processes=others))
         await pilot.press(*decides)
-        assert "4242 (nginx) has ended: nothing is done" in all_of(app)
+        assert "4242 (nginx) has exited; nothing was done" in all_of(app)
         assert feed.signals == []
         assert feed.running == []
         assert len(app.screen_stack) == 2  # what was meant for it does not go to the list

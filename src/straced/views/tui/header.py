@@ -106,8 +106,10 @@ def machine(frame: Frame, width: int) -> Pieces:
 def quality(frame: Frame, state: status_lines.State, width: int) -> Pieces:
     """How old the figures are, how they were counted, what was lost, and what that costs."""
     words = status_lines.quality_words(frame, state)
-    if sum(map(len, words)) + 3 * (len(words) - 1) > width:
+    if not _fits(words, width):
         words[-1] = words[-1].replace("straced itself", "straced").removesuffix(" CPU")
+    if not _fits(words, width):
+        words.pop()
     kind = frame.quality.kind
     tracer = TRACER_NAMES.get(frame.tracer or "", frame.tracer or "")
     pieces: list[Piece] = []
@@ -118,6 +120,10 @@ def quality(frame: Frame, state: status_lines.State, width: int) -> Pieces:
         if word == kind and kind == "lossy":
             pieces[-1] = Piece(word, palette.BAD)
     return tuple(pieces[1:])
+
+
+def _fits(words: list[str], width: int) -> bool:
+    return sum(map(len, words)) + len(" · ") * (len(words) - 1) <= width
 
 
 def _cut(text: str) -> str:

@@ -16,7 +16,7 @@ from straced.views.tui.segments import Piece, Pieces, whole
 TABS = ("calls", "threads", "files", "events")
 _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}
 _CALLS = (
-    f"{'syscall':<18} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'in flight':>9} "
+    f"{'syscall':<16} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'in flight':>9} "
 )
 THREADS_TITLE = whole(f"{'TID':>7} S {'CPU%':>4} {'in call ≥':>12} {'call':<18} {'name':<15} blocked in", palette.TITLE)
 FILES_TITLE = whole(f"{'fd':>5} {'kind':<10} {'mode':<6} {'position':>14} name", palette.TITLE)
@@ -72,7 +72,7 @@ class CallsTable:
             drawn = plots.strip(found, *self._axis)
             bars = (*drawn, Piece(" " * (self._bars - len(drawn) + 1)))
         return (
-            Piece(cells.fit(label(row, several_abis=self._several), 19), palette.of_call(row.name)),
+            Piece(cells.fit(label(row, several_abis=self._several), 17), palette.of_call(row.name)),
             Piece(cells.rate(_per(row.calls, seconds)).rjust(8) + " ", palette.STRONG),
             Piece(cells.rate(_per(row.errors, seconds)).rjust(6) + " ", palette.BAD if row.errors else palette.DIM),
             Piece(cells.share(working).rjust(5) + " ", palette.WORKING if working else palette.DIM),
