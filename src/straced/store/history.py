@@ -5,11 +5,8 @@ from __future__ import annotations
 import errno as errno_module
 import time
 from collections.abc import Sequence
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import pairwise
 from pathlib import Path
-
-import msgspec
 
 from straced.config.globs import MAX_CHARS
 from straced.errors import InvalidArgument
@@ -18,19 +15,15 @@ from straced.model import aggregation
 from straced.model.history import HistoryAnswer, Peaks, Point, Ranked, SeriesInfo
 from straced.model.owner import Owner
 from straced.model.types import Counters, SyscallStats, Total
-from straced.store import database, rollup
+from straced.store import database, over_time, ranking, rollup
 from straced.store.packing import PackedRow, PackedSums
 from straced.store.rollup import COLUMNS, HOUR_MS, MINUTE_MS, RollupBuilder
+from straced.store.series_info import INFO, info_of
 
-INFO = (
-    "id, kind, pid, start_ticks, boot_id, comm, program, cmdline, uid, gid, private, labels, first_ms, last_ms, end,"
-    " exit_status"
-)
 MAX_SERIES = 5000
 GAP_FACTOR = 3
 LAST_MS = 2 * MINUTE_MS
 """How far the ``last_ms`` of a series that goes on may lag: it is written once a minute."""
-_RANKED = ("calls", "errors", "wall_ns", "waiting_ns", "cpu_ns", "rss_max_bytes")
 
 
 class History:
@@ -95,7 +88,7 @@ class History:
             [*values, *who],
         ).fetchall()
         self.cut = len(rows) > MAX_SERIES
-        return [info for info in map(_info, rows[:MAX_SERIES]) if self.may_see(info.uid, info.gid, info.private)]
+        return [info for info in map(info_of, rows[:MAX_SERIES]) if self.may_see(info.uid, info.gid, info.private)]
 
     # --- what they did ---
 
@@ -201,121 +194,20 @@ class History:
     def timeline(self, series: Sequence[SeriesInfo], since: float, until: float | None, step_s: float) -> list[Point]:
         """Steps of at least a minute, over several processes added up; a step without a row is left out."""
         start, end = self._span(since, until)
-        step = max(MINUTE_MS, int(step_s * 1000) // MINUTE_MS * MINUTE_MS)
-        table = "hour" if step >= HOUR_MS and step % HOUR_MS == 0 else "minute"
-        points: dict[int, list[int | None]] = {}
-        for info in series:
-            if not self.may_see(info.uid, info.gid, info.private):
-                continue
-            for ts, *values in self.connection.execute(
-                f"select ts, calls, errors, wall_ns, waiting_ns, cpu_ns, rss_max from {table}"
-                " where series = ? and ts >= ? and ts < ?",
-                (info.id, start, end),
-            ):
-                sums = points.setdefault(ts // step * step, [0, 0, 0, 0, 0, 0])
-                for i, value in enumerate(values):
-                    old = sums[i]
-                    if i < 5:
-                        sums[i] = None if value is None or old is None else old + value
-                    elif value is not None:
-                        sums[i] = max(old or 0, value)
-        return [
-            Point(
-                time=ts / 1000,
-                step_s=step / 1000,
-                calls=v[0],
-                errors=v[1],
-                wall_ns=v[2],
-                waiting_ns=v[3],
-                cpu_ns=v[4] or 0,
-                rss_max_bytes=v[5],
-            )
-            for ts, v in sorted(points.items())
-        ]
+        seen = [info.id for info in series if self.may_see(info.uid, info.gid, info.private)]
+        return over_time.points(self.connection, seen, start, end, step_s)
 
     def top(self, since: float, until: float | None = None, *, by: str = "calls", limit: int = 10) -> list[Ranked]:
         """The busiest processes of a span (whole hours beyond six hours, whole minutes below), up to now."""
         start, end = self._span(since, until)
-        table = "minute" if end - start < 6 * HOUR_MS else "hour"
-        if table == "hour":
-            start = start // HOUR_MS * HOUR_MS
-        self.connection.execute("begin")  # a minute that is closed meanwhile must not be seen twice, or not at all
-        try:
-            used = self._used(table, start, end)
-        finally:
-            self.connection.rollback()
-        place = _RANKED.index({"time": "wall_ns", "cpu": "cpu_ns", "rss": "rss_max_bytes"}.get(by, by))
         found: list[Ranked] = []
-        for series in sorted(used, key=lambda series: -1 if (value := used[series][place]) is None else value)[::-1]:
+        for series, figures in ranking.ranked(self.connection, start, end, by):
             row = self.connection.execute(f"select {INFO} from series where id = ?", (series,)).fetchone()
             if row is None:
                 continue  # expired meanwhile
-            info = _info(row)
+            info = info_of(row)
             if self.may_see(info.uid, info.gid, info.private):
-                calls, errors, wall, waiting, cpu, rss = used[series]
-                found.append(
-                    Ranked(
-                        process=info,
-                        calls=calls,
-                        errors=errors,
-                        wall_ns=wall,
-                        waiting_ns=waiting,
-                        cpu_ns=cpu or 0,
-                        rss_max_bytes=rss,
-                    )
-                )
+                found.append(ranking.of_process(info, figures))
             if len(found) >= limit:
                 break
         return found
-
-    def _used(self, table: str, start: int, end: int) -> dict[int, list[int | None]]:
-        """The figures of ``_RANKED`` by series: of closed minutes (or hours), and of the rows since."""
-        rows = self.connection.execute(
-            "select series, sum(calls), sum(errors), sum(wall_ns), sum(waiting_ns), sum(cpu_ns), max(rss_max)"
-            f" from {table} where ts >= ? and ts < ? group by series",
-            (start, end),
-        )
-        used: dict[int, list[int | None]] = {series: list(values) for series, *values in rows}
-        running = self.connection.execute(
-            "select series, ts, data from sample where ts >= ? and ts < ? order by series, ts", (start, end)
-        )
-        for series, group in groupby(running, key=itemgetter(0)):
-            roll = RollupBuilder()
-            for _ts, row in rollup.rows_of((ts, data) for _series, ts, data in group):
-                roll.add(row)
-            fresh = [*(roll.sums.total(column) for column in range(4)), roll.cpu_ns, roll.rss_max]
-            known = used.get(series)
-            used[series] = fresh if known is None else _together(known, fresh)
-        return used
-
-
-def _together(known: list[int | None], fresh: list[int | None]) -> list[int | None]:
-    """Sums, and the larger of the last figure; ``None``, which a part without counts has, adds nothing."""
-    pairs = list(zip(known, fresh, strict=True))
-    sums = [a if b is None else b if a is None else a + b for a, b in pairs[:-1]]
-    return [*sums, max((value for value in pairs[-1] if value is not None), default=None)]
-
-
-def _info(row: tuple[object, ...]) -> SeriesInfo:
-    (number, kind, pid, start, boot, comm, program, cmdline, uid, gid, private, labels, first, last, end, status) = row
-    return msgspec.convert(
-        {
-            "id": number,
-            "kind": kind,
-            "pid": pid,
-            "start_ticks": start,
-            "boot_id": boot,
-            "comm": comm,
-            "program": program,
-            "cmdline": msgspec.json.decode(str(cmdline) or "[]"),
-            "uid": uid,
-            "gid": gid,
-            "private": bool(private),
-            "labels": msgspec.json.decode(str(labels) or "{}"),
-            "first_s": float(first) / 1000,  # type: ignore[arg-type]
-            "last_s": float(last) / 1000,  # type: ignore[arg-type]
-            "end": end,
-            "exit_status": status,
-        },
-        SeriesInfo,
-    )
