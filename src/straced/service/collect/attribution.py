@@ -16,7 +16,7 @@ from straced.linux import procfs
 from straced.linux.credentials import owner_of
 from straced.model.owner import Owner
 from straced.model.tick import Calls, ProcessSample
-from straced.service.collect.call_counter import CountedCalls, Key
+from straced.service.collect.counted_calls import CountedCalls, Key
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import Rights
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-
-from msgspec import Struct
+from collections.abc import Callable, Mapping
 
 from straced.errors import NotPermitted, StracedError
 from straced.linux import procfs
 from straced.model.tick import Calls
 from straced.model.types import Counters, Sample, Target
+from straced.service.collect.counted_calls import CountedCalls, Key, difference
+from straced.service.collect.counted_tree import CountedTree
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import (
     CHANGED_USER,
@@ -26,56 +26,9 @@ from straced.tracers.base import (
     Rights,
     Tracer,
     TracerSession,
-    UserSession,
 )
 
 log = logging.getLogger("straced.service")
-Key = tuple[int, int]
-RowKey = tuple[int | None, str, str]
-"""Pid (``None``: of the tree's ended descendants), call, ABI."""
-
-
-class CountedCalls(Struct, kw_only=True):
-    """What a reading says: calls since the reading before, by process; and of ended descendants, by tree."""
-
-    by_process: dict[Key, list[Calls]] = {}
-    root_of: dict[Key, Key] = {}
-    """The tree of each process of ``by_process``."""
-    ended: dict[Key, list[Calls]] = {}
-    lost: dict[Key, int | None] = {}
-    """By tree, calls that could not be counted; ``None`` where even their number is unknown."""
-    in_flight: dict[Key, dict[str, int]] = {}
-    """By process, what it is in now."""
-    users: dict[Key, tuple[int, int]] = {}
-    """By tree, user and group for whom it is counted; the others are counted for root alone."""
-    callers: dict[Key, tuple[int, int] | None] = {}
-    """Who called the execve that the program of a process began with; ``None`` where one gave it rights. Of those only
-    that are not counted for a user, or not for this one any more."""
-    others: dict[Key, list[Calls]] = {}
-    """By tree, of ended descendants that were not the user's for whom it is counted."""
-
-
-class _Tree:
-    """A session and what it said the last time."""
-
-    def __init__(
-        self, session: TracerSession, root: Watched, user: Rights | None = None, *, is_heir: bool = False
-    ) -> None:
-        self.session = session
-        self.root = root
-        self.user = user
-        self.is_heir = is_heir
-        """Whether this is the session of what is not the user's of the tree."""
-        self.by_user = session if isinstance(session, UserSession) else None
-        heir = self.by_user.heir if self.by_user is not None else None
-        self.heir = _Tree(heir, root, is_heir=True) if heir is not None else None
-        self.starts: dict[int, int] = {root.pid: root.start_ticks}
-        self.rows: dict[RowKey, Counters] = {}
-        self.handed: dict[tuple[str, str], list[Counters]] = {}
-        self.lost: int | None = 0
-        self.last: Sequence[Counters] = ()
-        self.ids: set[int] = set()
-        self.in_flight: dict[Key, dict[str, int]] = {}
 
 
 class CallCounter:
@@ -100,7 +53,7 @@ class CallCounter:
         self._at_once = tracer if isinstance(tracer, LiveTracer) else None
         self._found = found
         self._start_of = start_time or start_of
-        self._trees: dict[Key, _Tree] = {}
+        self._trees: dict[Key, CountedTree] = {}
         self.refused: dict[Key, StracedError] = {}
         self.endings: dict[Key, Ending] = {}
         """How roots of trees ended, where the tracer knows."""
@@ -137,7 +90,7 @@ class CallCounter:
             self.refused[root.key] = error
             log.warning("not_counted", extra={"straced": {"pid": root.pid, "reason": error.reason}})
             return False
-        self._trees[root.key] = _Tree(session, root, user)
+        self._trees[root.key] = CountedTree(session, root, user)
         return True
 
     async def _attach(self, target: Target, user: Rights | None) -> tuple[TracerSession, Rights | None]:
@@ -187,7 +140,7 @@ class CallCounter:
             with contextlib.suppress(StracedError):
                 await self._tracer.close()
 
-    def _add(self, tree: _Tree, sample: Sample, counted: CountedCalls) -> None:
+    def _add(self, tree: CountedTree, sample: Sample, counted: CountedCalls) -> None:
         if tree.user is not None:
             counted.users[tree.root.key] = tree.user.uid, tree.user.gid
         if sample.lost != tree.lost:
@@ -205,11 +158,11 @@ class CallCounter:
         last_pid: int | None = None
         owner: Key = (0, 0)
         changes: list[Calls] = []
-        for key, row, before in self._take(tree, sample):
+        for key, row, before in tree.take(sample):
             pid = row.pid
             if pid is None:
                 handed = tree.handed.pop(key[1:], None) if tree.handed else None
-                change = _difference(before, row, handed)
+                change = difference(before, row, handed)
                 if change is not None:
                     (counted.others if tree.is_heir else counted.ended).setdefault(tree.root.key, []).append(change)
                 continue
@@ -218,15 +171,15 @@ class CallCounter:
                 changes = self._place(tree, owner, counted)
             flying = tree.in_flight.get(owner)
             if row.in_flight or (flying and row.name in flying):
-                self._note_in_flight(tree, owner, row)
-            change = _difference(before, row, None)
+                tree.note_in_flight(owner, row)
+            change = difference(before, row, None)
             if change is not None:
                 changes.append(change)
         for key_ in [key_ for key_, made in counted.by_process.items() if not made]:
             del counted.by_process[key_]
         counted.in_flight.update(tree.in_flight)
 
-    def _place(self, tree: _Tree, owner: Key, counted: CountedCalls) -> list[Calls]:
+    def _place(self, tree: CountedTree, owner: Key, counted: CountedCalls) -> list[Calls]:
         """Where the changes of a process belong: to itself, or to the tree if nobody knows who it is, or it left."""
         if tree.by_user is not None and owner[0] in tree.by_user.left:
             return counted.ended.setdefault(tree.root.key, [])
@@ -237,90 +190,13 @@ class CallCounter:
             counted.callers.setdefault(owner, None)
         return counted.by_process.setdefault(owner, [])
 
-    def _take(self, tree: _Tree, sample: Sample) -> list[tuple[RowKey, Counters, Counters | None]]:
-        """The rows that differ from the reading before, each with its old one.
-
-        Rows that did not change are the same objects. Those of processes that ended meanwhile are handed over.
-        """
-        rows, known = sample.rows, tree.rows
-        now_ids = set(map(id, rows))
-        stale = [row for row in tree.last if id(row) not in now_ids]
-        fresh: list[tuple[RowKey, Counters, Counters | None]] = []
-        gone: set[int] = set()
-        replaced = 0
-        for row in rows:
-            if id(row) in tree.ids:
-                continue
-            key = (row.pid, row.name, row.abi)
-            before = known.get(key)
-            fresh.append((key, row, before))
-            if before is not None:
-                replaced += 1
-                if row.pid is not None and (row.calls or 0) < (before.calls or 0):
-                    gone.add(row.pid)  # another process has its number
-        if replaced != len(stale):
-            there = {key for key, _row, _before in fresh}
-            gone |= {row.pid for row in stale if row.pid is not None and (row.pid, row.name, row.abi) not in there}
-        if gone:
-            self._hand_over(tree, gone)
-            fresh = [(key, row, None if key[0] in gone else before) for key, row, before in fresh]
-        known.update((key, row) for key, row, _before in fresh)
-        tree.last, tree.ids = rows, now_ids
-        return fresh
-
-    def _note_in_flight(self, tree: _Tree, owner: Key, row: Counters) -> None:
-        known = tree.in_flight.get(owner, {})
-        if row.in_flight != known.get(row.name, 0):
-            now = {**known, row.name: row.in_flight or 0}  # a new one: the old may be in a sample that was handed on
-            tree.in_flight[owner] = {name: count for name, count in now.items() if count}
-
-    def _key(self, tree: _Tree, pid: int) -> Key:
+    def _key(self, tree: CountedTree, pid: int) -> Key:
         start = tree.starts.get(pid)
         if start is None:
             start = tree.starts[pid] = self._start_of(pid) or 0
             if start:
                 self._found(pid, start, tree.root)
         return pid, start
-
-    def _hand_over(self, tree: _Tree, gone: set[int]) -> None:
-        """The rows of a process that ended were added to its tree's: that part is known already, and not new there."""
-        for row in tree.last:
-            if row.pid in gone:
-                tree.rows.pop((row.pid, row.name, row.abi), None)
-                tree.handed.setdefault((row.name, row.abi), []).append(row)
-        for pid in gone:
-            start = tree.starts.pop(pid, None)
-            if start is not None:
-                tree.in_flight.pop((pid, start), None)
-
-
-def _difference(before: Counters | None, row: Counters, handed: list[Counters] | None) -> Calls | None:
-    """What is new in a row; ``None`` when nothing is."""
-    known = handed or []
-    if before is not None:
-        known = [before, *known]
-    calls, errors, wall, waiting = row.calls, row.errors, row.wall_ns, row.waiting_ns
-    for each in known:
-        calls = _less(calls, each.calls)
-        errors = _less(errors, each.errors)
-        wall = _less(wall, each.wall_ns)
-        waiting = _less(waiting, each.waiting_ns)
-    if not (calls or errors or wall):
-        return None
-    errno = None
-    if row.errno and errors:
-        counts = dict(row.errno)
-        for each in known:
-            for name, count in (each.errno or {}).items():
-                counts[name] = counts.get(name, 0) - count
-        errno = {name: count for name, count in counts.items() if count > 0}
-    return Calls(row.name, row.abi, calls, errors, wall, waiting, errno, row.in_flight)
-
-
-def _less(now: int | None, before: int | None) -> int | None:
-    if now is None or before is None:
-        return None
-    return now - before if now > before else 0
 
 
 def start_of(pid: int) -> int | None:

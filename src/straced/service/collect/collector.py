@@ -17,7 +17,8 @@ from straced.linux.process_reader import ProcessCollector
 from straced.model.owner import Owner
 from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick
 from straced.service.collect.attribution import Attribution, of_tree, user_of
-from straced.service.collect.call_counter import CallCounter, CountedCalls, Key, start_of
+from straced.service.collect.call_counter import CallCounter, start_of
+from straced.service.collect.counted_calls import CountedCalls, Key
 from straced.service.collect.owners import OwnerCache
 from straced.service.collect.watchlist import Watched, Watchlist, WatchScan
 from straced.tracers.base import Tracer
