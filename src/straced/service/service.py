@@ -11,32 +11,28 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from straced._version import __version__
 from straced.config.paths import ServicePaths
 from straced.config.schema import Config
 from straced.config.watch_rules import MAX_LABELS
 from straced.errors import InvalidArgument, NoSuchProcess
 from straced.faults import faults
 from straced.linux import credentials, procfs
-from straced.model.alerts import AlertRow
-from straced.model.owner import NOBODY, Owner
+from straced.model.owner import Owner
 from straced.model.tick import ServiceEvent, Tick
 from straced.profiling.profiler import Profiler
+from straced.service import notices
+from straced.service.alerts.announcer import AlertAnnouncer
 from straced.service.alerts.reactions import Reactions
 from straced.service.alerts.tracker import AlertBook
-from straced.service.alerts.why_verdict import verdict_on
-from straced.service.collect.call_counter import start_of
 from straced.service.collect.collector import Watcher
 from straced.service.collect.exec_listener import Newcomers
 from straced.service.collect.ticker import Cadence
 from straced.service.collect.tracer_choice import pick_tracer
 from straced.service.daemon.stalls import timed
+from straced.service.history_keeper import HistoryKeeper
 from straced.service.rule_store import Rulebook
 from straced.service.sinks.fanout import Fanout
 from straced.service.sinks.ndjson import NdjsonSink
-from straced.store.database import StoreError
-from straced.store.learnt_names import user_of
-from straced.store.queue import LearntRows
 from straced.store.writer import HistoryWriter
 from straced.tracers.strace.own_helpers import own_helpers
 
@@ -76,10 +72,10 @@ class Service:
             max_per_process=SESSIONS_A_PROCESS,
         )
         self.reactions = Reactions(config.on_alert, paths.traces, self.profiler, self.say)
-        self.store: HistoryWriter | None = None
-        """History, where it is kept."""
         self.stream = NdjsonSink(config.stream)
         self.fanout = Fanout(self.stream)
+        self.history = HistoryKeeper(self.fanout, paths.history, self.say, self.alerts.learn)
+        self._announcer = AlertAnnouncer(self.alerts, self.fanout, self.reactions)
         self.after_tick: list[Callable[[], None]] = []
         """Called when all that a sample gave rise to has been handed on."""
         self.after_reload: list[Callable[[Config], None]] = []
@@ -91,7 +87,6 @@ class Service:
         self._stopping = False
         self._skipped = 0
         self._by_rule: dict[str, int] | None = None
-        self._explaining: asyncio.Task[None] | None = None
 
     # --- its life ---
 
@@ -103,44 +98,24 @@ class Service:
         """
         self.rulebook.load()
         self._take_rules()
-        self._open_store()
+        self.history.open(self.config)
 
     def announce(self) -> None:
         """Say that the service has started, once clients can connect."""
-        self.say("service_started", f"straced {__version__} watches by {len(self.rulebook.all)} rules")
-        self._say_readable()
-        if self.rulebook.ignored:
-            text = f"{len(self.rulebook.ignored)} rules of an earlier version cannot be used and are left out"
-            self.say(
-                "rules_ignored", text, owner=NOBODY, rules="; ".join(rule for rule, _ in self.rulebook.ignored[:5])
-            )
+        for notice in (*notices.at_start(self.rulebook), *notices.of_listeners(self.config, system=self.paths.system)):
+            self._note(notice)
 
-    def _say_readable(self) -> None:
-        """The kernel does not tell who connects to a port."""
-        listen = self.config.metrics.listen
-        if self.paths.system and listen and not listen.startswith("unix:"):
-            text = f"everybody on this host can read the metrics of all users at {listen}; unix:/PATH is root's alone"
-            self.say("metrics_readable", text)
-            log.warning("metrics_readable", extra={"straced": {"listen": listen}})
+    def _note(self, notice: notices.Notice) -> None:
+        self.say(notice.kind, notice.text, owner=notice.owner, **notice.data)
 
-    def _open_store(self) -> None:
-        if not self.config.store.enabled:
-            return
-        store = HistoryWriter(self.history_path(), self.config.store)
-        store.start()
-        self.store = store
-        self.fanout.sinks.insert(0, store)
-        self.alerts.learn(store.known())
-        self._tell_notes()
-
-    def _tell_notes(self) -> None:
-        """What the store found out when it opened its file."""
-        while self.store is not None and self.store.notes:
-            self.say(*self.store.notes.popleft())
+    @property
+    def store(self) -> HistoryWriter | None:
+        """The writer of history, while it is kept."""
+        return self.history.store
 
     def history_path(self) -> Path:
         """Where history is."""
-        return Path(self.config.store.path) if self.config.store.path else self.paths.history
+        return self.history.path(self.config)
 
     async def run(self) -> None:
         """Tick until :meth:`ask_to_stop`."""
@@ -179,50 +154,20 @@ class Service:
         self.last_tick = tick
         self._by_rule = None
         self.fanout.tick(tick)
-        self._tell_notes()
+        self.history.tell_notes()
         for event in happened:
             self.fanout.event(event)
         changes = self.alerts.judge(tick)
-        self._keep_learnt(tick)
+        self.history.keep_learnt(self.alerts.take_learnt(), tick.epoch_s)
         for alert in changes:
-            self._tell_alert(alert, tick)
+            self._announcer.announce(alert, tick)
         for done in self.after_tick:
             done()
         return tick
 
-    def _keep_learnt(self, tick: Tick) -> None:
-        by_user: dict[int, list[tuple[str, str, str]]] = {}
-        for each in self.alerts.take_learnt():
-            by_user.setdefault(user_of(each[0]), []).append(each)
-        for uid, rows in by_user.items():
-            if self.store is not None:
-                self.store.put(LearntRows(uid, tick.epoch_s, rows))
-
     def say(self, kind: str, text: str, *, owner: Owner | None = None, **data: str | int | float | bool | None) -> None:
         """Keep an event about the service itself, or about something of ``owner``."""
         self.fanout.event(ServiceEvent(epoch_s=time.time(), kind=kind, text=text, owner=owner, data=data))
-
-    def _tell_alert(self, alert: AlertRow, tick: Tick) -> None:
-        self.fanout.alert(alert)
-        if alert.opened_s == alert.updated_s == tick.epoch_s and alert.closed_s is None:
-            log.warning("alert", extra={"straced": {"kind": alert.kind, "text": alert.text}})
-            if alert.kind == "stuck" and alert.pid is not None and self._explaining is None:
-                self._explaining = asyncio.create_task(self._explain(alert))
-            else:
-                self.reactions.opened(alert)
-
-    async def _explain(self, alert: AlertRow) -> None:
-        """Add the verdict of ``why`` to an alert, before anything is done that stirs the process; one at a time."""
-        try:
-            assert alert.pid is not None
-            if start_of(alert.pid) != alert.start_ticks:
-                return
-            changed = self.alerts.explain(alert, await verdict_on(alert.pid, alert.owner))
-            if changed is not None:
-                self.fanout.alert(changed)
-            self.reactions.opened(changed or alert)
-        finally:
-            self._explaining = None
 
     def reload(self, config: Config) -> None:
         """Take another configuration, before the next tick."""
@@ -240,22 +185,12 @@ class Service:
         self.stream.configure(config.stream)
         if config.interval != before.interval:
             self._cadence.restart(config.interval)
-        if (config.store.path, config.store.enabled) == (before.store.path, before.store.enabled):
-            if self.store is not None:
-                self.store.keep = config.store
-        else:
-            if self.store is not None:
-                self.store.close()
-                self.fanout.remove(self.store)
-                self.store = None
-            try:
-                self._open_store()
-            except StoreError as error:
-                self.config_error = "store.path cannot be used"  # what it says may be secret
-                log.warning("history_stopped", extra={"straced": {"why": error.reason}})
+        if trouble := self.history.configure(before, config):
+            self.config_error = trouble
         self._next_look_ns = 0
         if config.metrics.listen != before.metrics.listen:
-            self._say_readable()
+            for notice in notices.of_listeners(config, system=self.paths.system):
+                self._note(notice)
         self.say("reloaded", f"the configuration was read anew: {len(self.rulebook.all)} rules")
 
     def ask_to_stop(self) -> None:
@@ -272,8 +207,7 @@ class Service:
         """
         self._stopping = True
         self.newcomers.close()
-        if self._explaining is not None:
-            self._explaining.cancel()
+        self._announcer.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.6):
                 await asyncio.gather(*others, self.reactions.close(), self.watcher.close(), return_exceptions=True)
@@ -285,8 +219,7 @@ class Service:
     async def close(self, timeout_s: float = 2.5) -> None:
         """Close the stream and history."""
         self.stream.close()
-        if self.store is not None:
-            await asyncio.to_thread(self.store.close, timeout_s * 0.4)
+        await self.history.close(timeout_s * 0.4)
 
     # --- what is watched ---
 
