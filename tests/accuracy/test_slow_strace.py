@@ -1,4 +1,7 @@
-"""A strace that is slow between two steps of its attaching: the target must not be told to be traced too early."""
+"""A strace that is slow between two steps of its attaching: the target must not be told to be traced too early.
+
+Of `tracers/strace/attach_steps.py`, `tracers/strace/tasks.py` and `tracers/strace/context_switches.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The accuracy table for ``strace -c``: exact, three times; what it cannot know is null or said, never wrong."""
+"""The accuracy table for ``strace -c``: exact, three times; what it cannot know is null or said, never wrong.
+
+Of `tracers/strace/counters.py`, `tracers/strace/session.py` and `tracers/overhead.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``straced attach``: what is it doing, until Ctrl-C, ``-d``, or its end."""
+"""``straced attach``: what is it doing, until Ctrl-C, ``-d``, or its end.
+
+Of `commands/attach.py` and `workflows/attach.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``straced doctor``: what works here and on a process, seen by several users, with what is missing named."""
+"""``straced doctor``: what works here and on a process, seen by several users, with what is missing named.
+
+Of `commands/doctor.py` and `workflows/doctor_target.py`.
+"""
 
 from __future__ import annotations
 

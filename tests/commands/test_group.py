@@ -1,4 +1,7 @@
-"""The frame of the command line: help, verbs that do not exist, what goes wrong, and what start-up costs."""
+"""The frame of the command line: help, verbs that do not exist, what goes wrong, and what start-up costs.
+
+Of `__main__.py`, `_version.py`, `commands/group.py`, `commands/output.py` and `commands/completion.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``straced run``: the program behaves as without straced, and the report tells what it did."""
+"""``straced run``: the program behaves as without straced, and the report tells what it did.
+
+Of `commands/run.py` and `workflows/run.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A command that is stopped and continued: by others, by Ctrl-Z at a real terminal, by itself."""
+"""A command that is stopped and continued: by others, by Ctrl-Z at a real terminal, by itself.
+
+Of `workflows/foreground.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``straced trace``: every call, into a file or a pipe; a bad target fails at once."""
+"""``straced trace``: every call, into a file or a pipe; a bad target fails at once.
+
+Of `commands/trace.py`, `workflows/trace.py` and `tracers/strace/free_space.py`.
+"""
 
 from __future__ import annotations
 

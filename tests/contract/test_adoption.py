@@ -1,4 +1,7 @@
-"""Orphans that left group, session and parent are reached, and nobody's exit status is taken."""
+"""Orphans that left group, session and parent are reached, and nobody's exit status is taken.
+
+Of `manager/adoption.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""What an attach promises."""
+"""What an attach promises.
+
+Of `tracers/strace/guard_client.py`, `tracers/strace/guard/__main__.py`, `tracers/strace/guard/attach_watch.py`,
+`tracers/strace/guard/helper.py` and
+`tracers/strace/guard/loop.py`.
+"""
 
 # ruff: noqa: ASYNC240
 from __future__ import annotations

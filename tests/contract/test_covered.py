@@ -1,4 +1,7 @@
-"""A collector that attaches to every descendant of its daemon, again and again, gets True and no warning."""
+"""A collector that attaches to every descendant of its daemon, again and again, gets True and no warning.
+
+Of `manager/coverage.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a detach promises."""
+"""What a detach promises.
+
+Of `manager/endings.py`, `manager/trace_summary.py` and `linux/exit_status.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The full trace of one target, into a file."""
+"""The full trace of one target, into a file.
+
+Of `manager/full_traces.py`, `profiling/handover.py`, `profiling/segments.py`, `tracers/strace/full_trace.py` and
+`tracers/strace/trace_file.py`.
+"""
 
 # ruff: noqa: ASYNC240
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a daemon's log shows of an event, with nothing configured, and with ``logging.basicConfig()``."""
+"""What a daemon's log shows of an event, with nothing configured, and with ``logging.basicConfig()``.
+
+Of `logs.py` and `manager/log_events.py`.
+"""
 
 from __future__ import annotations
 

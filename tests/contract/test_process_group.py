@@ -1,4 +1,7 @@
-"""The process-group manager, each in an owner of its own since it moves between groups."""
+"""The process-group manager, each in an owner of its own since it moves between groups.
+
+Of `manager/process_group.py` and `linux/pidfds.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``StraceManager.read``: the figures so far, by eBPF beside strace, and None where that cannot be had."""
+"""``StraceManager.read``: the figures so far, by eBPF beside strace, and None where that cannot be had.
+
+Of `manager/live_figures.py`.
+"""
 
 from __future__ import annotations
 

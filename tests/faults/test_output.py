@@ -1,4 +1,7 @@
-"""Readers that do not read, disks that are full, limits, cut pipes."""
+"""Readers that do not read, disks that are full, limits, cut pipes.
+
+Of `tracers/strace/guard/relay.py` and `linux/output_stream.py`.
+"""
 
 # ruff: noqa: ASYNC230
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Signals to the tracer, from anybody, in any state."""
+"""Signals to the tracer, from anybody, in any state.
+
+Of `tracers/strace/guard/kernel.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Threads that are many, short-lived, or not followed."""
+"""Threads that are many, short-lived, or not followed.
+
+Of `tracers/strace/task_limit.py` and `tracers/strace/interrupted_calls.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Strace missing or odd, commands missing, filters mistyped."""
+"""Strace missing or odd, commands missing, filters mistyped.
+
+Of `tracers/strace/binary.py` and `tracers/strace/filters.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A directory that is not there is an error that names it; only ``StraceManager`` makes it, by contract."""
+"""A directory that is not there is an error that names it; only ``StraceManager`` makes it, by contract.
+
+Of `linux/opened_directory.py` and `linux/output_directory.py`.
+"""
 
 from __future__ import annotations
 

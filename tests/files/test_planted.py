@@ -1,4 +1,7 @@
-"""Root writes where another user may plant names: never through them, never over what they lead to."""
+"""Root writes where another user may plant names: never through them, never over what they lead to.
+
+Of `linux/output_refusals.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Counts and a full trace of one program behind a gate: asked for together, both begin at its first instruction."""
+"""Counts and a full trace of one program behind a gate: asked for together, both begin at its first instruction.
+
+Of `gating/asks.py` and `gating/opening.py`.
+"""
 
 from __future__ import annotations
 

@@ -9,10 +9,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "src" / "straced"
-UNNAMED = Path(__file__).with_name("unnamed_modules.txt")
-"""Modules that no test names yet. Lines are only ever taken away."""
 ROWS = re.compile(r"^\| `(\w+)/` \|", re.MULTILINE)
-WRITTEN = re.compile(r"\bstraced((?:\.\w+)+)|\b((?:\w+/)+\w+)\.py\b")
+WRITTEN = re.compile(r"\bstraced((?:\.\w+)+)|`((?:\w+/)*\w+)\.py`")
 
 
 def folders(root: Path) -> set[str]:
@@ -30,6 +28,7 @@ def modules() -> set[str]:
 def named(text: str) -> set[str]:
     """The modules that a test imports, or writes the name or path of."""
     found = {(dotted or slashed.replace("/", ".")).strip(".") for dotted, slashed in WRITTEN.findall(text)}
+    found = {name.removesuffix(".__init__") for name in found}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("straced."):
             base = str(node.module).removeprefix("straced").strip(".")
@@ -57,18 +56,23 @@ def test_each_folder_is_a_room_or_is_explained() -> None:
 
 
 def test_each_module_is_named_by_a_test() -> None:
-    known = set(UNNAMED.read_text().split())
-    now = unnamed(modules(), texts())
-    assert now - known == set(), "new modules need a test that names them"
-    assert known - now == set(), "these are named now, or gone: take them off the list"
+    assert sorted(unnamed(modules(), texts())) == [], "say in the docstring of their test: Of `linux/procfs.py`."
+
+
+def test_what_a_docstring_names_exists() -> None:
+    for path in TESTS.rglob("test_*.py"):
+        words = ast.get_docstring(ast.parse(path.read_text())) or ""
+        for name in re.findall(r"`([\w/]+\.py)`", words.partition("\nOf `")[1] + words.partition("\nOf ")[2]):
+            assert (PACKAGE / name).is_file(), f"{path.relative_to(TESTS)} names {name}"
 
 
 def test_the_check_sees_every_way_of_naming() -> None:
     there = {"linux.procfs"}
+    assert unnamed({"logs"}, ['"""Of `logs.py`."""']) == set()
     for text in (
         "from straced.linux import procfs",
         "def f():\n    from straced.linux.procfs import stat",
-        '"""Of `linux/procfs.py`."""',
+        '"""Reads /proc.\n\nOf `linux/procfs.py` and `logs.py`.\n"""',
         "RUN = [sys.executable, '-m', 'straced.linux.procfs']",
     ):
         assert unnamed(there, [text]) == set(), text

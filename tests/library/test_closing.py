@@ -1,4 +1,7 @@
-"""Ends of loops and of Profilers while something is under way; clean-ups that take their time."""
+"""Ends of loops and of Profilers while something is under way; clean-ups that take their time.
+
+Of `profiling/turns.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A session says why it was let go of, whatever counted it; the reason given first stands."""
+"""A session says why it was let go of, whatever counted it; the reason given first stands.
+
+Of `profiling/limits.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whose an object is: the process and the loop that used it first. Others get a typed error, and change nothing."""
+"""Whose an object is: the process and the loop that used it first. Others get a typed error, and change nothing.
+
+Of `concurrency/ownership.py`.
+"""
 
 from __future__ import annotations
 

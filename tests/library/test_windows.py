@@ -1,4 +1,7 @@
-"""Session.every: bad intervals are refused at once, and a wait that is cancelled leaves nothing."""
+"""Session.every: bad intervals are refused at once, and a wait that is cancelled leaves nothing.
+
+Of `profiling/intervals.py` and `profiling/session.py`.
+"""
 
 from __future__ import annotations
 

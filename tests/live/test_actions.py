@@ -1,4 +1,7 @@
-"""What the keys do to real processes."""
+"""What the keys do to real processes.
+
+Of `live/spared.py`.
+"""
 
 from __future__ import annotations
 

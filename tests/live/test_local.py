@@ -1,4 +1,8 @@
-"""The local source on real processes, checked against what they are known to do."""
+"""The local source on real processes, checked against what they are known to do.
+
+Of `live/counting.py`, `live/process_detail.py`, `live/timeline.py`, `linux/descriptors.py`, `linux/sockets.py` and
+`linux/threads.py`.
+"""
 
 from __future__ import annotations
 

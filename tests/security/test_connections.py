@@ -1,4 +1,7 @@
-"""Connections: how many, how silent, how loud, and who does not read."""
+"""Connections: how many, how silent, how loud, and who does not read.
+
+Of `service/api/accounts.py` and `concurrency/pacing.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Descriptors that clients send uninvited: a close of theirs never holds up the service."""
+"""Descriptors that clients send uninvited: a close of theirs never holds up the service.
+
+Of `service/api/acceptor.py`, `service/api/door.py`, `service/api/listening.py`, `service/api/receiver.py` and
+`service/api/receivers.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A full trace by the service: whoever does not read it harms themselves alone, and never the target."""
+"""A full trace by the service: whoever does not read it harms themselves alone, and never the target.
+
+Of `service/api/trace_spool.py`.
+"""
 
 from __future__ import annotations
 

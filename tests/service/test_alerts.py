@@ -1,4 +1,7 @@
-"""Alerts: each opens once, closes once, rests; and what they start."""
+"""Alerts: each opens once, closes once, rests; and what they start.
+
+Of `service/alerts/novelty.py` and `service/alerts/rules.py`.
+"""
 
 from __future__ import annotations
 

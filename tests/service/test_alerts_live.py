@@ -1,4 +1,7 @@
-"""Alerts of a real service about real processes, and what they start."""
+"""Alerts of a real service about real processes, and what they start.
+
+Of `service/alerts/announcer.py`.
+"""
 
 from __future__ import annotations
 

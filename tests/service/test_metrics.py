@@ -1,4 +1,7 @@
-"""Metrics: right, bounded, and for this host alone."""
+"""Metrics: right, bounded, and for this host alone.
+
+Of `commands/metrics.py` and `service/sinks/fanout.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Programs that are watched from the moment they begin, as the kernel tells, long before the next look at all."""
+"""Programs that are watched from the moment they begin, as the kernel tells, long before the next look at all.
+
+Of `service/collect/exec_listener.py` and `tracers/ebpf/exec_events.py`.
+"""
 
 from __future__ import annotations
 

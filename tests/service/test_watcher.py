@@ -1,4 +1,8 @@
-"""Ticks of real processes, counted by eBPF: each call once, however short its process lived."""
+"""Ticks of real processes, counted by eBPF: each call once, however short its process lived.
+
+Of `service/collect/attribution.py`, `service/collect/call_counter.py`, `service/collect/counted_calls.py` and
+`service/collect/counted_tree.py`.
+"""
 
 from __future__ import annotations
 

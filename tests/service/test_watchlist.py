@@ -1,4 +1,7 @@
-"""Who is watched: real processes, rules, labels, restarts; and whose a process is."""
+"""Who is watched: real processes, rules, labels, restarts; and whose a process is.
+
+Of `service/collect/owners.py` and `config/globs.py`.
+"""
 
 from __future__ import annotations
 

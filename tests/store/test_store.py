@@ -1,4 +1,9 @@
-"""The store: what goes in comes out, once, whatever happens to the service, the disk and the file."""
+"""The store: what goes in comes out, once, whatever happens to the service, the disk and the file.
+
+Of `store/alerts.py`, `store/learnt_names.py`, `store/over_time.py`, `store/queue.py`, `store/ranking.py`,
+`store/recorder.py`, `store/retention.py`, `store/rollup.py`, `store/series.py`, `store/series_info.py`,
+`store/export.py` and `commands/export.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Damaged traces: counted, never fatal."""
+"""Damaged traces: counted, never fatal.
+
+Of `traces/analysis/other_lines.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is remembered of a trace to read it faster changes nothing in what is found."""
+"""What is remembered of a trace to read it faster changes nothing in what is found.
+
+Of `traces/analysis/decoders.py`, `traces/analysis/effects.py` and `traces/analysis/fd_table.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Staged regressions are the top row; checks give status 1; several runs tell sure from unsure."""
+"""Staged regressions are the top row; checks give status 1; several runs tell sure from unsure.
+
+Of `commands/diff.py` and `views/text/diff.py`.
+"""
 
 from __future__ import annotations
 

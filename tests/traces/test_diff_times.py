@@ -1,4 +1,7 @@
-"""Times of two single runs: what a busy machine does to them is not taken for what the program does."""
+"""Times of two single runs: what a busy machine does to them is not taken for what the program does.
+
+Of `traces/diff/times.py`.
+"""
 
 from __future__ import annotations
 

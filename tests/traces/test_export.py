@@ -1,4 +1,7 @@
-"""Files for other tools hold the same calls, errors and times, and hostile text stays text."""
+"""Files for other tools hold the same calls, errors and times, and hostile text stays text.
+
+Of `traces/export/__init__.py`, `traces/export/parquet.py` and `traces/export/perfetto.py`.
+"""
 
 from __future__ import annotations
 

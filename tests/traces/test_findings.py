@@ -1,4 +1,7 @@
-"""Staged trouble is found, with the right line and count."""
+"""Staged trouble is found, with the right line and count.
+
+Of `traces/analysis/findings.py` and `traces/analysis/roles.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""All forms and containers of a trace give the same figures, as far as they hold them."""
+"""All forms and containers of a trace give the same figures, as far as they hold them.
+
+Of `traces/analysis/selected_pass.py` and `traces/analysis/state.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page in a real browser: nothing leaves it, it sorts, filters and zooms, and hostile text stays text."""
+"""The page in a real browser: nothing leaves it, it sorts, filters and zooms, and hostile text stays text.
+
+Of `traces/analysis/time_buckets.py`.
+"""
 
 from __future__ import annotations
 

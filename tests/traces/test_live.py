@@ -1,4 +1,7 @@
-"""A trace and its report at once: ``trace | report -`` and ``trace --report``, with Ctrl-C as people press it."""
+"""A trace and its report at once: ``trace | report -`` and ``trace --report``, with Ctrl-C as people press it.
+
+Of `commands/report.py`, `views/text/report.py`, `traces/report/load.py` and `traces/parsing/interrupt.py`.
+"""
 
 from __future__ import annotations
 

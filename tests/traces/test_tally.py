@@ -1,4 +1,7 @@
-"""What a full trace counted is the truth: a summary goes on over the time in which a trace had the target."""
+"""What a full trace counted is the truth: a summary goes on over the time in which a trace had the target.
+
+Of `traces/analysis/partial_counts.py` and `traces/analysis/worker.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The process tree when a child is faster than its parent's clone: its lines, even its end, come first."""
+"""The process tree when a child is faster than its parent's clone: its lines, even its end, come first.
+
+Of `traces/analysis/process_tree.py`.
+"""
 
 from __future__ import annotations
 

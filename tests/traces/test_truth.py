@@ -1,4 +1,7 @@
-"""Workloads with a known truth: every count and error is exact."""
+"""Workloads with a known truth: every count and error is exact.
+
+Of `traces/analysis/calls.py`, `traces/analysis/counters.py` and `traces/analysis/error_calls.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What tasks do rather than wait for: storms, spins, work; and how long ago they last ran."""
+"""What tasks do rather than wait for: storms, spins, work; and how long ago they last ran.
+
+Of `waits/verdict/judge.py`, `waits/verdict/slow.py` and `waits/facts/clock.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Processes that come and go while they are looked at: an answer or "gone", never a traceback."""
+"""Processes that come and go while they are looked at: an answer or "gone", never a traceback.
+
+Of `waits/pausing.py`.
+"""
 
 from __future__ import annotations
 

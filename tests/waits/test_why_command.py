@@ -1,4 +1,7 @@
-"""The verb as people run it: exit status, words on stderr, the forms of the answer."""
+"""The verb as people run it: exit status, words on stderr, the forms of the answer.
+
+Of `waits/selection.py`, `waits/facts/freezer.py`, `waits/verdict/next_steps.py` and `views/why/sentence.py`.
+"""
 
 from __future__ import annotations
 

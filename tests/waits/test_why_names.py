@@ -1,4 +1,7 @@
-"""Names that other people chose: escapes, newlines, markup, bad UTF-8, 4 KiB. No answer may carry them raw."""
+"""Names that other people chose: escapes, newlines, markup, bad UTF-8, 4 KiB. No answer may carry them raw.
+
+Of `views/why/redact.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The texts of /proc and the messages of sock_diag, as they are and as they never should be."""
+"""The texts of /proc and the messages of sock_diag, as they are and as they never should be.
+
+Of `waits/facts/sock_diag.py`, `waits/classify/file_systems.py` and `waits/facts/file_systems.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where little may be read: another user, refusals as Yama makes them, PID namespaces. Less is said, nothing wrong."""
+"""Where little may be read: another user, refusals as Yama makes them, PID namespaces. Less is said, nothing wrong.
+
+Of `waits/facts/memory.py`.
+"""
 
 from __future__ import annotations
 

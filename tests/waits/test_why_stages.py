@@ -1,4 +1,11 @@
-"""Each staged situation, with real processes: the sentence names the right culprit and the right resource."""
+"""Each staged situation, with real processes: the sentence names the right culprit and the right resource.
+
+Of `waits/api.py`, `waits/classify/classify.py`, `waits/classify/descriptors.py`, `waits/classify/polls.py`,
+`waits/classify/tasks.py`, `waits/facts/futexes.py`, `waits/facts/snapshot.py`, `waits/holders/common.py`,
+`waits/holders/dispatch.py`, `waits/holders/files.py`, `waits/holders/locks.py`, `waits/holders/sockets.py`,
+`waits/holders/tasks.py`, `waits/verdict/assemble.py`, `waits/verdict/chain.py`, `waits/verdict/representative.py`,
+`views/why/phrases.py` and `views/why/tree.py`.
+"""
 
 from __future__ import annotations
 

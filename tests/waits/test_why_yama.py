@@ -1,4 +1,7 @@
-"""Yama's ptrace_scope 1, the everyday case: calls and memory are refused, kernel functions and descriptors are not."""
+"""Yama's ptrace_scope 1, the everyday case: calls and memory are refused, kernel functions and descriptors are not.
+
+Of `waits/classify/by_wchan.py`.
+"""
 
 from __future__ import annotations
 

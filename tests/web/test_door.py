@@ -1,4 +1,7 @@
-"""Who is let in, by which names, and from which pages."""
+"""Who is let in, by which names, and from which pages.
+
+Of `web/routes.py` and `httpd/origin_check.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page in a real browser: its figures are true and move, and it says when it is cut off."""
+"""The page in a real browser: its figures are true and move, and it says when it is cut off.
+
+Of `store/chart_points.py`, `web/history.py` and `web/event_stream.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``straced serve --http`` and ``web.listen``: off by default, one clear error for what cannot be, told where it is."""
+"""``straced serve --http`` and ``web.listen``: off by default, one clear error for what cannot be, told where it is.
+
+Of `web/server.py`.
+"""
 
 from __future__ import annotations
 

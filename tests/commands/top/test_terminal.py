@@ -1,4 +1,7 @@
-"""The command itself: in a real terminal (tmux), where there is none, and as text and JSON."""
+"""The command itself: in a real terminal (tmux), where there is none, and as text and JSON.
+
+Of `commands/top.py`, `live/frame_stream.py` and `live/worker.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every call counted once: workloads with a known truth, five runs each, against the one rule for counting."""
+"""Every call counted once: workloads with a known truth, five runs each, against the one rule for counting.
+
+Of `tracers/ebpf/task_storage.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Attaching, letting go, and what is left behind: nothing."""
+"""Attaching, letting go, and what is left behind: nothing.
+
+Of `tracers/ebpf/instance.py` and `tracers/ebpf/shared_memory.py`.
+"""
 
 from __future__ import annotations
 

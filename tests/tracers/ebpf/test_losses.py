@@ -1,4 +1,7 @@
-"""What the kernel skipped, what was made good, and what that leaves: staged on the counters of a real engine."""
+"""What the kernel skipped, what was made good, and what that leaves: staged on the counters of a real engine.
+
+Of `tracers/ebpf/samples.py`.
+"""
 
 from __future__ import annotations
 

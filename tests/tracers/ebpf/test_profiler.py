@@ -1,4 +1,7 @@
-"""The engine behind the library's own face: windows, differences, events, children, and a full trace beside it."""
+"""The engine behind the library's own face: windows, differences, events, children, and a full trace beside it.
+
+Of `tracers/ebpf/events.py`.
+"""
 
 from __future__ import annotations
 

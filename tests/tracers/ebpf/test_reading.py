@@ -1,4 +1,8 @@
-"""Rows are read as bytes, and become values when they are looked at: what did not change costs nothing."""
+"""Rows are read as bytes, and become values when they are looked at: what did not change costs nothing.
+
+Of `tracers/ebpf/reader.py`, `tracers/ebpf/snapshot.py`, `tracers/ebpf/dirty_rows.py`, `tracers/ebpf/row_deltas.py`
+and `tracers/ebpf/decoding.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Who may count what, and what is said to those who may not."""
+"""Who may count what, and what is said to those who may not.
+
+Of `tracers/ebpf/errnos.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sums by process, made in the kernel, say what the rows say; and the rows can still be told apart afterwards."""
+"""Sums by process, made in the kernel, say what the rows say; and the rows can still be told apart afterwards.
+
+Of `tracers/ebpf/summed_rows.py` and `model/sums.py`.
+"""
 
 from __future__ import annotations
 

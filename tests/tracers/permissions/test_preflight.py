@@ -1,4 +1,7 @@
-"""Who may not be traced, each told apart before an attach: real processes, real ids, a real freezer."""
+"""Who may not be traced, each told apart before an attach: real processes, real ids, a real freezer.
+
+Of `tracers/permissions/refusals.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The process that the guard keeps ready to become the next strace: harmless, replaceable, and never in the way."""
+"""The process that the guard keeps ready to become the next strace: harmless, replaceable, and never in the way.
+
+Of `tracers/strace/guard/prefork.py` and `tracers/strace/guard/calibrate.py`.
+"""
 
 from __future__ import annotations
 
