@@ -1,7 +1,7 @@
 """A real service and its clients, of the same user and of another.
 
-Of `service/api/connection.py`, `service/api/server.py`, `service/api/sessions.py`, `service/api/facade.py`,
-`ipc/socket_directory.py` and `service/notices.py`.
+Of `service/api/connection.py`, `service/api/outbox.py`, `service/api/server.py`, `service/api/sessions.py`,
+`service/api/facade.py`, `ipc/socket_directory.py` and `service/notices.py`.
 """
 
 from __future__ import annotations

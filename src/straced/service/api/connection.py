@@ -8,7 +8,6 @@ ever taken (see :mod:`straced.linux.passed_descriptors`).
 from __future__ import annotations
 
 import asyncio
-import collections
 import os
 from collections.abc import Awaitable, Callable
 
@@ -20,6 +19,7 @@ from straced.ipc.protocol import MAX_FRAME, RpcRequest, TimedOut, TooMuch
 from straced.linux.credentials import Peer
 from straced.service.api.accounts import Accounts
 from straced.service.api.link import Link
+from straced.service.api.outbox import Outbox
 
 MAX_QUEUED = 4 * MAX_FRAME
 """Bytes of notifications that may wait."""
@@ -55,13 +55,10 @@ class Connection:
         self._handle = handle
         self._closed = closed
         self._in = bytearray()
-        self._out: collections.deque[bytes] = collections.deque()
-        self._queued = 0
-        self._sent = 0
+        self._out = Outbox(link.writer, self._hold, self._drained, self.close)
         self._told = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._unbegun = 0
-        self._writing = False
         self._reading = False
         self._open = True
         self._ending = False
@@ -79,25 +76,23 @@ class Connection:
 
     def notify(self, frame: bytes) -> None:
         """Send something that may be dropped when the client is slow."""
-        if self._queued + len(frame) > MAX_QUEUED or not self._accounts.has_room(self.account, len(frame)):
+        if self._out.queued + len(frame) > MAX_QUEUED or not self._accounts.has_room(self.account, len(frame)):
             self.dropped += 1
             return
         if self.dropped > self._told:
-            self._send(protocol.notification("gap", {"dropped": self.dropped - self._told}))
+            self._out.send(protocol.notification("gap", {"dropped": self.dropped - self._told}))
             self._told = self.dropped
-        self._send(frame)
+        self._out.send(frame)
 
     def answer(self, frame: bytes, number: int | str | None = None) -> None:
         """Send an answer to request ``number``; never dropped."""
         if len(frame) > MAX_ANSWER:
             frame = protocol.refusal(number, StracedError("the answer is too large", hint="ask for less"))
-        self._send(frame)
+        self._out.send(frame)
 
     def give_up(self) -> None:
         """Forget what waits, and end: the connections of this user hold more than they may, and this one most."""
-        kept = [self._out[0][self._sent :]] if self._sent and self._out else []  # its beginning is out already
-        self._out, self._sent = collections.deque(kept), 0
-        self._queued = sum(map(len, kept))
+        self._out.forget()
         hint = "read the answers; see ipc.max_buffers_per_user"
         self.end(protocol.refusal(None, TooMuch("too much waits for you to read it", hint=hint)))
 
@@ -110,53 +105,26 @@ class Connection:
         self._pause()
         self._in.clear()
         self._cancel_tasks()
-        self._accounts.hold(self.account, self, self._queued - self.held)
+        self._hold(self._out.queued - self.held)
         self._silence.cancel()
         self._silence = self._loop.call_later(LAST_WORD_S, self.close)
-        self._send(frame)
+        self._out.send(frame)
 
-    def _send(self, frame: bytes) -> None:
-        if not self._open:
-            return
-        self._out.append(frame)
-        self._queued += len(frame)
-        self._accounts.hold(self.account, self, len(frame))
-        if self._open and not self._writing:
-            self._flush()
-
-    def _flush(self) -> None:
-        try:
-            while self._out:
-                self._sent += os.write(self._link.writer, memoryview(self._out[0])[self._sent :])
-                if self._sent == len(self._out[0]):
-                    self._let_go_of_frame()
-        except BlockingIOError:
-            if not self._writing:
-                self._writing = True
-                self._loop.add_writer(self._link.writer, self._flush)
-            return
-        except OSError:
-            self.close()
-            return
-        if self._writing:
-            self._writing = False
-            self._loop.remove_writer(self._link.writer)
+    def _drained(self) -> None:
         if self._ending:
             self.close()
         elif not self._reading:
             self._later(0.0)
 
-    def _let_go_of_frame(self) -> None:
-        length = len(self._out.popleft())
-        self._queued -= length
-        self._sent = 0
-        self._accounts.hold(self.account, self, -length)
+    def _hold(self, more: int) -> None:
+        """So many bytes wait more than before; those who hold most may be ended for it."""
+        self._accounts.hold(self.account, self, more)
 
     # --- in ---
 
     @property
     def _is_held_back(self) -> bool:
-        return self._queued > MAX_UNREAD or self._unbegun >= MAX_IN_FLIGHT
+        return self._out.queued > MAX_UNREAD or self._unbegun >= MAX_IN_FLIGHT
 
     def _go_on(self) -> None:
         if not self._reading:
@@ -189,7 +157,7 @@ class Connection:
             self.close()
             return
         self._in += data
-        self._accounts.hold(self.account, self, len(data))
+        self._hold(len(data))
         if pause_s := self._accounts.pause_s(self.account, len(data)):
             self._later(pause_s)
         else:
@@ -234,7 +202,7 @@ class Connection:
     def _served(self, line: bytes) -> None:
         """A line and its end wait no more."""
         if self._open and not self._ending:
-            self._accounts.hold(self.account, self, -len(line) - 1)
+            self._hold(-len(line) - 1)
 
     def _begin(self, request: RpcRequest, line: bytes) -> None:
         self._unbegun -= 1
@@ -291,12 +259,10 @@ class Connection:
         self._silence.cancel()
         if self._resume is not None:
             self._resume.cancel()
-        if self._writing:
-            self._loop.remove_writer(self._link.writer)
+        self._out.close()
         self._link.close()
-        self._out.clear()
         self._in.clear()
-        self._accounts.hold(self.account, self, -self.held)
+        self._hold(-self.held)
         self._accounts.leave(self.account, self)
         self._cancel_tasks()
         for cleanup in list(self.cleanups.values()):
