@@ -1,6 +1,6 @@
 """Metrics: right, bounded, and for this host alone.
 
-Of `commands/metrics.py` and `service/sinks/fanout.py`.
+Of `service/metrics/exposition.py`, `service/metrics/gauges.py`, `commands/metrics.py` and `service/sinks/fanout.py`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from straced.httpd import origin_check
 from straced.httpd.address import parse
 from straced.httpd.message import HttpRequest, Response, text
 from straced.httpd.server import HttpServer
-from straced.service.metrics.openmetrics import CONTENT_TYPE
+from straced.service.metrics.exposition import CONTENT_TYPE
 
 log = logging.getLogger("straced.service")
 

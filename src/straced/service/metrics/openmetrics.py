@@ -17,24 +17,17 @@ from straced._version import __version__
 from straced.errors import OutputError
 from straced.linux.output_file import TEXTFILE_MODE, OutputFile
 from straced.model.alerts import AlertRow
-from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick
-from straced.store.series import program_of
+from straced.model.tick import Calls, ServiceEvent, Tick
+from straced.service.metrics import gauges
+from straced.service.metrics.exposition import OTHER, OTHERS, Family, Group, Line, family_text, group_of, labels_of
 
 if TYPE_CHECKING:
     from straced.service.service import Service
 
 log = logging.getLogger("straced.service")
-CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-OTHER = "other"
 SHARE = 4
 _NOTHING: dict[str, list[int]] = {}
-Group = tuple[str, str]
-"""Job and program."""
 Series = tuple[str, str, str]
-OTHERS: Group = (OTHER, OTHER)
-Labels = tuple[tuple[str, str], ...]
-Line = tuple[str, Labels, float]
-Family = tuple[str, str, str, list[Line]]
 
 
 class Totals:
@@ -62,7 +55,7 @@ class Totals:
         """Add a tick."""
         self._last = tick
         for sample in tick.processes:
-            group, uid = _group(sample), sample.owner.uid
+            group, uid = group_of(sample), sample.owner.uid
             if group not in self._cpu_ns:
                 group = self._new_group(group, uid)
             self.lost += sample.lost or 0
@@ -118,7 +111,7 @@ class Totals:
 
     def text(self, service: Service | None = None) -> str:
         """All of it, ended by ``# EOF``."""
-        parts = [_family(*family) for family in self.families(service)]
+        parts = [family_text(*family) for family in self.families(service)]
         return "".join(parts) + "# EOF\n"
 
     def families(self, service: Service | None = None) -> Iterator[Family]:
@@ -144,55 +137,13 @@ class Totals:
             for (j, p, s, e), count in self._errors.items()
         ]
         yield "straced_syscall_errors", "counter", "System calls that failed, by errno.", errors
-        cpu: list[Line] = [("_total", _labels(group), ns / 1e9) for group, ns in self._cpu_ns.items()]
+        cpu: list[Line] = [("_total", labels_of(group), ns / 1e9) for group, ns in self._cpu_ns.items()]
         yield "straced_cpu_seconds", "counter", "CPU time of watched processes.", cpu
         yield "straced_lost_calls", "counter", "Calls that could not be counted.", [("_total", (), self.lost)]
-        yield from self._gauges()
+        if self._last is not None:
+            yield from gauges.of_tick(self._last, self._cpu_ns.keys())
         if service is not None:
-            yield from _of_service(service)
-
-    def _gauges(self) -> Iterator[Family]:
-        tick = self._last
-        if tick is None:
-            return
-        groups: dict[tuple[str, str], list[float]] = {}
-        for sample in tick.processes:
-            if sample.facts.state == "X":
-                continue
-            key = _group(sample)
-            key = key if key in self._cpu_ns else OTHERS
-            sums = groups.setdefault(key, [0, 0, 0, 0])
-            for i, part in enumerate((1, sample.facts.rss_bytes, sample.facts.threads, sample.facts.fds or 0)):
-                sums[i] += part
-        for i, (name, words) in enumerate(
-            (
-                ("straced_processes", "Watched processes."),
-                ("straced_resident_bytes", "Resident memory of watched processes."),
-                ("straced_threads", "Threads of watched processes."),
-                ("straced_open_fds", "Open descriptors of watched processes."),
-            )
-        ):
-            yield name, "gauge", words, [("", _labels(group), sums[i]) for group, sums in groups.items()]
-        host = tick.host
-        values: tuple[tuple[str, str, float | None], ...] = (
-            ("straced_host_cpu_ratio", "Busy share of all CPUs.", _ratio(host.cpu_pct)),
-            ("straced_host_memory_available_bytes", "Memory that can be had.", host.memory_available_bytes),
-            ("straced_host_memory_bytes", "Memory.", host.memory_total_bytes),
-            ("straced_host_load1", "Load over a minute.", host.load[0] if host.load else None),
-            ("straced_host_zombies", "Zombie processes.", host.zombies),
-            ("straced_host_processes", "Processes.", host.processes),
-            ("straced_own_cpu_ratio", "CPU usage of straced, of one CPU.", _ratio(host.own.cpu_pct)),
-            ("straced_own_resident_bytes", "Resident memory of straced.", host.own.rss_bytes),
-            ("straced_tick_seconds", "How long the last sample took.", (host.own.tick_ns or 0) / 1e9),
-            ("straced_last_tick_timestamp_seconds", "When the last sample was taken.", tick.epoch_s),
-        )
-        for name, words, value in values:
-            if value is not None:
-                yield name, "gauge", words, [("", (), float(value))]
-        for kind, pressure in (("cpu", host.cpu_pressure), ("memory", host.memory_pressure), ("io", host.io_pressure)):
-            if pressure is not None:
-                name = f"straced_host_{kind}_pressure_ratio"
-                yield name, "gauge", "Share of 10 s in which some task waited.", [("", (), pressure.some_pct / 100)]
+            yield from gauges.of_service(service)
 
     def write_textfile(self, path: str, service: Service | None = None) -> None:
         """Write the text for the node exporter's textfile collector: whole, or not at all.
@@ -209,49 +160,3 @@ class Totals:
             if not self._textfile_refused:
                 log.warning("textfile_not_written", extra={"straced": {"path": path, "why": error.reason}})
             self._textfile_refused = True
-
-
-def _of_service(service: Service) -> Iterator[Family]:
-    late: list[Line] = [("_total", (), service.watcher.host.late_ticks)]
-    yield "straced_late_ticks", "counter", "Samples that could not be taken on time.", late
-    yield "straced_ticks", "counter", "Samples.", [("_total", (), service.ticks)]
-    dropped = service.store.dropped if service.store is not None else 0
-    yield "straced_history_dropped", "counter", "Samples that the disk did not take.", [("_total", (), dropped)]
-    ok = service.store is not None and service.store.state == "ok"
-    yield "straced_history_ok", "gauge", "Whether history is written.", [("", (), ok)]
-    counting = service.watcher.counting.serves
-    yield "straced_counting", "gauge", "Whether calls are counted.", [("", (), counting)]
-    kinds = service.alerts.open_by_kind()
-    lines: list[Line] = [("", (("kind", kind),), count) for kind, count in kinds.items()]
-    yield "straced_alerts_open", "gauge", "Open alerts.", lines or [("", (("kind", "none"),), 0)]
-
-
-def _group(sample: ProcessSample) -> tuple[str, str]:
-    return sample.facts.labels.get("job", ""), program_of(sample.facts)
-
-
-def _labels(group: tuple[str, str]) -> Labels:
-    return ("job", group[0]), ("program", group[1])
-
-
-def _ratio(pct: float | None) -> float | None:
-    return None if pct is None else pct / 100
-
-
-def _family(name: str, kind: str, words: str, lines: list[Line]) -> str:
-    head = f"# TYPE {name} {kind}\n# HELP {name} {words}\n"
-    return head + "".join(f"{name}{suffix}{_braces(labels)} {_number(value)}\n" for suffix, labels, value in lines)
-
-
-def _braces(labels: Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{key}="{_escape(value)}"' for key, value in labels) + "}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(float(value))
