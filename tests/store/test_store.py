@@ -1,8 +1,8 @@
 """The store: what goes in comes out, once, whatever happens to the service, the disk and the file.
 
-Of `store/alerts.py`, `store/learnt_names.py`, `store/over_time.py`, `store/queue.py`, `store/ranking.py`,
-`store/recorder.py`, `store/retention.py`, `store/rollup.py`, `store/series.py`, `store/series_info.py`,
-`store/export.py` and `commands/export.py`.
+Of `store/history_file.py`, `store/alerts.py`, `store/learnt_names.py`, `store/over_time.py`, `store/queue.py`,
+`store/ranking.py`, `store/recorder.py`, `store/retention.py`, `store/rollup.py`, `store/series.py`,
+`store/series_info.py`, `store/export.py` and `commands/export.py`.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def test_kill_9_loses_nothing_that_was_written(path: Path) -> None:
     store = HistoryWriter(path, config.StoreConfig())
     store.start()
     assert store.interrupted == 1
-    assert store._connection.execute("pragma integrity_check").fetchone() == ("ok",)
+    assert store._file.connection.execute("pragma integrity_check").fetchone() == ("ok",)
     store.close()
 
 

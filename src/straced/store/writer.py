@@ -7,7 +7,6 @@ who has most is dropped, counted, and said. A file that turns out to be damaged,
 from __future__ import annotations
 
 import collections
-import contextlib
 import logging
 import sqlite3
 import threading
@@ -19,7 +18,7 @@ from straced.errors import StracedError
 from straced.model.alerts import AlertRow
 from straced.model.tick import ServiceEvent, Tick
 from straced.store import database
-from straced.store.alerts import close_alerts
+from straced.store.history_file import HistoryFile
 from straced.store.queue import Item, LostCalls, WriteQueue
 from straced.store.recorder import Recorder
 
@@ -40,25 +39,35 @@ class HistoryWriter:
     def __init__(self, path: Path, keep: schema.StoreConfig) -> None:
         self.path = path
         self.keep = keep
-        self.state = "closed"
-        """``ok``, ``full``, ``locked``, ``failed`` or ``closed``."""
-        self.interrupted = 0
-        """Series that an earlier, killed service had left open."""
-        self.moved: Path | None = None
+        self._file = HistoryFile(path, lambda: self.keep, self.suspect)
         self._items = WriteQueue()
         self._wake = threading.Condition()
         self._closing = False
-        self.notes: collections.deque[tuple[str, str]] = collections.deque()
-        """Events about the file itself, kind and text, for the service to tell."""
-        self._connection: sqlite3.Connection | None = None
-        self._recorder: Recorder
         self._thread: threading.Thread | None = None
-        self._identity: tuple[int, int] | None = None
         self._damage = ""
-        self._checking: threading.Thread | None = None
         self._lost: dict[tuple[int, int], LostCalls] = {}
         self._said_ms = 0
         self._dropped_said = 0
+
+    @property
+    def state(self) -> str:
+        """``ok``, ``full``, ``locked``, ``failed`` or ``closed``."""
+        return self._file.state
+
+    @property
+    def interrupted(self) -> int:
+        """Series that an earlier, killed service had left open."""
+        return self._file.interrupted
+
+    @property
+    def moved(self) -> Path | None:
+        """Where a broken file was moved to."""
+        return self._file.moved
+
+    @property
+    def notes(self) -> collections.deque[tuple[str, str]]:
+        """Events about the file itself, kind and text, for the service to tell."""
+        return self._file.notes
 
     @property
     def dropped(self) -> int:
@@ -76,9 +85,9 @@ class HistoryWriter:
             StoreError, StoreTooNew: there will be no history.
         """
         try:
-            self._open()
+            self._file.open()
         except database.StoreBusy as error:
-            self._say_stopped(error.state, error.reason)
+            self._file.stopped(error.state, error.reason)
         self._thread = threading.Thread(target=self._run, name="straced-store", daemon=True)
         self._thread.start()
 
@@ -138,45 +147,6 @@ class HistoryWriter:
             return not self._thread.is_alive()
         return True
 
-    def _open(self) -> None:
-        opened = database.open_for_writing(self.path)
-        try:
-            self._begin(opened)
-        except sqlite3.DatabaseError as error:
-            opened.connection.close()
-            if state := database.state_of(error):
-                raise database.StoreBusy(f"{self.path}: {error}", state) from error
-            if isinstance(error, sqlite3.OperationalError):
-                raise database.StoreError(f"{self.path}: {error}", hint="see store.path in straced.toml") from error
-            moved = database.move_aside(self.path)  # its pages are damaged, though it ended in order
-            opened = database.open_for_writing(self.path)
-            opened.moved = moved
-            self._begin(opened)
-        self._connection = opened.connection
-        self.state = "ok"
-        if not opened.checked:
-            self._checking = threading.Thread(target=self._check, name="straced-check", daemon=True)
-            self._checking.start()
-
-    def _begin(self, opened: database.Opened) -> None:
-        """Learn what the file has."""
-        connection = opened.connection
-        self._recorder = Recorder(connection, lambda: self.keep)
-        if opened.unclean:
-            self.interrupted = self._recorder.catalogue.close_interrupted()
-            close_alerts(connection)
-            text = f"the service before did not end in order; {self.interrupted} rows were closed"
-            self.notes.append(("interrupted", text))
-        self._identity = database.identity(self.path)
-        if opened.moved is not None:
-            self.moved = opened.moved
-            self.notes.append(("history_moved", f"the history could not be used and was moved to {opened.moved}"))
-
-    def _check(self) -> None:
-        """Read the whole file, beside those who write to it: after an end in order it may be damaged all the same."""
-        if why := database.damage_in(self.path):
-            self.suspect(why)
-
     def _run(self) -> None:
         while True:
             with self._wake:
@@ -187,7 +157,7 @@ class HistoryWriter:
                 lost = self._items.take_lost()
                 closing = self._closing
             if damage:
-                self._replace_if(damage)
+                self._file.replace_if_damaged(damage)
             self._lost = dict(lost)
             written = self._try(batch)
             with self._wake:
@@ -201,82 +171,29 @@ class HistoryWriter:
                 break
             if not written:
                 time.sleep(RETRY_S)
-        self._finish()
+        self._file.finish()
 
     def _try(self, batch: list[Item]) -> bool:
         before = self.state
         try:
-            self._notice_gone()
-            if self._connection is None:
-                self._open()
-            assert self._connection is not None
-            self._connection.execute("begin immediate")
+            connection = self._file.begin()
             for item in batch:
-                self._recorder.write(item, self._lost)
-            self._say_dropped(self._recorder)
-            self._connection.execute("commit")
+                self._file.recorder.write(item, self._lost)
+            self._say_dropped(self._file.recorder)
+            connection.execute("commit")
         except (sqlite3.Error, StracedError) as error:
-            self._failed(error, before)
+            self._file.state = before
+            self._file.failed(error)
             return False
         except Exception:  # a fault of ours: without what cannot be written history goes on
             log.exception("history_failed")
-            with contextlib.suppress(sqlite3.Error):
-                self._abandon()
+            self._file.abandon()
             self._items.dropped += len(batch)
             return True
         if before != "ok":
             log.warning("history_resumed", extra={"straced": {"path": str(self.path), "dropped": self.dropped}})
-        self.state = "ok"
+        self._file.state = "ok"
         return True
-
-    def _notice_gone(self) -> None:
-        """A file that was deleted, or replaced, under us: what is written to it nobody would ever find."""
-        if self._connection is None or database.identity(self.path) == self._identity:
-            return
-        text = f"{self.path} was deleted or replaced while it was in use; the history begins anew"
-        self.notes.append(("history_gone", text))
-        log.warning("history_gone", extra={"straced": {"path": str(self.path)}})
-        self._abandon()
-        database.move_journals_aside(self.path)
-
-    def _replace_if(self, why: str) -> None:
-        """Begin anew when a closer look says that the file is damaged."""
-        if self._connection is None or not database.damage_in(self.path):
-            return
-        log.warning("history_damaged", extra={"straced": {"path": str(self.path), "why": why}})
-        self._abandon()
-        moved = database.move_aside(self.path)
-        with contextlib.suppress(StracedError, sqlite3.Error):
-            self._open()
-        self.moved = moved
-        self.notes.append(("history_moved", f"the history is damaged and was moved to {moved}"))
-
-    def _abandon(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-
-    def _failed(self, error: sqlite3.Error | StracedError, before: str) -> None:
-        self.state = before
-        state = error.state if isinstance(error, database.StoreBusy) else database.state_of(error) or "failed"
-        self._say_stopped(state, str(error))
-        connection = self._connection
-        if connection is None:
-            return
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("rollback")
-        with contextlib.suppress(sqlite3.Error):
-            self._recorder.catalogue.forget()
-        if state == "failed":  # begin anew with the next attempt: a broken file is moved aside then
-            self._connection = None
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-
-    def _say_stopped(self, state: str, why: str) -> None:
-        if state != self.state:
-            log.warning("history_stopped", extra={"straced": {"path": str(self.path), "why": why}})
-        self.state = state
 
     def _say_dropped(self, recorder: Recorder) -> None:
         fresh = self.dropped - self._dropped_said
@@ -284,23 +201,4 @@ class HistoryWriter:
             return
         self._dropped_said, self._said_ms = self.dropped, recorder.last_ms
         text = f"{fresh} samples or events did not fit into memory while the disk was slow; their calls count as lost"
-        self._write_event(ServiceEvent(epoch_s=recorder.last_ms / 1000, kind="history_dropped", text=text))
-
-    def _write_event(self, event: ServiceEvent) -> None:
-        self._recorder.write_event(event)
-
-    def _finish(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
-            self.state = "closed"
-            return
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("begin immediate")
-            self._recorder.catalogue.write_last()
-            connection.execute("update series set end = 'service_stopped' where end is null")
-            close_alerts(connection)
-            database.mark_clean(connection)
-            connection.execute("commit")
-        with contextlib.suppress(sqlite3.Error):
-            connection.close()
-        self.state = "closed"
+        recorder.write_event(ServiceEvent(epoch_s=recorder.last_ms / 1000, kind="history_dropped", text=text))
