@@ -10,7 +10,7 @@ from straced.errors import TracerUnavailable
 from straced.linux import procfs
 from straced.model.types import Sample, Target
 from straced.tracers.base import AttachOptions, Availability, TracerSession
-from straced.tracers.ebpf import libbpf, probe, trial, wire
+from straced.tracers.ebpf import libbpf, loading, probe, trial, wire
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.session import EbpfSession
 from straced.tracers.ebpf.suited import suited_engine
@@ -139,7 +139,7 @@ class EbpfTracer:
         """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
         for position in range(self._max_instances):
             if position == len(self._instances):
-                self._instances.append(await carry(asyncio.to_thread(self._load), Instance.close))
+                self._instances.append(await carry(loading.load(self._load), Instance.close))
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
             try:
                 if procfs.stat(target.pid).start_ticks != target.start_ticks:
@@ -197,8 +197,11 @@ class EbpfTracer:
 
     def _idle(self) -> None:
         """An instance has nobody left: unload it, unless somebody comes soon."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._unload_soon)
+        loop = asyncio.get_running_loop()
+        if not self._instances[self._kept :]:
+            return  # it is being closed
+        if self._timer is None or self._timer.when() < loop.time():  # its loop was closed before it came
+            self._timer = loop.call_later(LINGER_S, self._unload_soon)
 
     def _unload_soon(self) -> None:
         self._timer = None
@@ -214,9 +217,9 @@ class EbpfTracer:
 
     async def close(self) -> None:
         """Detach all sessions and unload. Idempotent."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         async with self._lock:
             while self._instances:
                 await self._instances.pop().close()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None

@@ -1,0 +1,41 @@
+"""One thread of the process in which all engines are loaded, one after the other.
+
+A load takes 11 MB for a moment: libbpf reads what the kernel says of its types, and copies it. The C library gives each
+thread an arena of its own, and keeps what was freed at the end of one for the next time, 12 MB here (glibc's dynamic
+M_TRIM_THRESHOLD). Loaded in whatever thread is free, a process ends up with as many times that as there are threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "straced-load")  # started with the first load
+
+
+_loader = _one_thread()
+
+
+def _renew() -> None:
+    """A forked child has not got the thread."""
+    global _loader
+    _loader = _one_thread()
+
+
+os.register_at_fork(after_in_child=_renew)
+
+
+async def load(function: Callable[[], Result]) -> Result:
+    """Call a function that loads, beside the event loop, when it is its turn.
+
+    Raises:
+        RuntimeError: there is no room for another thread.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_loader, function)

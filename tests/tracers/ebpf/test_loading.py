@@ -1,0 +1,110 @@
+"""Loads and unloads, and what a process keeps of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import weakref
+
+import pytest
+
+from straced.tracers.ebpf import EbpfTracer, tracer
+from tests.tracers.ebpf.conftest import Start
+from tests.tracers.ebpf.counts import attach
+from tests.support.needs import require
+from tests.support.owner import environment
+from tests.support.poll import auntil
+
+ARENA_KB = 10_000
+"""Less than what the C library keeps for a thread in which programs were loaded."""
+PRELUDE = """
+import asyncio, os, sys
+from concurrent.futures import ThreadPoolExecutor
+from straced import Profiler
+def resident_kb():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:"))
+async def load(pid):
+    async with Profiler("ebpf") as profiler:
+        await profiler.attach(pid)
+target = int(sys.argv[1])
+"""
+
+
+def said_by(code: str, *arguments: object) -> str:
+    """What a process of its own says."""
+    argv = [sys.executable, "-c", PRELUDE + textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(
+        argv, env={**os.environ, **environment()}, stdout=subprocess.PIPE, text=True, timeout=60, check=True
+    ).stdout
+
+
+def test_memory_is_kept_for_one_load_whatever_thread_is_free(start: Start) -> None:
+    """The pool of a loop has several threads, and any of them takes what comes next; here each load meets another."""
+    require("ebpf")
+    said = said_by(
+        """
+        async def main():
+            sizes, pools = [], [ThreadPoolExecutor(1) for _ in range(5)]
+            for pool in pools:
+                asyncio.get_running_loop().set_default_executor(pool)
+                await load(target)
+                sizes.append(resident_kb())
+            print(sizes[-1] - sizes[0])
+        asyncio.run(main())
+        """,
+        start("blocked").pid,
+    )
+    assert int(said) < ARENA_KB
+
+
+def test_a_forked_child_loads_too(start: Start) -> None:
+    """It has not got the thread in which its parent did."""
+    require("ebpf")
+    said = said_by(
+        """
+        asyncio.run(load(target))
+        if (child := os.fork()) == 0:
+            asyncio.run(asyncio.wait_for(load(target), 20))
+            os._exit(0)
+        print(os.waitpid(child, 0)[1])
+        """,
+        start("blocked").pid,
+    )
+    assert said == "0\n"
+
+
+async def test_what_is_closed_is_held_by_nobody(start: Start) -> None:
+    require("ebpf")
+    workload, closed = start("blocked"), EbpfTracer()
+    await attach(closed, workload.pid)
+    await closed.close()
+    gone = weakref.ref(closed)
+    gc.collect()
+    del closed
+    assert gone() is None
+
+
+def test_programs_are_unloaded_when_the_loop_that_was_to_do_it_is_closed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("ebpf")
+    monkeypatch.setattr(tracer, "LINGER_S", 0.01)
+    workload, used = start("blocked"), EbpfTracer()
+
+    async def use() -> None:
+        session = await attach(used, workload.pid)
+        await session.detach()
+        await auntil(lambda: used._instances[0].is_idle, what="its memory is given back")
+
+    async def unloaded() -> None:
+        await use()
+        await auntil(lambda: not used._instances, what="it is unloaded")
+        await used.close()
+
+    asyncio.run(use())
+    asyncio.run(unloaded())
