@@ -35,7 +35,7 @@ def test_the_report_is_on_stderr_and_stdout_is_the_commands(start: Starter) -> N
 
 def test_json_counts_exactly(start: Starter) -> None:
     result = straced("run", *STRACE, "--json", "--", start.gt, "n", 500).json()
-    assert result["schema"] == "straced.model.aggregation/1"
+    assert result["schema"] == "straced.summary/1"
     rows = {row["name"]: row for row in result["syscalls"]}
     assert rows["getppid"]["calls"] == 500
     assert rows["execve"]["calls"] == 1
@@ -51,7 +51,7 @@ def test_into_a_file(start: Starter, tmp_path: Path) -> None:
     result = straced("run", *STRACE, "-o", path, "--json", "--", "echo", "x")
     assert (result.status, result.out) == (0, "x\n")
     assert "syscall" not in result.err
-    assert json.loads(path.read_text())["schema"] == "straced.model.aggregation/1"
+    assert json.loads(path.read_text())["schema"] == "straced.summary/1"
 
 
 def test_stdin_is_the_commands(start: Starter) -> None:

@@ -30,7 +30,7 @@ def test_windows_are_there_as_they_come(start: Starter, tmp_path: Path) -> None:
         process.kill()
         process.communicate()
     for line in path.read_text().splitlines():
-        assert json.loads(line)["schema"] == "straced.model.aggregation/1"
+        assert json.loads(line)["schema"] == "straced.summary/1"
     assert os.listdir(tmp_path).count("windows") == 1
 
 

@@ -135,7 +135,7 @@ def test_saved_summaries_and_reports(runs: dict[str, Path], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "text", [b"{}", b'{"schema": "other/1"}', b"{" * 5000, b'{"schema": "straced.model.aggregation/1"}', b"{\xff"]
+    "text", [b"{}", b'{"schema": "other/1"}', b"{" * 5000, b'{"schema": "straced.summary/1"}', b"{\xff"]
 )
 def test_json_of_another_kind(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "x.json"

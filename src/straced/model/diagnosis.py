@@ -1,4 +1,4 @@
-"""What ``straced doctor`` finds, as values: for the terminal, and as JSON (schema ``straced.workflows.doctor/1``)."""
+"""What ``straced doctor`` finds, as values: for the terminal, and as JSON (schema ``straced.doctor/1``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-SCHEMA = "straced.workflows.doctor/1"
+SCHEMA = "straced.doctor/1"
 
 
 class DoctorCheck(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-SUMMARY_SCHEMA = "straced.model.aggregation/1"
+SUMMARY_SCHEMA = "straced.summary/1"
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -199,7 +199,7 @@ class Summary(Struct, frozen=True, kw_only=True):
         return table
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of this summary, schema ``straced.model.aggregation/1``."""
+        """The JSON object of this summary, schema ``straced.summary/1``."""
         built: dict[str, Any] = msgspec.to_builtins(self)
         return {"schema": SUMMARY_SCHEMA, **built}
 

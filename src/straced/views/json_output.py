@@ -1,4 +1,4 @@
-"""Summaries for programs: one JSON object, or one a line (NDJSON). Schema ``straced.model.aggregation/1``."""
+"""Summaries for programs: one JSON object, or one a line (NDJSON). Schema ``straced.summary/1``."""
 
 from __future__ import annotations
 

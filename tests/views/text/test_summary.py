@@ -232,7 +232,7 @@ def test_plain_output_needs_no_rich() -> None:
 def test_json_is_one_object_and_ndjson_one_a_line() -> None:
     value = summary(rows=(row("read", None, errors=None),))
     read = json.loads(json_output.one(value))
-    assert read["schema"] == "straced.model.aggregation/1"
+    assert read["schema"] == "straced.summary/1"
     assert (
         read["syscalls"][0] | {"name": "read", "class": "other", "calls": None, "errors": None} == read["syscalls"][0]
     )
