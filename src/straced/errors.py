@@ -242,6 +242,12 @@ class FrozenTarget(AttachError):
     code = "frozen"
 
 
+class UninterruptibleTarget(AttachError):
+    """In state D, waiting for a device, a frozen file system or a vfork child: a tracer could not let go of it."""
+
+    code = "uninterruptible"
+
+
 class AttachTimeout(AttachError):
     """The kernel did not confirm the attachment in time."""
 

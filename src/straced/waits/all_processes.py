@@ -11,6 +11,7 @@ from straced.waits.classify.kinds import ENDED, HALTED, SUSPECT
 from straced.waits.facts.activity import Meter
 from straced.waits.facts.proc import ProcReader
 from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.limits.window import HostWindow
 from straced.waits.model import Node, Why, WhyAll, walk
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
@@ -46,9 +47,11 @@ def why_everybody(
                 keys += [(pid, tid) for tid in first.tasks(pid)]
         except (Gone, OSError):
             continue
+    host = HostWindow(first.proc, starts)
     meter = Meter(first.proc, keys)
     meter.run(duration_ns, sweeps=4, cpu_budget_ns=200_000_000)
     seen = meter.finish()
+    host.close()
     look = ProcSnapshot(ProcReader(root))
     builder = ChainBuilder(look, seen.tasks)
     answers = []
@@ -59,7 +62,7 @@ def why_everybody(
             chain = choose(builder, look, pid)
             if not settled(look, chain):
                 chain = Node(task=chain.task)
-            answers.append(assemble(look, builder, chain, seen))
+            answers.append(assemble(look, builder, chain, seen, host))
         except (Gone, OSError):
             continue
     if keep is not None:

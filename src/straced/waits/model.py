@@ -113,6 +113,21 @@ class Storm(Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Limit(Struct, frozen=True, kw_only=True):
+    """A limit of a cgroup or of the process itself that was reached."""
+
+    pid: int
+    kind: str
+    """``cpu_quota``, ``memory_max``, ``memory_high``, ``pids_max``, ``io_max``, ``nofile``, ``nproc``, ``swap``,
+    ``oom_kill``."""
+    path: str
+    """The file that says so."""
+    text: str
+    """With the figures."""
+    acted: bool = False
+    """It held the process back in the window; else it is only reached, and the next request will be refused."""
+
+
 class Why(Struct, frozen=True, kw_only=True):
     """The answer for one process."""
 
@@ -138,6 +153,8 @@ class Why(Struct, frozen=True, kw_only=True):
     kernel_share: float | None = None
     """The part of that time that was spent in the kernel, 0 to 1; ``None`` when there was too little of it."""
     python_stack: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    """Limits that the process, or who stands at the end of its chain, has reached; those that acted come first."""
     commands: dict[int, tuple[str, ...]] = {}
     """pid -> command line, of each process of the chain where it may be read."""
 

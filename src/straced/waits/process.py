@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from straced import errors
 from straced.linux import procfs
@@ -12,6 +13,8 @@ from straced.waits.call_counts import FIRST_LOOK_SHARE, Sharpen, is_worth_it
 from straced.waits.facts.activity import Meter
 from straced.waits.facts.proc import ProcReader
 from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.limits import oom
+from straced.waits.limits.window import HostWindow
 from straced.waits.model import Node, Why, walk
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
@@ -44,12 +47,14 @@ def why_process(
     """
     if pid == os.getpid() and root == procfs.ROOT:
         raise errors.OwnProcess("that is straced itself, running to answer you", pid=pid, hint="name another pid")
+    started_ns = time.monotonic_ns()
     leader, thread = _resolve(pid, root)
     try:
         start = procfs.stat(leader, root).start_ticks
         return _explain(leader, thread, start, duration_ns, root, sharpen, eager)
     except Gone:
-        return Why(pid=leader, start_ticks=0, comm="", uid=None, verdict="gone", window_ns=duration_ns)
+        killed = oom.words_of(leader, started_ns) if root == procfs.ROOT else ""
+        return Why(pid=leader, start_ticks=0, comm="", uid=None, verdict="gone", reason=killed, window_ns=duration_ns)
 
 
 def _resolve(pid: int, root: str) -> tuple[int, int | None]:
@@ -60,16 +65,18 @@ def _resolve(pid: int, root: str) -> tuple[int, int | None]:
         leader = 0
     if leader <= 0:
         hint = "straced why --all lists who is stuck"
-        raise errors.NoSuchProcess(f"there is no process {pid}", pid=pid, hint=hint)
+        killed = oom.words_of_nobody(pid) if root == procfs.ROOT else ""
+        raise errors.NoSuchProcess(f"there is no process {pid}{killed and f'; {killed}'}", pid=pid, hint=hint)
     return leader, pid if leader != pid else None
 
 
 def _explain(
     pid: int, thread: int | None, start: int, duration_ns: int, root: str, sharpen: Sharpen | None, eager: bool
 ) -> Why:
-    meter = _watch(pid, thread, root)
+    meter, host = _watch(pid, thread, root)
     counted = _run(meter, pid, duration_ns, sharpen, eager)
     seen = meter.finish()
+    host.close()
     for attempt in range(_ATTEMPTS):
         look = ProcSnapshot(ProcReader(root))
         if look.proc.stat(pid).start_ticks != start:
@@ -80,7 +87,7 @@ def _explain(
             break
     if not settled(look, chain):
         chain = Node(task=chain.task)  # it moves too fast to say who it waits for
-    return assemble(look, builder, chain, seen, counted)
+    return assemble(look, builder, chain, seen, host, counted)
 
 
 def _run(meter: Meter, pid: int, duration_ns: int, sharpen: Sharpen | None, eager: bool) -> Summary | None:
@@ -104,11 +111,12 @@ def _run(meter: Meter, pid: int, duration_ns: int, sharpen: Sharpen | None, eage
     return future.result()
 
 
-def _watch(pid: int, thread: int | None, root: str) -> Meter:
-    """Watch all threads of the process, and everybody who seems to hold it up at this moment."""
+def _watch(pid: int, thread: int | None, root: str) -> tuple[Meter, HostWindow]:
+    """Watch all threads of the process, everybody who seems to hold it up at this moment, and their limits."""
     look = ProcSnapshot(ProcReader(root))
     keys = [(pid, tid) for tid in look.tasks(pid)]
     builder = ChainBuilder(look)
     chain = builder.build(pid, thread if thread is not None else builder.representative(pid))
     others = {(node.task.pid, node.task.tid) for node in walk(chain)} - set(keys)
-    return Meter(look.proc, [*keys, *sorted(others)], io_of=pid)
+    host = HostWindow(look.proc, {pid, *(each for each, _ in others)})
+    return Meter(look.proc, [*keys, *sorted(others)], io_of=pid), host

@@ -18,7 +18,7 @@ from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.text.sanitize import scrub
 from straced.tracers.base import AttachOptions
-from straced.workflows import delegation
+from straced.workflows import delegation, ptrace_warning
 
 if TYPE_CHECKING:
     from straced.client.sessions import RemoteSession
@@ -84,6 +84,9 @@ async def _attach(
     profiler: Profiler, wanted: AttachRequest, owned: contextlib.AsyncExitStack
 ) -> tuple[list[AnySession], list[StracedError]]:
     pids = [*dict.fromkeys(process_of(pid, "attach", "counted") for pid in resolve_all(wanted.targets))]
+    if wanted.tracer == "strace":
+        for pid in pids:
+            ptrace_warning.warn(pid, force=wanted.force)
     attempts = (profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids)
     tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
     if wanted.tracer in ("auto", "ebpf") and wanted.max_overhead_pct is None:

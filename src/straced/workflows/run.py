@@ -23,6 +23,7 @@ from straced.profiling.session import Session
 from straced.text.sanitize import scrub
 from straced.workflows import delegation
 from straced.workflows.foreground import Foreground
+from straced.workflows.killed_for_memory import MemoryWatch
 
 WORDS = {
     "strace": "strace counts (it slows the command down)",
@@ -70,11 +71,14 @@ async def _see_through(
     async with profiler:
         await delegation.label(process.pid, launch.labels)
         session = await _attach(profiler, process, launch)
+        memory = MemoryWatch(process.pid)
         status = await foreground.wait()
         process.returncode = status
         if session is not None:
             summary = await session.detach()
             report(_named(summary, session, status))
+        if killed := memory.words(status):
+            _say(killed)
     return status if status >= 0 else 128 - status
 
 

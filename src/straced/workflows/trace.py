@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from straced.errors import AttachError, OutputError, StracedError
+from straced.errors import AttachError, OutputError, StracedError, TracerCrashed
 from straced.linux.output_file import OutputFile
 from straced.linux.targets import TargetSpec, process_of, resolve
 from straced.profiling.profiler import Profiler
@@ -22,7 +22,7 @@ from straced.text.units import format_bytes, format_count
 from straced.tracers.base import Ending
 from straced.tracers.strace.recording import CUT
 from straced.tracers.strace.trace_file import keep_whole_lines, record_into
-from straced.workflows import delegation
+from straced.workflows import delegation, ptrace_warning
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import Recording, RecordOptions
@@ -54,6 +54,7 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
+    ptrace_warning.warn(pid, force=options.force)
     async with Profiler("strace") as profiler:
         if output is not None:
             return await _into_file(profiler, pid, options, output, overwrite, stop, page)
@@ -63,7 +64,7 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
         await asyncio.to_thread(relay.join)
         relay.say_dropped(recording.dropped_lines)
     _say_end(recording, ending, None)
-    return BROKEN_PIPE if relay.broken.is_set() else 0
+    return BROKEN_PIPE if relay.broken.is_set() else _status(ending)
 
 
 async def _into_file(
@@ -91,7 +92,12 @@ async def _into_file(
             left = keep_whole_lines(file)
             hint = f"{format_bytes(left)} of it are in {scrub(str(path))}" if left and not page else ""
             raise OutputError(CUT[ending.reason], hint=hint)
-    return 0
+    return _status(ending)
+
+
+def _status(ending: Ending) -> int:
+    """A trace that is cut because its strace died is none that others should take for whole."""
+    return TracerCrashed.exit_code if ending.reason.startswith("tracer_crashed") else 0
 
 
 async def _by_the_service(

@@ -21,7 +21,7 @@ from straced.model.types import Target
 from straced.text.sanitize import scrub_bytes
 from straced.tracers.base import Coverage
 from straced.tracers.permissions import preflight, refusals
-from straced.tracers.strace import binary
+from straced.tracers.strace import binary, unstoppable
 from straced.tracers.strace.attachment import Attachment
 from straced.tracers.strace.guard_client import GuardClient, all_ended
 from straced.tracers.strace.own_helpers import own_helpers
@@ -57,6 +57,14 @@ class AttachSteps:
         """Wait for a helper of ours that is just letting go of the target, after a detach or a cancelled attach."""
         if leaving := self.guard.leaving(target.pid):
             await within(REAP_S, all_ended(leaving))
+
+    async def refuse_unstoppable(self, target: Target) -> None:
+        """Refuse a target that would hold on to its strace.
+
+        Raises:
+            UninterruptibleTarget: it is in state D, and stays there.
+        """
+        await unstoppable.refuse(target.pid)
 
     def hold(self, target: Target, force: bool) -> tuple[int, tuple[int, ...]]:
         """Check that the target may be traced, and hold it: a pidfd first, so that no reused pid slips in.

@@ -13,6 +13,8 @@ NOT_RESTARTED = {
     "do_semtimedop": "semop",
     "__do_semtimedop": "semop",
     "do_sigtimedwait": "sigtimedwait",
+    "io_cqring_wait": "io_uring_enter",
+    "read_events": "io_getevents",
 }
 """Where a task sleeps in the kernel (proc(5), wchan) -> the call it is in."""
 
@@ -29,15 +31,24 @@ def waiting_in(pid: int) -> dict[str, int]:
             wchan = procfs.read(f"{pid}/task/{tid}/wchan").decode("ascii", "replace")
         except (procfs.Gone, OSError):
             continue
-        if name := NOT_RESTARTED.get(wchan):
+        if name := NOT_RESTARTED.get(wchan.partition(".")[0]):  # compilers name clones do_sigtimedwait.isra.0
             found[name] = found.get(name, 0) + 1
     return found
 
 
 def reason(pid: int) -> Reason | None:
     """A word about the calls that the attach is about to interrupt, or ``None``."""
-    found = waiting_in(pid)
-    if not found:
-        return None
-    names = ", ".join(f"{name} in {count} task{'s' if count > 1 else ''}" for name, count in found.items())
-    return Reason("interrupted", f"the attach made waiting calls return EINTR: {names} (eBPF does not)")
+    names = _names(pid)
+    return (
+        Reason("interrupted", f"the attach made waiting calls return EINTR: {names} (eBPF does not)") if names else None
+    )
+
+
+def warning(pid: int) -> str:
+    """The same before an attach, ``""`` when there is nothing to say."""
+    names = _names(pid)
+    return f"the attach makes waiting calls of {pid} return EINTR: {names} (eBPF does not)" if names else ""
+
+
+def _names(pid: int) -> str:
+    return ", ".join(f"{name} in {count} task{'s' if count > 1 else ''}" for name, count in waiting_in(pid).items())

@@ -87,6 +87,7 @@ class StraceTracer:
         """
         strace = await self.steps.prepared()
         await self.steps.until_free(target)
+        await self.steps.refuse_unstoppable(target)
         pidfd, alone = self.steps.hold(target, options.force)
         outputs: list[int] = []
 

@@ -7,7 +7,7 @@ from collections import Counter
 from straced.text.units import format_ns
 from straced.views.text.summary import Line, Span, plain
 from straced.views.why.phrases import shorten
-from straced.views.why.report import section
+from straced.views.why.report import section, wrapped
 from straced.views.why.sentence import predicate
 from straced.views.why.tree import tree
 from straced.waits.model import Why, WhyAll, walk
@@ -31,7 +31,7 @@ def lines(found: WhyAll, limit: int = 20, width: int | None = None) -> list[Line
     """
     shown = found.processes[:limit]
     result: list[Line] = [
-        _counts(found),
+        *_counts(found, width),
         (),
         (Span(f"{'verdict':<9}{'waiters':>7}  {'process':<{_WHO}}  why", "weak"),),
     ]
@@ -57,11 +57,12 @@ def _cut(text: str, width: int | None) -> str:
     return text if width is None or len(text) <= width else text[: max(width - 1, 1)] + "…"
 
 
-def _counts(found: WhyAll) -> Line:
+def _counts(found: WhyAll, width: int | None) -> list[Line]:
     counted = Counter(why.verdict for why in found.processes)
     words = ", ".join(f"{count} {verdict}" for verdict, count in counted.items())
     number = len(found.processes)
-    return (Span(f"{number} process{'' if number == 1 else 'es'} in {format_ns(found.window_ns)}: {words}", "strong"),)
+    text = f"{number} process{'' if number == 1 else 'es'} in {format_ns(found.window_ns)}: {words}"
+    return [(Span(line, "strong"),) for line in wrapped(text, width)]
 
 
 def _tops(shown: tuple[Why, ...], waited_for: dict[int, int]) -> list[Why]:

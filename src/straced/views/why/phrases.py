@@ -54,6 +54,7 @@ _ALONE = {
     "ipc": "waits on {r}",
     "io_uring": "waits for completions of {r}",
     "file_io": "waits in {call} on {r}",
+    "frozen_fs": "waits in {call} to write to {r}, which is frozen (fsfreeze)",
     "memory": "waits for memory",
     "stopped": "is stopped by a signal",
     "traced": "is held in a tracing stop",
@@ -108,6 +109,8 @@ def resource_name(resource: Resource | None) -> str:
         return f"the {resource.kind if resource.kind == 'unix' else resource.kind.upper()} socket {text}{to}"
     if resource.kind == "fifo":
         return f"the FIFO {text}"
+    if resource.kind == "mount" and text.startswith("/"):
+        return f"the file system at {text}"
     return text
 
 

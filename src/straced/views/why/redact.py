@@ -74,6 +74,9 @@ class _Redactor:
             chain=self._node(why.chain) if why.chain else None,
             threads=tuple(map(self._task, why.threads)),
             storms=tuple(Storm(kind=s.kind, per_second=s.per_second, text=self.text(s.text)) for s in why.storms),
+            limits=tuple(
+                replace(limit, path=self.text(limit.path), text=self.text(limit.text)) for limit in why.limits
+            ),
             evidence=tuple(map(self.text, why.evidence)),
             not_seen=tuple(map(self.text, why.not_seen)),
             next=self.text(why.next) if why.next else None,

@@ -37,6 +37,7 @@ def lines(why: Why, width: int | None = None) -> list[Line]:
     found += section("who", [shorten(text, longest) for text in _commands(why)], width)
     found += section("evidence", [text for text in (*why.evidence, rest_of_reason(why)) if text], width)
     found += section("storm", [storm.text for storm in why.storms], width)
+    found += section("limit", [f"{limit.text}: {limit.path}" for limit in why.limits], width)
     found += section("threads", _other_threads(why), width)
     found += section("python", why.python_stack, width)
     found += section("not seen", why.not_seen, width)

@@ -12,7 +12,8 @@ _VERB = {"ended": "has ended", "gone": "is gone", "unknown": "sleeps, and why ca
 def sentence(why: Why) -> str:
     """Who is in which trouble, through whom, and what stands at the end."""
     if why.chain is None:
-        return f"{why.pid}{f' ({why.comm})' if why.comm else ''} is gone: it ended while it was looked at."
+        killed = f"; {why.reason}" if why.reason else ""
+        return f"{why.pid}{f' ({why.comm})' if why.comm else ''} is gone: it ended while it was looked at{killed}."
     who = name(why.chain.task)
     if why.verdict in ("ended", "stopped") or (why.verdict == "unknown" and why.chain.holders):
         return f"{who} {predicate(why)}."
@@ -24,7 +25,13 @@ def sentence(why: Why) -> str:
 
 
 def predicate(why: Why) -> str:
-    """The sentence without who and the verdict."""
+    """The sentence without who and the verdict, with the limit that held the process back."""
+    text = _predicate(why)
+    limit = next((limit.text for limit in why.limits if limit.acted), "")
+    return f"{text}; {limit}" if limit and limit not in text else text
+
+
+def _predicate(why: Why) -> str:
     if why.chain is None:
         return "ended while it was looked at"
     if why.verdict in ("busy", "spinning"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -37,15 +38,46 @@ def tree(chain: Node, width: int | None = None) -> list[Line]:
         resource = min(resource, max(_SHORTEST_RESOURCE, room - who))
         who = min(who, max(_SHORTEST_WHO, room - resource))
     lines: list[Line] = []
-    for row in rows:
+    for index, row in enumerate(rows):
         cells = (
             shorten(row.who, who).ljust(who),
             row.call.ljust(call),
             shorten(row.resource, resource).ljust(resource),
         )
-        text = (" " * _GAP).join((*cells, row.ran))
-        lines.append((Span(text), Span(row.mark, "bad")) if row.mark else (Span(text.rstrip()),))
+        guide = _guide(row.who, rows[index + 1].who if index + 1 < len(rows) else "")
+        lines += _fitted(cells, row.ran, row.mark, width, guide)
     return lines
+
+
+def _fitted(cells: tuple[str, ...], ran: str, mark: str, width: int | None, guide: str) -> list[Line]:
+    """One line; where the screen is narrower, what stands at its end goes to lines of its own, each part whole."""
+    text = (" " * _GAP).join((*cells, ran))
+    if width is None or len(text.rstrip()) + len(mark) <= width:
+        return [(Span(text), Span(mark, "bad")) if mark else (Span(text.rstrip()),)]
+    first = (" " * _GAP).join(cells).rstrip()
+    below = [Span(part.strip()) for part in ran.split(", ")] + ([Span(mark.strip(), "bad")] if mark else [])
+    lines: list[Line] = [(Span(part),) for part in _cut(first, width)]
+    indent = guide + " " * _GAP
+    line: Line = (Span(indent),)
+    for part in filter(lambda part: part.text, below):
+        if len(line) > 1 and sum(len(span.text) for span in line) + _GAP + len(part.text) > width:
+            lines.append(line)
+            line = (Span(indent),)
+        line = (*line, *((Span(" " * _GAP),) if len(line) > 1 else ()), part)
+    return [*lines, line] if len(line) > 1 else lines
+
+
+def _cut(text: str, width: int) -> list[str]:
+    """A line that even alone is too long: broken between its columns, or else in the middle of the longest word."""
+    return textwrap.wrap(text, width, subsequent_indent=" " * _GAP, break_on_hyphens=False, drop_whitespace=True)
+
+
+def _guide(who: str, following: str) -> str:
+    """What stands left of a line below a row: the strokes of the tree that go on to the next row."""
+    depth = len(who) - len(who.lstrip("│├└ "))
+    own = "".join("│ " if at < len(following) and following[at] in "│├" else "  " for at in range(0, depth, 2))
+    child = len(following) - len(following.lstrip("│├└ ")) > depth
+    return own + ("│ " if child else "  ")
 
 
 def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closing: str) -> Iterator[_TreeRow]:

@@ -59,7 +59,11 @@ def explain(look: ProcSnapshot, raw: RawTask) -> Wait | None:
         own = [fd for fd in fds.listing(look.proc, raw.pid) or () if fd.kind == "eventpoll"]
         numbers = epoll_targets(look, raw.pid, own[0].number) if len(own) == 1 else None
         watched = tuple(watched_of(look, raw.pid, number) for number in numbers or ())
+        if not watched:
+            return Wait(kind="hidden", state=raw.state, detail=detail)
         return Wait(kind="poll", state=raw.state, call="epoll_wait", watched=watched, detail=detail)
+    if kind == "poll":  # what it watches is in its memory: whether that is work or somebody who is stuck is not known
+        kind = "hidden"
     return Wait(kind=kind, state=raw.state, resource=_only(look, raw, kind), detail=detail)
 
 

@@ -6,7 +6,15 @@ import os
 
 from straced.linux import procfs
 from straced.linux.procfs import Gone
-from straced.waits.classify import by_wchan, descriptors, file_systems, polls, syscall_args, tasks
+from straced.waits.classify import (
+    by_wchan,
+    descriptors,
+    file_systems,
+    frozen_file_systems,
+    polls,
+    syscall_args,
+    tasks,
+)
 from straced.waits.facts import fds
 from straced.waits.facts.freezer import frozen_by
 from straced.waits.facts.locks import FileLock
@@ -76,7 +84,7 @@ def _by_call(look: ProcSnapshot, raw: RawTask) -> Wait:
     if name == "restart_syscall":
         name = syscall_args.RESTARTED.get(look.proc.wchan(raw.pid, raw.tid) or "", name)
     call = syscall_args.label(name, raw.args)
-    for explain in (tasks.explain, polls.explain, descriptors.explain):
+    for explain in (frozen_file_systems.explain, tasks.explain, polls.explain, descriptors.explain):
         wait = explain(look, raw, name, call)
         if wait is not None:
             return _job_token(look, raw, wait) or wait
@@ -107,7 +115,7 @@ def _locked_file(look: ProcSnapshot, raw: RawTask, lock: FileLock) -> Resource:
 def _outside_calls(look: ProcSnapshot, raw: RawTask) -> Wait:
     """In no call (a page fault), or in one that may not be read: then /proc/locks may know, it is open to all."""
     if raw.number == -1:
-        return Wait(kind="memory", state=raw.state)
+        return frozen_file_systems.page_fault(look, raw) or Wait(kind="memory", state=raw.state)
     if raw.readable:
         return Wait(kind="other", state=raw.state)  # it ran between two reads
     waiting = look.locks.waiting(raw.pid)

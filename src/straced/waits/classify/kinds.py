@@ -28,6 +28,7 @@ KINDS = {
     "ipc": "waits on a System V or POSIX queue or semaphore",
     "io_uring": "waits for io_uring completions",
     "file_io": "waits for a disk, a network file system or a device",
+    "frozen_fs": "writes to a file system that is frozen (fsfreeze)",
     "memory": "waits for memory: a page fault, or the lock of its address space",
     "stopped": "stopped by a signal",
     "traced": "held by its tracer",
@@ -56,6 +57,6 @@ UNRESOLVED = frozenset(
 """Waits that somebody must stand behind: a chain that ends in one has not come to its root cause."""
 
 SUSPECT = frozenset(
-    {"lock", "lease", "mutex", "pipe_write", "socket_write", "connect", "file_io", "fifo_open", "memory"}
+    {"lock", "lease", "mutex", "pipe_write", "socket_write", "connect", "file_io", "fifo_open", "memory", "frozen_fs"}
 )
 """Waits worth a word even in a thread that is not the main one: threads are not built to rest in them."""

@@ -10,6 +10,9 @@ from straced.linux.procfs import Gone
 from straced.text.sanitize import scrub_bytes
 from straced.waits.facts.proc import ProcReader
 
+FREEZE_WAITS = ("percpu_rwsem_wait", "__percpu_down_read")
+"""Where a write to a frozen file system sleeps; also who waits for another of the kernel's per-CPU semaphores."""
+
 
 def peek(proc: ProcReader, pid: int, address: int, size: int) -> bytes | None:
     """``size`` bytes at ``address``; ``None`` when refused, unmapped, or not safe to ask for."""
@@ -35,16 +38,22 @@ def memory_is_safe(proc: ProcReader, pid: int) -> bool:
     """Whether memory and maps can be read without going to sleep ourselves.
 
     Both take the target's mmap lock. A thread in uninterruptible sleep may hold it, and we would sleep with
-    it: then nothing is read.
+    it: then nothing is read. Only one that waits for a frozen file system, and is in no page fault, is known not to.
     """
     return not proc.cached("uninterruptible", pid, lambda: _any_uninterruptible(proc, pid))
 
 
 def _any_uninterruptible(proc: ProcReader, pid: int) -> bool:
     try:
-        return any(proc.stat(pid, tid).state == "D" for tid in proc.tasks(pid))
+        return any(proc.stat(pid, tid).state == "D" and not _is_outside(proc, pid, tid) for tid in proc.tasks(pid))
     except (Gone, OSError):
         return True
+
+
+def _is_outside(proc: ProcReader, pid: int, tid: int) -> bool:
+    """Whether a task in state D is seen to sleep where the lock of the address space is never held."""
+    stack = proc.stack(pid, tid)
+    return bool(stack) and stack[0].startswith(FREEZE_WAITS) and not any("fault" in function for function in stack)
 
 
 def timespec_ns(proc: ProcReader, pid: int, address: int) -> int | None:

@@ -195,14 +195,17 @@ class ProcReader:
         return int(words[0]), tuple(int(word, 16) for word in words[1:7]), True
 
     def wchan(self, pid: int, tid: int) -> str | None:
-        """The kernel function a task sleeps in; ``None`` for none or where it is hidden (``0``)."""
+        """The kernel function a task sleeps in; ``None`` for none or where it is hidden (``0``).
+
+        Without what a compiler adds to the name of a clone: ``do_sigtimedwait.isra.0``.
+        """
         data = self.optional(pid, "wchan", tid)
-        return data.decode("ascii", "replace") if data and data != b"0" else None
+        return data.decode("ascii", "replace").partition(".")[0] if data and data != b"0" else None
 
     def stack(self, pid: int, tid: int) -> list[str]:
         """The kernel functions a task sleeps in, innermost first; root only (proc_pid_stack(5)), else empty."""
         lines = (self.optional(pid, "stack", tid) or b"").split(b"\n")
-        words = (line.partition(b"] ")[2].partition(b"+")[0] for line in lines)
+        words = (line.partition(b"] ")[2].partition(b"+")[0].partition(b".")[0] for line in lines)
         return [word.decode("ascii", "replace") for word in words if word and not word.startswith(_EVERY_CALL)]
 
     def is_native(self, pid: int) -> bool:

@@ -10,6 +10,8 @@ from straced.waits.facts.activity import Observation
 from straced.waits.facts.memory import memory_is_safe
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.limits.found import Limits
+from straced.waits.limits.window import HostWindow
 from straced.waits.model import Node, Why, walk
 from straced.waits.verdict import judge, slow, storms
 from straced.waits.verdict.chain import ChainBuilder
@@ -21,7 +23,12 @@ _MAX_FRAMES = 6
 
 
 def assemble(
-    look: ProcSnapshot, builder: ChainBuilder, chain: Node, seen: Observation, counted: Summary | None = None
+    look: ProcSnapshot,
+    builder: ChainBuilder,
+    chain: Node,
+    seen: Observation,
+    host: HostWindow,
+    counted: Summary | None = None,
 ) -> Why:
     """Put the answer together.
 
@@ -30,6 +37,7 @@ def assemble(
         builder: what built it.
         chain: of the thread that stands for the process.
         seen: the window before that moment.
+        host: the counters of cgroups and of the machine over that window.
         counted: what a tracer counted in that window.
     """
     pid = chain.task.pid
@@ -39,7 +47,8 @@ def assemble(
     cpu_pct = judge.total_cpu_pct(seen.tasks, [(pid, tid) for tid in tids])
     own = seen.tasks.get((pid, chain.task.tid))
     found = storms.find(seen.io, own, look.proc.is_native(pid), counted)
-    word, reason = judge.judge(chain, cpu_pct, found, seen.tasks)
+    limits = Limits(host, look, chain, seen)
+    word, reason = judge.judge(chain, cpu_pct, found, seen.tasks, limits.starved_by)
     if word == "slow" or (word == "busy" and counted is not None):
         reason = reason or slow.busiest(look, pid, own, counted, len(tids))
     return Why(
@@ -56,6 +65,7 @@ def assemble(
         not_seen=not_seen(look, chain, len(tids) - MAX_THREADS),
         next=next_step(look, chain, word, counted is not None),
         window_ns=seen.window_ns,
+        limits=limits.found(word),
         cpu_pct=cpu_pct,
         kernel_share=seen.kernel_share,
         commands=_commands(look, chain),

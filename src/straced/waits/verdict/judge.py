@@ -20,7 +20,11 @@ def total_cpu_pct(activity: Mapping[Key, Activity], keys: Sequence[Key]) -> floa
 
 
 def judge(
-    chain: Node, cpu_pct: float | None, storms: Sequence[Storm], activity: Mapping[Key, Activity]
+    chain: Node,
+    cpu_pct: float | None,
+    storms: Sequence[Storm],
+    activity: Mapping[Key, Activity],
+    starved_by: str = "others use them",
 ) -> tuple[str, str]:
     """(verdict, what decided it).
 
@@ -29,6 +33,7 @@ def judge(
         cpu_pct: of the whole process, over the window.
         storms: of the process.
         activity: of all tasks that were watched.
+        starved_by: what keeps a task of the process from the CPUs, if it turns out to be kept from them.
     """
     task = chain.task
     if task.wait.kind in ENDED:
@@ -41,10 +46,10 @@ def judge(
     if spins and (works or task.wait.kind == "running"):
         return "spinning", spins[0].text
     if works:
-        return "busy", starving(own)
+        return "busy", starving(own, starved_by)
     if task.wait.kind == "running":
         working = own is None or not own.calls or _mostly_running(own)
-        return ("busy" if working else "slow"), starving(own)
+        return ("busy" if working else "slow"), starving(own, starved_by)
     if is_deadlock(chain):
         return "stuck", "deadlock"
     if all(leaf.task.wait.kind == "asking" for leaf in leaves(chain)):
@@ -56,15 +61,16 @@ def judge(
     if is_idle(chain):
         return "idle", ""
     if own is not None and own.switches:
-        return "slow", starving(own)
+        return "slow", starving(own, starved_by)
     return _by_root(chain)
 
 
-def starving(own: Activity | None) -> str:
-    """Said of a task that others keep from the CPUs; ``""`` of all others."""
+def starving(own: Activity | None, starved_by: str) -> str:
+    """Said of a task that is kept from the CPUs; ``""`` of all others."""
     if own is None or own.starved is None or own.starved < _STARVED:
         return ""
-    return f"it is ready to run and gets no CPU {100 * own.starved:.0f} % of the time, others use them"
+    text = f"it is ready to run and gets no CPU {100 * own.starved:.0f} % of the time"
+    return f"{text}, {starved_by}" if starved_by else text
 
 
 def is_idle(chain: Node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from straced.waits.facts.freezer import thaw_line
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -56,6 +57,11 @@ def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = Fal
         return f"kill -CONT {task.pid}"
     if task.wait.kind == "frozen" and task.wait.resource is not None:
         return thaw_line(look.proc, task.pid) or f"thaw the cgroup {task.wait.resource.name}"
+    if task.wait.kind == "frozen_fs" and task.wait.resource is not None:
+        name = task.wait.resource.name
+        return (
+            f"{'' if os.geteuid() == 0 else 'sudo '}fsfreeze -u {shlex.quote(name)}" if name.startswith("/") else None
+        )
     refused = [node.task.pid for node in walk(chain) if look.proc.refused.get(node.task.pid)]
     if os.geteuid() != 0 and (refused or (look.owners.hidden and not root.cycle)):
         return f"sudo straced why {refused[-1] if refused else chain.task.pid}"

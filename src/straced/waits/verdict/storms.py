@@ -7,8 +7,9 @@ from straced.model.types import Summary
 from straced.text.units import format_bytes, format_count
 from straced.waits.facts.activity import Activity, Io
 from straced.waits.model import Storm
+from straced.waits.verdict import spins
+from straced.waits.verdict.spins import MANY_PER_SECOND
 
-_MANY_PER_SECOND = 1000
 _TINY_BYTES = 32
 _SYNC = frozenset({"fsync", "fdatasync", "msync", "sync", "syncfs", "sync_file_range"})
 _STAT = frozenset({"stat", "lstat", "newfstatat", "fstatat64", "statx", "access", "faccessat", "faccessat2"})
@@ -28,7 +29,7 @@ def from_io(io: Io) -> list[Storm]:
     found = []
     for calls, moved, verb in (("syscr", "rchar", "read"), ("syscw", "wchar", "write")):
         rate, size = io.rate(calls), io.per_call(moved, calls)
-        if not io.known or rate < _MANY_PER_SECOND or size >= _TINY_BYTES:
+        if not io.known or rate < MANY_PER_SECOND or size >= _TINY_BYTES:
             continue
         if size < 0.01:
             text = f"{format_count(round(rate))} {verb} calls a second move no bytes: EAGAIN, or the end of a file"
@@ -61,16 +62,16 @@ def from_samples(activity: Activity, native: bool) -> list[Storm]:
 def from_summary(summary: Summary) -> list[Storm]:
     """The same and more, exactly, where a tracer counted: searches that find nothing, spins, fsync, stat."""
     seconds = max(summary.window.duration_ns / 1e9, 1e-6)
-    found = []
+    found: list[Storm | None] = []
     for row in summary.rows:
         calls, errno = row.calls or 0, row.errno or {}
-        if calls / seconds < _MANY_PER_SECOND and row.name not in _SYNC:
+        if calls / seconds < MANY_PER_SECOND and row.name not in _SYNC:
             continue
-        for code, word in (("EAGAIN", "spin"), ("ESRCH", "spin"), ("ENOENT", "search")):
-            failed = errno.get(code, 0)
-            if failed / seconds >= _MANY_PER_SECOND and failed >= calls * 0.5:
-                text = f"{format_count(round(failed / seconds))} {row.name} calls a second fail with {code}"
-                found.append(Storm(kind=f"{word}_{code.lower()}", per_second=round(failed / seconds, 1), text=text))
+        found.append(spins.in_vain(row, seconds))
+        failed = errno.get("ENOENT", 0)
+        if failed / seconds >= MANY_PER_SECOND and failed >= calls * 0.5:
+            text = f"{format_count(round(failed / seconds))} {row.name} calls a second fail with ENOENT"
+            found.append(Storm(kind="search_enoent", per_second=round(failed / seconds, 1), text=text))
         if row.name in _STAT:
             text = f"{format_count(round(calls / seconds))} {row.name} calls a second"
             found.append(Storm(kind="stat", per_second=round(calls / seconds, 1), text=text))
@@ -78,7 +79,8 @@ def from_summary(summary: Summary) -> list[Storm]:
             share = row.wall_ns / summary.window.duration_ns
             text = f"{row.name}: {calls / seconds:.0f} calls a second take {100 * share:.0f} % of the time"
             found.append(Storm(kind="fsync", per_second=round(calls / seconds, 1), text=text))
-    return found
+    found += spins.together(summary.rows, seconds)
+    return [storm for storm in found if storm is not None]
 
 
 def moved(io: Io) -> str:

@@ -1,0 +1,76 @@
+"""F46 and its kind: what cannot be stopped is refused before ptrace has it; what a stop would end is said before."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from straced import Profiler, errors
+from tests.support import proc
+from tests.support.cli import popen_straced, straced
+from tests.support.poll import auntil, until
+from tests.support.workload import Starter, Workload
+
+pytestmark = pytest.mark.needs("strace", "cc")
+
+
+def _in_vfork(start: Starter) -> Workload:
+    workload = start("vforkslow", 600)
+    workload.go()
+    until(lambda: proc.state(workload.pid) == "D", what="it waits in vfork")
+    return workload
+
+
+@pytest.mark.parametrize("words", [("trace",), ("attach", "--tracer", "strace")])
+def test_a_vfork_parent_is_refused_at_once(words: tuple[str, ...], start: Starter) -> None:
+    workload = _in_vfork(start)
+    verb, *options = words
+    done = straced(verb, workload.pid, *options, "-d", "1")
+    done.assert_clear_error(4)
+    assert f"{workload.pid} (gt) is suspended by vfork until its child executes or ends" in done.err
+    (child,) = proc.children(workload.pid)
+    assert f"trace the child: {child}" in done.err
+    assert workload.untraced()
+    assert proc.state(workload.pid) == "D"
+
+
+async def test_the_library_has_a_type_for_it(profiler: Profiler, start: Starter) -> None:
+    workload = _in_vfork(start)
+    with pytest.raises(errors.UninterruptibleTarget) as caught:
+        await asyncio.wait_for(profiler.attach(workload.pid), 10)
+    assert (caught.value.pid, caught.value.code) == (workload.pid, "uninterruptible")
+
+
+async def test_one_that_is_so_for_a_moment_is_attached_to(profiler: Profiler, start: Starter) -> None:
+    """A storm of vforks is in state D at most looks, each time in another wait."""
+    workload = start("storm")
+    session = await profiler.attach(workload.pid)
+    before = workload.ticks()
+    await auntil(lambda: workload.ticks() > before + 5, what="it runs, traced")
+    await session.detach()
+    assert workload.untraced()
+
+
+_CALLS = {"epoll_wait": "epoll_wait", "sigtimedwait": "sigtimedwait", "poll": ""}
+"""A call, and what is said of it: some are restarted."""
+
+
+@pytest.mark.parametrize("call", _CALLS)
+@pytest.mark.parametrize("words", [("trace", "-o", "{}"), ("attach", "--tracer", "strace")])
+def test_before_calls_are_ended_it_is_said(words: tuple[str, ...], call: str, start: Starter, tmp_path: Path) -> None:
+    workload = start("block", call)
+    workload.go()
+    until(lambda: proc.state(workload.pid) == "S", what="it waits")
+    verb, *options = words
+    filled = [word.format(tmp_path / "trace") for word in options]
+    process = popen_straced(verb, workload.pid, *filled, "-d", "0.5")
+    assert process.stderr is not None
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    said = [line for line in err.decode().splitlines() if line.startswith("straced: the attach makes waiting calls")]
+    ends = f" of {workload.pid} return EINTR: {_CALLS[call]} in 1 task (eBPF does not)"
+    assert [line.removeprefix("straced: the attach makes waiting calls") for line in said] == [ends] * bool(
+        _CALLS[call]
+    )
