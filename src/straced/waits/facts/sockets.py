@@ -9,9 +9,10 @@ import struct
 from msgspec import Struct
 
 from straced.linux import procfs
-from straced.waits.facts import sock_diag
+from straced.waits.facts import sock_diag, tcp_times
 from straced.waits.facts.memory import unix_name
 from straced.waits.facts.proc import ProcReader
+from straced.waits.facts.tcp_times import TcpTimes
 
 _UNIX_NAME, _UNIX_PEER, _UNIX_ICONS, _UNIX_RQLEN = 0, 2, 3, 4
 _SHOW = 0x01 | 0x04 | 0x08 | 0x10
@@ -78,6 +79,11 @@ class Namespace:
                 parsed = (parse_inet(data, name) for data in sock_diag.dump(request, self._pid))
                 found += [sock for sock in parsed if sock is not None]
         return found
+
+    @functools.cached_property
+    def tcp_times(self) -> dict[int, TcpTimes]:
+        """inode -> when that TCP connection last moved."""
+        return tcp_times.read(self._pid)
 
     @functools.cached_property
     def inet_by_inode(self) -> dict[int, Sock]:
