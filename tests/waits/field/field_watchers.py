@@ -90,7 +90,7 @@ p.poll(600_000)
 """
 
 
-@scenario(in_suite=False)
+@scenario()
 def dns_unanswered(field: Field, world: World) -> Truth:
     """As the resolver of glibc asks: a connected socket, one datagram, poll with a timeout. The server is stopped."""
     server = world.python("s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((ARGS[0], 0))\n"
@@ -102,7 +102,7 @@ def dns_unanswered(field: Field, world: World) -> Truth:
     return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({server.pid}), says=says)
 
 
-@scenario("root", "ip", in_suite=False)
+@scenario("root", "ip")
 def dns_unanswered_from_afar(field: Field, world: World) -> Truth:
     """The server is on no machine that can be seen: a namespace in which all that goes there is dropped."""
     code = (

@@ -6,7 +6,7 @@ import os
 
 from straced.linux import procfs
 from straced.linux.procfs import Gone
-from straced.waits.classify import by_wchan, descriptors, file_systems, polls, syscall_args, tasks
+from straced.waits.classify import by_wchan, descriptors, file_systems, polls, requests, syscall_args, tasks
 from straced.waits.facts import fds
 from straced.waits.facts.freezer import frozen_by
 from straced.waits.facts.locks import FileLock
@@ -41,6 +41,7 @@ def _wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
         kernel=look.proc.wchan(raw.pid, raw.tid),
         address=wait.address,
         detail=wait.detail,
+        request=requests.outstanding(look, raw, wait),
     )
 
 

@@ -102,10 +102,18 @@ class Namespace:
         port = address.rpartition(":")[2]
         state = LISTEN if family == "tcp" else UNCONNECTED
         for wanted in (address, f"0.0.0.0:{port}", f"[::]:{port}"):
-            found = [s for s in self.inet if s.family == family and s.state == state and s.local == wanted]
+            found = self._by_local.get((family, state, wanted))
             if found:
                 return found
         return []
+
+    @functools.cached_property
+    def _by_local(self) -> dict[tuple[str, int, str], list[Sock]]:
+        found: dict[tuple[str, int, str], list[Sock]] = {}
+        for sock in self.inet:
+            if sock.state in (LISTEN, UNCONNECTED):
+                found.setdefault((sock.family, sock.state, sock.local), []).append(sock)
+        return found
 
     def unix_named(self, name: str, kind: int | None = None) -> list[Sock]:
         """The unix sockets bound to a name that can be connected or sent to."""
