@@ -1,11 +1,12 @@
 # `make` lists the targets. Everything lives in .venv; system parts are looked for, and installed only as root.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format soak bench kernels matrix bpf gate wheel-check lock picture changelog clean
+.PHONY: help run test lint format soak field bench kernels matrix bpf gate wheel-check lock picture changelog clean
 PYTHON := .venv/bin/python
 CMD ?= du -sh /usr/bin
 TESTS ?= tests
 KERNELS ?=
 MATRIX ?=
+FIELD ?=
 BENCH ?= strace overhead reading report why service top
 
 help: ## List the targets
@@ -34,6 +35,11 @@ format: ## Format the sources
 soak: ## Thousands of attaches, kills and cancels, hostile users: no orphan, no stopped target, no growth, no wait
 	@scripts/bootstrap dev
 	STRACED_SOAK=1 $(PYTHON) -m pytest tests/soak tests/security -s
+
+field: ## Ask why of real servers in known situations, ten times each, without and with other load (FIELD="redis_idle -n 2")
+	@scripts/bootstrap field
+	PYTHONPATH=.:tests/waits $(PYTHON) tests/waits/field/field_run.py $(FIELD)
+	$(if $(FIELD),,PYTHONPATH=.:tests/waits $(PYTHON) tests/waits/field/field_quiet.py)
 
 bench: ## Measure straced beside its rivals (BENCH="strace overhead" for a part; needs a quiet machine)
 	@scripts/bootstrap bench

@@ -13,10 +13,15 @@ from typing import NoReturn
 import pytest
 
 from tests.support.build import compiler
+from tests.support.servers import server_program
 
 
 def _program(name: str) -> Callable[[], str]:
     return lambda: "" if shutil.which(name) else f"{name} is not installed"
+
+
+def _server(name: str) -> Callable[[], str]:
+    return lambda: "" if server_program(name) else f"{name} is not installed"
 
 
 def _any_program(*names: str) -> Callable[[], str]:
@@ -95,6 +100,11 @@ CHECKS: dict[str, Callable[[], str]] = {
     "anyio": _module("anyio"),
     "uvloop": _module("uvloop"),
     "victoriametrics": _program("victoria-metrics"),
+    "postgres": _server("postgres"),
+    "nginx": _server("nginx"),
+    "haproxy": _server("haproxy"),
+    "gunicorn": _module("gunicorn"),
+    "uvicorn": _module("uvicorn"),
     "prometheus_client": _module("prometheus_client"),
     "opentelemetry": _module("opentelemetry.proto"),
     "duckdb": _module("duckdb"),

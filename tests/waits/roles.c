@@ -155,6 +155,16 @@ int main(int argc, char **argv)
         word[2] = other_tid;
         ready(other_tid);
         syscall(SYS_futex, word, 128, 2, NULL, NULL, 0);
+    } else if (!strcmp(role, "forked_mutex")) { /* a thread holds it at the fork: the child's copy is held for ever */
+        start(hold_and_rest, &first);
+        pid_t child = fork();
+        if (child == 0) {
+            pthread_mutex_lock(&first);
+            return 0;
+        }
+        dprintf(ready_fd, "%d %d\n", child, other_tid);
+        if (argc > 3) return 0;
+        rest();
     } else if (!strcmp(role, "dead_owner")) {
         pthread_t thread;
         pthread_create(&thread, NULL, lock_and_end, NULL);

@@ -59,6 +59,10 @@ class World:
         command = [PYTHON, "-I", "-S", "-c", PRELUDE + code]
         return self._spawn(command, args, fds)
 
+    def python_in(self, *wrapper: str, code: str, args: tuple[object, ...] = ()) -> Role:
+        """As :meth:`python`, started by a program that becomes it, such as unshare(1)."""
+        return self._spawn([*wrapper, PYTHON, "-I", "-S", "-c", PRELUDE + code], args, ())
+
     def program(self, role: str, *args: object, fds: tuple[int, ...] = ()) -> Role:
         """Run a role of roles.c."""
         return self._spawn([str(self.programs), role], args, fds)
@@ -109,6 +113,17 @@ class World:
         reading, writing = os.pipe()
         return reading, writing, os.readlink(f"/proc/self/fd/{reading}")
 
+    def stop(self, pid: int) -> None:
+        """Stop a process for as long as this world lasts."""
+        os.kill(pid, signal.SIGSTOP)
+        self._stack.callback(_resume, pid)
+        self.rests(pid, states="T")
+
+    def only_child(self, pid: int) -> int:
+        """The one child of a process, once there is one."""
+        self.until(lambda: len(procfs.children(pid)) == 1, f"{pid} has not one child")
+        return procfs.children(pid)[0]
+
     def until(self, condition: object, what: str) -> None:
         """Poll a condition until its deadline."""
         end = time.monotonic() + DEADLINE_S
@@ -120,7 +135,7 @@ class World:
     def rests(self, *pids: int, states: str = "SDTtZ") -> None:
         """Wait until each of these tasks rests: its state is one of ``states`` and it did not run for a moment."""
         for pid in pids:
-            self.until(lambda pid=pid: self._is_at_rest(pid, states), f"{pid} does not rest in {states}")
+            self.until(lambda pid=pid: self.is_at_rest(pid, states), f"{pid} does not rest in {states}")
 
     def rests_in(self, calls: tuple[str, ...], *pids: int) -> None:
         """Wait until each of these tasks is in one of these system calls."""
@@ -132,7 +147,9 @@ class World:
         words = procfs.read(f"{pid}/syscall").split()
         return syscalls.syscall_name(int(words[0])) if words[0] != b"running" else ""
 
-    def _is_at_rest(self, pid: int, states: str) -> bool:
+    def is_at_rest(self, pid: int, states: str = "SDTtZ") -> bool:
+        """Whether a task is in one of these states now, and did not run for a moment."""
+
         def look() -> tuple[str, bytes]:
             return procfs.stat(pid).state, procfs.read(f"{pid}/schedstat")
 
@@ -169,6 +186,11 @@ def _link_all(place: Path, original: Path, skip: tuple[str, ...] = ()) -> None:
 def close(*fds: int) -> None:
     for fd in fds:
         os.close(fd)
+
+
+def _resume(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def kill(pid: int) -> None:

@@ -38,6 +38,20 @@ class Resource(Struct, frozen=True, kw_only=True):
     """Both ends belong to the waiting process: how an event loop is woken by its own threads."""
 
 
+class Request(Struct, frozen=True, kw_only=True):
+    """Something that was asked of another program over a socket, and that has not been answered."""
+
+    local: str
+    peer: str
+    """The address that was asked."""
+    sent_ns: int | None = None
+    """Data was last sent this long ago; ``None`` for UDP, of which the kernel keeps no time."""
+    taken: bool | None = None
+    """The other end's kernel has acknowledged all of it; ``None`` for UDP."""
+    answered_before: bool = False
+    """Something came back on this connection, before."""
+
+
 class Wait(Struct, frozen=True, kw_only=True):
     """What one task does at one moment.
 
@@ -64,6 +78,8 @@ class Wait(Struct, frozen=True, kw_only=True):
     """The address of a futex."""
     detail: str = ""
     """A short addition for people, ``queue full``, ``backlog 2 of 1``."""
+    request: Request | None = None
+    """What the task has asked and waits to be told: then it does not rest, whatever the call."""
 
 
 class Holder(Struct, frozen=True, kw_only=True):

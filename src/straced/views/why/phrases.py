@@ -138,10 +138,24 @@ def alone(wait: Wait, cpu_pct: float | None = None) -> str:
         wait.kind in ("socket_read", "socket_write", "connect") and wait.resource is not None and _is_outside(wait)
     )
     text = _ALONE.get(wait.kind, "waits").format(**_parts(wait))
-    left = f" ({duration(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
+    if wait.request is not None:
+        return f"waits for an answer of {wait.request.peer}, {_sent(wait)}{_left(wait)}"
+    left = _left(wait)
     if wait.kind == "futex" and wait.detail:
         return f"{text}: {wait.detail}"
     return text + (", outside this machine or network namespace" if outside else "") + left
+
+
+def _left(wait: Wait) -> str:
+    return f" ({duration(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
+
+
+def _sent(wait: Wait) -> str:
+    """When that was asked which is not answered; of UDP only that it was before the task went to sleep."""
+    request = wait.request
+    if request is None or request.sent_ns is None:
+        return f"asked >= {duration(wait.since_ns)} ago" if wait.since_ns is not None else "which it has asked"
+    return f"sent {duration(request.sent_ns)} ago" + ("" if request.taken else " and not acknowledged")
 
 
 def _is_outside(wait: Wait) -> bool:
@@ -172,6 +186,8 @@ def edge(node: Node) -> str:
     if len(names) > 1 and wait.kind == "child":
         return f"waits for its children {', '.join(names)}"
     likely = "likely " if relation == LIKELY else ""
+    if wait.request is not None:
+        return f"waits for an answer on {_parts(wait)['r']}, {_sent(wait)}, whose other end is {likely}{who}"
     return _WITH_HOLDER.get(wait.kind, "waits for {h}").format(h=who, likely=likely, **_parts(wait))
 
 

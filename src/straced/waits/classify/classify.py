@@ -12,6 +12,7 @@ from straced.waits.classify import (
     file_systems,
     frozen_file_systems,
     polls,
+    requests,
     syscall_args,
     tasks,
 )
@@ -49,6 +50,7 @@ def _wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
         kernel=look.proc.wchan(raw.pid, raw.tid),
         address=wait.address,
         detail=wait.detail,
+        request=requests.outstanding(look, raw, wait),
     )
 
 

@@ -6,7 +6,7 @@ import time
 
 from straced.linux import procfs
 from straced.waits.classify import syscall_args
-from straced.waits.facts import futexes
+from straced.waits.facts import fds, futexes, pid_namespaces
 from straced.waits.facts.memory import timespec_ns
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -23,7 +23,7 @@ def explain(look: ProcSnapshot, raw: RawTask, name: str, call: str) -> Wait | No
     if name in syscall_args.FUTEXES:
         return _futex(look, raw, name)
     if name in syscall_args.CHILD:
-        return Wait(kind="child", state=state, call=call, resource=_children(raw, name))
+        return Wait(kind="child", state=state, call=call, resource=_children(look, raw, name))
     if name in syscall_args.SPAWNS and state in "DS" and _is_vfork(look, raw, name):
         return Wait(kind="vfork", state=state, call=call)
     if name in syscall_args.SLEEPS:
@@ -46,7 +46,6 @@ def _futex(look: ProcSnapshot, raw: RawTask, name: str) -> Wait:
     kind = {"mutex": "mutex", "rwlock": "mutex", "join": "join"}.get(futex.kind, "futex")
     word = {"mutex": "mutex", "rwlock": "rwlock", "join": "thread"}.get(futex.kind, "futex")
     where = "" if futex.private else " in shared memory"
-    detail = f"its owner, thread {futex.dead_owner}, has ended" if futex.dead_owner else ""
     name_ = f"{word} {futex.owner[1]}" if futex.kind == "join" and futex.owner else f"{word} {futex.address:#x}{where}"
     return Wait(
         kind=kind,
@@ -54,26 +53,35 @@ def _futex(look: ProcSnapshot, raw: RawTask, name: str) -> Wait:
         call=name,
         resource=Resource(kind="futex", name=name_),
         address=futex.address,
-        detail=detail,
+        detail=futex.owner_lost,
     )
 
 
-def _children(raw: RawTask, name: str) -> Resource:
-    pid = _wanted_child(raw, name)
-    return Resource(kind="process", name=f"child {pid}" if pid else "any child")
+def _children(look: ProcSnapshot, raw: RawTask, name: str) -> Resource:
+    number = _wanted_child(look, raw, name)
+    if number is None:
+        return Resource(kind="process", name="any child")
+    if not pid_namespaces.is_nested(look, raw.pid):
+        return Resource(kind="process", name=f"child {number}")
+    pid = pid_namespaces.called(look, raw.pid, number, procfs.children(raw.pid, look.proc.root))
+    if pid is None:
+        return Resource(kind="process", name=f"child {number} of its PID namespace, which cannot be found here")
+    return Resource(kind="process", name=f"child {pid}, which it calls {number} in its PID namespace")
 
 
 def wanted_children(look: ProcSnapshot, raw: RawTask, name: str) -> list[int]:
     """The children a task waits for, as pids; those of all its threads, as wait(2) has it."""
     children = procfs.children(raw.pid, look.proc.root)
-    pid = _wanted_child(raw, name)
-    if pid:
-        return [pid] if pid in children else []
+    number = _wanted_child(look, raw, name)
+    if number is not None:
+        pid = pid_namespaces.called(look, raw.pid, number, children)
+        return [pid] if pid is not None else []
     group = _wanted_group(raw, name)
     if group is None:
         return children
-    group = group or raw.stat.pgrp
-    return [child for child in children if _group_of(look, child) == group]
+    if group == 0:
+        return [child for child in children if _group_of(look, child) == raw.stat.pgrp]
+    return [child for child in children if pid_namespaces.number_in(look, raw.pid, child, "NSpgid") == group]
 
 
 def _group_of(look: ProcSnapshot, pid: int) -> int:
@@ -83,13 +91,17 @@ def _group_of(look: ProcSnapshot, pid: int) -> int:
         return -1
 
 
-def _wanted_child(raw: RawTask, name: str) -> int | None:
+def _wanted_child(look: ProcSnapshot, raw: RawTask, name: str) -> int | None:
+    """The one child that is waited for, as the task itself calls it."""
     if not raw.args:
         return None
     first, second = _signed(raw.args[0]), _signed(raw.args[1])
-    if name == "waitid":
-        return second if first == _P_PID else None
-    return first if first > 0 else None
+    if name != "waitid":
+        return first if first > 0 else None
+    if first == _P_PIDFD:
+        pid = fds.pidfd_target(look.proc, raw.pid, second)
+        return pid_namespaces.number_in(look, raw.pid, pid) if pid is not None else None
+    return second if first == _P_PID else None
 
 
 def _wanted_group(raw: RawTask, name: str) -> int | None:

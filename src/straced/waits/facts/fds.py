@@ -14,6 +14,7 @@ from straced.waits.facts.file_systems import mounts
 from straced.waits.facts.proc import ProcReader
 
 _NUMBERED = re.compile(rb"(pipe|socket):\[(\d+)\]")
+_PIDFD = re.compile(rb"^Pid:\s*(-?\d+)", re.MULTILINE)
 O_ACCMODE, O_NONBLOCK = 0o3, 0o4000
 UNREADABLE_PATH = "a path that cannot be read"
 
@@ -85,6 +86,13 @@ def info(proc: ProcReader, pid: int, number: int) -> FdInfo | None:
         mount=int(values[b"mnt_id"]) if b"mnt_id" in values else None,
         text=text,
     )
+
+
+def pidfd_target(proc: ProcReader, pid: int, number: int) -> int | None:
+    """The process that a pidfd stands for, as this /proc calls it; ``None`` when it has ended or cannot be seen."""
+    own = info(proc, pid, number)
+    match = _PIDFD.search(own.text) if own else None
+    return int(match[1]) if match and int(match[1]) > 0 else None
 
 
 def listing(proc: ProcReader, pid: int) -> list[Fd] | None:

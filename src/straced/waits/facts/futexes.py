@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from straced.linux.procfs import Gone
+from straced.linux import procfs
+from straced.waits.facts import pid_namespaces
 from straced.waits.facts.memory import memory_is_safe, peek
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -34,8 +35,10 @@ class Futex(Struct, frozen=True, kw_only=True):
     """(pid, tid)."""
     certain: bool = False
     """The kernel keeps the owner (priority inheritance)."""
-    dead_owner: int | None = None
-    """A TID that the mutex names and that no longer exists."""
+    owner_lost: str = ""
+    """Why nobody can be named though the mutex names its owner: it has ended, or is a thread of another process."""
+    for_ever: bool = False
+    """Nobody can release it any more."""
     timeout: int = 0
     """Address of the timeout; 0 for none."""
     absolute: bool = False
@@ -102,55 +105,48 @@ def _owned(look: ProcSnapshot, raw: RawTask, plain: Futex, kind: str, tid: int, 
     found = _thread(look, raw, tid, private=plain.private)
     if found is not None:
         return _with(plain, kind, found, certain)
-    if tid and plain.private and look.proc.link(raw.pid, "ns/pid") == look.proc.link_self("ns/pid"):
-        return Futex(kind="futex", address=plain.address, private=True, dead_owner=tid, timeout=plain.timeout)
-    return plain
+    if not tid:
+        return plain
+    if not plain.private:
+        nested = pid_namespaces.is_nested(look, raw.pid)
+        lost = f"its owner calls itself {tid} in its PID namespace, and cannot be found here" if nested else ""
+        return structs.replace(plain, owner_lost=lost)
+    return structs.replace(plain, owner_lost=_whose_it_was(look, raw, tid), for_ever=True)
+
+
+def _whose_it_was(look: ProcSnapshot, raw: RawTask, tid: int) -> str:
+    """What became of the owner of a private mutex that is no thread of its process.
+
+    A fork copies the mutex in the state it is in, but only the thread that called fork(2): one that another thread
+    held stays held in the child for ever.
+    """
+    for above in procfs.ancestors(raw.pid, look.proc.root):
+        if pid_namespaces.thread_called(look, above, tid) is not None:
+            own = "its parent" if above == raw.stat.ppid else "its ancestor"
+            return f"thread {tid} of {own} {above} held it at the fork, and nobody can release this copy of it"
+    return f"its owner, thread {tid}, has ended, or stayed behind in the process that this one was forked from"
 
 
 def _with(plain: Futex, kind: str, owner: tuple[int, int], certain: bool = False) -> Futex:
-    return Futex(
-        kind=kind,
-        address=plain.address,
-        private=plain.private,
-        owner=owner,
-        certain=certain,
-        timeout=plain.timeout,
-        absolute=plain.absolute,
-        realtime=plain.realtime,
-    )
+    return structs.replace(plain, kind=kind, owner=owner, certain=certain)
 
 
 def _thread(look: ProcSnapshot, raw: RawTask, tid: int, private: bool) -> tuple[int, int] | None:
-    """The live thread that the target knows as ``tid``, in its own PID namespace, and that can see the page."""
-    try:
-        for outer in look.tasks(raw.pid):
-            if inner_tid(look, raw.pid, outer) == tid:
-                return raw.pid, outer
-    except Gone:
+    """The live thread that calls itself ``tid``, in its own PID namespace, and that can see the page."""
+    own = pid_namespaces.thread_called(look, raw.pid, tid)
+    nested = pid_namespaces.is_nested(look, raw.pid)
+    if own is not None and (private or not nested):
+        return raw.pid, own
+    page = mapping(look, raw.pid, raw.args[0]) if not private else None
+    if page is None:
         return None
-    if private:
-        return None
-    if look.proc.link(raw.pid, "ns/pid") != look.proc.link_self("ns/pid"):
-        return None  # their number, in a namespace whose numbers we cannot translate
-    owner = int(look.proc.status(tid).get("Tgid", "0") or 0)
-    page = mapping(look, raw.pid, raw.args[0])
-    if owner and page is not None and page in shared_mappings(look, owner):
+    owner = 0 if nested else int(look.proc.status(tid).get("Tgid", "0") or 0)
+    if owner and not pid_namespaces.is_nested(look, owner) and page in shared_mappings(look, owner):
         return owner, tid
-    return None
-
-
-def inner_tid(look: ProcSnapshot, pid: int, tid: int) -> int:
-    """What a thread is called in its own PID namespace."""
-    if len(look.proc.status(pid).get("NSpid", "").split()) <= 1:
-        return tid
-
-    def make() -> int:
-        for line in (look.proc.optional(pid, "status", tid) or b"").split(b"\n"):
-            if line.startswith(b"NSpid:"):
-                return int(line.split()[-1])
-        return tid
-
-    return look.proc.cached("inner", tid, make)
+    # The number is that of whoever took the lock, in a namespace that may be another one.
+    sharing = [pid for pid in procfs.pids(look.proc.root) if page in shared_mappings(look, pid)]
+    found = [(pid, task) for pid in sharing if (task := pid_namespaces.thread_called(look, pid, tid)) is not None]
+    return found[0] if len(found) == 1 else None
 
 
 Page = tuple[bytes, int]

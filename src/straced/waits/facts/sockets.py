@@ -9,9 +9,10 @@ import struct
 from msgspec import Struct
 
 from straced.linux import procfs
-from straced.waits.facts import sock_diag
+from straced.waits.facts import sock_diag, tcp_times
 from straced.waits.facts.memory import unix_name
 from straced.waits.facts.proc import ProcReader
+from straced.waits.facts.tcp_times import TcpTimes
 
 _UNIX_NAME, _UNIX_PEER, _UNIX_ICONS, _UNIX_RQLEN = 0, 2, 3, 4
 _SHOW = 0x01 | 0x04 | 0x08 | 0x10
@@ -80,6 +81,11 @@ class Namespace:
         return found
 
     @functools.cached_property
+    def tcp_times(self) -> dict[int, TcpTimes]:
+        """inode -> when that TCP connection last moved."""
+        return tcp_times.read(self._pid)
+
+    @functools.cached_property
     def inet_by_inode(self) -> dict[int, Sock]:
         return {sock.inode: sock for sock in self.inet if sock.inode}
 
@@ -96,10 +102,18 @@ class Namespace:
         port = address.rpartition(":")[2]
         state = LISTEN if family == "tcp" else UNCONNECTED
         for wanted in (address, f"0.0.0.0:{port}", f"[::]:{port}"):
-            found = [s for s in self.inet if s.family == family and s.state == state and s.local == wanted]
+            found = self._by_local.get((family, state, wanted))
             if found:
                 return found
         return []
+
+    @functools.cached_property
+    def _by_local(self) -> dict[tuple[str, int, str], list[Sock]]:
+        found: dict[tuple[str, int, str], list[Sock]] = {}
+        for sock in self.inet:
+            if sock.state in (LISTEN, UNCONNECTED):
+                found.setdefault((sock.family, sock.state, sock.local), []).append(sock)
+        return found
 
     def unix_named(self, name: str, kind: int | None = None) -> list[Sock]:
         """The unix sockets bound to a name that can be connected or sent to."""

@@ -21,7 +21,7 @@ def futex(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     if not raw.args:  # the call cannot be read: which futex it is, and whose, is not known
         return [Holder(pid=h.pid, tid=h.tid, relation=ONE_OF, evidence=h.evidence) for h in other_threads(look, raw)]
     facts = futexes.inspect(look, raw, wait.call or "futex")
-    if facts.dead_owner is not None:
+    if facts.for_ever:
         return []
     if facts.owner is not None:
         pid, tid = facts.owner

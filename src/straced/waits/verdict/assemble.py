@@ -12,7 +12,7 @@ from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.limits.found import Limits
 from straced.waits.limits.window import HostWindow
-from straced.waits.model import Node, Why, walk
+from straced.waits.model import Node, Request, Why, walk
 from straced.waits.verdict import judge, slow, storms
 from straced.waits.verdict.chain import ChainBuilder
 from straced.waits.verdict.next_steps import next_step, not_seen
@@ -108,11 +108,21 @@ def _all_evidence(look: ProcSnapshot, chain: Node, seen: Observation, counted: S
     nodes = walk(chain)
     lines: list[str] = [*_tracer(look, chain), *(node.evidence for node in nodes if node.evidence)]
     lines += [node.task.wait.detail for node in nodes if node.task.wait.detail]
+    lines += [text for node in nodes if (text := _request(node.task.wait.request))]
     if chain.holders and chain.task.switches:
         lines.append(f"{chain.task.tid} ran {chain.task.switches} times in {format_ns(seen.window_ns)}")
     lines += [_kernel_stack(look, node) for node in nodes if node.task.wait.state == "D"]
     lines += [storms.moved(seen.io), _counts(counted)]
     return tuple(dict.fromkeys(line for line in lines if line))
+
+
+def _request(request: Request | None) -> str:
+    """What TCP knows of a request: the sentence tells the rest."""
+    if request is None or request.sent_ns is None:
+        return ""
+    taken = "acknowledged" if request.taken else "not acknowledged"
+    sent = f"data last sent {format_ns(request.sent_ns)} ago, {taken}"
+    return f"tcp_info of {request.local} -> {request.peer}: {sent}, and nothing came back since"
 
 
 def _kernel_stack(look: ProcSnapshot, node: Node) -> str:

@@ -76,6 +76,8 @@ def starving(own: Activity | None, starved_by: str) -> str:
 def is_idle(chain: Node) -> bool:
     """Whether the task waits for work, a clock or a person, and not for somebody known."""
     wait = chain.task.wait
+    if wait.request is not None:
+        return False
     if chain.holders:
         return wait.kind == "child" and all(is_idle(below) and _is_served(below) for below in chain.holders)
     unconnected = wait.kind == "socket_read" and wait.resource is not None and not wait.resource.peer

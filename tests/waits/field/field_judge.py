@@ -1,0 +1,95 @@
+"""Compare an answer about a real server with the truth: right, unknown (it says less), or wrong."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from straced.views.why.report import report, sentence
+from straced.waits.model import HOLDS, LIKELY, Node, Why, walk
+
+GRADES = ("right", "unknown", "wrong", "not staged")
+_MARKED = re.compile(r"^[\s│├└]*(\d+)(?:/(\d+))? .*<- root cause$")
+
+
+class Truth(Struct, frozen=True, kw_only=True):
+    """What is so, of one process of a scenario, and how much of it the answer must say."""
+
+    target: int
+    verdicts: tuple[str, ...]
+    """Each of them is right; ``unknown`` is never wrong."""
+    culprits: frozenset[int] = frozenset()
+    """Processes or threads, each of which alone could end the wait: nobody else may be called the root cause."""
+    says: tuple[str, ...] = ()
+    """Words of the report."""
+    next: str = ""
+    """Words of the line to type."""
+    deadlock: bool = False
+    may_be_unknown: bool = False
+    """/proc cannot tell more: "unknown", or "one of" with the truth among them, is all that is asked for."""
+
+
+def grade(truth: Truth, why: Why) -> tuple[str, str]:
+    """(a word of GRADES; the sentence, and what is amiss)."""
+    text = report(why)
+    false = _falsehoods(truth, why, text)
+    if false:
+        return "wrong", f"{sentence(why)} [{'; '.join(false)}]"
+    less = _left_out(truth, why, text)
+    return ("unknown", f"{sentence(why)} [{'; '.join(less)}]") if less else ("right", sentence(why))
+
+
+def _falsehoods(truth: Truth, why: Why, text: str) -> list[str]:
+    found = []
+    if why.verdict not in (*truth.verdicts, "unknown"):
+        found.append(f"verdict {why.verdict}, not {' or '.join(truth.verdicts)}")
+    if not truth.deadlock and (why.deadlock or "deadlock" in text):
+        found.append("calls it a deadlock")
+    found += [f"blames {tid}" for tid in sorted(_blamed(text)) if not _is_among(truth.culprits, tid)]
+    ends = [leaf for leaf in why.roots if leaf.relation is not None and not leaf.cycle]
+    listed = [node for node in walk(why.chain) if node.relation is not None] if why.chain else []
+    hidden = any(node.more for node in walk(why.chain)) if why.chain else False
+    among = any(_names(truth.culprits, node) for node in listed)
+    if truth.culprits and ends and not among and not hidden and not any(_is_reserved(leaf) for leaf in ends):
+        found.append(f"the truth, {sorted(truth.culprits)}, is not among those named")
+    return found
+
+
+def _left_out(truth: Truth, why: Why, text: str) -> list[str]:
+    found = [f"does not say {words!r}" for words in truth.says if words not in text]
+    if why.verdict not in truth.verdicts:
+        found.append(f"verdict {why.verdict}")
+    if truth.next not in (why.next or ""):
+        found.append(f"next is {why.next!r}, without {truth.next!r}")
+    sure = [leaf for leaf in why.roots if leaf.relation in (HOLDS, LIKELY)]
+    if truth.culprits and not truth.deadlock and not any(_names(truth.culprits, leaf) for leaf in sure):
+        found.append(f"does not name {sorted(truth.culprits)} alone")
+    if truth.deadlock and not why.deadlock:
+        found.append("does not say that it is a deadlock")
+    return found
+
+
+def _blamed(text: str) -> set[int]:
+    """The threads that the tree marks as a root cause."""
+    matches = (_MARKED.match(line) for line in text.split("\n"))
+    return {int(match[2] or match[1]) for match in matches if match}
+
+
+def _is_among(culprits: frozenset[int], tid: int) -> bool:
+    return tid in culprits
+
+
+def _names(culprits: frozenset[int], node: Node) -> bool:
+    return node.task.tid in culprits
+
+
+def _is_reserved(leaf: Node) -> bool:
+    """Whether the chain ends in somebody who waits himself: nothing is said about what stands behind."""
+    return leaf.task.wait.kind not in ("running", "sleep", "stopped", "frozen", "traced")
+
+
+def worst(words: list[str]) -> str:
+    """The grade of several answers together."""
+    order = ("wrong", "not staged", "unknown", "right")
+    return min(words, key=order.index) if words else "not staged"

@@ -1,0 +1,118 @@
+"""Java, Node and Go: threads of the runtime beside those of the program, and locks that only the runtime knows."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from field_judge import Truth
+from field_web import CLIENT
+from field_world import Field, program, scenario
+from why_world import Role, World
+
+from straced.linux import procfs
+
+_SOURCES = Path(__file__).with_name("programs")
+
+
+def _says_ready(world: World, *argv: str, **options: object) -> Role:
+    """Start a program that writes a line when it is where it should be; the words of that line are the role's."""
+    role = world.command(*argv, stdout=subprocess.PIPE, **options)
+    assert role.process.stdout is not None
+    line = role.process.stdout.readline().decode()
+    if not line:
+        raise RuntimeError(f"{argv[0]} ended: {role.process.wait(5)}")
+    role.words = line.split()
+    return role
+
+
+def _java(world: World, name: str, *args: object) -> Role:
+    """A Java program, from its source; with one collector and one compiler thread it starts sooner."""
+    options = ("-Xshare:auto", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    return _says_ready(world, program("java"), *options, str(_SOURCES / f"{name}.java"), *map(str, args))
+
+
+@scenario("javac", in_suite=False)
+def java_deadlock_of_two_monitors(field: Field, world: World) -> Truth:
+    """A monitor's owner is known to the virtual machine alone."""
+    target = _java(world, "Monitors")
+    return Truth(
+        target=target.pid,
+        verdicts=("stuck",),
+        next=f"jcmd {target.pid} Thread.print",
+        deadlock=True,
+        may_be_unknown=True,
+    )
+
+
+@scenario("javac", in_suite=False)
+def java_pool_that_waits_for_a_stopped_server(field: Field, world: World) -> Truth:
+    """The threads of a pool read from a server that is stopped; the main thread waits for their results."""
+    server = world.python(
+        "s = socket.create_server((ARGS[0], 0)); ready(s.getsockname()[1]); kept = s.accept(), s.accept(); rest()",
+        field.host,
+    )
+    target = _java(world, "Pool", field.host, server.words[0])
+    world.stop(server.pid)
+    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({server.pid}))
+
+
+def idle_java(field: Field) -> int:
+    """A Java server that all share; its pid."""
+    return _java(field.world, "Listener", field.host).pid
+
+
+def idle_node(field: Field) -> int:
+    """A Node server that all share; its pid."""
+    return _says_ready(field.world, program("node"), str(_SOURCES / "server.js"), field.host).pid
+
+
+@scenario("javac", in_suite=False)
+def java_idle_server(field: Field, world: World) -> Truth:
+    """Waits for a connection; its collector, compilers and signal thread rest."""
+    target = _java(world, "Listener", field.host)
+    return Truth(target=target.pid, verdicts=("idle",))
+
+
+@scenario("node", in_suite=False)
+def node_idle_and_its_client(field: Field, world: World) -> list[Truth]:
+    """A server that never answers one request, by a timer of its own: to the outside it rests."""
+    target = _says_ready(world, program("node"), str(_SOURCES / "server.js"), field.host)
+    client = world.python(CLIENT, field.host, target.words[0], "/slow")
+    world.rests(client.pid, target.pid)
+    threads = frozenset(map(int, procfs.tasks(target.pid)))
+    return [
+        Truth(target=target.pid, verdicts=("idle",)),
+        Truth(
+            target=client.pid,
+            verdicts=("stuck",),
+            culprits=frozenset({target.pid}),
+            says=(str(target.pid),),
+            may_be_unknown=True,
+        ),
+        *(Truth(target=tid, verdicts=("idle",), may_be_unknown=True) for tid in sorted(threads - {target.pid})[:3]),
+    ]
+
+
+@scenario("go", in_suite=False)
+def go_deadlock_beside_a_listener(field: Field, world: World) -> Truth:
+    """Two goroutines wait for each other; that there is a listener keeps Go itself from noticing."""
+    built = field.shared(_built_go)
+    target = _says_ready(world, str(built), field.host)
+    world.rests(target.pid)
+    return Truth(target=target.pid, verdicts=("idle",), next=f"kill -QUIT {target.pid}", may_be_unknown=True)
+
+
+def _built_go(field: Field) -> Path:
+    place = field.place("go")
+    built = place / "deadlock"
+    environment = {
+        "HOME": str(place),
+        "GOFLAGS": "-mod=mod",
+        "GO111MODULE": "off",
+        "PATH": "/usr/bin:/bin",
+        "GOCACHE": str(place),
+    }
+    source = str(_SOURCES / "deadlock.go")
+    subprocess.run([program("go"), "build", "-o", built, source], check=True, timeout=300, env=environment, cwd=place)
+    return built
