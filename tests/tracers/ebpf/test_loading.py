@@ -13,11 +13,11 @@ import weakref
 import pytest
 
 from straced.tracers.ebpf import EbpfTracer, tracer
-from tests.tracers.ebpf.conftest import Start
-from tests.tracers.ebpf.counts import attach
 from tests.support.needs import require
 from tests.support.owner import environment
 from tests.support.poll import auntil
+from tests.tracers.ebpf.conftest import Start
+from tests.tracers.ebpf.counts import attach
 
 ARENA_KB = 10_000
 """Less than what the C library keeps for a thread in which programs were loaded."""
