@@ -1,8 +1,8 @@
 """What an attach promises.
 
 Of `tracers/strace/guard_client.py`, `tracers/strace/guard/__main__.py`, `tracers/strace/guard/attach_watch.py`,
-`tracers/strace/guard/helper.py` and
-`tracers/strace/guard/loop.py`.
+`tracers/strace/guard/helper.py`,
+`tracers/strace/guard/loop.py` and `tracers/strace/guard/owner_channel.py`.
 """
 
 # ruff: noqa: ASYNC240

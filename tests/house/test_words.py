@@ -21,6 +21,9 @@ OLD = (
     r"\bnewest so many\b", r"\bstdout is none\b", r"since it is counted", r"\bbars an octave\b", r"\bstep by step\b",
     r"\bas whom CMD\b", r"\bwho that is now\b", r"Sorted by [\w{}., ()'\[\]]*\(--sort", r"is not known, never zero",
     r"\bmay exist, and (is|are) replaced\b", r"\bSeen by no tracer\b",
+    r"GET is all there is", r"names nothing in history", r"is there, and is no socket", r"\bone tracer a process\b",
+    r"^no (call|system call) was seen$", r"\bis too small: \S+ at least\b", r"\bby looks at /proc\b", r"\bmade safe\b",
+    r"\bchild(ren)? (\S+ )?runs? on\b", r"what may not be read", r"was looked for .* times",
 )  # fmt: skip
 """What was said before, as regular expressions; each has a better wording now."""
 PATTERNS = [re.compile(each) for each in OLD]

@@ -48,7 +48,7 @@ def test_who_says_nothing_is_sent_away(public: Path) -> None:
             "except OSError:\n    print(time.monotonic() - began, flush=True)\nready()\n"
         )
         with user(HOSTILE, code, daemon.socket) as hostile:
-            for why in ("no hello came", "nothing was asked"):
+            for why in ("no hello was received", "no request was received"):
                 (word,) = json.loads(hostile.line())
                 assert word["error"]["data"]["code"] == "timed_out"
                 assert word["error"]["message"].startswith(why)

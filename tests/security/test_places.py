@@ -112,7 +112,7 @@ async def test_two_services_do_not_share_a_socket(public: Path) -> None:
         process = second.spawn()
         assert process.wait(20) == 1
         said = second.log.read_text()
-        assert f"another straced service is alive (pid {first.process.pid})" in said  # type: ignore[union-attr]
+        assert f"another straced service is running (pid {first.process.pid})" in said  # type: ignore[union-attr]
         assert "straced.sock" in said
         async with first.client() as client:
             assert (await client.status()).pid == first.process.pid  # type: ignore[union-attr]

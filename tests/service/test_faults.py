@@ -230,7 +230,7 @@ def test_a_state_folder_that_may_not_be_made_is_said() -> None:
         assert daemon.spawn().wait(30) == 1
         said = daemon.log.read_text()
         assert "Permission denied" in said
-        assert "name a folder of your own" in said
+        assert "choose a directory of your own" in said
         assert len(said.splitlines()) <= 3
         assert list((folder / "closed").iterdir()) == []
 

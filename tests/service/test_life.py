@@ -60,7 +60,7 @@ def test_of_twenty_one_wins(tmp_path: Path) -> None:
         losers = [process.returncode for process in several if process.returncode is not None]
         assert losers == [1] * 19
         alive = next(process for process in several if process.poll() is None)
-        assert f"another straced service is alive (pid {alive.pid})" in daemon.log.read_text()
+        assert f"another straced service is running (pid {alive.pid})" in daemon.log.read_text()
         assert "Traceback" not in daemon.log.read_text()
     finally:
         for process in several:
@@ -227,7 +227,7 @@ def test_the_unit_is_right_and_hardened(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "said", "status"),
     [
-        ("socket is a file", "is there, and is no socket", 6),
+        ("socket is a file", "exists and is not a socket", 6),
         ("state is open to all", "written to by others", 1),
         ("config is broken", "straced.toml:1: nonsense: no such key", 2),
         ("config is missing", "No such file", 2),

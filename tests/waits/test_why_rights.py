@@ -146,7 +146,7 @@ def test_refusals_like_those_of_yama(refusing_root: tuple[Path, int, int]) -> No
     assert [node.task.pid for node in why.roots] == [holder]
     assert why.roots[0].task.wait.kind == "hidden"
     assert any("the call it is in" in line and str(target) in line for line in why.not_seen)
-    assert "sleeps in what may not be read" in report(why)
+    assert "is blocked; details need root" in report(why)
 
 
 def test_refusals_without_a_lock(refusing_root: tuple[Path, int, int]) -> None:

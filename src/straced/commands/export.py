@@ -34,7 +34,7 @@ def command(parquet: Path | None, ndjson: Path | None, database: Path | None, si
     from straced.workflows.serve import find_config
 
     if (parquet is None) == (ndjson is None):
-        raise click.UsageError("where to?\none of --parquet DIR and --ndjson DIR")
+        raise click.UsageError("missing output\ngive --parquet DIR or --ndjson DIR")
     _path, config = find_config(None)
     history = History(database or (Path(config.store.path) if config.store.path else paths.of(config).history))
     folder = parquet or ndjson

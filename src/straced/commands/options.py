@@ -167,7 +167,7 @@ def targets(required: bool = True) -> Callable[[Function], Function]:
     def join(ctx: click.Context, param: click.Parameter, value: tuple[TargetSpec, ...]) -> tuple[TargetSpec, ...]:
         both = tuple(dict.fromkeys((*ctx.params.pop("pids", ()), *value)))
         if required and not both and not ctx.resilient_parsing:
-            raise click.UsageError(f"which process?\n{target_syntax.HINT}", ctx=ctx)
+            raise click.UsageError(f"missing target\n{target_syntax.HINT}", ctx=ctx)
         return both
 
     def decorate(function: Function) -> Function:

@@ -89,5 +89,5 @@ def select(subject: str | None, **fields: Any) -> Select:
     if colon and kind == "pid":
         return Select(pid=validate_pid(value), **fields)
     if colon:
-        raise InvalidArgument(f"{subject!r} names nothing in history", hint="write a pid, name:GLOB or job:NAME")
+        raise InvalidArgument(f"{subject!r} matches nothing in the history", hint="write a pid, name:GLOB or job:NAME")
     return Select(pid=validate_pid(subject), **fields) if subject.isdecimal() else Select(job=subject, **fields)

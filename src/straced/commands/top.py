@@ -110,9 +110,9 @@ def command(
     if traced is not None:
         return _full_trace(traced, output)
     if output is not None:
-        raise click.UsageError("-o goes with --trace\nframes into a file: straced top --json > FILE")
+        raise click.UsageError("-o goes with --trace\nto write frames to a file: straced top --json > FILE")
     if interval_ns is not None and interval_ns < MIN_INTERVAL_NS:
-        raise click.UsageError("an interval is 100ms at least")
+        raise click.UsageError("the interval must be at least 100ms")
     screen = Screen(
         targets=targets,
         tracer=tracer,
@@ -134,7 +134,7 @@ def _place(source: str, history_ns: int | None, *, local: bool) -> str:
     """Where rows come from: targets and a tracer are for this process to count, so they rule a service out."""
     if local and (source == "service" or history_ns is not None):
         raise click.UsageError(
-            "TARGET and --tracer are for the local source\nwhat a service watches: straced watch add"
+            "TARGET and --tracer are for the local source\nto add a process to the service: straced watch add"
         )
     if history_ns is not None:
         return "history"
@@ -204,7 +204,7 @@ def _live(screen: Screen) -> int:
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):  # Textual draws on stderr
         raise click.UsageError("the live screen needs a terminal\none frame as text: straced top --once")
     if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
-        raise click.UsageError("this terminal cannot place text (TERM)\none frame as text: straced top --once")
+        raise click.UsageError("this terminal cannot position the cursor (TERM)\none frame as text: straced top --once")
     if importlib.util.find_spec("textual") is None:
         raise click.UsageError("the live screen needs Textual\npip install 'straced[tui]', or: straced top --once")
     for name in ("COLUMNS", "LINES"):  # an exported size would be believed instead of the terminal's own

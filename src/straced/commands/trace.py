@@ -86,7 +86,7 @@ def command(
     from straced.workflows.trace import trace_target
 
     if len(targets) != 1:
-        raise click.UsageError("one target at a time\ntrace several in terminals of their own")
+        raise click.UsageError("one target at a time\nuse one terminal per target")
     wanted = RecordOptions(
         follow=follow,
         trace=checked(trace_set) if trace_set else None,

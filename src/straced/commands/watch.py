@@ -57,7 +57,7 @@ def ls(as_json: bool) -> int:
         count = f"{rule.processes} process{'' if rule.processes == 1 else 'es'}"
         click.echo(f"{rule.target:<{width}}  {count:>13}  {labels}".rstrip())
     if not rules:
-        click.echo("straced: nothing is watched; straced watch add TARGET", err=True)
+        click.echo("straced: nothing is watched; to add: straced watch add TARGET", err=True)
     return 0
 
 

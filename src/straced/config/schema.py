@@ -50,7 +50,7 @@ class StoreConfig(Struct, frozen=True, kw_only=True):
     """History."""
 
     enabled: Annotated[bool, Meta(description="Whether history is kept.")] = True
-    path: Annotated[str, Meta(description="The database; empty: `history.db` in the state folder.")] = ""
+    path: Annotated[str, Meta(description="The database; empty: `history.db` in the state directory.")] = ""
     max_bytes: Annotated[Bytes, Meta(description="Beyond this the oldest rows are dropped.")] = Bytes(2 * 10**9)
     full: Annotated[Nanoseconds, Meta(description="How long every sample is kept.")] = Nanoseconds(DAY)
     minutes: Annotated[Nanoseconds, Meta(description="How long one-minute roll-ups are kept.")] = Nanoseconds(7 * DAY)
@@ -229,9 +229,9 @@ class Config(Struct, frozen=True, kw_only=True):
         str,
         Meta(description="`auto` (eBPF where it can be had, else facts alone), `ebpf` (not without it) or `none`."),
     ] = "auto"
-    state: Annotated[str, Meta(description="The state folder; empty: `/var/lib/straced`, or in `$XDG_STATE_HOME`.")] = (
-        ""
-    )
+    state: Annotated[
+        str, Meta(description="The state directory; empty: `/var/lib/straced`, or in `$XDG_STATE_HOME`.")
+    ] = ""
     watch: Annotated[tuple[WatchConfig, ...], Meta(description="The rules, each a `[[watch]]`.")] = ()
     store: StoreConfig = field(default_factory=StoreConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)

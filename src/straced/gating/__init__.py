@@ -81,7 +81,7 @@ def resolve(command: str, search_path: str | None = None) -> str:
         if not os.path.exists(command):
             raise CommandNotFound(errno.ENOENT, f"{scrub(command)}: no such file")
         if os.path.isdir(command):
-            raise ExecFailed(errno.EISDIR, f"{scrub(command)} is a folder, not a program")
+            raise ExecFailed(errno.EISDIR, f"{scrub(command)} is a directory, not a program")
         if not os.access(command, os.X_OK):
             raise ExecFailed(
                 errno.EACCES, f"{scrub(command)} is not executable", hint=f"chmod +x {scrub(command)}, if it should be"

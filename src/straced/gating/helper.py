@@ -1,6 +1,6 @@
 """Where the gate's executable stands that whoever becomes the program's user can execute, and nobody else write.
 
-It comes with the package. A root process starts programs as other users too, who may not be able to enter the folder
+It comes with the package. A root process starts programs as other users too, who may not be able to enter the directory
 of its installation, and ``gate()`` is not told who it will be: then a copy is made where everybody may execute it.
 """
 
@@ -33,7 +33,7 @@ class GateExecutable(Struct, frozen=True):
 
 
 def find() -> GateExecutable | None:
-    """The gate for this machine, or ``None``. Looked up each time: temporary folders are emptied by others."""
+    """The gate for this machine, or ``None``. Looked up each time: temporary directories are emptied by others."""
     ours = str(FOLDER / f"gate.{os.uname().machine}")
     if not os.path.exists(ours):
         return None
@@ -92,7 +92,7 @@ def _copy(content: bytes) -> str | None:
 
 
 def _is_fit(folder: str) -> bool:
-    """Whether others can execute what stands below a folder, and can neither replace it nor move it away."""
+    """Whether others can execute what stands below a directory, and can neither replace it nor move it away."""
     me = os.geteuid()
     try:
         real = Path(os.path.realpath(folder))
@@ -111,7 +111,7 @@ def _is_fit(folder: str) -> bool:
 
 
 def _is_intact(path: str, content: bytes) -> bool:
-    """Whether a copy is ours, in a folder of ours, writable by nobody else, and whole."""
+    """Whether a copy is ours, in a directory of ours, writable by nobody else, and whole."""
     me = os.geteuid()
     try:
         folder = os.lstat(os.path.dirname(path))
@@ -170,7 +170,7 @@ def _make(path: str, content: bytes) -> bool:
             os.fchmod(fd, 0o755)
         _until_nobody_writes(made)
         os.chmod(draft, 0o755)
-        os.rename(draft, final)  # fails where a folder with something in it stands
+        os.rename(draft, final)  # fails where a directory with something in it stands
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(made)

@@ -26,15 +26,15 @@ def refusal(
     """
     host = request.headers.get("host", "")
     if not is_this_host(host, hosts):
-        return text(403, "this name is not this host's")
+        return text(403, "unknown host name")
     origin = request.headers.get("origin")
     if origin is not None and not (pages and origin.lower() == f"http://{host.lower()}"):
-        return text(403, "not for pages from elsewhere")
+        return text(403, "cross-origin requests are refused")
     site = request.headers.get("sec-fetch-site", "none")
     if site not in ("none", "same-origin") and not _is_a_link(request, landing):
-        return text(403, "not for pages from elsewhere")
+        return text(403, "cross-origin requests are refused")
     if request.method not in ("GET", "HEAD"):
-        return text(405, "GET is all there is")
+        return text(405, "only GET is supported")
     return None
 
 

@@ -82,7 +82,7 @@ class TooMuch(StracedError):
 
 
 class TimedOut(StracedError):
-    """A connection on which nothing was asked; the next request makes another."""
+    """A connection on which no request was received; the next request makes another."""
 
     exit_code = 6
     code = "timed_out"

@@ -1,4 +1,4 @@
-"""The folder of a socket: ours, and reached by a way that nobody else can bend."""
+"""The directory of a socket: ours, and reached by a way that nobody else can bend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SocketTaken(StracedError):
 
 
 def make_folder(folder: Path, *, system: bool) -> None:
-    """Make the folder of a socket, or take the one that is there, if nobody else could have put it there.
+    """Make the directory of a socket, or take the one that is there, if nobody else could have put it there.
 
     Raises:
         SocketTaken: it is somebody else's, others can write to it or to one above it, or it cannot be made.
@@ -37,7 +37,7 @@ def make_folder(folder: Path, *, system: bool) -> None:
         if (other := bent_at(folder)) is not None:
             raise SocketTaken(f"{other}, above {folder}, is not safe from other users", hint="set ipc.socket")
     except OSError as error:
-        raise SocketTaken(f"{folder}: {error.strerror or error}", hint="name another: ipc.socket") from error
+        raise SocketTaken(f"{folder}: {error.strerror or error}", hint="choose another: ipc.socket") from error
 
 
 def _make(folder: Path, mode: int) -> None:
@@ -52,7 +52,7 @@ def _make(folder: Path, mode: int) -> None:
 
 
 def bent_at(folder: Path) -> Path | None:
-    """A folder or link on the way to ``folder`` that another user, root apart, could exchange; or ``None``."""
+    """A directory or link on the way to ``folder`` that another user, root apart, could exchange; or ``None``."""
     real = Path(os.path.realpath(folder))
     for each in dict.fromkeys((*folder.absolute().parents, real, *real.parents)):
         found = os.lstat(each)

@@ -97,7 +97,7 @@ def processes(group: str, root: str = procfs.ROOT) -> list[int]:
 
 
 def each_process(group: str, root: str = procfs.ROOT) -> Iterator[int]:
-    """:func:`processes` as they are found, and a 0 for each folder that was read: a place to do something else."""
+    """:func:`processes` as they are found, and a 0 for each directory that was read: a place to do something else."""
     for hierarchy in hierarchies(root):
         path = group if f"{group}/".startswith(f"{hierarchy.mount}/") else folder(group, hierarchy)
         found = False
@@ -139,7 +139,7 @@ def find_units(units: Collection[str], root: str = procfs.ROOT) -> dict[str, lis
 
 
 def find_units_stepwise(units: Collection[str], root: str = procfs.ROOT) -> Generator[None, None, dict[str, list[str]]]:
-    """:func:`find_units`, with a step a folder: there may be a hundred thousand."""
+    """:func:`find_units`, with a step a directory: there may be a hundred thousand."""
     found: dict[str, list[str]] = {unit: [] for unit in units}
     for hierarchy in hierarchies(root):
         if hierarchy.controllers and "name=systemd" not in hierarchy.controllers:

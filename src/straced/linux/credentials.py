@@ -55,7 +55,7 @@ def owner_of(pid: int, root: str = procfs.ROOT) -> Owner:
     stat = procfs.stat(pid, root)
     started, ended = stat.start_ticks, stat.state in "ZX"
     try:
-        shown = os.stat(f"{root}/{pid}/fd")  # the folder above it always shows the effective user
+        shown = os.stat(f"{root}/{pid}/fd")  # the directory above it always shows the effective user
     except (FileNotFoundError, ProcessLookupError) as error:
         raise procfs.Gone(str(pid)) from error
     lines = procfs.status(pid, root)
@@ -86,7 +86,7 @@ def require(peer: Peer, pid: int, root: str = procfs.ROOT) -> Owner:
     try:
         owner = owner_of(pid, root)
     except (procfs.Gone, OSError, KeyError) as error:
-        raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
+        raise NoSuchProcess(f"no such process: {pid}", pid=pid) from error
     if not peer.may_see(owner):
         raise NotPermitted(
             f"process {pid} is not yours to see", uid=owner.uid, hint="run it with sudo, or as its owner", pid=pid

@@ -36,7 +36,7 @@ class OutputDirectory:
         try:
             with contextlib.suppress(FileNotFoundError):
                 self._above.stat(path.name)
-                raise OutputExists(f"{scrub(str(path))} exists", hint="choose a new folder")
+                raise OutputExists(f"{scrub(str(path))} exists", hint="choose a new directory")
             os.mkdir(self._name, 0o700, dir_fd=self._above.fd)
             self._fd = os.open(self._name, _FLAGS, dir_fd=self._above.fd)
             if os.fstat(self._fd).st_uid != os.geteuid():

@@ -23,10 +23,10 @@ def occupied(path: Path, mode: int) -> OutputError:
     """The error of a name that a directory, link, FIFO or device has."""
     shown = scrub(str(path))
     if stat.S_ISDIR(mode):
-        return OutputError(f"{shown} is a folder", hint="name a file in it")
+        return OutputError(f"{shown} is a directory", hint="name a file in it")
     kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISCHR, "a device"))
     kind = next((name for is_one, name in kinds if is_one(mode)), "not a regular file")
-    return OutputError(f"{shown} is {kind}", hint="name a regular file, or one that is not there yet")
+    return OutputError(f"{shown} is {kind}", hint="choose a regular file, or a new name")
 
 
 def directory_of(path: Path, *, make: bool = False, what: str = "written") -> OpenedDirectory:

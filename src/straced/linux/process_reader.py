@@ -214,11 +214,11 @@ class ProcessCollector:
         return fd
 
     def _descriptors(self, pid: int, known: _KnownProcess) -> int | None:
-        """The size of the folder is their number since Linux 6.2; 0 there means that it has to be listed."""
+        """The size of the directory is their number since Linux 6.2; 0 there means that it has to be listed."""
         path = f"{self._root}/{pid}/fd"
         try:
             found = os.stat(path)
-            known.shown = found.st_uid, found.st_gid  # the folder above it always shows the effective user
+            known.shown = found.st_uid, found.st_gid  # the directory above it always shows the effective user
             return found.st_size or len(os.listdir(path))
         except OSError:
             known.shown = None

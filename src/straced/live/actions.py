@@ -100,8 +100,8 @@ class LocalActions:
         try:
             facts = _same(key)  # the descriptor holds this process now, whoever gets its pid later
             if facts.state in "ZX" and facts.num_threads <= 1:  # a leader may end before its threads
-                hint = f"its parent {facts.ppid} has not waited for it yet"
-                raise TargetIsZombie(f"{key[0]} has ended already (a zombie)", hint=hint, pid=key[0])
+                hint = f"its parent {facts.ppid} has not reaped it yet"
+                raise TargetIsZombie(f"{key[0]} has already exited (zombie)", hint=hint, pid=key[0])
             signal.pidfd_send_signal(pidfd, number)
         except ProcessLookupError as error:
             raise _gone(key) from error

@@ -182,7 +182,7 @@ class LocalSource:
             try:
                 procfs.stat(pid)
             except procfs.Gone as error:
-                raise NoSuchProcess(f"there is no process {pid}", pid=pid, hint="straced top shows all") from error
+                raise NoSuchProcess(f"no such process: {pid}", pid=pid, hint="straced top shows all") from error
 
 
 def _now(spec: TargetSpec) -> tuple[int, ...]:

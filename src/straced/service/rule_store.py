@@ -146,5 +146,5 @@ def pinned(rule: Rule, *, must_exist: bool = False) -> Rule:
         return msgspec.structs.replace(rule, start_ticks=procfs.stat(int(rule.value)).start_ticks)
     except procfs.Gone as error:
         if must_exist:
-            raise NoSuchProcess(f"there is no process {rule.value}", pid=int(rule.value)) from error
+            raise NoSuchProcess(f"no such process: {rule.value}", pid=int(rule.value)) from error
         return rule

@@ -256,7 +256,7 @@ class Service:
         try:
             key = (pid, procfs.stat(pid).start_ticks)
         except procfs.Gone as error:
-            raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
+            raise NoSuchProcess(f"no such process: {pid}", pid=pid) from error
         if self.watcher.watchlist.labels_after(key, labels) > MAX_LABELS:
             raise InvalidArgument(f"{pid}, or a process below it, would have more than {MAX_LABELS} labels")
         self.watcher.watchlist.label(key, labels)

@@ -52,7 +52,7 @@ def open_for_writing(path: Path) -> Opened:
 
     Raises:
         StoreBusy: not now.
-        StoreError: the folder is not ours alone, or nothing can be written there.
+        StoreError: the directory is not ours alone, or nothing can be written there.
         StoreTooNew: made by a newer straced.
     """
     private_folder(path.parent)
@@ -71,7 +71,7 @@ def open_for_writing(path: Path) -> Opened:
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder that is ours alone, or refuse one that is not.
+    """Make a directory that is ours alone, or refuse one that is not.
 
     Raises:
         StoreError: others may write to it, or it is somebody else's.
@@ -82,11 +82,12 @@ def private_folder(folder: Path) -> None:
         directory.close()
     except OSError as error:
         raise StoreError(
-            f"{folder}: {error.strerror}", hint='name a folder of your own: state = "/path" in straced.toml'
+            f"{folder}: {error.strerror}", hint='choose a directory of your own: state = "/path" in straced.toml'
         ) from error
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StoreError(
-            f"{folder} can be written to by others, or is not ours", hint=f"chmod 0700 {folder}, or name another folder"
+            f"{folder} is writable by others, or not owned by this user",
+            hint=f"chmod 0700 {folder}, or choose another directory",
         )
 
 
@@ -198,8 +199,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         StoreError: there is none, or it may not be read.
     """
     if not os.access(path, os.R_OK):
-        reason = "there is no history" if not path.exists() else "the history is not yours to read"
-        raise StoreError(f"{reason}: {path}", hint="straced serve keeps one")
+        reason = "no history" if not path.exists() else "permission denied for the history"
+        raise StoreError(f"{reason}: {path}", hint="start straced serve to record history")
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S, check_same_thread=False
     )

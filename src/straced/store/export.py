@@ -93,10 +93,10 @@ def _calls(history: History, since: float) -> Iterator[dict[str, Any]]:
 
 
 def export(history: History, folder: Path, since: float, *, parquet: bool, say: Callable[[str], None]) -> None:
-    """Write each table into a file of its own in a new folder, or one that has none of them.
+    """Write each table into a file of its own in a new directory, or one that has none of them.
 
     Raises:
-        OutputExists, OutputError: the folder cannot be used; what is there is left.
+        OutputExists, OutputError: the directory cannot be used; what is there is left.
         NoDuckDB: Parquet cannot be written here.
     """
     suffix = "parquet" if parquet else "ndjson"
@@ -104,7 +104,7 @@ def export(history: History, folder: Path, since: float, *, parquet: bool, say: 
     _make(folder)
     for table in TABLES:
         if (folder / f"{table}.{suffix}").exists():
-            raise OutputExists(f"{folder / table}.{suffix} is there already", hint="name a new folder")
+            raise OutputExists(f"{folder / table}.{suffix} is there already", hint="choose a new directory")
     for table in TABLES:
         with OutputFile(folder / f"{table}.{suffix}") as file:
             if database is None:

@@ -1,1 +1,1 @@
-"""Foreign text made safe, and units."""
+"""Foreign text sanitized, and units."""

@@ -1,4 +1,4 @@
-"""Foreign text made safe once, at the door: names, command lines and paths come from other people's processes.
+"""Foreign text sanitized once, at the door: names, command lines and paths come from other people's processes.
 
 What is removed can move the cursor, colour the screen, forge a line or turn text around: C0 and C1 control
 characters, DEL, line and paragraph separators, bidirectional overrides, and lone surrogates.

@@ -82,13 +82,13 @@ class WebRoutes:
             return text(401, "open the page by the URL that straced serve told, or that stands in web.url")
         route = self._routes.get(request.path)
         if route is None:
-            return text(404, "there is nothing here")
+            return text(404, "not found")
         try:
             return await route(request)
         except WrongQuery as error:
             return text(400, str(error))
         except past.HistoryFailed as error:
-            return text(503, f"the history cannot be read now: {error}")
+            return text(503, f"the history cannot be read at the moment: {error}")
 
     def _login(self, request: HttpRequest) -> Response:
         if not self._access.has_token(request):
@@ -97,7 +97,7 @@ class WebRoutes:
 
     async def _live(self, request: HttpRequest) -> Response:
         if self._feed.is_full:
-            return text(503, "too many pages are open")
+            return text(503, "too many open pages")
         return ViewerStream(self._feed, _key(request) if "pid" in request.query else None).answer()
 
     async def _process(self, request: HttpRequest) -> Response:
@@ -129,7 +129,7 @@ def _key(request: HttpRequest) -> Key:
 def _span(request: HttpRequest) -> tuple[float, float]:
     since, until = _number(request, "since"), _number(request, "until")
     if not since < until <= since + LONGEST_S:
-        raise WrongQuery("since and until are no span")
+        raise WrongQuery("since and until do not form a period")
     return since, min(until, time.time() + 1)
 
 

@@ -24,7 +24,7 @@ class TokenFile:
     """The file with the URL that opens the page; removing it makes the next start take another token.
 
     Args:
-        path: in a folder that is the owner's alone.
+        path: in a directory that is the owner's alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,12 +40,12 @@ class TokenFile:
         url = f"http://{authority}/#{self.token}"
         with contextlib.suppress(OSError):
             if not stat.S_ISREG(self.path.lstat().st_mode):
-                self.path.unlink()  # in our own folder, and not ours: it makes way
+                self.path.unlink()  # in our own directory, and not ours: it makes way
         try:
             with OutputFile(self.path, overwrite=True) as file:
                 file.text.write(f"{url}\n")
         except OutputError as error:
-            raise ConfigError(error.reason, hint="name another state folder") from error
+            raise ConfigError(error.reason, hint="choose another state directory") from error
         return url
 
     def _read(self) -> str | None:

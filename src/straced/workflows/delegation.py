@@ -52,7 +52,7 @@ async def connect() -> Client | None:
 def _is_there(path: Path) -> bool:
     try:
         return path.is_socket()
-    except OSError:  # in a folder that is closed to us
+    except OSError:  # in a directory that is closed to us
         return False
 
 

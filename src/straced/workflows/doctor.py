@@ -40,7 +40,7 @@ def examine(pid: int | None = None, root: str = procfs.ROOT) -> Diagnosis:
     try:
         target = None if pid is None else procfs.target(pid, root)
     except procfs.Gone as gone:
-        raise NoSuchProcess(f"there is no process {pid}", hint="pgrep -af NAME finds one", pid=pid) from gone
+        raise NoSuchProcess(f"no such process: {pid}", hint="pgrep -af NAME finds one", pid=pid) from gone
     return Diagnosis(
         version=__version__,
         kernel=platform.release(),

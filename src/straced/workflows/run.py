@@ -26,8 +26,8 @@ from straced.workflows.foreground import Foreground
 from straced.workflows.killed_for_memory import MemoryWatch
 
 WORDS = {
-    "strace": "strace counts (it slows the command down)",
-    "sampler": "nothing can count here; times are estimated by looks at /proc",
+    "strace": "counted by strace (slows the command down)",
+    "sampler": "calls cannot be counted here; times are estimated by sampling /proc",
 }
 
 

@@ -31,7 +31,7 @@ BROKEN_PIPE = 141
 ENDS = {
     "max_bytes": "the trace has reached its size (--max-bytes)",
     "reader_gone": "",
-    "reader_slow": "the trace was written faster than it could be read, and is cut; the target runs on",
+    "reader_slow": "the trace was written faster than it could be read and is truncated; the target keeps running",
 }
 
 
@@ -207,7 +207,7 @@ class LineCopier:
 def _say_end(recording: Recording, ending: Ending, output: Path | None) -> None:
     words = [ENDS.get(ending.reason, "")]
     if ending.reason.startswith("tracer_crashed"):
-        words.append("strace died; the trace is cut, the target runs on")
+        words.append("strace died; the trace is truncated, the target keeps running")
     if recording.dropped_lines and ending.reason != "reader_gone":
         words.append(f"{format_count(recording.dropped_lines)} lines were dropped: the reader was too slow (--spill)")
     words += [reason.text for reason in recording.reasons]

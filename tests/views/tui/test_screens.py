@@ -1,6 +1,6 @@
 """Whole screens at 80x24 and 120x40, compared with files.
 
-Of `views/tui/chrome.py`, `views/tui/header.py`, `views/tui/panel.py` and `views/tui/panels.py`.
+Of `views/tui/layout.py`, `views/tui/chrome.py`, `views/tui/header.py`, `views/tui/panel.py` and `views/tui/panels.py`.
 """
 
 from __future__ import annotations

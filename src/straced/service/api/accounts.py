@@ -77,7 +77,10 @@ class Account:
             TooMuch: they have as many as they may.
         """
         if self.sessions >= limit:
-            raise TooMuch(f"you have {self.sessions} sessions already", hint="end some, or ipc.max_sessions_per_user")
+            raise TooMuch(
+                f"you have {self.sessions} sessions already",
+                hint="end some sessions, or raise ipc.max_sessions_per_user",
+            )
         self.sessions += 1
         try:
             yield

@@ -87,14 +87,14 @@ class Connection:
     def answer(self, frame: bytes, number: int | str | None = None) -> None:
         """Send an answer to request ``number``; never dropped."""
         if len(frame) > MAX_ANSWER:
-            frame = protocol.refusal(number, StracedError("the answer is too large", hint="ask for less"))
+            frame = protocol.refusal(number, StracedError("the response is too large", hint="request less data"))
         self._out.send(frame)
 
     def give_up(self) -> None:
         """Forget what waits, and end: the connections of this user hold more than they may, and this one most."""
         self._out.forget()
-        hint = "read the answers; see ipc.max_buffers_per_user"
-        self.end(protocol.refusal(None, TooMuch("too much waits for you to read it", hint=hint)))
+        hint = "read the responses; see ipc.max_buffers_per_user"
+        self.end(protocol.refusal(None, TooMuch("too many unread responses", hint=hint)))
 
     def end(self, frame: bytes) -> None:
         """Send a last word, and close once it is out, or soon."""
@@ -209,7 +209,7 @@ class Connection:
         if not self._open or self._ending:
             return
         if len(self._tasks) >= MAX_IN_FLIGHT:
-            many = TooMuch(f"more than {MAX_IN_FLIGHT} requests at a time", hint="wait for answers")
+            many = TooMuch(f"more than {MAX_IN_FLIGHT} requests at a time", hint="wait for responses")
             self._served(line)
             self.answer(protocol.refusal(request.id, many))
         else:
@@ -242,7 +242,7 @@ class Connection:
         if self.greeted and left_s > 0:
             self._silence = self._loop.call_later(left_s, self._check_silence)
             return
-        why = "nothing was asked" if self.greeted else "no hello came"
+        why = "no request was received" if self.greeted else "no hello was received"
         self.end(protocol.refusal(None, TimedOut(f"{why} for {patience_s:g} s", hint="connect again")))
 
     def _cancel_tasks(self) -> None:

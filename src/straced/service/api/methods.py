@@ -147,7 +147,7 @@ class Methods:
             except sqlite3.OperationalError as error:
                 if time.monotonic() <= until and not self._closing:
                     raise self._failed(error) from error
-                raise TooMuch(f"the answer took more than {QUESTION_S:.0f} s", hint="ask for less") from error
+                raise TooMuch(f"the request took more than {QUESTION_S:.0f} s", hint="request less data") from error
             except sqlite3.DatabaseError as error:
                 raise self._failed(error) from error
             finally:
@@ -160,7 +160,7 @@ class Methods:
         """What a client is told of a history that cannot be read; a damaged one is looked at."""
         if self._facade.store is not None and is_damage(error):
             self._facade.store.suspect(str(error))
-        return StoreError(f"the history cannot be read now: {error}", hint="straced events tells more")
+        return StoreError(f"the history cannot be read at the moment: {error}", hint="straced events tells more")
 
     async def processes(self, client: Connection, params: messages.Select) -> list[SeriesInfo]:
         found = await self._ask(client, lambda history: _find(history, params)[: params.limit])

@@ -67,14 +67,16 @@ class Server:
             self._lock = ServiceLock(self.path.with_name(f"{self.path.name}.lock"), "the socket").__enter__()
             self._door = self._open()
         except OSError as error:
-            raise SocketTaken(f"{self.path}: {error.strerror or error}", hint="name another: ipc.socket") from error
+            raise SocketTaken(f"{self.path}: {error.strerror or error}", hint="choose another: ipc.socket") from error
         self._beat = asyncio.get_running_loop().create_task(self._heartbeats())
 
     def _open(self) -> ClientAcceptor:
         if self.path.is_socket():
             self.path.unlink()
         elif self.path.exists() or self.path.is_symlink():
-            raise SocketTaken(f"{self.path} is there, and is no socket", hint="remove it, or name another: ipc.socket")
+            raise SocketTaken(
+                f"{self.path} exists and is not a socket", hint="remove it, or choose another: ipc.socket"
+            )
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         safe = refuse_descriptors(sock) or not self._system
         before = os.umask(0o777 & ~(0o666 if self._system else 0o600))  # right from the first moment on, no chmod
@@ -111,7 +113,7 @@ class Server:
         if not self._system and not account.trusted:
             return NotPermitted("this service is another user's", uid=os.geteuid())
         if mine >= limits.max_clients_per_user:
-            return protocol.TooMuch(f"you have {mine} connections already", hint="close some")
+            return protocol.TooMuch(f"you have {mine} connections already", hint="close some connections")
         if left <= self._reserved(account, mine):
             return protocol.TooMuch(f"the service has {len(self.clients)} clients already", hint="try again later")
         return None

@@ -1,4 +1,4 @@
-"""One service a state folder, and one a socket: a lock on a file, which the kernel drops however its owner ends."""
+"""One service a state directory, and one a socket: a lock on a file, which the kernel drops however its owner ends."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ServiceLock:
 
     Args:
         path: of the file.
-        what: is locked, for the message; by default the folder that it is in, which is made.
+        what: is locked, for the message; by default the directory that it is in, which is made.
 
     Raises:
         AlreadyRunning: another service has it.
-        StoreError: the folder cannot be had.
+        StoreError: the directory cannot be had.
     """
 
     def __init__(self, path: Path, what: str = "") -> None:
@@ -52,7 +52,7 @@ class ServiceLock:
             who = f" (pid {owner})" if owner else ""
             where = f"{self._what} {self._path.name.removesuffix('.lock')} in " if self._what else ""
             raise AlreadyRunning(
-                f"another straced service is alive{who}, for {where}{self._path.parent}",
+                f"another straced service is running{who}, for {where}{self._path.parent}",
                 owner_pid=owner,
                 hint="straced status",
             ) from error

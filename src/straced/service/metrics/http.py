@@ -60,7 +60,7 @@ class MetricsServer:
             if refused is not None:
                 return refused
         elif request.method not in ("GET", "HEAD"):
-            return text(405, "GET is all there is")
+            return text(405, "only GET is supported")
         if request.path != "/metrics":
             return text(404, "see /metrics")
         page = await asyncio.to_thread(self._text)

@@ -173,7 +173,7 @@ def may_see_all() -> bool:
 
 def gone(pid: int) -> NoSuchProcess:
     """The error for a process that ended."""
-    return NoSuchProcess(f"there is no process {pid} any more", pid=pid)
+    return NoSuchProcess(f"process {pid} no longer exists", pid=pid)
 
 
 def _check_kind(target: Target, facts: procfs.Stat, force: bool) -> None:

@@ -49,7 +49,7 @@ def check(pid: int, *, force: bool = False, helpers: Collection[int] = (), root:
     try:
         return _check(pid, force, helpers, root)
     except procfs.Gone as gone:
-        raise NoSuchProcess(f"there is no process {pid}", hint="pgrep -af NAME finds one", pid=pid) from gone
+        raise NoSuchProcess(f"no such process: {pid}", hint="pgrep -af NAME finds one", pid=pid) from gone
     except PermissionError as error:
         hint = capabilities.sudo_line(pid)
         raise NotPermitted(f"/proc hides process {pid} from you (hidepid)", hint=hint, pid=pid) from error
@@ -70,7 +70,7 @@ def _check(pid: int, force: bool, helpers: Collection[int], root: str) -> tuple[
     refusals.refuse_traced(pid, name, int(lines.get("TracerPid", 0)), root)
     refusals.refuse_rights(pid, name, me, lines, root, task=f"{pid}/task/{alone[0]}" if alone else str(pid))
     if (group := cgroups.frozen_by(pid, root)) is not None:
-        hint = "thaw it first: a tracer could not let go of it"
+        hint = "thaw it first: a tracer could not detach from it"
         raise FrozenTarget(f"{name} is frozen by its cgroup {group}", hint=hint, pid=pid)
     if me.seccomp == capabilities.SECCOMP_FILTER and capabilities.ptrace_blocked():
         raise refusals.blocked(pid)
@@ -80,8 +80,8 @@ def _check(pid: int, force: bool, helpers: Collection[int], root: str) -> tuple[
 def _threads_without_leader(pid: int, name: str, facts: procfs.Stat, root: str) -> tuple[int, ...]:
     alive = tuple(tid for tid in procfs.tasks(pid, root) if tid != pid and _lives(f"{pid}/task/{tid}", root))
     if not alive:
-        hint = f"its parent {facts.ppid} has not waited for it yet"
-        raise TargetIsZombie(f"{name} has ended already (a zombie)", hint=hint, pid=pid)
+        hint = f"its parent {facts.ppid} has not reaped it yet"
+        raise TargetIsZombie(f"{name} has already exited (zombie)", hint=hint, pid=pid)
     return alive
 
 

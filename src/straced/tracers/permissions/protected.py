@@ -22,16 +22,16 @@ def refuse_own(facts: procfs.Stat, me: capabilities.Caller, force: bool, helpers
     pid, name = facts.pid, f"{facts.pid} ({facts.comm})"
     if pid == 1:
         if not force and capabilities.in_initial_pid_namespace(root):
-            hint = "all else depends on it: add --force if you are sure"
-            raise ProtectedTarget(f"{name} is the machine's first process", hint=hint, pid=pid)
+            hint = "everything depends on it: add --force if you are sure"
+            raise ProtectedTarget(f"{name} is pid 1 of the host", hint=hint, pid=pid)
         return  # in a container everything descends from pid 1, which does not make it ours
     if pid == me.pid:
-        raise OwnProcess("straced cannot trace itself", hint="ask about another process", pid=pid)
+        raise OwnProcess("straced cannot trace itself", hint="choose another process", pid=pid)
     if pid in helpers:
-        raise OwnProcess(f"{name} is a helper of straced", hint="ask about another process", pid=pid)
+        raise OwnProcess(f"{name} is a helper of straced", hint="choose another process", pid=pid)
     if _started_before(facts, me.pid, root) and pid in procfs.ancestors(me.pid, root):
         hint = "start straced from another terminal"
-        raise OwnProcess(f"{name} started straced, and each would wait for the other", hint=hint, pid=pid)
+        raise OwnProcess(f"{name} is an ancestor of straced: each would wait for the other", hint=hint, pid=pid)
     if pid in _tracers_of(me.tracer_pid, root) or _is_tracer_at_work(facts, root):
         hint = "two tracers that trace each other cannot be killed"
         raise OwnProcess(f"{name} is a tracer at work", hint=hint, pid=pid)

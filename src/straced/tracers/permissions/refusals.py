@@ -26,7 +26,7 @@ def refuse_traced(pid: int, name: str, tracer: int, root: str) -> None:
             comm = procfs.stat(tracer, root).comm
         except (procfs.Gone, OSError):
             comm = "?"
-        hint = "the kernel allows one tracer a process: wait for its end, or use --tracer ebpf"
+        hint = "the kernel allows one tracer per process: wait until it is done, or use --tracer ebpf"
         raise AlreadyTraced(tracer, f"{name} is traced already, by {tracer} ({comm})", hint=hint, pid=pid)
 
 
@@ -45,7 +45,7 @@ def refuse_rights(pid: int, name: str, me: capabilities.Caller, lines: dict[str,
     if uids != {me.uid} or gids != {me.gid}:
         raise _not_ours(pid, name, me, uids, sudo)
     if not _dumpable(task, me.uid, root):
-        raise NotDumpable(f"{name} does not let itself be traced (PR_SET_DUMPABLE)", hint=sudo, pid=pid)
+        raise NotDumpable(f"{name} is not dumpable (PR_SET_DUMPABLE)", hint=sudo, pid=pid)
     if int(lines["CapPrm"], 16) & ~me.permitted:
         raise MissingCapability(f"{name} has capabilities that you do not have", hint=sudo, pid=pid)
     if scope == 2:

@@ -228,7 +228,7 @@ class SamplerTracer:
         try:
             seen = look(target.pid, target.pid, native_abi())
         except procfs.Gone:
-            error = NoSuchProcess(f"there is no process {target.pid} any more", pid=target.pid)
+            error = NoSuchProcess(f"process {target.pid} no longer exists", pid=target.pid)
             return Availability(usable=False, detail=error.reason, error=error)
         return Availability(usable=True, detail=f"estimates only, by {seen.method}")
 
@@ -245,13 +245,13 @@ class SamplerTracer:
         try:
             pidfd = os.pidfd_open(target.pid)
         except ProcessLookupError:
-            raise NoSuchProcess(f"there is no process {target.pid} any more", pid=target.pid) from None
+            raise NoSuchProcess(f"process {target.pid} no longer exists", pid=target.pid) from None
         try:
             if procfs.stat(target.pid).start_ticks != target.start_ticks:
                 raise procfs.Gone
         except procfs.Gone:
             os.close(pidfd)
-            raise NoSuchProcess(f"there is no process {target.pid} any more", pid=target.pid) from None
+            raise NoSuchProcess(f"process {target.pid} no longer exists", pid=target.pid) from None
         except OSError:
             os.close(pidfd)
             raise

@@ -79,7 +79,7 @@ class AttachSteps:
             with resources(target.pid):
                 pidfd = os.pidfd_open(target.pid)
         except ProcessLookupError as error:
-            raise NoSuchProcess(f"there is no process {target.pid}", pid=target.pid) from error
+            raise NoSuchProcess(f"no such process: {target.pid}", pid=target.pid) from error
         except OSError as error:
             raise AttachError(f"process {target.pid} cannot be held ({error.strerror})", pid=target.pid) from error
         try:

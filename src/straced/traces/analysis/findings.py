@@ -91,7 +91,7 @@ def _misses(reading: TraceReading) -> Iterator[Finding]:
             share = row.ns * missing // max(row.count, 1)
             yield Finding(
                 code="failing_lookups",
-                text=f"{path} was looked for {format_count(missing)} times and is not there",
+                text=f"missing path {path}, looked up {format_count(missing)} times",
                 lines=(row.line,),
                 count=missing,
                 cost_ns=_cost(reading, share),
@@ -112,7 +112,7 @@ def _storms(reading: TraceReading) -> Iterator[Finding]:
             ns = sum(row.ns * missing // max(row.count, 1) for _, row, missing in rows)
             yield Finding(
                 code="lookup_storm",
-                text=f"{name} was looked for in {len(rows)} folders without being there ({format_count(misses)} calls)",
+                text=f"{name} was looked up in {len(rows)} directories without success ({format_count(misses)} calls)",
                 lines=tuple(sorted(row.line for _, row, _ in rows)[:5]),
                 count=misses,
                 cost_ns=_cost(reading, ns),

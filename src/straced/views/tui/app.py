@@ -20,6 +20,7 @@ from straced.views.tui.dialogs import RiskBox
 from straced.views.tui.filter_line import FilterLine
 from straced.views.tui.grid import Grid
 from straced.views.tui.keyboard import Keyboard
+from straced.views.tui.layout import Layout
 from straced.views.tui.messages import DetailReady, FeedFailed, FrameReady
 from straced.views.tui.panel import Panel
 from straced.views.tui.processes import ProcessLines
@@ -27,13 +28,6 @@ from straced.views.tui.rows import SORTS, Line, ProcessRows
 from straced.views.tui.selection import RowSelection
 
 MODES = ("working", "waiting", "wall")
-SMALLEST = (40, 10)
-BOTH_FROM = 30
-"""From this height on the list and the panel are both on the screen."""
-AROUND, LIST_LEAST, SLACK = 6, 8, 3
-"""Lines of words around list and panel; of the list; and how many the list may have too many."""
-LOW = 16
-"""Below this height the list matters more than the machine."""
 TICK_S = 0.5
 """How often the age of the data is shown anew."""
 
@@ -209,24 +203,24 @@ class TopApp(RowSelection, Keyboard, App[None]):
 
     @property
     def too_small(self) -> bool:
-        return self._room.width < SMALLEST[0] or self._room.height < SMALLEST[1]
+        return self._shape.too_small
 
     # --- drawing ---
+
+    @property
+    def _shape(self) -> Layout:
+        return Layout(self._room.width, self._room.height, self.opened)
 
     def on_resize(self, event: events.Resize) -> None:
         self._room = event.size  # App.size follows later
         self._lay_out()
 
     def _lay_out(self) -> None:
-        width, height = self._room
-        base = self.screen_stack[0]  # a box may be on it
-        base.set_class(self.too_small, "small")
-        needed = f"{width}x{height} is too small: at least {SMALLEST[0]}x{SMALLEST[1]} is needed."
-        base.set_class(height < LOW, "low")
-        self._small.update(Text(f"{needed}\nq to quit; or: straced top --once"))
-        both = height >= BOTH_FROM and not self.opened
-        self.panel.display = self.opened or both
-        self.list.display = both or not self.opened
+        layout, base = self._shape, self.screen_stack[0]  # a box may be on it
+        base.set_class(layout.too_small, "small")
+        base.set_class(layout.low, "low")
+        self._small.update(Text(layout.too_small_text))
+        self.panel.display, self.list.display = layout.shows_panel, layout.shows_list
         self._list_height = None
         self.list.styles.height = "1fr"
         if not self.entry.display:
@@ -241,17 +235,10 @@ class TopApp(RowSelection, Keyboard, App[None]):
     def _draw_list(self) -> None:
         self.listed = self.rows.lines()
         if self.list.display and self.panel.display:
-            self._share_room()
+            self._list_height = self._shape.list_height(len(self.listed), self._list_height)
+            self.list.styles.height = self._list_height
         lines = ProcessLines(self.rows, self.listed, self._room.width - 1, self._mode)
         self.list.show(lines.title, [line.key for line in self.listed], lines.line)
-
-    def _share_room(self) -> None:
-        """A short list leaves its room to the panel, but does not jump with each process that comes or goes."""
-        most = (self._room.height - AROUND) // 2
-        wanted = max(LIST_LEAST, min(most, len(self.listed) + 2))
-        if self._list_height is None or not wanted <= self._list_height <= min(most, wanted + SLACK):
-            self._list_height = wanted
-        self.list.styles.height = self._list_height
 
     def _moved(self, index: int) -> None:
         row = self.listed[index].row

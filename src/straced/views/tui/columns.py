@@ -159,7 +159,7 @@ def command(row: ProcessRow) -> str:
 
 
 def spoken(row: ProcessRow) -> tuple[str, str]:
-    """The command line in two: the name of the program, without its folder where that is plain, and the rest."""
+    """The command line in two: the name of the program, without its directory where that is plain, and the rest."""
     words = command(row)
     first, blank, rest = words.partition(" ")
     base = first.rpartition("/")[2]

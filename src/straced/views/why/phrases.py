@@ -63,7 +63,7 @@ _ALONE = {
     "dead": "has ended",
     "kernel": "is a kernel thread{k}",
     "asking": "is asking this question",
-    "hidden": "sleeps in what may not be read",
+    "hidden": "is blocked; details need root",
     "other": "is in {call}",
 }
 _LONG = 72

@@ -6,7 +6,7 @@ from straced.views.why.phrases import alone, edge, name
 from straced.waits.model import Node, Why, leaves, walk
 
 _SPELLED_OUT = 3
-_VERB = {"ended": "has ended", "gone": "is gone", "unknown": "sleeps, and why cannot be read"}
+_VERB = {"ended": "has ended", "gone": "is gone", "unknown": "is blocked; details need root"}
 
 
 def sentence(why: Why) -> str:

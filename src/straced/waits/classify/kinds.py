@@ -37,7 +37,7 @@ KINDS = {
     "dead": "ended",
     "kernel": "a kernel thread",
     "asking": "is the process that asks",
-    "hidden": "sleeps, in what may not be read",
+    "hidden": "blocked; details need root",
     "other": "is in another call",
 }
 """Kind -> what it means, for documentation and JSON readers."""

@@ -52,7 +52,8 @@ def child(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     name = (wait.call or "wait4").partition("(")[0]
     wanted = [pid for pid in tasks.wanted_children(look, raw, name) if not has_ended(look, pid)]
     relation = HOLDS if len(wanted) == 1 and raw.args else LIKELY if len(wanted) == 1 else ONE_OF
-    evidence = f"{name}: child {wanted[0]} runs on" if len(wanted) == 1 else f"{name}: {len(wanted)} children run on"
+    alive = f"child {wanted[0]} is still alive" if len(wanted) == 1 else f"{len(wanted)} children are still alive"
+    evidence = f"{name}: {alive}"
     return [Holder(pid=pid, relation=relation, evidence=evidence) for pid in wanted]
 
 

@@ -1,29 +1,22 @@
 """The guard's loop: orders from the owner, straces that end, and the end of the owner itself.
 
-Messages are marshalled tuples, one a packet, over a socket pair that nobody else holds. From the owner:
-``("spawn", number, argv, pids, limits)`` with the output descriptor (or the sink of a relay) attached,
-``("stop", number, why, grace_s)``, ``("calibrate", number, argv)``, ``("quit",)``. To the owner:
-``("spawned", number, pid)``, ``("attached", number, waits)`` with its first target, ``("failed", number, errno)``,
-``("exit", number, facts)``, ``("cost", ns)``, ``("spare", pid)`` (0: none) of a process that is no strace yet.
+What it is told, and what it tells: see ``owner_channel.py``.
 """
 
 import _signal as signal
-import _socket
-import marshal
 import os
 import resource
 import select
-import sys
 import time
 
 import calibrate
 import kernel
 from attach_watch import Attaching
 from helper import GuardedStrace
+from owner_channel import OwnerChannel
 from prefork import Spares
 from relay import LineRelay
 
-PACKET = 1 << 20
 OWNER_GONE_GRACE_S = 1.0
 DESCRIPTORS = 1 << 16
 IGNORED = (
@@ -36,7 +29,7 @@ class Guard:
     """All helpers of one owner."""
 
     def __init__(self, control_fd, owner_pidfd):
-        self.control = _socket.socket(fileno=control_fd)
+        self.owner = OwnerChannel(control_fd)
         self.helpers = {}
         self.by_pid = {}
         self.handlers = {}
@@ -99,30 +92,20 @@ class Guard:
 
     def on_message(self, events):
         try:
-            data, fds = self.receive()
+            message, fds = self.owner.receive()
         except OSError:
-            data, fds = b"", []
-        if not data:
+            message = None
+        if message is None:
             self.leave()
             return
-        message = marshal.loads(data)
         try:
             getattr(self, "do_" + message[0])(*message[1:], *fds)
         except OSError as error:
             self.say("failed", message[1], error.errno or 0)
 
-    def receive(self):
-        space = _socket.CMSG_SPACE(16)
-        data, ancillary, _flags, _address = self.control.recvmsg(PACKET, space, _socket.MSG_CMSG_CLOEXEC)
-        fds = []
-        for level, kind, payload in ancillary:
-            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                fds += [int.from_bytes(payload[i : i + 4], sys.byteorder) for i in range(0, len(payload) - 3, 4)]
-        return data, fds
-
     def say(self, *message):
         try:
-            self.control.send(marshal.dumps(message))
+            self.owner.send(message)
         except OSError:
             self.leave()
 
@@ -134,7 +117,7 @@ class Guard:
         """The owner is gone or done: stop everything, then end."""
         if not self.leaving:
             self.leaving = True
-            self.unwatch(self.control.fileno())
+            self.unwatch(self.owner.fd)
         for helper in list(self.helpers.values()):
             if helper.pid:
                 helper.request_stop("owner_gone", OWNER_GONE_GRACE_S)
