@@ -17,6 +17,7 @@ from straced.waits.model import Resource, Wait
 
 _TARGET = re.compile(rb"^tfd:\s*(\d+)\s+events:\s*([0-9a-f]+)", re.MULTILINE)
 MAX_WATCHED = 256
+"""Of more, the first ones are described."""
 _MAX_NESTED = 3
 _READABLE, _WRITABLE, _HANGUP = 0x1 | 0x2 | 0x40 | 0x80, 0x4 | 0x100 | 0x200, 0x8 | 0x10 | 0x2000
 """POLLIN, POLLPRI, POLLRDNORM, POLLRDBAND; POLLOUT, POLLWRNORM, POLLWRBAND; POLLERR, POLLHUP, POLLRDHUP."""
@@ -62,12 +63,16 @@ def _is_own_wakeup(look: ProcSnapshot, pid: int, resource: Resource) -> bool:
     return peer is not None and bool(fds.numbers_of(look.proc, pid, b"socket:[%d]" % peer))
 
 
-def epoll_targets(look: ProcSnapshot, pid: int, number: int, depth: int = 0) -> list[Watched] | None:
+def epoll_targets(look: ProcSnapshot, pid: int, number: int) -> list[Watched] | None:
     """The descriptors that an epoll descriptor watches: the ``tfd:`` lines of its fdinfo.
 
     An epoll descriptor among them stands for what it watches itself. One that is disarmed (EPOLLONESHOT) has no events
     left, not even errors, and is not watched.
     """
+    return look.proc.cached(f"epoll {number}", pid, lambda: _targets(look, pid, number, 0))
+
+
+def _targets(look: ProcSnapshot, pid: int, number: int, depth: int) -> list[Watched] | None:
     info = fds.info(look.proc, pid, number)
     if info is None:
         return None
@@ -77,7 +82,7 @@ def epoll_targets(look: ProcSnapshot, pid: int, number: int, depth: int = 0) -> 
         if not wants:
             continue
         link = look.proc.link(pid, f"fd/{int(fd)}") if depth < _MAX_NESTED else None
-        nested = epoll_targets(look, pid, int(fd), depth + 1) if link == b"anon_inode:[eventpoll]" else None
+        nested = _targets(look, pid, int(fd), depth + 1) if link == b"anon_inode:[eventpoll]" else None
         found += nested if nested is not None else [(int(fd), wants)]
     return found
 

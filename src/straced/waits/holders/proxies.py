@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from straced.linux.procfs import Gone
-from straced.waits.classify.polls import MAX_WATCHED, epoll_targets, watched_of
+from straced.waits.classify.polls import MAX_WATCHED, Watched, epoll_targets, watched_of
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -27,6 +27,26 @@ def candidates(
     """What a task that polls may wait for, while somebody waits for it behind the descriptors ``asked_through``."""
     ranked = look.proc.cached("ranked", raw.tid, lambda: _ranked(look, raw, watched))
     return [one for one in ranked if one.fd not in asked_through]
+
+
+def is_watched(look: ProcSnapshot, raw: RawTask, watched: Sequence[Resource], numbers: tuple[int, ...]) -> bool:
+    """Whether a task that polls watches one of these descriptors, among however many."""
+    if any(one.fd in numbers for one in watched):
+        return True
+    if len(watched) < MAX_WATCHED or not numbers:
+        return False
+    everything = look.proc.cached("watched", raw.tid, lambda: {number for number, _ in _all_watched(look, raw)})
+    return not everything.isdisjoint(numbers)
+
+
+def count(look: ProcSnapshot, raw: RawTask, watched: Sequence[Resource]) -> int:
+    """How many descriptors are watched in all."""
+    return len(_all_watched(look, raw)) if len(watched) >= MAX_WATCHED else len(watched)
+
+
+def _all_watched(look: ProcSnapshot, raw: RawTask) -> list[Watched]:
+    is_epoll = (look.call_name(raw) or "").startswith("epoll")
+    return (epoll_targets(look, raw.pid, raw.args[0] & 0xFFFFFFFF) or []) if is_epoll else []
 
 
 def _ranked(look: ProcSnapshot, raw: RawTask, watched: Sequence[Resource]) -> list[Resource]:
@@ -68,11 +88,9 @@ def _is_family(look: ProcSnapshot, raw: RawTask, resource: Resource) -> bool:
 
 def _latest(look: ProcSnapshot, raw: RawTask) -> list[Resource]:
     """Of very many connections those that moved last; only the first ones of a wait are described."""
-    if not (look.call_name(raw) or "").startswith("epoll"):
-        return []
     times = look.sockets.namespace(raw.pid).tcp_times
     found = []
-    for number, wants in epoll_targets(look, raw.pid, raw.args[0] & 0xFFFFFFFF) or ():
+    for number, wants in _all_watched(look, raw):
         fd = fds.get(look.proc, raw.pid, number)
         if fd is not None and fd.kind == "socket" and fd.inode in times:
             each = times[fd.inode]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from straced.linux import procfs
+from straced.waits.classify.polls import MAX_WATCHED
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -42,24 +43,25 @@ def alternatives(look: ProcSnapshot, raw: RawTask, wait: Wait, asker: Holder | N
         asker: how the chain came to this task, if it did through a descriptor of its.
     """
     watched = list(wait.watched)
-    asked = asker is not None and asker.pid == raw.pid and any(one.fd in asker.numbers for one in watched)
+    asked = asker is not None and asker.pid == raw.pid and proxies.is_watched(look, raw, watched, asker.numbers)
     if asked and asker is not None:
         watched = proxies.candidates(look, raw, watched, asker.numbers)
         if not watched:
             return Alternatives([], (Way(kind="anybody", text="more data on the same connection"),))
     watched = _without_death_watches(look, raw, watched)
     found = _Found(look, raw)
+    more = " or more" if len(wait.watched) >= MAX_WATCHED else ""
     connections = [one for one in watched if "(listening)" in one.name]
     others = [one for one in watched if one not in connections]
     if connections and not (asked and others):
         return Alternatives([], tuple(_distinct(way for one in connections if (way := found.way(one)) is not None)))
     if len([one for one in others if not one.internal]) > _MOST_FOLLOWED and not asked:
-        return Alternatives([], (Way(kind="anybody", text=f"one of {len(others)} descriptors"),))
+        return Alternatives([], (Way(kind="anybody", text=f"one of {len(others)}{more} descriptors"),))
     if asked and any(proxies.is_client(look, raw, one) for one in others):
         found.ways += [way for one in connections if (way := found.way(one)) is not None]
     for one in others[: 4 * _MOST_FOLLOWED]:
         found.add(one)
-    left = len(others) - 4 * _MOST_FOLLOWED
+    left = max(len(others), proxies.count(look, raw, wait.watched)) - 4 * _MOST_FOLLOWED
     if left > 0:
         found.ways.append(Way(kind="anybody", text=f"{left} more descriptors"))
     return found.result(asked)._replace(partial=asked and bool(connections))
