@@ -12,13 +12,13 @@ from straced.waits.facts.activity import Meter
 from straced.waits.facts.proc import ProcReader
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.limits.window import HostWindow
-from straced.waits.model import Node, Why, WhyAll, walk
+from straced.waits.model import ONE_OF, Node, Why, WhyAll, walk
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
 from straced.waits.verdict.representative import choose
 
-_RANK = {"stuck": 2, "spinning": 3, "stopped": 3, "slow": 5, "busy": 6, "unknown": 7, "ended": 8, "idle": 9}
-_DEADLOCK, _CULPRIT, _MILD, _LAST = 0, 1, 4, 10
+_RANK = {"stuck": 2, "spinning": 5, "stopped": 5, "slow": 7, "busy": 8, "unknown": 9, "ended": 10, "idle": 11}
+_DEADLOCK, _CULPRIT, _PROVEN, _INFERRED, _ONE_OF, _MILD, _LAST = 0, 1, 2, 3, 4, 6, 11
 
 
 def why_everybody(
@@ -89,10 +89,16 @@ def _not_seen(look: ProcSnapshot, pids: Iterable[int]) -> Iterator[str]:
 
 
 def rank(why: Why, waiting: int) -> tuple[int, int, int, int]:
-    """The place of an answer in the list: deadlocks, those who hold others up and are held up by none, the rest.
+    """The place of an answer in the list, by what is proven.
 
-    Of the stuck, those that rest where nobody rests on purpose come before those whose root cause only sleeps, as a
-    shell behind the program it has started does; then the number of those who wait, then the age of the wait.
+    Deadlocks, those who hold others up and are held up by none, the stuck whose root cause is proven, those for whom it
+    is inferred, those for whom it is one of several; then the stuck whose root cause only sleeps. Shells behind the
+    program they have started, and who is idle, come last. Within each, the number of those who wait, then the age of
+    the wait.
+
+    Args:
+        why: the answer.
+        waiting: how many processes wait for it.
     """
     degree = _RANK.get(why.verdict, _LAST)
     chain = why.chain
@@ -100,10 +106,30 @@ def rank(why: Why, waiting: int) -> tuple[int, int, int, int]:
         degree = _DEADLOCK
     elif chain is not None and waiting and not chain.holders and why.verdict in ("stopped", "spinning", "stuck"):
         degree = _CULPRIT if why.verdict != "stuck" or _is_grave(chain) else _MILD
-    elif chain is not None and why.verdict == "stuck" and not _is_grave(chain):
-        degree = _MILD
+    elif chain is not None and why.verdict == "stuck":
+        degree = _degree_of_stuck(why, chain)
     since = chain.task.wait.since_ns if chain is not None else None
     return degree, -waiting, -(since or 0), why.pid
+
+
+def _degree_of_stuck(why: Why, chain: Node) -> int:
+    if is_behind_a_child(why):
+        return _LAST
+    if not _is_grave(chain):
+        return _MILD
+    ends = {leaf.end for leaf in why.roots}
+    return _PROVEN if ends <= {"root cause", ""} else _INFERRED if ends <= {"root cause", "likely", ""} else _ONE_OF
+
+
+def is_behind_a_child(why: Why) -> bool:
+    """Whether it only waits for children that sleep, as a shell does behind the program it has started."""
+    above = [node for node in walk(why.chain) if node.holders] if why.chain else []
+    return (
+        why.verdict == "stuck"
+        and bool(above)
+        and all(node.task.wait.kind == "child" for node in above)
+        and all(leaf.task.wait.kind == "sleep" for leaf in why.roots)
+    )
 
 
 def _is_grave(chain: Node) -> bool:
@@ -115,12 +141,15 @@ def _is_ours(pid: int, root: str) -> bool:
 
 
 def count_waiters(answers: Iterable[Why]) -> dict[int, int]:
-    """How many processes wait for each, directly or through others."""
+    """How many processes wait for each, directly or through others; one of several is not known to be waited for."""
     waiters: dict[int, set[int]] = {}
     for answer in answers:
-        if answer.chain is None:
-            continue
-        for node in walk(answer.chain):
+        for node in _waited_for(answer.chain) if answer.chain is not None else ():
             if node.task.pid != answer.pid:
                 waiters.setdefault(node.task.pid, set()).add(answer.pid)
     return {pid: len(found) for pid, found in waiters.items()}
+
+
+def _waited_for(node: Node) -> list[Node]:
+    sure = [holder for holder in node.holders if holder.relation != ONE_OF or node.task.wait.kind == "child"]
+    return [*sure, *(below for holder in sure for below in _waited_for(holder))]

@@ -36,6 +36,8 @@ class Resource(Struct, frozen=True, kw_only=True):
     """The address at the other end of a socket."""
     internal: bool = False
     """Both ends belong to the waiting process: how an event loop is woken by its own threads."""
+    wants: str = ""
+    """What a poll waits for on it: ``read``, ``write``, ``read write``, or ``close`` for its end only."""
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -80,6 +82,17 @@ class Wait(Struct, frozen=True, kw_only=True):
     """A short addition for people, ``queue full``, ``backlog 2 of 1``."""
     request: Request | None = None
     """What the task has asked and waits to be told: then it does not rest, whatever the call."""
+    title: str = ""
+    """What the process says of itself in its title: ``UPDATE waiting``, of a PostgreSQL backend."""
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """A way in which a wait may end that leads to no task: a signal, a timer, whoever connects."""
+
+    kind: str
+    """``anybody``, ``connection``, ``timer``, ``kernel``, ``person``, ``threads``, ``outside`` or ``unseen``."""
+    text: str
+    """As a reader would name it: ``a signal``, ``a change of a watched file (inotify)``; already scrubbed."""
 
 
 class Holder(Struct, frozen=True, kw_only=True):
@@ -90,6 +103,10 @@ class Holder(Struct, frozen=True, kw_only=True):
     """Set when one thread is meant: the owner of a mutex, the thread that is joined."""
     relation: str = HOLDS
     evidence: str = ""
+    numbers: tuple[int, ...] = ()
+    """Its descriptors of the thing that is waited on: through them it can end the wait."""
+    guessed: bool = False
+    """The thread is not named by anything: it looks as if it was meant."""
 
 
 class WaitingTask(Struct, frozen=True, kw_only=True):
@@ -119,6 +136,14 @@ class Node(Struct, frozen=True, kw_only=True):
     """This task stands further up already: a deadlock."""
     more: int = 0
     """Holders that are not listed here because there are too many."""
+    ways: tuple[Way, ...] = ()
+    """Ways in which this wait may end without any of the holders: with one of them, nobody is proven to hold it up."""
+    end: str = ""
+    """What the end of a chain is, a word of :data:`straced.waits.verdict.ends.ENDS`; ``""`` where it goes on."""
+    threads: int = 1
+    """How many threads of its process this node stands for: they all rest alike."""
+    family: bool = False
+    """It is an ancestor of the task above and runs the same program: what a worker waits for is work."""
 
 
 class Storm(Struct, frozen=True, kw_only=True):
@@ -151,6 +176,7 @@ class Why(Struct, frozen=True, kw_only=True):
     start_ticks: int
     comm: str
     uid: int | None
+    parent: int | None = None
     verdict: str
     """``stuck``, ``slow``, ``spinning``, ``busy``, ``idle``, ``stopped``, ``ended``, ``gone``, ``unknown``."""
     reason: str = ""
@@ -181,8 +207,13 @@ class Why(Struct, frozen=True, kw_only=True):
 
     @property
     def roots(self) -> tuple[Node, ...]:
-        """The leaves of the chain: the root causes, one as a rule."""
+        """The leaves of the chain: where it ends, at one task as a rule. Each says what it is (:attr:`Node.end`)."""
         return tuple(leaves(self.chain)) if self.chain else ()
+
+    @property
+    def root_cause(self) -> Node | None:
+        """The task that alone can end the wait, and waits for nobody; ``None`` where that is not proven."""
+        return next((leaf for leaf in self.roots if leaf.end == "root cause"), None)
 
     @property
     def deadlock(self) -> bool:
@@ -220,7 +251,7 @@ def is_deadlock(node: Node) -> bool:
 
     Where one of several tasks suffices to end a wait, all must be caught in it; where all are needed, one is enough.
     """
-    if node.cycle or not node.holders:
+    if node.cycle or node.ways or not node.holders:
         return node.cycle
     caught = [is_deadlock(holder) for holder in node.holders]
     any_suffices = node.task.wait.kind in ("child", "job_token") or node.holders[0].relation == ONE_OF

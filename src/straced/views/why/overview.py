@@ -6,6 +6,7 @@ from collections import Counter
 
 from straced.text.units import format_ns
 from straced.views.text.summary import Line, Span, plain
+from straced.views.why.folding import folded, words
 from straced.views.why.phrases import shorten
 from straced.views.why.report import section, wrapped
 from straced.views.why.sentence import predicate
@@ -29,22 +30,24 @@ def lines(found: WhyAll, limit: int = 20, width: int | None = None) -> list[Line
         limit: processes to show.
         width: columns there are, ``None`` for no limit.
     """
-    shown = found.processes[:limit]
+    rows = folded(found)[:limit]
+    shown = tuple(why for row in rows for why in row)
     result: list[Line] = [
         *_counts(found, width),
         (),
         (Span(f"{'verdict':<9}{'waiters':>7}  {'process':<{_WHO}}  why", "weak"),),
     ]
-    for why in shown:
+    for row in rows:
+        why = row[0]
         waiting = found.waited_for.get(why.pid, 0)
-        who = shorten(f"{why.pid} {why.comm}", _WHO)
-        text = f"{waiting or '-':>7}  {who:<{_WHO}}  {predicate(why)}"
+        who = shorten(f"{why.pid} {why.comm}" if len(row) == 1 else f"{len(row)} × {why.comm}", _WHO)
+        text = f"{waiting or '-':>7}  {who:<{_WHO}}  {predicate(why) if len(row) == 1 else words(row, found)}"
         style = "bad" if why.deadlock else _STYLES.get(why.verdict, "")
         result.append((Span(f"{why.verdict:<9}", style), Span(_cut(text, width and width - 9))))
-    left = len(found.processes) - limit
+    left = len(found.processes) - len(shown)
     if left > 0:
         result.append((Span(f"({left} more: -n {len(found.processes)})", "weak"),))
-    for why in _tops(shown, found.waited_for):
+    for why in _tops(tuple(row[0] for row in rows if len(row) == 1), found.waited_for):
         if why.chain is not None:
             result += [(), *tree(why.chain, width)]
     if found.not_seen:

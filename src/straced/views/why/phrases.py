@@ -67,6 +67,7 @@ _ALONE = {
     "other": "is in {call}",
 }
 _LONG = 72
+_MOST_WAYS = 6
 _PLURAL = {"tcp": "TCP sockets", "udp": "UDP sockets", "unix": "unix sockets", "pipe": "pipes", "file": "files"}
 
 
@@ -146,6 +147,40 @@ def alone(wait: Wait, cpu_pct: float | None = None) -> str:
     return text + (", outside this machine or network namespace" if outside else "") + left
 
 
+def rests(node: Node, cpu_pct: float | None = None) -> str:
+    """As :func:`alone`, with the ways in which the wait may end and the title, where they say more."""
+    wait = node.task.wait
+    text = alone(wait, cpu_pct)
+    if (
+        wait.kind == "poll"
+        and wait.request is None
+        and node.ways
+        and not any(way.kind == "connection" for way in node.ways)
+    ):
+        text = f"waits in {_parts(wait)['call']} for {_any_of([way.text for way in node.ways])}{_left(wait)}"
+    if node.threads > 1:
+        text += f", as its {node.threads} threads do" if wait.kind == "sleep" else ""
+    return text + titled(wait)
+
+
+def polled(node: Node) -> str:
+    """What a poll waits for, as a short name: its resources, or the ways in which it may end."""
+    texts = [way.text.partition(",")[0].partition(" (")[0] for way in node.ways]
+    if not texts or any(way.kind == "connection" for way in node.ways):
+        return watched_name(node.task.wait)
+    return " or ".join([*([watched_name(node.task.wait)] if node.holders else []), *texts])
+
+
+def titled(wait: Wait) -> str:
+    """What the process says of itself."""
+    return f'; its title says "{wait.title}"' if wait.title else ""
+
+
+def _any_of(texts: list[str]) -> str:
+    shown = texts[:_MOST_WAYS] + ([f"{len(texts) - _MOST_WAYS} more"] if len(texts) > _MOST_WAYS else [])
+    return shown[0] if len(shown) == 1 else f"one of: {', '.join(shown)}"
+
+
 def _left(wait: Wait) -> str:
     return f" ({duration(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
 
@@ -175,10 +210,16 @@ def edge(node: Node) -> str:
     names = [name(holder.task, node.task) for holder in node.holders]
     if node.more:
         names.append(f"{node.more} more")
+    if wait.kind == "poll" and (node.ways or len({holder.task.pid for holder in node.holders}) > 1):
+        return f"waits in {_parts(wait)['call']} for {_any_of([*names, *(way.text for way in node.ways)])}"
     if len(names) > 1 and all(holder.task.pid == node.task.pid for holder in node.holders):
         who = "one of its threads " + ", ".join(word.removeprefix("its thread ") for word in names)
     elif len(names) == 1:
         who = names[0]
+    elif relation == ONE_OF and len({holder.task.pid for holder in node.holders}) == 1:
+        one = node.holders[0].task
+        who = f"one of the threads {', '.join(str(each.task.tid) for each in node.holders)} of {one.pid} ({one.comm})"
+        who += f" and {node.more} more" if node.more else ""
     elif relation == ONE_OF:
         who = f"one of {', '.join(names)}"
     else:

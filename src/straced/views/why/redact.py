@@ -54,6 +54,7 @@ class _Redactor:
             resource=self._resource(wait.resource) if wait.resource else None,
             watched=tuple(map(self._resource, wait.watched)),
             detail=self.text(wait.detail),
+            title="",
         )
 
     def _task(self, task: WaitingTask) -> WaitingTask:
@@ -64,6 +65,7 @@ class _Redactor:
             node,
             task=self._task(node.task),
             evidence=self.text(node.evidence),
+            ways=tuple(replace(way, text=self.text(way.text)) for way in node.ways),
             holders=tuple(map(self._node, node.holders)),
         )
 

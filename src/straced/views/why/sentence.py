@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from straced.views.why.phrases import alone, edge, name
-from straced.waits.model import Node, Why, leaves, walk
+from straced.views.why.phrases import edge, name, rests
+from straced.waits.model import LIKELY, Node, Why, leaves, walk
 
 _SPELLED_OUT = 3
 _VERB = {"ended": "has ended", "gone": "is gone", "unknown": "is blocked; details need root"}
@@ -84,21 +84,21 @@ def _through_children(chain: Node) -> str:
 def _clauses(node: Node) -> str:
     """Chained relative clauses, the middle left out of long chains."""
     if not node.holders:
-        return alone(node.task.wait, _shown_cpu(node))
+        return rests(node, _shown_cpu(node))
     chain = node
     text = edge(node)
     for count in range(1, 100):
         ends = _distinct_roots(node)
-        if len(node.holders) > 1 or node.more:
+        if len(node.holders) > 1 or node.more or node.ways:
             return text + _many(node, ends)
         node = node.holders[0]
         if node.cycle:
             return f"{text}{'' if text.endswith('itself') else ' again'}: {_deadlock(chain)}"
         if not node.holders:
-            return f"{text}, which {alone(node.task.wait, _shown_cpu(node))}"
+            return f"{text}, which {rests(node, _shown_cpu(node))}"
         if count >= _SPELLED_OUT and len(ends) == 1:
             root = ends[0]
-            end = f"comes back: {_deadlock(chain)}" if root.cycle else alone(root.task.wait, _shown_cpu(root))
+            end = f"comes back: {_deadlock(chain)}" if root.cycle else rests(root, _shown_cpu(root))
             return f"{text}, and so on to {name(root.task)}, which {end}"
         text += f", which {edge(node)}"
     return text
@@ -106,7 +106,8 @@ def _clauses(node: Node) -> str:
 
 def _deadlock(chain: Node) -> str:
     """A wait whose waker is only inferred, from there being no other thread, may have one that cannot be seen."""
-    guessed = any(node.task.wait.kind == "futex" for node in walk(chain) if node.holders)
+    inferred = [node.task.wait.kind for node in walk(chain) for below in node.holders if below.relation == LIKELY]
+    guessed = any(kind not in ("mutex", "join") for kind in inferred)
     return "likely a deadlock" if guessed else "a deadlock"
 
 
@@ -122,8 +123,14 @@ def _distinct_roots(node: Node) -> list[Node]:
 def _many(node: Node, ends: list[Node]) -> str:
     if all(holder.task.pid == node.task.pid for holder in node.holders):
         return ""
+    if node.ways:
+        shown = [
+            f"{name(each.task)} {edge(each) if each.holders else rests(each, _shown_cpu(each))}"
+            for each in node.holders[:4]
+        ]
+        return "; " + ", ".join(shown) if shown else ""
     if len(ends) == 1 and not node.more:
         root = ends[0]
-        return f"; at the end stands {name(root.task)}, which {alone(root.task.wait, _shown_cpu(root))}"
-    shown = [f"{name(leaf.task)} {alone(leaf.task.wait, _shown_cpu(leaf))}" for leaf in ends[:4] if not leaf.cycle]
+        return f"; at the end stands {name(root.task)}, which {rests(root, _shown_cpu(root))}"
+    shown = [f"{name(leaf.task)} {rests(leaf, _shown_cpu(leaf))}" for leaf in ends[:4] if not leaf.cycle]
     return "; " + ", ".join(shown) if shown else ""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from straced.views.text.summary import Line, Span
-from straced.views.why.phrases import duration, resource_name, shorten, watched_name
-from straced.waits.classify.kinds import HALTED, UNRESOLVED
+from straced.views.why.phrases import duration, polled, resource_name, shorten
+from straced.waits.classify.kinds import HALTED
 from straced.waits.model import LIKELY, Node, is_deadlock
 
 _LONGEST_RESOURCE, _SHORTEST_RESOURCE, _SHORTEST_WHO = 60, 16, 20
@@ -97,7 +97,7 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closin
     ran += "  (see above)" if again else ""
     if node.relation == LIKELY:
         ran += "  likely"
-    resource = resource_name(wait.resource) if wait.resource else watched_name(wait)
+    resource = resource_name(wait.resource) if wait.resource else polled(node)
     call = wait.call or wait.kind.replace("_", " ")
     if wait.kind in HALTED:
         call = wait.kind
@@ -111,11 +111,16 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closin
         yield _TreeRow(f"{rest}└ {node.more} more", "", "", "", "")
 
 
+_ENDS = {
+    "root cause": "root cause",
+    "likely": "likely cause",
+    "one of": "one of these",
+    "idle": "idle",
+    "outside": "waits for another machine",
+    "unseen": "what is behind it is not seen",
+}
+
+
 def _end_mark(node: Node) -> str:
-    """The last of a chain is its root cause only if it waits for nobody else."""
-    outside = node.task.wait.resource is not None and node.task.wait.resource.kind in ("tcp", "udp")
-    if node.task.wait.kind == "asking":
-        return ""
-    if node.task.wait.kind in UNRESOLVED and not outside and not node.task.wait.bounded:
-        return "  <- what is behind it is not seen"
-    return "  <- root cause"
+    """What the last of a chain is; a root cause only if it alone can end the wait, and waits for nobody else."""
+    return f"  <- {_ENDS[node.end]}" if node.end in _ENDS else ""

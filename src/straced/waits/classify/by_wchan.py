@@ -8,7 +8,7 @@ unknown one says nothing.
 from __future__ import annotations
 
 from straced.waits.classify.descriptors import resource_of
-from straced.waits.classify.polls import epoll_targets, watched_of
+from straced.waits.classify.polls import MAX_WATCHED, epoll_targets, watched_of
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -57,8 +57,8 @@ def explain(look: ProcSnapshot, raw: RawTask) -> Wait | None:
     detail = f"its call cannot be read; it sleeps in {kernel}"
     if kind == "epoll":
         own = [fd for fd in fds.listing(look.proc, raw.pid) or () if fd.kind == "eventpoll"]
-        numbers = epoll_targets(look, raw.pid, own[0].number) if len(own) == 1 else None
-        watched = tuple(watched_of(look, raw.pid, number) for number in numbers or ())
+        found = epoll_targets(look, raw.pid, own[0].number) if len(own) == 1 else None
+        watched = tuple(watched_of(look, raw.pid, *each) for each in (found or ())[:MAX_WATCHED])
         if not watched:
             return Wait(kind="hidden", state=raw.state, detail=detail)
         return Wait(kind="poll", state=raw.state, call="epoll_wait", watched=watched, detail=detail)

@@ -16,6 +16,7 @@ from straced.waits.classify import (
     syscall_args,
     tasks,
 )
+from straced.waits.classify.titles import title_of
 from straced.waits.facts import fds
 from straced.waits.facts.freezer import frozen_by
 from straced.waits.facts.locks import FileLock
@@ -23,6 +24,9 @@ from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.holders.files import is_job_server
 from straced.waits.model import Resource, Wait
+
+_TITLED = frozenset({"poll", "event_read", "futex", "ipc", "socket_read"})
+"""Waits in which a server's own title tells more than the call."""
 
 
 def wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
@@ -51,6 +55,7 @@ def _wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
         address=wait.address,
         detail=wait.detail,
         request=requests.outstanding(look, raw, wait),
+        title=title_of(look, raw) if wait.kind in _TITLED else "",
     )
 
 

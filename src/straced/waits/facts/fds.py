@@ -112,6 +112,18 @@ def listing(proc: ProcReader, pid: int) -> list[Fd] | None:
     return proc.cached("fds", pid, make)
 
 
+def numbers_of(proc: ProcReader, pid: int, link: bytes) -> list[int]:
+    """The descriptors of a process that point at the same pipe or socket."""
+
+    def make() -> dict[bytes, list[int]]:
+        found: dict[bytes, list[int]] = {}
+        for fd in listing(proc, pid) or ():
+            found.setdefault(fd.link, []).append(fd.number)
+        return found
+
+    return proc.cached("numbers", pid, make).get(link, [])
+
+
 class DescriptorHolders:
     """Everybody's descriptors by what they point at; built on first use, one readlink a descriptor."""
 

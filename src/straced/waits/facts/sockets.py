@@ -86,6 +86,11 @@ class Namespace:
         return tcp_times.read(self._pid)
 
     @functools.cached_property
+    def served_ports(self) -> frozenset[str]:
+        """The TCP ports that somebody listens on: a connection from one of them came to its owner."""
+        return frozenset(sock.local.rpartition(":")[2] for sock in self.inet if sock.state == LISTEN)
+
+    @functools.cached_property
     def inet_by_inode(self) -> dict[int, Sock]:
         return {sock.inode: sock for sock in self.inet if sock.inode}
 

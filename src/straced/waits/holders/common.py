@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from straced.linux import procfs
 from straced.linux.procfs import Gone
@@ -15,13 +15,37 @@ _INITIAL_PID_NS = b"pid:[4026531836]"
 """PROC_PID_INIT_INO, include/linux/proc_ns.h: the same number on every machine."""
 
 
-def from_pids(look: ProcSnapshot, pids: Iterable[int], evidence: str, *, sure: bool = True) -> list[Holder]:
-    """One process holds; of several one is meant. ``sure`` is False where somebody could not be looked at."""
+def from_pids(
+    look: ProcSnapshot,
+    pids: Iterable[int],
+    evidence: str,
+    *,
+    sure: bool = True,
+    numbers: Mapping[int, tuple[int, ...]] | None = None,
+) -> list[Holder]:
+    """One process holds; of several one is meant.
+
+    Args:
+        look: the moment.
+        pids: who has the other end, or the lock.
+        evidence: what tells so.
+        sure: False where somebody could not be looked at.
+        numbers: pid -> its descriptors of that end.
+    """
     remaining = without_awaited_children(look, sorted(set(pids)))
-    if len(remaining) == 1:
-        relation = HOLDS if sure and len(set(pids)) == 1 else LIKELY
-        return [Holder(pid=remaining[0], relation=relation, evidence=evidence)]
-    return [Holder(pid=pid, relation=ONE_OF, evidence=evidence) for pid in remaining]
+    alone = HOLDS if sure and len(set(pids)) == 1 else LIKELY
+    relation = alone if len(remaining) == 1 else ONE_OF
+    return [
+        Holder(pid=pid, relation=relation, evidence=evidence, numbers=(numbers or {}).get(pid, ())) for pid in remaining
+    ]
+
+
+def by_process(owners: Iterable[tuple[int, int]]) -> dict[int, tuple[int, ...]]:
+    """pid -> its descriptors, of (pid, descriptor) pairs."""
+    found: dict[int, tuple[int, ...]] = {}
+    for pid, number in owners:
+        found[pid] = (*found.get(pid, ()), number)
+    return found
 
 
 def without_awaited_children(look: ProcSnapshot, pids: list[int]) -> list[int]:

@@ -10,7 +10,7 @@ from straced.waits.classify.file_systems import mount_of
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
-from straced.waits.holders.common import everybody_seen, from_pids, other_threads
+from straced.waits.holders.common import by_process, everybody_seen, from_pids, other_threads
 from straced.waits.model import HOLDS, LIKELY, Holder, Wait
 
 _FUSE_CONNECTION = re.compile(rb"^fuse_connection:\s*(\d+)", re.MULTILINE)
@@ -23,10 +23,13 @@ def pipe(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
 
 
 def polled_pipe(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
-    """As :func:`pipe`, the direction taken from the descriptor that is watched."""
-    number = wait.resource.fd if wait.resource else None
-    info = fds.info(look.proc, raw.pid, number) if number is not None else None
-    return _other_end(look, raw, wait, needs_writer=info.reads) if info else []
+    """As :func:`pipe`, the direction taken from what it is watched for, and else from the descriptor."""
+    resource = wait.resource
+    info = fds.info(look.proc, raw.pid, resource.fd) if resource and resource.fd is not None else None
+    if resource is None or info is None:
+        return []
+    needs_writer = info.reads and (resource.wants != "write" or not info.writes)
+    return _other_end(look, raw, wait, needs_writer=needs_writer)
 
 
 def _other_end(look: ProcSnapshot, raw: RawTask, wait: Wait, *, needs_writer: bool) -> list[Holder]:
@@ -35,13 +38,14 @@ def _other_end(look: ProcSnapshot, raw: RawTask, wait: Wait, *, needs_writer: bo
     fd = fds.get(look.proc, raw.pid, wait.resource.fd)
     if fd is None:
         return []
-    needed, both = ends(look, raw, fd, needs_writer)
+    users, both = _users(look, raw, fd, needs_writer)
+    needed = set(users)
     end = "write" if needs_writer else "read"
     others = needed - {raw.pid}
     if others:
         pure = others - both or others
         sure = everybody_seen(look) and raw.pid not in needed and pure == others
-        return from_pids(look, pure, f"{fd_name(fd)}: {end} end open in {_list(others)}", sure=sure)
+        return from_pids(look, pure, f"{fd_name(fd)}: {end} end open in {_list(others)}", sure=sure, numbers=users)
     if raw.pid not in needed:
         return []
     if raw.stat.num_threads > 1:
@@ -51,18 +55,27 @@ def _other_end(look: ProcSnapshot, raw: RawTask, wait: Wait, *, needs_writer: bo
 
 def ends(look: ProcSnapshot, raw: RawTask, fd: fds.Fd, needs_writer: bool) -> tuple[set[int], set[int]]:
     """(processes with the end that is needed, those among them that have the other end too)."""
-    readers: set[int] = set()
-    writers: set[int] = set()
+    users, both = _users(look, raw, fd, needs_writer)
+    return set(users), both
+
+
+def _users(
+    look: ProcSnapshot, raw: RawTask, fd: fds.Fd, needs_writer: bool
+) -> tuple[dict[int, tuple[int, ...]], set[int]]:
+    """As :func:`ends`, with the descriptors of that end."""
+    readers: list[tuple[int, int]] = []
+    writers: list[tuple[int, int]] = []
     if fd.kind == "pipe":
         users = [(pid, number, fds.info(look.proc, pid, number)) for pid, number in look.owners.of(fd)]
     else:
         users = [(pid, number, info) for pid, number, info in look.owners.same_file(raw.pid, fd)]
-    for pid, _, info in users:
+    for pid, number, info in users:
         if info is not None and info.reads:
-            readers.add(pid)
+            readers.append((pid, number))
         if info is not None and info.writes:
-            writers.add(pid)
-    return (writers if needs_writer else readers), readers & writers
+            writers.append((pid, number))
+    needed, other = (writers, readers) if needs_writer else (readers, writers)
+    return by_process(needed), {pid for pid, _ in needed} & {pid for pid, _ in other}
 
 
 def fd_name(fd: fds.Fd) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.facts.sockets import LISTEN, Namespace, Sock
-from straced.waits.holders.common import everybody_seen, from_pids
+from straced.waits.holders.common import by_process, everybody_seen, from_pids
 from straced.waits.model import Holder, Wait
 
 
@@ -103,8 +103,8 @@ def _pids_of(look: ProcSnapshot, inode: int) -> set[int]:
 
 
 def _pids(look: ProcSnapshot, inodes: set[int], evidence: str) -> list[Holder]:
-    pids = {pid for inode in inodes for pid in _pids_of(look, inode)}
-    return from_pids(look, pids, evidence, sure=everybody_seen(look)) if pids else []
+    owners = by_process(owner for inode in inodes for owner in look.owners.of_socket(inode))
+    return from_pids(look, owners, evidence, sure=everybody_seen(look), numbers=owners) if owners else []
 
 
 def _owners(look: ProcSnapshot, socks: Iterable[Sock], evidence: str) -> list[Holder]:

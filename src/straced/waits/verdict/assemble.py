@@ -56,6 +56,7 @@ def assemble(
         start_ticks=look.proc.stat(pid).start_ticks,
         comm=look.proc.stat(pid).comm,
         uid=look.proc.uid(pid),
+        parent=look.proc.stat(pid).ppid,
         verdict=word,
         reason=reason,
         chain=chain,

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.waits.classify.classify import wait_of
+from straced.waits.classify.kinds import HALTED, IDLE, SUSPECT
 from straced.waits.facts.activity import Activity
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
-from straced.waits.holders.dispatch import holders_of
-from straced.waits.model import ONE_OF, Holder, Node, WaitingTask
+from straced.waits.holders import serving
+from straced.waits.holders.dispatch import alternatives_of
+from straced.waits.model import HOLDS, ONE_OF, Holder, Node, Wait, WaitingTask, Way
+from straced.waits.verdict.ends import doubt_of, end_of
 
 _MAX_NODES = 64
 _MAX_BREADTH = 8
+_MAX_FOLLOWED = 3
+"""Of more alternatives than this, each is looked at and not followed further."""
+_MAX_RANKED = 64
 _MAX_DEPTH = 24
 _MAX_THREADS_LOOKED_AT = 256
+_BUSY_PCT = 50
 _LASTING = frozenset({"traced", "zombie"})
 """Relations that hold on though the task may run for a moment."""
+_OF_A_PROCESS = frozenset({"child", "vfork", "traced", "zombie", "job_token", "futex", "mutex", "join"})
+"""Waits that a process as such ends, or that name their thread themselves."""
+_OF_DATA, _LOCAL = frozenset({"pipe_read", "socket_read", "poll"}), frozenset({"pipe", "fifo", "unix"})
+"""Waits in which a worker rests for what its parent gives it."""
 Key = tuple[int, int]
+
+
+class _Step(NamedTuple):
+    """A task further up in the chain."""
+
+    raw: RawTask
+    sure: bool
+    """It is the only one that could be meant, named itself or alone in its process, and nothing else ends its wait."""
 
 
 class ChainBuilder:
@@ -36,7 +59,7 @@ class ChainBuilder:
             Gone: the task ended.
         """
         self._left = _MAX_NODES
-        return self._node(self._look.task(pid, tid), None, ())
+        return self._node(self._look.task(pid, tid), None, (), HOLDS)
 
     def describe(self, raw: RawTask) -> WaitingTask:
         """The public value of a task."""
@@ -52,47 +75,108 @@ class ChainBuilder:
             switches=activity.switches if activity else None,
         )
 
-    def _node(self, raw: RawTask, via: Holder | None, above: tuple[RawTask, ...]) -> Node:
+    def _node(self, raw: RawTask, via: Holder | None, above: tuple[_Step, ...], doubt: str, threads: int = 1) -> Node:
         self._left -= 1
         task = self.describe(raw)
         relation, evidence = (via.relation, via.evidence) if via else (None, "")
-        if any(raw.key == other.key for other in above):
-            return Node(task=task, relation=relation, evidence=evidence, cycle=_closes(via, raw))
-        holders = holders_of(self._look, raw, task.wait)
+        doubt = doubt_of(doubt, relation)
+        again = next((index for index, other in enumerate(above) if raw.key == other.raw.key), None)
+        if again is not None:
+            closes = relation != ONE_OF and _is_sure(via, raw) and all(other.sure for other in above[again:])
+            return Node(task=task, relation=relation, evidence=evidence, cycle=closes)
+        found = alternatives_of(self._look, raw, task.wait, via)
+        step = _Step(raw, sure=_is_sure(via, raw) and not found.ways and not found.partial)
+        holders, stands_for = self._candidates(raw, task.wait, found.holders, found.ways, via)
         guess = len(holders) > 1 and all(holder.pid == raw.pid and holder.relation == ONE_OF for holder in holders)
+        at_rest = task.wait.kind == "poll" and (len(holders) > _MAX_FOLLOWED or (via is None and bool(found.ways)))
         below: list[Node] = []
         skipped = 0
         for holder in holders[:_MAX_BREADTH]:
             if self._left <= 0 or len(above) >= _MAX_DEPTH:
                 break
-            if self._times_out(holder, (*above, raw)):
+            if self._times_out(holder, (*above, step)):
                 skipped += 1
                 continue
-            node = self._below(holder, (*above, raw), follow=not guess)
+            follow = not guess and not at_rest
+            node = self._below(holder, (*above, step), doubt, stands_for.get(holder.pid, 1), follow=follow)
             if node is not None:
                 below.append(node)
+        family = bool(above) and self._is_family(above[-1].raw, raw)
+        end = "" if below or via is None else end_of(task, found.ways, doubt, at_home=family)
         return Node(
             task=task,
             relation=relation,
             evidence=evidence,
             holders=tuple(below),
             more=len(holders) - len(below) - skipped,
+            ways=found.ways,
+            end=end,
+            threads=threads,
+            family=family,
         )
 
-    def _times_out(self, holder: Holder, above: tuple[RawTask, ...]) -> bool:
-        """Whether a chain that would come back to itself has a wait in it that ends at its timeout: no circle then."""
-        at = next((index for index, raw in enumerate(above) if _is(holder, raw)), None)
-        return at is not None and any(wait_of(self._look, raw).bounded for raw in above[at:])
+    def _candidates(
+        self, raw: RawTask, wait: Wait, holders: Sequence[Holder], ways: Sequence[Way], via: Holder | None
+    ) -> tuple[list[Holder], dict[int, int]]:
+        """The holders with their threads, the likeliest first; and for how many threads each stands."""
+        found: list[Holder] = []
+        stands_for: dict[int, int] = {}
+        all_needed = len(holders) > 1 and holders[0].relation != ONE_OF
+        for holder in holders:
+            if holder.tid is not None or wait.kind in _OF_A_PROCESS:
+                found.append(holder)
+                continue
+            try:
+                threads, stands_for[holder.pid] = serving.threads_of(self._look, holder, self._is_busy)
+            except (Gone, OSError):
+                continue
+            found += threads if not all_needed else [replace(holder, tid=threads[0].tid)]
+        if via is not None and any(way.kind == "threads" for way in ways):
+            found += serving.others_at_work(self._look, raw, via, self._is_busy)
+        if len(found) > 1 and not all_needed and wait.kind not in _OF_A_PROCESS:
+            found = [replace(holder, relation=ONE_OF) for holder in found]
+        if wait.kind != "poll" and len(found) > 1 and found[0].relation == ONE_OF:
+            found[:_MAX_RANKED] = sorted(found[:_MAX_RANKED], key=self._severity)
+        return found, stands_for
 
-    def _below(self, holder: Holder, above: tuple[RawTask, ...], follow: bool) -> Node | None:
+    def _severity(self, holder: Holder) -> int:
+        """Those that are stopped or stuck come first: they are met by every wait for them."""
+        try:
+            tid = holder.tid if holder.tid is not None else self.representative(holder.pid)
+            kind = wait_of(self._look, self._look.task(holder.pid, tid)).kind
+        except (Gone, OSError):
+            return 5
+        return 0 if kind in HALTED else 1 if kind == "running" else 2 if kind in SUSPECT else 4 if kind in IDLE else 3
+
+    def _times_out(self, holder: Holder, above: tuple[_Step, ...]) -> bool:
+        """Whether a chain that would come back to itself has a wait in it that ends at its timeout: no circle then."""
+        at = next((index for index, step in enumerate(above) if _is(holder, step.raw)), None)
+        return at is not None and any(wait_of(self._look, step.raw).bounded for step in above[at:])
+
+    def _below(self, holder: Holder, above: tuple[_Step, ...], doubt: str, threads: int, follow: bool) -> Node | None:
         try:
             tid = holder.tid if holder.tid is not None else self.representative(holder.pid)
             raw = self._look.task(holder.pid, tid)
             if not follow:
-                return Node(task=self.describe(raw), relation=holder.relation, evidence=holder.evidence)
-            return self._node(raw, holder, above)
+                task = self.describe(raw)
+                return Node(task=task, relation=holder.relation, evidence=holder.evidence, end="one of")
+            return self._node(raw, holder, above, doubt, threads)
         except (Gone, OSError):
             return None
+
+    def _is_family(self, raw: RawTask, other: RawTask) -> bool:
+        """Whether ``raw`` has its data of ``other``, which forked it, and neither became another program since."""
+        root = self._look.proc.root
+        wait = wait_of(self._look, raw)
+        if wait.kind not in _OF_DATA or (wait.resource is not None and wait.resource.kind not in _LOCAL):
+            return False
+        if raw.pid == other.pid or raw.stat.comm != other.stat.comm or other.pid not in procfs.ancestors(raw.pid, root):
+            return False
+        return procfs.exe(raw.pid, root) == procfs.exe(other.pid, root)
+
+    def _is_busy(self, raw: RawTask) -> bool:
+        activity = self._activity.get(raw.key)
+        return activity is not None and (activity.cpu_pct or 0) >= _BUSY_PCT
 
     def representative(self, pid: int) -> int:
         """The thread that stands for a process: one that runs, else the main one, else the first that lives.
@@ -107,8 +191,7 @@ class ChainBuilder:
                 raw = self._look.task(pid, tid)
             except Gone:
                 continue
-            activity = self._activity.get((pid, tid))
-            if raw.state == "R" or (activity is not None and (activity.cpu_pct or 0) >= 50):
+            if raw.state == "R" or self._is_busy(raw):
                 return tid
             if alive is None and raw.state not in "ZX":
                 alive = tid
@@ -119,9 +202,9 @@ def _is(holder: Holder, raw: RawTask) -> bool:
     return raw.tid == holder.tid if holder.tid is not None else raw.pid == holder.pid
 
 
-def _closes(via: Holder | None, raw: RawTask) -> bool:
-    """Whether coming back to a task is a deadlock: it was named itself, or its process has no other thread to act."""
-    return via is not None and via.relation != ONE_OF and (via.tid is not None or raw.stat.num_threads == 1)
+def _is_sure(via: Holder | None, raw: RawTask) -> bool:
+    """Whether a link names the very thread: otherwise another one of its process may act, and no circle is closed."""
+    return via is None or raw.stat.num_threads == 1 or (via.tid is not None and not via.guessed)
 
 
 def settled(look: ProcSnapshot, node: Node) -> bool:

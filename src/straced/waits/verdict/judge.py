@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from straced.waits.classify.kinds import ENDED, HALTED, IDLE, SUSPECT
+from straced.waits.classify.titles import says_working
 from straced.waits.facts.activity import Activity
-from straced.waits.model import Node, Storm, WaitingTask, is_deadlock, leaves
+from straced.waits.model import Node, Resource, Storm, WaitingTask, is_deadlock, leaves
+from straced.waits.verdict.ends import is_open
 
 _BUSY_PCT = 50.0
 _STARVED = 0.3
@@ -74,19 +76,41 @@ def starving(own: Activity | None, starved_by: str) -> str:
 
 
 def is_idle(chain: Node) -> bool:
-    """Whether the task waits for work, a clock or a person, and not for somebody known."""
+    """Whether the task waits for work, a clock or a person, and not for somebody known to hold it up.
+
+    So does one that several could wake, and one whose data, child or thread comes of somebody who waits for such: a
+    ``grep`` behind ``tail -F``, a shell before an editor.
+    """
     wait = chain.task.wait
     if wait.request is not None:
         return False
+    if says_working(wait.title):
+        return False
+    if wait.kind == "poll" and (chain.ways or len({below.task.pid for below in chain.holders}) > 1):
+        return True
     if chain.holders:
-        return wait.kind == "child" and all(is_idle(below) and _is_served(below) for below in chain.holders)
+        return _passes_on(chain) and all(
+            is_idle(below) and (below.family or _is_served(below)) for below in chain.holders
+        )
     unconnected = wait.kind == "socket_read" and wait.resource is not None and not wait.resource.peer
     return wait.kind in IDLE or (unconnected and wait.resource is not None and wait.resource.kind in ("udp", "unix"))
 
 
+def _passes_on(chain: Node) -> bool:
+    """Whether a wait has nothing to ask for: it goes on when the one before it does."""
+    wait = chain.task.wait
+    if wait.kind not in ("poll", "socket_read"):
+        return wait.kind in ("child", "pipe_read", "join")
+    watched: list[Resource | None] = [one for one in wait.watched if not one.internal and one.wants != "close"]
+    asked = watched or [wait.resource]
+    if any(one is None or one.kind not in ("pipe", "fifo", "unix") or one.wants == "write" for one in asked):
+        return False
+    return all(below.family for below in chain.holders) or all(one is not None and one.kind != "unix" for one in asked)
+
+
 def _is_served(node: Node) -> bool:
-    """Whether a child rests for work or a person: then its parent does. One that sleeps for a time keeps it waiting."""
-    return node.task.wait.kind != "sleep"
+    """Whether somebody rests for work or a person: then those behind it do. One that sleeps keeps them waiting."""
+    return bool(node.holders) or is_open(node.task, node.ways)
 
 
 def is_suspect(task: WaitingTask) -> bool:
@@ -100,7 +124,7 @@ def _by_root(chain: Node) -> tuple[str, str]:
     if chain.task.wait.kind == "child" and all(below.task.wait.kind == "hidden" for below in chain.holders):
         return "unknown", ""
     if any(leaf.task.wait.kind == "running" or (leaf.task.cpu_pct or 0) >= _BUSY_PCT for leaf in ends):
-        return "slow", "the root cause works"
+        return "slow", "who stands at the end works"
     return "stuck", ""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 
+from straced.waits.classify.titles import says_waiting, says_working
 from straced.waits.facts.freezer import thaw_line
+from straced.waits.facts.pid_namespaces import own_number
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, leaves, walk
 
@@ -62,6 +64,12 @@ def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = Fal
         return (
             f"{'' if os.geteuid() == 0 else 'sudo '}fsfreeze -u {shlex.quote(name)}" if name.startswith("/") else None
         )
+    backend = next((node.task for node in walk(chain) if says_working(node.task.wait.title)), None)
+    if backend is not None:
+        number = own_number(look, backend.pid, backend.pid)
+        if says_waiting(backend.wait.title):
+            return f"SELECT pg_blocking_pids({number})"
+        return f"SELECT wait_event_type, wait_event FROM pg_stat_activity WHERE pid = {number}"
     refused = [node.task.pid for node in walk(chain) if look.proc.refused.get(node.task.pid)]
     if os.geteuid() != 0 and (refused or (look.owners.hidden and not root.cycle)):
         return f"sudo straced why {refused[-1] if refused else chain.task.pid}"

@@ -1,0 +1,136 @@
+"""Who can end a poll: one of those behind what it watches, each of them enough.
+
+A connection through which somebody asks is no answer to that somebody: it is taken out, and the others are the
+candidates (:mod:`straced.waits.holders.proxies`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from straced.linux import procfs
+from straced.waits.classify.polls import MAX_WATCHED
+from straced.waits.facts import fds
+from straced.waits.facts.proc import RawTask
+from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.facts.sockets import is_loopback
+from straced.waits.holders import files, proxies, ways
+from straced.waits.holders.behind import behind
+from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder, Resource, Wait, Way
+
+_MOST_FOLLOWED = 8
+
+
+class Alternatives(NamedTuple):
+    """What can end a wait: tasks, and ways that lead to none."""
+
+    holders: list[Holder]
+    ways: tuple[Way, ...] = ()
+    partial: bool = False
+    """What is no answer to the one that asks is left out, and would be a way out of a circle."""
+
+
+def alternatives(look: ProcSnapshot, raw: RawTask, wait: Wait, asker: Holder | None) -> Alternatives:
+    """Those of a poll.
+
+    Args:
+        look: the moment.
+        raw: the task that polls.
+        wait: its wait.
+        asker: how the chain came to this task, if it did through a descriptor of its.
+    """
+    watched = list(wait.watched)
+    asked = asker is not None and asker.pid == raw.pid and proxies.is_watched(look, raw, watched, asker.numbers)
+    if asked and asker is not None:
+        watched = proxies.candidates(look, raw, watched, asker.numbers)
+        if not watched:
+            return Alternatives([], (Way(kind="anybody", text="more data on the same connection"),))
+    watched = _without_death_watches(look, raw, watched)
+    found = _Found(look, raw)
+    more = " or more" if len(wait.watched) >= MAX_WATCHED else ""
+    connections = [one for one in watched if "(listening)" in one.name]
+    others = [one for one in watched if one not in connections]
+    if connections and not (asked and others):
+        return Alternatives([], tuple(_distinct(way for one in connections if (way := found.way(one)) is not None)))
+    if len([one for one in others if not one.internal]) > _MOST_FOLLOWED and not asked:
+        return Alternatives([], (Way(kind="anybody", text=f"one of {len(others)}{more} descriptors"),))
+    if asked and any(proxies.is_client(look, raw, one) for one in others):
+        found.ways += [way for one in connections if (way := found.way(one)) is not None]
+    for one in others[: 4 * _MOST_FOLLOWED]:
+        found.add(one)
+    left = max(len(others), proxies.count(look, raw, wait.watched)) - 4 * _MOST_FOLLOWED
+    if left > 0:
+        found.ways.append(Way(kind="anybody", text=f"{left} more descriptors"))
+    return found.result(asked)._replace(partial=asked and bool(connections))
+
+
+def _without_death_watches(look: ProcSnapshot, raw: RawTask, watched: list[Resource]) -> list[Resource]:
+    """Leave out what is watched for its end alone, unless there is nothing else: no data is waited for there."""
+    rest = [one for one in watched if one.wants != "close" and not _is_death_watch(look, raw, one)]
+    return rest or watched
+
+
+def _is_death_watch(look: ProcSnapshot, raw: RawTask, resource: Resource) -> bool:
+    """Whether a pipe only tells that somebody above has ended.
+
+    Many have its read end and one of their ancestors, alone, the other: what is written to it would reach any one of
+    them. PostgreSQL's postmaster keeps such a pipe for as long as it lives.
+    """
+    if resource.kind != "pipe" or resource.internal or resource.wants != "read":
+        return False
+    fd = fds.get(look.proc, raw.pid, resource.fd) if resource.fd is not None else None
+    if fd is None:
+        return False
+    writers, _ = files.ends(look, raw, fd, needs_writer=True)
+    readers, _ = files.ends(look, raw, fd, needs_writer=False)
+    return len(writers) == 1 and len(readers) > 1 and writers < set(procfs.ancestors(raw.pid, look.proc.root))
+
+
+class _Found:
+    """Collects what stands behind each watched descriptor."""
+
+    def __init__(self, look: ProcSnapshot, raw: RawTask) -> None:
+        self._look, self._raw = look, raw
+        self.holders: dict[tuple[int, int | None], Holder] = {}
+        self.ways: list[Way] = []
+
+    def way(self, resource: Resource) -> Way | None:
+        return ways.of_resource(self._look, self._raw, resource)
+
+    def add(self, resource: Resource) -> None:
+        """One descriptor more."""
+        way = self.way(resource)
+        if way is not None:
+            self.ways.append(way)
+        if resource.internal and resource.kind in ("pipe", "unix"):
+            if self._raw.stat.num_threads > 1:
+                self.ways.append(ways.OWN_THREADS)
+            return
+        holders = behind(self._look, self._raw, resource)
+        for holder in holders:
+            if holder.pid != self._raw.pid:
+                self.holders.setdefault((holder.pid, holder.tid), holder)
+        if not holders and way is None and resource.kind in ("unix", "tcp", "udp", "pipe", "fifo"):
+            self.ways.append(_unseen(resource))
+
+    def result(self, asked: bool) -> Alternatives:
+        """All together: one that stands alone holds; of several one is meant. What is done for an asker is inferred."""
+        found, out = list(self.holders.values()), tuple(_distinct(self.ways))
+        if len(found) == 1 and not out:
+            likely = asked and found[0].relation == HOLDS
+            return Alternatives([replace(found[0], relation=LIKELY)] if likely else found)
+        return Alternatives([replace(each, relation=ONE_OF) for each in found], out)
+
+
+def _unseen(resource: Resource) -> Way:
+    local = resource.kind in ("unix", "pipe", "fifo") or is_loopback((resource.peer or "").rpartition(":")[0])
+    other = f"{resource.name} -> {resource.peer}" if resource.peer else resource.name
+    text = f"the other end of {other}" if local else f"data on {other}, from outside"
+    return Way(kind="unseen" if local else "outside", text=text)
+
+
+def _distinct(found: Iterable[Way]) -> list[Way]:
+    return list(dict.fromkeys(found))
