@@ -1,4 +1,7 @@
-"""Waits with several ways out: nobody is blamed for what anybody may end, and a deadlock has no way out at all."""
+"""Waits with several ways out: nobody is blamed for what anybody may end, and a deadlock has no way out at all.
+
+Of `waits/classify/titles.py`, `waits/holders/watched.py`, `waits/holders/ways.py` and `waits/verdict/ends.py`.
+"""
 
 from __future__ import annotations
 

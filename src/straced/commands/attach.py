@@ -70,6 +70,7 @@ def command(
     wanted = AttachRequest(
         targets=targets,
         tracer=tracer,
+        by_ptrace=tracer == "strace",
         follow=follow,
         duration_s=None if duration_ns is None else duration_ns / 1e9,
         interval_s=None if interval_ns is None else interval_ns / 1e9,

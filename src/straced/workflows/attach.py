@@ -31,6 +31,8 @@ class AttachRequest(Struct, frozen=True, kw_only=True):
 
     targets: Sequence[TargetSpec]
     tracer: str = "auto"
+    by_ptrace: bool = False
+    """A ptrace-based tracer was asked for by name."""
     follow: bool = True
     duration_s: float | None = None
     interval_s: float | None = None
@@ -84,7 +86,7 @@ async def _attach(
     profiler: Profiler, wanted: AttachRequest, owned: contextlib.AsyncExitStack
 ) -> tuple[list[AnySession], list[StracedError]]:
     pids = [*dict.fromkeys(process_of(pid, "attach", "counted") for pid in resolve_all(wanted.targets))]
-    if wanted.tracer == "strace":
+    if wanted.by_ptrace:
         for pid in pids:
             ptrace_warning.warn(pid, force=wanted.force)
     attempts = (profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids)
