@@ -163,6 +163,37 @@ def test_a_full_disk_is_never_zero_calls(start: Starter, tmp_path: Path) -> None
     owner.process.wait(10)
 
 
+@pytest.mark.needs("root", "tmpfs")
+def test_a_dev_that_has_only_null(start: Starter) -> None:
+    """As in a chroot that somebody made by hand: no /dev/fd, by which strace could have been given its output."""
+    target = start("tick")
+    owner = start_owner(
+        start,
+        """
+        import subprocess
+        bare = os.environ["TMPDIR"]
+        subprocess.run(["mount", "-t", "tmpfs", "none", bare], check=True)
+        Path(bare, "null").touch()
+        for what, where in (("/dev/null", f"{bare}/null"), (bare, "/dev")):
+            subprocess.run(["mount", "--rbind", what, where], check=True)
+        async def main(pid):
+            manager, path = StraceManager(), Path(bare, "trace")
+            counted = await manager.attach(pid)
+            result = await manager.detach(pid)
+            traced = await manager.attach_full_trace(pid, path)
+            await manager.detach_full_trace(pid)
+            error = manager.last_error(pid)
+            say("seen", os.path.lexists("/dev/fd"), counted, result is not None, traced, error and error.reason)
+            await manager.detach_all()
+        asyncio.run(main(int(os.environ["TARGET"])))
+        """,
+        prefix=("unshare", "--mount"),
+        env={"TARGET": str(target.pid)},
+    )
+    assert owner.channel.expect("seen") == "False True True True None"
+    owner.process.wait(10)
+
+
 async def test_a_limit_on_the_size_of_files(start: Starter, tmp_path: Path) -> None:
     target = start("spin")
     owner = start_owner(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from straced import Profiler, errors
 from tests.support import proc
 from tests.support.poll import auntil
+from tests.support.rival import TracingParent
 from tests.support.workload import Starter
 
 pytestmark = pytest.mark.needs("strace", "cc")
@@ -45,6 +47,34 @@ async def test_threads_born_while_attaching(profiler: Profiler, start: Starter, 
             assert quality.tasks_seen is None or quality.tasks_traced < quality.tasks_seen
         assert workload.untraced()
     assert workload.runs()
+
+
+async def test_f19_a_parent_that_is_named_for_a_moment_is_no_tracer(profiler: Profiler, start: Starter) -> None:
+    """As the kernel does between "is traced" and "by whom": here the parent is one, until strace has the leader."""
+    workload = start("threads", 3)
+    parent = TracingParent(max(proc.tasks(workload.pid)))
+
+    async def let_go() -> None:
+        await auntil(lambda: proc.tracer(workload.pid), what="strace attaches")
+        parent.let_go()
+
+    letting_go = asyncio.create_task(let_go())
+    session = await profiler.attach(workload.pid)
+    await letting_go
+    assert {task.tracer for task in proc.tasks(workload.pid).values()} <= {*session.helper_pids}
+    quality = (await session.detach()).quality
+    assert {"already_traced", "coverage"}.isdisjoint(reason.code for reason in quality.reasons)
+    assert (quality.tasks_traced, quality.tasks_seen) == (4, 4)
+
+
+async def test_f19_a_parent_that_traces_is_named(profiler: Profiler, start: Starter) -> None:
+    workload = start("threads", 3)
+    parent = TracingParent(max(proc.tasks(workload.pid)))
+    quality = (await (await profiler.attach(workload.pid)).detach()).quality
+    parent.let_go()
+    said = {reason.code: reason.text for reason in quality.reasons}
+    assert str(os.getpid()) in said["already_traced"]
+    assert quality.kind == "partial"
 
 
 @pytest.mark.limit(90)

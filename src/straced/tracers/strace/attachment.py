@@ -14,7 +14,7 @@ from collections.abc import Callable
 from straced.linux import procfs
 from straced.tracers.base import Coverage
 from straced.tracers.strace.guard_client import StraceHelper
-from straced.tracers.strace.tasks import ProcTask, Scan, has_settled, look, processes_of, scan
+from straced.tracers.strace.tasks import OtherTracers, ProcTask, Scan, has_settled, look, processes_of, scan
 
 PATIENCE_S = 2.0
 START_PATIENCE_S = 6.0
@@ -53,7 +53,7 @@ class Attachment:
         self._spawn = spawn
         self.helpers: list[StraceHelper] = []
         self._confirmed: set[int] = set()
-        self._foreign: set[int] = set()
+        self._others = OtherTracers()
         self._given: set[int] = set()
         self._news: list[asyncio.Future[bool]] = []
         """For each helper, the guard's word that it has its first target."""
@@ -84,7 +84,7 @@ class Attachment:
                 deadline = min(now + PATIENCE_S, began + START_PATIENCE_S)
             if not any(helper.alive for helper in self.helpers):
                 return Coverage(traced=len(self._confirmed), seen=len(self._confirmed), complete=not missing)
-            if not missing and not self._confirmed and not self._foreign:
+            if not missing and not self._confirmed and not self._others.pids:
                 # The target ended before it was looked at: only its strace knows whether it had it.
                 self._find_orphans()
                 await asyncio.sleep(_SLOW_POLL_S)
@@ -104,7 +104,7 @@ class Attachment:
             stalled = now - progressed
             if rounds < ROUNDS and stalled > STALL_S and (stalled > STUCK_S or self._all_settled(worked)):
                 rounds += 1
-                again = [task.tid for task in missing if task.tid not in self._given]
+                again = [task.tid for task in missing if task.tid not in self._given and not task.tracer]
                 if again:
                     await self._start(again)
                     progressed = time.monotonic()
@@ -162,15 +162,18 @@ class Attachment:
         missing = []
         current = self._current()
         vanished = current.vanished
+        named = []
         for task in current.tasks:
             if task.tracer in ours:
                 self._confirmed.add(task.tid)
-            elif task.tracer:
-                self._foreign.add(task.tracer)
             elif task.is_dead:
-                vanished += task.tid != task.pid  # a thread that died untraced may have left an heir; a leader stays
+                # a thread that died untraced may have left an heir; a leader stays
+                vanished += task.tid != task.pid and not task.tracer
+            elif task.tracer:
+                named.append(task)
             else:
                 missing.append(task)
+        missing += self._others.doubted(named)
         return missing, len(self._confirmed) > before, vanished
 
     def _find_orphans(self) -> None:
@@ -191,7 +194,7 @@ class Attachment:
         return Coverage(
             traced=len(self._confirmed),
             seen=None if churn else len(self._confirmed) + len(missing),
-            complete=not missing and not self._foreign and not churn,
+            complete=not missing and not self._others.pids and not churn,
             churn=churn,
-            foreign=tuple(sorted(self._foreign)),
+            foreign=tuple(sorted(self._others.pids)),
         )

@@ -13,7 +13,7 @@ from straced.errors import StraceMissing, resources
 from straced.linux import procfs
 
 OLDEST = (4, 26)
-"""``-A -o /dev/fd/N`` and ``-c -w`` are older; tables of older versions were never looked at."""
+"""``-A -o`` with a descriptor of ours and ``-c -w`` are older; tables of older versions were never looked at."""
 _Key = tuple[str, int, int, int, int]
 _examined: dict[_Key, Strace] = {}
 _VERSION = re.compile(rb"strace -- version (\d+)\.(\d+)")

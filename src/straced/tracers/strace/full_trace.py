@@ -11,12 +11,9 @@ from straced.model.types import Target
 from straced.tracers.strace import binary, free_space, task_limit
 from straced.tracers.strace.attach_steps import AttachSteps
 from straced.tracers.strace.attachment import Attachment
-from straced.tracers.strace.guard_client import StraceHelper
+from straced.tracers.strace.guard_client import OUTPUT, StraceHelper
 from straced.tracers.strace.own_helpers import own_helpers
 from straced.tracers.strace.recording import SPILL_BYTES, Recording, RecordOptions
-
-OUTPUT = "/dev/fd/3"
-"""Where the guard puts the output of a helper."""
 
 
 async def record(

@@ -26,6 +26,11 @@ from straced.errors import TracerUnavailable, resources
 
 _GUARD = str(Path(__file__).parent / "guard" / "__main__.py")
 _PACKET = 1 << 20
+OUTPUT = "/proc/self/fd/3"
+"""Where a strace finds its output; /dev/fd, a link to this folder, is not everywhere.
+
+It opens it anew: ``-A`` because a plain ``-o`` truncates.
+"""
 
 
 class HelperExit(TypedDict, total=False):
@@ -168,7 +173,7 @@ class GuardClient:
         if self._calibrating or not self.mine:
             return
         self._calibrating = True
-        argv = [os.fsencode(word) for word in (strace, "-q", "-c", "-A", "-o", "/dev/fd/3")]
+        argv = [os.fsencode(word) for word in (strace, "-q", "-c", "-A", "-o", OUTPUT)]
         with contextlib.suppress(OSError), self._lock:
             self._send(("calibrate", next(self._numbers), argv), [])
 

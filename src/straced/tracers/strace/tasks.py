@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from msgspec import Struct
 
 from straced.linux import procfs
+
+_DOUBT_S = 0.2
+"""A hypervisor may take the CPU from the kernel for tens of milliseconds."""
 
 
 class ProcTask(Struct, frozen=True):
@@ -69,6 +74,43 @@ def look(pid: int, tid: int) -> ProcTask | None:
     if state < 0 or tracer < 0:
         return None
     return ProcTask(pid, tid, int(data[tracer + 11 : data.find(b"\n", tracer + 1)]), chr(data[state + 8]))
+
+
+class OtherTracers:
+    """Who has tasks of a target that nobody of ours has.
+
+    Where a task gets a tracer or loses it, the end of a traced thread included, the kernel notes down "is traced" and
+    "by whom" one after the other (kernel/ptrace.c), and who reads in between finds the parent. So a parent is believed
+    to be a tracer when it has been named for a while.
+    """
+
+    def __init__(self) -> None:
+        self.pids: set[int] = set()
+        self._doubted: dict[int, float] = {}
+        """Tasks whose parent is named as their tracer, and since when."""
+
+    def doubted(self, tasks: list[ProcTask]) -> list[ProcTask]:
+        """Of the tasks that are found to have a tracer now: those of which that is not sure yet."""
+        now = time.monotonic()
+        before, self._doubted = self._doubted, {}
+        found = []
+        for task in tasks:
+            if _is_parents(task):
+                self._doubted[task.tid] = since = before.get(task.tid, now)
+                if now - since < _DOUBT_S:
+                    found.append(task)
+                    continue
+            self.pids.add(task.tracer)
+        return found
+
+
+def _is_parents(task: ProcTask) -> bool:
+    """Whether the tracer of a task is a thread of its process's parent; true, too, when it is too late to tell."""
+    try:
+        parent = procfs.stat(task.pid).ppid
+        return task.tracer == parent or task.tracer in procfs.tasks(parent)
+    except (procfs.Gone, PermissionError):
+        return True
 
 
 _WORKED_TICKS = 2

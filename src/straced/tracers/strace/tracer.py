@@ -16,7 +16,7 @@ from straced.tracers.strace import binary, task_limit
 from straced.tracers.strace import interrupted_calls as interrupted
 from straced.tracers.strace.attach_steps import AttachSteps
 from straced.tracers.strace.attachment import Attachment
-from straced.tracers.strace.guard_client import GuardClient, StraceHelper
+from straced.tracers.strace.guard_client import OUTPUT, GuardClient, StraceHelper
 from straced.tracers.strace.own_helpers import note, own_helpers
 from straced.tracers.strace.session import REAP_S, StraceSession
 from straced.tracers.strace.tasks import processes_of, scan
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from straced.tracers.strace.recording import Recording, RecordOptions
 
 COLUMNS = "time-percent,total-time,min-time,max-time,avg-time,calls,errors,name"
-OUTPUT = "/dev/fd/3"
-"""Where the guard puts a helper's output; ``-A`` because a plain ``-o`` opens it anew and truncates."""
 
 
 class StraceTracer:

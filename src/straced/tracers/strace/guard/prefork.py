@@ -17,7 +17,7 @@ import time
 import kernel
 
 OUTPUT_FD = 3
-"""Where a strace finds its output: ``-o /dev/fd/3``."""
+"""Where a strace finds its output: ``-o /proc/self/fd/3``."""
 LIFELINE_FD = 4
 """The end of a pipe whose other end only the guard holds; see :func:`_die_with_guard`."""
 ORDER_BYTES = 1 << 20
