@@ -19,6 +19,7 @@ from straced import blocking, client
 from straced.profiling import api
 from straced.tracers.event_stream import EventStream
 from tests.service.daemon import Daemon, serving
+from tests.support.poll import auntil
 from tests.support.workload import Starter
 
 FACES: dict[str, list[tuple[type, type]]] = {
@@ -352,6 +353,7 @@ async def test_a_trace_of_strace_that_counts_goes_back(start: Starter, tmp_path:
     async with straced.Profiler("strace") as profiler:
         session = await profiler.attach(target.pid)
         recording = await profiler.trace(target.pid, tmp_path / "trace")
+        await auntil(lambda: (tmp_path / "trace").stat().st_size, 20)
         assert (await recording.stop()).reason == "detached"
         await profiler.settled(target.pid)
         assert session.alive

@@ -64,7 +64,7 @@ def make(name: str, **ebpf: Any) -> Tracer:
     except ModuleNotFoundError as error:
         if error.name is None or not f"straced.tracers.{name}.tracer".startswith(error.name):
             raise
-        raise TracerUnavailable(f"the {name} tracer is not in this build", hint="use --tracer strace") from error
+        raise TracerUnavailable(f"the {name} tracer is not in this build", hint='use tracer="strace"') from error
 
 
 async def attach(
@@ -116,6 +116,6 @@ async def attach(
 def _strace_required(target: Target, ruled_out: list[str]) -> StraceRequired:
     return StraceRequired(
         f"only strace can count here ({'; '.join(ruled_out) or 'no eBPF'}), and it slows its target down a lot",
-        hint=f"if that is all right: straced attach {target.pid} --tracer strace",
+        hint=f'if that is all right: Profiler(tracer="strace").attach({target.pid})',
         pid=target.pid,
     )

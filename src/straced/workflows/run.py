@@ -25,6 +25,7 @@ from straced.text.sanitize import scrub
 from straced.tracers.base import AttachOptions
 from straced.workflows import delegation
 from straced.workflows.foreground import Foreground
+from straced.workflows.hints import as_typed
 
 WORDS = {
     "strace": "strace counts (it slows the command down)",
@@ -95,7 +96,7 @@ async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: 
         if not isinstance(error, StracedError):
             _say(f"internal fault: {type(error).__name__}: {error}; the command runs untraced")
         else:
-            _say(f"{error.reason}; the command runs untraced", error.hint)
+            _say(f"{error.reason}; the command runs untraced", as_typed(error.hint))
         return None
     if launch.tracer == "auto" and session.tracer_reason:
         _say(f"{WORDS[session.tracer]}, since {session.tracer_reason}")
