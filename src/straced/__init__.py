@@ -21,11 +21,13 @@ from straced._version import __version__
 if TYPE_CHECKING:
     from straced import errors as errors
     from straced.errors import AttachError as AttachError
+    from straced.errors import NotLive as NotLive
     from straced.errors import StracedError as StracedError
     from straced.errors import TracerUnavailable as TracerUnavailable
     from straced.gating import gate as gate
     from straced.manager.process_group import ProcessGroupManager as ProcessGroupManager
     from straced.manager.strace_manager import StraceManager as StraceManager
+    from straced.manager.trace_summary import TraceSummary as TraceSummary
     from straced.model.types import Event as Event
     from straced.model.types import Quality as Quality
     from straced.model.types import Sample as Sample
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from straced.model.types import Target as Target
     from straced.profiling.profiler import Profiler as Profiler
     from straced.profiling.session import Session as Session
+    from straced.tracers.base import Ending as Ending
+    from straced.tracers.strace.recording import Recording as Recording
     from straced.waits.api import why as why
     from straced.waits.api import why_all as why_all
     from straced.waits.model import Why as Why
@@ -41,10 +45,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AttachError": "errors",
+    "Ending": "tracers.base",
     "Event": "model.types",
+    "NotLive": "errors",
     "ProcessGroupManager": "manager.process_group",
     "Profiler": "profiling.profiler",
     "Quality": "model.types",
+    "Recording": "tracers.strace.recording",
     "Sample": "model.types",
     "Session": "profiling.session",
     "StraceManager": "manager.strace_manager",
@@ -52,6 +59,7 @@ _HOMES = {
     "Summary": "model.types",
     "SyscallStats": "model.types",
     "Target": "model.types",
+    "TraceSummary": "manager.trace_summary",
     "TracerUnavailable": "errors",
     "Why": "waits.model",
     "WhyAll": "waits.model",

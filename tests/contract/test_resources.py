@@ -43,7 +43,7 @@ SWEPT = {
     "attach_full_trace": ("manager", "manager.attach_full_trace(target, Path(os.environ['OUT']) / str(free))"),
     "Profiler.attach": ("strace", "profiler.attach(target)"),
     "Profiler.attach by sampling": ("sampler", "profiler.attach(target)"),
-    "Profiler.trace": ("strace", "profiler.trace(target, None, RecordOptions())"),
+    "Profiler.record": ("strace", "profiler.record(target, None, RecordOptions())"),
 }
 
 
@@ -69,7 +69,7 @@ def test_without_descriptors_a_refusal_is_typed(start: Starter, call: str, warm:
                 if "{made}" == "sampler":
                     await profiler.attach(other.pid)
                 else:
-                    await profiler._tracer("strace").steps.prepared()
+                    await profiler._tracers.get("strace").steps.prepared()
             before = fds()
             leave(free)
             try:

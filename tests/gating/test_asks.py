@@ -84,7 +84,7 @@ async def both(profiler: Profiler, pid: int, out: Path, order: str) -> tuple[Any
     """A session and a recording, asked for at once."""
     fd = os.open(out, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
     try:
-        work = {"c": profiler.attach(pid), "t": profiler.trace(pid, fd, RecordOptions())}
+        work = {"c": profiler.attach(pid), "t": profiler.record(pid, fd, RecordOptions())}
         found = dict(zip(order, await asyncio.gather(*(work[letter] for letter in order)), strict=True))
     finally:
         os.close(fd)

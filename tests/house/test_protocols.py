@@ -88,7 +88,7 @@ def chooses(path: Path) -> bool:
 def has_protocol(path: Path) -> bool:
     """Whether tracers, sessions and rows are handled there."""
     rooms = ("tracers", "profiling", "manager", "gating", "model", "service", "live", "workflows", "client", "waits")
-    return path.relative_to(SOURCE).parts[0] in (*rooms, "blocking.py")
+    return path.relative_to(SOURCE).parts[0] in (*rooms, "blocking")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

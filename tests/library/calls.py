@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from straced import Profiler, Session, StraceManager, why, why_all
+from straced.profiling.handover import hand_over, settled
+from straced.tracers.event_stream import EventStream
 from straced.tracers.strace.recording import Recording, RecordOptions
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
@@ -35,7 +38,7 @@ class Bench:
         if self.tracer == "strace":
             for profiler in (self.profiler, self.manager._profiler):
                 session = await profiler.attach(self.pid)
-                await (await profiler.trace(self.pid, None, RecordOptions())).abandon()
+                await (await profiler.record(self.pid, None, RecordOptions())).abandon()
                 await session.detach()
 
     async def close(self) -> None:
@@ -69,6 +72,17 @@ class Call(NamedTuple):
 
 
 CALLS: list[Call] = []
+PARTS = {
+    "Profiler.attach_for": "Profiler.attach",
+    "Profiler.watch_children_for": "Profiler.watch_children",
+    "Session.end": "Session.detach",
+    "Session.__aexit__": "Session.detach",
+    "Recording.end": "Recording.stop",
+    "Recording.__aexit__": "Recording.stop",
+    "EventStream.__aexit__": "EventStream.aclose",
+}
+"""Coroutines that another one awaits, or that await it, and nothing else: they are tried with it."""
+ITERATORS = {"AsyncIterator", "EventStream", "RemoteEvents"}
 
 
 def call(
@@ -89,8 +103,9 @@ def public_coroutines(types: Iterable[type]) -> Iterator[str]:
         for name, member in inspect.getmembers(kind):
             if name.startswith("_") and name not in ("__aenter__", "__aexit__"):
                 continue
-            returns = str(getattr(member, "__annotations__", {}).get("return", ""))
-            if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member) or "AsyncIterator" in returns:
+            returns = re.findall(r"\w+", str(getattr(member, "__annotations__", {}).get("return", "")))
+            makes = inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
+            if makes or not ITERATORS.isdisjoint(returns):
                 yield f"{kind.__name__}.{name}"
 
 
@@ -140,10 +155,32 @@ async def _spawn(bench: Bench) -> Steps:
 
 @call("Profiler.trace", "undone", tracers=("strace",))
 async def _trace(bench: Bench) -> Steps:
+    path = bench.file()
     made: list[Recording] = []
 
     async def trace() -> None:
-        made.append(await bench.profiler.trace(bench.pid, null, RecordOptions()))
+        made.append(await bench.profiler.trace(bench.pid, path))
+
+    cancelled = yield trace
+    assert path.exists() != cancelled
+    for recording in made:
+        await recording.stop()
+    path.unlink(missing_ok=True)
+
+
+@call("Profiler.settled", "waits", tracers=("strace",))
+async def _settled(bench: Bench) -> Steps:
+    await bench.profiler.attach(bench.pid)
+    yield lambda: bench.profiler.settled(bench.pid)
+    await _end_all(bench.profiler)
+
+
+@call("Profiler.record", "undone", tracers=("strace",))
+async def _record(bench: Bench) -> Steps:
+    made: list[Recording] = []
+
+    async def trace() -> None:
+        made.append(await bench.profiler.record(bench.pid, null, RecordOptions()))
 
     null = os.open("/dev/null", os.O_WRONLY)
     yield trace
@@ -152,8 +189,8 @@ async def _trace(bench: Bench) -> Steps:
     os.close(null)
 
 
-@call("Profiler.trace", "goes on", tracers=("strace",))
-async def _trace_of_a_counted_one(bench: Bench) -> Steps:
+@call("Profiler.record", "goes on", tracers=("strace",))
+async def _record_a_counted_one(bench: Bench) -> Steps:
     session = await bench.profiler.attach(bench.pid)
     cancelled = yield lambda: _traced(session, bench)
     assert session.alive
@@ -162,9 +199,9 @@ async def _trace_of_a_counted_one(bench: Bench) -> Steps:
 
 
 async def _traced(session: Session, bench: Bench) -> None:
-    recording = await bench.profiler.trace(bench.pid, None, RecordOptions())
+    recording = await bench.profiler.record(bench.pid, None, RecordOptions())
     await recording.abandon()
-    await session.settled()
+    await bench.profiler.settled(bench.pid)
 
 
 @call("Profiler.read_all", "waits")
@@ -218,20 +255,36 @@ _session_call("every", "waits", lambda session: _next(session.every(0.01)), trac
 _session_call("events", "waits", lambda session: _next(session.events()), tracers=("ebpf",), endless=True)
 _session_call("wait", "waits", lambda session: session.wait, endless=True)
 _session_call("result", "waits", lambda session: session.result, endless=True)
-_session_call("settled", "waits", lambda session: session.settled)
+_session_call("__aenter__", "waits", lambda session: session.__aenter__)
 _session_call("detach", "done", lambda session: session.detach)
 
 
-@call("Session.lend", "undone", tracers=("strace",))
-async def _lend(bench: Bench) -> Steps:
+@call("hand_over", "undone", tracers=("strace",))
+async def _hand_over(bench: Bench) -> Steps:
     session = await bench.profiler.attach(bench.pid)
     tracer = session._tracer
-    yield lambda: session.lend(lambda: tracer.record(session.target, None, RecordOptions()))  # type: ignore[attr-defined]
+    yield lambda: hand_over(session, lambda: tracer.record(session.target, None, RecordOptions()))  # type: ignore[attr-defined]
     if session.recording is not None:
         await session.recording.abandon()
-        await session.settled()
-    assert session.inner is not None, "it is counted again"
+        await settled(session)
+    assert session._inner is not None, "it is counted again"
     await session.detach()
+
+
+# --- EventStream ---
+
+
+def _stream_call(name: str, after: str, work: Callable[[EventStream], Work], **options: Any) -> None:
+    @call(f"EventStream.{name}", after, tracers=("ebpf",), **options)
+    async def steps(bench: Bench) -> Steps:
+        session = await bench.profiler.attach(bench.pid)
+        yield work(session.events())
+        await session.detach()
+
+
+_stream_call("__aenter__", "waits", lambda stream: stream.__aenter__)
+_stream_call("aclose", "done", lambda stream: stream.aclose)
+_stream_call("read", "waits", lambda stream: lambda: stream.read(1), endless=True)
 
 
 # --- Recording ---
@@ -240,19 +293,20 @@ async def _lend(bench: Bench) -> Steps:
 def _recording_call(name: str, after: str, work: Callable[[Recording], Work], **options: Any) -> None:
     @call(f"Recording.{name}", after, tracers=("strace",), **options)
     async def steps(bench: Bench) -> Steps:
-        recording = await bench.profiler.trace(bench.pid, None, RecordOptions())
+        recording = await bench.profiler.record(bench.pid, None, RecordOptions())
         yield work(recording)
         await recording.abandon()
 
 
 _recording_call("wait", "waits", lambda recording: recording.wait, endless=True)
 _recording_call("abandon", "done", lambda recording: recording.abandon)
+_recording_call("__aenter__", "waits", lambda recording: recording.__aenter__)
 
 
 @call("Recording.stop", "done", tracers=("strace",))
 async def _stop(bench: Bench) -> Steps:
     null = os.open("/dev/null", os.O_WRONLY)
-    recording = await bench.profiler.trace(bench.pid, null, RecordOptions())
+    recording = await bench.profiler.record(bench.pid, null, RecordOptions())
     os.close(null)
     yield recording.stop
     assert (await recording.stop()).reason == "detached"

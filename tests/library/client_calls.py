@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from straced.client.client import Client
+from straced.client.events import RemoteEvents
 from straced.client.sessions import RemoteSession
 from straced.errors import StracedError
 from straced.ipc.messages import Nothing, Select
@@ -46,6 +48,12 @@ class ClientCall(NamedTuple):
 
 
 CLIENT_CALLS: list[ClientCall] = []
+CLIENT_PARTS = {
+    "RemoteSession.__aexit__": "RemoteSession.detach",
+    "RemoteTrace.__aexit__": "RemoteTrace.stop",
+    "RemoteEvents.__aexit__": "RemoteEvents.aclose",
+}
+"""As :data:`tests.library.calls.PARTS`."""
 
 
 def _call(name: str, after: str, *, endless: bool = False) -> Callable[[Callable[[ClientBench], Steps]], None]:
@@ -165,6 +173,25 @@ def _of_a_session(name: str, after: str, work: Callable[[RemoteSession], Work], 
             await session.detach()
 
 
+@_call("Client.watch_children", "undone")
+async def _watch_children(bench: ClientBench) -> Steps:
+    made: list[RemoteSession] = []
+
+    async def work() -> None:
+        made.append(await bench.client.watch_children(bench.pid))
+
+    yield work
+    for session in made:
+        await session.detach()
+
+
+@_call("Client.outcome", "waits", endless=True)
+async def _outcome(bench: ClientBench) -> Steps:
+    task = bench.client.work(asyncio.sleep(1000))
+    yield lambda: bench.client.outcome(task)
+    task.cancel()
+
+
 def _next(session: RemoteSession) -> Work:
     windows = session.every(0.02)
 
@@ -181,6 +208,20 @@ _of_a_session("every", "waits", _next)
 _of_a_session("wait", "waits", lambda session: session.wait, endless=True)
 _of_a_session("result", "waits", lambda session: session.result, endless=True)
 _of_a_session("detach", "done", lambda session: session.detach)
+_of_a_session("__aenter__", "waits", lambda session: session.__aenter__)
+_of_a_session("events", "waits", lambda session: session.events().__anext__, endless=True)
+
+
+def _of_events(name: str, after: str, work: Callable[[RemoteEvents], Work], endless: bool = False) -> None:
+    @_call(f"RemoteEvents.{name}", after, endless=endless)
+    async def steps(bench: ClientBench) -> Steps:
+        session = await bench.client.attach(bench.pid)
+        yield work(session.events())
+        await session.detach()
+
+
+_of_events("__aenter__", "waits", lambda events: events.__aenter__)
+_of_events("aclose", "waits", lambda events: events.aclose)
 
 
 def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless: bool = False) -> None:
@@ -195,3 +236,4 @@ def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless: boo
 
 _of_a_trace("wait", "waits", lambda trace: trace.wait, endless=True)
 _of_a_trace("stop", "done", lambda trace: trace.stop)
+_of_a_trace("__aenter__", "waits", lambda trace: trace.__aenter__)

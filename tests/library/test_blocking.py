@@ -209,7 +209,7 @@ def test_a_fork_while_another_thread_holds_the_lock(start: Starter) -> None:
         profiler = blocking.Profiler("strace")
         held, go = threading.Event(), threading.Event()
         def hold():
-            with profiler._lock():
+            with profiler._loop._lock():
                 held.set(); go.wait()
         thread = threading.Thread(target=hold); thread.start(); held.wait()
         child = os.fork()

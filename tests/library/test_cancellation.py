@@ -14,15 +14,17 @@ import pytest
 
 import straced
 from straced import ProcessGroupManager, Profiler, Session, StraceManager
+from straced.profiling.handover import hand_over
+from straced.tracers.event_stream import EventStream
 from straced.tracers.strace.recording import Recording
 from tests.library import points as cancelling
 from tests.library.belongings import Held, settles_to
-from tests.library.calls import CALLS, Bench, public_coroutines
+from tests.library.calls import CALLS, PARTS, Bench, public_coroutines
 from tests.support.needs import require
 from tests.support.workload import Starter
 
 pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(120)]
-CLASSES = (Profiler, Session, StraceManager, ProcessGroupManager, Recording)
+CLASSES = (Profiler, Session, StraceManager, ProcessGroupManager, Recording, EventStream)
 """Those of ``straced.__all__`` come by themselves."""
 SAMPLE = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55)
 """The points of the other loops; asyncio has them all."""
@@ -43,7 +45,7 @@ def test_no_public_coroutine_is_left_out() -> None:
     public = [getattr(straced, name) for name in straced.__all__]
     classes = {*CLASSES, *filter(inspect.isclass, public)}
     functions = {each.__name__ for each in public if inspect.iscoroutinefunction(each)}
-    assert {each.name for each in CALLS} == {*public_coroutines(classes), *functions}
+    assert {each.name for each in CALLS} | PARTS.keys() == {*public_coroutines(classes), *functions, hand_over.__name__}
 
 
 def uvloop_run(main: Any) -> None:

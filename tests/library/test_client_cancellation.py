@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from straced.client.client import Client
+from straced.client.events import RemoteEvents
 from straced.client.sessions import RemoteSession
 from tests.library import points as cancelling
 from tests.library.calls import public_coroutines
-from tests.library.client_calls import CLIENT_CALLS, ClientBench
+from tests.library.client_calls import CLIENT_CALLS, CLIENT_PARTS, ClientBench
 from tests.library.test_cancellation import SAMPLE, anyio_run, libuv, try_at, uvloop_run  # noqa: F401
 from tests.service.daemon import Daemon, serving
 from tests.support.needs import require
@@ -40,7 +41,9 @@ def daemon(world: None, tmp_path: Path) -> Iterator[Daemon]:
 def test_no_public_coroutine_is_left_out() -> None:
     from straced.client.remote_trace import RemoteTrace
 
-    assert {each.name for each in CLIENT_CALLS} == set(public_coroutines((Client, RemoteSession, RemoteTrace)))
+    assert {each.name for each in CLIENT_CALLS} | CLIENT_PARTS.keys() == set(
+        public_coroutines((Client, RemoteSession, RemoteTrace, RemoteEvents))
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -81,11 +81,11 @@ async def test_a_tracer_that_an_attach_takes_while_its_profiler_closes(
     """As when StraceManager.detach_all() comes while others attach: it raised a RuntimeError."""
     profiler = Profiler("sampler")
     session = await profiler.attach(start("tick").pid)
-    sampler = profiler._tracer("sampler")
+    sampler = profiler._tracers.get("sampler")
     close = sampler.close
 
     async def closing() -> None:
-        profiler._tracer("strace")  # what an attach does first
+        profiler._tracers.get("strace")  # what an attach does first
         await close()
 
     monkeypatch.setattr(sampler, "close", closing)
@@ -102,7 +102,7 @@ def test_a_cost_that_is_measured_while_the_programs_are_unloaded(start: Starter)
         async def main():
             profiler = Profiler("ebpf")
             session = await profiler.attach(int(os.environ["TARGET"]))
-            instance = session.inner._instance
+            instance = session._inner._instance
             settle, measured, unloaded = instance.engine.settle, threading.Event(), threading.Event()
             waits = iter([measured, unloaded])
             def later():  # the kernel takes its time, but not in the loop

@@ -138,9 +138,9 @@ async def test_a_profiler_goes_without_a_collection(name: str, start: Starter, n
         session = await profiler.attach(target.pid)
         with pytest.raises(StracedError):
             await profiler.attach(GONE)
-        inner = session.inner
+        inner = session._inner
         await session.detach()
-    gone = [weakref.ref(each) for each in (profiler, session, inner, profiler._tracers[name])]
+    gone = [weakref.ref(each) for each in (profiler, session, inner, profiler._tracers.get(name))]
     if name == "ebpf":
         gone += [weakref.ref(inner._instance), weakref.ref(inner._instance.engine)]  # type: ignore[union-attr]
     del profiler, session, inner

@@ -186,7 +186,7 @@ def test_without_an_asyncio_loop(start: Starter, tmp_path: Any) -> None:
         lambda: profiler.attach(pid),
         lambda: profiler.watch_children(),
         lambda: profiler.spawn(["true"]),
-        lambda: profiler.trace(pid, None, None),  # type: ignore[arg-type]
+        lambda: profiler.record(pid, None, None),  # type: ignore[arg-type]
         lambda: profiler.read_all(),
         lambda: manager.spawn(["true"]),
         lambda: client.connect(),

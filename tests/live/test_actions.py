@@ -118,7 +118,7 @@ async def test_a_trace_lets_go_of_who_got_the_pid_meanwhile(tmp_path: Path) -> N
         output = OutputFile(tmp_path / "trace")
         pid, start = worker.key
         try:
-            recording = await profiler.trace(pid, output.fd, RecordOptions())
+            recording = await profiler.record(pid, output.fd, RecordOptions())
             await _same_target((pid, start), recording)
             assert procfs.tracer_pid(pid) != 0
             with pytest.raises(NoSuchProcess):

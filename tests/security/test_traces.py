@@ -76,7 +76,7 @@ def test_who_does_not_read_ends_their_trace(public: Path) -> None:
 async def test_a_trace_is_complete_for_who_reads(daemon: Daemon, tmp_path: Path) -> None:
     with running(LOUD) as target:
         async with daemon.client() as client:
-            trace = await client.trace(target.pid, tmp_path / "trace", trace="access")
+            trace = await client.trace(target.pid, tmp_path / "trace", filter="access")
             assert target.stdin is not None
             assert target.stdout is not None
             target.stdin.write("5000\n")

@@ -128,7 +128,8 @@ async def test_refusals_keep_their_type(daemon: Daemon) -> None:
             await client.attach(pid)
         assert caught.value.pid == pid
         with pytest.raises(TracerUnavailable, match="by eBPF"):
-            await client.attach(os.getpid(), tracer="strace")
+            async with Client(daemon.socket, tracer="strace") as other:
+                await other.attach(os.getpid())
         with pytest.raises(InvalidArgument, match="no session 77"):
             await client.request("session.read", {"session": 77}, Nothing)
         with pytest.raises(UnknownMethod):

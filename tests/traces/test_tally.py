@@ -34,7 +34,7 @@ async def traced(
     workload = start(*truth.argv, binary=start.gt32 if truth.i386 else None)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        recording = await profiler.trace(workload.pid, fd, options or RecordOptions())
+        recording = await profiler.record(workload.pid, fd, options or RecordOptions())
         recording.path = path
         await workload.work()
         if truth.ends:
@@ -77,7 +77,7 @@ async def test_a_file_that_somebody_changed(
     path = tmp_path / "trace"
     workload = start("pause")
     with path.open("wb") as file:
-        recording = await profiler.trace(workload.pid, file.fileno(), RecordOptions())
+        recording = await profiler.record(workload.pid, file.fileno(), RecordOptions())
         await recording.stop()
     recording.path = path
     path.unlink()

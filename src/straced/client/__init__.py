@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from straced.client.client import Client as Client
-    from straced.client.client import is_there as is_there
+    from straced.client.events import RemoteEvents as RemoteEvents
     from straced.client.remote_trace import RemoteTrace as RemoteTrace
+    from straced.client.service_socket import is_there as is_there
     from straced.client.sessions import RemoteSession as RemoteSession
     from straced.ipc.messages import Gap as Gap
     from straced.ipc.messages import Select as Select
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "Client": "client.client",
     "Gap": "ipc.messages",
+    "RemoteEvents": "client.events",
     "RemoteSession": "client.sessions",
     "RemoteTrace": "client.remote_trace",
     "Select": "ipc.messages",
-    "is_there": "client.client",
+    "is_there": "client.service_socket",
 }
 
 __all__ = [*_HOMES]

@@ -12,44 +12,52 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from straced.client.connection import CONNECT_S, Channel, is_trusted, tick_of
+from straced.client.queries import ServiceQueries
 from straced.client.remote_trace import RemoteTrace, abandon
+from straced.client.service_socket import is_there
 from straced.client.sessions import RemoteSession
 from straced.concurrency.shielding import attempt, carry, running_loop
-from straced.config.paths import sockets
 from straced.errors import OutputError
 from straced.ipc import messages
-from straced.ipc.messages import Gap, Select, Status, TickPart, WatchRule
+from straced.ipc.messages import Gap, Select
 from straced.linux.output_file import OutputFile
-from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
-from straced.model.tick import Tick
+from straced.model.choices import TimeKind, Timestamps, TracerName
+from straced.profiling import tracer_choice
+from straced.profiling.found_target import check_pid
+from straced.profiling.limits import check_trace
 from straced.tracers.strace import free_space
+from straced.tracers.strace.filters import trace_set
+
+if TYPE_CHECKING:
+    from straced.client.events import RemoteEvents
+    from straced.profiling.api import AsyncEvents, AsyncProfiler, AsyncRecording, AsyncSession
 
 
-def is_there() -> bool:
-    """Whether a service listens where one is expected; nothing is sent."""
-    return any(_connects(path) for path in sockets())
+class Client(ServiceQueries):
+    """Attach to processes through a service; the connection is made by ``async with``, or by the first request.
 
+    Args:
+        path: of the socket; without it the user's own service is tried, then the system's.
+        tracer: ``auto`` or ``ebpf``; a service counts by no other.
 
-def _connects(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(CONNECT_S)
-        try:
-            sock.connect(str(path))
-        except OSError:
-            return False
-        return is_trusted(sock, named=False)
+    Raises:
+        InvalidArgument: there is no such tracer.
+    """
 
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, tracer: TracerName = "auto") -> None:
+        super().__init__(path)
+        tracer_choice.check(tracer)
+        self._wanted = tracer
+        self._sessions: list[RemoteSession] = []
 
-class Client(Channel):
-    """A connection to a service; made by ``async with``, or by the first request."""
-
-    # --- the face of Profiler ---
+    @property
+    def sessions(self) -> list[RemoteSession]:
+        """The sessions of this connection that have not ended, in the order attached."""
+        return [session for session in self._sessions if not session.ended]
 
     async def attach(
         self,
@@ -57,24 +65,70 @@ class Client(Channel):
         *,
         follow: bool = True,
         labels: dict[str, str] | None = None,
-        time: str = "wall",
+        time: TimeKind = "wall",
         force: bool = False,
         per_thread: bool = False,
-        tracer: str = "auto",
     ) -> RemoteSession:
-        """As :meth:`straced.Profiler.attach`; ``force`` is for those who have the rights themselves, and ignored.
+        """Have the service count what a process does; returns once the kernel has confirmed it.
+
+        Args:
+            pid: the process, one of the caller's own unless that is root.
+            follow: its children too, those that exist and those to come. All threads are counted in any case.
+            labels: kept with every summary.
+            time: of no effect: a service counts by eBPF, which tells wall and CPU time of each call.
+            force: of no effect: a service never forces anything.
+            per_thread: rows of each thread.
+
+        Returns:
+            The session, also among :attr:`sessions` until it ends.
 
         Raises:
-            AttachError, TracerUnavailable: as there.
-            ServiceUnreachable: there is no service.
+            InvalidArgument: no process or time can be called that.
+            AttachError: the process runs on, untraced; ``reason`` and ``hint`` say why.
+            TracerUnavailable: the service cannot count.
+            TooMuch: the caller has as many sessions already as a user may have.
+            ServiceUnreachable: there is no service, or it does not answer.
+            StracedError: what else the service refused with, as its own type.
+            NoEventLoop: no asyncio loop runs here.
         """
+        tracer_choice.check_time(time)
+        check_pid(pid)
         params = messages.AttachParams(
-            pid=pid, follow=follow, labels=labels or {}, time=time, per_thread=per_thread, tracer=tracer
+            pid=pid, follow=follow, labels=labels or {}, time=time, per_thread=per_thread, tracer=self._wanted
         )
-        return await carry(self._attach(params, labels or {}), lambda session: session.detach())
+        return await carry(self._attach("attach", params, labels), lambda session: session.detach())
 
-    async def _attach(self, params: messages.AttachParams, labels: dict[str, str]) -> RemoteSession:
-        return RemoteSession(self, await self.request("attach", params, messages.Attached), labels)
+    async def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> RemoteSession:
+        """Have the service count all that a process starts from now on, but not the process itself.
+
+        Args:
+            of: its pid, one of the caller's own unless that is root; this process when left out.
+            labels: kept with every summary.
+
+        Returns:
+            A session whose target is the parent; it ends with that.
+
+        Raises:
+            InvalidArgument: no process can have this number.
+            AttachError: there is no such process, or it is not the caller's.
+            TracerUnavailable: the service cannot count.
+            TooMuch: the caller has as many sessions already as a user may have.
+            ServiceUnreachable: there is no service, or it does not answer.
+            StracedError: what else the service refused with, as its own type.
+            NoEventLoop: no asyncio loop runs here.
+        """
+        pid = os.getpid() if of is None else of
+        check_pid(pid)
+        params = messages.ChildrenParams(pid=pid, labels=labels or {})
+        return await carry(self._attach("attach.children", params, labels), lambda session: session.detach())
+
+    async def _attach(
+        self, method: str, params: messages.AttachParams | messages.ChildrenParams, labels: dict[str, str] | None
+    ) -> RemoteSession:
+        attached = await self.request(method, params, messages.Attached)
+        session = RemoteSession(self, attached, dict(labels or {}), self._sessions.remove)
+        self._sessions.append(session)
+        return session
 
     async def spawn(
         self,
@@ -82,18 +136,38 @@ class Client(Channel):
         *,
         follow: bool = True,
         labels: dict[str, str] | None = None,
-        time: str = "wall",
+        time: TimeKind = "wall",
         **popen_options: Any,
     ) -> RemoteSession:
         """Start a program, here and as oneself, that the service counts from its first instruction.
 
+        Cancelled, it ends the program and waits for it, as ``asyncio.create_subprocess_exec`` does.
+
+        Args:
+            argv: the program, as a path or looked up on PATH, and its arguments.
+            follow: as for :meth:`attach`.
+            labels: as for :meth:`attach`.
+            time: as for :meth:`attach`.
+            popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
+
+        Returns:
+            The session; ``session.process`` is the program, the caller's own.
+
         Raises:
-            CommandNotFound, ExecFailed: there is no such program; nothing was started.
-            StracedError: not counted; the program runs all the same, ``error.process`` is it.
+            InvalidArgument: no time can be called that; nothing was started.
+            CommandNotFound: there is no such program; nothing was started.
+            ExecFailed: it is not executable; nothing was started.
+            AttachError: not counted; the program runs all the same, ``error.process`` is it.
+            TracerUnavailable: likewise.
+            TooMuch: likewise.
+            ServiceUnreachable: likewise.
+            StracedError: likewise.
+            NoEventLoop: no asyncio loop runs here; nothing was started.
         """
         from straced import gating
         from straced.concurrency import children
 
+        tracer_choice.check_time(time)
         running_loop()
 
         async def start() -> RemoteSession:
@@ -119,23 +193,77 @@ class Client(Channel):
         return await attempt(start(), undo)
 
     async def trace(
-        self, pid: int, output: Path, *, overwrite: bool = False, min_free_bytes: int | None = None, **options: Any
+        self,
+        pid: int,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        follow: bool = True,
+        timestamps: Timestamps = "us",
+        decode_fds: bool = True,
+        string_bytes: int = 128,
+        filter: str | None = None,
+        paths: Sequence[str] = (),
+        failed_only: bool = False,
+        max_bytes: int | None = None,
+        max_seconds: float | None = None,
+        min_free_bytes: int | None = None,
+        force: bool = False,
     ) -> RemoteTrace:
-        """Write a full trace of a process into a new file of the caller's own; see :class:`messages.TraceParams`.
+        """Write every call of a process into a new file of the caller's own, in the format of strace(1).
 
         The service sends what strace writes, and it is written here. Who reads too slowly ends the trace
-        (``reader_slow``), and who has no room left does (``disk_full``).
+        (``reader_slow``), and so does who has no room left (``disk_full``).
 
         Args:
-            min_free_bytes: room that the trace leaves on the disk of the file, as in ``straced trace --min-free``.
+            pid: the process, one of the caller's own unless that is root.
+            path: the file; it has mode 0600.
+            overwrite: replace an existing file, in one step.
+            follow: its children too, those that exist and those to come.
+            timestamps: ``us`` for ``-ttt -T``, with durations; ``s`` for ``-t``.
+            decode_fds: the file or socket behind each descriptor (``-yy``; not with ``s``).
+            string_bytes: how much of each string is shown (``-s``).
+            filter: a set of calls, ``openat,read`` or ``%file``; all when left out.
+            paths: only calls on these files (``-P``), at most 64.
+            failed_only: only calls that fail (``-Z``).
+            max_bytes: end the trace when it is about this large.
+            max_seconds: end it after this many seconds.
+            min_free_bytes: bytes that the file leaves free on its file system; by default 64 MB, on a small one a
+                twentieth of it.
+            force: of no effect: a service never forces anything.
+
+        Returns:
+            The trace, which runs until the target or a limit ends it, or :meth:`RemoteTrace.stop` does.
 
         Raises:
-            OutputError: the file cannot be made, or its disk is nearly full.
-            AttachError, TracerUnavailable: as for :meth:`attach`.
+            InvalidArgument: no process can have this number, the filter names no call, or a limit is none.
+            OutputError: the file cannot be made, or its disk is nearly full. Nothing was traced.
+            OutputExists: there is such a file, and ``overwrite`` is off.
+            AttachError: the process runs on, untraced, and there is no file.
+            TracerUnavailable: the service has no usable strace; there is no file.
+            TooMuch: the caller has as many sessions already as a user may have.
+            ServiceUnreachable: there is no service, or it does not answer.
+            StracedError: what else the service refused with, as its own type.
+            NoEventLoop: no asyncio loop runs here.
         """
-        params = messages.TraceParams(pid=pid, **options)
+        check_pid(pid)
+        check_trace(timestamps, string_bytes, max_bytes, max_seconds, min_free_bytes)
+        if filter:
+            trace_set(filter)
+        params = messages.TraceParams(
+            pid=pid,
+            follow=follow,
+            timestamps=timestamps,
+            decode_fds=decode_fds and timestamps == "us",
+            string_bytes=string_bytes,
+            trace=filter,
+            paths=tuple(paths),
+            failed_only=failed_only,
+            max_bytes=max_bytes,
+            max_seconds=max_seconds,
+        )
         running_loop()
-        file = OutputFile(output, overwrite=overwrite)
+        file = OutputFile(Path(path), overwrite=overwrite)
         try:
             floor = free_space.floor_bytes(file.fd, min_free_bytes)
         except BaseException:
@@ -157,64 +285,11 @@ class Client(Channel):
             raise
         return trace
 
-    # --- the service ---
-
-    async def status(self) -> Status:
-        """How the service is."""
-        return await self.request("status", messages.Nothing(), Status)
-
-    async def watch(self, target: str, labels: dict[str, str] | None = None) -> WatchRule:
-        """Have processes watched from now on, and after a restart of the service."""
-        return await self.request("watch.add", messages.WatchParams(target=target, labels=labels or {}), WatchRule)
-
-    async def unwatch(self, target: str) -> None:
-        """Take a rule away."""
-        await self.request("watch.remove", messages.WatchParams(target=target), messages.Nothing)
-
-    async def rules(self) -> list[WatchRule]:
-        """The rules that one may know of."""
-        return await self.request("watch.list", messages.Nothing(), list[WatchRule])
-
-    async def label(self, pid: int, **labels: str) -> None:
-        """Watch a process and all its descendants, under these labels."""
-        await self.request("label", messages.LabelParams(pid=pid, labels=labels), messages.Nothing)
-
-    async def snapshot(self) -> Tick | None:
-        """The last sample of all that one may see; ``None`` before the first."""
-        part = await self.request("snapshot", messages.Nothing(), TickPart | None)  # type: ignore[arg-type]
-        return tick_of([part]) if isinstance(part, TickPart) else None
-
-    async def metrics(self) -> str:
-        """The metrics as OpenMetrics text."""
-        return await self.request("metrics", messages.Nothing(), str)
-
-    async def processes(self, select: Select) -> list[SeriesInfo]:
-        """Processes that history knows."""
-        return await self.request("processes", select, list[SeriesInfo])
-
-    async def history(self, select: Select) -> HistoryAnswer:
-        """What processes did in a span."""
-        return await self.request("history", select, HistoryAnswer)
-
-    async def timeline(self, select: Select) -> list[Point]:
-        """The same, step by step."""
-        return await self.request("timeline", select, list[Point])
-
-    async def top(self, select: Select) -> list[Ranked]:
-        """The busiest processes of a span."""
-        return await self.request("top", select, list[Ranked])
-
-    async def events(self, select: Select) -> list[KeptEvent]:
-        """Events that were kept."""
-        return await self.request("events", select, list[KeptEvent])
-
-    async def alerts(self, select: Select) -> list[KeptAlert]:
-        """Alerts that were kept."""
-        return await self.request("alerts", select, list[KeptAlert])
-
-    async def report(self, job: str, since: float = 0.0, until: float | None = None) -> JobReport:
-        """The resources of a job."""
-        return await self.request("report", Select(job=job, since=since, until=until), JobReport)
-
 
 __all__ = ["Client", "Gap", "RemoteSession", "RemoteTrace", "Select", "is_there"]
+
+if TYPE_CHECKING:
+    _PROFILER: type[AsyncProfiler] = Client
+    _SESSION: type[AsyncSession] = RemoteSession
+    _RECORDING: type[AsyncRecording] = RemoteTrace
+    _EVENTS: type[AsyncEvents] = RemoteEvents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,38 +13,16 @@ from typing import Any, Self, TypeVar
 import msgspec
 from msgspec import UnsetType
 
+from straced.client.notifications import News, Notifications
+from straced.client.service_socket import CONNECT_S, connected
 from straced.concurrency.shielding import attempt, carry, running_loop, within
 from straced.config.paths import sockets
 from straced.errors import ServiceUnreachable, StracedError
 from straced.ipc import messages, protocol
-from straced.ipc.messages import Gap, TickPart
 from straced.ipc.protocol import MAX_FRAME, PROTOCOL, Message, TimedOut
-from straced.linux.credentials import peer_uid
-from straced.model.alerts import AlertRow
-from straced.model.tick import ServiceEvent, Tick
 
-CONNECT_S = 2.0
 REPLY_S = 30.0
-MAX_WAITING = 1000
-"""Notifications that wait for whoever reads them here."""
 Result = TypeVar("Result")
-News = Tick | ServiceEvent | AlertRow | Gap
-
-
-async def _connect(sock: socket.socket, path: Path) -> None:
-    """Connect without blocking; EAGAIN of a unix socket means that too many wait to be accepted (connect(2))."""
-    while True:
-        try:
-            sock.connect(str(path))
-            return
-        except BlockingIOError:
-            await asyncio.sleep(0.01)
-
-
-def is_trusted(sock: socket.socket, *, named: bool) -> bool:
-    """Whether a service is root's or our own, as the kernel says; root may name anybody's."""
-    uid = peer_uid(sock)
-    return uid in (0, os.geteuid()) or (named and os.geteuid() == 0)
 
 
 def _no_answer(future: asyncio.Future[Message], method: str) -> None:
@@ -53,7 +31,7 @@ def _no_answer(future: asyncio.Future[Message], method: str) -> None:
 
 
 class Channel:
-    """A connection to a service. It is made by ``async with``, or by the first request.
+    """Ask a service, over a connection that is made by ``async with``, or by the first request.
 
     Args:
         path: of the socket; without it the user's own service is tried, then the system's.
@@ -66,16 +44,14 @@ class Channel:
         self._reader: asyncio.Task[None] | None = None
         self._number = 0
         self._waiting: dict[int | str, asyncio.Future[Message]] = {}
-        self._news: asyncio.Queue[News | None] = asyncio.Queue(MAX_WAITING)
-        self._parts: list[TickPart] = []
+        self._notifications = Notifications()
         self._write_lock = asyncio.Lock()
         self._sending = 0
         """Requests that the socket did not take at once."""
         self._farewell: StracedError | None = None
-        self.works: set[asyncio.Task[messages.Ended]] = set()
-        """What is done by this connection beside its requests; it ends with it."""
+        self._works: set[asyncio.Task[Any]] = set()
         self.welcome: messages.Welcome | None = None
-        """What the service said of itself."""
+        """What the service said of itself: its version, its pid, whether it serves all users."""
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -87,40 +63,20 @@ class Channel:
         await self.close()
 
     async def connect(self) -> None:
-        """Connect and say hello.
+        """Connect and say hello, unless that was done.
 
         Raises:
-            ServiceUnreachable: nobody listens.
+            ServiceUnreachable: nobody listens, or it is another user's service.
             ProtocolMismatch: the service is of another version.
+            NoEventLoop: no asyncio loop runs here.
         """
         if self._sock is None:
             running_loop()
             await attempt(self._connect(), lambda _: self._close())
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        failures = []
-        for path in self._paths:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-            try:
-                if not await within(CONNECT_S, _connect(sock, path)):
-                    raise TimeoutError
-            except (OSError, TimeoutError) as error:
-                sock.close()
-                failures.append(f"{path}: {getattr(error, 'strerror', None) or 'no answer'}")
-                continue
-            except BaseException:
-                sock.close()
-                raise
-            if not is_trusted(sock, named=self._named):  # before a word is said to it
-                failures.append(f"{path}: it is not a service of root or of yours, but of user {peer_uid(sock)}")
-                sock.close()
-                continue
-            self._sock = sock
-            break
-        else:
-            raise ServiceUnreachable(f"no straced service answers ({'; '.join(failures)})", hint="straced serve")
-        self._reader = loop.create_task(self._read())
+        self._sock = await connected(self._paths, named=self._named)
+        self._reader = asyncio.get_running_loop().create_task(self._read())
         try:
             hello = messages.Hello(protocol=PROTOCOL, client=f"straced pid {os.getpid()}")
             self.welcome = await self.request("hello", hello, messages.Welcome)
@@ -136,13 +92,45 @@ class Channel:
     async def _close(self) -> None:
         reader, self._reader = self._reader, None
         sock, self._sock = self._sock, None
-        ending = [*self.works, *([reader] if reader is not None else [])]
+        ending = [*self._works, *([reader] if reader is not None else [])]
         for task in ending:
             task.cancel()
         if ending:
             await asyncio.wait(ending)
         if sock is not None:
             sock.close()
+
+    def work(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Do something beside the requests of the caller, as long as the connection lasts.
+
+        Args:
+            work: cancelled when the connection is closed.
+
+        Returns:
+            The task; what it raises is for whoever awaits it, if anybody does.
+        """
+        task = asyncio.create_task(work)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        task.add_done_callback(_seen)
+        return task
+
+    async def outcome(self, task: asyncio.Task[Result]) -> Result:
+        """Wait for something that :meth:`work` began; it goes on when the caller is cancelled.
+
+        Args:
+            task: what :meth:`work` returned.
+
+        Returns:
+            Its result.
+
+        Raises:
+            ServiceUnreachable: the connection was closed meanwhile.
+        """
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise ServiceUnreachable("the connection to the service was closed", hint="connect again")
+        return task.result()
 
     # --- requests ---
 
@@ -154,11 +142,21 @@ class Channel:
         *,
         timeout_s: float | None = REPLY_S,
     ) -> Result:
-        """Ask, and wait for the answer, read as ``kind``.
+        """Ask, and wait for the answer.
+
+        Args:
+            method: a request of the protocol, ``session.read``.
+            params: its parameters, a struct of :mod:`straced.ipc.messages`.
+            kind: the type to read the answer as.
+            timeout_s: seconds to wait for it; for ever when ``None``.
+
+        Returns:
+            The answer.
 
         Raises:
             StracedError: what the service refused with, as its own type.
             ServiceUnreachable: it went away, or does not answer.
+            NoEventLoop: no asyncio loop runs here.
         """
         if self._reader is not None and self._reader.done() and isinstance(self._farewell, TimedOut):
             await self.close()  # nothing was asked for long: what was said on it is over, and another will do
@@ -235,67 +233,42 @@ class Channel:
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(self._gone())
-            self._queue(None)
+            self._notifications.end()
 
     def _take(self, message: Message) -> None:
         if message.method:
-            news = self._news_of(message)
-            if news is not None:
-                self._queue(news)
+            self._notifications.take(message)
         elif message.id is not None and (future := self._waiting.get(message.id)) is not None:
             if not future.done():
                 future.set_result(message)
         elif not isinstance(message.error, UnsetType):
             self._farewell = protocol.error_of(message.error)
 
-    def _news_of(self, message: Message) -> News | None:
-        kinds: dict[str, Any] = {"event": ServiceEvent, "alert": AlertRow, "gap": Gap}
-        if message.method in kinds:
-            news: News = msgspec.json.decode(message.params, type=kinds[message.method])
-            return news
-        return self._tick(msgspec.json.decode(message.params, type=TickPart)) if message.method == "tick" else None
-
-    def _tick(self, part: TickPart) -> Tick | None:
-        if self._parts and self._parts[0].sequence != part.sequence:
-            self._parts = []
-        self._parts.append(part)
-        if len(self._parts) < part.parts:
-            return None
-        parts, self._parts = self._parts, []
-        return tick_of(parts)
-
-    def _queue(self, news: News | None) -> None:
-        if self._news.full():
-            self._news.get_nowait()
-        self._news.put_nowait(news)
-
     def _gone(self) -> StracedError:
         return self._farewell or ServiceUnreachable("the service went away", hint="straced status")
 
     async def news(self, *topics: str) -> AsyncIterator[News]:
-        """Ticks, events and alerts as they come: topics ``ticks``, ``events``, ``alerts``.
+        """Listen to what the service tells, from the first step of the iteration on.
 
-        A :class:`messages.Gap` says how many were dropped since this reader was too slow.
+        Args:
+            topics: ``ticks``, ``events``, ``alerts``, one or more.
+
+        Returns:
+            An asynchronous iterator of ticks, events and alerts as they come. A :class:`~straced.client.Gap` says how
+            many were dropped since this reader was too slow.
 
         Raises:
             ServiceUnreachable: the service went away.
+            StracedError: what the service refused with, as its own type.
+            NoEventLoop: no asyncio loop runs here.
         """
         await self.request("subscribe", messages.SubscribeParams(topics=topics), messages.Nothing)
-        while (news := await self._news.get()) is not None:
+        while (news := await self._notifications.get()) is not None:
             yield news
         raise self._gone()
 
 
-def tick_of(parts: Sequence[TickPart]) -> Tick:
-    """A tick from its parts."""
-    first = parts[0]
-    return Tick(
-        epoch_s=first.epoch_s,
-        monotonic_ns=first.monotonic_ns,
-        duration_ns=first.duration_ns,
-        boot_id=first.boot_id,
-        host=first.host,
-        processes=tuple(sample for part in parts for sample in part.processes),
-        late=first.late,
-        cut=sum(part.cut for part in parts),
-    )
+def _seen(task: asyncio.Task[Any]) -> None:
+    """An error is told to whoever waits, if anybody does."""
+    if not task.cancelled():
+        task.exception()

@@ -5,61 +5,98 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from straced.client.connection import Channel
 from straced.concurrency.shielding import carry
 from straced.ipc import messages
 from straced.linux.output_file import OutputFile
+from straced.model.types import Target
+from straced.tracers.base import Ending
 from straced.tracers.strace import free_space
 
 
 class RemoteTrace:
-    """A full trace on its way into a file.
+    """Tell how a full trace by the service goes on its way into a file; made by :meth:`Client.trace`.
+
+    It is as :class:`straced.Recording`, and ends with the connection. Leaving it as an ``async with`` block stops it.
 
     Args:
+        client: the connection.
+        attached: what the service has begun.
         file: of the caller's, committed; closed here.
         floor: room that is left on its disk, in bytes; ``None``: it has no limit.
     """
 
     def __init__(self, client: Channel, attached: messages.Attached, file: OutputFile, floor: int | None) -> None:
-        self.target = attached.target
+        self.target: Target = attached.target
+        """The process, as it was at the attach."""
+        self.path: Path = file.path
+        """The file."""
+        self.dropped_lines = 0
+        """Lines that are missing since they were written faster than they were read; known at the end."""
         self._client = client
         self._params = messages.SessionParams(session=attached.session)
         self._file = file
         self._floor = floor
         self._cut: str | None = None
         self._writing: asyncio.Future[None] | None = None
-        self._work = asyncio.create_task(self._run())
-        client.works.add(self._work)
-        self._work.add_done_callback(client.works.discard)
-        self._work.add_done_callback(_seen)
-        self._work.add_done_callback(lambda _: file.close())  # also when it is cancelled before its first step
+        self._over = client.work(self._run())
+        self._over.add_done_callback(lambda _: file.close())  # also when it is cancelled before its first step
 
-    async def wait(self) -> messages.Ended:
-        """Until it is over, and all of it stands in the file.
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs, as far as the service has told."""
+        return not self._over.done()
+
+    async def wait(self) -> Ending:
+        """Wait until the trace is over, and all of it stands in the file.
+
+        Returns:
+            Why it is over.
 
         Raises:
-            ServiceUnreachable: the service went away; what came until then is in the file.
+            ServiceUnreachable: the service went away, or the connection was closed; what had come is in the file.
+            StracedError: what the service refused with, as its own type.
         """
-        return await asyncio.shield(self._work)
+        return await self._client.outcome(self._over)
 
-    async def stop(self) -> messages.Ended:
-        """Let go of the target; the file stays."""
+    async def stop(self) -> Ending:
+        """Let go of the target, which runs on in the state that it was in; the file stays. Idempotent.
+
+        Once begun it is done, whether or not the caller is cancelled.
+
+        Returns:
+            Why the trace is over.
+
+        Raises:
+            ServiceUnreachable: the service went away.
+            StracedError: what the service refused with, as its own type.
+        """
         return await carry(self._stop())
 
-    async def _stop(self) -> messages.Ended:
-        if not self._work.done():
+    async def _stop(self) -> Ending:
+        if not self._over.done():
             await self._client.request("session.detach", self._params, messages.Ended, timeout_s=None)
         return await self.wait()
 
-    async def _run(self) -> messages.Ended:
+    async def _run(self) -> Ending:
         while data := await self._read():
             if self._cut is None:
                 await self._write(data)
         ended = await self._client.request("session.wait", self._params, messages.Ended, timeout_s=None)
-        if self._cut is not None:
-            ended = messages.Ended(reason=self._cut, exit_status=ended.exit_status, dropped_lines=ended.dropped_lines)
-        return ended
+        self.dropped_lines = ended.dropped_lines
+        return Ending(reason=self._cut or ended.reason, exit_status=ended.exit_status)
 
     async def _read(self) -> bytes:
         piece = await self._client.request("trace.read", self._params, messages.TracePiece, timeout_s=None)
@@ -96,10 +133,7 @@ class RemoteTrace:
     def _end(self, why: str) -> None:
         self._cut = why
         detach = self._client.request("session.detach", self._params, messages.Ended, timeout_s=None)
-        task = asyncio.create_task(detach)  # it is answered when the rest has been read
-        self._client.works.add(task)
-        task.add_done_callback(self._client.works.discard)
-        task.add_done_callback(_seen)
+        self._client.work(detach)  # it is answered when the rest has been read
 
 
 async def abandon(trace: RemoteTrace) -> None:
@@ -109,9 +143,3 @@ async def abandon(trace: RemoteTrace) -> None:
         await asyncio.wait({trace._writing})
     trace._file.discard()
     await trace.stop()
-
-
-def _seen(task: asyncio.Task[messages.Ended]) -> None:
-    """An error is told to whoever waits, if anybody does."""
-    if not task.cancelled():
-        task.exception()

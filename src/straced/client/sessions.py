@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self
 
 from straced.client.connection import Channel
+from straced.client.events import RemoteEvents
 from straced.concurrency.shielding import carry
 from straced.errors import NotLive
 from straced.ipc import messages
@@ -19,38 +22,98 @@ ENDING_S = 1.0
 
 
 class RemoteSession:
-    """As :class:`straced.profiling.session.Session`, in the service."""
+    """Tell what one target does, as the service counts it; made by :meth:`Client.attach`.
 
-    def __init__(self, client: Channel, attached: messages.Attached, labels: dict[str, str]) -> None:
+    It is as :class:`straced.Session`, and ends with the connection. Leaving it as an ``async with`` block detaches.
+    """
+
+    process: asyncio.subprocess.Process | None = None
+    """The program, when :meth:`Client.spawn` started it; the caller's own, to wait for or to kill."""
+
+    def __init__(
+        self,
+        client: Channel,
+        attached: messages.Attached,
+        labels: dict[str, str],
+        on_end: Callable[[RemoteSession], None],
+    ) -> None:
         self.target: Target = attached.target
-        self.tracer = attached.tracer
+        """The process, as it was at the attach."""
+        self.tracer: str = attached.tracer
+        """The tracer that counts: ``ebpf``."""
         self.tracer_reason = f"{attached.tracer_reason}; by the service" if attached.tracer_reason else "by the service"
+        """Why this tracer serves."""
         self.labels = labels
-        self.process: asyncio.subprocess.Process | None = None
-        """The program, when :meth:`straced.client.client.Client.spawn` started it."""
+        """Kept with every summary."""
         self._client = client
         self._params = messages.SessionParams(session=attached.session)
         self._result: Summary | None = None
+        self._over = client.work(self._attend())
+        self._over.add_done_callback(lambda _: on_end(self))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.detach()
+
+    async def _attend(self) -> Ending:
+        ended = await self._client.request("session.wait", self._params, messages.Ended, timeout_s=None)
+        return Ending(reason=ended.reason, exit_status=ended.exit_status)
 
     @property
     def uses_ptrace(self) -> bool:
-        """No: the service counts in the kernel only."""
+        """Whether the target is slowed down by ptrace(2): no, the service counts in the kernel only."""
         return False
 
     @property
     def helper_pids(self) -> list[int]:
-        """None here: they are the service's."""
+        """The pids of this process's helpers: none, they are the service's."""
         return []
 
+    @property
+    def alive(self) -> bool:
+        """Whether the target is still being counted, as far as the service has told."""
+        return not self.ended
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session is over, so that :meth:`result` does not wait for the target."""
+        return self._result is not None or self._over.done()
+
     def request_stop(self) -> None:
-        """Nothing to do beforehand: :meth:`detach` is one request."""
+        """Do nothing: :meth:`detach`, which is to follow, is one request."""
 
     async def read(self) -> Sample:
-        """The raw counters so far."""
+        """Read the raw counters without detaching.
+
+        Returns:
+            The counters so far, of what is the caller's; after the end, the last ones.
+
+        Raises:
+            NotPermitted: the target is not the caller's any more.
+            ServiceUnreachable: the service went away, or does not answer.
+            StracedError: what the service refused with, as its own type.
+        """
         return await self._client.request("session.read", self._params, Sample)
 
     async def summary(self, since: Sample | None = None) -> Summary:
-        """The figures since the attach, or since an earlier :meth:`read`; the result once the session is over."""
+        """Sum up what the target did, without detaching.
+
+        Args:
+            since: one of the last eight :meth:`read` of this session; the attach when left out.
+
+        Returns:
+            The figures from then until now; the result once the session is over and ``since`` is left out.
+
+        Raises:
+            InvalidArgument: the service does not keep this reading any more.
+            NotPermitted: the target is not the caller's any more.
+            ServiceUnreachable: the service went away, or does not answer.
+            StracedError: what the service refused with, as its own type.
+        """
         if self._result is not None and since is None:
             return self._result
         return await self._between(since, None)
@@ -63,8 +126,27 @@ class RemoteSession:
         )
         return await self._client.request("session.summary", params, Summary)
 
+    def events(self) -> RemoteEvents:
+        """Listen to the forks, execs and exits of the target and its descendants.
+
+        Returns:
+            An asynchronous iterator of :class:`straced.Event`, in the order in which they happened, until the session
+            is over. The service is asked at this call, and listens some milliseconds later: enter the iterator as an
+            ``async with`` block to be told of all that happens in it.
+
+        Raises:
+            NoEventLoop: no asyncio loop runs here.
+        """
+        return RemoteEvents(self._client, self._params)
+
     def every(self, seconds: float) -> AsyncIterator[Summary]:
-        """A summary of each interval, on a fixed cadence, until the target ends; the last one may be shorter.
+        """Sum up each interval, on a fixed cadence, until the session is over.
+
+        Args:
+            seconds: the length of an interval, more than 0.
+
+        Returns:
+            An asynchronous iterator of summaries, one an interval; the last one may be shorter.
 
         Raises:
             InvalidArgument: no interval can be this long.
@@ -75,41 +157,71 @@ class RemoteSession:
     async def _windows(self, seconds: float) -> AsyncIterator[Summary]:
         before: Sample | None = None
         due = time.monotonic()
-        ended = asyncio.ensure_future(self.wait())
-        try:
-            while True:
-                due += seconds
-                done, _ = await asyncio.wait({ended}, timeout=max(0.0, due - time.monotonic()))
-                if done:
-                    yield await self._between(before, None)
-                    return
-                try:
-                    sample = await self.read()
-                except NotLive:  # it has just ended, or is lent to a full trace for a while
-                    await asyncio.wait({ended}, timeout=min(seconds, ENDING_S))
-                    continue
-                yield await self._between(before, sample)
-                before = sample
-        finally:
-            ended.cancel()
+        if self._result is not None:
+            return
+        while True:
+            due += seconds
+            done, _ = await asyncio.wait({self._over}, timeout=max(0.0, due - time.monotonic()))
+            if done:
+                yield await self._between(before, None)
+                return
+            try:
+                sample = await self.read()
+            except NotLive:  # it has just ended, or a full trace has the target for a while
+                await asyncio.wait({self._over}, timeout=min(seconds, ENDING_S))
+                continue
+            yield await self._between(before, sample)
+            before = sample
 
     async def wait(self) -> Ending:
-        """Until the session is over."""
-        ended = await self._client.request("session.wait", self._params, messages.Ended, timeout_s=None)
-        return Ending(reason=ended.reason, exit_status=ended.exit_status)
+        """Wait until the session is over.
+
+        Returns:
+            Why it is: the target ended, a limit was reached, or somebody detached.
+
+        Raises:
+            NotPermitted: the target is not the caller's any more.
+            ServiceUnreachable: the service went away, or the connection was closed.
+            StracedError: what the service refused with, as its own type.
+        """
+        return await self._client.outcome(self._over)
 
     async def result(self) -> Summary:
-        """The final summary, once the session is over."""
+        """Wait until the session is over, and sum it up.
+
+        Returns:
+            The final summary; kept, so it may be asked for again.
+
+        Raises:
+            NotPermitted: the target is not the caller's any more.
+            ServiceUnreachable: the service went away.
+            StracedError: what the service refused with, as its own type.
+        """
         if self._result is None:
             self._result = await self._client.request("session.result", self._params, Summary, timeout_s=None)
         return self._result
 
-    async def detach(self) -> Summary:
-        """Let go of the target, and return the final summary. Idempotent; once begun it is done, cancelled or not."""
+    async def detach(self, why: str = "detach") -> Summary:
+        """Let go of the target, which runs on in the state that it was in. Idempotent.
+
+        Once begun it is done, whether or not the caller is cancelled.
+
+        Args:
+            why: what the summary gives as its ``end``, at most 64 characters; ``detach`` is told as ``detached``.
+
+        Returns:
+            The final summary.
+
+        Raises:
+            NotPermitted: the target is not the caller's any more.
+            ServiceUnreachable: the service went away, or does not answer.
+            StracedError: what the service refused with, as its own type.
+        """
         if self._result is None:
-            await carry(self._detach())
+            await carry(self._detach(why))
         assert self._result is not None
         return self._result
 
-    async def _detach(self) -> None:
-        self._result = await self._client.request("session.detach", self._params, Summary)
+    async def _detach(self, why: str) -> None:
+        params = messages.DetachParams(session=self._params.session, why=why)
+        self._result = await self._client.request("session.detach", params, Summary)

@@ -12,6 +12,7 @@ import click
 from straced.commands.registry import BY_NAME
 from straced.errors import ExecFailed, StracedError
 from straced.text.sanitize import scrub
+from straced.workflows.hints import as_typed
 
 USAGE = 2
 INTERNAL = 70
@@ -45,7 +46,7 @@ def explain(error: BaseException, verb: str = "") -> list[str]:
     """What, why, what to type next: at most three lines."""
     name = f"straced {verb}".strip()
     if isinstance(error, StracedError):
-        lines = [f"{name}: {error.reason}", *error.hint.splitlines()]
+        lines = [f"{name}: {error.reason}", *as_typed(error.hint).splitlines()]
     elif isinstance(error, click.ClickException):
         lines = _usage_lines(error, name)
     elif isinstance(error, OSError):

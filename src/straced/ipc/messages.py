@@ -167,6 +167,33 @@ class SessionParams(Struct, frozen=True, kw_only=True):
     session: Number
 
 
+class DetachParams(Struct, frozen=True, kw_only=True):
+    """A session to end, and what its summary gives as its end."""
+
+    session: Number
+    why: Annotated[str, Meta(max_length=64)] = "detach"
+
+
+class ChildrenParams(Struct, frozen=True, kw_only=True):
+    """As :meth:`straced.Profiler.watch_children`."""
+
+    pid: Pid
+    labels: dict[str, str] = {}
+
+
+class Listening(Struct, frozen=True, kw_only=True):
+    """A listener to the events of a session."""
+
+    listener: int
+
+
+class ListenerParams(Struct, frozen=True, kw_only=True):
+    """A session, and one of those that listen to its events."""
+
+    session: Number
+    listener: Number
+
+
 class SummaryParams(Struct, frozen=True, kw_only=True):
     """A session, and the ``monotonic_ns`` of earlier readings of it: from the one to the other, or until now."""
 

@@ -14,7 +14,7 @@ def refused(path: Path, error: OSError | ValueError, what: str = "written") -> O
     """The error of an output that cannot be ``written``, or ``made``."""
     shown = scrub(str(path))
     if isinstance(error, FileExistsError):
-        return OutputExists(f"{shown} exists", hint="choose another name, or --overwrite")
+        return OutputExists(f"{shown} exists", hint="choose another name, or overwrite=True")
     hint = remedy(error.errno) if isinstance(error, OSError) else ""
     return OutputError(f"{shown} cannot be {what}: {getattr(error, 'strerror', None) or error}", hint=hint)
 

@@ -135,7 +135,7 @@ class LocalActions:
         profiler, options = self._profiler, RecordOptions(max_bytes=TRACE_MAX_BYTES, max_seconds=TRACE_MAX_S)
 
         async def begin(fd: int) -> Recording:
-            recording = await profiler.trace(key[0], fd, options)
+            recording = await profiler.record(key[0], fd, options)
             await _same_target(key, recording)
             return recording
 

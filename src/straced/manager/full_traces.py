@@ -25,7 +25,7 @@ class FullTrace:
     async def stop(self, grace_s: float | None = None) -> None:
         """Let go of the target; the file stays."""
         try:
-            await self.recording.stop("detach", grace_s)
+            await self.recording.end("detach", grace_s)
         finally:
             self.output.close()
 
@@ -59,24 +59,24 @@ class FullTraces:
         """Start one into a new file; the one before of this target is to be stopped first.
 
         Raises:
-            AttachError, TracerUnavailable: as :meth:`Profiler.trace`.
+            AttachError, TracerUnavailable: as :meth:`Profiler.record`.
             OutputError: the file cannot be made.
         """
         from straced.linux.output_file import OutputFile
         from straced.tracers.strace.trace_file import record_into
 
         output = OutputFile(path, overwrite=overwrite, make_directories=True)
-        recording = await record_into(output, lambda fd: self._profiler.trace(pid, fd, options))
+        recording = await record_into(output, lambda fd: self._profiler.record(pid, fd, options))
         self._traces[pid] = FullTrace(recording, output)
         recording.when_over(output.close)
         recording.on_end(lambda: self._note_cut(pid, recording))
         return recording
 
     def _note_cut(self, pid: int, recording: Recording) -> None:
-        from straced.tracers.strace.recording import CUT
+        from straced.tracers.strace.recording import OUTPUT_ERRORS
 
         if (cut := recording.cut) is not None and pid not in self._errors:
-            self._errors[pid] = error = OutputError(CUT[cut], pid=pid)
+            self._errors[pid] = error = OutputError(OUTPUT_ERRORS[cut], pid=pid)
             path = str(recording.path)
             log_events.warning("full_trace_ended", pid=pid, reason=cut, output_file=path, error=error.reason)
         elif recording.crash is not None:

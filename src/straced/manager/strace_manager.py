@@ -319,7 +319,7 @@ class StraceManager:
             return False
         session = self._sessions.get(pid)
         if session is not None:
-            await session.settled()
+            await self._profiler.settled(pid)
             self._track(session.helper_pids)
         return True
 
@@ -363,7 +363,7 @@ class StraceManager:
 
     async def _end(self, pid: int, session: Session, grace_s: float | None = None) -> TraceSummary | None:
         await self._live.end(session)
-        summary = self._told(pid, await session.detach("detach", grace_s))
+        summary = self._told(pid, await session.end("detach", grace_s))
         if summary is not None:
             self._errors.pop(pid, None)
         return summary

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Signal, Turns, attempt, carry
 from straced.errors import NotLive, StracedError
 from straced.linux import procfs
-from straced.model.types import Sample, Summary, Target
+from straced.model.types import Sample, Summary
+from straced.profiling.attaching import AttachedTarget
 from straced.profiling.turns import TracerTurns
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession, reason_of
 
@@ -25,25 +26,16 @@ _TARGET_ENDED = ("exited", "killed(")
 
 
 class HandedTarget(ABC):
-    """Who has the target of a session now, and what those before counted.
+    """Who has the target of a session now, and what those before counted."""
 
-    Args:
-        inner: the tracer's session.
-        recording: in place of it, the full trace that has the target from the beginning.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        options: AttachOptions,
-        tracer: Tracer,
-        inner: TracerSession | None,
-        recording: Recording | None,
-    ) -> None:
-        self.target = target
+    def __init__(self, attached: AttachedTarget, options: AttachOptions) -> None:
+        self.target = attached.target
+        """The process, as it was when that was last looked at: at the attach, or at the end."""
         self.options = options
-        self._tracer = tracer
-        self._inner = inner
+        """What it is attached to besides, and when it is let go."""
+        recording = attached.recording
+        self._tracer = attached.tracer
+        self._inner = attached.inner
         self._recording = recording
         self._counted = TracerTurns(recording.started_ns if recording is not None else None)
         self._result: Summary | None = None
@@ -60,30 +52,21 @@ class HandedTarget(ABC):
     async def _finish(self, ending: Ending) -> None:
         """End the session, in its turn."""
 
-    async def lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None = None) -> Recording:
-        """Give the target over to a full trace: ptrace has one tracer a process. What was counted so far is kept.
-
-        Args:
-            start: starts the recording; if it fails, or is cancelled, counting goes on.
-            beside: a tracer that can count while the trace runs, and does from then on. Without one the trace's own
-                lines are counted, and strace takes the target back when it ends.
-
-        Raises:
-            NotLive: the session has ended, or is lent already.
-        """
+    async def _settled(self) -> None:
         self._enter()
-        return await attempt(self._lend(start, beside), self._recall)
+        while self._result is None and self._inner is None and not (self._recording and self._recording.alive):
+            await self._changed.wait()
 
     async def _recall(self, recording: Recording) -> None:
         """End a full trace, and wait until it has given the target back."""
         await recording.abandon()
-        await self.settled()
+        await self._settled()
 
-    async def _lend(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None) -> Recording:
+    async def _hand_over(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None) -> Recording:
         async with self._turns:
             inner = self._inner
             if inner is None:
-                raise NotLive("the session has ended, or is lent already", pid=self.target.pid)
+                raise NotLive("the session has ended, or its target is handed over already", pid=self.target.pid)
             follower = None
             if beside is not None:
                 with contextlib.suppress(StracedError):
@@ -115,12 +98,6 @@ class HandedTarget(ABC):
         self._counted.go_on(baseline)
         self._changed.happened()
 
-    async def settled(self) -> None:
-        """Until a full trace that has ended has given the target back, and counting goes on or is over."""
-        self._enter()
-        while self._result is None and self._inner is None and not (self._recording and self._recording.alive):
-            await self._changed.wait()
-
     async def _take_back(self, recording: Recording, ending: Ending) -> None:
         async with self._turns:
             if self._recording is not recording or self._result is not None or not self._owner.here:
@@ -140,7 +117,7 @@ class HandedTarget(ABC):
             return
         self._go_on(inner)
 
-    async def _end_while_lent(self, recording: Recording, why: str) -> None:
+    async def _end_while_handed_over(self, recording: Recording, why: str) -> None:
         """Detached while a full trace runs: the trace goes on, and its lines so far count."""
         await self._counted.keep_recording(recording)
         self._recording = None
@@ -153,3 +130,31 @@ class HandedTarget(ABC):
             return False
         except OSError:  # no descriptor to look with
             return True
+
+
+async def hand_over(
+    session: HandedTarget, start: Callable[[], Awaitable[Recording]], beside: Tracer | None = None
+) -> Recording:
+    """Give the target of a session over to a full trace: ptrace has one tracer a process. What was counted is kept.
+
+    Args:
+        session: one whose tracer uses ptrace.
+        start: starts the recording; if it fails, or is cancelled, counting goes on.
+        beside: a tracer that can count while the trace runs, and does from then on. Without one the trace's own
+            lines are counted, and strace takes the target back when it ends.
+
+    Raises:
+        NotLive: the session has ended, or its target is handed over already.
+    """
+    session._enter()
+    return await attempt(session._hand_over(start, beside), session._recall)
+
+
+async def settled(session: HandedTarget) -> None:
+    """Wait until a full trace that has ended has given the target back, and counting goes on or is over."""
+    await session._settled()
+
+
+def sample_in(samples: Mapping[TracerSession, Sample], session: HandedTarget) -> Sample | None:
+    """The sample of a session, among those of the sessions of its tracer."""
+    return samples.get(session._inner) if session._inner is not None else None

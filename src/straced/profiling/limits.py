@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from straced.errors import InvalidArgument
+from straced.model.choices import Timestamps
 
 if TYPE_CHECKING:
     from straced.profiling.session import Session
@@ -22,6 +24,27 @@ def check_budgets(max_overhead_pct: float | None, max_tasks: int) -> None:
         raise InvalidArgument(f"{max_overhead_pct!r} is not a slowdown", hint="per cent, 0 or more")
     if not (isinstance(max_tasks, int) and max_tasks >= 1):
         raise InvalidArgument(f"{max_tasks!r} is not a number of tasks", hint="1 or more")
+
+
+def check_trace(
+    timestamps: str,
+    string_bytes: int,
+    max_bytes: int | None,
+    max_seconds: float | None,
+    min_free_bytes: int | None,
+) -> None:
+    """Raise InvalidArgument for what a full trace cannot be held to."""
+    if timestamps not in (known := get_args(Timestamps)):
+        raise InvalidArgument(f"{timestamps!r} are no timestamps", hint=f"one of {', '.join(known)}")
+    for what, value, least in (
+        ("string_bytes", string_bytes, 0),
+        ("max_bytes", max_bytes, 1),
+        ("min_free_bytes", min_free_bytes, 0),
+    ):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise InvalidArgument(f"{what}={value!r} is no number of bytes", hint=f"{least} or more")
+    if max_seconds is not None and not (isinstance(max_seconds, (int, float)) and 0 < max_seconds < math.inf):
+        raise InvalidArgument(f"max_seconds={max_seconds!r} is no time", hint="seconds, more than 0")
 
 
 async def watch_limits(session: Session) -> None:
@@ -45,9 +68,9 @@ async def watch_limits(session: Session) -> None:
                 continue
             if limit_pct is None:
                 continue
-            inner, now, at = session.inner, context_switches.count(pid, options.follow), time.monotonic_ns()
-            if inner is not None and now is not None and before is not None:
-                overhead = inner.overhead(context_switches.as_sample(now - before, at), at - since)
+            now, at = context_switches.count(pid, options.follow), time.monotonic_ns()
+            if now is not None and before is not None:
+                overhead = session.overhead(context_switches.as_sample(now - before, at), at - since)
                 if overhead.pct is not None and overhead.pct > limit_pct:
                     await session.detach("overhead")
             before, since = now, at
@@ -57,5 +80,5 @@ async def _give_way(session: Session) -> None:
     """Too many tasks: a full trace gives way to counts, and counts that began with fewer tasks to nothing."""
     if session.recording is not None:
         session.recording.request_stop("tasks")
-    elif session.inner is not None and not (session.inner.coverage and session.inner.coverage.task_limited):
+    elif not session.is_handed_over and not session.is_task_limited:
         await session.detach("tasks")

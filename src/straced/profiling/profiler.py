@@ -3,53 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+from msgspec.structs import replace
 
 from straced import gating
 from straced.concurrency import children
 from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Operation, all_done, attempt, carry
-from straced.errors import InvalidArgument, NoSuchProcess, NotLive, StracedError, TracerUnavailable
-from straced.linux import procfs
-from straced.logs import logger
-from straced.model.types import Sample, Target
-from straced.profiling import tracer_choice
-from straced.profiling.limits import check_budgets, watch_limits
+from straced.model.choices import TimeKind, Timestamps, TracerName
+from straced.model.types import Sample
+from straced.profiling import attaching, full_traces, handover, readings, tracer_choice
+from straced.profiling.attaching import AttachedTarget
+from straced.profiling.closing import despite_errors
+from straced.profiling.limits import check_budgets, check_trace, watch_limits
 from straced.profiling.session import Session
-from straced.tracers.base import AttachOptions, ChildTracer, LiveTracer, Rights, Tracer, TracerSession
+from straced.profiling.tracer_set import TracerSet
+from straced.tracers.base import AttachOptions, ChildTracer, Rights
 
 if TYPE_CHECKING:
+    from straced.profiling.api import AsyncEvents, AsyncProfiler, AsyncRecording, AsyncSession
+    from straced.tracers.event_stream import EventStream
     from straced.tracers.strace.recording import Recording, RecordOptions
 
-PID_MAX = 1 << 22
-TIMES = ("wall", "cpu")
 GIVING_UP_S = 5.0
 """How long attaches that are under way at :meth:`Profiler.close` may take to let go."""
 
 
 class Profiler:
-    """Attaches to processes and owns what that takes. Opens nothing until the first attach.
+    """Attach to processes, and own what that takes. Nothing is opened until the first attach.
 
     It belongs to the process and to the event loop that first use it; a copy that a forked child has is inert. Every
-    coroutine may be cancelled at any moment: an attach that is cancelled is undone, and a close is carried out.
+    coroutine may be cancelled at any moment: an attach that is cancelled is undone, and a close is carried out. Leaving
+    it as an ``async with`` block closes it.
 
     Args:
         tracer: ``auto``, ``ebpf``, ``strace`` or ``sampler``. One asked for by name never falls back.
-        max_overhead_pct: detach a session when the estimated slowdown of its target exceeds this.
-        max_tasks: the most tasks of one target to put under ptrace.
+        max_overhead_pct: detach a session when the estimated slowdown of its target exceeds this, in per cent.
+        max_tasks: the most tasks of one target to put under ptrace(2).
         max_rows: different calls over all processes that eBPF has room for, 704 bytes each; else its default.
-        user_share: how much of that the processes of one user may have, unless that is root.
+        user_share: how much of that the processes of one user may have, 0 to 1, unless that is root.
         max_per_process: how many sessions may count one process at a time by eBPF; else its default, 8.
+
+    Raises:
+        InvalidArgument: there is no such tracer, or a limit is none.
     """
 
     def __init__(
         self,
-        tracer: str = "auto",
+        tracer: TracerName = "auto",
         *,
         max_overhead_pct: float | None = None,
         max_tasks: int = 1000,
@@ -57,15 +63,12 @@ class Profiler:
         user_share: float = 1.0,
         max_per_process: int | None = None,
     ) -> None:
-        if tracer not in tracer_choice.TRACERS:
-            raise InvalidArgument(f"{tracer!r} is not a tracer", hint=f"one of {', '.join(tracer_choice.TRACERS)}")
+        tracer_choice.check(tracer)
         check_budgets(max_overhead_pct, max_tasks)
         self._wanted = tracer
-        self._max_overhead_pct = max_overhead_pct
-        self._max_tasks = max_tasks
+        self._options = AttachOptions(max_overhead_pct=max_overhead_pct, max_tasks=max_tasks)
         given = {"rows": max_rows, "instances": max_per_process}
-        self._ebpf: dict[str, Any] = {"user_share": user_share} | {k: v for k, v in given.items() if v is not None}
-        self._tracers: dict[str, Tracer] = {}
+        self._tracers = TracerSet(user_share=user_share, **{k: v for k, v in given.items() if v is not None})
         self._sessions: dict[int, list[Session]] = {}
         self._attempts: set[Operation[Any]] = set()
         self._owner = OwnerBinding("Profiler")
@@ -80,27 +83,28 @@ class Profiler:
 
     @property
     def mine(self) -> bool:
-        """False in a forked copy, which is inert. One that was not in use before the fork is none."""
+        """Whether this is no forked copy, which is inert. One that was not in use before the fork is none."""
         return self._owner.here
 
     @property
     def sessions(self) -> list[Session]:
-        """Sessions that have not ended, in the order attached; none of them is a forked copy's."""
+        """The sessions that have not ended, in the order attached; none of them is a forked copy's."""
         if not self.mine:
             return []
         return [session for group in self._sessions.values() for session in group]
 
     @property
     def helper_pids(self) -> list[int]:
-        """Every process that straced started to observe: straces first, then their guard and what it keeps ready."""
-        tracers = self._tracers.values() if self.mine else ()
-        return [pid for tracer in tracers for pid in tracer.process_pids]
+        """The pids of all processes that straced started to observe: straces, their guard and what it keeps ready."""
+        return [pid for tracer in self._tracers.made for pid in tracer.process_pids] if self.mine else []
 
     @property
     def strace_pids(self) -> list[int]:
-        """The straces that have a target now, those that count first, each in the order attached."""
-        tracers = self._tracers.values() if self.mine else ()
-        return [pid for tracer in tracers if tracer.uses_ptrace for pid in tracer.helper_pids]
+        """The pids of the straces that have a target now, those that count first, each in the order attached."""
+        using_ptrace = [tracer for tracer in self._tracers.made if tracer.uses_ptrace] if self.mine else []
+        return [pid for tracer in using_ptrace for pid in tracer.helper_pids]
+
+    # --- counting ---
 
     async def attach(
         self,
@@ -108,104 +112,80 @@ class Profiler:
         *,
         follow: bool = True,
         labels: dict[str, str] | None = None,
-        time: str = "wall",
+        time: TimeKind = "wall",
         force: bool = False,
         per_thread: bool = False,
-        required: bool = False,
-        user: Rights | None = None,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
         ``auto`` takes the next tracer when the kernel refuses one at the attempt. The last, for a program behind a gate
-        only, is the sampler, which estimates times and counts nothing.
+        only, is the sampler, which estimates times and counts nothing. ``auto`` never puts ptrace on a process that
+        straced did not start.
 
         Args:
             pid: the process; the id of a thread means its process, which ``session.target.pid`` is then.
-            follow: its children too, those that exist and those to come.
+            follow: its children too, those that exist and those to come. All threads are counted in any case.
             labels: kept with every summary.
-            time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``).
+            time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``, see strace(1)); eBPF tells both.
             force: allow the host's pid 1.
-            required: no estimates, and a gate stays shut when the attach fails: whoever started it ends or opens it.
-            user: count only what is wholly this user's (eBPF).
+            per_thread: rows of each thread (eBPF).
+
+        Returns:
+            The session, also among :attr:`sessions` until it ends.
 
         Raises:
-            InvalidArgument: no process or time can be called that; a ForkedCopy, too.
+            InvalidArgument: no process or time can be called that.
             AttachError: the process runs on, untraced; ``reason`` and ``hint`` say why.
             TracerUnavailable: no tracer can serve.
-            NoEventLoop: under trio, say.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here (under trio, say), or another one uses this profiler.
         """
-        _check_time(time)
+        options = AttachOptions(follow=follow, time=time, force=force, per_thread=per_thread)
+        return await self.attach_for(None, pid, options, labels)
+
+    async def attach_for(
+        self,
+        user: Rights | None,
+        pid: int,
+        options: AttachOptions,
+        labels: dict[str, str] | None = None,
+        *,
+        required: bool = False,
+    ) -> Session:
+        """Attach on behalf of another user, or in place of a program that must not run uncounted.
+
+        Args:
+            user: count only what is wholly theirs (eBPF).
+            pid: as for :meth:`attach`.
+            options: what to attach to; the limits and the user in it are set here.
+            labels: kept with every summary.
+            required: no estimates, and a gate stays shut when the attach fails: whoever started it ends or opens it.
+
+        Returns:
+            The session.
+
+        Raises:
+            InvalidArgument: no process or time can be called that.
+            AttachError: the process runs on, untraced.
+            TracerUnavailable: no tracer can serve.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
+        """
+        tracer_choice.check_time(options.time)
         self._owner.enter()
-        options = AttachOptions(
-            follow=follow,
-            max_tasks=self._max_tasks,
-            max_overhead_pct=self._max_overhead_pct,
-            force=force,
-            time=time,
-            per_thread=per_thread,
-            user=user,
-        )
+        limits = self._options
+        options = replace(options, max_tasks=limits.max_tasks, max_overhead_pct=limits.max_overhead_pct, user=user)
         with gating.asking(pid, gating.COUNTS) as ask:
             return await attempt(self._attach(pid, options, labels, ask, required), _let_go, self._attempts)
 
     async def _attach(
         self, pid: int, options: AttachOptions, labels: dict[str, str] | None, ask: gating.Ask, required: bool
     ) -> Session:
-        target, program = await self._find(pid, ask)
+        def lent() -> set[Recording | None]:
+            return {session.recording for session in self.sessions}
 
-        async def by(tracer: Tracer) -> tuple[Tracer, TracerSession | None, Recording | None, bool]:
-            inner, recording = None, None
-            if tracer.uses_ptrace:
-                tracer, inner, recording = await self._beside_a_trace(target, options, tracer, ask)
-            closed = ask.ready and gating.is_ready(pid)
-            if inner is None and recording is None:
-                inner = await tracer.attach(target, options)
-            # strace opens a gate as it arrives; for the others it must be closed still
-            from_the_first = recording is not None or (closed and (tracer.uses_ptrace or gating.is_ready(pid)))
-            return tracer, inner, recording, from_the_first
-
-        ours = program is not None
-        try:
-            reason, attached = await tracer_choice.attach(
-                self._wanted, target, self._tracer, by, started_by_us=ours, estimates=not required
-            )
-        except BaseException:
-            ask.gated &= not required
-            raise
-        tracer, inner, recording, from_the_first = attached
-        reasons = () if from_the_first or not gating.was_gate(target) else (gating.LATE,)
-        if program is not None:
-            target = _named_after(target, program)
-        session = Session(
-            target,
-            tracer,
-            reason,
-            inner,
-            options,
-            dict(labels or {}),
-            self._forget,
-            recording=recording,
-            reasons=reasons,
-            watch=watch_limits,
-        )
-        self._sessions.setdefault(target.pid, []).append(session)
-        return session
-
-    async def _beside_a_trace(
-        self, target: Target, options: AttachOptions, strace: Tracer, ask: gating.Ask
-    ) -> tuple[Tracer, TracerSession | None, Recording | None]:
-        """Who counts when a full trace from the first instruction has ptrace: another tracer, or the trace's lines."""
-        from straced.tracers.strace.tracer import StraceTracer
-
-        assert isinstance(strace, StraceTracer)
-        traces = [each for each in strace.recordings if each.from_the_first and each.target.pid == target.pid]
-        if ask.trace_is_coming:
-            if (beside := self._counts_beside(target)) is not None:
-                with contextlib.suppress(StracedError):
-                    return beside, await beside.attach(target, options), None
-            traces = [each for each in await ask.trace_in_place() if strace.made(each)]
-        lent = {session.recording for session in self.sessions}
-        return strace, None, next((each for each in traces if each not in lent), None)
+        attached = await attaching.attach(self._tracers, self._wanted, pid, options, ask, lent, required=required)
+        return self._own(Session(attached, options, dict(labels or {}), self._forget, watch_limits))
 
     async def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> Session:
         """Count all that a process starts from now on, but not the process itself (eBPF).
@@ -214,22 +194,49 @@ class Profiler:
             of: its pid; this process when left out.
             labels: kept with every summary.
 
+        Returns:
+            A session whose target is the parent; it ends with that.
+
         Raises:
+            AttachError: there is no such process, or it may not be traced.
             TracerUnavailable: eBPF cannot serve here, and nothing else can do this.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
+        """
+        return await self.watch_children_for(None, of, labels)
+
+    async def watch_children_for(
+        self, user: Rights | None, of: int | None = None, labels: dict[str, str] | None = None
+    ) -> Session:
+        """Watch children on behalf of another user.
+
+        Args:
+            user: count only what is wholly theirs.
+            of: as for :meth:`watch_children`.
+            labels: kept with every summary.
+
+        Returns:
+            As :meth:`watch_children`.
+
+        Raises:
+            AttachError: there is no such process, or it may not be traced.
+            TracerUnavailable: eBPF cannot serve here.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
         self._owner.enter()
-        return await attempt(self._watch_children(os.getpid() if of is None else of, labels), _let_go, self._attempts)
+        work = self._watch_children(os.getpid() if of is None else of, user, labels)
+        return await attempt(work, _let_go, self._attempts)
 
-    async def _watch_children(self, of: int, labels: dict[str, str] | None) -> Session:
-        tracer = self._tracer("ebpf")
+    async def _watch_children(self, of: int, user: Rights | None, labels: dict[str, str] | None) -> Session:
+        tracer = self._tracers.get("ebpf")
         available = tracer.probe()
         if available.error is not None:
             raise available.error
         assert isinstance(tracer, ChildTracer)
-        inner = await tracer.mark_children(of)
-        session = Session(inner.target, tracer, "asked for", inner, AttachOptions(), dict(labels or {}), self._forget)
-        self._sessions.setdefault(inner.target.pid, []).append(session)
-        return session
+        inner = await tracer.mark_children(of, user)
+        attached = AttachedTarget(target=inner.target, tracer=tracer, tracer_reason="asked for", inner=inner)
+        return self._own(Session(attached, AttachOptions(user=user), dict(labels or {}), self._forget))
 
     async def spawn(
         self,
@@ -237,19 +244,33 @@ class Profiler:
         *,
         follow: bool = True,
         labels: dict[str, str] | None = None,
-        time: str = "wall",
+        time: TimeKind = "wall",
         **popen_options: Any,
     ) -> Session:
-        """Start a program that is traced from its first instruction; ``session.process`` is the caller's own.
+        """Start a program that is counted from its first instruction; ``session.process`` is the caller's own.
 
         Cancelled, it ends the program and waits for it, as ``asyncio.create_subprocess_exec`` does.
 
+        Args:
+            argv: the program, as a path or looked up on PATH, and its arguments.
+            follow: as for :meth:`attach`.
+            labels: as for :meth:`attach`.
+            time: as for :meth:`attach`.
+            popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
+
+        Returns:
+            The session.
+
         Raises:
-            InvalidArgument: as :meth:`attach`; nothing was started.
-            CommandNotFound, ExecFailed: there is no such program; nothing was started.
-            AttachError, TracerUnavailable: not traced; the program runs all the same, ``error.process`` is it.
+            InvalidArgument: no time can be called that; nothing was started.
+            CommandNotFound: there is no such program; nothing was started.
+            ExecFailed: it is not executable; nothing was started.
+            AttachError: not counted; the program runs all the same, ``error.process`` is it.
+            TracerUnavailable: likewise.
+            ForkedCopy: this is a copy in a forked child; nothing was started.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
-        _check_time(time)
+        tracer_choice.check_time(time)
         self._owner.enter()
 
         async def start() -> Session:
@@ -268,86 +289,163 @@ class Profiler:
 
         return await attempt(start(), _end)
 
-    async def trace(self, pid: int, output: int | None, options: RecordOptions) -> Recording:
-        """Start a full trace; a strace that counts the same target lends it, and goes on counting afterwards.
+    async def read_all(self, *, sums: bool = False) -> dict[Session, Sample]:
+        """Read the raw counters of every session that tells any while it runs.
 
-        Asked for together with :meth:`attach`, before a gate opens, both begin at the first instruction.
+        One reading serves all sessions of a tracer that has that. Sessions of strace, which speaks at its end only, and
+        those that end in this very moment are left out.
+
+        Args:
+            sums: for one reader who compares its readings by process (``CounterRows.moved_since``): rows are decoded
+                when they are looked at, where a tracer can do that.
+
+        Returns:
+            The sample of each session.
+
+        Raises:
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
+        """
+        self._owner.enter()
+        return await readings.read_all(self._tracers.made, self.sessions, sums=sums)
+
+    # --- full traces ---
+
+    async def trace(
+        self,
+        pid: int,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        follow: bool = True,
+        timestamps: Timestamps = "us",
+        decode_fds: bool = True,
+        string_bytes: int = 128,
+        filter: str | None = None,
+        paths: Sequence[str] = (),
+        failed_only: bool = False,
+        max_bytes: int | None = None,
+        max_seconds: float | None = None,
+        min_free_bytes: int | None = None,
+        force: bool = False,
+    ) -> Recording:
+        """Write every call of a process into a new file, a line each, in the format of strace(1).
+
+        A strace that counts the same target hands it over, and goes on counting afterwards. Asked for together with
+        :meth:`attach`, before a gate opens, both begin at the first instruction. The file has mode 0600; it has its
+        name once the tracer is attached, and is complete when the recording is over.
+
+        Args:
+            pid: the process; the id of a thread means its process.
+            path: the file.
+            overwrite: replace an existing file, in one step.
+            follow: its children too, those that exist and those to come.
+            timestamps: ``us`` for ``-ttt -T``, with durations; ``s`` for ``-t``.
+            decode_fds: the file or socket behind each descriptor (``-yy``; not with ``s``).
+            string_bytes: how much of each string is shown (``-s``).
+            filter: a set of calls, ``openat,read`` or ``%file``; all when left out.
+            paths: only calls on these files (``-P``).
+            failed_only: only calls that fail (``-Z``).
+            max_bytes: end the trace when the file is about this large.
+            max_seconds: end it after this many seconds.
+            min_free_bytes: bytes that the file leaves free on its file system; by default 64 MB, on a small one a
+                twentieth of it.
+            force: allow the host's pid 1.
+
+        Returns:
+            The recording, which runs until the target or a limit ends it, or :meth:`Recording.stop` does.
+
+        Raises:
+            InvalidArgument: no process can have this number, the filter names no call, or a limit is none.
+            OutputError: the file cannot be made, or its disk is nearly full. Nothing was traced.
+            OutputExists: there is such a file, and ``overwrite`` is off.
+            AttachError: the process runs on, untraced, and there is no file.
+            TracerUnavailable: there is no usable strace, and no file.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
+        """
+        from straced.linux.output_file import OutputFile
+        from straced.tracers.strace.filters import trace_set
+        from straced.tracers.strace.recording import RecordOptions
+        from straced.tracers.strace.trace_file import close_whole, record_into
+
+        check_trace(timestamps, string_bytes, max_bytes, max_seconds, min_free_bytes)
+        options = RecordOptions(
+            follow=follow,
+            timestamps=timestamps,
+            decode_fds=decode_fds and timestamps == "us",
+            string_bytes=string_bytes,
+            trace=trace_set(filter) if filter else None,
+            paths=tuple(paths),
+            status="failed" if failed_only else None,
+            max_bytes=max_bytes,
+            max_seconds=max_seconds,
+            min_free_bytes=min_free_bytes,
+            max_tasks=self._options.max_tasks,
+            force=force,
+        )
+        self._owner.enter()
+        output = OutputFile(Path(path), overwrite=overwrite)
+
+        async def start() -> Recording:
+            recording = await record_into(output, lambda fd: self.record(pid, fd, options))
+            recording.when_over(lambda: close_whole(recording, output))
+            return recording
+
+        async def undo(recording: Recording) -> None:
+            output.discard()
+            await full_traces.recall(recording, self.sessions)
+
+        return await attempt(start(), undo, self._attempts)
+
+    async def record(self, pid: int, output: int | None, options: RecordOptions) -> Recording:
+        """Start a full trace into a descriptor, or into pipes; see :meth:`trace`.
 
         Args:
             pid: the process.
             output: a descriptor to write to, or ``None`` for lines out of ``Recording.readers``.
+            options: what the trace holds, and when it ends by itself.
+
+        Returns:
+            The recording.
 
         Raises:
-            AttachError, TracerUnavailable: as :meth:`attach`.
+            InvalidArgument: no process can have this number.
+            AttachError: the process runs on, untraced.
+            TracerUnavailable: there is no usable strace.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
         self._owner.enter()
         with gating.asking(pid, gating.TRACE) as ask:
-            return await attempt(self._trace(pid, output, options, ask), self._recall, self._attempts)
+            work = full_traces.record(self._tracers, self._sessions, pid, output, options, ask)
+            return await attempt(work, lambda recording: full_traces.recall(recording, self.sessions), self._attempts)
 
-    async def _trace(self, pid: int, output: int | None, options: RecordOptions, ask: gating.Ask) -> Recording:
-        from straced.tracers.strace.tracer import StraceTracer
+    async def settled(self, pid: int) -> None:
+        """Wait until full traces of a process that have ended have given it back to the sessions that count it.
 
-        target, program = await self._find(pid, ask)
-        if program is not None:
-            await ask.counts_in_place()
-        closed = ask.ready and gating.is_ready(pid)
-        tracer = self._tracer("strace")
-        assert isinstance(tracer, StraceTracer)
+        Args:
+            pid: the process.
 
-        async def start() -> Recording:
-            recording = await tracer.record(target, output, options)
-            recording.from_the_first = closed
-            if not closed and gating.was_gate(target):
-                recording.reasons.append(gating.LATE)
-            ask.made = recording
-            return recording
-
-        for session in self._sessions.get(target.pid, []):
-            if session.uses_ptrace and session.alive:
-                return await session.lend(start, self._counts_beside(target))
-        return await start()
-
-    async def _recall(self, recording: Recording) -> None:
-        lenders = [session for session in self.sessions if session.recording is recording]
-        await recording.abandon()
-        for session in lenders:
-            await session.settled()
-
-    async def read_all(self, *, sums: bool = False) -> dict[Session, Sample]:
-        """The raw counters of every session that tells any while it runs; one reading for all where a tracer has that.
-
-        With ``sums``, for one reader who compares its readings by process (``CounterRows.moved_since``): rows
-        are decoded only when they are looked at, where a tracer can do that.
-
-        Sessions of strace, which speaks at its end only, and those that end in this very moment are left out.
+        Raises:
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
         self._owner.enter()
-        found: dict[Session, Sample] = {}
-        for tracer in list(self._tracers.values()):  # an attach may add one meanwhile
-            sessions = [session for session in self.sessions if session.tracer == tracer.name and session.alive]
-            if isinstance(tracer, LiveTracer) and sessions:
-                by_inner = tracer.sum_all() if sums else tracer.read_all()
-                samples = ((each, by_inner.get(each.inner)) for each in sessions if each.inner is not None)
-                found.update((each, sample) for each, sample in samples if sample is not None)
-                continue
-            for session in sessions:
-                with contextlib.suppress(NotLive):
-                    found[session] = await session.read()
-        return found
+        for session in list(self._sessions.get(pid, [])):
+            await handover.settled(session)
 
-    def _counts_beside(self, target: Target) -> Tracer | None:
-        """A tracer that can count a target while ptrace has it: eBPF, where it may run."""
-        try:
-            tracer = self._tracer("ebpf")
-        except TracerUnavailable:
-            return None
-        return tracer if tracer.probe(target).usable else None
+    # --- the end ---
 
     async def close(self) -> None:
-        """End all sessions and helpers. Idempotent; once begun it is done, cancelled or not. Not for a forked copy."""
+        """End all sessions and helpers. Idempotent; once begun it is done, cancelled or not. Not for a forked copy.
+
+        Raises:
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
+        """
         if not self.mine:
             return
-        if self._tracers or self._attempts:
+        if self._tracers.made or self._attempts:
             self._owner.enter()
             await carry(self._close())
 
@@ -356,32 +454,12 @@ class Profiler:
         for session in self.sessions:
             session.request_stop()
         for session in self.sessions:
-            await _despite_errors(session.detach())
-        for tracer in list(self._tracers.values()):  # an attach that begins meanwhile may add one
-            await _despite_errors(tracer.close())
+            await despite_errors(session.detach())
+        await self._tracers.close()
 
-    async def _find(self, pid: int, ask: gating.Ask) -> tuple[Target, tuple[str, ...] | None]:
-        """Who ``pid`` is, and the program behind it when it is a gate, which is given the time to get ready."""
-        if isinstance(pid, bool) or not isinstance(pid, int) or not 1 <= pid <= PID_MAX:
-            raise InvalidArgument(f"{pid!r} is not a pid")
-        program = await gating.program_behind(pid)
-        if program is not None:
-            ask.gated = True
-            gating.remember(pid)
-            ask.ready = await gating.wait_ready(pid)
-        try:
-            target = procfs.target(pid)
-        except (procfs.Gone, ProcessLookupError) as error:
-            raise NoSuchProcess(f"there is no process {pid}", pid=pid) from error
-        if target.pid != pid:
-            fields = {"tid": pid, "pid": target.pid}
-            logger.info("thread_of_process: %d is a thread of %d", pid, target.pid, extra={"straced": fields})
-        return target, program
-
-    def _tracer(self, name: str) -> Tracer:
-        if name not in self._tracers:
-            self._tracers[name] = tracer_choice.make(name, **self._ebpf)
-        return self._tracers[name]
+    def _own(self, session: Session) -> Session:
+        self._sessions.setdefault(session.target.pid, []).append(session)
+        return session
 
     def _forget(self, session: Session) -> None:
         group = self._sessions.get(session.target.pid, [])
@@ -389,19 +467,6 @@ class Profiler:
             group.remove(session)
         if not group:
             self._sessions.pop(session.target.pid, None)
-
-
-def _check_time(time: str) -> None:
-    if time not in TIMES:
-        raise InvalidArgument(f"{time!r} is not a kind of time", hint=f"one of {', '.join(TIMES)}")
-
-
-async def _despite_errors(work: Coroutine[Any, Any, object]) -> None:
-    """One part of the end; when it fails, the others must go all the same."""
-    try:
-        await work
-    except Exception as error:
-        logger.warning("close_failed: %s", error, extra={"straced": {"error": repr(error)}})
 
 
 async def _let_go(session: Session) -> None:
@@ -415,15 +480,8 @@ async def _end(session: Session) -> None:
     await session.detach("cancelled")
 
 
-def _named_after(target: Target, program: tuple[str, ...]) -> Target:
-    """A gate's target under the name of the program it becomes."""
-    return Target(
-        pid=target.pid,
-        start_ticks=target.start_ticks,
-        boot_id=target.boot_id,
-        host_pid=target.host_pid,
-        start_time=target.start_time,
-        comm=Path(program[0]).name[:15],
-        cmdline=program,
-        uid=target.uid,
-    )
+if TYPE_CHECKING:
+    _PROFILER: type[AsyncProfiler] = Profiler
+    _SESSION: type[AsyncSession] = Session
+    _RECORDING: type[AsyncRecording] = Recording
+    _EVENTS: type[AsyncEvents] = EventStream

@@ -6,17 +6,40 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from straced.errors import AttachError, NoSuchProcess, StraceRequired, TargetIsZombie, TracerUnavailable
+from straced.errors import (
+    AttachError,
+    InvalidArgument,
+    NoSuchProcess,
+    StraceRequired,
+    TargetIsZombie,
+    TracerUnavailable,
+)
+from straced.model.choices import TimeKind, TracerName
 from straced.model.types import Target
 from straced.tracers.base import Tracer
 
 T = TypeVar("T")
 
-TRACERS = ("auto", "ebpf", "strace", "sampler")
+_NAMES: tuple[TracerName, ...] = get_args(TracerName)
+_TIMES: tuple[TimeKind, ...] = get_args(TimeKind)
 _ORDER = ("ebpf", "strace", "sampler")
 WORDS = {"ebpf": "eBPF", "strace": "strace", "sampler": "sampler"}
+
+
+def check(tracer: str) -> TracerName:
+    """Return the name of a tracer, or ``auto``; raise InvalidArgument for anything else."""
+    for name in _NAMES:
+        if name == tracer:
+            return name
+    raise InvalidArgument(f"{tracer!r} is not a tracer", hint=f"one of {', '.join(_NAMES)}")
+
+
+def check_time(time: str) -> None:
+    """Raise InvalidArgument for what times cannot be measured in."""
+    if time not in _TIMES:
+        raise InvalidArgument(f"{time!r} is not a kind of time", hint=f"one of {', '.join(_TIMES)}")
 
 
 def make(name: str, **ebpf: Any) -> Tracer:
@@ -41,7 +64,7 @@ def make(name: str, **ebpf: Any) -> Tracer:
     except ModuleNotFoundError as error:
         if error.name is None or not f"straced.tracers.{name}.tracer".startswith(error.name):
             raise
-        raise TracerUnavailable(f"the {name} tracer is not in this build", hint="use --tracer strace") from error
+        raise TracerUnavailable(f"the {name} tracer is not in this build", hint='use tracer="strace"') from error
 
 
 async def attach(
@@ -93,6 +116,6 @@ async def attach(
 def _strace_required(target: Target, ruled_out: list[str]) -> StraceRequired:
     return StraceRequired(
         f"only strace can count here ({'; '.join(ruled_out) or 'no eBPF'}), and it slows its target down a lot",
-        hint=f"if that is all right: straced attach {target.pid} --tracer strace",
+        hint=f'if that is all right: Profiler(tracer="strace").attach({target.pid})',
         pid=target.pid,
     )

@@ -6,13 +6,14 @@ whatever happens (an exception, a cancellation, the death of the owner) the targ
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from straced.errors import StracedError
-from straced.model.types import Event, Overhead, Sample, Target
+from straced.model.types import Overhead, Sample, Target
+from straced.tracers.event_stream import EventStream
 
 CHANGED_USER = "changed_user"
 """Why a session is over: an execve took the target away from the user for whom it was traced."""
@@ -148,8 +149,8 @@ class TracerSession(Protocol):
 class EventSource(Protocol):
     """A session that tells what happens to processes as it happens."""
 
-    def events(self) -> AsyncIterator[Event]:
-        """Forks, execs and exits of the target and its descendants, until the target or the session ends."""
+    def events(self) -> EventStream:
+        """Forks, execs and exits of the target and its descendants, from this call on, until the session is over."""
         ...
 
 
@@ -220,8 +221,8 @@ class LiveTracer(Protocol):
 class ChildTracer(Protocol):
     """A tracer that can count what a process starts, and not the process itself."""
 
-    async def mark_children(self, of: int) -> TracerSession:
-        """Count all that a process starts from now on.
+    async def mark_children(self, of: int, user: Rights | None = None) -> TracerSession:
+        """Count all that a process starts from now on; for a user, what is wholly theirs.
 
         Raises:
             AttachError: there is no such process, or it may not be traced.

@@ -21,6 +21,7 @@ from straced.text.sanitize import scrub
 from straced.tracers.base import Availability
 from straced.tracers.strace import binary
 from straced.workflows.doctor_target import about, describe
+from straced.workflows.hints import as_typed
 
 TRACERS = ("ebpf", "strace", "sampler")
 UNSEEN = (
@@ -68,7 +69,7 @@ def tracer(name: str, target: Target | None, me: capabilities.Caller, root: str 
     except StracedError as error:
         found = Availability(usable=False, detail=error.reason, error=error)
     if not found.usable:
-        hints = tuple(found.error.hint.splitlines()) if found.error else ()
+        hints = tuple(as_typed(found.error.hint).splitlines()) if found.error else ()
         return DoctorCheck(name=name, state="no", detail=found.detail, remedy=hints)
     if made.uses_ptrace and (kernel := ptrace(me, root)).state == "no":
         return DoctorCheck(
@@ -85,7 +86,9 @@ def strace() -> DoctorCheck:
     try:
         found = binary.find()
     except StraceMissing as error:
-        return DoctorCheck(name="strace", state="no", detail=error.reason, remedy=tuple(error.hint.splitlines()))
+        return DoctorCheck(
+            name="strace", state="no", detail=error.reason, remedy=tuple(as_typed(error.hint).splitlines())
+        )
     return DoctorCheck(name="strace", state="yes", detail=f"{found.version[0]}.{found.version[1]}, {scrub(found.path)}")
 
 

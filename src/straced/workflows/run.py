@@ -18,11 +18,14 @@ from msgspec import Struct
 from straced import gating
 from straced.errors import StracedError
 from straced.model.types import Summary
+from straced.profiling import tracer_choice
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.text.sanitize import scrub
+from straced.tracers.base import AttachOptions
 from straced.workflows import delegation
 from straced.workflows.foreground import Foreground
+from straced.workflows.hints import as_typed
 from straced.workflows.killed_for_memory import MemoryWatch
 
 WORDS = {
@@ -52,7 +55,9 @@ def run(launch: Launch, report: Callable[[Summary], None]) -> int:
     """
     argv = gating.gate(launch.argv)
     identity = _identity(launch.as_caller)
-    profiler = Profiler(launch.tracer, max_overhead_pct=launch.max_overhead_pct)  # what it refuses is not run
+    profiler = Profiler(
+        tracer_choice.check(launch.tracer), max_overhead_pct=launch.max_overhead_pct
+    )  # what it refuses is not run
     with Foreground() as foreground:
         # Descriptors pass through (a jobserver's, say) as they would without us; Python marks its own close-on-exec.
         process = subprocess.Popen(argv, close_fds=False, **identity)
@@ -84,9 +89,8 @@ async def _see_through(
 
 async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: Launch) -> Session | None:
     try:
-        session = await profiler.attach(
-            process.pid, follow=launch.follow, labels=launch.labels, required=launch.require_trace
-        )
+        options = AttachOptions(follow=launch.follow)
+        session = await profiler.attach_for(None, process.pid, options, launch.labels, required=launch.require_trace)
     except Exception as error:
         if launch.require_trace:
             process.kill()  # it is still the gate: the command was never started
@@ -96,7 +100,7 @@ async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: 
         if not isinstance(error, StracedError):
             _say(f"internal fault: {type(error).__name__}: {error}; the command runs untraced")
         else:
-            _say(f"{error.reason}; the command runs untraced", error.hint)
+            _say(f"{error.reason}; the command runs untraced", as_typed(error.hint))
         return None
     if launch.tracer == "auto" and session.tracer_reason:
         _say(f"{WORDS[session.tracer]}, since {session.tracer_reason}")

@@ -20,7 +20,7 @@ from straced.profiling.profiler import Profiler
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count
 from straced.tracers.base import Ending
-from straced.tracers.strace.recording import CUT
+from straced.tracers.strace.recording import OUTPUT_ERRORS
 from straced.tracers.strace.trace_file import keep_whole_lines, record_into
 from straced.workflows import delegation, ptrace_warning
 
@@ -58,7 +58,7 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
     async with Profiler("strace") as profiler:
         if output is not None:
             return await _into_file(profiler, pid, options, output, overwrite, stop, page)
-        recording = await profiler.trace(pid, None, options)
+        recording = await profiler.record(pid, None, options)
         relay = LineCopier(recording.readers, sys.stdout.fileno())
         ending = await _until_over(recording, stop)
         await asyncio.to_thread(relay.join)
@@ -79,7 +79,7 @@ async def _into_file(
     options = msgspec.structs.replace(options, spill_bytes=None)
     with OutputFile(path, overwrite=overwrite) as file:
         try:
-            recording = await record_into(file, lambda fd: profiler.trace(pid, fd, options))
+            recording = await record_into(file, lambda fd: profiler.record(pid, fd, options))
         except delegation.LACKING as error:
             return await _by_the_service(pid, options, path, overwrite, stop, error)
         if sys.stderr.isatty():
@@ -88,10 +88,10 @@ async def _into_file(
             )
         ending = await _until_over(recording, stop)
         _say_end(recording, ending, None if page else path)
-        if ending.reason in CUT:
+        if ending.reason in OUTPUT_ERRORS:
             left = keep_whole_lines(file)
             hint = f"{format_bytes(left)} of it are in {scrub(str(path))}" if left and not page else ""
-            raise OutputError(CUT[ending.reason], hint=hint)
+            raise OutputError(OUTPUT_ERRORS[ending.reason], hint=hint)
     return _status(ending)
 
 
@@ -114,10 +114,10 @@ async def _by_the_service(
                 path,
                 overwrite=overwrite,
                 follow=options.follow,
-                timestamps=options.timestamps,
+                timestamps="us" if options.timestamps == "us" else "s",
                 decode_fds=options.decode_fds,
                 string_bytes=options.string_bytes,
-                trace=options.trace.removeprefix("trace=") if options.trace else None,
+                filter=options.trace.removeprefix("trace=") if options.trace else None,
                 paths=options.paths,
                 failed_only=options.status == "failed",
                 max_bytes=options.max_bytes,
@@ -141,11 +141,13 @@ async def _by_the_service(
 
 def _refuse_cut(reason: str, path: Path) -> None:
     """Raise OutputError for a trace that the service took, when our file or disk has cut it; whole lines stay."""
-    if reason in CUT:
+    if reason in OUTPUT_ERRORS:
         left = path.stat().st_size
         if not left:
             path.unlink()
-        raise OutputError(CUT[reason], hint=f"{format_bytes(left)} of it are in {scrub(str(path))}" if left else "")
+        raise OutputError(
+            OUTPUT_ERRORS[reason], hint=f"{format_bytes(left)} of it are in {scrub(str(path))}" if left else ""
+        )
 
 
 async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:

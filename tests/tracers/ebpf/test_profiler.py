@@ -138,7 +138,7 @@ async def test_counting_goes_on_beside_a_full_trace_of_the_same_profiler(
     session = await profiler.attach(workload.pid)
     output = os.open(tmp_path / "trace", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     try:
-        recording = await profiler.trace(workload.pid, output, RecordOptions())
+        recording = await profiler.record(workload.pid, output, RecordOptions())
         assert session.tracer == "ebpf"
         assert session.recording is None
         assert workload.run() == 0

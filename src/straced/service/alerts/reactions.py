@@ -135,7 +135,7 @@ class Reactions:
             options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)
             pid = alert.pid
             with OutputFile(path) as output:
-                recording = await record_into(output, lambda fd: self._profiler.trace(pid, fd, options))
+                recording = await record_into(output, lambda fd: self._profiler.record(pid, fd, options))
                 try:
                     ending = await recording.wait()
                 except asyncio.CancelledError:

@@ -226,6 +226,10 @@ class Methods:
         params = msgspec.structs.replace(params, labels=watch_rules.checked(params.labels))
         return await self._facade.sessions.attach(client, params)
 
+    async def attach_children(self, client: Connection, params: messages.ChildrenParams) -> messages.Attached:
+        params = msgspec.structs.replace(params, labels=watch_rules.checked(params.labels))
+        return await self._facade.sessions.watch_children(client, params)
+
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
         return await self._facade.sessions.trace(client, params)
 
@@ -244,8 +248,18 @@ class Methods:
     async def session_summary(self, client: Connection, params: messages.SummaryParams) -> object:
         return await self._facade.sessions.get(client, params.session).summary(params.since_ns, params.until_ns)
 
-    async def session_detach(self, client: Connection, params: messages.SessionParams) -> object:
-        return await self._facade.sessions.detach(client, params.session)
+    async def session_detach(self, client: Connection, params: messages.DetachParams) -> object:
+        return await self._facade.sessions.detach(client, params.session, params.why)
+
+    async def session_listen(self, client: Connection, params: messages.SessionParams) -> messages.Listening:
+        return messages.Listening(listener=self._facade.sessions.get(client, params.session).listen())
+
+    async def session_events(self, client: Connection, params: messages.ListenerParams) -> object:
+        return await self._facade.sessions.get(client, params.session).events(params.listener)
+
+    async def session_unlisten(self, client: Connection, params: messages.ListenerParams) -> messages.Nothing:
+        await self._facade.sessions.get(client, params.session).listeners.remove(params.listener)
+        return messages.Nothing()
 
 
 def _find(history: History, params: messages.Select) -> list[SeriesInfo]:
@@ -270,11 +284,15 @@ METHODS: dict[str, Method] = {
     "alerts": Method(messages.Select, Methods.alerts),
     "report": Method(messages.Select, Methods.report),
     "attach": Method(messages.AttachParams, Methods.attach),
+    "attach.children": Method(messages.ChildrenParams, Methods.attach_children),
     "trace": Method(messages.TraceParams, Methods.trace),
     "trace.read": Method(messages.SessionParams, Methods.trace_read),
     "session.read": Method(messages.SessionParams, Methods.session_read),
     "session.summary": Method(messages.SummaryParams, Methods.session_summary),
     "session.wait": Method(messages.SessionParams, Methods.session_wait),
     "session.result": Method(messages.SessionParams, Methods.session_result),
-    "session.detach": Method(messages.SessionParams, Methods.session_detach),
+    "session.detach": Method(messages.DetachParams, Methods.session_detach),
+    "session.listen": Method(messages.SessionParams, Methods.session_listen),
+    "session.events": Method(messages.ListenerParams, Methods.session_events),
+    "session.unlisten": Method(messages.ListenerParams, Methods.session_unlisten),
 }

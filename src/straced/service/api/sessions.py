@@ -14,13 +14,15 @@ from straced.ipc import messages
 from straced.ipc.protocol import TooMuch
 from straced.linux import credentials, procfs
 from straced.linux.credentials import Peer
-from straced.model.types import Overhead, Reason, Sample, Summary
+from straced.model.types import Event, Reason, Sample, Summary
 from straced.profiling import segments
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.service.api.connection import Connection
+from straced.service.api.event_listeners import EventListeners
 from straced.service.api.trace_spool import Spool
-from straced.tracers.base import Ending, Rights
+from straced.text.sanitize import scrub
+from straced.tracers.base import AttachOptions, Ending, Rights
 from straced.tracers.strace.filters import trace_set
 from straced.tracers.strace.recording import Recording, RecordOptions
 
@@ -41,6 +43,7 @@ class ClientSession:
         self._began = segments.Instant.now()
         self.refused: StracedError | None = None
         self._hidden = False
+        self.listeners = EventListeners(lambda pid: not peer.is_root and self._is_hidden(pid))
         self._samples: dict[int, Sample] = {}
         self._guard = asyncio.create_task(self._watch())
         self._end = asyncio.create_task(session.wait())
@@ -68,7 +71,7 @@ class ClientSession:
         try:
             sample = await self.session.read()
         except RuntimeError as error:
-            raise NotLive("the session has ended, or is lent to a full trace", hint="ask for its result") from error
+            raise NotLive("the session has ended, or a full trace has its target", hint="ask for its result") from error
         self.check()
         visible = self._visible(sample)
         self._samples[visible.monotonic_ns] = visible
@@ -106,9 +109,7 @@ class ClientSession:
         start = self._began if since is None else segments.Instant(since.monotonic_ns, since.epoch_s)
         end = segments.Instant(sample.monotonic_ns, sample.epoch_s)
         change = segments.between(since, sample)
-        inner = session.inner
-        duration_ns = end.monotonic_ns - start.monotonic_ns
-        overhead = inner.overhead(change, duration_ns) if inner is not None else Overhead(pct=None, basis="unknown")
+        overhead = session.overhead(change, end.monotonic_ns - start.monotonic_ns)
         piece = segments.Segment(tracer=session.tracer, sample=change, start=start, end=end, overhead=overhead)
         return segments.summary(
             [piece],
@@ -142,6 +143,17 @@ class ClientSession:
         except (procfs.Gone, OSError, KeyError):
             return False
 
+    def listen(self) -> int:
+        """Listen to what happens to the target and its descendants from now on; the number to read by."""
+        self.check()
+        return self.listeners.add(self.session.events)
+
+    async def events(self, listener: int) -> list[Event]:
+        """The next events of a listener, as soon as there are any; none at the end."""
+        found = await self.listeners.read(listener)
+        self.check()
+        return found
+
     async def _watch(self) -> None:
         """An exec may make the target somebody else's at any time; what was counted since is not told then."""
         while self.session.alive and self.refused is None:
@@ -151,14 +163,14 @@ class ClientSession:
         if self.refused is not None:
             await self.session.detach()
 
-    async def close(self) -> Summary:
+    async def close(self, why: str = "detach") -> Summary:
         """Let go of the target; returns the final figures."""
         if self.session.alive and not self.peer.is_root:
             with contextlib.suppress(StracedError, RuntimeError):
                 await self.read()
         self._guard.cancel()
         self._end.cancel()
-        result = await self.session.detach()
+        result = await self.session.detach(why)
         if self._hidden and self._samples:
             return self._compose(list(self._samples.values())[-1], None)
         return result
@@ -201,23 +213,35 @@ class Sessions:
         if params.tracer not in ("auto", "ebpf"):
             raise TracerUnavailable(
                 f"the service counts by eBPF, not by {params.tracer[:64]}",
-                hint=f"without the service: straced attach {params.pid} --tracer TRACER",
+                hint=f'without the service: Profiler(tracer="{params.tracer[:64]}")',
             )
+        options = AttachOptions(follow=params.follow, time=params.time, per_thread=params.per_thread)
+
+        def attach(rights: Rights | None) -> Coroutine[object, object, Session]:
+            return self._profiler().attach_for(rights, params.pid, options, params.labels)
+
+        return await self._begin(client, params.pid, attach)
+
+    async def watch_children(self, client: Connection, params: messages.ChildrenParams) -> messages.Attached:
+        """Count what a process of a client starts."""
+        credentials.require(client.peer, params.pid)
+
+        def watch(rights: Rights | None) -> Coroutine[object, object, Session]:
+            return self._profiler().watch_children_for(rights, params.pid, params.labels)
+
+        return await self._begin(client, params.pid, watch)
+
+    async def _begin(
+        self, client: Connection, pid: int, attach: Callable[[Rights | None], Coroutine[object, object, Session]]
+    ) -> messages.Attached:
         peer = client.peer
         rights = None if peer.is_root else Rights(peer.uid, peer.gid, peer.capabilities)
         with (
             client.account.beginning(self._limits().max_sessions_per_user),
-            self._leaving_room(peer, params.pid),
+            self._leaving_room(peer, pid),
         ):
             async with client.account.attaching:
-                session = await self._profiler().attach(
-                    params.pid,
-                    follow=params.follow,
-                    labels=params.labels,
-                    time=params.time,
-                    per_thread=params.per_thread,
-                    user=rights,
-                )
+                session = await attach(rights)
             found = ClientSession(session, client.peer)
             try:
                 found.check()  # it may have become another between the first look and the attach
@@ -261,7 +285,7 @@ class Sessions:
             end_when_full=True,
         )
         with client.account.beginning(limits.max_sessions_per_user):
-            recording = await self._profiler().trace(params.pid, None, options)
+            recording = await self._profiler().record(params.pid, None, options)
         number = self._keep(client, ClientTrace(recording), recording.wait())
         return messages.Attached(session=number, target=recording.target, tracer="strace", tracer_reason="asked for")
 
@@ -294,14 +318,14 @@ class Sessions:
         found.check()
         return _ended(ending)
 
-    async def detach(self, client: Connection, number: int) -> Summary | messages.Ended:
+    async def detach(self, client: Connection, number: int, why: str = "detach") -> Summary | messages.Ended:
         """End a session or a trace of this client; the answer can be had again until the connection closes."""
         found = self._find(client, number)
         if isinstance(found, ClientTrace):
             found.recording.request_stop()
             return await self.wait(client, number)
         found.check()
-        return await found.close()
+        return await found.close(scrub(why, 64))
 
     async def close(self) -> None:
         """End all of them."""

@@ -6,14 +6,13 @@ import asyncio
 import ctypes
 import os
 import time
-from collections.abc import AsyncIterator
+import weakref
 
 from straced.model.types import Event
 from straced.text.sanitize import scrub_bytes
 from straced.tracers.ebpf import libbpf, wire
 from straced.tracers.ebpf.engine import Engine
-
-_QUEUE_LIMIT = 100_000
+from straced.tracers.event_stream import EventStream
 
 
 class Events:
@@ -25,7 +24,8 @@ class Events:
         self._ring = 0
         self._callback: object = None
         """While the ring is open; it holds us, so that it must not be kept longer."""
-        self._queues: dict[int, list[asyncio.Queue[Event | None]]] = {}
+        self._streams: dict[int, weakref.WeakSet[EventStream]] = {}
+        """By session; one that nobody holds any more listens no more."""
         self.dropped = 0
         """Events that a listener was too slow for."""
 
@@ -34,31 +34,21 @@ class Events:
         """Events that found the ring full, or a listener too slow."""
         return int(self._engine.control.lost_events) + self.dropped
 
-    async def listen(self, session: int) -> AsyncIterator[Event]:
-        """Events of a session as they come, until it is closed."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUE_LIMIT)
-        self._queues.setdefault(session, []).append(queue)
+    def listen(self, session: int) -> EventStream:
+        """Events of a session from now on, until it is over."""
         self._open()
-        try:
-            while (event := await queue.get()) is not None:
-                yield event
-        finally:
-            queues = self._queues.get(session, [])
-            if queue in queues:
-                queues.remove(queue)
-            if not any(self._queues.values()):
-                self._close()
+        self._library.ring_buffer__consume(self._ring)  # what happened before is not for this one
+        stream = EventStream(self._close_if_unheard)
+        self._streams.setdefault(session, weakref.WeakSet()).add(stream)
+        return stream
 
     def end(self, session: int) -> None:
         """Tell the listeners of a session that nothing more will come."""
         if self._ring:
             self._library.ring_buffer__consume(self._ring)
-        for queue in self._queues.pop(session, []):
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
-        if not any(self._queues.values()):
-            self._close()
+        for stream in self._streams.pop(session, ()):
+            stream.end()
+        self._close_if_unheard()
 
     def _open(self) -> None:
         if self._ring:
@@ -71,9 +61,10 @@ class Events:
 
     def _consume(self) -> None:
         self._library.ring_buffer__consume(self._ring)
+        self._close_if_unheard()
 
-    def _close(self) -> None:
-        if self._ring:
+    def _close_if_unheard(self) -> None:
+        if self._ring and all(stream.is_over for streams in self._streams.values() for stream in streams):
             self._engine.control.listening = 0
             asyncio.get_running_loop().remove_reader(self._library.ring_buffer__epoll_fd(self._ring))
             self._library.ring_buffer__free(self._ring)
@@ -82,11 +73,9 @@ class Events:
 
     def _received(self, _context: int, data: int, size: int) -> int:
         raw = wire.WireEvent.from_buffer_copy(ctypes.string_at(data, size))
-        for queue in self._queues.get(raw.session, ()):
-            if queue.full():
+        for stream in self._streams.get(raw.session, ()):
+            if not stream.is_over and not stream.put(_event(raw)):
                 self.dropped += 1
-            else:
-                queue.put_nowait(_event(raw))
         return 0
 
 

@@ -53,7 +53,7 @@ def missing() -> EbpfUnavailable | None:
     if not os.path.exists(BTF):
         return EbpfNoBtf(
             f"the kernel does not describe its types: no {BTF}",
-            hint="use a kernel with CONFIG_DEBUG_INFO_BTF=y, or --tracer strace",
+            hint='use a kernel with CONFIG_DEBUG_INFO_BTF=y, or tracer="strace"',
         )
     try:
         libbpf.load()
@@ -80,7 +80,7 @@ def _missing_rights() -> EbpfUnavailable | None:
         if lockdown() == "confidentiality":
             return EbpfLockedDown(
                 "the kernel is locked down (confidentiality): it lets nobody read its memory by eBPF",
-                hint="boot with lockdown=integrity or none, or use --tracer strace",
+                hint='boot with lockdown=integrity or none, or use tracer="strace"',
             )
         return _filtered()
     names = [name for bit, name in ((CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")) if not held >> bit & 1]
@@ -134,10 +134,10 @@ def load_error(error: OSError) -> TracerUnavailable:
     if error.errno == errno.EINVAL and (lack := lacking()):
         return EbpfTooOld(
             f"the kernel ({platform.release()}) has no {lack}, which eBPF counting needs",
-            hint="use a newer kernel (Linux 5.17, or one of a distribution that has it), or --tracer strace",
+            hint='use a newer kernel (Linux 5.17, or one of a distribution that has it), or tracer="strace"',
         )
     if error.errno == errno.ENOSYS:
-        return EbpfTooOld("the kernel has no bpf(2), or a filter hides it", hint="use --tracer strace")
+        return EbpfTooOld("the kernel has no bpf(2), or a filter hides it", hint='use tracer="strace"')
     if error.errno in (errno.ENOMEM, errno.E2BIG, errno.ENOSPC):
         return EbpfBroken(
             f"no memory for the eBPF maps ({message})", hint="raise the memory limit (ulimit -l, or the cgroup)"
@@ -181,7 +181,7 @@ def _check_kind(target: Target, facts: procfs.Stat, force: bool) -> None:
     if pid == os.getpid():
         raise OwnProcess("that is straced itself", pid=pid, hint="follow what it starts with watch_children")
     if pid == 1 and not force and os.readlink(f"{procfs.ROOT}/self/ns/pid") == INITIAL_PID_NAMESPACE:
-        raise ProtectedTarget("process 1 is left alone unless forced", pid=pid, hint="add --force")
+        raise ProtectedTarget("process 1 is left alone unless forced", pid=pid, hint="add force=True")
     if facts.is_kernel_thread:
         raise KernelThread(f"{pid} ({facts.comm}) is a kernel thread: it makes no system calls", pid=pid)
     if facts.state in "ZX" and len(procfs.tasks(pid)) <= 1:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from straced.model.aggregation import merge_rows
-from straced.model.types import Event, Overhead, Reason, Sample, Target
+from straced.model.types import Overhead, Reason, Sample, Target
 from straced.tracers import overhead as slowdown
 from straced.tracers.base import CHANGED_USER, AttachOptions, Ending, reason_of
 from straced.tracers.ebpf import samples, wire
@@ -18,6 +18,7 @@ from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.events import Events
 from straced.tracers.ebpf.reader import Reader, Snapshot, SnapshotPart
 from straced.tracers.ebpf.samples import Losses
+from straced.tracers.event_stream import EventStream
 
 _OVERHEAD_CHECK_S = 1.0
 
@@ -224,12 +225,14 @@ class EbpfSession:
         lanes = max(1, min(sample.threads or 1, os.cpu_count() or 1))
         return slowdown.estimate(calls, cost_ns, duration_ns, lanes)
 
-    async def events(self) -> AsyncIterator[Event]:
-        """Forks, execs and exits of the target and its descendants, from now on, until the target or session ends."""
+    def events(self) -> EventStream:
+        """Forks, execs and exits of the target and its descendants, from this call on, until the session is over."""
         if self._result is None:
             self._watch_end()
-            async for event in self._instance.events.listen(self.index):
-                yield event
+            return self._instance.events.listen(self.index)
+        nothing = EventStream()
+        nothing.end()
+        return nothing
 
     @property
     def events_lost(self) -> int:

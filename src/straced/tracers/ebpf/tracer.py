@@ -9,7 +9,7 @@ from straced.concurrency.shielding import Turns, carry
 from straced.errors import TracerUnavailable
 from straced.linux import procfs
 from straced.model.types import Sample, Target
-from straced.tracers.base import AttachOptions, Availability, TracerSession
+from straced.tracers.base import AttachOptions, Availability, Rights, TracerSession
 from straced.tracers.ebpf import libbpf, loading, probe, trial, wire
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.session import EbpfSession
@@ -108,8 +108,12 @@ class EbpfTracer:
         probe.check_target(target, force=options.force)
         return await self._attach(target, options, quiet=False)
 
-    async def mark_children(self, of: int) -> EbpfSession:
+    async def mark_children(self, of: int, user: Rights | None = None) -> EbpfSession:
         """Count all that a process starts from now on, but not the process itself; ``of`` may be ourselves.
+
+        Args:
+            of: its pid.
+            user: count only what is wholly theirs.
 
         Raises:
             AttachError: there is no such process, or it is not ours.
@@ -121,7 +125,7 @@ class EbpfTracer:
             raise probe.gone(of) from None
         if of != os.getpid():
             probe.check_target(target)
-        return await self._attach(target, AttachOptions(follow=True), quiet=True)
+        return await self._attach(target, AttachOptions(follow=True, user=user), quiet=True)
 
     async def _attach(self, target: Target, options: AttachOptions, *, quiet: bool) -> EbpfSession:
         try:

@@ -22,7 +22,7 @@ def refuse_own(facts: procfs.Stat, me: capabilities.Caller, force: bool, helpers
     pid, name = facts.pid, f"{facts.pid} ({facts.comm})"
     if pid == 1:
         if not force and capabilities.in_initial_pid_namespace(root):
-            hint = "everything depends on it: add --force if you are sure"
+            hint = "everything depends on it: add force=True if you are sure"
             raise ProtectedTarget(f"{name} is pid 1 of the host", hint=hint, pid=pid)
         return  # in a container everything descends from pid 1, which does not make it ours
     if pid == me.pid:

@@ -26,7 +26,7 @@ def refuse_traced(pid: int, name: str, tracer: int, root: str) -> None:
             comm = procfs.stat(tracer, root).comm
         except (procfs.Gone, OSError):
             comm = "?"
-        hint = "the kernel allows one tracer per process: wait until it is done, or use --tracer ebpf"
+        hint = 'the kernel allows one tracer per process: wait until it is done, or use tracer="ebpf"'
         raise AlreadyTraced(tracer, f"{name} is traced already, by {tracer} ({comm})", hint=hint, pid=pid)
 
 
@@ -73,9 +73,9 @@ def yama(scope: int, pid: int, name: str) -> YamaScope:
     """The error of a scope, with the way round it."""
     if scope >= 3:
         reason = f"{name}: no process may be traced until reboot (kernel.yama.ptrace_scope = 3)"
-        return YamaScope(scope, reason, hint="--tracer ebpf needs no ptrace", pid=pid)
+        return YamaScope(scope, reason, hint='tracer="ebpf" needs no ptrace', pid=pid)
     who = "only root may trace" if scope == 2 else "you may trace only what straced started"
-    ways = "" if scope == 2 else "start it with: straced run -- CMD, or type\n"
+    ways = "" if scope == 2 else "start it with: spawn(argv) or gate(argv), or type\n"
     reason = f"{name}: {who} (kernel.yama.ptrace_scope = {scope})"
     return YamaScope(scope, reason, hint=f"{ways}{capabilities.sudo_line(pid)}", pid=pid)
 

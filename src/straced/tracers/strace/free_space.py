@@ -25,7 +25,7 @@ def floor_bytes(fd: int, wanted: int | None) -> int | None:
     if (free := free_bytes(space)) is not None and free <= floor:
         raise OutputError(
             f"the disk is nearly full: {format_bytes(free)} are free, and a trace leaves {format_bytes(floor)}",
-            hint="write it elsewhere, or let it leave less: --min-free 1MB",
+            hint="write it elsewhere, or let it leave less: min_free_bytes=1_000_000",
         )
     return floor
 

@@ -9,6 +9,8 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from msgspec import Struct
 
@@ -25,7 +27,7 @@ from straced.tracers.strace.session import GRACE_S, REAP_S, estimate
 SPILL_BYTES = 256 * 1000 * 1000
 LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone", "reader_slow")
 """Reasons for which the guard ends a full trace by itself."""
-CUT = {
+OUTPUT_ERRORS = {
     "disk_full": "the disk is full, or nearly; the trace is cut, the target runs on",
     "file_limit": "the trace has reached the file size limit of this process (ulimit -f); the target runs on",
 }
@@ -102,6 +104,14 @@ class Recording:
         if self._owner.enter() and self._ending is None:
             self._attendant = asyncio.create_task(self._attend())
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
     @property
     def helper_pids(self) -> list[int]:
         if not self._owner.here:
@@ -163,11 +173,35 @@ class Recording:
         """As for a summary: calls times the measured cost of one."""
         return estimate(self.guard, sample, duration_ns)
 
-    async def stop(self, why: str = "detach", grace_s: float | None = None) -> Ending:
-        """Let go of the target; the file stays. Idempotent; once begun it is done, cancelled or not.
+    async def stop(self) -> Ending:
+        """Let go of the target, which runs on in the state that it was in; the file stays. Idempotent.
+
+        Once begun it is done, whether or not the caller is cancelled.
+
+        Returns:
+            Why the trace is over.
 
         Raises:
             TimeoutError: strace did not end, though it was killed.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this recording.
+        """
+        return await self.end()
+
+    async def end(self, why: str = "detach", grace_s: float | None = None) -> Ending:
+        """Let go of the target for a reason, within a time; see :meth:`stop`.
+
+        Args:
+            why: the reason of the ending. That of the first call stands.
+            grace_s: seconds that strace may take before it is killed; 2 when left out.
+
+        Returns:
+            Why the trace is over.
+
+        Raises:
+            TimeoutError: strace did not end, though it was killed.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this recording.
         """
         self._enter()
         self.request_stop(why, grace_s)
@@ -183,11 +217,11 @@ class Recording:
         readers, self.readers = self.readers, []
         for fd in readers:
             os.close(fd)
-        await self.stop("cancelled")
+        await self.end("cancelled")
 
     @property
     def cut(self) -> str | None:
-        """Why the trace ended early because of its output: a key of ``CUT``; ``None`` otherwise, or while it runs."""
+        """Why the trace ended early because of its output: a key of ``OUTPUT_ERRORS``; ``None`` otherwise."""
         for helper in self._helpers:
             if helper.exited.done():
                 end = helper.exited.result()

@@ -81,7 +81,7 @@ class StraceSession:
     async def read(self) -> Sample:
         raise NotLive(
             "strace gives its counts when it lets go, not before",
-            hint="detach for the figures, or use --tracer ebpf, which is live",
+            hint='detach for the figures, or use tracer="ebpf", which is live',
             pid=self._target.pid,
         )
 

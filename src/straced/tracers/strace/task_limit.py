@@ -28,6 +28,6 @@ def check(pid: int, follow: bool, limit: int, excluded: frozenset[int] = frozens
     if tasks > limit:
         raise TooManyTasks(
             f"process {pid} has {tasks} tasks, and a full trace of more than {limit} would bring the machine down",
-            hint=f"count instead: straced attach {pid}; or raise --max-tasks",
+            hint=f"count instead: attach({pid}); or raise max_tasks",
             pid=pid,
         )

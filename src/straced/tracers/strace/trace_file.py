@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -48,3 +49,11 @@ def keep_whole_lines(output: OutputFile) -> int:
     else:
         os.ftruncate(output.fd, whole)
     return whole
+
+
+def close_whole(recording: Recording, output: OutputFile) -> None:
+    """Close the file of a trace that is over, without the torn line that a full disk has left."""
+    with contextlib.suppress(OSError):
+        if recording.cut is not None:
+            keep_whole_lines(output)
+    output.close()

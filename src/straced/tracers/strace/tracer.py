@@ -121,7 +121,7 @@ class StraceTracer:
             return None
         tasks = scan(processes_of(target.pid, options.follow, own_helpers()))
         tids = [task.tid for task in tasks.tasks if not task.is_dead][: options.max_tasks]
-        reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (--max-tasks), new ones not followed"))
+        reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (max_tasks), new ones not followed"))
         return tids
 
     def forget(self, session: StraceSession | Recording) -> None:
