@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +18,9 @@ from typing import Any, NamedTuple
 import pytest
 
 import straced as package
-from straced.tracers.ebpf import btf
+from straced.tracers.ebpf import btf, probe
 from tests.support import proc
+from tests.support.btf import of_another_build
 from tests.support.cli import Result, straced
 from tests.support.needs import require
 from tests.support.owner import NOBODY, environment, python_of_nobody, start_owner
@@ -26,8 +29,9 @@ from tests.support.workload import Starter
 
 pytestmark = pytest.mark.needs("ebpf", "strace", "cc", "root")
 PTRACE_SYSCALL = 24
+SECURITY = os.path.dirname(probe.LOCKDOWN)
 RETURN_OF_NOTHING = bytes([0x95, *bytes(7)])
-"""BPF_EXIT, before anything was put into R0: the verifier refuses it."""
+"""BPF_EXIT, before anything was put into R0, and nothing behind it is reached: the verifier refuses it."""
 
 
 class Place(NamedTuple):
@@ -70,7 +74,26 @@ def behind(*prefix: str) -> Callable[[Path], Place]:
     return make
 
 
+def with_types(change: Callable[[bytes], bytes]) -> Callable[[Path], Place]:
+    """Where the kernel seems to tell other types than it has."""
+
+    def make(folder: Path) -> Place:
+        require("unshare")
+        path = folder / "vmlinux"
+        path.write_bytes(change(Path(probe.BTF).read_bytes()))
+        return Place(prefix=("unshare", "--mount", "sh", "-c", f'mount --bind {path} {probe.BTF} && exec "$@"', "sh"))
+
+    return make
+
+
 WITHOUT_BTF = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh")
+LOCKED = "none integrity [confidentiality]"
+LOCKED_DOWN = (
+    *("unshare", "--mount", "sh", "-c"),
+    f'mount -t tmpfs none {SECURITY} && echo "{LOCKED}" >{probe.LOCKDOWN} && exec "$@"',
+    "sh",
+)
+"""The word of a kernel that is; one that really is, is booted by ``make kernels``."""
 REFUSALS: dict[str, tuple[Callable[[Path], Place], str]] = {
     "seccomp": (filtered(f"{BPF}"), "a seccomp filter refuses bpf(2)"),
     "seccomp kills": (filtered(f"{BPF}::kill"), "a seccomp filter refuses bpf(2)"),
@@ -83,8 +106,12 @@ REFUSALS: dict[str, tuple[Callable[[Path], Place], str]] = {
     "seccomp at a request": (filtered(f"{BPF}:{TEST_RUN}"), "the kernel refused the eBPF programs"),
     "truncated object": (damaged(lambda elf: elf[:4000]), "the eBPF object is damaged"),
     "no object": (damaged(lambda elf: b""), "the eBPF object is damaged"),
+    "no bpf(2)": (filtered(f"{BPF}:{MAP_CREATE}:hide"), "the kernel has no bpf(2)"),
     "verifier": (damaged(refused_by_the_verifier), "the eBPF programs cannot be loaded"),
     "no BTF": (behind(*WITHOUT_BTF), "the kernel does not describe its types"),
+    "BTF of another build": (with_types(of_another_build), "the eBPF programs cannot be loaded"),
+    "damaged BTF": (with_types(lambda section: section[: len(section) // 2]), "the eBPF programs cannot be loaded"),
+    "lockdown": (behind(*LOCKED_DOWN), "the kernel is locked down (confidentiality)"),
     "user namespace": (behind("unshare", "--user", "--map-root-user"), "user namespace do not count"),
     "capabilities": (behind("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin"), "CAP_BPF"),
 }
@@ -158,6 +185,31 @@ def test_ebpf_by_name_never_falls_back(refusal: tuple[Place, str], tmp_path: Pat
     result.assert_clear_error(125)
     assert why in result.err
     assert not marker.exists(), "the command was never started"
+
+
+TELL = """
+import logging
+from straced.tracers.ebpf import EbpfTracer
+logging.basicConfig()
+found = EbpfTracer().trial()
+print(type(found.error).__name__, found.detail)
+"""
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [("verifier", "unreachable insn"), ("BTF of another build", "attach_btf_id"), ("damaged BTF", "BTF")],
+    indirect=["refusal"],
+)
+def test_what_the_verifier_says_is_in_the_log(refusal: tuple[Place, str], said: str) -> None:
+    place, why = refusal
+    environ = {**os.environ, **environment(), **(place.env or {})}
+    argv = [*place.prefix, sys.executable, "-c", TELL]
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=30)
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"EbpfBroken {why}")
+    assert said in done.stderr
+    assert all(name.startswith("straced.libbpf") for name in re.findall(r"^WARNING:([^:]+)", done.stderr, re.MULTILINE))
 
 
 NO_PTRACE = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from straced.tracers.base import ChildTracer, LiveTracer, Tracer
+from straced.tracers.base import ChildTracer, LiveTracer, LoadedTracer, Tracer
 from straced.tracers.ebpf import EbpfTracer
 from straced.tracers.sampler.tracer import SamplerTracer
 from straced.tracers.strace.tracer import StraceTracer
@@ -161,6 +161,6 @@ def test_each_tracer_is_what_the_protocols_say() -> None:
     tracers: list[Tracer] = [EbpfTracer(), StraceTracer(), SamplerTracer()]
     assert {each.name for each in tracers} == TRACERS
     assert [each.name for each in tracers if each.uses_ptrace] == ["strace"]
-    for protocol in (LiveTracer, ChildTracer):
+    for protocol in (LiveTracer, LoadedTracer, ChildTracer):
         assert [each.name for each in tracers if isinstance(each, protocol)] == ["ebpf"]
     assert [each.helper_pids + each.process_pids for each in tracers] == [[], [], []], "before the first attach"

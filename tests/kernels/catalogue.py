@@ -17,17 +17,28 @@ class Kernel:
     architecture: str = "amd64"
     append: str = ""
     """More words of its command line."""
-    ebpf: bool = True
-    """Whether eBPF is expected to serve."""
+    refused: str = ""
+    """Why eBPF cannot serve there, in words of ``straced doctor``; ``""``: it must."""
     wakers: bool = False
     """Run two real-time threads beside that wake every 0.2 ms, one a CPU."""
     userland: str = ""
     """The suite of its userland; ``""``: the machine's own."""
 
+    @property
+    def ebpf(self) -> bool:
+        """Whether eBPF must serve there."""
+        return not self.refused
+
+    @property
+    def image(self) -> str:
+        """What its files are kept as: those of the first kernel here that boots the same."""
+        return next(each.name for each in KERNELS if (each.suite, each.package) == (self.suite, self.package))
+
 
 KERNELS = (
-    Kernel("5.10", "bullseye", "linux-image-amd64", ebpf=False),
+    Kernel("5.10", "bullseye", "linux-image-amd64", refused="no task storage"),
     Kernel("6.1", "bookworm", "linux-image-amd64"),
+    Kernel("6.1-locked", "bookworm", "linux-image-amd64", append="lockdown=confidentiality", refused="locked down"),
     Kernel("6.12", "trixie", "linux-image-amd64"),
     Kernel("7.x-lazy", "trixie-backports", "linux-image-amd64", append="preempt=lazy"),
     Kernel("7.x-full", "trixie-backports", "linux-image-amd64", append="preempt=full", wakers=True),

@@ -33,8 +33,8 @@ def image(kernel: Kernel) -> Image:
     Raises:
         packages.NotToBeHad: it cannot be had here.
     """
-    with packages.locked(kernel.name) as base:
-        folder = base / kernel.name
+    with packages.locked(kernel.image) as base:
+        folder = base / kernel.image
         if not _is_complete(folder):
             shutil.rmtree(folder, ignore_errors=True)
             packages.update(kernel.architecture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,8 @@ TOO_SLOW = ("errs-1000",)
 """For strace on an emulated arm64: it takes longer than a workload may."""
 SLICE_CHECKS = ("doctor", "run")
 CHECKS = ("doctor", "run", "restarts", "top", "why", "serve", "owner_killed")
+IN_VENV = ("make_run", "lifecycle")
+"""Checks of what is set up in the checkout, for the machine's own userland."""
 CROSS = ("clang", "--target=aarch64-linux-gnu", "-fuse-ld=lld")
 """Of the packages of the machine, gcc for arm64 and gcc for i386 exclude each other."""
 COMPAT = (
@@ -86,7 +89,7 @@ def _job(kernel: Kernel, small: bool) -> str:
     names = FEW if small else PREEMPTED if kernel.wakers else [truth.name for truth in TRUTH if not truth.i386]
     if kernel.architecture != "amd64":
         names = [name for name in names if not name.startswith("int80")]
-    checks = SLICE_CHECKS if small else (*CHECKS, "compat") if kernel.architecture == "arm64" else CHECKS
+    checks = SLICE_CHECKS if small else (*CHECKS, "compat") if kernel.userland else (*CHECKS, *IN_VENV)
     runs = 5 if kernel.wakers else 1
     python = "/usr/bin/python3" if kernel.userland else sys.executable
     checkout = CHECKOUT
@@ -103,7 +106,7 @@ def _job(kernel: Kernel, small: bool) -> str:
         slow = kernel.architecture != "amd64"
         few = [name for name in BY_STRACE if not (slow and name in TOO_SLOW)]
         lines.append(f"{python} -m tests.kernels.accuracy /tmp/gt strace 1 {' '.join(few)}")
-    lines.append(f"{python} -m tests.kernels.guest {'yes' if kernel.ebpf else 'no'} {' '.join(checks)}")
+    lines.append(f"{python} -m tests.kernels.guest {shlex.quote(kernel.refused)} {' '.join(checks)}")
     return "\n".join(lines) + "\n"
 
 

@@ -121,6 +121,18 @@ async def _end_all(profiler: Profiler) -> None:
 # --- Profiler ---
 
 
+@call("Profiler.load", "undone", tracers=("ebpf",))
+async def _load(bench: Bench) -> Steps:
+    profiler = Profiler(bench.tracer)
+    yield lambda: _loaded_and_closed(profiler)
+    await profiler.close()
+
+
+async def _loaded_and_closed(profiler: Profiler) -> None:
+    async with profiler:
+        await profiler.load()
+
+
 @call("Profiler.attach", "undone")
 async def _attach(bench: Bench) -> Steps:
     cancelled = yield lambda: bench.profiler.attach(bench.pid)

@@ -1,6 +1,7 @@
-"""Run a command under a seccomp filter that refuses system calls: ``refuse.py NR[:ARG0[:kill]]... -- CMD...``.
+"""Run a command under a seccomp filter that refuses system calls: ``refuse.py NR[:ARG0[:kill|hide]]... -- CMD...``.
 
-A real filter, as a container's or a unit's: the kernel refuses, nothing in straced is replaced.
+A real filter, as a container's or a unit's: the kernel refuses, nothing in straced is replaced. ``hide``: it
+answers as one that has no such call, ENOSYS.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import struct
 import sys
 
-ALLOW, EPERM, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
 ARM = os.uname().machine == "aarch64"
 BPF, PTRACE = (280, 117) if ARM else (321, 101)
@@ -31,7 +32,7 @@ def _op(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
 def _rule(text: str) -> bytes:
     number, _, rest = text.partition(":")
     first, _, action = rest.partition(":")
-    refuse = _op(RETURN, KILL if action == "kill" else EPERM)
+    refuse = _op(RETURN, {"kill": KILL, "hide": ENOSYS}.get(action, EPERM))
     if first:  # seccomp_data: the number at 0, the low half of the first argument at 16
         refuse = _op(LOAD, 16) + _op(EQUAL, int(first, 0), 0, 1) + refuse
     return _op(LOAD, 0) + _op(EQUAL, int(number), 0, len(refuse) // 8) + refuse

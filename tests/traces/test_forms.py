@@ -295,3 +295,28 @@ def test_a_process_that_slept_all_the_time(tmp_path: Path) -> None:
     made = report(path)
     assert made.unread == 0
     assert made.summary.total.errors == 0
+
+
+def test_colours(tmp_path: Path) -> None:
+    """As strace 7.2 writes them with ``--color=always``; an escape within a string is ``\\33`` there."""
+    coloured = (
+        rb"77 14:42:04.563728 E[33mexecveE[0m(E[35m"
+        rb'"/usr/bin/sh"E[0m, E[35mE[0m[E[35m"sh"E[0m, E[35m"\33[0m"E[0m]E[35mE[0m, E[35m0x7ffcE[36m /* 35 varsE[36m */'
+        rb"E[35mE[0mE[0m)E[0m E[0m=E[0mE[0m E[32m0E[0m E[32mE[0m<E[35m0.000111E[0m>E[35mE[0mE[0m"
+        b"\n"
+        rb'77 14:42:04.564325 E[33maccessE[0m(E[35m"/etc/ld.so.preload"E[0m, '
+        rb"E[35mE[34mR_OKE[35mE[0mE[0m)E[0m E[0m=E[0mE[0m "
+        rb"E[32m-1E[0m E[31mENOENTE[0m E[31m(No such file or directory)E[0m E[32mE[0m<E[35m0.000005E[0m>E[35mE[0mE[0m"
+        b"\n77 14:42:04.600000 +++ exited with 3 +++\n"
+    ).replace(b"E[", b"\x1b[")
+    path = tmp_path / "coloured"
+    path.write_bytes(coloured)
+    made = report(path)
+    assert calls_of(made) == {"execve": 1, "access": 1}
+    assert [(row.path, row.errno) for row in made.files if row.path == "/etc/ld.so.preload"] == [
+        ("/etc/ld.so.preload", {"ENOENT": 1})
+    ]
+    assert sum(row.wall_ns or 0 for row in made.summary.rows) == 116_000
+    assert made.summary.exit_status == 3
+    text = b"".join(open_source(str(path)).blocks())
+    assert rb'execve("/usr/bin/sh", ["sh", "\33[0m"], 0x7ffc /* 35 vars */) = 0 <0.000111>' in text

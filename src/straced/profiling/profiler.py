@@ -106,6 +106,15 @@ class Profiler:
 
     # --- counting ---
 
+    async def load(self) -> None:
+        """Load what an attach will need, so that a gate that is started now waits for the attach alone.
+
+        For who starts programs by :func:`straced.gate`; :meth:`spawn` does it by itself. Nothing is raised when eBPF is
+        refused: the attach says so, or goes on to the next tracer.
+        """
+        self._owner.enter()
+        await carry(tracer_choice.load(self._wanted, self._tracer))
+
     async def attach(
         self,
         pid: int,
@@ -274,7 +283,9 @@ class Profiler:
         self._owner.enter()
 
         async def start() -> Session:
-            process = await children.start(gating.gate(argv), popen_options)
+            gated = gating.gate(argv)
+            await tracer_choice.load(self._wanted, self._tracer)
+            process = await children.start(gated, popen_options)
             gating.remember(process.pid)
             try:
                 session = await self.attach(process.pid, follow=follow, labels=labels, time=time)

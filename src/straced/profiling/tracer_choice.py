@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, get_args
 
@@ -12,13 +13,14 @@ from straced.errors import (
     AttachError,
     InvalidArgument,
     NoSuchProcess,
+    StracedError,
     StraceRequired,
     TargetIsZombie,
     TracerUnavailable,
 )
 from straced.model.choices import TimeKind, TracerName
 from straced.model.types import Target
-from straced.tracers.base import Tracer
+from straced.tracers.base import LoadedTracer, Tracer
 
 T = TypeVar("T")
 
@@ -65,6 +67,14 @@ def make(name: str, **ebpf: Any) -> Tracer:
         if error.name is None or not f"straced.tracers.{name}.tracer".startswith(error.name):
             raise
         raise TracerUnavailable(f"the {name} tracer is not in this build", hint='use tracer="strace"') from error
+
+
+async def load(wanted: str, tracer: Callable[[str], Tracer]) -> None:
+    """Have what an attach will need loaded before a gate waits for it; what is refused, the attach will say."""
+    with contextlib.suppress(StracedError):
+        first = tracer(_ORDER[0] if wanted == "auto" else wanted)
+        if isinstance(first, LoadedTracer) and first.probe().usable:
+            await first.load()
 
 
 async def attach(

@@ -218,6 +218,19 @@ class LiveTracer(Protocol):
 
 
 @runtime_checkable
+class LoadedTracer(Protocol):
+    """A tracer that loads something before its first attach, which takes much longer than an attach."""
+
+    async def load(self) -> None:
+        """Load it now.
+
+        Raises:
+            TracerUnavailable: this tracer cannot serve here.
+        """
+        ...
+
+
+@runtime_checkable
 class ChildTracer(Protocol):
     """A tracer that can count what a process starts, and not the process itself."""
 

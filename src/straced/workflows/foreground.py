@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 STOPS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -23,8 +25,9 @@ STOP_TAKES_S = 5.0
 class Foreground:
     """Waits for one child, in whose process group we are, and passes on what only we are told.
 
-    Enter it before the child is started, so that nothing that we are told from then on is lost, then call
-    :meth:`watch`. Only there are signals blocked: the child would inherit that.
+    Enter it before any thread is started and before the child, so that nothing that we are told from then on is lost,
+    and start the child by :meth:`start`. Signals are blocked meanwhile, but for the moment in which the child inherits
+    what is blocked: no other thread may be told what the command is to be told.
     """
 
     def __init__(self) -> None:
@@ -33,6 +36,9 @@ class Foreground:
         before = {number: signal.getsignal(number) for number in (*FORWARDED, *STOPS)}
         self._handled = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
         self._early: list[int] = []
+        self._mask: set[signal.Signals | int] = set()
+        """What was blocked before."""
+        self._of_children = signal.getsignal(signal.SIGCHLD)
         self._ended = threading.Event()
         self._stopping = threading.Lock()
         self._stopped = False
@@ -46,17 +52,40 @@ class Foreground:
         # A handler is gone in the child after its execve; what is ignored stays so in both.
         for number in self._handled:
             signal.signal(number, keep)
+        self._block()
         return self
 
-    def watch(self, pid: int) -> None:
-        """Begin to stand in front of this child."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, {*self._handled, signal.SIGCONT})
-        self.pid, self._pidfd = pid, os.pidfd_open(pid)
+    def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start the child, as :class:`subprocess.Popen` does, and begin to stand in front of it.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        self._unblock()
+        try:
+            process = subprocess.Popen(argv, **options)
+        finally:
+            self._block()
+        self._watch(process.pid)
+        return process
+
+    def _block(self) -> None:
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._handled, signal.SIGCONT})
         # Who started us may ignore SIGCHLD: a child's end would be thrown away. The child has it as it was.
-        for number in (*self._handled, signal.SIGCHLD):
+        self._of_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def _unblock(self) -> None:
+        signal.signal(signal.SIGCHLD, self._of_children)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _watch(self, pid: int) -> None:
+        self.pid, self._pidfd = pid, os.pidfd_open(pid)
+        for number in self._handled:
             signal.signal(number, signal.SIG_DFL)
         for early in self._early:
             self._send(early)
+            if early in STOPS:
+                self._told = (early, time.monotonic())
         threading.Thread(target=self._pass_on, daemon=True, name="straced-signals").start()
 
     def __exit__(self, *_: object) -> None:
@@ -66,6 +95,7 @@ class Foreground:
             return
         for number, handler in self._handled.items():
             signal.signal(number, handler)
+        self._unblock()
 
     async def wait(self) -> int:
         """The child's end: its exit code, or minus its signal. A stop that was meant for us too stops us as well."""

@@ -59,21 +59,26 @@ def run(launch: Launch, report: Callable[[Summary], None]) -> int:
         tracer_choice.check(launch.tracer), max_overhead_pct=launch.max_overhead_pct
     )  # what it refuses is not run
     with Foreground() as foreground:
-        # Descriptors pass through (a jobserver's, say) as they would without us; Python marks its own close-on-exec.
-        process = subprocess.Popen(argv, close_fds=False, **identity)
-        foreground.watch(process.pid)
-        gating.remember(process.pid)
-        return asyncio.run(_see_through(profiler, process, foreground, launch, report))
+
+        def start() -> subprocess.Popen[bytes]:
+            # Descriptors pass through (a jobserver's, say) as they would without us; Python's own are close-on-exec.
+            process = foreground.start(argv, close_fds=False, **identity)
+            gating.remember(process.pid)
+            return process
+
+        return asyncio.run(_see_through(profiler, start, foreground, launch, report))
 
 
 async def _see_through(
     profiler: Profiler,
-    process: subprocess.Popen[bytes],
+    start: Callable[[], subprocess.Popen[bytes]],
     foreground: Foreground,
     launch: Launch,
     report: Callable[[Summary], None],
 ) -> int:
     async with profiler:
+        await profiler.load()
+        process = start()
         await delegation.label(process.pid, launch.labels)
         session = await _attach(profiler, process, launch)
         memory = MemoryWatch(process.pid)

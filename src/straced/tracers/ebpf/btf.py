@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 
 _KIND_STRUCT, _KIND_UNION = 4, 5
-_EXTRA_BYTES = {1: 4, 3: 12, 14: 4, 17: 4}
+EXTRA_BYTES = {1: 4, 3: 12, 14: 4, 17: 4}
 """Data after the header of a type: INT, ARRAY, VAR, DECL_TAG."""
-_MEMBER_BYTES = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}
+MEMBER_BYTES = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}
 """Data for each of ``vlen`` members: STRUCT, UNION, ENUM, FUNC_PROTO, DATASEC, ENUM64."""
 
 
@@ -34,7 +34,7 @@ class Types:
             at += 12
             if kind in (_KIND_STRUCT, _KIND_UNION):
                 self._structs[self._name(name)] = size, self._members(data, at, count, bits)
-            at += _EXTRA_BYTES.get(kind, 0) + _MEMBER_BYTES.get(kind, 0) * count
+            at += EXTRA_BYTES.get(kind, 0) + MEMBER_BYTES.get(kind, 0) * count
 
     def _members(self, data: bytes, at: int, count: int, bits: int) -> dict[str, int]:
         members = struct.iter_unpack("<III", data[at : at + 12 * count])

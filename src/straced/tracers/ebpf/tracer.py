@@ -98,6 +98,17 @@ class EbpfTracer:
             return Availability(usable=False, detail=error.reason, error=error)
         return Availability(usable=True, detail=f"libbpf {libbpf.version()}")
 
+    async def load(self) -> None:
+        """Load the programs now; no call passes them before an attach.
+
+        Raises:
+            EbpfUnavailable: eBPF cannot serve here.
+        """
+        async with self._lock:
+            if not self._instances:
+                await self._load_another()
+                self._idle()
+
     async def attach(self, target: Target, options: AttachOptions) -> EbpfSession:
         """Count a process from now on.
 
@@ -143,7 +154,7 @@ class EbpfTracer:
         """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
         for position in range(self._max_instances):
             if position == len(self._instances):
-                self._instances.append(await carry(loading.load(self._load), Instance.close))
+                await self._load_another()
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
             try:
                 if procfs.stat(target.pid).start_ticks != target.start_ticks:
@@ -156,6 +167,9 @@ class EbpfTracer:
             except OSError as error:
                 raise probe.load_error(error) from error
         raise TracerUnavailable(f"{self._max_instances} sessions count {target.pid} already", pid=target.pid)
+
+    async def _load_another(self) -> None:
+        self._instances.append(await carry(loading.load(self._load), Instance.close))
 
     def _load(self) -> Instance:
         error = self._missing()

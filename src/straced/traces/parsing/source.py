@@ -22,6 +22,7 @@ LONGEST_LINE_BYTES = 4 << 20
 """A longer line is taken apart: nothing that strace writes by default is longer than a few kilobytes."""
 _ZSTD_INPUT_BYTES = 512
 """Little at a time: a hostile file makes 128 KiB of four bytes, so this bounds what one step can give."""
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -150,6 +151,9 @@ class TraceSource:
 
     def blocks(self) -> Iterator[bytes]:
         """Blocks of whole lines, each beginning and ending with a newline; the last line is closed if it was cut."""
+        return map(_without_colours, self._whole_lines())
+
+    def _whole_lines(self) -> Iterator[bytes]:
         rest = b"\n"
         for chunk in self.chunks():
             end = chunk.rfind(b"\n")
@@ -165,6 +169,11 @@ class TraceSource:
         if len(rest) > 1:
             self.cut_tail = True
             yield rest + b"\n"
+
+
+def _without_colours(text: bytes) -> bytes:
+    """As strace writes it without ``--color`` (7.0); within strings it writes an escape as ``\\33``."""
+    return _COLOUR.sub(b"", text) if b"\x1b" in text else text
 
 
 def _rescued(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
@@ -271,7 +280,7 @@ def _lines(path: Path, index: int) -> Iterator[tuple[int, int, bytes]]:
     clock = 0
     with open(path, "rb") as file:
         for line in file:
-            value = parse_line(line)
+            value = parse_line(_without_colours(line))
             if value is not None and value.clock_ns is not None and value.clock != "relative":
                 clock = max(clock, value.clock_ns)
             yield clock, index, pid + (line if line.endswith(b"\n") else line + b"\n")
