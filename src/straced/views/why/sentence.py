@@ -18,6 +18,8 @@ def sentence(why: Why) -> str:
     if why.verdict in ("ended", "stopped") or (why.verdict == "unknown" and why.chain.holders):
         return f"{who} {predicate(why)}."
     verb = _VERB.get(why.verdict, f"is {why.verdict}")
+    if why.verdict == "unknown" and why.chain.task.wait.runtime:
+        return f"{who} {rests(why.chain)}."
     if why.verdict == "unknown":
         return f"{who} {verb}."
     it = "" if why.verdict in ("busy", "spinning") or _is_told_by_reason(why) else "it "

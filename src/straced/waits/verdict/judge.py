@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from straced.waits.classify.kinds import ENDED, HALTED, IDLE, SUSPECT
 from straced.waits.classify.titles import says_working
+from straced.waits.facts import runtimes
 from straced.waits.facts.activity import Activity
 from straced.waits.model import Node, Resource, Storm, WaitingTask, is_deadlock, leaves
 from straced.waits.verdict.ends import is_open
@@ -62,6 +63,8 @@ def judge(
         return _hidden(task)
     if is_idle(chain):
         return "idle", ""
+    if task.wait.kind == "futex" and task.wait.runtime == runtimes.GO:
+        return "unknown", ""
     if own is not None and own.switches:
         return "slow", starving(own, starved_by)
     return _by_root(chain)
@@ -82,6 +85,8 @@ def is_idle(chain: Node) -> bool:
     ``grep`` behind ``tail -F``, a shell before an editor.
     """
     wait = chain.task.wait
+    if wait.helper:
+        return True
     if wait.request is not None:
         return False
     if says_working(wait.title):
