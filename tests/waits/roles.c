@@ -44,6 +44,16 @@ static void *hold_and_rest(void *what)
     return NULL;
 }
 
+static int futex_word = 1;
+
+static void *named_and_rest(void *name)
+{
+    if (name) pthread_setname_np(pthread_self(), name);
+    pthread_barrier_wait(&barrier);
+    for (;;) syscall(SYS_futex, &futex_word, 128, 1, NULL, NULL, 0);
+    return NULL;
+}
+
 static pthread_t start(void *(*body)(void *), void *argument)
 {
     pthread_t thread;
@@ -155,6 +165,12 @@ int main(int argc, char **argv)
         word[2] = other_tid;
         ready(other_tid);
         syscall(SYS_futex, word, 128, 2, NULL, NULL, 0);
+    } else if (!strcmp(role, "named_threads")) { /* a file that it maps, then the names of its threads */
+        shared_mutex(argv[3], 1, 0);
+        for (int i = 4; i < argc; i++) start(named_and_rest, argv[i]);
+        pthread_barrier_init(&barrier, NULL, 1);
+        ready(argc - 4);
+        named_and_rest(NULL);
     } else if (!strcmp(role, "forked_mutex")) { /* a thread holds it at the fork: the child's copy is held for ever */
         start(hold_and_rest, &first);
         pid_t child = fork();

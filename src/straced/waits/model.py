@@ -80,6 +80,10 @@ class Wait(Struct, frozen=True, kw_only=True):
     """The address of a futex."""
     detail: str = ""
     """A short addition for people, ``queue full``, ``backlog 2 of 1``."""
+    runtime: str = ""
+    """The runtime of the program, ``Go``, ``Java``, ..., where a lock of its own may be what the task waits on."""
+    helper: bool = False
+    """The task serves the runtime, and not the program: a collector, a compiler, a signal thread."""
     request: Request | None = None
     """What the task has asked and waits to be told: then it does not rest, whatever the call."""
     title: str = ""

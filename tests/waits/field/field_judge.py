@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from straced.views.why.report import report, sentence
 from straced.waits.model import HOLDS, LIKELY, Node, Why, walk
+from straced.waits.process import why_process
 
 GRADES = ("right", "unknown", "wrong", "not staged")
 _MARKED = re.compile(r"^[\s│├└]*(\d+)(?:/(\d+))? .*<- root cause$")
@@ -23,11 +24,20 @@ class Truth(Struct, frozen=True, kw_only=True):
     """Processes or threads, each of which alone could end the wait: nobody else may be called the root cause."""
     says: tuple[str, ...] = ()
     """Words of the report."""
+    never: tuple[str, ...] = ()
+    """Words that would be false."""
     next: str = ""
     """Words of the line to type."""
     deadlock: bool = False
+    window_s: float = 0.1
+    """How long to watch, at least."""
     may_be_unknown: bool = False
     """/proc cannot tell more: "unknown", or "one of" with the truth among them, is all that is asked for."""
+
+
+def ask(truth: Truth, duration_s: float = 0.0) -> tuple[str, str]:
+    """Ask about the target, and grade the answer."""
+    return grade(truth, why_process(truth.target, int(max(truth.window_s, duration_s) * 1e9)))
 
 
 def grade(truth: Truth, why: Why) -> tuple[str, str]:
@@ -44,8 +54,9 @@ def _falsehoods(truth: Truth, why: Why, text: str) -> list[str]:
     found = []
     if why.verdict not in (*truth.verdicts, "unknown"):
         found.append(f"verdict {why.verdict}, not {' or '.join(truth.verdicts)}")
-    if not truth.deadlock and (why.deadlock or "deadlock" in text):
+    if not truth.deadlock and (why.deadlock or "a deadlock" in text):
         found.append("calls it a deadlock")
+    found += [f"says {words!r}" for words in truth.never if words in text]
     found += [f"blames {tid}" for tid in sorted(_blamed(text)) if not _is_among(truth.culprits, tid)]
     ends = [leaf for leaf in why.roots if leaf.relation is not None and not leaf.cycle]
     listed = [node for node in walk(why.chain) if node.relation is not None] if why.chain else []

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import field_scenarios  # noqa: F401, registers them
-from field_judge import GRADES, grade, worst
+import pytest
+from field_judge import GRADES, ask, worst
 from field_world import SCENARIOS, Field
 from tests.support.needs import missing
 from why_world import World, build_roles
 
 from straced.linux import procfs
-from straced.waits.process import why_process
 
 Counted = collections.Counter[str]
 
@@ -60,7 +60,9 @@ def _once(name: str, field: Field, place: Path, roles: Path, duration_s: float) 
         with World(place, roles) as world:
             staged = SCENARIOS[name].stage(field, world)
             truths = staged if isinstance(staged, list) else [staged]
-            graded = [grade(truth, why_process(truth.target, int(duration_s * 1e9))) for truth in truths]
+            graded = [ask(truth, duration_s) for truth in truths]
+    except pytest.skip.Exception as lacking:
+        return "not staged", str(lacking)
     except (OSError, RuntimeError, subprocess.SubprocessError, procfs.Gone) as error:
         return "not staged", repr(error)
     word = worst([word for word, _ in graded])

@@ -105,7 +105,7 @@ def go_deadlock_beside_a_listener(field: Field, world: World) -> Truth:
 
 def _built_go(field: Field) -> Path:
     place = field.place("go")
-    built = place / "deadlock"
+    built = place / "waits"
     environment = {
         "HOME": str(place),
         "GOFLAGS": "-mod=mod",
@@ -113,6 +113,6 @@ def _built_go(field: Field) -> Path:
         "PATH": "/usr/bin:/bin",
         "GOCACHE": str(place),
     }
-    source = str(_SOURCES / "deadlock.go")
+    source = str(_SOURCES / "waits.go")
     subprocess.run([program("go"), "build", "-o", built, source], check=True, timeout=300, env=environment, cwd=place)
     return built

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import field_scenarios  # noqa: F401, registers them
 import pytest
-from field_judge import grade
+from field_judge import ask
 from field_world import SCENARIOS, Field
 from tests.support.needs import require
 from why_world import World
-
-from straced.waits.process import why_process
 
 IN_SUITE = [name for name, found in SCENARIOS.items() if found.in_suite]
 
@@ -20,5 +18,5 @@ def test_scenario(name: str, field: Field, world: World) -> None:
     require(*found.needs)
     staged = found.stage(field, world)
     for truth in staged if isinstance(staged, list) else [staged]:
-        word, text = grade(truth, why_process(truth.target, 100_000_000))
+        word, text = ask(truth)
         assert word == "right" or (word == "unknown" and truth.may_be_unknown), f"{word}: {text}"

@@ -6,6 +6,7 @@ from collections import Counter
 
 from straced.text.units import format_ns
 from straced.waits.classify.kinds import HALTED
+from straced.waits.facts.runtimes import GO
 from straced.waits.model import LIKELY, ONE_OF, Node, Resource, Wait, WaitingTask
 
 _WITH_HOLDER = {
@@ -142,6 +143,10 @@ def alone(wait: Wait, cpu_pct: float | None = None) -> str:
     if wait.request is not None:
         return f"waits for an answer of {wait.request.peer}, {_sent(wait)}{_left(wait)}"
     left = _left(wait)
+    if wait.helper:
+        return f"waits for work of its {wait.runtime} runtime"
+    if wait.kind == "futex" and wait.runtime == GO:
+        return "waits in the Go runtime, and which goroutine waits for what the kernel does not know"
     if wait.kind == "futex" and wait.detail:
         return f"{text}: {wait.detail}"
     return text + (", outside this machine or network namespace" if outside else "") + left

@@ -19,7 +19,7 @@ def sentence(why: Why) -> str:
         return f"{who} {predicate(why)}."
     verb = _VERB.get(why.verdict, f"is {why.verdict}")
     if why.verdict == "unknown":
-        return f"{who} {verb}."
+        return f"{who} {predicate(why)}."
     it = "" if why.verdict in ("busy", "spinning") or _is_told_by_reason(why) else "it "
     return f"{who} {verb}: {it}{predicate(why)}."
 
@@ -39,7 +39,7 @@ def _predicate(why: Why) -> str:
     if _is_told_by_reason(why):
         return why.reason
     if why.verdict == "unknown" and not why.chain.holders:
-        return _VERB["unknown"]
+        return rests(why.chain) if why.chain.task.wait.runtime else _VERB["unknown"]
     if why.verdict in ("ended", "stopped", "unknown"):
         return _clauses(why.chain)
     return _through_children(why.chain)
@@ -47,7 +47,7 @@ def _predicate(why: Why) -> str:
 
 def _is_told_by_reason(why: Why) -> bool:
     """A process that gets on, and was found in no wait worth telling, is told by what it does most."""
-    if why.verdict != "slow" or not why.reason or why.chain is None or why.chain.holders:
+    if why.verdict not in ("slow", "idle") or not why.reason or why.chain is None or why.chain.holders:
         return False
     return why.chain.task.wait.kind in ("running", "other", "file_io", "memory")
 

@@ -54,6 +54,8 @@ def _wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
         kernel=look.proc.wchan(raw.pid, raw.tid),
         address=wait.address,
         detail=wait.detail,
+        runtime=wait.runtime,
+        helper=wait.helper,
         request=requests.outstanding(look, raw, wait),
         title=title_of(look, raw) if wait.kind in _TITLED else "",
     )

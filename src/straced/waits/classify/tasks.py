@@ -6,7 +6,7 @@ import time
 
 from straced.linux import procfs
 from straced.waits.classify import syscall_args
-from straced.waits.facts import fds, futexes, pid_namespaces
+from straced.waits.facts import fds, futexes, pid_namespaces, runtimes
 from straced.waits.facts.memory import timespec_ns
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -54,6 +54,8 @@ def _futex(look: ProcSnapshot, raw: RawTask, name: str) -> Wait:
         resource=Resource(kind="futex", name=name_),
         address=futex.address,
         detail=futex.owner_lost,
+        runtime=runtimes.runtime_of(look, raw.pid) if raw.stat.num_threads > 1 else "",
+        helper=runtimes.is_helper(look, raw.pid, raw.tid),
     )
 
 

@@ -31,6 +31,11 @@ class Activity:
         self.calls: Counter[Call] = Counter()
         self.latest: Call = RUNNING
 
+    @property
+    def runs_mostly(self) -> bool:
+        """Whether it ran, or was ready to, whenever it was looked at, as a rule."""
+        return self.share(RUNNING) >= 0.5
+
     def share(self, call: Call) -> float:
         total = sum(self.calls.values())
         return self.calls[call] / total if total else 0.0

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.waits.classify import syscall_args
+from straced.waits.facts import runtimes
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder
@@ -76,9 +77,16 @@ def everybody_seen(look: ProcSnapshot) -> bool:
 
 
 def other_threads(look: ProcSnapshot, raw: RawTask) -> list[Holder]:
-    """All other threads of a task's own process: one of them has to act."""
-    others = [tid for tid in look.tasks(raw.pid) if tid != raw.tid and not has_ended(look, raw.pid, tid)]
-    if len(others) == 1:
+    """All other threads of a task's own process: one of them has to act.
+
+    Not those that serve the runtime of the program. Any thread of a Go program runs any goroutine: none is one of those
+    who hold another up.
+    """
+    if runtimes.runtime_of(look, raw.pid) == runtimes.GO:
+        return []
+    alive = [tid for tid in look.tasks(raw.pid) if tid != raw.tid and not has_ended(look, raw.pid, tid)]
+    others = [tid for tid in alive if not runtimes.is_helper(look, raw.pid, tid)]
+    if len(alive) == 1 and others:
         return [Holder(pid=raw.pid, tid=others[0], relation=LIKELY, evidence="the only other thread of its process")]
     evidence = f"any of the {len(others)} other threads of its process may wake it"
     return [Holder(pid=raw.pid, tid=tid, relation=ONE_OF, evidence=evidence) for tid in others]

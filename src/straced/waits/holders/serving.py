@@ -108,6 +108,8 @@ def _rank(look: ProcSnapshot, raw: RawTask, wait: Wait, numbers: tuple[int, ...]
         return _HALTED
     if wait.kind in SUSPECT:
         return _STUCK
+    if wait.helper:
+        return _RESTS
     if _is_in_call(look, raw, numbers) or any(one.fd in numbers for one in wait.watched):
         return _IN_A_CALL
     if wait.kind == "sleep":

@@ -18,6 +18,8 @@ _KCMP_VM = 1
 
 def futex(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
     """The owner of a mutex or the thread that is joined; else all that could wake the futex."""
+    if wait.helper:
+        return []
     if not raw.args:  # the call cannot be read: which futex it is, and whose, is not known
         return [Holder(pid=h.pid, tid=h.tid, relation=ONE_OF, evidence=h.evidence) for h in other_threads(look, raw)]
     facts = futexes.inspect(look, raw, wait.call or "futex")

@@ -49,7 +49,8 @@ def assemble(
     found = storms.find(seen.io, own, look.proc.is_native(pid), counted)
     limits = ReachedLimits(host, look, chain, seen)
     word, reason = judge.judge(chain, cpu_pct, found, seen.tasks, limits.starved_by)
-    if word == "slow" or (word == "busy" and counted is not None):
+    in_passing = word == "idle" and chain.task.wait.kind == "running"
+    if word == "slow" or in_passing or (word == "busy" and counted is not None):
         reason = reason or slow.busiest(look, pid, own, counted, len(tids))
     return Why(
         pid=pid,

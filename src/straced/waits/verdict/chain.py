@@ -178,6 +178,11 @@ class ChainBuilder:
         activity = self._activity.get(raw.key)
         return activity is not None and (activity.cpu_pct or 0) >= _BUSY_PCT
 
+    def _is_met_in_passing(self, raw: RawTask) -> bool:
+        """Whether a thread that runs now was found at rest before, as a rule: it says little about its process."""
+        activity = self._activity.get(raw.key)
+        return activity is not None and bool(activity.calls) and not activity.runs_mostly
+
     def representative(self, pid: int) -> int:
         """The thread that stands for a process: one that runs, else the main one, else the first that lives.
 
@@ -191,7 +196,7 @@ class ChainBuilder:
                 raw = self._look.task(pid, tid)
             except Gone:
                 continue
-            if raw.state == "R" or self._is_busy(raw):
+            if self._is_busy(raw) or (raw.state == "R" and not self._is_met_in_passing(raw)):
                 return tid
             if alive is None and raw.state not in "ZX":
                 alive = tid

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from straced import syscalls
+from straced.waits.classify import syscall_args
 from straced.waits.classify.kinds import ENDED, HALTED, IDLE, SUSPECT
 from straced.waits.classify.titles import says_working
+from straced.waits.facts import runtimes
 from straced.waits.facts.activity import Activity
 from straced.waits.model import Node, Resource, Storm, WaitingTask, is_deadlock, leaves
 from straced.waits.verdict.ends import is_open
 
 _BUSY_PCT = 50.0
 _STARVED = 0.3
+_RESTING = syscall_args.POLLS | syscall_args.SLEEPS | syscall_args.SIGNALS | {"accept", "accept4"}
 Key = tuple[int, int]
 
 
@@ -50,7 +54,9 @@ def judge(
     if works:
         return "busy", starving(own, starved_by)
     if task.wait.kind == "running":
-        working = own is None or not own.calls or _mostly_running(own)
+        if own is not None and _mostly_resting(own):
+            return "idle", ""
+        working = own is None or not own.calls or own.runs_mostly
         return ("busy" if working else "slow"), starving(own, starved_by)
     if is_deadlock(chain):
         return "stuck", "deadlock"
@@ -62,6 +68,8 @@ def judge(
         return _hidden(task)
     if is_idle(chain):
         return "idle", ""
+    if task.wait.kind == "futex" and task.wait.runtime == runtimes.GO:
+        return "unknown", ""
     if own is not None and own.switches:
         return "slow", starving(own, starved_by)
     return _by_root(chain)
@@ -82,6 +90,8 @@ def is_idle(chain: Node) -> bool:
     ``grep`` behind ``tail -F``, a shell before an editor.
     """
     wait = chain.task.wait
+    if wait.helper:
+        return True
     if wait.request is not None:
         return False
     if says_working(wait.title):
@@ -134,5 +144,10 @@ def _hidden(task: WaitingTask) -> tuple[str, str]:
     return "unknown", "it did not run at all in this time"
 
 
-def _mostly_running(own: Activity) -> bool:
-    return own.share((-2, 0)) >= 0.5
+def _mostly_resting(own: Activity) -> bool:
+    """Whether a task that was met at work rests as a rule: a server that looks at its clock ten times a second."""
+    abi = syscalls.native_abi()
+    share = sum(
+        own.share(call) for call in own.calls if call[0] >= 0 and syscalls.syscall_name(call[0], abi) in _RESTING
+    )
+    return share > 0.5

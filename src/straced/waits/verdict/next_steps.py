@@ -10,6 +10,7 @@ from straced.waits.facts.freezer import thaw_line
 from straced.waits.facts.pid_namespaces import own_number
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, leaves, walk
+from straced.waits.verdict.runtime_commands import runtime_command
 
 _MEANING = {
     "syscall": "the call it is in",
@@ -76,4 +77,4 @@ def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = Fal
     if verdict in ("busy", "spinning", "slow") and task.wait.kind in ("running", "file_io"):
         verb = f"trace {task.pid} -d 1" if counted else f"attach {task.pid} -d 2"
         return f"{'' if os.geteuid() == 0 else 'sudo '}straced {verb}"
-    return None
+    return runtime_command(look, root, verdict)

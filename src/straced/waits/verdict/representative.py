@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from straced.linux.procfs import Gone
 from straced.waits.facts.snapshot import ProcSnapshot
-from straced.waits.model import Node, is_deadlock
+from straced.waits.model import Node, WaitingTask, is_deadlock
 from straced.waits.verdict import judge
 from straced.waits.verdict.chain import ChainBuilder
 
@@ -38,17 +40,34 @@ def choose(builder: ChainBuilder, look: ProcSnapshot, pid: int, thread: int | No
             return chain
         if best is usual and (judge.is_idle(usual) or usual.task.wait.kind == "futex") and chain.holders:
             best = chain
-    if best is usual and usual.task.wait.kind == "futex" and len(usual.holders) + usual.more > 1:
-        best = _idle_thread(builder, look, pid) or usual
+    if best is usual and _rests_on_some_futex(usual):
+        best = _thread(builder, look, pid, _has_asked) or _thread(builder, look, pid, _waits_for_work) or usual
     return best
 
 
-def _idle_thread(builder: ChainBuilder, look: ProcSnapshot, pid: int) -> Node | None:
-    """In a program whose main thread rests on a futex, the thread that waits for work says more."""
+def _rests_on_some_futex(chain: Node) -> bool:
+    """Whether a thread waits for one of its own process, nobody can tell which; so may the one that it joins."""
+    task = chain.task
+    if task.wait.kind == "join" and len(chain.holders) == 1 and chain.holders[0].task.pid == task.pid:
+        return _rests_on_some_futex(chain.holders[0])
+    return task.wait.kind == "futex" and (len(chain.holders) + chain.more > 1 or bool(task.wait.runtime))
+
+
+def _has_asked(task: WaitingTask) -> bool:
+    return task.wait.request is not None and not task.switches
+
+
+def _waits_for_work(task: WaitingTask) -> bool:
+    return task.wait.kind in ("accept", "poll")
+
+
+def _thread(
+    builder: ChainBuilder, look: ProcSnapshot, pid: int, says_more: Callable[[WaitingTask], bool]
+) -> Node | None:
+    """In a program whose main thread rests on a futex, the first thread that says more than that."""
     for tid in list(look.tasks(pid))[:MAX_THREADS]:
         try:
-            task = builder.describe(look.task(pid, tid))
-            if task.wait.kind in ("accept", "poll"):
+            if says_more(builder.describe(look.task(pid, tid))):
                 return builder.build(pid, tid)
         except Gone:
             continue

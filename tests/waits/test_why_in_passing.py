@@ -1,0 +1,60 @@
+"""A thread that is met at work by chance, and rests as a rule, neither stands for its process nor makes it slow."""
+
+from __future__ import annotations
+
+import pytest
+from why_world import World
+
+from straced import syscalls
+from straced.linux import procfs
+from straced.waits.facts.activity import RUNNING, Activity
+from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.model import Node
+from straced.waits.verdict.chain import ChainBuilder
+from straced.waits.verdict.judge import judge
+
+
+def _seen(**found: int) -> Activity:
+    """A thread that was found so often in each call, ``running`` for none."""
+    activity = Activity()
+    activity.switches, activity.cpu_pct = 7, 2.0
+    for name, count in found.items():
+        number = syscalls.number_of(name, syscalls.native_abi())
+        activity.calls[RUNNING if number is None else (number, 3)] = count
+    return activity
+
+
+@pytest.fixture
+def met_at_work(world: World) -> Node:
+    """The chain of a real process that runs at this moment."""
+    target = world.program("busy")
+    world.until(lambda: procfs.stat(target.pid).state == "R", "it does not run")
+    return ChainBuilder(ProcSnapshot()).build(target.pid, target.pid)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ({"epoll_pwait": 9, "running": 1}, "idle"),
+        ({"clock_nanosleep": 6, "running": 4}, "idle"),
+        ({"fsync": 9, "running": 1}, "slow"),
+        ({"recvfrom": 9, "running": 1}, "slow"),
+        ({"epoll_pwait": 3, "running": 7}, "busy"),
+        ({}, "busy"),
+    ],
+)
+def test_the_verdict_is_about_what_it_does_as_a_rule(met_at_work: Node, found: dict[str, int], verdict: str) -> None:
+    key = met_at_work.task.pid, met_at_work.task.tid
+    assert met_at_work.task.wait.kind == "running"
+    assert judge(met_at_work, 2.0, [], {key: _seen(**found)})[0] == verdict
+
+
+def test_a_thread_that_is_met_in_passing_does_not_stand_for_its_process(world: World) -> None:
+    code = "def work():\n while True: pass\nthreading.Thread(target=work, daemon=True).start(); ready()\nrest()"
+    target = world.python(code)
+    world.until(lambda: len(list(procfs.tasks(target.pid))) == 2, "there is no thread")
+    other = next(tid for tid in procfs.tasks(target.pid) if tid != target.pid)
+    world.until(lambda: procfs.stat(f"{target.pid}/task/{other}").state == "R", "it does not run")
+    world.rests(target.pid)
+    for found, expected in ((_seen(clock_nanosleep=9, running=1), target.pid), (_seen(running=9), other)):
+        assert ChainBuilder(ProcSnapshot(), {(target.pid, other): found}).representative(target.pid) == expected
