@@ -1,4 +1,7 @@
-"""Waits with several ways out: nobody is blamed for what anybody may end, and a deadlock has no way out at all."""
+"""Waits with several ways out: nobody is blamed for what anybody may end, and a deadlock has no way out at all.
+
+Of `waits/holders/ways.py`, `waits/holders/watched.py` and `waits/verdict/ends.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""All processes at once, and the answers from Python."""
+"""All processes at once, and the answers from Python.
+
+Of `views/why/folding.py`.
+"""
 
 from __future__ import annotations
 

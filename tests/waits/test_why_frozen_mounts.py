@@ -1,4 +1,7 @@
-"""Writes to a frozen file system: which one, by every kind of call, and the line that ends it."""
+"""Writes to a frozen file system: which one, by every kind of call, and the line that ends it.
+
+Of `waits/classify/frozen_file_systems.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Numbers in arguments and in memory are those of the target's own PID namespace; and locks that a fork copied."""
+"""Numbers in arguments and in memory are those of the target's own PID namespace; and locks that a fork copied.
+
+Of `waits/facts/pid_namespaces.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A client whose request is not answered waits for the answer; one that has its answer, or serves others, does not."""
+"""A client whose request is not answered waits for the answer; one that has its answer, or serves others, does not.
+
+Of `waits/classify/requests.py` and `waits/facts/tcp_times.py`.
+"""
 
 from __future__ import annotations
 

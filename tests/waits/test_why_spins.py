@@ -1,4 +1,7 @@
-"""Loops that get nowhere are spinning, not busy; what looks alike and does get on is not."""
+"""Loops that get nowhere are spinning, not busy; what looks alike and does get on is not.
+
+Of `waits/verdict/spins.py`.
+"""
 
 from __future__ import annotations
 

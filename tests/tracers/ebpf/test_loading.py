@@ -1,4 +1,7 @@
-"""Loads and unloads, and what a process keeps of them."""
+"""Loads and unloads, and what a process keeps of them.
+
+Of `tracers/ebpf/loading.py`.
+"""
 
 from __future__ import annotations
 
