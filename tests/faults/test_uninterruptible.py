@@ -1,4 +1,4 @@
-"""What cannot be stopped is refused before ptrace has it; what a stop would end is said before.
+"""F46 and its kind: what cannot be stopped is refused before ptrace has it; what a stop would end is said before.
 
 Of `tracers/strace/unstoppable.py` and `workflows/ptrace_warning.py`.
 """

@@ -1,6 +1,6 @@
 """Waits with several ways out: nobody is blamed for what anybody may end, and a deadlock has no way out at all.
 
-Of `waits/classify/titles.py`, `waits/holders/watched.py`, `waits/holders/ways.py` and `waits/verdict/ends.py`.
+Of `waits/holders/ways.py`, `waits/holders/watched.py` and `waits/verdict/ends.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Servers of several threads, proxies and brokers: the thread that serves, and what the one in the middle waits for.
 
-Of `waits/holders/behind.py`, `waits/holders/proxies.py` and `waits/holders/serving.py`.
+Of `waits/holders/behind.py`, `waits/holders/proxies.py`, `waits/holders/serving.py` and `waits/classify/titles.py`.
 """
 
 from __future__ import annotations
