@@ -1,4 +1,7 @@
-"""Limits of cgroups and of the process itself: each is named with its file and its figures, and nobody is blamed."""
+"""Limits of cgroups and of the process itself: each is named with its file and its figures, and nobody is blamed.
+
+`waits/limits/found.py` and `waits/limits/groups.py` on real groups, and `workflows/killed_for_memory.py`.
+"""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ async def _attach(
     profiler: Profiler, wanted: AttachRequest, owned: contextlib.AsyncExitStack
 ) -> tuple[list[AnySession], list[StracedError]]:
     pids = [*dict.fromkeys(process_of(pid, "attach", "counted") for pid in resolve_all(wanted.targets))]
-    if wanted.tracer == "strace":
+    if wanted.tracer not in ("auto", "ebpf", "sampler"):
         for pid in pids:
             ptrace_warning.warn(pid, force=wanted.force)
     attempts = (profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids)

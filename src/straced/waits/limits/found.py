@@ -16,7 +16,7 @@ _HELD_BY_MEMORY = frozenset({"memory", "file_io", "running", "other"})
 """Waits that a limit of memory or bandwidth can be behind."""
 
 
-class Limits:
+class ReachedLimits:
     """Looks for reached limits, as far as a verdict asks for them."""
 
     def __init__(self, host: HostWindow, look: ProcSnapshot, chain: Node, seen: Observation) -> None:

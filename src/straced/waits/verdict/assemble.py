@@ -10,7 +10,7 @@ from straced.waits.facts.activity import Observation
 from straced.waits.facts.memory import memory_is_safe
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
-from straced.waits.limits.found import Limits
+from straced.waits.limits.found import ReachedLimits
 from straced.waits.limits.window import HostWindow
 from straced.waits.model import Node, Request, Why, walk
 from straced.waits.verdict import judge, slow, storms
@@ -47,7 +47,7 @@ def assemble(
     cpu_pct = judge.total_cpu_pct(seen.tasks, [(pid, tid) for tid in tids])
     own = seen.tasks.get((pid, chain.task.tid))
     found = storms.find(seen.io, own, look.proc.is_native(pid), counted)
-    limits = Limits(host, look, chain, seen)
+    limits = ReachedLimits(host, look, chain, seen)
     word, reason = judge.judge(chain, cpu_pct, found, seen.tasks, limits.starved_by)
     if word == "slow" or (word == "busy" and counted is not None):
         reason = reason or slow.busiest(look, pid, own, counted, len(tids))
