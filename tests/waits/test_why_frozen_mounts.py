@@ -1,7 +1,4 @@
-"""Writes to a frozen file system: which one, by every kind of call, and the line that ends it.
-
-Of `waits/classify/frozen_file_systems.py`.
-"""
+"""`waits/classify/frozen_file_systems.py`: which one, by every kind of call that writes, and the line that ends it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Limits of cgroups and of the process itself: each is named with its file and its figures, and nobody is blamed.
 
-Of `waits/limits/found.py`, `waits/limits/groups.py` and `workflows/killed_for_memory.py`.
+`waits/limits/found.py` and `waits/limits/groups.py` on real groups, and `workflows/killed_for_memory.py`.
 """
 
 from __future__ import annotations

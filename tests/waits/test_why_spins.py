@@ -1,7 +1,4 @@
-"""Loops that get nowhere are spinning, not busy; what looks alike and does get on is not.
-
-Of `waits/verdict/spins.py`.
-"""
+"""`waits/verdict/spins.py`: loops that get nowhere are spinning, not busy; what looks alike and does get on is not."""
 
 from __future__ import annotations
 

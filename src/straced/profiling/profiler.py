@@ -113,7 +113,7 @@ class Profiler:
         refused: the attach says so, or goes on to the next tracer.
         """
         self._owner.enter()
-        await carry(tracer_choice.load(self._wanted, self._tracer))
+        await carry(tracer_choice.load(self._wanted, self._tracers.get))
 
     async def attach(
         self,
@@ -284,7 +284,7 @@ class Profiler:
 
         async def start() -> Session:
             gated = gating.gate(argv)
-            await tracer_choice.load(self._wanted, self._tracer)
+            await tracer_choice.load(self._wanted, self._tracers.get)
             process = await children.start(gated, popen_options)
             gating.remember(process.pid)
             try:

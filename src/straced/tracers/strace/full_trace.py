@@ -34,10 +34,10 @@ async def record(
     floor = None if output is None else free_space.floor_bytes(output, options.min_free_bytes)
     strace = await steps.prepared()
     await steps.until_free(target)
-    await steps.refuse_unstoppable(target)
     pidfd, alone = steps.hold(target, options.force)
     excluded = own_helpers()
     try:
+        await steps.refuse_unstoppable(target)
         task_limit.check(target.pid, options.follow, options.max_tasks, excluded)
     except BaseException:
         os.close(pidfd)

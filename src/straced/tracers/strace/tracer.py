@@ -85,7 +85,6 @@ class StraceTracer:
         """
         strace = await self.steps.prepared()
         await self.steps.until_free(target)
-        await self.steps.refuse_unstoppable(target)
         pidfd, alone = self.steps.hold(target, options.force)
         outputs: list[int] = []
 
@@ -95,6 +94,7 @@ class StraceTracer:
             return self.guard.spawn(_summary_argv(strace, options, pids, only is None), pids, fd)
 
         try:
+            await self.steps.refuse_unstoppable(target)
             reasons = _known_before(target, options, leader_exited=bool(alone))
             only = self._too_many(target, options, reasons)
             attachment = Attachment(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from straced.text.units import format_ns
 from straced.waits.facts.proc import ProcReader
-from straced.waits.limits.groups import ControlGroup, groups_of
+from straced.waits.limits.groups import CgroupFolder, groups_of
 from straced.waits.limits.window import HostWindow
 from straced.waits.model import Limit
 
@@ -22,13 +22,13 @@ def quota(window: HostWindow, proc: ProcReader, pid: int) -> Limit | None:
     return Limit(pid=pid, kind="cpu_quota", path=group.path("cpu.stat"), text=text, acted=True)
 
 
-def _throttled(window: HostWindow, group: ControlGroup) -> tuple[int, int, ControlGroup] | None:
+def _throttled(window: HostWindow, group: CgroupFolder) -> tuple[int, int, CgroupFolder] | None:
     throttled = window.added(group, "cpu.stat", "nr_throttled")
     periods = window.added(group, "cpu.stat", "nr_periods")
     return (throttled, max(periods or 0, throttled), group) if throttled else None
 
 
-def _figures(group: ControlGroup) -> str:
+def _figures(group: CgroupFolder) -> str:
     if group.v2:
         words = group.text("cpu.max").split()
         amounts = [int(word) if word.isdecimal() else None for word in words[:2]]

@@ -15,7 +15,7 @@ from straced.waits.facts.proc import ProcReader
 MAX_DEPTH = 64
 
 
-class ControlGroup(Struct, frozen=True):
+class CgroupFolder(Struct, frozen=True):
     """One group in the hierarchy of one controller."""
 
     name: str
@@ -37,7 +37,7 @@ class ControlGroup(Struct, frozen=True):
         return f"{self.folder}/{file}"
 
 
-def groups_of(proc: ProcReader, pid: int, controller: str) -> tuple[ControlGroup, ...]:
+def groups_of(proc: ProcReader, pid: int, controller: str) -> tuple[CgroupFolder, ...]:
     """The groups of a process for a controller of version 1, or those of version 2, from its own upwards.
 
     The root of a hierarchy has no limits and is left out. Where a controller is mounted as version 1, version 2 does
@@ -46,7 +46,7 @@ def groups_of(proc: ProcReader, pid: int, controller: str) -> tuple[ControlGroup
     return proc.cached(f"groups {controller}", pid, lambda: tuple(_groups(proc, pid, controller)))
 
 
-def _groups(proc: ProcReader, pid: int, controller: str) -> Iterator[ControlGroup]:
+def _groups(proc: ProcReader, pid: int, controller: str) -> Iterator[CgroupFolder]:
     members, mounted = proc.cached("cgroups", pid, lambda: _memberships(proc, pid))
     old = [each for each in mounted if controller in each.controllers]
     hierarchy = next(iter(old or [each for each in mounted if not each.controllers]), None)
@@ -59,7 +59,7 @@ def _groups(proc: ProcReader, pid: int, controller: str) -> Iterator[ControlGrou
         folder = cgroups.folder(at, hierarchy)
         if at in ("", "/") or at.startswith("/..") or folder == hierarchy.mount:
             return
-        yield ControlGroup(scrub(at), folder, not hierarchy.controllers)
+        yield CgroupFolder(scrub(at), folder, not hierarchy.controllers)
         at = os.path.dirname(at)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count
 from straced.waits.facts.proc import ProcReader
-from straced.waits.limits.groups import ControlGroup, counters, groups_of
+from straced.waits.limits.groups import CgroupFolder, counters, groups_of
 from straced.waits.limits.window import HostWindow
 from straced.waits.model import Limit
 
@@ -47,13 +47,13 @@ def limits(window: HostWindow, proc: ProcReader, pid: int) -> Iterator[Limit]:
             yield Limit(pid=pid, kind="io_max", path=group.path(bound.file), text=text, acted=True)
 
 
-def _v1(group: ControlGroup) -> Iterator[_Bound]:
+def _v1(group: CgroupFolder) -> Iterator[_Bound]:
     for name, _, file, counter, word in _KINDS:
         for device, most in counters(group.text(file)).items():
             yield _Bound(device, file, most, counter, word, name.endswith("bps"), _verb(name))
 
 
-def _v2(group: ControlGroup) -> Iterator[_Bound]:
+def _v2(group: CgroupFolder) -> Iterator[_Bound]:
     words = {name: word for name, word, *_ in _KINDS}
     for key, most in counters(group.text("io.max")).items():
         device, _, name = key.partition(" ")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from straced.text.units import format_bytes, format_count, format_ns
 from straced.waits.facts.proc import ProcReader
-from straced.waits.limits.groups import ControlGroup, groups_of
+from straced.waits.limits.groups import CgroupFolder, groups_of
 from straced.waits.limits.window import HostWindow
 from straced.waits.model import Limit
 
@@ -25,7 +25,7 @@ def limits(window: HostWindow, proc: ProcReader, pid: int) -> Iterator[Limit]:
         yield from _v2(window, proc, pid, group) if group.v2 else _v1(window, proc, pid, group)
 
 
-def _v2(window: HostWindow, proc: ProcReader, pid: int, group: ControlGroup) -> Iterator[Limit]:
+def _v2(window: HostWindow, proc: ProcReader, pid: int, group: CgroupFolder) -> Iterator[Limit]:
     now = group.number("memory.current")
     pressure = window.added(group, "memory.pressure", "some total")
     stalled = (pressure or 0) * 1000
@@ -45,7 +45,7 @@ def _v2(window: HostWindow, proc: ProcReader, pid: int, group: ControlGroup) -> 
         yield Limit(pid=pid, kind=file.replace(".", "_"), path=path, text=", ".join(words), acted=acted)
 
 
-def _v1(window: HostWindow, proc: ProcReader, pid: int, group: ControlGroup) -> Iterator[Limit]:
+def _v1(window: HostWindow, proc: ProcReader, pid: int, group: CgroupFolder) -> Iterator[Limit]:
     most, now = group.number("memory.limit_in_bytes"), group.number("memory.usage_in_bytes")
     if most is None or now is None or most >= UNLIMITED:
         return

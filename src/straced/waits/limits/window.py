@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from straced.linux.procfs import Gone
 from straced.waits.facts.proc import ProcReader
-from straced.waits.limits.groups import ControlGroup, counters, groups_of, read
+from straced.waits.limits.groups import CgroupFolder, counters, groups_of, read
 
 _COUNTED = {
     ("cpu", False): ("cpu.stat",),
@@ -56,7 +56,7 @@ class HostWindow:
         self._last = {path: _table(path) for path, before in self._first.items() if before}
         self._host_after = self._host_counters()
 
-    def added(self, group: ControlGroup, file: str, key: str = "") -> int | None:
+    def added(self, group: CgroupFolder, file: str, key: str = "") -> int | None:
         """How much a counter grew; ``None`` where it cannot be read, or was not watched."""
         path = group.path(file)
         before, after = self._first.get(path, {}), self._last.get(path, {})

@@ -1,6 +1,6 @@
-"""F46 and its kind: what cannot be stopped is refused before ptrace has it; what a stop would end is said before.
+"""What cannot be stopped is refused before ptrace has it (`tracers/strace/unstoppable.py`).
 
-Of `tracers/strace/unstoppable.py` and `workflows/ptrace_warning.py`.
+What a stop would end is said before (`workflows/ptrace_warning.py`, `tracers/strace/interrupted_calls.py`).
 """
 
 from __future__ import annotations
