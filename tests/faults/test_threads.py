@@ -49,7 +49,7 @@ async def test_threads_born_while_attaching(profiler: Profiler, start: Starter, 
     assert workload.runs()
 
 
-async def test_f19_a_parent_that_is_named_for_a_moment_is_no_tracer(profiler: Profiler, start: Starter) -> None:
+async def test_a_parent_that_is_named_for_a_moment_is_no_tracer(profiler: Profiler, start: Starter) -> None:
     """As the kernel does between "is traced" and "by whom": here the parent is one, until strace has the leader."""
     workload = start("threads", 3)
     parent = TracingParent(max(proc.tasks(workload.pid)))
@@ -67,7 +67,7 @@ async def test_f19_a_parent_that_is_named_for_a_moment_is_no_tracer(profiler: Pr
     assert (quality.tasks_traced, quality.tasks_seen) == (4, 4)
 
 
-async def test_f19_a_parent_that_traces_is_named(profiler: Profiler, start: Starter) -> None:
+async def test_a_parent_that_traces_is_named(profiler: Profiler, start: Starter) -> None:
     workload = start("threads", 3)
     parent = TracingParent(max(proc.tasks(workload.pid)))
     quality = (await (await profiler.attach(workload.pid)).detach()).quality
