@@ -74,6 +74,8 @@ async def test_a_parent_that_traces_is_named(profiler: Profiler, start: Starter)
     parent.let_go()
     said = {reason.code: reason.text for reason in quality.reasons}
     assert str(os.getpid()) in said["already_traced"]
+    assert (quality.tasks_traced, quality.tasks_seen) == (3, 4)
+    assert "3 of 4" in said["coverage"]
     assert quality.kind == "partial"
 
 

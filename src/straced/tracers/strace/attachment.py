@@ -193,7 +193,7 @@ class Attachment:
     def _coverage(self, missing: list[ProcTask], *, churn: bool = False) -> Coverage:
         return Coverage(
             traced=len(self._confirmed),
-            seen=None if churn else len(self._confirmed) + len(missing),
+            seen=None if churn else len(self._confirmed) + len(missing) + self._others.held,
             complete=not missing and not self._others.pids and not churn,
             churn=churn,
             foreign=tuple(sorted(self._others.pids)),

@@ -77,7 +77,7 @@ def look(pid: int, tid: int) -> ProcTask | None:
 
 
 class OtherTracers:
-    """Who has tasks of a target that nobody of ours has.
+    """Who had tasks of a target at the last look that nobody of ours has.
 
     Where a task gets a tracer or loses it, the end of a traced thread included, the kernel notes down "is traced" and
     "by whom" one after the other (kernel/ptrace.c), and who reads in between finds the parent. So a parent is believed
@@ -86,13 +86,15 @@ class OtherTracers:
 
     def __init__(self) -> None:
         self.pids: set[int] = set()
+        self.held = 0
+        """How many tasks they had."""
         self._doubted: dict[int, float] = {}
         """Tasks whose parent is named as their tracer, and since when."""
 
     def doubted(self, tasks: list[ProcTask]) -> list[ProcTask]:
         """Of the tasks that are found to have a tracer now: those of which that is not sure yet."""
         now = time.monotonic()
-        before, self._doubted = self._doubted, {}
+        before, self._doubted, self.pids = self._doubted, {}, set()
         found = []
         for task in tasks:
             if _is_parents(task):
@@ -101,6 +103,7 @@ class OtherTracers:
                     found.append(task)
                     continue
             self.pids.add(task.tracer)
+        self.held = len(tasks) - len(found)
         return found
 
 

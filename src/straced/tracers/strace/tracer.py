@@ -177,7 +177,7 @@ def _judge(coverage: Coverage, reasons: list[Reason]) -> None:
     if coverage.foreign:
         others = ", ".join(str(pid) for pid in coverage.foreign)
         reasons.append(Reason("already_traced", f"some tasks belong to another tracer ({others})"))
-    elif coverage.churn:
+    if coverage.churn:
         text = f"threads came and went faster than they could be looked at; {coverage.traced} confirmed"
         reasons.append(Reason("coverage", text))
     elif not coverage.complete:
