@@ -453,6 +453,7 @@ class Profiler:
 
         Raises:
             NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
+            NoResources: there is no descriptor left to end all with.
         """
         if not self.mine:
             return
