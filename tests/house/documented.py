@@ -31,7 +31,7 @@ SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises")
 _ENTRY = re.compile(r"^\*{0,2}([\w.]+(?:, [\w.]+)*)(?: \(([^)]*)\))?:\s*(\S.*)?$")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 VERBS = frozenset(
-    """Add Ask Attach Build Call Close Connect Count Detach Do End Estimate Explain Find Forget Have Hold Lead Let
+    """Add Ask Attach Build Call Close Connect Count Detach Do End Estimate Explain Find Forget Have Hold Lead Let Load
     List Listen Look Merge Read Reap Run Signal Start Stop Sum Take Tell Track Wait Watch Wrap Write Become Begin
     """.split()  # noqa: SIM905
 )

@@ -45,6 +45,7 @@ class Request(Struct, frozen=True, kw_only=True):
     """Something that was asked of another program over a socket, and that has not been answered."""
 
     local: str
+    """The address that asks."""
     peer: str
     """The address that was asked."""
     sent_ns: int | None = None
@@ -180,6 +181,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     """A limit of a cgroup or of the process itself that was reached."""
 
     pid: int
+    """The process that reached it."""
     kind: str
     """``cpu_quota``, ``memory_max``, ``memory_high``, ``pids_max``, ``io_max``, ``nofile``, ``nproc``, ``swap``,
     ``oom_kill``."""
@@ -203,6 +205,7 @@ class Why(Struct, frozen=True, kw_only=True):
     uid: int | None
     """The real user id; ``None`` where it is not known."""
     parent: int | None = None
+    """The pid of its parent; ``None`` where it is not known."""
     verdict: str
     """``stuck``, ``slow``, ``spinning``, ``busy``, ``idle``, ``stopped``, ``ended``, ``gone``, ``unknown``."""
     reason: str = ""
