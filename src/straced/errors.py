@@ -192,7 +192,7 @@ class MissingCapability(AttachError):
 
 
 class YamaScope(AttachError):
-    """Yama's ptrace_scope forbids it."""
+    """Yama forbids it; ``scope`` is its kernel.yama.ptrace_scope, 1 to 3."""
 
     code = "yama"
 

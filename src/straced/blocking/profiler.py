@@ -169,7 +169,7 @@ class BlockingProfiler:
             StracedError: this profiler was closed meanwhile, by another thread.
         """
         tracer_choice.check_time(time)
-        self._loop.call(lambda: None)  # a forked copy starts nothing
+        self.wait_for(self._profiler.load())  # a forked copy starts nothing
         with resources():
             process = subprocess.Popen(gating.gate(argv), **popen_options)
         gating.remember(process.pid)

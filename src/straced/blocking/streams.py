@@ -12,7 +12,7 @@ from straced.tracers.event_stream import EventStream
 
 
 class BlockingWindows:
-    """The summaries of :meth:`BlockingSession.every`, one an interval, until the session is over."""
+    """Summaries, one an interval, until the session is over; made by :meth:`BlockingSession.every`."""
 
     def __init__(self, loop: SharedLoop, windows: AsyncIterator[Summary]) -> None:
         self._loop = loop
@@ -32,7 +32,7 @@ class BlockingWindows:
 
 
 class BlockingEvents:
-    """The forks, execs and exits of :meth:`BlockingSession.events`, in the order in which they happened."""
+    """Forks, execs and exits in the order in which they happened; made by :meth:`BlockingSession.events`."""
 
     def __init__(self, loop: SharedLoop, events: EventStream) -> None:
         self._loop = loop

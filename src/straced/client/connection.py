@@ -68,6 +68,7 @@ class Channel:
         Raises:
             ServiceUnreachable: nobody listens, or it is another user's service.
             ProtocolMismatch: the service is of another version.
+            StracedError: what else the service refused with, as its own type.
             NoEventLoop: no asyncio loop runs here.
         """
         if self._sock is None:
@@ -85,7 +86,12 @@ class Channel:
             raise
 
     async def close(self) -> None:
-        """Close the connection; the service ends what it did for it. Idempotent; once begun it is done."""
+        """Close the connection; the service ends what it did for it. Idempotent; once begun it is done.
+
+        Raises:
+            NoEventLoop: no asyncio loop runs here.
+            NoResources: there is no descriptor left to do it with.
+        """
         if self._sock is not None or self._reader is not None:
             await carry(self._close())
 

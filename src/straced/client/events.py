@@ -14,7 +14,7 @@ from straced.model.types import Event
 
 
 class RemoteEvents:
-    """Forks, execs and exits of one session, in the order in which they happened.
+    """Forks, execs and exits of one session, in the order in which they happened; made by :meth:`RemoteSession.events`.
 
     The service is asked at the call that made this one, and listens some milliseconds later. Entered as an
     ``async with`` block, it does so for certain: what happens in the block is told.

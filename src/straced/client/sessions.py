@@ -150,6 +150,8 @@ class RemoteSession:
 
         Raises:
             InvalidArgument: no interval can be this long.
+            ServiceUnreachable: at a step, the service went away.
+            StracedError: at a step, what the service refused with, as its own type.
         """
         check_interval(seconds)
         return self._windows(seconds)

@@ -124,21 +124,32 @@ class Gap(Struct, frozen=True):
     """Notifications that this client was too slow for."""
 
     dropped: int
+    """How many were dropped."""
 
 
 class Select(Struct, frozen=True, kw_only=True):
     """Processes and a span of history."""
 
     pid: Pid | None = None
+    """One process."""
     name: Name | None = None
+    """Processes of this name, with ``*`` and ``?``."""
     job: Name | None = None
+    """Processes with this value of the label ``job``."""
     since: Epoch = 0.0
+    """The begin of the span, in seconds since the epoch."""
     until: Epoch | None = None
+    """Its end; now when left out."""
     step_s: Annotated[float, Meta(ge=0, le=1e9)] = 60.0
+    """The length of a step of a time line, in seconds."""
     by: Rank = "calls"
+    """What the busiest are ranked by."""
     limit: Count = 100
+    """The most that are listed."""
     after: Number = 0
+    """Only events and alerts of a greater number than this."""
     open_only: bool = False
+    """Only alerts that are open."""
 
 
 class AttachParams(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ DIED_WITHIN_S = 2.0
 
 
 class ProcessGroupManager:
-    """Leads a process group, knows what must not outlive it, and ends that, verified.
+    """Lead a process group, know what must not outlive it, and end that, verified.
 
     Nothing happens before :meth:`setup` or :meth:`track`. It belongs to the process that first uses it, so that it may
     be made before a daemon forks into the background. A forked copy of one in use raises
@@ -78,6 +78,10 @@ class ProcessGroupManager:
 
         Returns:
             Whether this process leads its group now.
+
+        Raises:
+            ForkedCopy: this is a copy in a forked child; nothing was done.
+            NoResources: there is no descriptor left to look for children with.
         """
         self._claim()
         if adopt_orphans and self._adoption is None:
@@ -97,12 +101,17 @@ class ProcessGroupManager:
         return self._leads
 
     def track(self, pid: int, *, helper: bool = False) -> bool:
-        """Hold a process by pidfd, to be ended at shutdown; ``helper`` says that it is one of straced's own.
+        """Hold a process by pidfd, to be ended at shutdown.
+
+        Args:
+            pid: the process.
+            helper: it is one of straced's own.
 
         Returns:
             False when it is gone already.
 
         Raises:
+            ForkedCopy: this is a copy in a forked child; nothing was done.
             NoResources: there is no descriptor left to hold it by.
         """
         if pid in (0, 1, self._claim()):
@@ -122,7 +131,11 @@ class ProcessGroupManager:
         return True
 
     def untrack(self, pid: int) -> None:
-        """Let go of a process without touching it."""
+        """Let go of a process without touching it.
+
+        Args:
+            pid: the process; one that is not tracked is no error.
+        """
         if self._owner != os.getpid():
             return
         fd = self._tracked.pop(pid, None)
@@ -136,10 +149,15 @@ class ProcessGroupManager:
         A group that this process does not lead is a shell's pipeline and is left alone. Without ``adopt_orphans``,
         a process that left group and session, and whose parent has ended, cannot be found.
 
+        Args:
+            sig: the signal, of signal(7).
+            timeout_s: seconds to wait for their end.
+
         Returns:
-            Those that still live after ``timeout_s``; empty when all have died.
+            The pids of those that still live then; empty when all have died.
 
         Raises:
+            ForkedCopy: this is a copy in a forked child; nothing was done.
             NoResources: only the tracked ones were signalled; there is no descriptor left to look for the others.
         """
         me = self._claim()
@@ -159,10 +177,19 @@ class ProcessGroupManager:
 
     def kill_adopted(self, sig: int = signal.SIGKILL, *, timeout_s: float = DIED_WITHIN_S,
                      only: Collection[int] | None = None) -> list[int]:  # fmt: skip
-        """Signal the orphans that this process has adopted, or ``only`` some of them, and reap those that die of it.
+        """Signal the orphans that this process has adopted, and reap those that die of it.
+
+        Args:
+            sig: the signal, of signal(7).
+            timeout_s: seconds to wait for their end.
+            only: the pids of some of them; all when left out.
 
         Returns:
-            Those that still live after ``timeout_s``.
+            The pids of those that still live then.
+
+        Raises:
+            ForkedCopy: this is a copy in a forked child; nothing was done.
+            NoResources: there is no descriptor left to look for them with.
         """
         self._claim()
         left = pidfds.end({}, [pid for pid in self.adopted if only is None or pid in only], sig, timeout_s)
@@ -172,8 +199,14 @@ class ProcessGroupManager:
     def kill_helpers(self, *, timeout_s: float = DIED_WITHIN_S) -> list[int]:
         """End straced's own helpers only: SIGTERM, by which strace lets go of its target, then SIGKILL.
 
+        Args:
+            timeout_s: seconds to wait for their end, after each signal.
+
         Returns:
-            Those that still live; empty when all have died.
+            The pids of those that still live; empty when all have died.
+
+        Raises:
+            ForkedCopy: this is a copy in a forked child; nothing was done.
         """
         self._claim()
         for sig in (signal.SIGTERM, signal.SIGKILL):
@@ -190,6 +223,10 @@ class ProcessGroupManager:
 
         Returns:
             The pids reaped or ended.
+
+        Raises:
+            ForkedCopy: this is a copy in a forked child; nothing was done.
+            NoResources: there is no descriptor left to look for them with.
         """
         self._claim()
         done = self._reap()

@@ -5,47 +5,43 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from straced import gating
 from straced.concurrency import children
 from straced.concurrency.ownership import OwnerBinding
-from straced.concurrency.shielding import Signal, Undo, attempt, carry, running_loop, within
+from straced.concurrency.shielding import attempt, carry, running_loop, within
 from straced.errors import (
     AlreadyTraced,
-    AttachError,
-    NoResources,
     StracedError,
-    StraceMissing,
     resources,
 )
-from straced.linux import procfs
-from straced.manager import endings, log_events
+from straced.manager import admission, endings, log_events
+from straced.manager.admission import Admission, process_of
 from straced.manager.coverage import covering
 from straced.manager.finished import Finished
 from straced.manager.full_traces import FullTrace, FullTraces
 from straced.manager.last_errors import LastErrors
 from straced.manager.live_figures import LiveFigures
+from straced.manager.pending_starts import PendingStarts
 from straced.manager.process_group import ProcessGroupManager
 from straced.manager.trace_summary import TraceSummary, as_dict
+from straced.model.choices import Timestamps
 from straced.model.types import Summary, Target
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
-from straced.tracers.strace import binary
 from straced.tracers.strace.own_helpers import is_own_helper
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import Recording
 
 SHUTDOWN_GRACE_S = 2.0
-OTHERS_S = 6.0
-"""How long an attach waits for those of ancestors that have begun, when somebody has its target."""
 
 
 class StraceManager:
-    """Attaches ``strace -c`` to processes and takes full traces, and never leaves a tracer behind.
+    """Attach ``strace -c`` to processes and take full traces, and never leave a tracer behind.
 
     Args:
         enabled: when false, every attach is refused, quietly.
@@ -66,59 +62,69 @@ class StraceManager:
         clock: Callable[[], float] = time.monotonic,
         live: bool = False,
     ) -> None:
-        self._enabled = enabled
         self._group = process_group
         self._owner = OwnerBinding("StraceManager")
         self._profiler = Profiler(tracer="strace")
         self._sessions: dict[int, Session] = {}
-        self._starting: dict[tuple[str, int], Signal] = {}
         self._finished = Finished(clock)
         self._unclaimed: dict[int, TraceSummary] = {}
         """What a :meth:`detach_all` found that was cancelled."""
         self._errors = LastErrors()
+        self._admission = Admission(self._owner, enabled, self._errors)
+        self._starts = PendingStarts(self._errors, self._open_gate)
         self._traces = FullTraces(self._profiler, self._errors)
         self._live = LiveFigures(live)
 
     @staticmethod
     def is_available() -> bool:
-        """Whether there is a usable strace on PATH, looked up now."""
-        try:
-            binary.find()
-        except NoResources:
-            return True  # it is there, and could not be asked what it is now
-        except (StraceMissing, OSError):
-            return False
-        return True
+        """Look whether there is a usable strace on PATH, now.
+
+        Returns:
+            Whether there is one.
+        """
+        return admission.is_available()
 
     @property
     def enabled(self) -> bool:
-        """As given."""
-        return self._enabled
+        """Whether attaching is allowed."""
+        return self._admission.enabled
 
     @property
     def attached_pids(self) -> list[int]:
-        """Targets with a live summary trace, in the order attached."""
+        """The pids of targets with a live summary trace, in the order attached."""
         if not self._mine:
             return []
         return [pid for pid, session in self._sessions.items() if session.alive]
 
     def get_strace_pids(self) -> list[int]:
-        """All live strace helpers, summaries first."""
+        """List the live strace helpers.
+
+        Returns:
+            Their pids, those of summaries first.
+        """
         return self._profiler.strace_pids if self._mine else []
 
     @property
     def helper_pids(self) -> list[int]:
-        """Every process that this manager has started to observe: the straces, their guard, and what it keeps ready."""
+        """The pids of all processes started to observe: the straces, their guard, and what it keeps ready."""
         return self._profiler.helper_pids if self._mine else []
 
     def last_error(self, pid: int) -> StracedError | None:
-        """Why the last call for this pid answered False or None; ``None`` when it did not. 1,000 are kept."""
+        """Tell why the last call for a pid answered False or None.
+
+        Args:
+            pid: as it was given to that call.
+
+        Returns:
+            The error; ``None`` when the call did what it was to do. 1,000 are kept.
+        """
         return self._errors.get(pid)
 
     def take_finished(self) -> list[tuple[Target, TraceSummary]]:
-        """Summaries of targets that ended while attached and whose pid was attached to again since, oldest first.
+        """Take the summaries of targets that ended while attached and whose pid was attached to again since.
 
-        Each once; the newest of a pid is :meth:`detach`'s.
+        Returns:
+            Each once, oldest first, at most 1,000 of the last hour; the newest of a pid is :meth:`detach`'s.
         """
         return self._finished.take_superseded()
 
@@ -137,10 +143,10 @@ class StraceManager:
             as well for a process that the trace of another target follows already, and for straced's own helpers:
             there is nothing to do for them, and nothing to detach.
         """
-        if not self._may("summary", pid):
+        if not self._admission.may_start("summary", pid):
             self._open_gate(pid)
             return False
-        pid = self._process_of(pid)
+        pid = process_of(pid)
         made: list[Session] = []
 
         async def start() -> bool:
@@ -153,7 +159,7 @@ class StraceManager:
             try:
                 session = await self._profiler.attach(pid, follow=follow, time="wall" if wall else "cpu")
             except AlreadyTraced:
-                await self._others_started(pid)
+                await self._starts.of_ancestors(pid)
                 if self._is_covered(pid):
                     return True
                 raise
@@ -176,17 +182,21 @@ class StraceManager:
                 self._sessions.pop(pid, None)
                 await session.detach("cancelled")
 
-        return await self._alone("summary", pid, start, undo)
+        return await self._starts.alone("summary", pid, start, undo)
 
     async def detach(self, pid: int) -> TraceSummary | None:
-        """Stop a summary trace and return it.
+        """Stop a summary trace, and sum it up. Once begun it is done; what a cancelled call found, the next returns.
 
-        ``None`` when there was none, also because another target's trace covers this process; and when strace was
-        killed with all that it had counted, which :meth:`last_error` tells.
+        Args:
+            pid: the target, or one of its threads.
+
+        Returns:
+            The summary; ``None`` when there was none, also because another target's trace covers this process, and when
+            strace was killed with all that it had counted, which :meth:`last_error` tells.
         """
-        if not self._may_use(pid):
+        if not self._admission.may_use(pid):
             return None
-        session = self._sessions.pop(pid := self._process_of(pid), None)
+        session = self._sessions.pop(pid := process_of(pid), None)
         if session is None:
             return self._finished.take(pid) or self._unclaimed.pop(pid, None)
         try:
@@ -198,38 +208,53 @@ class StraceManager:
             return None
 
     async def read(self, pid: int) -> TraceSummary | None:
-        """The figures of a running summary so far, without detaching.
+        """Sum up a running summary trace so far, without detaching.
 
         strace tells none before its end, so eBPF counts the same target beside it where it can be had: from the first
         read of this manager on, and every later target from its attach on (or all, with ``live``). The quality says
         from when, under ``since``.
 
+        Args:
+            pid: the target, or one of its threads.
+
         Returns:
             As :meth:`detach`, with ``end`` being ``running``; ``None`` without a live summary of this pid, and where
             eBPF cannot be had.
         """
-        if not self._may_use(pid):
+        if not self._admission.may_use(pid):
             return None
-        session = self._sessions.get(self._process_of(pid))
+        session = self._sessions.get(process_of(pid))
         summary = await self._live.summary(session) if session is not None and session.alive else None
         return as_dict(summary) if summary is not None else None
 
     async def spawn(self, argv: Sequence[str | os.PathLike[str]], **popen_options: Any) -> asyncio.subprocess.Process:
         """Start a program that is traced from its first instruction. Refused or not, the program runs.
 
+        Cancelled, it ends the program and waits for it, as ``asyncio.create_subprocess_exec`` does.
+
+        Args:
+            argv: the program, as a path or looked up on PATH, and its arguments.
+            popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
+
+        Returns:
+            The program, the caller's own. :meth:`last_error` of its pid says why it is not traced, if it is not.
+
         Raises:
-            CommandNotFound, ExecFailed: there is no such program.
+            CommandNotFound: there is no such program.
+            ExecFailed: it is not executable.
+            NoResources: it cannot be started now.
+            NoEventLoop: no asyncio loop runs here.
         """
         running_loop()
         words = [os.fspath(word) for word in argv]
         with resources():
-            gated = gating.gate(words) if self._enabled and self._mine and self.is_available() else words
+            gated = gating.gate(words) if self._admission.enabled and self._mine and self.is_available() else words
 
         async def start() -> asyncio.subprocess.Process:
             process = await children.start(gated, popen_options)
             gating.remember(process.pid)
             if gated is words:
-                self._may("summary", process.pid)
+                self._admission.may_start("summary", process.pid)
                 return process
             try:
                 await self.attach(process.pid)
@@ -256,7 +281,7 @@ class StraceManager:
         max_bytes: int | None = None,
         max_seconds: float | None = None,
         filter: str | None = None,
-        timestamps: str = "s",
+        timestamps: Timestamps = "s",
     ) -> bool:
         """Start ``strace -f -t -p PID`` into a file of its own, mode 0600.
 
@@ -276,10 +301,10 @@ class StraceManager:
         Returns:
             True once the kernel has confirmed it; False otherwise, and :meth:`last_error` says why.
         """
-        if not self._may("full", pid):
+        if not self._admission.may_start("full", pid):
             self._open_gate(pid)
             return False
-        pid = self._process_of(pid)
+        pid = process_of(pid)
         made: list[Recording] = []
 
         async def start() -> bool:
@@ -308,11 +333,22 @@ class StraceManager:
             if made and self._traces.discard(pid):
                 await self._close_trace(pid)
 
-        return await self._alone("full", pid, start, undo)
+        return await self._starts.alone("full", pid, start, undo)
 
     async def detach_full_trace(self, pid: int) -> bool:
-        """Stop one full trace; its file stays. False when there was none."""
-        return self._may_use(pid) and await carry(self._close_trace(self._process_of(pid)))
+        """Stop one full trace; its file stays. Once begun it is done, whether or not the caller is cancelled.
+
+        Args:
+            pid: the target, or one of its threads.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            NoResources: there is no descriptor to read the trace back with; the target runs on, untraced.
+            TimeoutError: strace did not end, though it was killed.
+        """
+        return self._admission.may_use(pid) and await carry(self._close_trace(process_of(pid)))
 
     async def _close_trace(self, pid: int) -> bool:
         if not await self._traces.stop(pid):
@@ -326,7 +362,15 @@ class StraceManager:
     # --- the end ---
 
     async def detach_all(self) -> dict[int, TraceSummary]:
-        """Stop everything, within 5 s, and return the summaries gathered on the way. Idempotent."""
+        """Stop everything, within 5 s. Idempotent; once begun it is done, whether or not the caller is cancelled.
+
+        Returns:
+            The summaries gathered on the way, by target, those of an earlier call that was cancelled too.
+
+        Raises:
+            NoEventLoop: no asyncio loop runs here, or another one uses this manager.
+            NoResources: there is no descriptor left to end all with.
+        """
         if not self._mine:
             return {}
         if self._sessions or self._traces:
@@ -396,46 +440,6 @@ class StraceManager:
     def _mine(self) -> bool:
         return self._owner.here
 
-    def _process_of(self, pid: int) -> int:
-        """The process that the id of a thread means, which is said; any other number as it is."""
-        try:
-            process = int(procfs.status(pid).get("Tgid", pid)) if isinstance(pid, int) and pid > 0 else pid
-        except (procfs.Gone, OSError):
-            return pid
-        if process != pid:
-            log_events.info("strace_thread_of_process", tid=pid, pid=process)
-        return process
-
-    def _may_use(self, pid: int) -> bool:
-        """Whether this process and loop may; else :meth:`last_error` says why not."""
-        try:
-            self._owner.enter()
-        except StracedError as error:
-            self._errors[pid] = error
-            return False
-        return True
-
-    def _may(self, kind: str, pid: int) -> bool:
-        suffix = "_full" if kind == "full" else ""
-        if not self._may_use(pid):
-            return False
-        if not self._enabled:
-            log_events.debug("strace_disabled" + suffix, pid=pid)
-            self._errors[pid] = StracedError("straced is disabled", pid=pid)
-            return False
-        try:
-            binary.find()
-        except NoResources as error:
-            self._errors[pid] = error
-            log_events.refusal(kind, pid, error)
-            return False
-        except (StraceMissing, OSError) as found:
-            missing = found if isinstance(found, StraceMissing) else StraceMissing(str(found), pid=pid)
-            self._errors[pid] = missing
-            log_events.warning("strace_not_available" + suffix, pid=pid, error=missing.reason)
-            return False
-        return True
-
     def _is_covered(self, pid: int) -> bool:
         """Whether there is nothing to attach to: a trace of this manager follows it, or it is a helper of straced."""
         if is_own_helper(pid):
@@ -445,42 +449,6 @@ class StraceManager:
             log_events.debug("strace_covered", pid=pid, covered_by=other)
             return True
         return False
-
-    async def _others_started(self, pid: int) -> None:
-        """An ancestor that is being attached to at the same time may take this one in; nobody else's trace does."""
-        until = time.monotonic() + OTHERS_S
-        above = procfs.ancestors(pid)
-        for (_kind, other), turn in list(self._starting.items()):
-            if other in above and (left := until - time.monotonic()) > 0:
-                await turn.wait(left)
-
-    async def _alone(
-        self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]], undo: Undo[bool]
-    ) -> bool:
-        """Run ``start`` while nobody else starts the same; a failure becomes False, a log line and a typed error."""
-        with gating.asking(pid, gating.TRACE if kind == "full" else gating.COUNTS):
-            return await attempt(self._start_alone(kind, pid, start), undo)
-
-    async def _start_alone(self, kind: str, pid: int, start: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
-        key = kind, pid
-        while (other := self._starting.get(key)) is not None:
-            await other.wait()
-        turn = self._starting[key] = Signal()
-        try:
-            with resources(pid):
-                done = await start()
-        except (StracedError, OSError) as trouble:
-            error = trouble if isinstance(trouble, StracedError) else AttachError(str(trouble), pid=pid)
-            self._errors[pid] = error
-            log_events.refusal(kind, pid, error)
-            self._open_gate(pid)
-            return False
-        else:
-            self._errors.pop(pid, None)
-            return done
-        finally:
-            del self._starting[key]
-            turn.happened()
 
     async def _sweep(self) -> None:
         """Settle what has just ended, or did while no loop ran to notice it; :meth:`_note_end` keeps what it did."""

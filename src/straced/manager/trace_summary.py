@@ -13,19 +13,27 @@ class TraceSummary(TypedDict):
     """What :meth:`StraceManager.detach` returns. Names of a second ABI are keyed ``name@abi``."""
 
     syscall_counts: dict[str, int]
+    """Calls by name."""
     syscall_time_pct: dict[str, float]
     """0 to 100; empty where two kinds of time would have to be mixed: each of the ``parts`` has its own then."""
     syscall_errors: dict[str, int]
+    """Failed calls by name, where there were any."""
     syscall_seconds: dict[str, float]
+    """Seconds by name, of the kind that ``time`` says."""
     total_calls: int
+    """The sum of all calls."""
     duration_s: float
+    """Seconds from the attach to the end."""
     time: str
     """``cpu`` (plain ``-c``), ``wall``, or ``mixed``: see ``parts``."""
     quality: dict[str, Any]
+    """How far the figures can be believed, as in :class:`straced.Quality`."""
     parts: list[dict[str, Any]]
     """What each tracer counted in its turn, when a full trace had the target for a while; with its ``time_pct``."""
     end: str | None
+    """Why the trace is over, as in :attr:`straced.Ending.reason`; ``running`` when it is not."""
     exit_status: int | None
+    """The exit code of the target, or minus the signal that killed it; ``None`` while it runs."""
 
 
 def as_dict(summary: Summary) -> TraceSummary:

@@ -78,6 +78,7 @@ class AttendedTarget(HandedTarget):
             The final summary.
 
         Raises:
+            NoResources: there is no descriptor to read a full trace back with; the target runs on, untraced.
             ForkedCopy: this is a copy in a forked child.
             NoEventLoop: no asyncio loop runs here.
         """

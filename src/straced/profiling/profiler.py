@@ -111,6 +111,11 @@ class Profiler:
 
         For who starts programs by :func:`straced.gate`; :meth:`spawn` does it by itself. Nothing is raised when eBPF is
         refused: the attach says so, or goes on to the next tracer.
+
+        Raises:
+            NoResources: there is no descriptor left to do it with.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
         self._owner.enter()
         await carry(tracer_choice.load(self._wanted, self._tracers.get))
@@ -453,6 +458,7 @@ class Profiler:
 
         Raises:
             NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
+            NoResources: there is no descriptor left to end all with.
         """
         if not self.mine:
             return

@@ -105,7 +105,7 @@ class Session(AttendedTarget):
             duration_ns: nanoseconds between these.
 
         Returns:
-            The slowdown, with ``pct`` being ``None`` while nobody counts.
+            The slowdown, unknown while nobody counts.
         """
         return Overhead(pct=None, basis="unknown") if self._inner is None else self._inner.overhead(sample, duration_ns)
 
@@ -260,6 +260,7 @@ class Session(AttendedTarget):
             The final summary.
 
         Raises:
+            NoResources: there is no descriptor to read a full trace back with; the target runs on, untraced.
             ForkedCopy: this is a copy in a forked child.
             NoEventLoop: no asyncio loop runs here, or another one uses this session.
         """

@@ -24,11 +24,15 @@ async def why(pid: int, *, duration: float = DEFAULT_DURATION_S, tracer: str = "
         tracer: ``auto``; ``none`` for /proc alone; ``ebpf`` or ``strace`` to count in any case. strace uses ptrace, and
             slows its target down a lot.
 
+    Returns:
+        The verdict, and the chain of waits behind it.
+
     Raises:
         InvalidArgument: no number of a process, a duration that is none, an unknown tracer.
         TracerUnavailable, AttachError: of a tracer that was asked for by name.
         NoSuchProcess: there is none now. One that ends meanwhile gives the verdict ``gone``.
         OwnProcess: this very process; its waits are those of the question.
+        NoEventLoop: no asyncio loop runs here.
     """
     from straced.linux.targets import validate_pid
     from straced.waits.call_counts import by, is_eager
@@ -45,8 +49,14 @@ async def why_all(*, duration: float = DEFAULT_DURATION_S) -> WhyAll:
     Args:
         duration: seconds to watch before the verdicts.
 
+    Returns:
+        An answer for each process.
+
     Raises:
         InvalidArgument: a duration that is none.
+        NoEventLoop: no asyncio loop runs here.
+        NoResources: there is no thread or descriptor left to look with.
+        TracerUnavailable: it was given up, since the loop is being closed.
     """
     from straced.waits.all_processes import why_everybody
 

@@ -30,6 +30,7 @@ class Resource(Struct, frozen=True, kw_only=True):
     name: str
     """As a reader would name it: a path, an address, ``pipe:[4711]``; already scrubbed."""
     inode: int | None = None
+    """Its inode number, where it has one."""
     fd: int | None = None
     """The descriptor of the waiting process."""
     peer: str | None = None
@@ -44,6 +45,7 @@ class Request(Struct, frozen=True, kw_only=True):
     """Something that was asked of another program over a socket, and that has not been answered."""
 
     local: str
+    """The address that asks."""
     peer: str
     """The address that was asked."""
     sent_ns: int | None = None
@@ -61,11 +63,13 @@ class Wait(Struct, frozen=True, kw_only=True):
     """
 
     kind: str
+    """What it does: a word of :data:`straced.waits.classify.kinds.KINDS`."""
     state: str
     """The letter of proc(5): R, S, D, T, t, Z, X, I."""
     call: str | None = None
     """The system call it is in, ``fcntl(F_SETLKW)``; ``None`` when it is in none, or that cannot be read."""
     resource: Resource | None = None
+    """What it waits on, where that is known."""
     watched: tuple[Resource, ...] = ()
     """What a poll, select or epoll call watches."""
     since_ns: int | None = None
@@ -103,10 +107,13 @@ class Holder(Struct, frozen=True, kw_only=True):
     """A task or process that can end a wait."""
 
     pid: int
+    """The process."""
     tid: int | None = None
     """Set when one thread is meant: the owner of a mutex, the thread that is joined."""
     relation: str = HOLDS
+    """``holds``, ``likely holds`` or ``one of``."""
     evidence: str = ""
+    """Where that was read, for people."""
     numbers: tuple[int, ...] = ()
     """Its descriptors of the thing that is waited on: through them it can end the wait."""
     guessed: bool = False
@@ -117,11 +124,17 @@ class WaitingTask(Struct, frozen=True, kw_only=True):
     """A task and its wait, with the activity that was seen while sampling."""
 
     pid: int
+    """The process."""
     tid: int
+    """The thread."""
     comm: str
+    """Its name, at most 15 bytes."""
     uid: int | None
+    """The real user id; ``None`` where it is not known."""
     start_ticks: int
+    """Field 22 of /proc/PID/task/TID/stat: clock ticks after boot."""
     wait: Wait
+    """What it does at this moment."""
     cpu_pct: float | None = None
     """Share of one CPU over the window."""
     switches: int | None = None
@@ -132,10 +145,13 @@ class Node(Struct, frozen=True, kw_only=True):
     """One link of the chain: a task, and below it those who can end its wait."""
 
     task: WaitingTask
+    """The task, and what it waits for."""
     relation: str | None = None
     """How this task stands to the one above: ``holds``, ``likely holds``, ``one of``; ``None`` at the top."""
     evidence: str = ""
+    """Where the relation was read, for people."""
     holders: tuple[Node, ...] = ()
+    """Those who can end its wait."""
     cycle: bool = False
     """This task stands further up already: a deadlock."""
     more: int = 0
@@ -154,14 +170,18 @@ class Storm(Struct, frozen=True, kw_only=True):
     """A pattern that costs time without getting anywhere: tiny reads, failing searches, fsync after fsync."""
 
     kind: str
+    """``tiny_reads``, ``empty_reads``, ``openat_enoent``, ``stat``, ``fsync``, ..., for programs."""
     per_second: float | None
+    """How often; ``None`` where it was not counted."""
     text: str
+    """A sentence for people."""
 
 
 class Limit(Struct, frozen=True, kw_only=True):
     """A limit of a cgroup or of the process itself that was reached."""
 
     pid: int
+    """The process that reached it."""
     kind: str
     """``cpu_quota``, ``memory_max``, ``memory_high``, ``pids_max``, ``io_max``, ``nofile``, ``nproc``, ``swap``,
     ``oom_kill``."""
@@ -177,28 +197,39 @@ class Why(Struct, frozen=True, kw_only=True):
     """The answer for one process."""
 
     pid: int
+    """The process."""
     start_ticks: int
+    """Field 22 of /proc/PID/stat: clock ticks after boot."""
     comm: str
+    """Its name, at most 15 bytes."""
     uid: int | None
+    """The real user id; ``None`` where it is not known."""
     parent: int | None = None
+    """The pid of its parent; ``None`` where it is not known."""
     verdict: str
     """``stuck``, ``slow``, ``spinning``, ``busy``, ``idle``, ``stopped``, ``ended``, ``gone``, ``unknown``."""
     reason: str = ""
     """What decided the verdict where the chain does not show it, ``deadlock``, ``fsync takes 63 % of the time ...``."""
     chain: Node | None = None
+    """The wait that explains it, and below it those who can end that."""
     threads: tuple[WaitingTask, ...] = ()
+    """All its tasks that were looked at."""
     storms: tuple[Storm, ...] = ()
+    """Patterns in its calls that cost time, where they were counted."""
     evidence: tuple[str, ...] = ()
+    """Where the chain was read, for people."""
     not_seen: tuple[str, ...] = ()
     """What could not be read, and why."""
     next: str | None = None
     """The line to type that would show more, or end the wait."""
     window_ns: int = 0
+    """Nanoseconds that it was watched."""
     cpu_pct: float | None = None
     """Of one CPU, all threads together, over the window."""
     kernel_share: float | None = None
     """The part of that time that was spent in the kernel, 0 to 1; ``None`` when there was too little of it."""
     python_stack: tuple[str, ...] = ()
+    """The Python frames of the waiting thread, where py-spy tells them."""
     limits: tuple[Limit, ...] = ()
     """Limits that the process, or who stands at the end of its chain, has reached; those that acted come first."""
     commands: dict[int, tuple[str, ...]] = {}
@@ -225,7 +256,11 @@ class Why(Struct, frozen=True, kw_only=True):
         return self.chain is not None and is_deadlock(self.chain)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of this answer, schema ``straced.why/1``."""
+        """Build the JSON object, schema ``straced.why/1``.
+
+        Returns:
+            Builtin values alone: dicts, lists, strings, numbers.
+        """
         built: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
         return {"schema": WHY_SCHEMA, **built}
 
@@ -234,13 +269,20 @@ class WhyAll(Struct, frozen=True, kw_only=True):
     """The answers for many processes, the most stuck and most waited-for first."""
 
     processes: tuple[Why, ...]
+    """An answer for each process."""
     waited_for: dict[int, int]
     """pid -> how many processes wait for it, directly or through others."""
     not_seen: tuple[str, ...] = ()
+    """What could not be read, and why."""
     window_ns: int = 0
+    """Nanoseconds that they were watched."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object, schema ``straced.why_all/1``."""
+        """Build the JSON object, schema ``straced.why_all/1``.
+
+        Returns:
+            Builtin values alone: dicts, lists, strings, numbers.
+        """
         return {
             "schema": WHY_ALL_SCHEMA,
             "processes": [why.to_dict() for why in self.processes],

@@ -62,7 +62,10 @@ class RecordOptions(Struct, frozen=True, kw_only=True):
 
 
 class Recording:
-    """A full trace that runs, or has ended."""
+    """Tell how a full trace goes; made by :meth:`Profiler.trace`.
+
+    It notices the end of its target by itself. Leaving it as an ``async with`` block stops it. A forked copy is inert.
+    """
 
     def __init__(
         self,
@@ -76,22 +79,30 @@ class Recording:
         forget: Callable[[Recording], None],
     ) -> None:
         self.guard = guard
+        """Starts and ends the straces."""
         self._forget = forget
         self.readers = readers
         """With a relay: the reading ends, one a strace, to be read and closed by the caller."""
         self.target = target
+        """The process, as it was at the attach."""
         self.coverage = coverage
+        """Which of its tasks are traced."""
         self.options = options
+        """What the trace holds, and when it ends by itself."""
         self._pidfd = pidfd
         self._helpers = helpers
         self._why: str | None = None
         self._ending: Ending | None = None
         self.path: Path | None = None
-        """Set by whoever opened the file; several straces' lines are put in order there at the end."""
+        """The file, where there is one; several straces' lines are put in order there at the end."""
         self.started_ns = time.monotonic_ns()
+        """When it began, on the monotonic clock, in nanoseconds."""
         self.ended_ns: int | None = None
+        """When it ended, likewise; ``None`` while it runs."""
         self.dropped_lines = 0
+        """Lines that are missing since they were written faster than they were read; known at the end."""
         self.reasons: list[Reason] = []
+        """Why the trace is not simply whole and in order."""
         self.from_the_first = False
         """It began with the first instruction of a program behind a gate."""
         self._owner = OwnerBinding("Recording")
@@ -114,16 +125,23 @@ class Recording:
 
     @property
     def helper_pids(self) -> list[int]:
+        """The pids of its live straces."""
         if not self._owner.here:
             return []
         return [helper.pid for helper in self._helpers if helper.alive and helper.pid is not None]
 
     @property
     def alive(self) -> bool:
+        """Whether it still runs."""
         return self._owner.here and any(helper.alive for helper in self._helpers)
 
     def request_stop(self, why: str = "detach", grace_s: float | None = None) -> None:
-        """Begin to let go, without waiting."""
+        """Begin to let go without waiting; :meth:`stop` is to follow.
+
+        Args:
+            why: the reason of the ending. That of the first call stands.
+            grace_s: seconds that strace may take before it is killed; 2 when left out.
+        """
         if not self._owner.here:
             return
         if self._why is None:
@@ -132,7 +150,15 @@ class Recording:
             self.guard.stop(helper, why, GRACE_S if grace_s is None else grace_s)
 
     async def wait(self) -> Ending:
-        """Until the trace is over: the target ended, a limit was reached, or it was stopped."""
+        """Wait until the trace is over: the target ended, a limit was reached, or it was stopped.
+
+        Returns:
+            Why it is over.
+
+        Raises:
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this recording.
+        """
         self._enter()
         while self._ending is None:
             await self._over.wait()
@@ -163,14 +189,26 @@ class Recording:
             call()
 
     def when_over(self, call: Callable[[], None]) -> None:
-        """Call back, in the event loop, once the trace is over and its file complete; at once when it is."""
+        """Call back once the trace is over and its file complete; at once when it is.
+
+        Args:
+            call: called in the event loop.
+        """
         if self._ending is None:
             self._when_over.append(call)
         else:
             call()
 
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
-        """As for a summary: calls times the measured cost of one."""
+        """Estimate how much the target was slowed down: calls times the measured cost of one.
+
+        Args:
+            sample: what was counted.
+            duration_ns: nanoseconds in which it was.
+
+        Returns:
+            The slowdown.
+        """
         return estimate(self.guard, sample, duration_ns)
 
     async def stop(self) -> Ending:
@@ -183,6 +221,7 @@ class Recording:
 
         Raises:
             TimeoutError: strace did not end, though it was killed.
+            NoResources: there is no descriptor left to do it with; the target runs on, untraced.
             ForkedCopy: this is a copy in a forked child.
             NoEventLoop: no asyncio loop runs here, or another one uses this recording.
         """
@@ -200,6 +239,7 @@ class Recording:
 
         Raises:
             TimeoutError: strace did not end, though it was killed.
+            NoResources: there is no descriptor left to do it with; the target runs on, untraced.
             ForkedCopy: this is a copy in a forked child.
             NoEventLoop: no asyncio loop runs here, or another one uses this recording.
         """
@@ -213,7 +253,14 @@ class Recording:
         return await self.wait()
 
     async def abandon(self) -> None:
-        """Stop a trace that nobody is going to read."""
+        """Stop a trace that nobody is going to read.
+
+        Raises:
+            TimeoutError: strace did not end, though it was killed.
+            NoResources: there is no descriptor left to do it with; the target runs on, untraced.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this recording.
+        """
         readers, self.readers = self.readers, []
         for fd in readers:
             os.close(fd)
@@ -239,7 +286,11 @@ class Recording:
         return next((-code for code in codes if code < 0 and code != -signal.SIGXFSZ), None)
 
     def on_end(self, call: Callable[[], None]) -> None:
-        """Call back, on a thread of ours, when a strace of this trace has ended."""
+        """Call back when a strace of this trace has ended.
+
+        Args:
+            call: called on a thread of straced's own.
+        """
         for helper in self._helpers:
             helper.exited.add_done_callback(lambda _: call())
 
