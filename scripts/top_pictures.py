@@ -82,7 +82,8 @@ async def take(pid: int, folder: Path) -> None:
         await pilot.press("escape", "1")
         await _choose(app, pilot, "flock lock true")
         await pilot.press("y")
-        await _wait(pilot, 3.0)
+        await app.workers.wait_for_complete()
+        await _wait(pilot, 0.5)
         _save(app, folder / "top-why.svg")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -30,6 +31,12 @@ EXPECTED_SIGNALS = {
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*names): skip without these (see tests/support/needs.py)")
+    with contextlib.suppress(ImportError):
+        from hypothesis import HealthCheck, settings
+
+        # how long an example takes says how busy the machine is
+        settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("suite")
     for number, handler in EXPECTED_SIGNALS.items():  # a shell's background jobs, and nohup, ignore them
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)

@@ -1,7 +1,7 @@
 """The full trace of one target, into a file.
 
-Of `manager/full_traces.py`, `profiling/handover.py`, `profiling/segments.py`, `tracers/strace/full_trace.py` and
-`tracers/strace/trace_file.py`.
+Of `manager/full_traces.py`, `profiling/handover.py`, `profiling/segments.py`, `tracers/strace/full_trace.py`,
+`tracers/strace/trace_file.py` and `profiling/full_traces.py`.
 """
 
 # ruff: noqa: ASYNC240

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,11 +29,3 @@ def straced(
     done = subprocess.run([*STRACED, *words], capture_output=True, text=True, timeout=seconds, check=False, **options)
     assert expect is None or done.returncode == expect, f"status {done.returncode}: {done.stderr.strip()[-300:]}"
     return done
-
-
-def until(condition: Callable[[], bool], seconds: float = LONG_S) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.05)

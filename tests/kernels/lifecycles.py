@@ -13,7 +13,8 @@ from typing import Any
 from straced import Profiler
 from tests.accuracy.test_strace import measure
 from tests.accuracy.truth import Truth
-from tests.kernels.checks import STRACED, check, straced, until
+from tests.kernels.checks import LONG_S, STRACED, check, straced
+from tests.support.poll import until
 from tests.support.workload import Starter
 
 LIFECYCLES = {
@@ -100,12 +101,12 @@ def owner_killed(refused: str) -> str:
         )
         try:
             if tracer == "strace":
-                until(lambda pid=target.pid: _status(pid, "TracerPid") != "0")  # type: ignore[misc]
+                until(lambda pid=target.pid: _status(pid, "TracerPid") != "0", LONG_S, pause_s=0.05)  # type: ignore[misc]
             else:
-                until(lambda pid=owner.pid: _has_programs(pid))  # type: ignore[misc]
+                until(lambda pid=owner.pid: _has_programs(pid), LONG_S, pause_s=0.05)  # type: ignore[misc]
             owner.kill()
             owner.wait()
-            until(lambda pid=target.pid: _status(pid, "TracerPid") == "0" and _status(pid, "State")[0] == "S", 20)  # type: ignore[misc]
+            until(lambda pid=target.pid: _is_released(pid), 20, pause_s=0.05)  # type: ignore[misc]
             said.append(tracer)
         finally:
             for each in (owner, target):
@@ -120,6 +121,10 @@ def _has_programs(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return sum("bpf_link" in link or "bpf-link" in link for link in links) >= 5
+
+
+def _is_released(pid: int) -> bool:
+    return _status(pid, "TracerPid") == "0" and _status(pid, "State")[0] == "S"
 
 
 def _status(pid: int, name: str) -> str:

@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.kernels.checks import LONG_S, STRACED, check, straced, until
+from tests.kernels.checks import LONG_S, STRACED, check, straced
+from tests.support.poll import until
 
 
 @check
@@ -72,10 +73,10 @@ def why(_refused: str) -> str:
     with tempfile.TemporaryDirectory() as name:
         lock = f"{name}/lock"
         holder = subprocess.Popen(["flock", lock, "sleep", "1000"])
-        until(lambda: "FLOCK" in Path("/proc/locks").read_text())
+        until(lambda: "FLOCK" in Path("/proc/locks").read_text(), LONG_S, pause_s=0.05)
         waiter = subprocess.Popen(["flock", lock, "true"])
         try:
-            until(lambda: "->" in Path("/proc/locks").read_text())
+            until(lambda: "->" in Path("/proc/locks").read_text(), LONG_S, pause_s=0.05)
             said = straced("why", str(waiter.pid), expect=None).stdout.splitlines()[0]
             assert str(holder.pid) in said or "sleep" in said, said
         finally:
@@ -102,7 +103,7 @@ def serve(_refused: str) -> str:
         environment = {**os.environ, "STRACED_SOCKET": f"{name}/s.sock"}
         began = time.monotonic()
         try:
-            until(lambda: Path(name, "s.sock").exists() or service.poll() is not None)
+            until(lambda: Path(name, "s.sock").exists() or service.poll() is not None, LONG_S, pause_s=0.05)
             assert service.poll() is None, f"status {service.returncode}: {words.read_text()[-300:]}"
             up = time.monotonic()
             while time.monotonic() - up < 20:

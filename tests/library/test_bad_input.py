@@ -1,4 +1,7 @@
-"""What cannot be right is refused with one typed error; the id of a thread means its process."""
+"""What cannot be right is refused with one typed error; the id of a thread means its process.
+
+Of `model/choices.py` and `workflows/hints.py`.
+"""
 
 from __future__ import annotations
 

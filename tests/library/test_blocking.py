@@ -1,4 +1,8 @@
-"""The blocking Profiler: many threads, forks, and a close in the middle of it all."""
+"""The blocking Profiler: many threads, forks, and a close in the middle of it all.
+
+Of `blocking/loop_thread.py`, `blocking/profiler.py`, `blocking/recording.py`, `blocking/session.py` and
+`blocking/streams.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Ends that nobody asks about: what was held for a target goes with it, and what is kept is bounded."""
+"""Ends that nobody asks about: what was held for a target goes with it, and what is kept is bounded.
+
+Of `profiling/attaching.py` and `profiling/found_target.py`.
+"""
 
 from __future__ import annotations
 

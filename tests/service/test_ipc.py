@@ -1,7 +1,8 @@
 """A real service and its clients, of the same user and of another.
 
 Of `service/api/connection.py`, `service/api/outbox.py`, `service/api/server.py`, `service/api/sessions.py`,
-`service/api/facade.py`, `ipc/socket_directory.py` and `service/notices.py`.
+`service/api/facade.py`, `ipc/socket_directory.py`, `service/notices.py`, `client/notifications.py`,
+`client/queries.py`, `client/service_socket.py`, `service/api/event_listeners.py` and `service/api/client_session.py`.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def test_a_folder_that_others_write_to_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.raises(database.StoreError, match="written to by others"):
+    with pytest.raises(database.StoreError, match="is writable by others"):
         HistoryWriter(folder / "history.db", config.StoreConfig()).start()
     assert not list(folder.iterdir())
 

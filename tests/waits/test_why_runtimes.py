@@ -1,4 +1,7 @@
-"""Threads that serve a runtime are never to blame, and what only the runtime knows is had from its own command."""
+"""Threads that serve a runtime are never to blame, and what only the runtime knows is had from its own command.
+
+Of `waits/verdict/runtime_commands.py`.
+"""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_a_terminal_shows_it_and_stays_whole(pid: int, tmp_path: Path, size: tup
             shown = screen.until(lambda text, seen=seen: seen in text, seen)
             assert not FORBIDDEN.search(shown.replace("\n", ""))
             assert len(shown.splitlines()) <= size[1]
-        for key, seen in (("x", "Send a signal"), ("t", "slowed down a lot"), ("y", f"why {pid}")):
+        for key, seen in (("x", "Send a signal"), ("t", "slows it down a lot"), ("y", f"why {pid}")):
             screen.press(key)
             shown = screen.until(lambda text, seen=seen: seen in text, seen)
             assert not FORBIDDEN.search(shown.replace("\n", ""))

@@ -169,11 +169,11 @@ def test_a_full_trace_from_the_keyboard(tmp_path: Path) -> None:
         with terminal(tmp_path, ["sh", "-c", line], (100, 30), PYTHONPATH=str(Path("src").absolute())) as screen:
             screen.until(lambda text: str(worker.pid) in text, "the process")
             screen.press("t")
-            screen.until(lambda text: "slowed down a lot" in text, "the question")
+            screen.until(lambda text: "slows it down a lot" in text, "the question")
             screen.press("Enter")
             screen.until(lambda text: f"TRACING {worker.pid}" in text, "the trace")
             screen.press("t")
-            screen.until(lambda text: "is over" in text, "its end")
+            screen.until(lambda text: "finished" in text, "its end")
             screen.press("q")
             screen.until(lambda text: "status 0" in text, "the end")
     (file,) = (tmp_path / "here").iterdir()

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from straced.model.frame import Frame
+from straced.views.tui.messages import FrameReady
 from tests.views.tui import frames
 from tests.views.tui.frames import LOSSY, ScriptedFeed
 from tests.views.tui.screen import all_of, appears, golden, running, text_of
@@ -70,3 +71,10 @@ async def test_any_size_shows_processes_and_how_far_they_hold(size: tuple[int, i
 async def test_no_frame_yet() -> None:
     async with running(ScriptedFeed(None)) as (app, _):
         assert text_of(app)[0] == " straced top · waiting for the first figures"
+
+
+async def test_a_frame_that_comes_while_the_screen_is_taken_down_is_no_fault() -> None:
+    async with running(ScriptedFeed(frames.machine_of_three())) as (app, _):
+        app.list.action_jump(0)
+    app.on_frame_ready(FrameReady(frames.machine_of_three()))
+    assert app.error is None

@@ -113,7 +113,7 @@ class TopApp(RowSelection, Keyboard, App[None]):
     # --- what has come ---
 
     def on_frame_ready(self, message: FrameReady) -> None:
-        if self._paused:
+        if self._paused or not self.screen_stack:  # it may come while the screen is being taken down
             return
         self.rows.update(message.frame)
         self._draw_list()
