@@ -95,12 +95,15 @@ def _initramfs(kernel: Kernel, folder: Path, release: str) -> None:
 
 
 def _needed(folder: Path, release: str) -> list[Path]:
-    """The modules in the order in which they are loaded."""
+    """The modules in the order in which they are loaded.
+
+    Raises:
+        packages.NotToBeHad: one of them is not there.
+    """
     found: dict[Path, None] = {}
     for module in MODULES:
         words = ["modprobe", "-d", str(_depmod_root(folder)), "-S", release, "--show-depends", module]
-        shown = subprocess.run(words, capture_output=True, text=True, check=False).stdout
-        for line in shown.splitlines():
+        for line in _run(words).splitlines():
             if line.startswith("insmod "):
                 found[Path(line.split()[1])] = None
     return list(found)
@@ -125,7 +128,8 @@ def _pip() -> list[str]:
     return [sys.executable, "-m", "pip"]
 
 
-def _run(argv: list[str]) -> None:
+def _run(argv: list[str]) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=600, env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
         raise packages.NotToBeHad(f"{argv[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+    return done.stdout
