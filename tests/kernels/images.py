@@ -95,17 +95,19 @@ def _initramfs(kernel: Kernel, folder: Path, release: str) -> None:
 
 
 def _needed(folder: Path, release: str) -> list[Path]:
-    """The modules in the order in which they are loaded.
+    """The modules in the order in which they are loaded. Some kernels have one or the other built in.
 
     Raises:
-        packages.NotToBeHad: one of them is not there.
+        packages.NotToBeHad: none of them is there.
     """
     found: dict[Path, None] = {}
     for module in MODULES:
         words = ["modprobe", "-d", str(_depmod_root(folder)), "-S", release, "--show-depends", module]
-        for line in _run(words).splitlines():
+        for line in subprocess.run(words, capture_output=True, text=True, check=False).stdout.splitlines():
             if line.startswith("insmod "):
                 found[Path(line.split()[1])] = None
+    if not found:
+        raise packages.NotToBeHad(f"the packages of {release} hold no modules")
     return list(found)
 
 
@@ -128,8 +130,7 @@ def _pip() -> list[str]:
     return [sys.executable, "-m", "pip"]
 
 
-def _run(argv: list[str]) -> str:
+def _run(argv: list[str]) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=600, env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
         raise packages.NotToBeHad(f"{argv[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    return done.stdout
