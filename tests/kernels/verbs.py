@@ -102,7 +102,8 @@ def serve(_refused: str) -> str:
         environment = {**os.environ, "STRACED_SOCKET": f"{name}/s.sock"}
         began = time.monotonic()
         try:
-            until(lambda: Path(name, "s.sock").exists() or service.poll() is not None)
+            # its socket is there a moment before it answers
+            until(lambda: service.poll() is not None or not straced("status", env=environment, expect=None).returncode)
             assert service.poll() is None, f"status {service.returncode}: {words.read_text()[-300:]}"
             up = time.monotonic()
             while time.monotonic() - up < 20:
