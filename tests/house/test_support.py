@@ -6,8 +6,11 @@ import platform
 import re
 import tomllib
 
+import pytest
+
 from tests.kernels import results
 from tests.kernels.catalogue import BY_NAME
+from tests.kernels.lifecycles import LIFECYCLES
 from tests.kernels.suite import good
 from tests.matrix import results as matrix
 
@@ -45,6 +48,12 @@ def test_the_classifiers_are_what_was_run() -> None:
     assert "Operating System :: POSIX :: Linux" in project["classifiers"]
     oldest = min(claimed, key=lambda version: int(version.partition(".")[2]))
     assert project["requires-python"] == f">={oldest}"
+
+
+@pytest.mark.parametrize("name", [name for names in LIFECYCLES.values() for name in names])
+def test_what_is_run_on_other_kernels_is_there(name: str) -> None:
+    path, _, function = name.partition("::")
+    assert re.search(rf"^(async )?def {function}\(", (results.ROOT / path).read_text(), re.MULTILINE)
 
 
 def test_the_readme_links_the_page() -> None:

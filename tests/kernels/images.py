@@ -95,14 +95,19 @@ def _initramfs(kernel: Kernel, folder: Path, release: str) -> None:
 
 
 def _needed(folder: Path, release: str) -> list[Path]:
-    """The modules in the order in which they are loaded."""
+    """The modules in the order in which they are loaded. Some kernels have one or the other built in.
+
+    Raises:
+        packages.NotToBeHad: none of them is there.
+    """
     found: dict[Path, None] = {}
     for module in MODULES:
         words = ["modprobe", "-d", str(_depmod_root(folder)), "-S", release, "--show-depends", module]
-        shown = subprocess.run(words, capture_output=True, text=True, check=False).stdout
-        for line in shown.splitlines():
+        for line in subprocess.run(words, capture_output=True, text=True, check=False).stdout.splitlines():
             if line.startswith("insmod "):
                 found[Path(line.split()[1])] = None
+    if not found:
+        raise packages.NotToBeHad(f"the packages of {release} hold no modules")
     return list(found)
 
 

@@ -19,7 +19,7 @@ from tests.support.workload import Starter
 
 LIFECYCLES = {
     "ebpf": [
-        f"tests/ebpf/test_lifecycle.py::{name}"
+        f"tests/tracers/ebpf/test_lifecycle.py::{name}"
         for name in (
             "test_close_takes_everything_out_of_the_kernel",
             "test_ending_of_the_target",
@@ -31,11 +31,11 @@ LIFECYCLES = {
     "strace": [
         f"tests/contract/{name}"
         for name in (
-            "test_attach.py::test_p04_every_task_is_traced",
-            "test_attach.py::test_p07_threads_and_children_that_come_later_are_traced",
-            "test_detach.py::test_p14_a_target_that_ended_still_has_its_summary",
-            "test_detach.py::test_p15_stopped_stays_stopped",
-            "test_detach.py::test_p15_running_goes_on",
+            "test_attach.py::test_every_task_is_traced",
+            "test_attach.py::test_threads_and_children_that_come_later_are_traced",
+            "test_detach.py::test_a_target_that_ended_still_has_its_summary",
+            "test_detach.py::test_stopped_stays_stopped",
+            "test_detach.py::test_running_goes_on",
         )
     ],
 }

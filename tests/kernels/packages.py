@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,15 +112,14 @@ def download(architecture: str, packages: list[str], into: Path) -> None:
         packages: ``name`` or ``name/suite``.
         into: the directory to unpack into.
     """
-    archives = cache() / f"apt-{architecture}" / "debs"
-    archives.mkdir(exist_ok=True)
     into.mkdir(parents=True, exist_ok=True)
     for package in packages:
-        before = set(archives.iterdir())
-        _run(["apt-get", *_apt(architecture), "download", "-qq", package], cwd=archives)
-        for archive in set(archives.iterdir()) - before:
-            _run(["dpkg-deb", "-x", str(archive), str(into)])
-            archive.unlink()
+        with tempfile.TemporaryDirectory(
+            prefix="download-", dir=cache()
+        ) as name:  # of a run that was killed nothing is taken
+            _run(["apt-get", *_apt(architecture), "download", "-qq", package], cwd=Path(name))
+            for archive in Path(name).iterdir():
+                _run(["dpkg-deb", "-x", str(archive), str(into)])
 
 
 def download_with_dependencies(architecture: str, packages: list[str], suite: str, into: Path) -> None:

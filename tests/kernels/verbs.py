@@ -103,7 +103,12 @@ def serve(_refused: str) -> str:
         environment = {**os.environ, "STRACED_SOCKET": f"{name}/s.sock"}
         began = time.monotonic()
         try:
-            until(lambda: Path(name, "s.sock").exists() or service.poll() is not None, LONG_S, pause_s=0.05)
+            until(
+                # its socket is there a moment before it answers
+                lambda: service.poll() is not None or not straced("status", env=environment, expect=None).returncode,
+                LONG_S,
+                pause_s=0.05,
+            )
             assert service.poll() is None, f"status {service.returncode}: {words.read_text()[-300:]}"
             up = time.monotonic()
             while time.monotonic() - up < 20:
