@@ -151,6 +151,27 @@ def test_an_event_loop_with_other_connections(world: World) -> None:
     assert _ask(proxy.pid).verdict == "idle"
 
 
+def test_a_connection_that_owes_nothing_is_not_blamed(world: World) -> None:
+    """A server has an idle connection to a database, which has answered, and does not answer its client itself."""
+    database = world.python(
+        "s = socket.create_server(('127.0.0.1', 0)); ready(s.getsockname()[1]); c, _ = s.accept()\n"
+        "c.recv(10); time.sleep(0.1); c.send(b'row'); rest()"
+    )
+    code = """
+kept = socket.create_connection(('127.0.0.1', int(ARGS[0]))); kept.send(b'select'); kept.recv(10)
+listening = socket.create_server(('127.0.0.1', 0)); ready(listening.getsockname()[1])
+client, _ = listening.accept(); client.recv(10)
+select.select([listening, kept, client], [], [])
+"""
+    server = world.python(code, database.words[0])
+    client = world.python(_TCP_CLIENT, server.words[0])
+    world.rests(database.pid, server.pid, client.pid)
+    why = _ask(client.pid)
+    assert why.verdict == "stuck"
+    assert [root.end for root in why.roots] == ["one of"], report(why)
+    assert "work of its own that cannot be seen" in sentence(why)
+
+
 def test_a_broker_and_its_clients(world: World) -> None:
     """Three clients of a server that waits for any of them: each may be who is waited for, none is to blame."""
     code = """
@@ -219,3 +240,24 @@ ready(*workers); signal.pause()
     assert len(lines) == 1, text
     assert all(str(pid) in lines[0] for pid in workers)
     assert lines[0].startswith("idle")
+
+
+def test_a_process_that_rests_elsewhere_does_not_serve(world: World) -> None:
+    """A master and its worker both have the listening socket; the worker is stopped, the master waits for signals."""
+    code = """
+listening = socket.create_server(('127.0.0.1', 0))
+worker = os.fork()
+if worker == 0:
+    while True: kept = listening.accept()
+ready(listening.getsockname()[1], worker); signal.pause()
+"""
+    master = world.python(code)
+    port, worker = master.words
+    world.rests_in(("accept4",), int(worker))
+    os.kill(int(worker), signal.SIGSTOP)
+    world.rests(int(worker), states="T")
+    client = world.python(_TCP_CLIENT, port)
+    world.rests(client.pid, master.pid)
+    why = _ask(client.pid)
+    assert [node.task.pid for node in _path(why)] == [client.pid, int(worker)], report(why)
+    assert (_path(why)[-1].end, why.next) == ("likely", f"kill -CONT {worker}")
