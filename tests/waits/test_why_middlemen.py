@@ -10,8 +10,8 @@ import signal
 from pathlib import Path
 
 import why_more_stages  # noqa: F401, registers its stages
-from why_stages import _FLOCK, _TCP_CLIENT, STAGES
-from why_world import Role, World
+from why_stages import _FLOCK, _TCP_CLIENT, READER, STAGES
+from why_world import Role, World, close
 
 from straced.views.why.overview import overview
 from straced.views.why.report import report, sentence
@@ -261,3 +261,20 @@ ready(listening.getsockname()[1], worker); signal.pause()
     why = _ask(client.pid)
     assert [node.task.pid for node in _path(why)] == [client.pid, int(worker)], report(why)
     assert (_path(why)[-1].end, why.next) == ("likely", f"kill -CONT {worker}")
+
+
+def test_forty_candidates_are_not_forty_lines(world: World) -> None:
+    """Who of a process with many threads has the other end is not known: some are named, the others are counted."""
+    reading, writing, name = world.pipe()
+    code = "[threading.Thread(target=threading.Event().wait, daemon=True).start() for _ in range(40)]; ready(); rest()"
+    holder = world.python(code, fds=(writing,))
+    target = world.python(READER, reading, fds=(reading,))
+    close(reading, writing)
+    world.rests(target.pid, *map(int, os.listdir(f"/proc/{holder.pid}/task")))
+    why = _ask(target.pid)
+    assert why.chain is not None
+    assert (why.verdict, why.root_cause) == ("stuck", None), report(why)
+    assert why.chain.holders[0].task.tid == holder.pid, "the one that sleeps comes before those that wait for others"
+    assert len(why.chain.holders) + why.chain.more == 41
+    assert len(_path(why)) < 12, report(why)
+    assert name in sentence(why)

@@ -95,13 +95,13 @@ class ChainBuilder:
         at_rest = task.wait.kind == "poll" and (len(holders) > _MAX_FOLLOWED or (via is None and bool(found.ways)))
         below: list[Node] = []
         skipped = 0
-        for holder in holders[:_MAX_BREADTH]:
+        for holder in holders[: _MAX_BREADTH if len(holders) <= _MAX_BREADTH else _MAX_BREADTH // 2]:
             if self._left <= 0 or len(above) >= _MAX_DEPTH:
                 break
             if self._times_out(holder, (*above, step)):
                 skipped += 1
                 continue
-            follow = not guess and not at_rest
+            follow = not guess and not at_rest and not self._says_little(holder)
             node = self._below(holder, (*above, step), doubt, stands_for.get(holder.pid, 1), follow=follow)
             if node is not None:
                 below.append(node)
@@ -163,6 +163,15 @@ class ChainBuilder:
         if wait.kind in ("accept", "signal") or any("(listening)" in one.name for one in wait.watched):
             return _RESTS
         return 0 if wait.kind in HALTED else 1 if wait.kind == "running" else 2 if wait.kind in SUSPECT else 3
+
+    def _says_little(self, holder: Holder) -> bool:
+        """Whether one of several threads waits on a futex: for any other of them, as a rule."""
+        if not holder.guessed or holder.relation != ONE_OF or holder.tid is None:
+            return False
+        try:
+            return wait_of(self._look, self._look.task(holder.pid, holder.tid)).kind == "futex"
+        except (Gone, OSError):
+            return False
 
     def _times_out(self, holder: Holder, above: tuple[_Step, ...]) -> bool:
         """Whether a chain that would come back to itself has a wait in it that ends at its timeout: no circle then."""
