@@ -220,3 +220,24 @@ def test_a_root_cause_is_claimed_where_it_is_proven(world: World) -> None:
     assert why.root_cause is not None
     assert (why.root_cause.task.pid, why.root_cause.end) == (writers[1].pid, "root cause")
     assert "<- root cause" in report(why)
+
+
+def test_who_shares_an_eventfd_may_write_it(world: World) -> None:
+    """Two processes have it, beside a socket of one: each may end the wait."""
+    code = f"""{_MAKE}
+fd = os.eventfd(0); ours, theirs = socket.socketpair()
+def sleep(*closed):
+    for one in closed: one.close()
+    rest()
+first = os.fork() or sleep(ours)
+theirs.close()
+second = os.fork() or sleep(ours)
+epoll = select.epoll(); epoll.register(fd, 1); epoll.register(ours, 1)
+ready(first, second); epoll.poll()
+"""
+    target = world.python(code)
+    first, second = (int(word) for word in target.words)
+    world.rests_in(("epoll_wait",), target.pid)
+    world.rests(first, second)
+    why = _ask(target.pid)
+    assert (why.verdict, _names(why)) == ("idle", {target.pid, first, second}), report(why)

@@ -10,8 +10,8 @@ import signal
 from pathlib import Path
 
 import why_more_stages  # noqa: F401, registers its stages
-from why_stages import _FLOCK, _TCP_CLIENT, STAGES
-from why_world import Role, World
+from why_stages import _FLOCK, _TCP_CLIENT, READER, STAGES
+from why_world import Role, World, close
 
 from straced.views.why.overview import overview
 from straced.views.why.report import report, sentence
@@ -151,6 +151,27 @@ def test_an_event_loop_with_other_connections(world: World) -> None:
     assert _ask(proxy.pid).verdict == "idle"
 
 
+def test_a_connection_that_owes_nothing_is_not_blamed(world: World) -> None:
+    """A server has an idle connection to a database, which has answered, and does not answer its client itself."""
+    database = world.python(
+        "s = socket.create_server(('127.0.0.1', 0)); ready(s.getsockname()[1]); c, _ = s.accept()\n"
+        "c.recv(10); time.sleep(0.1); c.send(b'row'); rest()"
+    )
+    code = """
+kept = socket.create_connection(('127.0.0.1', int(ARGS[0]))); kept.send(b'select'); kept.recv(10)
+listening = socket.create_server(('127.0.0.1', 0)); ready(listening.getsockname()[1])
+client, _ = listening.accept(); client.recv(10)
+select.select([listening, kept, client], [], [])
+"""
+    server = world.python(code, database.words[0])
+    client = world.python(_TCP_CLIENT, server.words[0])
+    world.rests(database.pid, server.pid, client.pid)
+    why = _ask(client.pid)
+    assert why.verdict == "stuck"
+    assert [root.end for root in why.roots] == ["one of"], report(why)
+    assert "work of its own that cannot be seen" in sentence(why)
+
+
 def test_a_broker_and_its_clients(world: World) -> None:
     """Three clients of a server that waits for any of them: each may be who is waited for, none is to blame."""
     code = """
@@ -219,3 +240,41 @@ ready(*workers); signal.pause()
     assert len(lines) == 1, text
     assert all(str(pid) in lines[0] for pid in workers)
     assert lines[0].startswith("idle")
+
+
+def test_a_process_that_rests_elsewhere_does_not_serve(world: World) -> None:
+    """A master and its worker both have the listening socket; the worker is stopped, the master waits for signals."""
+    code = """
+listening = socket.create_server(('127.0.0.1', 0))
+worker = os.fork()
+if worker == 0:
+    while True: kept = listening.accept()
+ready(listening.getsockname()[1], worker); signal.pause()
+"""
+    master = world.python(code)
+    port, worker = master.words
+    world.rests_in(("accept4",), int(worker))
+    os.kill(int(worker), signal.SIGSTOP)
+    world.rests(int(worker), states="T")
+    client = world.python(_TCP_CLIENT, port)
+    world.rests(client.pid, master.pid)
+    why = _ask(client.pid)
+    assert [node.task.pid for node in _path(why)] == [client.pid, int(worker)], report(why)
+    assert (_path(why)[-1].end, why.next) == ("likely", f"kill -CONT {worker}")
+
+
+def test_forty_candidates_are_not_forty_lines(world: World) -> None:
+    """Who of a process with many threads has the other end is not known: some are named, the others are counted."""
+    reading, writing, name = world.pipe()
+    code = "[threading.Thread(target=threading.Event().wait, daemon=True).start() for _ in range(40)]; ready(); rest()"
+    holder = world.python(code, fds=(writing,))
+    target = world.python(READER, reading, fds=(reading,))
+    close(reading, writing)
+    world.rests(target.pid, *map(int, os.listdir(f"/proc/{holder.pid}/task")))
+    why = _ask(target.pid)
+    assert why.chain is not None
+    assert (why.verdict, why.root_cause) == ("stuck", None), report(why)
+    assert why.chain.holders[0].task.tid == holder.pid, "the one that sleeps comes before those that wait for others"
+    assert len(why.chain.holders) + why.chain.more == 41
+    assert len(_path(why)) < 12, report(why)
+    assert name in sentence(why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import socket
 import struct
+import time
 
 from msgspec import Struct
 
@@ -63,6 +64,8 @@ class Namespace:
 
     def __init__(self, link: bytes | None, pid: int | None) -> None:
         self.link = link
+        self.tcp_times_at_ns = 0
+        """When :attr:`tcp_times` was read, CLOCK_MONOTONIC: what it tells has grown by as much since."""
         self._pid = pid
 
     @functools.cached_property
@@ -83,6 +86,7 @@ class Namespace:
     @functools.cached_property
     def tcp_times(self) -> dict[int, TcpTimes]:
         """inode -> when that TCP connection last moved."""
+        self.tcp_times_at_ns = time.monotonic_ns()
         return tcp_times.read(self._pid)
 
     @functools.cached_property

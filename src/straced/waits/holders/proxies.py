@@ -44,6 +44,14 @@ def count(look: ProcSnapshot, raw: RawTask, watched: Sequence[Resource]) -> int:
     return len(_all_watched(look, raw)) if len(watched) >= MAX_WATCHED else len(watched)
 
 
+def are_answered(look: ProcSnapshot, raw: RawTask, watched: Sequence[Resource]) -> bool:
+    """Whether something came on each of these connections after the last was sent: then none of them owes an answer."""
+    space = look.sockets.namespace(raw.pid)
+    times = [space.tcp_times.get(one.inode or 0) for one in watched if not one.internal and one.kind == "tcp"]
+    others = [one for one in watched if not one.internal and one.kind != "tcp"]
+    return bool(times) and not others and all(each is not None and not each.is_owed for each in times)
+
+
 def _all_watched(look: ProcSnapshot, raw: RawTask) -> list[Watched]:
     is_epoll = (look.call_name(raw) or "").startswith("epoll")
     return (epoll_targets(look, raw.pid, raw.args[0] & 0xFFFFFFFF) or []) if is_epoll else []

@@ -7,6 +7,7 @@ ones first; the main thread is one like any other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from straced.linux.procfs import Gone
 from straced.waits.classify import syscall_args
 from straced.waits.classify.classify import wait_of
 from straced.waits.classify.kinds import HALTED, SUSPECT
+from straced.waits.classify.polls import Watched, epoll_targets
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -22,7 +24,8 @@ from straced.waits.model import LIKELY, ONE_OF, Holder, Wait
 
 MOST_THREADS = 500
 _MOST_ALIKE = 4
-_CLOCK_SLACK_MS = 200
+_CLOCK_SLACK_NS = 20_000_000
+"""TCP keeps its times in ticks of 1 to 10 ms."""
 _RUNS, _HALTED, _STUCK, _IN_A_CALL, _WAITS, _SLEEPS, _FUTEX, _RESTS = range(8)
 _WORD = ("runs", "is halted", "is stuck", "is in a call on it", "waits", "sleeps", "waits on a futex", "rests")
 IsBusy = Callable[[RawTask], bool]
@@ -59,11 +62,16 @@ def threads_of(look: ProcSnapshot, holder: Holder, is_busy: IsBusy) -> tuple[lis
     active = [thread for thread in alive if thread.rank < _RESTS]
     found = _could_have_read(look, holder, active) or active
     if not found:
+        loops = [thread for thread in alive if thread.wait.kind == "poll"]
+        if 1 < len(loops) <= _MOST_ALIKE:
+            return [replace(holder, tid=each.raw.tid, relation=ONE_OF, guessed=True) for each in loops], 1
         resting = min(alive, key=lambda thread: (not _concerns(thread, holder.numbers), thread.wait.kind == "signal"))
         return [replace(holder, tid=resting.raw.tid, relation=_inferred(holder), guessed=True)], len(tids)
     if found[0].rank == _FUTEX and len(found) > _MOST_ALIKE:
         worker = next((thread for thread in alive if thread.wait.kind in ("accept", "poll")), found[0])
         return [replace(holder, tid=worker.raw.tid, relation=_inferred(holder), guessed=True)], len(tids)
+    if found[0].rank < _FUTEX and all(each.rank == _FUTEX for each in found[1:]) and _loop_left(look, holder, alive):
+        found = found[:1]
     if len(found) == 1 and len(tids) <= MOST_THREADS:
         evidence = (
             f"{found[0].raw.tid}, of the {len(tids)} threads of {holder.pid}, {_WORD[found[0].rank]}; the others rest"
@@ -134,26 +142,43 @@ def _rests(wait: Wait) -> bool:
     return wait.kind == "poll" and (listens or all(one.internal for one in wait.watched))
 
 
+def _loop_left(look: ProcSnapshot, holder: Holder, alive: Sequence[_Thread]) -> bool:
+    """Whether an event loop that watches the descriptor is not waiting in it: its thread is at work somewhere else."""
+    own = [fd for fd in fds.listing(look.proc, holder.pid) or () if fd.kind == "eventpoll"]
+    loops = {fd.number for fd in own if any(number in holder.numbers for number, _ in _watched(look, holder.pid, fd))}
+    return bool(loops) and not any(_polls(look, thread, loops) for thread in alive)
+
+
+def _watched(look: ProcSnapshot, pid: int, fd: fds.Fd) -> list[Watched]:
+    return epoll_targets(look, pid, fd.number) or []
+
+
+def _polls(look: ProcSnapshot, thread: _Thread, loops: set[int]) -> bool:
+    name = look.call_name(thread.raw) or ""
+    return name.startswith("epoll") and bool(thread.raw.args) and thread.raw.args[0] & 0xFFFFFFFF in loops
+
+
 def _concerns(thread: _Thread, numbers: tuple[int, ...]) -> bool:
     return thread.wait.kind in ("accept", "poll") or any(one.fd in numbers for one in thread.wait.watched)
 
 
 def _could_have_read(look: ProcSnapshot, holder: Holder, threads: list[_Thread]) -> list[_Thread]:
     """Leave out those that did not run since the last data arrived, where it was read: somebody else has read it."""
-    arrived_ms = _arrival(look, holder)
-    if arrived_ms is None:
+    arrived_ns = _arrival(look, holder)
+    if arrived_ns is None:
         return threads
-    limit_ns = (arrived_ms + _CLOCK_SLACK_MS) * 10**6
+    limit_ns = arrived_ns + _CLOCK_SLACK_NS
     return [thread for thread in threads if (thread.wait.since_ns or 0) <= limit_ns]
 
 
 def _arrival(look: ProcSnapshot, holder: Holder) -> int | None:
-    """How long ago the last data of a TCP connection arrived at the holder's end, in ms; ``None`` if it waits there."""
+    """How long ago the last data of a TCP connection arrived at the holder, at most; ``None`` if it waits there."""
     for number in holder.numbers:
         fd = fds.get(look.proc, holder.pid, number)
         space = look.sockets.namespace(holder.pid)
         sock = space.inet_by_inode.get(fd.inode) if fd is not None and fd.inode is not None else None
         if sock is not None and sock.family == "tcp" and not sock.receive_queue:
             times = space.tcp_times.get(sock.inode)
-            return times.received_ms if times is not None else None
+            passed_ns = time.monotonic_ns() - space.tcp_times_at_ns
+            return times.received_ms * 10**6 + passed_ns if times is not None else None
     return None

@@ -43,28 +43,43 @@ def alternatives(look: ProcSnapshot, raw: RawTask, wait: Wait, asker: Holder | N
         asker: how the chain came to this task, if it did through a descriptor of its.
     """
     watched = list(wait.watched)
-    asked = asker is not None and asker.pid == raw.pid and proxies.is_watched(look, raw, watched, asker.numbers)
-    if asked and asker is not None:
-        watched = proxies.candidates(look, raw, watched, asker.numbers)
-        if not watched:
-            return Alternatives([], (Way(kind="anybody", text="more data on the same connection"),))
+    if asker is not None and asker.pid == raw.pid and asker.numbers:
+        return _on_behalf(look, raw, wait, asker.numbers)
     watched = _without_death_watches(look, raw, watched)
     found = _Found(look, raw)
-    more = " or more" if len(wait.watched) >= MAX_WATCHED else ""
+    connections = [one for one in watched if "(listening)" in one.name]
+    if connections:
+        return Alternatives([], found.ways_of(connections))
+    if len([one for one in watched if not one.internal]) > _MOST_FOLLOWED:
+        more = " or more" if len(wait.watched) >= MAX_WATCHED else ""
+        return Alternatives([], (Way(kind="anybody", text=f"one of {len(watched)}{more} descriptors"),))
+    for one in watched:
+        found.add(one)
+    return found.result()
+
+
+def _on_behalf(look: ProcSnapshot, raw: RawTask, wait: Wait, asked_through: tuple[int, ...]) -> Alternatives:
+    """The alternatives of a poll of which somebody waits for an answer, behind the descriptors ``asked_through``."""
+    watches_asker = proxies.is_watched(look, raw, wait.watched, asked_through)
+    watched = _without_death_watches(look, raw, proxies.candidates(look, raw, wait.watched, asked_through))
     connections = [one for one in watched if "(listening)" in one.name]
     others = [one for one in watched if one not in connections]
-    if connections and not (asked and others):
-        return Alternatives([], tuple(_distinct(way for one in connections if (way := found.way(one)) is not None)))
-    if len([one for one in others if not one.internal]) > _MOST_FOLLOWED and not asked:
-        return Alternatives([], (Way(kind="anybody", text=f"one of {len(others)}{more} descriptors"),))
-    if asked and any(proxies.is_client(look, raw, one) for one in others):
-        found.ways += [way for one in connections if (way := found.way(one)) is not None]
+    found = _Found(look, raw)
     for one in others[: 4 * _MOST_FOLLOWED]:
         found.add(one)
     left = max(len(others), proxies.count(look, raw, wait.watched)) - 4 * _MOST_FOLLOWED
     if left > 0:
         found.ways.append(Way(kind="anybody", text=f"{left} more descriptors"))
-    return found.result(asked)._replace(partial=asked and bool(connections))
+    if watches_asker and not found.holders:
+        found.ways.append(Way(kind="anybody", text="more data on the same connection"))
+    if not found.holders or any(proxies.is_client(look, raw, one) for one in others):
+        found.ways += found.ways_of(connections)
+    if found.holders and wait.bounded:
+        found.ways.append(Way(kind="timer", text="its timeout"))
+    elif found.holders and proxies.are_answered(look, raw, others):
+        found.ways.append(Way(kind="unseen", text="work of its own that cannot be seen"))
+    inferred = watches_asker or bool(connections)
+    return found.result(inferred=inferred)._replace(partial=bool(connections))
 
 
 def _without_death_watches(look: ProcSnapshot, raw: RawTask, watched: list[Resource]) -> list[Resource]:
@@ -100,6 +115,10 @@ class _Found:
     def way(self, resource: Resource) -> Way | None:
         return ways.of_resource(self._look, self._raw, resource)
 
+    def ways_of(self, resources: Iterable[Resource]) -> tuple[Way, ...]:
+        """The ways that several descriptors open."""
+        return tuple(_distinct(way for one in resources if (way := self.way(one)) is not None))
+
     def add(self, resource: Resource) -> None:
         """One descriptor more."""
         way = self.way(resource)
@@ -116,11 +135,11 @@ class _Found:
         if not holders and way is None and resource.kind in ("unix", "tcp", "udp", "pipe", "fifo"):
             self.ways.append(_unseen(resource))
 
-    def result(self, asked: bool) -> Alternatives:
-        """All together: one that stands alone holds; of several one is meant. What is done for an asker is inferred."""
+    def result(self, inferred: bool = False) -> Alternatives:
+        """All together: one that stands alone holds, or likely does where that is inferred; of several one is meant."""
         found, out = list(self.holders.values()), tuple(_distinct(self.ways))
         if len(found) == 1 and not out:
-            likely = asked and found[0].relation == HOLDS
+            likely = inferred and found[0].relation == HOLDS
             return Alternatives([replace(found[0], relation=LIKELY)] if likely else found)
         return Alternatives([replace(each, relation=ONE_OF) for each in found], out)
 

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.waits.classify.classify import wait_of
-from straced.waits.classify.kinds import HALTED, IDLE, SUSPECT
+from straced.waits.classify.kinds import HALTED, SUSPECT
 from straced.waits.facts.activity import Activity
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.holders import serving
 from straced.waits.holders.dispatch import alternatives_of
-from straced.waits.model import HOLDS, ONE_OF, Holder, Node, Wait, WaitingTask, Way
+from straced.waits.model import HOLDS, LIKELY, ONE_OF, Holder, Node, Wait, WaitingTask, Way
 from straced.waits.verdict.ends import doubt_of, end_of
 
 _MAX_NODES = 64
@@ -25,12 +25,16 @@ _MAX_FOLLOWED = 3
 """Of more alternatives than this, each is looked at and not followed further."""
 _MAX_RANKED = 64
 _MAX_DEPTH = 24
+_RESTS = 4
+"""The severity from which on a task waits for a new connection or a signal."""
 _MAX_THREADS_LOOKED_AT = 256
 _BUSY_PCT = 50
 _LASTING = frozenset({"traced", "zombie"})
 """Relations that hold on though the task may run for a moment."""
 _OF_A_PROCESS = frozenset({"child", "vfork", "traced", "zombie", "job_token", "futex", "mutex", "join"})
 """Waits that a process as such ends, or that name their thread themselves."""
+_OF_A_SERVICE = frozenset({"socket_read", "socket_write", "connect"})
+"""Waits for somebody who was asked."""
 _OF_DATA, _LOCAL = frozenset({"pipe_read", "socket_read", "poll"}), frozenset({"pipe", "fifo", "unix"})
 """Waits in which a worker rests for what its parent gives it."""
 Key = tuple[int, int]
@@ -91,13 +95,13 @@ class ChainBuilder:
         at_rest = task.wait.kind == "poll" and (len(holders) > _MAX_FOLLOWED or (via is None and bool(found.ways)))
         below: list[Node] = []
         skipped = 0
-        for holder in holders[:_MAX_BREADTH]:
+        for holder in holders[: _MAX_BREADTH if len(holders) <= _MAX_BREADTH else _MAX_BREADTH // 2]:
             if self._left <= 0 or len(above) >= _MAX_DEPTH:
                 break
             if self._times_out(holder, (*above, step)):
                 skipped += 1
                 continue
-            follow = not guess and not at_rest
+            follow = not guess and not at_rest and not self._says_little(holder)
             node = self._below(holder, (*above, step), doubt, stands_for.get(holder.pid, 1), follow=follow)
             if node is not None:
                 below.append(node)
@@ -137,16 +141,37 @@ class ChainBuilder:
             found = [replace(holder, relation=ONE_OF) for holder in found]
         if wait.kind != "poll" and len(found) > 1 and found[0].relation == ONE_OF:
             found[:_MAX_RANKED] = sorted(found[:_MAX_RANKED], key=self._severity)
+            found = self._without_resting(found) if wait.kind in _OF_A_SERVICE else found
         return found, stands_for
+
+    def _without_resting(self, holders: list[Holder]) -> list[Holder]:
+        """Of several processes that have the other end of a socket, those that wait for other work do not serve it."""
+        active = [holder for holder in holders[:_MAX_RANKED] if self._severity(holder) < _RESTS]
+        if len(active) != 1 or len(holders) > _MAX_RANKED or len({holder.pid for holder in holders}) == 1:
+            return holders
+        others = ", ".join(str(holder.pid) for holder in holders if holder is not active[0])
+        evidence = f"{active[0].evidence}; {others} rest elsewhere"
+        return [replace(active[0], relation=LIKELY, guessed=True, evidence=evidence)]
 
     def _severity(self, holder: Holder) -> int:
         """Those that are stopped or stuck come first: they are met by every wait for them."""
         try:
             tid = holder.tid if holder.tid is not None else self.representative(holder.pid)
-            kind = wait_of(self._look, self._look.task(holder.pid, tid)).kind
+            wait = wait_of(self._look, self._look.task(holder.pid, tid))
         except (Gone, OSError):
-            return 5
-        return 0 if kind in HALTED else 1 if kind == "running" else 2 if kind in SUSPECT else 4 if kind in IDLE else 3
+            return _RESTS + 1
+        if wait.kind in ("accept", "signal") or any("(listening)" in one.name for one in wait.watched):
+            return _RESTS
+        return 0 if wait.kind in HALTED else 1 if wait.kind == "running" else 2 if wait.kind in SUSPECT else 3
+
+    def _says_little(self, holder: Holder) -> bool:
+        """Whether one of several threads waits on a futex: for any other of them, as a rule."""
+        if not holder.guessed or holder.relation != ONE_OF or holder.tid is None:
+            return False
+        try:
+            return wait_of(self._look, self._look.task(holder.pid, holder.tid)).kind == "futex"
+        except (Gone, OSError):
+            return False
 
     def _times_out(self, holder: Holder, above: tuple[_Step, ...]) -> bool:
         """Whether a chain that would come back to itself has a wait in it that ends at its timeout: no circle then."""
