@@ -25,7 +25,11 @@ from straced.waits.process import why_process
 
 _WINDOW_NS = 400_000_000
 _WINDOWS = 8
-_QUOTA = {"v1": {"cpu.cfs_quota_us": "5000", "cpu.cfs_period_us": "50000"}, "v2": {"cpu.max": "5000 50000"}}
+_QUOTA = {
+    "v1": {"cpu.cfs_period_us": "50000", "cpu.cfs_quota_us": "1000", "cpu.shares": "200000"},
+    "v2": {"cpu.max": "1000 50000", "cpu.weight": "10000"},
+}
+"""Little, and before all others: it is used up in each period, however busy the machine is."""
 _SMALL = {
     "v1": {"memory.limit_in_bytes": "50000000", "memory.memsw.limit_in_bytes": "50000000"},
     "v2": {"memory.max": "50000000", "memory.swap.max": "0"},
@@ -53,7 +57,7 @@ def test_a_cpu_quota(world: World) -> None:
     why = _watched(target.pid, "cpu_quota")
     assert why.verdict in ("busy", "slow"), sentence(why)
     text = sentence(why)
-    assert f"the CPU quota of its cgroup {group.name} (5.0 ms in each 50 ms) was used up in" in text, text
+    assert f"the CPU quota of its cgroup {group.name} (1.0 ms in each 50 ms) was used up in" in text, text
     assert "others" not in text
     (limit,) = _limits(why, "cpu_quota")
     assert (limit.path, limit.pid) == (f"{group.path}/cpu.stat", target.pid)

@@ -135,6 +135,8 @@ class Node(Struct, frozen=True, kw_only=True):
     relation: str | None = None
     """How this task stands to the one above: ``holds``, ``likely holds``, ``one of``; ``None`` at the top."""
     evidence: str = ""
+    woke_last: bool = False
+    """Of several, it is the one who ended this wait the last time, in the window (eBPF); the next time may differ."""
     holders: tuple[Node, ...] = ()
     cycle: bool = False
     """This task stands further up already: a deadlock."""
