@@ -55,7 +55,7 @@ _ALONE = {
     "ipc": "waits on {r}",
     "io_uring": "waits for completions of {r}",
     "file_io": "waits in {call} on {r}",
-    "frozen_fs": "waits in {call} to write to {r}, which is frozen (fsfreeze)",
+    "frozen_fs": "waits to write to {r}, which is frozen (fsfreeze)",
     "memory": "waits for memory",
     "stopped": "is stopped by a signal",
     "traced": "is held in a tracing stop",
