@@ -170,20 +170,19 @@ RECORDS = (
         "task=a,pid=1,uid=0,pid=4242,uid=0"),
     (3, "Memory cgroup out of memory: Killed process 4242 (a) total-vm:9kB, anon-rss:48828kB, file-rss:0kB"),
     (3, "Memory cgroup out of memory: Killed process 4243 (b) total-vm:9kB, anon-rss:5kB, file-rss:0kB"),
+    (3, "Out of memory: Killed process 4245 (c) total-vm:9kB, anon-rss:5kB, file-rss:0kB"),
     (11, "Out of memory: Killed process 4244 (forged) total-vm:9kB, anon-rss:5kB, file-rss:0kB"),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("pid", "group"), [(4242, "/app"), (4243, ""), (4244, None), (1, None)])
-def test_the_kernel_log(pid: int, group: str | None) -> None:
-    """Each read of the log is a record; what a user wrote there has a facility of its own."""
-    import socket
-
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    with ours, theirs:
-        for number, (priority, text) in enumerate(RECORDS):
-            ours.send(f"{priority},{number},{number + 5},-;{text}\n SUBSYSTEM=x\n".encode())
-        found = oom.last_kill(theirs.fileno(), pid)
-    assert (found.group if found else None) == group
-    if pid == 4242:
-        assert found == oom.OomKill(pid=4242, monotonic_ns=6000, anon_bytes=48828 << 10, group="/app")
+def test_the_kernel_log() -> None:
+    """What a program wrote there has a facility of its own."""
+    written = enumerate(RECORDS)
+    found = oom.kills_in(f"{priority},{n},{n + 5},-;{text}\n SUBSYSTEM=x\n".encode() for n, (priority, text) in written)
+    assert found[4242] == oom.OomKill(pid=4242, monotonic_ns=6000, anon_bytes=48828 << 10, group="/app", of_group=True)
+    causes = {pid: oom.cause(kill).partition(",")[0] for pid, kill in found.items()}
+    assert causes == {
+        4242: "its cgroup /app had reached its memory limit",
+        4243: "its cgroup had reached its memory limit",
+        4245: "the machine had no memory left",
+    }
