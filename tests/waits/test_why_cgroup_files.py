@@ -70,10 +70,22 @@ def test_a_quota_of_the_group_above(host: Host) -> None:
     host.write("cpu.stat", "usage_usec 5\nnr_periods 100\nnr_throttled 7\nthrottled_usec 0\n", above=True)
     window = host.window()
     host.write("cpu.stat", "usage_usec 9\nnr_periods 110\nnr_throttled 16\nthrottled_usec 800000\n", above=True)
-    found = cpu.quota(_closed(window), host.reader, PID)
+    found = cpu.quota(_closed(window), host.reader, PID, 0.8)
     assert found is not None
+    assert found.acted
     assert found.path == str(host.group.parent / "cpu.stat")
     assert found.text == "the CPU quota of its cgroup /app (20 ms in each 100 ms) was used up in 9 of 10 periods"
+
+
+@pytest.mark.parametrize(("throttled", "starved"), [(9, 0.0), (1, 0.8)])
+def test_a_quota_that_others_use_up(throttled: int, starved: float, host: Host) -> None:
+    """Used up in one period of twenty, or by others while this one wanted nothing: it held nobody back."""
+    host.write("cpu.stat", "nr_periods 0\nnr_throttled 0\n")
+    window = host.window()
+    host.write("cpu.stat", f"nr_periods 20\nnr_throttled {throttled}\n")
+    found = cpu.quota(_closed(window), host.reader, PID, starved)
+    assert found is not None
+    assert not found.acted
 
 
 @pytest.mark.parametrize(("busy", "says"), [(90, "others use them"), (10, "though they were idle 90 % of it")])
@@ -161,7 +173,7 @@ def test_earlier_kills_are_told_but_did_not_act_now(host: Host) -> None:
 def test_a_host_without_cgroups(host: Host) -> None:
     (host.proc / str(PID) / "cgroup").unlink()
     window = _closed(host.window())
-    assert cpu.quota(window, host.reader, PID) is None
+    assert cpu.quota(window, host.reader, PID, 1.0) is None
     assert list(memory.limits(window, host.reader, PID)) == []
 
 
