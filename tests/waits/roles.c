@@ -111,6 +111,24 @@ static void *count_up(void *counter)
     return NULL;
 }
 
+static pthread_cond_t signalled = PTHREAD_COND_INITIALIZER;
+
+static void *sleeper(void *unused)
+{
+    rest();
+    return unused;
+}
+
+static void *signaller(void *unused)
+{
+    ready(syscall(SYS_gettid));
+    for (;;) {
+        usleep(400000);
+        pthread_cond_signal(&signalled);
+    }
+    return unused;
+}
+
 int main(int argc, char **argv)
 {
     const char *role = argv[1];
@@ -249,6 +267,13 @@ int main(int argc, char **argv)
         pthread_mutex_t *mutex = shared_mutex(argv[3], 0, 0);
         ready(0);
         pthread_mutex_lock(mutex);
+    } else if (!strcmp(role, "woken")) { /* waits on a condition that one of its four threads signals now and then */
+        static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        pthread_t thread;
+        for (int i = 0; i < 3; i++) pthread_create(&thread, NULL, sleeper, NULL);
+        pthread_create(&thread, NULL, signaller, NULL);
+        pthread_mutex_lock(&lock);
+        for (;;) pthread_cond_wait(&signalled, &lock);
     } else if (!strcmp(role, "vfork")) {
         ready(0);
         if (vfork() == 0) for (;;) syscall(SYS_pause);

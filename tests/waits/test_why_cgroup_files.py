@@ -70,10 +70,22 @@ def test_a_quota_of_the_group_above(host: Host) -> None:
     host.write("cpu.stat", "usage_usec 5\nnr_periods 100\nnr_throttled 7\nthrottled_usec 0\n", above=True)
     window = host.window()
     host.write("cpu.stat", "usage_usec 9\nnr_periods 110\nnr_throttled 16\nthrottled_usec 800000\n", above=True)
-    found = cpu.quota(_closed(window), host.reader, PID)
+    found = cpu.quota(_closed(window), host.reader, PID, 0.8)
     assert found is not None
+    assert found.acted
     assert found.path == str(host.group.parent / "cpu.stat")
     assert found.text == "the CPU quota of its cgroup /app (20 ms in each 100 ms) was used up in 9 of 10 periods"
+
+
+@pytest.mark.parametrize(("throttled", "starved"), [(9, 0.0), (1, 0.8)])
+def test_a_quota_that_others_use_up(throttled: int, starved: float, host: Host) -> None:
+    """Used up in one period of twenty, or by others while this one wanted nothing: it held nobody back."""
+    host.write("cpu.stat", "nr_periods 0\nnr_throttled 0\n")
+    window = host.window()
+    host.write("cpu.stat", f"nr_periods 20\nnr_throttled {throttled}\n")
+    found = cpu.quota(_closed(window), host.reader, PID, starved)
+    assert found is not None
+    assert not found.acted
 
 
 @pytest.mark.parametrize(("busy", "says"), [(90, "others use them"), (10, "though they were idle 90 % of it")])
@@ -161,7 +173,7 @@ def test_earlier_kills_are_told_but_did_not_act_now(host: Host) -> None:
 def test_a_host_without_cgroups(host: Host) -> None:
     (host.proc / str(PID) / "cgroup").unlink()
     window = _closed(host.window())
-    assert cpu.quota(window, host.reader, PID) is None
+    assert cpu.quota(window, host.reader, PID, 1.0) is None
     assert list(memory.limits(window, host.reader, PID)) == []
 
 
@@ -170,20 +182,19 @@ RECORDS = (
         "task=a,pid=1,uid=0,pid=4242,uid=0"),
     (3, "Memory cgroup out of memory: Killed process 4242 (a) total-vm:9kB, anon-rss:48828kB, file-rss:0kB"),
     (3, "Memory cgroup out of memory: Killed process 4243 (b) total-vm:9kB, anon-rss:5kB, file-rss:0kB"),
+    (3, "Out of memory: Killed process 4245 (c) total-vm:9kB, anon-rss:5kB, file-rss:0kB"),
     (11, "Out of memory: Killed process 4244 (forged) total-vm:9kB, anon-rss:5kB, file-rss:0kB"),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("pid", "group"), [(4242, "/app"), (4243, ""), (4244, None), (1, None)])
-def test_the_kernel_log(pid: int, group: str | None) -> None:
-    """Each read of the log is a record; what a user wrote there has a facility of its own."""
-    import socket
-
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    with ours, theirs:
-        for number, (priority, text) in enumerate(RECORDS):
-            ours.send(f"{priority},{number},{number + 5},-;{text}\n SUBSYSTEM=x\n".encode())
-        found = oom.last_kill(theirs.fileno(), pid)
-    assert (found.group if found else None) == group
-    if pid == 4242:
-        assert found == oom.OomKill(pid=4242, monotonic_ns=6000, anon_bytes=48828 << 10, group="/app")
+def test_the_kernel_log() -> None:
+    """What a program wrote there has a facility of its own."""
+    written = enumerate(RECORDS)
+    found = oom.kills_in(f"{priority},{n},{n + 5},-;{text}\n SUBSYSTEM=x\n".encode() for n, (priority, text) in written)
+    assert found[4242] == oom.OomKill(pid=4242, monotonic_ns=6000, anon_bytes=48828 << 10, group="/app", of_group=True)
+    causes = {pid: oom.cause(kill).partition(",")[0] for pid, kill in found.items()}
+    assert causes == {
+        4242: "its cgroup /app had reached its memory limit",
+        4243: "its cgroup had reached its memory limit",
+        4245: "the machine had no memory left",
+    }

@@ -34,11 +34,32 @@ def test_each_call_that_writes_names_its_file_system(world: World) -> None:
             world.rests(role.pid, states="D")
             why = why_process(role.pid, 50_000_000)
             assert why.verdict == "stuck", sentence(why)
-            assert f"waits in {name} to write to the file system at {disk.point}, which is frozen" in sentence(why)
+            assert f"waits to write to the file system at {disk.point}, which is frozen (fsfreeze)" in sentence(why)
             assert why.next == f"fsfreeze -u {disk.point}"
             assert f"at {disk.point} is frozen" in report(why)
             assert why.chain is not None
+            assert (why.chain.task.wait.call or "").startswith(name)
             assert not why.chain.holders
+
+
+def test_a_write_to_mapped_memory_that_waits_so(world: World) -> None:
+    """In no call, and with the lock of its address space: nothing is read of it that would wait with it."""
+    disk = Mounted(world)
+    path = world.directory / "held.fifo"
+    os.mkfifo(path)
+    code = (
+        "import mmap; fd = os.open(ARGS[0] + '/f', os.O_RDWR | os.O_CREAT); os.ftruncate(fd, 4096)\n"
+        "m = mmap.mmap(fd, 4096); m[0]; ready(); open(ARGS[1]).read(); m[0] = 1"
+    )
+    target = world.python(code, disk.point, path)
+    world.rests_in(("openat",), target.pid)
+    with disk.frozen():
+        os.close(os.open(path, os.O_WRONLY))
+        world.rests(target.pid, states="D")
+        why = why_process(target.pid, 50_000_000)
+        assert why.verdict == "stuck", sentence(why)
+        assert "waits to write to a file system, which is frozen (fsfreeze)" in sentence(why)
+        assert not why.commands
 
 
 @pytest.mark.needs("strace")

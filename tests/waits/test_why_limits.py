@@ -25,7 +25,11 @@ from straced.waits.process import why_process
 
 _WINDOW_NS = 400_000_000
 _WINDOWS = 8
-_QUOTA = {"v1": {"cpu.cfs_quota_us": "5000", "cpu.cfs_period_us": "50000"}, "v2": {"cpu.max": "5000 50000"}}
+_QUOTA = {
+    "v1": {"cpu.cfs_period_us": "50000", "cpu.cfs_quota_us": "1000", "cpu.shares": "200000"},
+    "v2": {"cpu.max": "1000 50000", "cpu.weight": "10000"},
+}
+"""Little, and before all others: it is used up in each period, however busy the machine is."""
 _SMALL = {
     "v1": {"memory.limit_in_bytes": "50000000", "memory.memsw.limit_in_bytes": "50000000"},
     "v2": {"memory.max": "50000000", "memory.swap.max": "0"},
@@ -53,7 +57,7 @@ def test_a_cpu_quota(world: World) -> None:
     why = _watched(target.pid, "cpu_quota")
     assert why.verdict in ("busy", "slow"), sentence(why)
     text = sentence(why)
-    assert f"the CPU quota of its cgroup {group.name} (5.0 ms in each 50 ms) was used up in" in text, text
+    assert f"the CPU quota of its cgroup {group.name} (1.0 ms in each 50 ms) was used up in" in text, text
     assert "others" not in text
     (limit,) = _limits(why, "cpu_quota")
     assert (limit.path, limit.pid) == (f"{group.path}/cpu.stat", target.pid)
@@ -111,16 +115,40 @@ def test_no_further_task(world: World) -> None:
     assert "more were refused in" in sentence(why)
 
 
-def _held(world: World, code: str, *groups: Cgroup) -> Role:
-    """A role that is in its groups before it does what it is for: it opens a FIFO first, which lets it wait."""
+def _held(world: World, code: str, group: Cgroup, *args: object) -> Role:
+    """A role that is in its group before it does what it is for: it opens a FIFO first, which lets it wait."""
     path = world.directory / "held.fifo"
     os.mkfifo(path)
-    role = world.python(code, path)
-    for group in groups:
-        group.add(role.pid)
+    role = world.python(code, path, *args)
+    group.add(role.pid)
     os.close(os.open(path, os.O_WRONLY))
     path.unlink()
     return role
+
+
+def test_memory_that_is_read_again_and_again(world: World) -> None:
+    """A file that is mapped, and does not fit into what the group may have."""
+    group = Cgroup(
+        world, "memory", v1={"memory.limit_in_bytes": "16000000"}, v2={"memory.max": "16000000", "memory.swap.max": "0"}
+    )
+    data = world.directory / "data"
+    with data.open("wb") as file:
+        file.write(os.urandom(1 << 20) * 40)
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # what is cached for us is not the group's
+    code = (
+        "import mmap, random; fd = os.open(ARGS[1], os.O_RDONLY); m = mmap.mmap(fd, 0, prot=mmap.PROT_READ)\n"
+        "m.madvise(mmap.MADV_RANDOM); ready(); open(ARGS[0]).read()\n"
+        "while True: m[random.randrange(len(m))]"
+    )
+    target = _held(world, code, group, data)
+    why = _watched(target.pid, "memory_max")
+    found = _limits(why, "memory_max")
+    assert found, report(why)
+    assert found[0].acted, report(why)
+    assert f"its cgroup {group.name} has 1" in found[0].text
+    assert "of 16.0 MB" in sentence(why)
 
 
 def test_no_memory_and_no_killer(world: World) -> None:
@@ -196,11 +224,7 @@ def test_the_bandwidth_of_a_disk(world: World) -> None:
         "import mmap; buffer = mmap.mmap(-1, 16384); fd = os.open(ARGS[1], os.O_RDONLY | os.O_DIRECT)\n"
         "ready(); open(ARGS[0]).read()\nwhile True: os.preadv(fd, [buffer], 0)"
     )
-    path = world.directory / "held.fifo"
-    os.mkfifo(path)
-    target = world.python(code, path, disk.point / "data")
-    group.add(target.pid)
-    os.close(os.open(path, os.O_WRONLY))
+    target = _held(world, code, group, disk.point / "data")
     why = _watched(target.pid, "io_max", 1_000_000_000)
     found = _limits(why, "io_max")
     assert found, report(why)

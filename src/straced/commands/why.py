@@ -129,7 +129,11 @@ def _one(pid: int, duration_ns: int, tracer: str, form: _Form, bundled: _Bundle 
 
     by_service = delegation.counter() if tracer == "auto" else None
     why = why_process(
-        pid, duration_ns, sharpen=by_service or call_counts.by(tracer), eager=call_counts.is_eager(tracer)
+        pid,
+        duration_ns,
+        sharpen=by_service or call_counts.by(tracer),
+        eager=call_counts.is_eager(tracer),
+        wakes=call_counts.sees_wakes(tracer),
     )
     if with_python_stack and why.chain is not None:
         why = _with_python_stack(why)

@@ -35,12 +35,12 @@ async def why(pid: int, *, duration: float = DEFAULT_DURATION_S, tracer: str = "
         NoEventLoop: no asyncio loop runs here.
     """
     from straced.linux.targets import validate_pid
-    from straced.waits.call_counts import by, is_eager
+    from straced.waits.call_counts import by, is_eager, sees_wakes
     from straced.waits.process import why_process
 
-    sharpen, eager = by(tracer), is_eager(tracer)
+    sharpen, eager, wakes = by(tracer), is_eager(tracer), sees_wakes(tracer)
     number, window_ns = validate_pid(pid), _nanoseconds(duration)
-    return await _in_thread(lambda: why_process(number, window_ns, sharpen=sharpen, eager=eager))
+    return await _in_thread(lambda: why_process(number, window_ns, sharpen=sharpen, eager=eager, wakes=wakes))
 
 
 async def why_all(*, duration: float = DEFAULT_DURATION_S) -> WhyAll:

@@ -33,6 +33,11 @@ def is_eager(tracer: str) -> bool:
     return tracer not in ("auto", "none")
 
 
+def sees_wakes(tracer: str) -> bool:
+    """Whether a tracer that was asked for by name can see who wakes whom."""
+    return tracer not in ("auto", "none", "strace")
+
+
 def is_worth_it(tasks: list[Activity], window_ns: int) -> bool:
     """Whether a process does enough to count: what is asleep makes no calls, and is not to be touched."""
     pct = sum(task.cpu_pct or 0 for task in tasks)

@@ -150,6 +150,8 @@ class Node(Struct, frozen=True, kw_only=True):
     """How this task stands to the one above: ``holds``, ``likely holds``, ``one of``; ``None`` at the top."""
     evidence: str = ""
     """Where the relation was read, for people."""
+    woke_last: bool = False
+    """Of several, it is the one who ended this wait the last time, in the window (eBPF); the next time may differ."""
     holders: tuple[Node, ...] = ()
     """Those who can end its wait."""
     cycle: bool = False

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+
+import msgspec
 
 from straced import errors
 from straced.linux import procfs
@@ -19,6 +22,7 @@ from straced.waits.model import Node, Why, walk
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
 from straced.waits.verdict.representative import choose
+from straced.waits.wakers import Wakers, marked, watched
 
 DEFAULT_DURATION_NS = 2 * 10**9
 _ATTEMPTS = 4
@@ -30,6 +34,7 @@ def why_process(
     root: str = procfs.ROOT,
     sharpen: Sharpen | None = None,
     eager: bool = False,
+    wakes: bool = False,
 ) -> Why:
     """Explain one process (or, given a thread id, that thread); sleeps for ``duration_ns``, changes nothing.
 
@@ -40,6 +45,7 @@ def why_process(
         sharpen: asked for a tracer's counts of the rest of that time, if the process turns out to be at work; they
             make storms, spins and the call that takes the time exact.
         eager: ask it from the start, whatever the process does.
+        wakes: see by eBPF who wakes whom in that time.
 
     Raises:
         NoSuchProcess: no such pid now.
@@ -51,7 +57,7 @@ def why_process(
     leader, thread = _resolve(pid, root)
     try:
         start = procfs.stat(leader, root).start_ticks
-        return _explain(leader, thread, start, duration_ns, root, sharpen, eager)
+        return _explain(leader, thread, start, duration_ns, root, sharpen, eager, wakes)
     except Gone:
         killed = oom.words_of(leader, started_ns) if root == procfs.ROOT else ""
         return Why(pid=leader, start_ticks=0, comm="", uid=None, verdict="gone", reason=killed, window_ns=duration_ns)
@@ -71,10 +77,18 @@ def _resolve(pid: int, root: str) -> tuple[int, int | None]:
 
 
 def _explain(
-    pid: int, thread: int | None, start: int, duration_ns: int, root: str, sharpen: Sharpen | None, eager: bool
+    pid: int,
+    thread: int | None,
+    start: int,
+    duration_ns: int,
+    root: str,
+    sharpen: Sharpen | None,
+    eager: bool,
+    wakes: bool,
 ) -> Why:
     meter, host = _watch(pid, thread, root)
-    counted = _run(meter, pid, duration_ns, sharpen, eager)
+    with watched(tid for _, tid in meter.keys) if wakes else contextlib.nullcontext(Wakers()) as wakers:
+        counted = _run(meter, pid, duration_ns, sharpen, eager)
     seen = meter.finish()
     host.close()
     for attempt in range(_ATTEMPTS):
@@ -87,7 +101,9 @@ def _explain(
             break
     if not settled(look, chain):
         chain = Node(task=chain.task)  # it moves too fast to say who it waits for
-    return assemble(look, builder, chain, seen, host, counted)
+    why = assemble(look, builder, marked(look, chain, wakers), seen, host, counted)
+    refused = (f"who wakes whom ({wakers.refused})",) if wakers.refused else ()
+    return msgspec.structs.replace(why, not_seen=(*why.not_seen, *refused))
 
 
 def _run(meter: Meter, pid: int, duration_ns: int, sharpen: Sharpen | None, eager: bool) -> Summary | None:

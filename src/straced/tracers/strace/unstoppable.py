@@ -11,6 +11,8 @@ from straced.linux import procfs
 
 PATIENCE_S = 0.3
 """A task that waits for a disk, or for a child that is about to execute, is in state D for less."""
+MOST_S = 5.0
+"""As long as a child is about to run, which may be the one of a vfork."""
 _LOOK_AGAIN_S = 0.01
 _VFORK = frozenset({"vfork", "clone", "clone3"})
 _VFORK_WAITS = frozenset({"kernel_clone", "wait_for_vfork_done", "_do_fork"})
@@ -24,12 +26,24 @@ async def refuse(pid: int) -> None:
         UninterruptibleTarget: it does, in one and the same wait; nothing was touched.
     """
     held = _held(pid)
-    end = time.monotonic() + PATIENCE_S
-    while held and time.monotonic() < end:
+    started = time.monotonic()
+    while held and _waited_too_little(pid, time.monotonic() - started):
         await asyncio.sleep(_LOOK_AGAIN_S)
         held &= _held(pid)
     if held:
         raise _error(pid, min(held)[0])
+
+
+def _waited_too_little(pid: int, seconds: float) -> bool:
+    """Whether it may be a moment still: on a machine with much to do a vfork child waits for its turn to execute."""
+    return seconds < PATIENCE_S or (seconds < MOST_S and any(_state(child) == "R" for child in procfs.children(pid)))
+
+
+def _state(pid: int) -> str:
+    try:
+        return procfs.stat(pid).state
+    except (procfs.Gone, OSError):
+        return ""
 
 
 def _held(pid: int) -> set[Place]:

@@ -55,7 +55,7 @@ _ALONE = {
     "ipc": "waits on {r}",
     "io_uring": "waits for completions of {r}",
     "file_io": "waits in {call} on {r}",
-    "frozen_fs": "waits in {call} to write to {r}, which is frozen (fsfreeze)",
+    "frozen_fs": "waits to write to {r}, which is frozen (fsfreeze)",
     "memory": "waits for memory",
     "stopped": "is stopped by a signal",
     "traced": "is held in a tracing stop",
@@ -215,8 +215,9 @@ def edge(node: Node) -> str:
     names = [name(holder.task, node.task) for holder in node.holders]
     if node.more:
         names.append(f"{node.more} more")
+    last = f" (the last time it was {names[0]})" if node.holders[0].woke_last else ""
     if wait.kind == "poll" and (node.ways or len({holder.task.pid for holder in node.holders}) > 1):
-        return f"waits in {_parts(wait)['call']} for {_any_of([*names, *(way.text for way in node.ways)])}"
+        return f"waits in {_parts(wait)['call']} for {_any_of([*names, *(way.text for way in node.ways)])}{last}"
     if len(names) > 1 and all(holder.task.pid == node.task.pid for holder in node.holders):
         who = "one of its threads " + ", ".join(word.removeprefix("its thread ") for word in names)
     elif len(names) == 1:
@@ -229,6 +230,7 @@ def edge(node: Node) -> str:
         who = f"one of {', '.join(names)}"
     else:
         who = " and ".join([", ".join(names[:-1]), names[-1]])
+    who += last
     if len(names) > 1 and wait.kind == "child":
         return f"waits for its children {', '.join(names)}"
     likely = "likely " if relation == LIKELY else ""

@@ -83,6 +83,11 @@ class Meter:
         for key in keys:
             self.add(key)
 
+    @property
+    def keys(self) -> list[Key]:
+        """The tasks that are watched."""
+        return list(self._found)
+
     def add(self, key: Key) -> None:
         """Watch one more task from now on."""
         counters = self._counters(key)

@@ -8,18 +8,24 @@ from straced.waits.limits.groups import CgroupFolder, groups_of
 from straced.waits.limits.window import HostWindow
 from straced.waits.model import Limit
 
+_WORTH_SAYING = 0.1
 _BUSY = 0.7
 """From here on CPUs are said to be used by others: a tick counts as busy or not, and the looks at it are few."""
 
 
-def quota(window: HostWindow, proc: ProcReader, pid: int) -> Limit | None:
-    """The quota that held a process back in the window, of its own group or of one above it."""
+def quota(window: HostWindow, proc: ProcReader, pid: int, starved: float) -> Limit | None:
+    """The quota that was used up in the window, of the process's own group or of one above it.
+
+    It held the process back if that wanted to run: ``starved`` is the part of the window that a task of it was ready
+    to and did not, 0 to 1. Else others of the group used it up.
+    """
     held = [found for group in groups_of(proc, pid, "cpu") if (found := _throttled(window, group)) is not None]
     if not held:
         return None
     throttled, periods, group = max(held, key=lambda each: each[0])
     text = f"the CPU quota of its cgroup {group.name}{_figures(group)} was used up in {throttled} of {periods} periods"
-    return Limit(pid=pid, kind="cpu_quota", path=group.path("cpu.stat"), text=text, acted=True)
+    acted = throttled >= periods * _WORTH_SAYING and starved >= _WORTH_SAYING
+    return Limit(pid=pid, kind="cpu_quota", path=group.path("cpu.stat"), text=text, acted=acted)
 
 
 def _throttled(window: HostWindow, group: CgroupFolder) -> tuple[int, int, CgroupFolder] | None:

@@ -23,11 +23,17 @@ class ReachedLimits:
         self._host = host
         self._look = look
         self._chain = chain
-        ran = (pid for (pid, _), activity in seen.tasks.items() if activity.run_ns or activity.starved)
-        self._ran = set(ran)
-        quota = cpu.quota(host, look.proc, chain.task.pid) if chain.task.pid in self._ran else None
-        self.starved_by = quota.text if quota else cpu.who_has_the_cpus(host, look.proc, chain.task.pid)
+        self._starved: dict[int, float] = {}
+        for (pid, _), activity in seen.tasks.items():
+            if activity.run_ns or activity.starved:
+                self._starved[pid] = max(self._starved.get(pid, 0.0), activity.starved or 0.0)
+        quota = self._quota(chain.task.pid)
+        self.starved_by = quota.text if quota and quota.acted else cpu.who_has_the_cpus(host, look.proc, chain.task.pid)
         """What keeps a task of the process from the CPUs."""
+
+    def _quota(self, pid: int) -> Limit | None:
+        """The quota of a process that ran in the window, or was ready to."""
+        return cpu.quota(self._host, self._look.proc, pid, self._starved[pid]) if pid in self._starved else None
 
     def found(self, verdict: str) -> tuple[Limit, ...]:
         """The limits, those that acted first; of a process that only waits for work, that it can start nothing."""
@@ -41,9 +47,9 @@ class ReachedLimits:
 
     def _of(self, task: WaitingTask) -> Iterator[Limit]:
         host, proc, pid = self._host, self._look.proc, task.pid
-        if pid in self._ran and (quota := cpu.quota(host, proc, pid)) is not None:
+        if (quota := self._quota(pid)) is not None:
             yield quota
-        if pid in self._ran or task.wait.kind in _HELD_BY_MEMORY:
+        if pid in self._starved or task.wait.kind in _HELD_BY_MEMORY:
             yield from memory.limits(host, proc, pid)
             yield from io.limits(host, proc, pid)
             if (swap := memory.swapped_in(host, proc, pid)) is not None:

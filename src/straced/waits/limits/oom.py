@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -29,7 +29,7 @@ _SLACK_NS = 500_000_000
 """The log has its own clock, and start times are in ticks."""
 _TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 _KILLED = re.compile(
-    rb"(?:Memory cgroup out|Out) of memory\b.*: Killed process (\d+) \(.*\) total-vm:\d+kB, anon-rss:(\d+)kB"
+    rb"(?:(Memory cgroup out)|Out) of memory\b.*: Killed process (\d+) \(.*\) total-vm:\d+kB, anon-rss:(\d+)kB"
 )
 _CONSTRAINT = re.compile(
     rb"oom-kill:constraint=\w+,.*?,(?:oom_memcg=(.*?),task_memcg=.*|global_oom,.*),pid=(\d+),uid=\d+"
@@ -43,7 +43,9 @@ class OomKill(Struct, frozen=True, kw_only=True):
     monotonic_ns: int
     anon_bytes: int
     group: str = ""
-    """The memory cgroup that had reached its limit; ``""`` for the whole machine, or when that was not logged."""
+    """The memory cgroup that had reached its limit, where that was logged."""
+    of_group: bool = False
+    """A memory cgroup had reached its limit, not the machine."""
 
     @property
     def boottime_ns(self) -> int:
@@ -52,47 +54,60 @@ class OomKill(Struct, frozen=True, kw_only=True):
         return self.monotonic_ns + ahead_ns + _SLACK_NS
 
 
-def kill_of(pid: int, log: str = KMSG) -> OomKill | None:
+def kill_of(pid: int) -> OomKill | None:
     """The last time that the OOM killer ended a process of this pid; ``None`` also where the log may not be read."""
+    return kills().get(pid)
+
+
+def kills(log: str = KMSG) -> dict[int, OomKill]:
+    """The last kill of each pid that the kernel log has; empty where it may not be read."""
     try:
         if os.readlink(f"{procfs.ROOT}/self/ns/pid") != _INITIAL_PID_NS:
-            return None  # the log has the pids of the machine
+            return {}  # the log has the pids of the machine
         fd = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return None
+        return {}
     try:
-        return last_kill(fd, pid)
+        return kills_in(_records(fd))
     finally:
         os.close(fd)
 
 
-def last_kill(fd: int, pid: int) -> OomKill | None:
-    """The last kill of a pid among the records that a descriptor of the log gives, one a read."""
-    found, group = None, b""
+def _records(fd: int) -> Iterator[bytes]:
+    """The records that a descriptor of the log gives, one a read."""
     for _ in range(_MOST_RECORDS):
         try:
             record = os.read(fd, 8192)
         except BrokenPipeError:  # overwritten while we read: the next one is there
             continue
         except OSError:
-            break
+            return
+        if not record:
+            return
+        yield record
+
+
+def kills_in(records: Iterable[bytes]) -> dict[int, OomKill]:
+    """The last kill of each pid in records of the log; those that a program wrote do not count."""
+    found: dict[int, OomKill] = {}
+    groups: dict[int, bytes] = {}
+    for record in records:
         head, _, text = record.partition(b";")
         fields = head.split(b",")
-        if not record or len(fields) < 3 or int(fields[0]) >> 3:
-            if not record:
-                break
+        if len(fields) < 3 or int(fields[0]) >> 3:
             continue
         line = text.split(b"\n", 1)[0]
-        if (match := _CONSTRAINT.match(line)) and int(match[2]) == pid:
-            group = match[1] or b""
-        elif (match := _KILLED.match(line)) and int(match[1]) == pid:
-            found = OomKill(
+        if match := _CONSTRAINT.match(line):
+            groups[int(match[2])] = match[1] or b""
+        elif match := _KILLED.match(line):
+            pid = int(match[2])
+            found[pid] = OomKill(
                 pid=pid,
                 monotonic_ns=int(fields[2]) * 1000,
-                anon_bytes=int(match[2]) << 10,
-                group=scrub_bytes(group),
+                anon_bytes=int(match[3]) << 10,
+                group=scrub_bytes(groups.pop(pid, b"")),
+                of_group=bool(match[1]),
             )
-            group = b""
     return found
 
 
@@ -103,7 +118,11 @@ def sentence(kill: OomKill) -> str:
 
 def cause(kill: OomKill) -> str:
     """What there was no more of, and how much of it the process had."""
-    whose = f"its cgroup {kill.group} {_limit(kill.group)}" if kill.group else "the machine had no memory left"
+    whose = "the machine had no memory left"
+    if kill.of_group:
+        whose = (
+            f"its cgroup {kill.group} {_limit(kill.group)}" if kill.group else "its cgroup had reached its memory limit"
+        )
     return f"{whose}, and it had {format_bytes(kill.anon_bytes)}"
 
 
@@ -132,7 +151,7 @@ def limits(window: HostWindow, proc: ProcReader, pid: int) -> Iterator[Limit]:
     """Of a process that has ended, whether the OOM killer ended it; of others, whether it was in their cgroups."""
     facts = proc.stat(pid)
     if facts.state in "ZX":
-        kill = kill_of(pid) if proc.root == procfs.ROOT else None
+        kill = proc.cached("oom kills", 0, kills).get(pid) if proc.root == procfs.ROOT else None
         if kill is not None and kill.boottime_ns >= facts.start_ticks * _TICK_NS:
             yield Limit(pid=pid, kind="oom_kill", path=KMSG, text=sentence(kill), acted=True)
             return
