@@ -24,8 +24,8 @@ class Redis:
     def __init__(self, field: Field) -> None:
         self.port, self.host = field.port(), field.host
         place = field.place("redis")
-        options = ("--save", "", "--appendonly", "no", "--dir", str(place), "--port", str(self.port))
-        self.pid = field.server(program("redis-server"), "--bind", field.host, *options)
+        options = ("--save", "", "--appendonly", "no", "--lua-time-limit", "50", "--dir", str(place))
+        self.pid = field.server(program("redis-server"), "--bind", field.host, "--port", str(self.port), *options)
         field.world.until(lambda: field.connects(self.port), "redis does not start")
 
     def client(self, world: World, command: str) -> Role:
@@ -55,7 +55,7 @@ def redis_idle(field: Field, world: World) -> Truth:
     return Truth(target=server.pid, verdicts=("idle",))
 
 
-@scenario("redis-server", in_suite=False)
+@scenario("redis-server")
 def redis_blocked_pop(field: Field, world: World) -> Truth:
     """A client waits for an element that somebody has to push: the server itself has nothing to do."""
     server = field.shared(Redis)

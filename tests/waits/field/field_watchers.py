@@ -34,7 +34,7 @@ epoll.poll()
 """
 
 
-@scenario(in_suite=False)
+@scenario()
 def tail_and_grep(field: Field, world: World) -> list[Truth]:
     """Both wait for the file to grow; tail watches the pipe, too, to see grep leave."""
     log = world.directory / "log"
@@ -69,12 +69,12 @@ def _watches(world: World, kind: str) -> list[Truth]:
     ]
 
 
-@scenario(in_suite=False)
+@scenario()
 def inotify_beside_a_child(field: Field, world: World) -> list[Truth]:
     return _watches(world, "inotify")
 
 
-@scenario(in_suite=False)
+@scenario()
 def timerfd_beside_a_child(field: Field, world: World) -> list[Truth]:
     return _watches(world, "timerfd")
 
@@ -144,7 +144,7 @@ while True:
 """
 
 
-@scenario(in_suite=False)
+@scenario()
 def proxy_chain_of_three(field: Field, world: World) -> Truth:
     """Each watches its client and its server: the one at the end sleeps over the request."""
     last = world.python(
