@@ -21,7 +21,7 @@ from straced.views.why.report import sentence
 from straced.waits.all_processes import why_everybody
 from straced.waits.model import Why
 
-_ALARMS = ("stuck", "slow", "spinning", "stopped", "ended")
+_ALARMS = ("stuck", "slow", "spinning", "stopped")
 
 
 class Server(Struct, frozen=True):

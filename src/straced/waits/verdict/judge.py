@@ -150,4 +150,4 @@ def _mostly_resting(own: Activity) -> bool:
     share = sum(
         own.share(call) for call in own.calls if call[0] >= 0 and syscalls.syscall_name(call[0], abi) in _RESTING
     )
-    return share > 0.5
+    return share >= 0.5
