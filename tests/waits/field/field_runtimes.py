@@ -62,6 +62,10 @@ def java_pool_that_waits_for_a_stopped_server(field: Field, world: World) -> Tru
         field.host,
     )
     target = _java(field, world, "Pool", field.host, server.words[0])
+    workers = [
+        tid for tid in procfs.tasks(target.pid) if procfs.stat(f"{target.pid}/task/{tid}").comm.startswith("pool")
+    ]
+    world.rests_in(("poll", "recvfrom", "read"), *workers)
     world.stop(server.pid)
     return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({server.pid}))
 
