@@ -114,7 +114,7 @@ def _blocked(field: Field, world: World, holding: str, waiting: str, words: str)
     _waits(world, waiter.backend, words)
     return Truth(
         target=waiter.backend,
-        verdicts=("stuck",),
+        verdicts=("stuck", "slow"),  # it wakes once, to look for a deadlock
         says=("latch", words),
         next=f"pg_blocking_pids({waiter.backend})",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from field_judge import Truth
+from field_judge import TICKS, Truth
 from field_web import CLIENT
 from field_world import Field, program, scenario
 from why_world import Role, World
@@ -100,7 +100,7 @@ def node_idle_and_its_client(field: Field, world: World) -> list[Truth]:
         Truth(target=target.pid, verdicts=("idle",)),
         Truth(
             target=client.pid,
-            verdicts=("stuck",),
+            verdicts=TICKS,
             culprits=frozenset({target.pid}),
             says=(str(target.pid),),
             may_be_unknown=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from field_judge import Truth
+from field_judge import TICKS, Truth
 from field_world import Field, scenario
 from why_world import World
 
@@ -190,9 +190,9 @@ result.get()
     workers = procfs.children(parent.pid)
     pids = frozenset({parent.pid, *map(int, procfs.tasks(parent.pid))})
     return [
-        Truth(target=parent.pid, verdicts=("stuck", "idle"), may_be_unknown=True),
+        Truth(target=parent.pid, verdicts=(*TICKS, "idle"), may_be_unknown=True),
         *(
-            Truth(target=pid, verdicts=("stuck", "idle"), culprits=pids | set(workers), may_be_unknown=True)
+            Truth(target=pid, verdicts=(*TICKS, "idle"), culprits=pids | set(workers), may_be_unknown=True)
             for pid in workers
         ),
     ]

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from field_judge import Truth
+from field_judge import TICKS, Truth
 from field_world import Field, program, scenario
 from why_world import World
 
@@ -102,7 +102,7 @@ def _behind(proxy: Proxy, field: Field, world: World, client: str) -> Truth:
     handler = number_in(world, told)
     world.rests_in(("clock_nanosleep",), served.pid, handler)
     world.rests(target.pid)
-    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({handler}), may_be_unknown=True)
+    return Truth(target=target.pid, verdicts=TICKS, culprits=frozenset({handler}), may_be_unknown=True)
 
 
 @scenario("nginx")
@@ -170,7 +170,7 @@ def _served_by_a_thread(field: Field, world: World, code: str, *argv: str) -> Tr
     target = world.python(CLIENT, field.host, port, f"/slow?{said}")
     handler = number_in(world, said)
     world.rests(target.pid, handler)
-    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({handler}), may_be_unknown=True)
+    return Truth(target=target.pid, verdicts=TICKS, culprits=frozenset({handler}), may_be_unknown=True)
 
 
 @scenario("gunicorn")
