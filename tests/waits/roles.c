@@ -197,7 +197,8 @@ int main(int argc, char **argv)
             return 0;
         }
         dprintf(ready_fd, "%d %d\n", child, other_tid);
-        if (argc > 3) return 0;
+        if (argc > 3 && !strcmp(argv[3], "leaves")) return 0;
+        if (argc > 3 && !strcmp(argv[3], "waits")) waitpid(child, NULL, 0);
         rest();
     } else if (!strcmp(role, "dead_owner")) {
         pthread_t thread;

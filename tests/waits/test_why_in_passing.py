@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from why_world import World
+from why_stages import READER
+from why_world import World, close
 
 from straced import syscalls
 from straced.linux import procfs
 from straced.waits.facts.activity import RUNNING, Activity
 from straced.waits.facts.snapshot import ProcSnapshot
-from straced.waits.model import Node
+from straced.waits.model import Node, leaves
 from straced.waits.verdict.chain import ChainBuilder
 from straced.waits.verdict.judge import judge
 
@@ -58,3 +59,18 @@ def test_a_thread_that_is_met_in_passing_does_not_stand_for_its_process(world: W
     world.rests(target.pid)
     for found, expected in ((_seen(clock_nanosleep=9, running=1), target.pid), (_seen(running=9), other)):
         assert ChainBuilder(ProcSnapshot(), {(target.pid, other): found}).representative(target.pid) == expected
+
+
+@pytest.mark.parametrize(("found", "verdict"), [({"epoll_pwait": 9, "running": 1}, "stuck"), ({"running": 9}, "slow")])
+def test_who_is_met_at_the_end_of_a_chain_works_only_if_he_does_so_as_a_rule(
+    world: World, found: dict[str, int], verdict: str
+) -> None:
+    reading, writing, _ = world.pipe()
+    culprit = world.program("busy", fds=(writing,))
+    target = world.python(READER, reading, fds=(reading,))
+    close(reading, writing)
+    world.rests(target.pid)
+    world.until(lambda: procfs.stat(culprit.pid).state == "R", "it does not run")
+    chain = ChainBuilder(ProcSnapshot()).build(target.pid, target.pid)
+    assert [leaf.task.pid for leaf in leaves(chain)] == [culprit.pid]
+    assert judge(chain, 0.0, [], {(culprit.pid, culprit.pid): _seen(**found)})[0] == verdict

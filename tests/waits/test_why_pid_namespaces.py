@@ -22,8 +22,8 @@ _TWO_CHILDREN = """
 def child():
     pid = os.fork()
     if pid == 0:
-        os.setpgid(0, 0)
         rest()
+    os.setpgid(pid, pid)
     return pid
 one, other = child(), child()
 ready(one, other)
@@ -110,6 +110,17 @@ def test_a_mutex_that_a_fork_copied(world: World) -> None:
     assert why.chain.holders == ()
     said = f"thread {owner} of its parent {parent.pid} held it at the fork, and nobody can release this copy of it"
     assert said in sentence(why)
+
+
+def test_whoever_waits_for_that_child_is_held_up_by_it(world: World) -> None:
+    """There the chain ends: behind a mutex that nobody can release there is nobody who cannot be seen."""
+    parent = world.program("forked_mutex", "waits")
+    child = int(parent.words[0])
+    world.rests(child)
+    why = _why(world, parent.pid)
+    assert why.root_cause is not None
+    assert why.root_cause.task.pid == child
+    assert "nobody can release this copy of it" in sentence(why)
 
 
 def test_a_mutex_that_a_fork_copied_from_one_that_is_gone(world: World) -> None:

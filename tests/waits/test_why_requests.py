@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from msgspec.structs import replace
 from why_world import Role, World
 
+from straced.views.why.bundle import bundle
 from straced.views.why.report import report, sentence
-from straced.waits.model import Request, Why
+from straced.waits.model import Node, Request, Why
 from straced.waits.process import why_process
 
 _SERVER = """
@@ -145,3 +147,21 @@ def test_nobody_to_be_seen_at_the_other_end(world: World) -> None:
     assert why.verdict == "stuck"
     assert f"waits for an answer of {address}, sent" in sentence(why)
     assert os.getpid() not in {root.task.pid for root in why.roots}
+
+
+def test_whom_it_asks_is_not_in_a_bundle(world: World) -> None:
+    """Of an answer about another machine, as far as a namespace without one allows: its addresses are put in."""
+    why, request, _ = _request(world, "ask(); watch()")
+    assert why.chain is not None
+    assert request is not None
+    ours, theirs = "10.1.2.3:40000", "198.51.100.7:443"
+    wait = why.chain.task.wait
+    socket = replace(wait.watched[0], name=ours, peer=theirs)
+    wait = replace(wait, watched=(socket,), request=replace(request, local=ours, peer=theirs))
+    chain = Node(task=replace(why.chain.task, wait=wait))
+    asking = replace(why, chain=chain, evidence=(f"tcp_info of {ours} -> {theirs}: data last sent 3 s ago",))
+    assert f"waits for an answer of {theirs}" in bundle(asking, redact=False)
+    text = bundle(asking)
+    assert ours not in text
+    assert theirs not in text
+    assert "waits for an answer of <name" in text

@@ -86,6 +86,8 @@ class Wait(Struct, frozen=True, kw_only=True):
     """A short addition for people, ``queue full``, ``backlog 2 of 1``."""
     runtime: str = ""
     """The runtime of the program, ``Go``, ``Java``, ..., where a lock of its own may be what the task waits on."""
+    for_ever: bool = False
+    """Nobody can end it any more: a mutex whose owner has ended, or that a fork has copied."""
     helper: bool = False
     """The task serves the runtime, and not the program: a collector, a compiler, a signal thread."""
     request: Request | None = None

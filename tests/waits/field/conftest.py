@@ -1,4 +1,4 @@
-"""Servers that all scenarios of a module share, and a world that is as clean after each test as it was before."""
+"""Servers that all scenarios of a module share, and that are gone with all they started when the module is done."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 from field_world import Field
+from tests.support.world import Snapshot, assert_world_clean
 from why_world import World
 
 
 @pytest.fixture(scope="module")
-def field(roles: Path) -> Iterator[Field]:
+def field(roles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    before = Snapshot()
     with Field(roles) as servers:
         yield servers
+    assert not servers.directory.exists()
+    assert_world_clean(before, tmp_path_factory.mktemp("left"))
 
 
 @pytest.fixture

@@ -14,6 +14,10 @@ GRADES = ("right", "unknown", "wrong", "not staged")
 _MARKED = re.compile(r"^[\s│├└]*(\d+)(?:/(\d+))? .*<- root cause$")
 
 
+TICKS = ("stuck", "slow")
+"""Of a wait for a server whose loop looks at its clock many times a second: it may be met at that."""
+
+
 class Truth(Struct, frozen=True, kw_only=True):
     """What is so, of one process of a scenario, and how much of it the answer must say."""
 

@@ -28,8 +28,8 @@ def _held(world: World, group: Cgroup, code: str, *args: object) -> Role:
 
 @scenario("root")
 def cpu_quota(field: Field, world: World) -> Truth:
-    """It gets a tenth of a CPU, by the quota alone, and would take it all."""
-    quota, period = "5000", "50000"
+    """It gets a hundredth of a CPU, less than its share on the busiest of machines, and would take it all."""
+    quota, period = "1000", "100000"
     group = Cgroup(
         world, "cpu", v1={"cpu.cfs_quota_us": quota, "cpu.cfs_period_us": period}, v2={"cpu.max": f"{quota} {period}"}
     )

@@ -97,7 +97,7 @@ def _idle(pid: int) -> Truth:
     return Truth(target=pid, verdicts=("idle",))
 
 
-@scenario("postgres", in_suite=False)
+@scenario("postgres")
 def postgres_idle(field: Field, world: World) -> list[Truth]:
     """The postmaster, its workers, and a backend whose client rests between two statements."""
     server = field.shared(Postgres)
@@ -114,25 +114,25 @@ def _blocked(field: Field, world: World, holding: str, waiting: str, words: str)
     _waits(world, waiter.backend, words)
     return Truth(
         target=waiter.backend,
-        verdicts=("stuck",),
+        verdicts=("stuck", "slow"),  # it wakes once, to look for a deadlock
         says=("latch", words),
         next=f"pg_blocking_pids({waiter.backend})",
     )
 
 
-@scenario("postgres", in_suite=False)
+@scenario("postgres")
 def postgres_row_lock(field: Field, world: World) -> Truth:
     update = "update t set n = n + 1 where id = 1"
     return _blocked(field, world, f"begin; {update}", update, "UPDATE waiting")
 
 
-@scenario("postgres", in_suite=False)
+@scenario("postgres")
 def postgres_advisory_lock(field: Field, world: World) -> Truth:
     lock = "select pg_advisory_lock(7)"
     return _blocked(field, world, lock, lock, "SELECT waiting")
 
 
-@scenario("postgres", in_suite=False)
+@scenario("postgres")
 def postgres_client_of_a_blocked_backend(field: Field, world: World) -> Truth:
     """The client's own end: its backend, and from there the latch."""
     server = field.shared(Postgres)
@@ -144,7 +144,7 @@ def postgres_client_of_a_blocked_backend(field: Field, world: World) -> Truth:
     return Truth(target=waiter.client, verdicts=("stuck",), says=(str(waiter.backend), "latch"))
 
 
-@scenario("postgres", in_suite=False)
+@scenario("postgres")
 def postgres_checkpoint(field: Field, world: World) -> list[Truth]:
     """A backend waits for a checkpoint, which takes its time: the checkpointer ends that wait, not the postmaster."""
     server = field.shared(Postgres)
@@ -164,7 +164,7 @@ def postgres_checkpoint(field: Field, world: World) -> list[Truth]:
     return [waits, *(_idle(pid) for pid in workers)]
 
 
-@scenario("postgres", in_suite=False)
+@scenario("postgres")
 def postgres_stopped_holder_of_a_light_lock(field: Field, world: World) -> Truth:
     """A backend that was stopped while it writes the log; another one cannot commit, and sleeps on a semaphore."""
     server = field.shared(Postgres)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from field_postgres import Postgres
-from field_runtimes import idle_java, idle_node
+from field_runtimes import NodeServer, idle_java
 from field_stores import Memcached, Redis
 from field_web import Haproxy, Nginx
 from field_world import Field
@@ -21,7 +21,7 @@ from straced.views.why.report import sentence
 from straced.waits.all_processes import why_everybody
 from straced.waits.model import Why
 
-_ALARMS = ("stuck", "slow", "spinning", "stopped", "ended")
+_ALARMS = ("stuck", "slow", "spinning", "stopped")
 
 
 class Server(Struct, frozen=True):
@@ -37,8 +37,8 @@ SERVERS = (
     Server("haproxy", lambda field: field.shared(Haproxy).pid),
     Server("redis-server", lambda field: field.shared(Redis).pid),
     Server("memcached", lambda field: field.shared(Memcached).pid),
-    Server("javac", idle_java),
-    Server("node", idle_node),
+    Server("javac", lambda field: field.shared(idle_java)),
+    Server("node", lambda field: field.shared(NodeServer).pid),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from field_judge import Truth
+from field_judge import TICKS, Truth
 from field_web import CLIENT
 from field_world import Field, program, scenario
 from why_world import Role, World
@@ -26,16 +26,25 @@ def _says_ready(world: World, *argv: str, **options: object) -> Role:
     return role
 
 
-def _java(world: World, name: str, *args: object) -> Role:
-    """A Java program, from its source; with one collector and one compiler thread it starts sooner."""
-    options = ("-Xshare:auto", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-    return _says_ready(world, program("java"), *options, str(_SOURCES / f"{name}.java"), *map(str, args))
+def _compiled(field: Field) -> Path:
+    place = field.place("java")
+    sources = map(str, _SOURCES.glob("*.java"))
+    command = [program("javac"), "-J-XX:-UsePerfData", "-J-XX:TieredStopAtLevel=1", "-d", str(place), *sources]
+    subprocess.run(command, check=True, timeout=120)
+    return place
 
 
-@scenario("javac", in_suite=False)
+def _java(field: Field, world: World, name: str, *args: object) -> Role:
+    """A Java program; with one collector and one compiler thread it starts sooner, and it leaves no file behind."""
+    options = ("-XX:-UsePerfData", "-Xshare:auto", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    classes = str(field.shared(_compiled))
+    return _says_ready(world, program("java"), *options, "-cp", classes, name, *map(str, args))
+
+
+@scenario("javac")
 def java_deadlock_of_two_monitors(field: Field, world: World) -> Truth:
     """A monitor's owner is known to the virtual machine alone."""
-    target = _java(world, "Monitors")
+    target = _java(field, world, "Monitors")
     return Truth(
         target=target.pid,
         verdicts=("stuck",),
@@ -45,47 +54,53 @@ def java_deadlock_of_two_monitors(field: Field, world: World) -> Truth:
     )
 
 
-@scenario("javac", in_suite=False)
+@scenario("javac")
 def java_pool_that_waits_for_a_stopped_server(field: Field, world: World) -> Truth:
     """The threads of a pool read from a server that is stopped; the main thread waits for their results."""
     server = world.python(
         "s = socket.create_server((ARGS[0], 0)); ready(s.getsockname()[1]); kept = s.accept(), s.accept(); rest()",
         field.host,
     )
-    target = _java(world, "Pool", field.host, server.words[0])
+    target = _java(field, world, "Pool", field.host, server.words[0])
+    workers = [
+        tid for tid in procfs.tasks(target.pid) if procfs.stat(f"{target.pid}/task/{tid}").comm.startswith("pool")
+    ]
+    world.rests_in(("poll", "recvfrom", "read"), *workers)
     world.stop(server.pid)
     return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({server.pid}))
 
 
 def idle_java(field: Field) -> int:
     """A Java server that all share; its pid."""
-    return _java(field.world, "Listener", field.host).pid
+    return _java(field, field.world, "Listener", field.host).pid
 
 
-def idle_node(field: Field) -> int:
-    """A Node server that all share; its pid."""
-    return _says_ready(field.world, program("node"), str(_SOURCES / "server.js"), field.host).pid
+class NodeServer:
+    """A server of Node's that leaves some requests unanswered."""
+
+    def __init__(self, field: Field) -> None:
+        role = _says_ready(field.world, program("node"), str(_SOURCES / "server.js"), field.host)
+        self.pid, self.port = role.pid, int(role.words[0])
 
 
-@scenario("javac", in_suite=False)
+@scenario("javac")
 def java_idle_server(field: Field, world: World) -> Truth:
     """Waits for a connection; its collector, compilers and signal thread rest."""
-    target = _java(world, "Listener", field.host)
-    return Truth(target=target.pid, verdicts=("idle",))
+    return Truth(target=field.shared(idle_java), verdicts=("idle",))
 
 
-@scenario("node", in_suite=False)
+@scenario("node")
 def node_idle_and_its_client(field: Field, world: World) -> list[Truth]:
     """A server that never answers one request, by a timer of its own: to the outside it rests."""
-    target = _says_ready(world, program("node"), str(_SOURCES / "server.js"), field.host)
-    client = world.python(CLIENT, field.host, target.words[0], "/slow")
+    target = field.shared(NodeServer)
+    client = world.python(CLIENT, field.host, target.port, "/slow")
     world.rests(client.pid, target.pid)
     threads = frozenset(map(int, procfs.tasks(target.pid)))
     return [
         Truth(target=target.pid, verdicts=("idle",)),
         Truth(
             target=client.pid,
-            verdicts=("stuck",),
+            verdicts=TICKS,
             culprits=frozenset({target.pid}),
             says=(str(target.pid),),
             may_be_unknown=True,

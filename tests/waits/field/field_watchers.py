@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from field_judge import Truth
+from field_judge import TICKS, Truth
 from field_world import Field, scenario
 from why_world import World
 
@@ -34,7 +34,7 @@ epoll.poll()
 """
 
 
-@scenario(in_suite=False)
+@scenario()
 def tail_and_grep(field: Field, world: World) -> list[Truth]:
     """Both wait for the file to grow; tail watches the pipe, too, to see grep leave."""
     log = world.directory / "log"
@@ -69,12 +69,12 @@ def _watches(world: World, kind: str) -> list[Truth]:
     ]
 
 
-@scenario(in_suite=False)
+@scenario()
 def inotify_beside_a_child(field: Field, world: World) -> list[Truth]:
     return _watches(world, "inotify")
 
 
-@scenario(in_suite=False)
+@scenario()
 def timerfd_beside_a_child(field: Field, world: World) -> list[Truth]:
     return _watches(world, "timerfd")
 
@@ -144,7 +144,7 @@ while True:
 """
 
 
-@scenario(in_suite=False)
+@scenario()
 def proxy_chain_of_three(field: Field, world: World) -> Truth:
     """Each watches its client and its server: the one at the end sleeps over the request."""
     last = world.python(
@@ -190,9 +190,9 @@ result.get()
     workers = procfs.children(parent.pid)
     pids = frozenset({parent.pid, *map(int, procfs.tasks(parent.pid))})
     return [
-        Truth(target=parent.pid, verdicts=("stuck", "idle"), may_be_unknown=True),
+        Truth(target=parent.pid, verdicts=(*TICKS, "idle"), may_be_unknown=True),
         *(
-            Truth(target=pid, verdicts=("stuck", "idle"), culprits=pids | set(workers), may_be_unknown=True)
+            Truth(target=pid, verdicts=(*TICKS, "idle"), culprits=pids | set(workers), may_be_unknown=True)
             for pid in workers
         ),
     ]

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from field_judge import Truth
+from field_judge import TICKS, Truth
 from field_world import Field, program, scenario
 from why_world import World
 
@@ -102,25 +102,25 @@ def _behind(proxy: Proxy, field: Field, world: World, client: str) -> Truth:
     handler = number_in(world, told)
     world.rests_in(("clock_nanosleep",), served.pid, handler)
     world.rests(target.pid)
-    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({handler}), may_be_unknown=True)
+    return Truth(target=target.pid, verdicts=TICKS, culprits=frozenset({handler}), may_be_unknown=True)
 
 
-@scenario("nginx", in_suite=False)
+@scenario("nginx")
 def nginx_before_a_slow_worker(field: Field, world: World) -> Truth:
     return _behind(field.shared(Nginx), field, world, CLIENT)
 
 
-@scenario("nginx", in_suite=False)
+@scenario("nginx")
 def nginx_before_a_slow_worker_polled(field: Field, world: World) -> Truth:
     return _behind(field.shared(Nginx), field, world, _POLLING_CLIENT)
 
 
-@scenario("haproxy", in_suite=False)
+@scenario("haproxy")
 def haproxy_before_a_slow_worker(field: Field, world: World) -> Truth:
     return _behind(field.shared(Haproxy), field, world, CLIENT)
 
 
-@scenario("nginx", in_suite=False)
+@scenario("nginx")
 def nginx_stopped(field: Field, world: World) -> Truth:
     """The worker of nginx itself is stopped, before it has accepted: its master has the listener, too."""
     nginx = field.shared(Nginx)
@@ -170,16 +170,16 @@ def _served_by_a_thread(field: Field, world: World, code: str, *argv: str) -> Tr
     target = world.python(CLIENT, field.host, port, f"/slow?{said}")
     handler = number_in(world, said)
     world.rests(target.pid, handler)
-    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({handler}), may_be_unknown=True)
+    return Truth(target=target.pid, verdicts=TICKS, culprits=frozenset({handler}), may_be_unknown=True)
 
 
-@scenario("gunicorn", in_suite=False)
+@scenario("gunicorn")
 def gunicorn_with_threads(field: Field, world: World) -> Truth:
     return _served_by_a_thread(
         field, world, _WSGI, "gunicorn", "--log-level=error", "--threads=4", "-b", "{host}:{port}"
     )
 
 
-@scenario("uvicorn", in_suite=False)
+@scenario("uvicorn")
 def uvicorn_with_a_thread(field: Field, world: World) -> Truth:
     return _served_by_a_thread(field, world, _ASGI, "uvicorn", "--host={host}", "--port={port}", "--log-level=error")

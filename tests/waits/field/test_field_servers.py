@@ -5,9 +5,12 @@ from __future__ import annotations
 import field_scenarios  # noqa: F401, registers them
 import pytest
 from field_judge import ask
+from field_quiet import alarms, start_all
 from field_world import SCENARIOS, Field
 from tests.support.needs import require
 from why_world import World
+
+from straced.views.why.report import sentence
 
 IN_SUITE = [name for name, found in SCENARIOS.items() if found.in_suite]
 
@@ -15,8 +18,15 @@ IN_SUITE = [name for name, found in SCENARIOS.items() if found.in_suite]
 @pytest.mark.parametrize("name", IN_SUITE)
 def test_scenario(name: str, field: Field, world: World) -> None:
     found = SCENARIOS[name]
-    require(*found.needs)
+    require("root", *found.needs)  # an ordinary user is told less, and other tests look at that
     staged = found.stage(field, world)
     for truth in staged if isinstance(staged, list) else [staged]:
         word, text = ask(truth)
         assert word == "right" or (word == "unknown" and truth.may_be_unknown), f"{word}: {text}"
+
+
+def test_nothing_is_wrong_with_idle_servers(field: Field, world: World) -> None:
+    """One look at all processes of the machine, beside all these servers; ``make field`` does so for ten minutes."""
+    require("root")
+    servers = start_all(field)
+    assert [sentence(why) for why in alarms(servers, 1.0)] == []

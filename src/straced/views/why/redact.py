@@ -10,7 +10,7 @@ import re
 
 from msgspec.structs import replace
 
-from straced.waits.model import Node, Resource, Storm, Wait, WaitingTask, Why, walk
+from straced.waits.model import Node, Request, Resource, Storm, Wait, WaitingTask, Why, walk
 
 _PATH = re.compile(r"(?<![\w/])(?:/(?!proc/locks|dev/(?:pts|tty|null))|@)[^\s,;:()]*[^\s,;:().]")
 _LISTENING = " (listening)"
@@ -55,7 +55,12 @@ class _Redactor:
             watched=tuple(map(self._resource, wait.watched)),
             detail=self.text(wait.detail),
             title="",
+            request=self._request(wait.request) if wait.request else None,
         )
+
+    def _request(self, request: Request) -> Request:
+        """Its ends are those of a socket that is waited on, whose names are known."""
+        return replace(request, local=self.text(request.local), peer=self.text(request.peer))
 
     def _task(self, task: WaitingTask) -> WaitingTask:
         return replace(task, wait=self._wait(task.wait))

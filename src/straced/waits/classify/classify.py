@@ -54,6 +54,7 @@ def _wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
         kernel=look.proc.wchan(raw.pid, raw.tid),
         address=wait.address,
         detail=wait.detail,
+        for_ever=wait.for_ever,
         runtime=wait.runtime,
         helper=wait.helper,
         request=requests.outstanding(look, raw, wait),

@@ -28,7 +28,7 @@ def outstanding(look: ProcSnapshot, raw: RawTask, wait: Wait) -> Request | None:
     space = look.sockets.namespace(raw.pid)
     found = []
     for resource in asked:
-        sock = look.sockets.get(raw.pid, resource.inode) if resource.inode is not None else None
+        sock = space.inet_by_inode.get(resource.inode) if resource.inode is not None else None
         if sock is None or not is_client(look.proc, space, sock):
             return None
         request = _request(space, sock)

@@ -54,6 +54,7 @@ def _futex(look: ProcSnapshot, raw: RawTask, name: str) -> Wait:
         resource=Resource(kind="futex", name=name_),
         address=futex.address,
         detail=futex.owner_lost,
+        for_ever=futex.for_ever,
         runtime=runtimes.runtime_of(look, raw.pid) if raw.stat.num_threads > 1 else "",
         helper=runtimes.is_helper(look, raw.pid, raw.tid),
     )

@@ -47,7 +47,7 @@ def is_helper(look: ProcSnapshot, pid: int, tid: int) -> bool:
     """Whether a thread serves the runtime and not the program."""
     names = _HELPERS.get(runtime_of(look, pid), ())
     try:
-        return tid != pid and look.proc.stat(pid, tid).comm.startswith(names) if names else False
+        return tid != pid and look.task(pid, tid).stat.comm.startswith(names) if names else False
     except (Gone, OSError):
         return False
 

@@ -55,6 +55,7 @@ def end_of(task: WaitingTask, ways: tuple[Way, ...], doubt: str, *, at_home: boo
         return "unseen"
     if is_open(task, ways) or (at_home and wait.kind in IDLE):
         return "idle"
-    if (wait.kind in UNRESOLVED or wait.kind == "poll") and not wait.bounded and not ways:
+    unresolved = (wait.kind in UNRESOLVED or wait.kind == "poll") and not wait.bounded and not ways
+    if unresolved and not wait.for_ever:
         return "unseen"
     return {HOLDS: "root cause", LIKELY: "likely", ONE_OF: "one of"}[doubt]

@@ -72,7 +72,7 @@ def judge(
         return "unknown", ""
     if own is not None and own.switches:
         return "slow", starving(own, starved_by)
-    return _by_root(chain)
+    return _by_root(chain, activity)
 
 
 def starving(own: Activity | None, starved_by: str) -> str:
@@ -128,14 +128,20 @@ def is_suspect(task: WaitingTask) -> bool:
     return task.wait.kind in SUSPECT and not task.switches
 
 
-def _by_root(chain: Node) -> tuple[str, str]:
+def _by_root(chain: Node, activity: Mapping[Key, Activity]) -> tuple[str, str]:
     """Nothing completes here; a root cause that works is a slow one, not a dead one."""
     ends = [leaf for leaf in leaves(chain) if leaf is not chain]
     if chain.task.wait.kind == "child" and all(below.task.wait.kind == "hidden" for below in chain.holders):
         return "unknown", ""
-    if any(leaf.task.wait.kind == "running" or (leaf.task.cpu_pct or 0) >= _BUSY_PCT for leaf in ends):
+    if any(_works(leaf.task, activity.get((leaf.task.pid, leaf.task.tid))) for leaf in ends):
         return "slow", "who stands at the end works"
     return "stuck", ""
+
+
+def _works(task: WaitingTask, own: Activity | None) -> bool:
+    """Whether a task gets on with something; one that only looks at its clock does not, though it is met at that."""
+    met_in_passing = own is not None and _mostly_resting(own)
+    return (task.wait.kind == "running" and not met_in_passing) or (task.cpu_pct or 0) >= _BUSY_PCT
 
 
 def _hidden(task: WaitingTask) -> tuple[str, str]:
@@ -150,4 +156,4 @@ def _mostly_resting(own: Activity) -> bool:
     share = sum(
         own.share(call) for call in own.calls if call[0] >= 0 and syscalls.syscall_name(call[0], abi) in _RESTING
     )
-    return share > 0.5
+    return share >= 0.5
