@@ -140,8 +140,8 @@ class Window(Struct, frozen=True, kw_only=True):
     """The begin, in seconds since the epoch."""
     end: float
     """The end, in seconds since the epoch."""
-    duration_ns: int
-    """From the monotonic clock, so a step of the wall clock does not touch it."""
+    duration_ns: int | None
+    """From the monotonic clock, so a step of the wall clock does not touch it; ``None``: the recording has no clock."""
 
 
 class SyscallStats(Struct, frozen=True, kw_only=True):
@@ -151,8 +151,11 @@ class SyscallStats(Struct, frozen=True, kw_only=True):
     """The name of the call; ``syscall_0x1ce`` for a number without one."""
     nr: int | None = None
     """Its number in that ABI."""
-    abi: str = "x86_64"
-    """The ABI it was entered by: ``x86_64``, ``i386``, ``x32``, ``arm64``, ``arm``."""
+    abi: str | None = "x86_64"
+    """The ABI it was entered by: ``x86_64``, ``i386``, ``x32``, ``arm64``, ``arm``.
+
+    ``None`` where the recording does not tell of which machine it is.
+    """
     category: str = field(default="other", name="class")
     """Its class: ``file``, ``network``, ``memory``, ...; ``class`` in JSON."""
     calls: int | None = None

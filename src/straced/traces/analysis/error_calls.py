@@ -7,7 +7,9 @@ import re
 from straced.traces.parsing.line_format import Form
 
 BURST_KEYS = 20_000
-_ERROR = re.compile(rb"= (?:-1|\?) (E[A-Z0-9]+) \([^<>\n]*\)(?: \([A-Z][^<>\n]*\))?(?: <[\d.]+>)?\n")
+_ERROR = re.compile(
+    rb"= (?:-1|\?) (E[A-Z0-9]{1,40}) \([^<>\n]{0,200}\)(?: \([A-Z][^<>\n]{0,200}\))?(?: <[\d.]{1,24}>)?\n"
+)
 _ERROR_MARKS = (b"= -1 E", b"= ? E")
 Failed = dict[tuple[bytes, bytes, bytes], int]
 """(pid, call, errno as printed, ERESTART* included) -> calls."""
@@ -17,9 +19,9 @@ class ErrorCalls:
     """Finds the failed calls in blocks of whole lines that begin and end with a newline, in any order."""
 
     def __init__(self, form: Form) -> None:
-        self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+|\w+\()")
+        self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+|[A-Za-z_]\w*\()")
         self.bursts: dict[tuple[bytes, bytes, bytes], list[int]] = {}
-        """(clock cut to a tenth of a second, call, errno) -> [errors, line number of the first]."""
+        """(clock cut to a tenth of a second, or empty; call, errno) -> [errors, line number of the first]."""
 
     def feed(self, block: bytes, first: int) -> Failed:
         """Return the errors of one block, whose first line has the number ``first``."""
@@ -38,7 +40,7 @@ class ErrorCalls:
                         name = head[5:] if head[0] == 60 else head[:-1]  # <
                         key = pid, name, errno
                         failed[key] = failed.get(key, 0) + 1
-                        if clock and errno[:8] != b"ERESTART":
+                        if errno[:8] != b"ERESTART":
                             if burst := bursts.get(when := (tenth(clock), name, errno)):
                                 burst[0] += 1
                             else:
@@ -53,6 +55,12 @@ class ErrorCalls:
             limit = sorted(self.bursts.values())[len(self.bursts) // 2][0]
             self.bursts = {key: burst for key, burst in self.bursts.items() if burst[0] > limit}
         self.bursts[key] = [1, number]
+
+
+def errno_at_end(line: bytes) -> str | None:
+    """The errno in which a line ends, with its words, whole."""
+    match = _ERROR.search(line[-500:] + b"\n")
+    return None if match is None else match[1].decode()
 
 
 def tenth(clock: bytes) -> bytes:

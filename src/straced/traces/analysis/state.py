@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from straced.traces.analysis.file_stats import FileRows
+from straced.traces.analysis.idle_calls import IdleCalls
 from straced.traces.analysis.process_tree import ProcessTree
 from straced.traces.analysis.slowest_calls import SlowestCalls
 from straced.traces.analysis.tasks import TaskTable
@@ -16,6 +17,8 @@ class AnalysisState:
         """The sums of each path, socket and pipe."""
         self.quiet = False
         """The current line is not selected: descriptors and processes are followed, and nothing is counted."""
+        self.first_tid: int | None = None
+        """The task of the first line."""
         self.tree = ProcessTree()
         """The processes, with their programs, parents and ends."""
         self.tasks = TaskTable(self.tree)
@@ -23,10 +26,7 @@ class AnalysisState:
         self.slowest = SlowestCalls()
         self.signal_counts: dict[str, int] = {}
         """Signals delivered, by name."""
+        self.idle = IdleCalls()
+        """Returns of poll and epoll that tell of nothing to do."""
         self.locks: dict[tuple[int, bytes], list[int]] = {}
         """(pid, futex address), or (-1, path) of a file lock -> waits, their ns, the longest one's ns, its line."""
-
-    @property
-    def root(self) -> int:
-        """The TID of the task whose lines have no pid; 0 while it is not known."""
-        return self.tasks.root

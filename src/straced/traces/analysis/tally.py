@@ -11,7 +11,7 @@ import re
 from collections import Counter
 
 from straced.model import histogram
-from straced.traces.analysis.error_calls import ErrorCalls
+from straced.traces.analysis.error_calls import ErrorCalls, errno_at_end
 from straced.traces.analysis.time_buckets import TimeBuckets
 from straced.traces.parsing.line import TraceLine, parse_line
 from straced.traces.parsing.line_format import Form
@@ -21,9 +21,10 @@ UNREAD_SHOWN = 20
 MOST_ROWS = 60_000
 KEPT_TASKS = 1_500
 OTHER_TASKS = -1
-_DURATION = re.compile(rb"(\d{1,12})(?:\.(\d{1,9}))?>?")
+_DURATION = re.compile(rb"(\d{1,8})(?:\.(\d{1,9}))?>")
 _LOST = re.compile(rb"strace: (\d{1,18}) lines were dropped")
 """The note that ``straced trace`` writes into a trace whose reader was too slow."""
+_OF_A_CALL = frozenset({"call", "unfinished", "resumed", "detached", "cut"})
 NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
 """Calls whose printed result is that of the call that the signal interrupted."""
 
@@ -81,7 +82,7 @@ class LineTally:
         self.ticks = TimeBuckets.of(form) if ticks else None
         self.errors = ErrorCalls(form)
         prefix = form.prefix(clock=False)
-        head = rb"(<\.\.\. \w+|\w+\()"
+        head = rb"(<\.\.\. \w+|[A-Za-z_]\w*\()"
         if form.durations:
             pattern = prefix + head + rb".*<(?=[0-9]|unfin|detac))?([^\n]*)"
         else:
@@ -194,16 +195,17 @@ class LineTally:
                     if len(self.unread_lines) < UNREAD_SHOWN:
                         self.unread_lines.append((number, text[:200]))
                 continue
-            if value.kind in ("call", "unfinished", "resumed", "detached", "cut"):
-                self._other_call(value, counted=self._start.match(b"\n" + text) is not None)
+            if value.kind in _OF_A_CALL:
+                counted = self._start.match(b"\n" + text) is not None
+                self._other_call(value, None if counted else errno_at_end(text))
             elif value.kind == "note" and (match := _LOST.match(value.args)):
                 self.lost += int(match.group(1))
-            elif value.kind == "abi" and value.pid is not None:
+            elif value.kind == "abi" and value.pid is not None and len(self.abis) < MOST_ROWS:
                 self.abis.setdefault(value.pid, set()).add(value.abi or "?")
 
-    def _other_call(self, value: TraceLine, *, counted: bool) -> None:
+    def _other_call(self, value: TraceLine, errno: str | None) -> None:
         row = self.row(value.pid or 0, value.name)
-        if value.kind == "resumed":
+        if value.resumed:
             row.resumed += 1
         else:
             row.calls += 1
@@ -217,5 +219,5 @@ class LineTally:
             buckets = self.histograms.setdefault(value.name, {})
             place = histogram.bucket(value.duration_ns)
             buckets[place] = buckets.get(place, 0) + 1
-        if value.errno is not None and not counted:
-            row.fail(value.errno)
+        if errno is not None:
+            row.fail(errno)
