@@ -35,7 +35,7 @@ def test_another_user_is_told_less_and_nothing_wrong(world: World) -> None:
     stage = STAGES["pipe_read"](world)
     done = _ask(*_NOBODY, *_COMMAND, str(stage.target), "-d", "0.1")
     assert done.returncode == 0, done.stderr
-    assert "cannot be read" in done.stdout.split("\n")[0]
+    assert "details need root" in done.stdout.split("\n")[0]
     assert str(stage.culprit) not in done.stdout
     assert f"next      sudo straced why {stage.target}" in done.stdout
     assert "another user" in done.stdout
@@ -154,7 +154,7 @@ def test_refusals_without_a_lock(refusing_root: tuple[Path, int, int]) -> None:
     (root / "locks").write_bytes(b"")
     why = why_process(target, 20_000_000, root=str(root))
     assert (why.verdict, why.chain is not None and why.chain.holders) == ("unknown", ())
-    assert "cannot be read" in sentence(why)
+    assert "details need root" in sentence(why)
     everybody = why_everybody(20_000_000, root=str(root))
     assert {answer.verdict for answer in everybody.processes} == {"unknown"}
 
