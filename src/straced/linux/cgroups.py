@@ -15,6 +15,7 @@ from straced.text.sanitize import scrub
 
 MAX_FOLDERS = 100_000
 """A hierarchy is not searched further than this."""
+MAX_DEPTH = 64
 MAX_PROCS_BYTES = 64 << 20
 
 
@@ -65,6 +66,36 @@ def folder(group: str, hierarchy: Hierarchy) -> str:
     """Where a group is in the file system."""
     below = group[len(hierarchy.base) :] if hierarchy.base != "/" and group.startswith(hierarchy.base) else group
     return hierarchy.mount if below in ("", "/") else f"{hierarchy.mount}/{below.lstrip('/')}"
+
+
+class GroupPlace(NamedTuple):
+    """A group of a process, in the hierarchy that serves a controller."""
+
+    group: str
+    folder: str
+    v2: bool
+
+
+def upwards(pid: int | str, controller: str, root: str = procfs.ROOT) -> list[GroupPlace]:
+    """The groups of a process for a controller, from its own up to the root, which has no limits and is left out.
+
+    Where a controller is mounted as version 1, version 2 does not serve it.
+    """
+    members, mounted = memberships(pid, root), hierarchies(root)
+    serving = [each for each in mounted if controller in each.controllers]
+    hierarchy = next(iter(serving or [each for each in mounted if not each.controllers]), None)
+    if hierarchy is None:
+        return []
+    ours = (path for names, path in members if (controller in names if hierarchy.controllers else not names))
+    at = next(ours, "/").removesuffix(" (deleted)")
+    found: list[GroupPlace] = []
+    while at not in ("", "/") and not at.startswith("/..") and len(found) < MAX_DEPTH:
+        place = folder(at, hierarchy)
+        if place == hierarchy.mount:
+            break
+        found.append(GroupPlace(at, place, not hierarchy.controllers))
+        at = os.path.dirname(at)
+    return found
 
 
 def frozen_by(pid: int, root: str = procfs.ROOT) -> str | None:

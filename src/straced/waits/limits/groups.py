@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
 from msgspec import Struct
 
 from straced.linux import cgroups
 from straced.linux.procfs import Gone
 from straced.text.sanitize import scrub
 from straced.waits.facts.proc import ProcReader
-
-MAX_DEPTH = 64
 
 
 class CgroupFolder(Struct, frozen=True):
@@ -38,36 +33,16 @@ class CgroupFolder(Struct, frozen=True):
 
 
 def groups_of(proc: ProcReader, pid: int, controller: str) -> tuple[CgroupFolder, ...]:
-    """The groups of a process for a controller of version 1, or those of version 2, from its own upwards.
+    """The groups of a process for a controller, by its name in version 1; see :func:`straced.linux.cgroups.upwards`."""
 
-    The root of a hierarchy has no limits and is left out. Where a controller is mounted as version 1, version 2 does
-    not serve it.
-    """
-    return proc.cached(f"groups {controller}", pid, lambda: tuple(_groups(proc, pid, controller)))
+    def make() -> tuple[CgroupFolder, ...]:
+        try:
+            found = cgroups.upwards(pid, controller, proc.root)
+        except (Gone, OSError):
+            return ()
+        return tuple(CgroupFolder(scrub(group), folder, v2) for group, folder, v2 in found)
 
-
-def _groups(proc: ProcReader, pid: int, controller: str) -> Iterator[CgroupFolder]:
-    members, mounted = proc.cached("cgroups", pid, lambda: _memberships(proc, pid))
-    old = [each for each in mounted if controller in each.controllers]
-    hierarchy = next(iter(old or [each for each in mounted if not each.controllers]), None)
-    if hierarchy is None:
-        return
-    wanted = controller if hierarchy.controllers else None
-    at = next((path for names, path in members if (wanted in names if wanted else not names)), "/")
-    at = at.removesuffix(" (deleted)")
-    for _ in range(MAX_DEPTH):
-        folder = cgroups.folder(at, hierarchy)
-        if at in ("", "/") or at.startswith("/..") or folder == hierarchy.mount:
-            return
-        yield CgroupFolder(scrub(at), folder, not hierarchy.controllers)
-        at = os.path.dirname(at)
-
-
-def _memberships(proc: ProcReader, pid: int) -> tuple[list[tuple[frozenset[str], str]], tuple[cgroups.Hierarchy, ...]]:
-    try:
-        return cgroups.memberships(pid, proc.root), cgroups.hierarchies(proc.root)
-    except (Gone, OSError):
-        return [], ()
+    return proc.cached(f"groups {controller}", pid, make)
 
 
 def read(path: str) -> str:

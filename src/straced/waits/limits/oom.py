@@ -165,12 +165,6 @@ def limits(window: HostWindow, proc: ProcReader, pid: int) -> Iterator[Limit]:
             yield Limit(pid=pid, kind="oom_kill", path=group.path(file), text=text, acted=bool(now))
 
 
-def kills_counted(proc: ProcReader, pid: int) -> dict[str, int]:
-    """How many processes the OOM killer has ended in the cgroups of a process, by the file that counts them."""
-    groups = groups_of(proc, pid, "memory")
-    return {path: count(path) for path in (group.path(_FILE[group.v2]) for group in groups)}
-
-
 def count(path: str) -> int:
     """The OOM kills that a file counts; 0 where it is gone."""
     return counters(read(path)).get("oom_kill", 0)
