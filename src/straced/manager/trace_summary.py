@@ -39,7 +39,7 @@ def as_dict(summary: Summary) -> TraceSummary:
         syscall_errors={name: row.errors for name, row in counted.items() if row.errors},
         syscall_seconds={name: value / 1e9 for name, value in seconds.items() if value is not None},
         total_calls=summary.total.calls or 0,
-        duration_s=summary.window.duration_ns / 1e9,
+        duration_s=(summary.window.duration_ns or 0) / 1e9,
         time=summary.time,
         quality=msgspec.to_builtins(summary.quality),
         parts=msgspec.to_builtins(list(summary.parts)),

@@ -88,7 +88,7 @@ def table(rows: Iterable[Counters], time: str) -> tuple[tuple[SyscallStats, ...]
         SyscallStats(
             name=row.name,
             nr=row.nr,
-            abi=row.abi,
+            abi=row.abi or None,
             category=category(row.name),
             calls=row.calls,
             errors=row.errors,

@@ -118,8 +118,8 @@ class Window(Struct, frozen=True, kw_only=True):
 
     start: float
     end: float
-    duration_ns: int
-    """From the monotonic clock, so a step of the wall clock does not touch it."""
+    duration_ns: int | None
+    """From the monotonic clock, so a step of the wall clock does not touch it; ``None``: the recording has no clock."""
 
 
 class SyscallStats(Struct, frozen=True, kw_only=True):
@@ -127,7 +127,8 @@ class SyscallStats(Struct, frozen=True, kw_only=True):
 
     name: str
     nr: int | None = None
-    abi: str = "x86_64"
+    abi: str | None = "x86_64"
+    """``None``: the recording does not tell of which machine it is."""
     category: str = field(default="other", name="class")
     calls: int | None = None
     errors: int | None = None

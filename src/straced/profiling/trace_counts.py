@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from straced.errors import StracedError
 from straced.model.types import Counters, Reason, Sample
+from straced.syscalls import native_abi
 from straced.text.sanitize import scrub
 from straced.text.units import format_count
 
@@ -54,7 +55,7 @@ def counted(path: Path) -> tuple[tuple[Counters, ...], int]:
 
     source = open_source(str(path))
     try:
-        reading = read(source, detail=False, jobs=1)
+        reading = read(source, detail=False, jobs=1, abi=native_abi())
     except NotATrace:
         if source.consumed == 0:
             return (), 0  # nothing was called

@@ -57,6 +57,11 @@ def make(request: ReportRequest, outputs: Outputs | None = None, *, progress: IO
         }
         parquet = None if outputs.parquet is None else stack.enter_context(OutputDirectory(outputs.parquet))
         reading = load_reading(request, progress=progress)
+        if outputs.perfetto and reading.form.clock is None:
+            raise InvalidArgument(
+                "the trace has no times, and a time line is made of them",
+                hint="record it with -ttt -T, or use --ndjson",
+            )
         if reading.interrupted and outputs.of_calls:
             raise KeyboardInterrupt  # the second look would be at more than the first
         report = build(reading)

@@ -6,22 +6,26 @@ This is the exact reader behind the exports. It is slower than the passes, and g
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Iterator
 
 from msgspec import Struct
 
 from straced.text.sanitize import scrub_bytes
 from straced.traces.analysis import roles
+from straced.traces.analysis.decoded_call import UNKNOWN_PATH, path_of
+from straced.traces.analysis.decoders import behind_first
 from straced.traces.analysis.fd_table import split_fd
 from straced.traces.analysis.reader import TraceReading
 from straced.traces.analysis.roles import ROLE_OF
+from straced.traces.parsing.cleaning import LineCleaner
 from straced.traces.parsing.line import TraceLine, parse_line
-from straced.traces.parsing.selection import bound
 from straced.traces.parsing.source import open_source
+from straced.traces.parsing.strings import unescape
+from straced.traces.parsing.time_limits import limits_of
 
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)')
-_NAMES_A_PATH = frozenset({roles.OPEN, roles.PATH, roles.PATH_AT, roles.TWO_PATHS, roles.TWO_PATHS_AT, roles.EXEC})
+_NAMES_A_PATH = frozenset(
+    {roles.OPEN, roles.PATH, roles.PATH_AT, roles.TWO_PATHS, roles.TWO_PATHS_AT, roles.EXEC, roles.CHDIR}
+)
 DAY_NS = 86400 * 10**9
 TEXT_LIMIT = 2000
 
@@ -81,7 +85,7 @@ def calls(name: str, reading: TraceReading) -> Iterator[Call]:
     clock = _Clock()
     open_calls: dict[int, tuple[Call, bytes]] = {}
     selected = _CallFilter(reading)
-    for number, line in enumerate(_lines(name), 1):
+    for number, line in enumerate(_lines(name, reading), 1):
         value = parse_line(line)
         if value is None or value.kind in ("note", "abi", "stopped"):
             continue
@@ -89,21 +93,24 @@ def calls(name: str, reading: TraceReading) -> Iterator[Call]:
         tid = value.pid or 0
         if value.kind == "superseded" and value.other_pid is not None:
             if (half := open_calls.pop(value.other_pid, None)) is not None:
-                half[0].tid = half[0].pid = tid
+                half[0].tid = half[0].pid = tid or reading.root
                 open_calls[tid] = half
             continue
-        if value.kind == "resumed":
+        if value.resumed:
             half = open_calls.pop(tid, None)
             if half is None:
                 continue  # entered before the trace: not one of its calls
             call, args = half
+            if value.kind == "unfinished":  # interrupted once more
+                open_calls[tid] = call, args + value.args
+                continue
             _finish(call, args + value.args, value)
         else:
             call = Call(
                 kind="call" if value.kind in ("call", "unfinished", "detached", "cut") else value.kind,
                 line=number,
                 pid=reading.pid_of(tid),
-                tid=tid,
+                tid=tid or reading.root,
                 name=value.name,
                 start_ns=start,
                 epoch_ns=value.clock_ns if value.clock == "epoch" else None,
@@ -125,8 +132,10 @@ def calls(name: str, reading: TraceReading) -> Iterator[Call]:
             yield call
 
 
-def _lines(name: str) -> Iterator[bytes]:
-    for block in open_source(name).blocks():
+def _lines(name: str, reading: TraceReading) -> Iterator[bytes]:
+    source = open_source(name)
+    source.expect(reading.source)
+    for block in LineCleaner(reading.shown_form).clean(source.blocks()):
         yield from block[1:-1].split(b"\n")
 
 
@@ -136,7 +145,7 @@ def _finish(call: Call, args: bytes, value: TraceLine | None) -> None:
     if value is not None and value.result is not None:
         call.result = scrub_bytes(value.result, TEXT_LIMIT)
         call.value, call.errno, call.duration_ns = value.value, value.errno, value.duration_ns
-        path = value.path.split(b"<", 1)[0] if value.path else path
+        path = unescape(value.path.split(b"<", 1)[0]) if value.path else path
     call.path = None if path is None else scrub_bytes(path, TEXT_LIMIT)
 
 
@@ -145,12 +154,8 @@ def _path(name: str, args: bytes) -> bytes | None:
     role = ROLE_OF.get(name)
     if role not in _NAMES_A_PATH:
         return split_fd(args.split(b",", 1)[0])[1] if args[:1].isdigit() else None
-    match = _QUOTED.search(args)
-    if match is None:
-        return split_fd(args.split(b",", 1)[0])[1]
-    path: bytes = match.group(1)
-    base = split_fd(args.split(b",", 1)[0])[1] if match.start() and not path.startswith(b"/") else None
-    return path if base is None else base + b"/" + path if path else base
+    path = path_of(behind_first(name, args), True)[1]
+    return None if path == UNKNOWN_PATH else path
 
 
 class _CallFilter:
@@ -160,8 +165,7 @@ class _CallFilter:
         self._chosen = reading.selection
         first = reading.clocks.first
         self._first = first or 0.0
-        self._since = bound(self._chosen.since, first, "--since")
-        self._until = bound(self._chosen.until, first, "--until")
+        self._since, self._until = limits_of(self._chosen, first, reading.form)
 
     def __call__(self, call: Call) -> bool:
         chosen = self._chosen

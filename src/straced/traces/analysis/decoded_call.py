@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from straced.traces.analysis.fd_table import split_fd
+from straced.traces.parsing.strings import unescape
 
 if TYPE_CHECKING:
     from straced.traces.analysis.state import AnalysisState
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     """What a call changes: (state, task, name, decoded call, duration in ns, line number, clock as printed)."""
 
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+FOLDER = b"AT_FDCWD"
+_FOLDERS = frozenset({FOLDER, b"-100", b"0xffffff9c", b"4294967196"})
+"""The folder of the process, as the forms of -X print it."""
+UNKNOWN_PATH, EMPTY_PATH = b"?", b'""'
 _MOST_TEXTS = 20_000
 _LONGEST_TEXT_BYTES = 300
 
@@ -39,6 +44,11 @@ class DecodedCall(Struct, gc=False):
     """What the new descriptor is called, where it is not ``path``."""
     args: bytes = b""
     """All arguments, for effects that are rare."""
+    relative: bool = False
+    """``path`` is relative to the folder that its process is in."""
+    other_fd: int | None = None
+    other_path: bytes | None = None
+    """As ``fd`` and ``path``, of the second descriptor of a call that copies between two."""
 
 
 NOTHING = DecodedCall()
@@ -67,10 +77,20 @@ class DecodedTexts:
         self._tables[name][text] = decoded
 
 
+def first_argument(args: bytes) -> int:
+    """Where the first argument ends; a path that -y gives may hold commas."""
+    end = args.find(b",")
+    while end >= 0:
+        first = args[:end]
+        if b"<" not in first or first.count(b"<") <= first.count(b">") - first.count(b"->"):
+            return end
+        end = args.find(b",", end + 1) if end < 8192 else -1
+    return len(args) if args.find(b"<", 0, 16) >= 0 or b"," not in args else args.find(b",")
+
+
 def target_of(args: bytes) -> tuple[int | None, bytes | None]:
     """The descriptor that is the first argument: its number, or its name where the text has it (-y)."""
-    end = args.find(b",")
-    first = args[:end] if end >= 0 else args.rstrip(b" )")
+    first = args[: first_argument(args)].rstrip(b" )")
     if b"<" in first:
         path = split_fd(first)[1]
         if path is not None:
@@ -78,25 +98,33 @@ def target_of(args: bytes) -> tuple[int | None, bytes | None]:
     try:
         return int(first), None
     except ValueError:
-        return None, first[:200]
+        return None, UNKNOWN_PATH if first[:1] in b'"{[' else first[:200]
 
 
-def path_of(args: bytes, paths: bool) -> tuple[int | None, bytes | None]:
-    """The path argument, joined to its directory's where the text has that; else the directory's descriptor and it."""
+def path_of(args: bytes, paths: bool) -> tuple[int | None, bytes | None, bool]:
+    """The path argument, joined to its directory's where the text has that; else the directory's descriptor and it.
+
+    The third value says whether the path is relative to the folder that the process is in.
+    """
     quote = args.find(b'"')
     if quote < 0:
-        return target_of(args) if args[:1].isdigit() else (None, b"?")
+        return (*target_of(args), False) if args[:1].isdigit() else (None, UNKNOWN_PATH, False)
     end = args.find(b'"', quote + 1)
     path = args[quote + 1 : end if end > 0 else len(args)]
     if b"\\" in path:
         match = _QUOTED.match(args, quote)
-        path = match.group(1) if match else path
-    if quote > 0 and path[:1] != b"/" and (paths or args[:8] != b"AT_FDCWD") and args[:1] != b'"':
-        fd, base = target_of(args)
-        if fd is not None or base is None:
-            return fd, path
-        return None, join(base, path)
-    return None, path
+        path = unescape(match.group(1) if match else path)
+    if path[:1] == b"/":
+        return None, path, False
+    at = args[:quote].split(b",", 1)[0]
+    if quote == 0 or at.split(b" ", 1)[0] in _FOLDERS:
+        if not path:
+            return None, b"." if b"AT_EMPTY_PATH" in args[end:] and quote else EMPTY_PATH, False
+        return None, path, True
+    fd, base = target_of(args)
+    if fd is not None or base is None:
+        return fd, path, False
+    return None, join(base, path), False
 
 
 def join(base: bytes, path: bytes | None) -> bytes:
@@ -110,20 +138,25 @@ def result_path(result: bytes) -> bytes | None:
     """The path that -y puts behind a returned descriptor."""
     less = result.find(b"<")
     word = result[:less] if less > 0 else b""
-    return split_fd(result.rsplit(b" <", 1)[0])[1] if word.isdigit() else None
+    return split_fd(result.rsplit(b" <", 1)[0])[1] if is_number(word) else None
 
 
 def fd_result(result: bytes) -> int | None:
     """A returned descriptor, or task."""
     word = result.split(b" ", 1)[0].split(b"<", 1)[0]
-    return int(word) if word.isdigit() else None
+    return int(word) if is_number(word) else None
+
+
+def is_number(word: bytes) -> bool:
+    """Whether a word is a number of a size that a kernel gives; a damaged line may hold thousands of digits."""
+    return word.isdigit() and len(word) < 13
 
 
 def size_result(result: bytes) -> int:
     """The bytes that a transfer moved."""
     end = result.find(b" ")
     word = result[:end] if end >= 0 else result
-    return int(word) if word.isdigit() else 0
+    return int(word) if is_number(word) else 0
 
 
 def errno_of(result: bytes) -> bytes | None:
@@ -136,6 +169,6 @@ def errno_of(result: bytes) -> bytes | None:
 def duration_of(text: bytes) -> int | None:
     """A duration as printed -> ns: ``0.000123`` -> 123000; ``None`` when it is none."""
     whole, _, fraction = text.partition(b".")
-    if not whole.isdigit() or len(text) > 22 or (fraction and not fraction.isdigit()):
+    if not whole.isdigit() or len(text) > 22 or len(whole) > 8 or (fraction and not fraction.isdigit()):
         return None
     return int(whole) * 10**9 + int(fraction[:9].ljust(9, b"0"))

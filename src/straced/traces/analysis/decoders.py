@@ -12,6 +12,8 @@ from straced.traces.analysis.decoded_call import (
     DecodedCall,
     errno_of,
     fd_result,
+    first_argument,
+    is_number,
     path_of,
     result_path,
     size_result,
@@ -21,7 +23,13 @@ from straced.traces.analysis.fd_table import address, socket_name, split_fd
 from straced.traces.parsing.line import find_result
 from straced.traces.parsing.line_format import Form
 
-_FDS = re.compile(rb"\[(\d+)(?:<[^>]*>)?, (\d+)(?:<[^>]*>)?\]")
+_FDS = re.compile(rb"\[(\d{1,10})(?:<[^>]*>)?, (\d{1,10})(?:<[^>]*>)?\]")
+_STRING_FIRST = re.compile(rb'(?:"(?:[^"\\]|\\.)*"(?:\.\.\.)?|NULL|0x[0-9a-f]+), ?')
+_MESSAGE_LENGTH = re.compile(rb"\bmsg_len=(\d{1,10})")
+_STATUS = re.compile(rb"-?\d{1,10}|0x[0-9a-f]{1,8}")
+_TGKILL = re.compile(rb"(\d{1,7})(?:<[^>]*>)?, (\d{1,7})")
+_SECOND_PATH = frozenset({"mount", "symlink", "symlinkat"})
+"""Calls whose first argument is no file that they touch."""
 _CLOEXEC = b"CLOEXEC"
 Errno = bytes | None
 Decoder = Callable[[str, bytes, bytes, Errno, bool], DecodedCall]
@@ -38,13 +46,27 @@ def _fd(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> Dec
 
 
 def _path(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
-    return DecodedCall(effects.use, *path_of(args, paths), errno)
+    fd, path, relative = path_of(behind_first(name, args), paths)
+    return DecodedCall(effects.use, fd, path, errno, relative=relative)
+
+
+def behind_first(name: str, args: bytes) -> bytes:
+    """Return the arguments of a call without a first one that names no file: the source of a mount, a link's text."""
+    match = _STRING_FIRST.match(args) if name in _SECOND_PATH else None
+    return args[match.end() :] if match else args
+
+
+def _chdir(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
+    fd, path, relative = (*target_of(args), False) if name == "fchdir" else path_of(args, paths)
+    effect = effects.use if errno is not None else effects.chdir
+    return DecodedCall(effect, fd, path, errno, relative=relative)
 
 
 def _open(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
     known = result_path(result) if paths and errno is None else None
-    fd, path = (None, known) if known else path_of(args, paths)
-    return DecodedCall(effects.open_, fd, path, errno, fd_result(result) if errno is None else None, _CLOEXEC in args)
+    fd, path, relative = (None, known, False) if known else path_of(args, paths)
+    new = fd_result(result) if errno is None else None
+    return DecodedCall(effects.open_, fd, path, errno, new, _CLOEXEC in args, relative=relative)
 
 
 def _dup(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
@@ -68,10 +90,10 @@ def _close(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> 
 
 def _close_range(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
     words = args.split(b",")
-    if errno is not None or len(words) < 3 or not words[0].isdigit() or _CLOEXEC in args:
+    if errno is not None or len(words) < 3 or not is_number(words[0]) or _CLOEXEC in args:
         return NOTHING
     last = words[1].strip()
-    return DecodedCall(effects.close_range, fd=int(words[0]), value=int(last) if last.isdigit() else 2**31)
+    return DecodedCall(effects.close_range, fd=int(words[0]), value=int(last) if is_number(last) else 2**31)
 
 
 def _pipe(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
@@ -114,7 +136,10 @@ def _lock(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> D
 
 
 def _futex(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
-    return DecodedCall(effects.futex, label=args[: args.find(b",")]) if b"WAIT" in args[:60] else NOTHING
+    if b"WAIT" not in args[:60]:
+        return NOTHING
+    effect = effects.futex if errno != b"EAGAIN" else effects.futex_changed
+    return DecodedCall(effect, label=args[: args.find(b",")])
 
 
 def _fork(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
@@ -122,7 +147,44 @@ def _fork(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> D
 
 
 def _exec(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
-    return DecodedCall(effects.exec_, *path_of(args, paths), errno, args=args)
+    fd, path, relative = path_of(args, paths)
+    return DecodedCall(effects.exec_, fd, path, errno, args=args, relative=relative)
+
+
+def _copy(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
+    """sendfile(to, from, ...), tee(from, to, ...), splice and copy_file_range(from, offset, to, ...)."""
+    first, rest = target_of(args), _behind_comma(args)
+    second = target_of(rest if name in ("sendfile", "sendfile64", "tee") else _behind_comma(rest))
+    source, sink = (second, first) if name.startswith("sendfile") else (first, second)
+    size = 0 if errno else size_result(result)
+    return DecodedCall(effects.copy, *source, errno, size, other_fd=sink[0], other_path=sink[1])
+
+
+def _behind_comma(args: bytes) -> bytes:
+    return args[first_argument(args) + 1 :].lstrip()
+
+
+def _messages(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
+    """sendmmsg and recvmmsg return how many messages went; their bytes stand in each (``msg_len=``)."""
+    fd, path = target_of(args)
+    effect = effects.write if name == "sendmmsg" else effects.read
+    sizes = [int(size) for size in _MESSAGE_LENGTH.findall(args)]
+    return DecodedCall(effect, fd, path, errno, 0 if errno else sum(sizes))
+
+
+def _exit(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
+    match = _STATUS.match(args)
+    return DecodedCall(effects.exit_, value=int(match[0], 0) & 0xFF if match else None, args=args)
+
+
+def _identity(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
+    """getpid tells the process of its caller; tgkill that of the task it signals."""
+    if errno is not None:
+        return NOTHING
+    if name == "getpid":
+        return DecodedCall(effects.is_of, fd=None, value=fd_result(result))
+    match = _TGKILL.match(args)
+    return DecodedCall(effects.is_of, fd=int(match[2]), value=int(match[1])) if match else NOTHING
 
 
 _DECODERS: dict[int, Decoder] = {
@@ -147,7 +209,11 @@ _DECODERS: dict[int, Decoder] = {
     roles.FUTEX: _futex,
     roles.FORK: _fork,
     roles.EXEC: _exec,
-    roles.SEND_FILE: _fd,
+    roles.SEND_FILE: _copy,
+    roles.MESSAGES: _messages,
+    roles.CHDIR: _chdir,
+    roles.EXIT: _exit,
+    roles.IDENTITY: _identity,
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from straced.traces.analysis.clone_flags import is_thread, shares_files
 from straced.traces.analysis.decoded_call import DecodedCall, join
 from straced.traces.analysis.fd_table import DescriptorTable
 
@@ -22,6 +23,8 @@ def _target(state: AnalysisState, task: TracedTask, call: DecodedCall) -> bytes:
     """Return the path or name of what a call is about."""
     fd, path = call.fd, call.path
     if fd is None:
+        if call.relative and path:
+            return _table(state, task).in_folder(path)
         return path or b""
     table = task.table
     if table is None:
@@ -36,7 +39,33 @@ def _table(state: AnalysisState, task: TracedTask) -> DescriptorTable:
 
 def use(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     fd, path = call.fd, call.path
-    state.files.use(path if fd is None and path else _target(state, task, call), name, call.errno, ns, n)
+    plain = fd is None and path and not call.relative
+    state.files.use(path if plain else _target(state, task, call), name, call.errno, ns, n)  # type: ignore[arg-type]
+
+
+def chdir(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    path = _target(state, task, call)
+    state.files.use(path, name, call.errno, ns, n)
+    if path[:1] == b"/" or call.relative:
+        _table(state, task).folder = path
+
+
+def copy(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    """Bytes went from one descriptor to another; the time stands with the first."""
+    state.files.transfer(_target(state, task, call), name, call.value or 0, False, call.errno, ns, n)
+    other = call.other_path or b"?" if call.other_fd is None else _table(state, task).name(call.other_fd)
+    state.files.transfer(other, name, call.value or 0, True, call.errno, None, n)
+
+
+def exit_(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    state.tree.leaves(task.tid, call.value, whole=name == "exit_group", clock=clock, line=n)
+
+
+def is_of(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    """A task was said to belong to a process."""
+    tid = task.tid if call.fd is None else call.fd
+    if call.value is not None:
+        state.tasks.belongs(tid, call.value)
 
 
 def read(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
@@ -121,6 +150,12 @@ def futex(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, 
     _waited(state, (task.pid, call.label), ns, n)
 
 
+def futex_changed(
+    state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes
+) -> None:
+    """EAGAIN: the value had changed, so nobody waited."""
+
+
 def _waited(state: AnalysisState, key: tuple[int, bytes], ns: Ns, n: int) -> None:
     if state.quiet:
         return
@@ -138,17 +173,16 @@ def _waited(state: AnalysisState, key: tuple[int, bytes], ns: Ns, n: int) -> Non
 
 def fork(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     tasks = state.tasks
-    if task.tid in tasks.births:
-        tasks.births.remove(task.tid)
+    tasks.births.pop(task.tid, None)
     if not call.value:
         return
-    thread = b"CLONE_THREAD" in call.args
+    thread = is_thread(call.args)
     lives = state.tree.fork(task.tid, call.value, thread=thread, line=n, clock=clock)
     tasks.moved(call.value)
     if not lives:
         return
     child = tasks.of(call.value)
-    if thread or b"CLONE_FILES" in call.args:
+    if thread or shares_files(call.args):
         child.table = tasks.table(task)
     elif child.table is None:
         child.table = tasks.table(task).copy()

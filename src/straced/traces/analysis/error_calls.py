@@ -7,7 +7,9 @@ import re
 from straced.traces.parsing.line_format import Form
 
 BURST_KEYS = 20_000
-_ERROR = re.compile(rb"= (?:-1|\?) (E[A-Z0-9]+) \([^<>\n]*\)(?: \([A-Z][^<>\n]*\))?(?: <[\d.]+>)?\n")
+_ERROR = re.compile(
+    rb"= (?:-1|\?) (E[A-Z0-9]{1,40}) \([^<>\n]{0,200}\)(?: \([A-Z][^<>\n]{0,200}\))?(?: <[\d.]{1,24}>)?\n"
+)
 _ERROR_MARKS = (b"= -1 E", b"= ? E")
 Failed = dict[tuple[bytes, bytes, bytes], int]
 """(pid, call, errno as printed, ERESTART* included) -> calls."""

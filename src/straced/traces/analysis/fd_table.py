@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from straced.traces.parsing.strings import unescape
+
 _PORT = re.compile(rb"sin6?_port=htons\((\d+)\)")
 _ADDRESS = re.compile(rb'inet_(?:addr\(|pton\(AF_INET6, )"([^"]*)"')
 _UNIX = re.compile(rb'sun_path=(@?"[^"]*")')
@@ -11,17 +13,28 @@ _FAMILY = re.compile(rb"(?:AF|PF)_(\w+)")
 
 
 class DescriptorTable:
-    """Descriptors of one process; its threads share it (CLONE_FILES)."""
+    """Descriptors and current folder of one process; its threads share it (CLONE_FILES, CLONE_FS)."""
 
-    __slots__ = ("cloexec", "names")
+    __slots__ = ("cloexec", "folder", "names", "origin")
 
-    def __init__(self, names: dict[int, bytes] | None = None, cloexec: set[int] | None = None) -> None:
+    def __init__(
+        self,
+        names: dict[int, bytes] | None = None,
+        cloexec: set[int] | None = None,
+        *,
+        origin: bytes = b"",
+        folder: bytes = b"",
+    ) -> None:
         self.names = names if names is not None else {}
         self.cloexec = cloexec if cloexec is not None else set()
+        self.origin = origin
+        """Whose descriptors were open before the trace, where several processes have such: `` of 4242``."""
+        self.folder = folder
+        """The folder that relative paths begin in; empty: not known, that of the first process."""
 
     def copy(self) -> DescriptorTable:
         """What a child gets at fork."""
-        return DescriptorTable(dict(self.names), set(self.cloexec))
+        return DescriptorTable(dict(self.names), set(self.cloexec), origin=self.origin, folder=self.folder)
 
     def set(self, fd: int, name: bytes, cloexec: bool) -> None:
         """A call returned ``fd``."""
@@ -47,7 +60,17 @@ class DescriptorTable:
 
     def name(self, fd: int) -> bytes:
         """The path or kind of a descriptor; a number alone when it was not seen to be opened."""
-        return self.names.get(fd) or b"fd %d (opened before the trace)" % fd
+        return self.names.get(fd) or b"fd %d%s (opened before the trace)" % (fd, self.origin)
+
+    def in_folder(self, path: bytes) -> bytes:
+        """A relative path, from the folder of the process."""
+        if path[:1] == b"/" or not self.folder:
+            return path
+        return self.folder.rstrip(b"/") + b"/" + path.removeprefix(b"./")
+
+    def enter(self, path: bytes) -> None:
+        """The process changed its folder."""
+        self.folder = self.in_folder(path)
 
 
 def split_fd(argument: bytes) -> tuple[int | None, bytes | None]:
@@ -56,7 +79,7 @@ def split_fd(argument: bytes) -> tuple[int | None, bytes | None]:
     number, path = argument, None
     if less >= 0:
         number, path = argument[:less], argument[less + 1 :].rstrip(b" )").removesuffix(b">")
-        path = path.split(b"<", 1)[0]  # </dev/null<char 1:3>>
+        path = unescape(path.split(b"<", 1)[0])  # </dev/null<char 1:3>>
     try:
         return int(number), path
     except ValueError:

@@ -13,9 +13,9 @@ from straced.traces.analysis import roles
 from straced.traces.analysis.decoded_call import DecodedCall, DecodedTexts, duration_of
 from straced.traces.analysis.decoders import decode
 from straced.traces.analysis.file_stats import FileRows
-from straced.traces.analysis.other_lines import attached, clock_of
+from straced.traces.analysis.other_lines import clock_of
 from straced.traces.analysis.state import AnalysisState
-from straced.traces.analysis.tasks import UNFINISHED, TracedTask
+from straced.traces.analysis.tasks import DETACHED, UNFINISHED, TracedTask
 from straced.traces.parsing.line import TraceLine, parse_line
 from straced.traces.parsing.line_format import Form
 
@@ -45,13 +45,12 @@ class OrderedPass:
         self.state = AnalysisState(files if files is not None else FileRows())
         self.lines = 0
         self._durations: dict[bytes, int] = {}
-        self._attached: set[bytes] = set()
 
     def feed(self, block: bytes) -> None:
         """Read one block of whole lines."""
         found = self.words(block)
-        if self.form.pid == "bracket" and not self.state.root:
-            self._find_root(block, found)
+        if self.state.first_tid is None:
+            self.state.first_tid = next((int(words[0]) for words in found if words[0]), None)
         self.read(found)
         self.state.tasks.forget_idle()
 
@@ -61,19 +60,11 @@ class OrderedPass:
         found.pop()  # the empty line behind the last newline
         return found
 
-    def _find_root(self, block: bytes, found: list[Words]) -> None:
-        """On a terminal, lines have no pid while there is one process: it is the one that strace did not attach to."""
-        self._attached.update(attached(block))
-        root = next((int(words[0]) for words in found if words[0] and words[0] not in self._attached), 0)
-        if root:
-            self.state.tasks.root_found(root)
-            self.state.tree.rename(0, root)
-
     def read(self, found: list[Words]) -> None:
         """Read the words of some lines."""
         number, timed = self.lines, self.form.durations
         calls, durations, texts, state = self._known, self._durations, self._texts, self.state
-        tasks, of_text, births = state.tasks.by_text, state.tasks.of_text, state.tasks.births
+        tasks, of_text, born = state.tasks.by_text, state.tasks.of_text, state.tasks.born
         files, slowest = state.files, state.slowest
         floor = slowest.floor
         for pid, clock, head, rest in found:
@@ -86,9 +77,13 @@ class OrderedPass:
                         head, rest = head[5:] + b"(", task.begun() + rest[9:]
                     task.entered = head, rest, number
                     if head in _BIRTHS:
-                        births.append(task.tid)
+                        born(task.tid)
                     continue
-                if head and rest[-4:] == b"...>":  # detached
+                if head and rest[-14:] == DETACHED:
+                    task = tasks.get(pid) or of_text(pid)
+                    if head[0] == 60:
+                        head, rest = head[5:] + b"(", task.begun() + rest[9:]
+                    task.entered = head, rest.removesuffix(DETACHED), number
                     continue
                 if timed and (tail[:1] == b"<" or rest[-1:] == b">"):
                     self.slow(head, rest, number, pid)
@@ -108,8 +103,11 @@ class OrderedPass:
                     task.entered = None
                 continue
             if resumed:
-                if task.entered is not None:
-                    line = task.entered[2]  # evidence is where the call began
+                if task.entered is None:
+                    continue  # what it is about stood in its first half
+                if tail[-1:] != b">" and b" = " not in rest:
+                    continue  # cut: it did not return
+                line = task.entered[2]  # evidence is where the call began
                 rest = task.begun() + rest[9:]
                 task.entered = None
             files.pid = task.pid
@@ -156,7 +154,7 @@ class OrderedPass:
         if duration is None or not head or self.state.quiet:
             return
         if head[:1] == b"<":
-            task = self.state.tasks.of(int(pid or self.state.root))
+            task = self.state.tasks.of(int(pid or 0))
             text = head[5:] + b"(" + (task.begun() if task.entered is not None else b"... ") + rest[9:]
         else:
             text = head + rest
@@ -169,24 +167,27 @@ class OrderedPass:
         if value is None:
             return
         if value.kind in ("exited", "killed"):
-            tid = value.pid or state.root
+            tid = value.pid or 0
             state.tasks.end(tid)
             state.tree.end(tid, clock_of(line, value), number, status=value.status, killed=value.name or None)
         elif value.kind == "superseded" and value.pid is not None and value.other_pid is not None:
             state.tasks.supersede(value.pid, value.other_pid)
         elif value.kind == "signal":
             state.signal_counts[value.name] = state.signal_counts.get(value.name, 0) + 1
-        elif value.kind in ("call", "resumed", "unfinished", "cut"):
+        elif value.kind in ("call", "resumed", "unfinished", "cut", "detached"):
             self._other_call(value, line, number)
 
     def _other_call(self, value: TraceLine, line: bytes, number: int) -> None:
         """A call whose line has another form than most."""
-        task = self.state.tasks.of(value.pid or self.state.root)
-        if value.kind in ("unfinished", "cut"):
-            task.entered = (value.name.encode() + b"(", value.args, number)
+        task = self.state.tasks.of(value.pid or 0)
+        if value.kind in ("unfinished", "cut", "detached"):
+            begun = task.begun() if value.resumed else b""
+            task.entered = (value.name.encode() + b"(", begun + value.args, number)
         elif value.result is not None and (role := roles.ROLE_OF.get(value.name)) is not None:
             begun = b""
             if value.kind == "resumed":
+                if task.entered is None:
+                    return
                 begun, task.entered = task.begun(), None
             result = value.result + (
                 b" <%d.%09d>" % divmod(value.duration_ns, 10**9) if value.duration_ns is not None else b""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 
+import msgspec
+
+from straced.traces.analysis.clocks import Clocks
 from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.partial_counts import PartialCounts, result_of
 from straced.traces.analysis.selected_pass import SelectedFiles, SelectedPass
@@ -15,52 +17,18 @@ from straced.traces.analysis.state import AnalysisState
 from straced.traces.analysis.tally import LineTally
 from straced.traces.analysis.thread_groups import ThreadGroups
 from straced.traces.analysis.worker import TraceWorker, WorkerTask
-from straced.traces.parsing.line import OWN_WORDS, parse_line
+from straced.traces.parsing.cleaning import LineCleaner
+from straced.traces.parsing.comments import TraceComments
+from straced.traces.parsing.line import COMMENT, parse_line
 from straced.traces.parsing.line_format import Form, detect
 from straced.traces.parsing.restarts import Restarts
-from straced.traces.parsing.selection import TraceSelection, bound, clock_seconds
+from straced.traces.parsing.selection import TraceSelection
 from straced.traces.parsing.source import TraceSource, first_block
+from straced.traces.parsing.time_limits import TimeLimits
 
 SMALL_BYTES = 6 << 20
 """Below this a helper process costs more than it brings."""
-_TORN = re.compile(
-    rb"([^\n])((?:" + OWN_WORDS + rb"Process \d+ attached\n)+)"
-    rb"((?!\[pid |\d\d:\d\d|\d+\.\d|\w+\(|<\.\.\. |[-+]{3} )[^\n]+\n)"
-)
-"""On a terminal strace's own words stand in the middle of a line. Put behind it, they leave it whole."""
-LONGEST_TRACE_S = 10 * 365 * 86400
 Progress = Callable[[TraceSource], None]
-
-
-class Clocks:
-    """The first and the last clock of a trace; a time of day that goes back by half a day is a new day."""
-
-    def __init__(self, form: Form) -> None:
-        self._form = form
-        self._start = re.compile(rb"\n" + form.prefix())
-        self.first: float | None = None
-        self.last: float | None = None
-
-    def feed(self, block: bytes) -> None:
-        """Look at the first and the last line of a block."""
-        if self._form.clock not in ("epoch", "day"):
-            return
-        for position in (0, block.rfind(b"\n", 0, len(block) - 1)):
-            match = self._start.match(block, position)
-            seconds = clock_seconds(match.group(2)) if match else None
-            if seconds is None:
-                continue
-            if self.first is None or self.last is None:
-                self.first = self.last = seconds
-            if abs(seconds - self.first) > LONGEST_TRACE_S:
-                continue  # a damaged line
-            if self._form.clock == "day":
-                seconds += 86400 * ((self.last - seconds + 43200) // 86400)
-            self.last = max(self.last, seconds)
-
-    @property
-    def duration_ns(self) -> int | None:
-        return None if self.first is None or self.last is None else round((self.last - self.first) * 1e9)
 
 
 class TraceReading:
@@ -68,14 +36,24 @@ class TraceReading:
 
     def __init__(self, source: TraceSource, form: Form, selection: TraceSelection) -> None:
         self.source = source
-        self.form = form
+        self.shown_form = form
+        """The form of the file."""
+        self.form = form.cleaned()
+        """The form of the lines that the passes see."""
+        self.cleaner = LineCleaner(form)
         self.selection = selection
+        self.abi: str | None = None
+        """The ABI of the machine that the trace is of, where the caller knows it."""
         self.figures = PartialCounts()
-        self.clocks = Clocks(form)
-        self.restarts = Restarts(form)
+        self.clocks = Clocks(self.form)
+        self.restarts = Restarts(self.form)
+        self.waiting: dict[tuple[int, str], int] = {}
+        """Interrupted calls that were not entered again until the end, by task and name."""
         self.state: AnalysisState | None = None
         """What the ordered pass found; ``None`` without it."""
         self.threads: ThreadGroups | None = None
+        self.comments = TraceComments()
+        """What ``straced trace`` wrote into the file."""
         self.lines = 0
         self.bytes = 0
         self.tail = b""
@@ -83,12 +61,25 @@ class TraceReading:
         self.interrupted = False
         """Ctrl-C: what was read until then is in it."""
 
+    @property
+    def root(self) -> int:
+        """The TID of the task that lines have as 0; 0: not known."""
+        return self.cleaner.pids.root if self.cleaner.pids is not None else 0
+
+    def missing(self) -> list[str]:
+        """Return what a trace of this form lacks."""
+        form = self.shown_form
+        if self.cleaner.pids is not None and self.cleaner.pids.brackets:
+            form = msgspec.structs.replace(form, pid="bracket")
+        return form.missing()
+
     def pid_of(self, tid: int) -> int:
         """The process of a task."""
         if self.state is not None:
-            tid = tid or self.state.root
-            return self.state.tree.belongs.get(tid, tid)
-        return self.threads.leader.get(tid, tid) if self.threads is not None else tid
+            tid = self.state.tree.belongs.get(tid, tid)
+        elif self.threads is not None:
+            tid = self.threads.leader.get(tid, tid)
+        return tid or self.root
 
 
 def read(
@@ -98,6 +89,7 @@ def read(
     selection: TraceSelection | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
+    abi: str | None = None,
 ) -> TraceReading:
     """Read a trace to its end.
 
@@ -106,6 +98,7 @@ def read(
         selection: keep only these lines.
         jobs: processes to use, this one included; all cores unless given, one for short input.
         progress: called after each block.
+        abi: that of the machine of the trace, where it is known; otherwise its calls tell, or nothing does.
 
     Raises:
         NotATrace: no line of the first block is strace's.
@@ -114,6 +107,7 @@ def read(
     selection = selection or TraceSelection()
     first, blocks = first_block(source)
     reading = TraceReading(source, detect(first[1:], source.name), selection)
+    reading.abi = abi
     collecting = gc.isenabled() and threading.current_thread() is threading.main_thread()
     if collecting:
         gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
@@ -126,7 +120,23 @@ def read(
         if collecting:
             gc.enable()
     _forgive_tail(reading)
+    _settle(reading)
     return reading
+
+
+def _settle(reading: TraceReading) -> None:
+    """What is known at the end only."""
+    reading.waiting = reading.restarts.finish()
+    if reading.state is not None:
+        reading.state.tree.settle()
+        if reading.root:
+            reading.state.tree.rename(0, reading.root)
+    elif reading.threads is not None and reading.cleaner.pids is not None:
+        houses = reading.cleaner.pids.with_threads
+        if len(houses) == 1:
+            (pid,) = (0 if each == reading.root else each for each in houses)
+            for tid in {tid for tid, _ in reading.figures.rows} - reading.threads.born - {pid}:
+                reading.threads.leader.setdefault(tid, pid)
 
 
 def _forgive_tail(reading: TraceReading) -> None:
@@ -136,7 +146,9 @@ def _forgive_tail(reading: TraceReading) -> None:
     figures = reading.figures
     value = parse_line(reading.tail)
     if reading.state is not None and value is not None and value.kind == "cut":
-        reading.state.tasks.of(value.pid or 0).entered = (value.name.encode() + b"(", value.args, reading.lines)
+        task = reading.state.tasks.of(value.pid or 0)
+        if not value.resumed:
+            task.entered = (value.name.encode() + b"(", value.args, reading.lines)
     last = next((line for line in figures.unread_lines if line[0] == reading.lines), None)
     if last is not None:
         figures.unread_lines.remove(last)
@@ -146,12 +158,11 @@ def _forgive_tail(reading: TraceReading) -> None:
 
 def _each(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:
     """Blocks with the number of their first line, until the end or Ctrl-C."""
-    for raw in blocks:
-        block = raw.replace(b"\r\n", b"\n") if reading.form.crlf else raw
-        if reading.form.pid == "bracket":
-            block = _TORN.sub(rb"\1\3\2", block)
+    for block in reading.cleaner.clean(blocks):
+        if not reading.lines and COMMENT in block:
+            reading.comments.feed(block)
         yield block, reading.lines + 1
-        reading.clocks.feed(block)
+        reading.clocks.feed(block, reading.lines + 1)
         reading.lines += block.count(b"\n") - 1
         reading.bytes += len(block) - 1
         reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
@@ -167,6 +178,8 @@ def _everything(
 ) -> None:
     here = LineTally(reading.form, ticks=detail)
     ordered = OrderedPass(reading.form) if detail else None
+    if ordered is not None:
+        _introduce(reading, ordered)
     reading.state = ordered.state if ordered is not None else None
     reading.threads = None if detail else ThreadGroups(reading.form)
     workers: list[TraceWorker] = []
@@ -183,6 +196,7 @@ def _everything(
                 here.feed(block, number)
             reading.restarts.feed(block)
             if ordered is not None:
+                ordered.state.tasks.root = reading.root
                 ordered.feed(block)
             elif reading.threads is not None:
                 reading.threads.feed(block)
@@ -194,29 +208,32 @@ def _everything(
     reading.figures.add(result_of(here))
 
 
+def _introduce(reading: TraceReading, ordered: OrderedPass) -> None:
+    """Let the ordered pass know what strace's own words tell of tasks."""
+    if reading.cleaner.pids is not None:
+        ordered.state.tasks.with_threads = reading.cleaner.pids.with_threads
+
+
 def _selected(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | None) -> None:
     chosen = reading.selection
     ordered = SelectedPass(reading.form, SelectedFiles(chosen.path))
     reading.state = ordered.state
+    _introduce(reading, ordered)
     tally = LineTally(reading.form, ticks=True)
-    limits: tuple[float | None, float | None] | None = None
+    limits: TimeLimits | None = None
 
     def selected(tid: int, name: str, clock: bytes) -> bool:
-        if chosen.pids and tid not in chosen.pids and ordered.state.tree.pid_of(tid) not in chosen.pids:
+        inside = limits is None or limits.holds(clock)  # every clock is looked at: midnights are counted
+        if chosen.pids and not chosen.pids & {tid or reading.root, ordered.state.tree.pid_of(tid) or reading.root}:
             return False
         if chosen.syscalls and name not in chosen.syscalls:
             return False
-        if limits is None or limits == (None, None):
-            return True
-        seconds = clock_seconds(clock)
-        since, until = limits
-        return seconds is not None and (since is None or seconds >= since) and (until is None or seconds <= until)
+        return inside
 
     for block, number in _each(reading, blocks, progress):
         if limits is None:
-            match = re.compile(rb"\n" + reading.form.prefix()).match(block)
-            start = clock_seconds(match.group(2)) if match else None
-            limits = bound(chosen.since, start, "--since"), bound(chosen.until, start, "--until")
+            limits = TimeLimits(chosen, block, reading.form)
+        ordered.state.tasks.root = reading.root
         kept = ordered.feed_selected(block, selected)
         if len(kept) > 1:
             tally.feed(kept, number)

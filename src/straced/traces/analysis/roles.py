@@ -4,14 +4,15 @@ from __future__ import annotations
 
 READ, WRITE, FD, OPEN, PATH, PATH_AT, DUP, CLOSE, PIPE, SOCKET, PEER, ACCEPT, NEWFD, SYNC, LOCK = range(15)
 FORK, EXEC, FUTEX, EXIT, CLOSE_RANGE, TWO_PATHS, TWO_PATHS_AT, SEND_FILE = range(15, 23)
+MESSAGES, CHDIR, IDENTITY = range(23, 26)
 
 _NAMES = {
     READ: "read pread64 readv preadv preadv2 recvfrom recvmsg recv getdents64 getdents",
     WRITE: "write pwrite64 writev pwritev pwritev2 sendto sendmsg send",
-    FD: "fstat lseek _llseek ftruncate fchmod fchown fallocate fadvise64 ioctl fstatfs fchdir recvmmsg sendmmsg "
+    FD: "fstat lseek _llseek ftruncate fchmod fchown fallocate fadvise64 ioctl fstatfs "
     "getsockopt setsockopt shutdown listen getsockname getpeername fgetxattr fsetxattr flistxattr readahead",
     OPEN: "open openat openat2 creat",
-    PATH: "stat lstat access readlink statfs chdir mkdir rmdir unlink chmod chown lchown truncate utime utimes mknod "
+    PATH: "stat lstat access readlink statfs mkdir rmdir unlink chmod chown lchown truncate utime utimes mknod "
     "getxattr lgetxattr setxattr lsetxattr listxattr llistxattr removexattr stat64 lstat64 chroot mount umount2 "
     "inotify_add_watch uselib swapon acct",
     PATH_AT: "newfstatat fstatat64 statx faccessat faccessat2 readlinkat mkdirat unlinkat fchmodat fchmodat2 fchownat "
@@ -33,6 +34,10 @@ _NAMES = {
     EXEC: "execve execveat",
     FUTEX: "futex futex_wait futex_waitv",
     SEND_FILE: "sendfile sendfile64 splice tee copy_file_range",
+    MESSAGES: "sendmmsg recvmmsg",
+    CHDIR: "chdir fchdir",
+    EXIT: "exit exit_group",
+    IDENTITY: "getpid tgkill",
 }
 ROLE_OF = {name: role for role, names in _NAMES.items() for name in names.split()}
 

@@ -47,7 +47,7 @@ class SelectedPass(OrderedPass):
         kept: list[bytes] = []
         for words, line in zip(self.words(block), block[1:-1].split(b"\n"), strict=True):
             pid, clock, head, rest = words
-            tid = int(pid or self.state.root)
+            tid = int(pid or 0)
             good = selected(tid, (head[5:] if head[:1] == b"<" else head[:-1]).decode(), clock)
             files.mute, files.touched, self.state.quiet = not good, not files.by_path, not good or files.by_path
             self.read([words])

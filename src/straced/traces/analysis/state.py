@@ -16,6 +16,8 @@ class AnalysisState:
         """The sums of each path, socket and pipe."""
         self.quiet = False
         """The current line is not selected: descriptors and processes are followed, and nothing is counted."""
+        self.first_tid: int | None = None
+        """The task of the first line."""
         self.tree = ProcessTree()
         """The processes, with their programs, parents and ends."""
         self.tasks = TaskTable(self.tree)
@@ -25,8 +27,3 @@ class AnalysisState:
         """Signals delivered, by name."""
         self.locks: dict[tuple[int, bytes], list[int]] = {}
         """(pid, futex address), or (-1, path) of a file lock -> waits, their ns, the longest one's ns, its line."""
-
-    @property
-    def root(self) -> int:
-        """The TID of the task whose lines have no pid; 0 while it is not known."""
-        return self.tasks.root

@@ -21,9 +21,10 @@ UNREAD_SHOWN = 20
 MOST_ROWS = 60_000
 KEPT_TASKS = 1_500
 OTHER_TASKS = -1
-_DURATION = re.compile(rb"(\d{1,12})(?:\.(\d{1,9}))?>?")
+_DURATION = re.compile(rb"(\d{1,8})(?:\.(\d{1,9}))?>")
 _LOST = re.compile(rb"strace: (\d{1,18}) lines were dropped")
 """The note that ``straced trace`` writes into a trace whose reader was too slow."""
+_OF_A_CALL = frozenset({"call", "unfinished", "resumed", "detached", "cut"})
 NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
 """Calls whose printed result is that of the call that the signal interrupted."""
 
@@ -194,16 +195,16 @@ class LineTally:
                     if len(self.unread_lines) < UNREAD_SHOWN:
                         self.unread_lines.append((number, text[:200]))
                 continue
-            if value.kind in ("call", "unfinished", "resumed", "detached", "cut"):
+            if value.kind in _OF_A_CALL:
                 self._other_call(value, counted=self._start.match(b"\n" + text) is not None)
             elif value.kind == "note" and (match := _LOST.match(value.args)):
                 self.lost += int(match.group(1))
-            elif value.kind == "abi" and value.pid is not None:
+            elif value.kind == "abi" and value.pid is not None and len(self.abis) < MOST_ROWS:
                 self.abis.setdefault(value.pid, set()).add(value.abi or "?")
 
     def _other_call(self, value: TraceLine, *, counted: bool) -> None:
         row = self.row(value.pid or 0, value.name)
-        if value.kind == "resumed":
+        if value.resumed:
             row.resumed += 1
         else:
             row.calls += 1

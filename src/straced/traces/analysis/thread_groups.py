@@ -4,50 +4,58 @@ from __future__ import annotations
 
 import re
 
+from straced.traces.analysis.clone_flags import is_thread
 from straced.traces.parsing.line_format import Form
 
 MOST_THREADS = 200_000
-_MARK = b"CLONE_THREAD"
+MOST_OPEN = 50_000
+_CALLS = (b"clone", b"fork")
 _CHILD = re.compile(rb"= (\d+)(?:<[^>\n]*>)?(?: <[\d.]+>)?(?=\n)")
 
 
 class ThreadGroups:
-    """Follows clone calls through the blocks of a trace, in order; ``leader`` maps the TID of a thread to its pid."""
+    """Follows fork and clone calls through the blocks of a trace, in order.
+
+    ``leader`` maps the TID of a thread to its pid; ``born`` holds all tasks whose birth was seen.
+    """
 
     def __init__(self, form: Form) -> None:
-        self._form = form
-        self._start = re.compile(rb"\n" + form.prefix(clock=False))
-        self._resumed = re.compile(rb"\n" + form.prefix(clock=False) + rb"<\.\.\. clone3? resumed>")
-        self._open: set[int] = set()
+        self._start = re.compile(rb"\n" + form.prefix(clock=False) + rb"(<\.\.\. )?(clone3?|v?fork)(?: resumed>|\()")
+        self._open: dict[int, bool] = {}
+        """Tasks in a clone: whether that makes a thread."""
         self.leader: dict[int, int] = {}
+        self.born: set[int] = set()
 
     def feed(self, block: bytes) -> None:
         """Read one block of whole lines that begins and ends with a newline."""
-        for tid in list(self._open):
-            self._find_result(block, 0, tid)
-        position = block.find(_MARK)
-        while position >= 0:
-            start = self._start.match(block, block.rfind(b"\n", 0, position))
-            end = block.find(b"\n", position)
-            if start is not None:
-                tid = int(start.group(1) or 0)
-                if block.endswith(b"<unfinished ...>", 0, end):
-                    self._open.add(tid)
-                    self._find_result(block, end, tid)
-                else:
-                    self._born(tid, _CHILD.search(block, position, end + 1))
-            position = block.find(_MARK, end)
+        for begin in self._lines(block):
+            match = self._start.match(block, begin)
+            if match is None:
+                continue
+            tid = int(match.group(1) or 0)
+            end = block.find(b"\n", match.end())
+            thread = self._open.pop(tid, False) if match.group(2) else is_thread(block[match.end() : end])
+            if block.endswith(b"<unfinished ...>", begin, end):
+                if len(self._open) < MOST_OPEN:
+                    self._open[tid] = thread
+            elif child := _CHILD.search(block, max(match.end(), end - 100), end + 1):
+                self._born(tid, int(child.group(1)), thread)
 
-    def _find_result(self, block: bytes, position: int, tid: int) -> None:
-        mark = self._form.task_mark(tid)
-        while (position := block.find(mark, position)) >= 0:
-            end = block.find(b"\n", position + 1)
-            if self._resumed.match(block, position):
-                self._open.discard(tid)
-                self._born(tid, _CHILD.search(block, position, end + 1))
-                return
-            position = end
+    @staticmethod
+    def _lines(block: bytes) -> list[int]:
+        """Where the lines begin that may be such calls, in order."""
+        begins: set[int] = set()
+        for name in _CALLS:
+            place = block.find(name)
+            while place >= 0:
+                begins.add(block.rfind(b"\n", 0, place))
+                place = block.find(name, block.find(b"\n", place))
+        return sorted(begins)
 
-    def _born(self, tid: int, match: re.Match[bytes] | None) -> None:
-        if match is not None and len(self.leader) < MOST_THREADS:
-            self.leader[int(match.group(1))] = self.leader.get(tid, tid)
+    def _born(self, tid: int, child: int, thread: bool) -> None:
+        if len(self.born) < MOST_THREADS:
+            self.born.add(child)
+            if thread:
+                self.leader[child] = self.leader.get(tid, tid)
+            else:
+                self.leader.pop(child, None)

@@ -8,6 +8,7 @@ from collections import Counter
 from straced.traces.parsing.line_format import Form
 
 TICK_KEYS = 40_000
+MOST_TASKS = 2_000
 
 
 class TimeBuckets:
@@ -42,10 +43,16 @@ class TimeBuckets:
             self._coarser()
 
     def _coarser(self) -> None:
-        """Make the steps ten times longer."""
+        """Make the steps ten times longer; with too many tasks for that, keep those with the most lines."""
         ticks, self.counts = self.counts, {}
         longest = max(len(clock) for _, clock in ticks)
         cut = 1 if longest > 1 else 0
+        lines: Counter[int] = Counter()
+        for (tid, _), count in ticks.items():
+            lines[tid] += count
+        if len(lines) > MOST_TASKS:
+            kept = {tid for tid, _ in lines.most_common(MOST_TASKS // 2)}
+            ticks = {key: count for key, count in ticks.items() if key[0] in kept}
         for (tid, clock), count in ticks.items():
             key = (tid, clock[: longest - cut])
             self.counts[key] = self.counts.get(key, 0) + count

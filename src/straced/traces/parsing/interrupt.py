@@ -55,13 +55,20 @@ class InterruptHandler:
 class InterruptiblePipe:
     """Reads a pipe whose writer may never close it."""
 
-    def __init__(self, fd: int, stop: InterruptHandler) -> None:
+    def __init__(self, fd: int, stop: InterruptHandler, *, owned: bool = False) -> None:
         self._fd = fd
+        self._owned = owned
         self._stop = stop
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
         self.left = False
         """Whether reading was given up before the end."""
+
+    def close(self) -> None:
+        """Close the descriptor, if it was opened for this reader."""
+        if self._owned:
+            self._owned = False
+            os.close(self._fd)
 
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes; none at the end, or when reading is given up."""

@@ -24,7 +24,9 @@ _BRACKETS = re.compile(rb"\[[^\]\"({]*\] ")
 _CALL = re.compile(rb"([A-Za-z_][A-Za-z0-9_]*|\?\?\?)\(")
 _RESUMED = re.compile(rb"<\.\.\. ([A-Za-z_][A-Za-z0-9_]*|\?\?\?) resumed> ?")
 _DURATION = re.compile(rb" <(\d{1,12})(?:\.(\d{1,9}))?>$")
-_RESULT = re.compile(rb"(\?|-?\d{1,20}|0x[0-9a-fA-F]{1,16})(?=$|[ <])(?:<(.*?)>(?=$| ))?(?: ([A-Z][A-Z0-9_]*))?")
+_RESULT = re.compile(
+    rb"(\?|-?\d{1,20}|0x[0-9a-fA-F]{1,16})(?=$|[ <])(?:<(.{0,8192}?)>(?=$| ))?(?: ([A-Z][A-Z0-9_]{1,40}))?"
+)
 _SIGNAL = re.compile(rb"--- (stopped by )?(SIG[A-Z0-9_+]+)(?: (.*?))? ?---")
 _EXITED = re.compile(rb"\+\+\+ exited with (\d{1,10}) \+\+\+")
 _KILLED = re.compile(rb"\+\+\+ killed by (SIG[A-Z0-9_+]+)( \(core dumped\))? \+\+\+")
@@ -33,9 +35,25 @@ _MODE = re.compile(rb"\[ Process PID=(\d{1,10}) runs in (.{1,16}) mode\. \]")
 _MODES = {b"32 bit": "i386", b"x32": "x32", b"64 bit": "x86_64"}
 OWN_WORDS = rb"(?:\.{0,2}(?:/[\w.+-]+)*/)?strace[\w.+-]*: "
 """What strace's messages begin with: its name as it was called, such as ``/usr/bin/strace``."""
-_NOTE = re.compile(rb"(?:" + OWN_WORDS + rb"| > )")
-_ATTACHED = re.compile(OWN_WORDS + rb"Process \d+ attached$")
-"""On a terminal, strace's own words come in the middle of a clone; ``<unfinished ...>`` then has its own line."""
+COMMENT = b"# straced "
+"""What a line begins with that ``straced trace`` adds to its traces."""
+CLOCKS = {"epoch": rb"\d{9,10}(?:\.\d+)? ", "day": rb"\d\d:\d\d:\d\d(?:\.\d+)? ", "relative": rb" *\d+(?:\.\d+)? "}
+"""What the clock of a line looks like, and the blank behind it."""
+_NOTE = re.compile(
+    rb"(?:"
+    + OWN_WORDS
+    + rb"| > | \| [0-9a-f]{5,16}  |Process \d{1,10} (?:attached|detached|suspended|resumed)|"
+    + COMMENT
+    + rb")"
+)
+"""Its words, stacks (-k), dumps of data (-e read, -e write), its words of old, and what ``straced trace`` adds."""
+_TABLE = re.compile(
+    rb"% time +(?:seconds|calls|errors|usecs/call)|(?:------+ ){2}"
+    rb"| *\d{1,3}\.\d\d +\d+\.\d{6} +\d+ +\d+ .*[a-z_]\w*$|System call usage summary for \w+ [\w ]*mode:"
+)
+"""The table that -C writes behind the trace."""
+_WORDS_BYTES = 400
+_OWN_END = re.compile(OWN_WORDS + rb"Process \d{1,10} (?:attached(?: with \d+ threads)?|detached)$")
 _UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
 
 
@@ -69,6 +87,8 @@ class TraceLine(Struct, frozen=True, kw_only=True):
     status: int | None = None
     """The exit status."""
     core: bool = False
+    resumed: bool = False
+    """It is the second half of a call, whatever became of it."""
     other_pid: int | None = None
     """The task whose execve took this task's place."""
     abi: str | None = None
@@ -96,7 +116,7 @@ def parse_line(line: bytes) -> TraceLine | None:
 
 def _pid(text: bytes, position: int) -> tuple[int | None, bytes | None, int]:
     match = _BRACKET_PID.match(text, position) or _PID.match(text, position)
-    if match is None or not 0 < int(match.group(1)) <= PID_MAX:
+    if match is None or int(match.group(1)) > PID_MAX:
         return None, None, position
     return int(match.group(1)), match.group(2), match.end()
 
@@ -139,6 +159,8 @@ def _body(text: bytes, position: int) -> dict[str, object] | None:
         return _call("call", call.group(1).decode(), text, call.end())
     if _NOTE.match(text, position) or _NOTE.match(text) or text.startswith(b" <unfinished ...>"):
         return {"kind": "note", "args": text[position:]}
+    if _TABLE.match(text):
+        return {"kind": "note", "args": text}
     return None
 
 
@@ -153,20 +175,23 @@ def _ending(text: bytes, position: int) -> dict[str, object] | None:
 
 
 def _call(kind: str, name: str, text: bytes, start: int) -> dict[str, object]:
+    resumed = kind == "resumed"
     if text.endswith(_UNFINISHED):
-        return {"kind": "unfinished", "name": name, "args": text[start : -len(_UNFINISHED)].rstrip()}
-    if attached := _ATTACHED.search(text, start):
-        return {"kind": "unfinished", "name": name, "args": text[start : attached.start()].rstrip()}
+        args = text[start : -len(_UNFINISHED)].rstrip()
+        return {"kind": "unfinished", "name": name, "args": args, "resumed": resumed}
+    if text.endswith(b" attached") and (words := own_words(text, start)) >= 0:
+        return {"kind": "unfinished", "name": name, "args": text[start:words].rstrip(), "resumed": resumed}
     if text.endswith(_DETACHED):
-        return {"kind": "detached", "name": name, "args": text[start : -len(_DETACHED)].rstrip()}
+        args = text[start : -len(_DETACHED)].rstrip()
+        return {"kind": "detached", "name": name, "args": args, "resumed": resumed}
     duration = None
     end = len(text)
     if match := _DURATION.search(text, max(start, end - 26)):
         duration, end = _ns(int(match.group(1)), match.group(2)), match.start()
-    found: dict[str, object] = {"kind": kind, "name": name, "duration_ns": duration}
+    found: dict[str, object] = {"kind": kind, "name": name, "duration_ns": duration, "resumed": resumed}
     separator = find_result(text, start, end)
     if separator is None:
-        return {"kind": "cut", "name": name, "args": text[start:]}
+        return {"kind": "cut", "name": name, "args": text[start:], "resumed": resumed}
     closing, begin, result = separator
     word = result.group(1)
     found.update(args=text[start:closing], result=text[begin:end], path=result.group(2))
@@ -176,23 +201,40 @@ def _call(kind: str, name: str, text: bytes, start: int) -> dict[str, object]:
     return found
 
 
+def own_words(text: bytes, start: int) -> int:
+    """Where ``strace: Process 4001 attached`` (or detached) begins that ends a line; -1: it does not end so.
+
+    On a terminal, strace's own words come in the middle of a call; what is left of that follows on the next line.
+    """
+    words = _OWN_END.search(text, max(start, len(text) - _WORDS_BYTES))
+    return words.start() if words else -1
+
+
 def find_result(text: bytes, start: int, end: int) -> tuple[int, int, re.Match[bytes]] | None:
     """Where a call's arguments end and its result begins.
 
     The last `` = `` behind a ``)`` whose right side reads as a result. strace escapes ``<`` and ``>`` in paths, so
-    a ``) = 5`` inside the path that ``-y`` adds to a result is recognised by its unmatched ``>``.
+    a ``) = 5`` inside the path that ``-y`` adds to a result is recognised by its unmatched ``>``. No byte is looked at
+    twice: a damaged line may hold millions of `` = ``.
 
     Returns:
         The place of the closing parenthesis, the place of the result, and the match on it; ``None``: not there.
     """
-    search_end = end
+    search_end = counted = end
+    unmatched = 0
     while (found := text.rfind(b" = ", start, search_end)) >= 0:
         search_end = found + 2
-        closing = len(text[start:found].rstrip(b" ")) + start - 1
-        if closing < start or text[closing : closing + 1] != b")":
+        closing = found - 1
+        while closing >= start and text[closing] == 32:
+            closing -= 1
+        if closing < start or text[closing] != 41:
             continue
-        tail = text[found + 3 : end]
-        match = _RESULT.match(tail)
-        if match and tail.count(b">") - tail.count(b"->") <= tail.count(b"<"):
-            return closing, found + 3, match
+        begin = found + 3
+        match = _RESULT.match(text, begin, end)
+        if match:
+            for sign, mark in ((1, b">"), (-1, b"->"), (-1, b"<")):
+                unmatched += sign * text.count(mark, begin, counted)
+            counted = begin
+            if unmatched <= 0:
+                return closing, begin, match
     return None

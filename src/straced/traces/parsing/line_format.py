@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import msgspec
 from msgspec import Struct
 
 from straced.errors import StracedError
-from straced.traces.parsing.line import TraceLine, parse_line
+from straced.traces.parsing.argument_names import has_names
+from straced.traces.parsing.foreign_prefix import PREFIXES
+from straced.traces.parsing.line import COMMENT, TraceLine, parse_line
+from straced.traces.parsing.other_tracers import attached_to, refusal_of, tool_of
 
 SAMPLE_LINES = 2000
 MAKE_ONE = "a trace is what this makes: straced trace 4242 -o FILE, or strace -f -ttt -T -o FILE ..."
 _LEADING_BRACKETS = re.compile(rb"(?:\[[^\]\"({\n]*\] )+(?=[A-Za-z_<?+-])")
+_COLOR = re.compile(rb"\x1b\[[0-9;]{0,20}m")
+CALLS_ALIKE = ("truss", "ltrace")
+"""Tracers whose lines look like those of strace, but for their errors."""
 _RELATIVE_TOO = re.compile(rb"\(\+ *\d")
 
 
@@ -43,13 +50,25 @@ class Form(Struct, frozen=True, kw_only=True):
     paths: bool = False
     """-y or -yy: descriptors carry their paths."""
     crlf: bool = False
+    colors: bool = False
+    """--color=always."""
+    argument_names: bool = False
+    """-N: arguments stand behind their names."""
+    prefix_kind: str = ""
+    """What another tool put in front of each line: a key of ``PREFIXES``, or nothing."""
+    calls: bool = True
+    """Whether the first lines hold any call or end of a task."""
+
+    def cleaned(self) -> Form:
+        """The form of the lines that :class:`straced.traces.parsing.cleaning.LineCleaner` gives."""
+        return msgspec.structs.replace(self, pid="plain")
 
     def prefix(self, *, clock: bool = True) -> bytes:
         """A regular expression for what stands before the call: group 1 the pid; group 2 the clock, where asked for."""
         comm = rb"(?:<[^>\n]*>)?" if self.comm else rb""
         pid = {
-            "plain": rb"(\d+)" + comm + rb" +",
-            "bracket": rb"(?:\[pid +(\d+)" + comm + rb"\] )?",
+            "plain": rb"(\d{1,10})" + comm + rb" +",
+            "bracket": rb"(?:\[pid +(\d{1,10})" + comm + rb"\] )?",
             "none": rb"()",
         }[self.pid]
         word = rb"([^ \n]+)" if clock else rb"[^ \n]+"
@@ -66,7 +85,9 @@ class Form(Struct, frozen=True, kw_only=True):
 
     def missing(self) -> list[str]:
         """Return what a trace of this form lacks, each with the option of strace that adds it."""
-        gaps = []
+        gaps: list[str] = []
+        if not self.calls:
+            return gaps
         if self.clock is None:
             gaps.append("no times of day (-ttt)")
         elif self.clock == "day" and self.clock_digits == 0:
@@ -91,25 +112,59 @@ def detect(sample: bytes, name: str) -> Form:
     lines = sample.split(b"\n")[:SAMPLE_LINES]
     if len(lines) > 1:
         lines.pop()  # may be cut
-    values = [(line, value) for line in lines if (value := parse_line(line)) is not None]
-    calls = [(line, value) for line, value in values if value.kind in _SHOWING_FORM]
+    crlf = lines[0].endswith(b"\r")
+    if colors := b"\x1b[" in sample:
+        lines = [_COLOR.sub(b"", line) for line in lines]
+    calls, kind = _calls_of(lines), ""
     if not calls:
+        kind, calls = _behind_a_prefix(lines)
+    other = tool_of(sample)
+    if other is not None and (not calls or other in CALLS_ALIKE):
+        raise NotATrace(f"{name} is a log of {other}, not of strace", hint=MAKE_ONE)
+    if not calls:
+        if refusal_of(sample) is None and (attached_to(sample) or sample.startswith(COMMENT)):
+            return Form(crlf=crlf, calls=False)
         reason, hint = _refusal(sample, lines, name)
         raise NotATrace(reason, hint=hint)
     forms = Counter(_form_of(line, value) for line, value in calls)
     common = max(forms, key=lambda form: forms[form])
     bracket = any(form.pid == "bracket" for form in forms)
+    named = sum(has_names(value.name, value.args) for _, value in calls if value.kind in ("call", "unfinished"))
     return Form(
         pid="bracket" if bracket else common.pid,
-        comm=common.comm,
+        comm=any(form.comm for form in forms) if bracket else common.comm,
         clock=common.clock,
         clock_digits=common.clock_digits,
         relative_too=common.relative_too,
         brackets=common.brackets,
         durations=any(value.duration_ns is not None for _, value in calls),
         paths=any(value.path is not None for _, value in calls),
-        crlf=lines[0].endswith(b"\r"),
+        crlf=crlf,
+        colors=colors,
+        argument_names=named * 2 > sum(value.kind == "call" and value.args != b"" for _, value in calls),
+        prefix_kind=kind,
     )
+
+
+def _calls_of(lines: list[bytes]) -> list[tuple[bytes, TraceLine]]:
+    values = [(line, value) for line in lines if (value := parse_line(line)) is not None]
+    return [(line, value) for line, value in values if value.kind in _SHOWING_FORM or _is_cut_call(value)]
+
+
+def _is_cut_call(value: TraceLine) -> bool:
+    """A stuck process leaves the beginning of one call, no more."""
+    return value.kind == "cut" and value.pid is not None and value.clock is not None
+
+
+def _behind_a_prefix(lines: list[bytes]) -> tuple[str, list[tuple[bytes, TraceLine]]]:
+    """The kind of prefix behind which most lines are strace's, and these lines without it."""
+    filled = sum(1 for line in lines if line.strip())
+    for kind, pattern in PREFIXES.items():
+        lead = re.compile(pattern)
+        calls = _calls_of([line[match.end() :] for line in lines if (match := lead.match(line))])
+        if len(calls) * 2 >= filled and calls:
+            return kind, calls
+    return "", []
 
 
 def _form_of(line: bytes, value: TraceLine) -> Form:
@@ -131,6 +186,8 @@ def _form_of(line: bytes, value: TraceLine) -> Form:
 def _refusal(sample: bytes, lines: list[bytes], name: str) -> tuple[str, str]:
     if not sample.strip():
         return f"{name} is empty", ""
+    if said := refusal_of(sample):
+        return f"{name}: {said}", ""
     if b"\0" in sample[:4096]:
         return f"{name} is binary, not strace text (line 1)", MAKE_ONE
     if any(b"% time" in line and b"syscall" in line for line in lines):

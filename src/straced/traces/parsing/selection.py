@@ -55,6 +55,17 @@ def clock_seconds(clock: bytes) -> float | None:
     return float(epoch) if epoch is not None else int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
+def clock_ns(clock: bytes) -> int | None:
+    """A clock as printed -> ns (of the day, or since the epoch), exactly."""
+    match = _PRINTED.fullmatch(clock)
+    if match is None:
+        return None
+    hours, minutes, seconds, epoch = match.groups()
+    whole, _, fraction = (seconds if epoch is None else epoch).partition(b".")
+    ns = int(whole) * 10**9 + int(fraction.ljust(9, b"0"))
+    return ns if epoch is not None else ns + (int(hours) * 3600 + int(minutes) * 60) * 10**9
+
+
 def bound(text: str | None, first: float | None, option: str) -> float | None:
     """A ``--since`` or ``--until`` in the trace's own clock.
 

@@ -50,6 +50,8 @@ class TraceSource:
         self.notes: list[str] = []
         self.cut_tail = False
         """The last line has no end: strace or the copy was stopped in it."""
+        self.identity: tuple[int, ...] | None = None
+        """Which file it is, and which state of it: device, inode, size, time of the last change."""
         self._members: list[Path] = []
         self._stream: _ByteReader | None = None
         self._stop: InterruptHandler | None = None
@@ -66,18 +68,27 @@ class TraceSource:
         if self._members:
             yield from _merge(self._members, self.notes)
             return
-        if self.path is not None:
-            with open(self.path, "rb", buffering=0) as file:
-                yield from self._plain(file)
-            return
         assert self._stream is not None
-        yield from self._decompressed(self._stream)
+        try:
+            if self.path is not None:
+                yield from self._plain(self._stream)
+            else:
+                yield from self._decompressed(self._stream)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self._stream is not None and (close := getattr(self._stream, "close", None)) is not None:
+            close()
 
     def _plain(self, file: _ByteReader) -> Iterator[bytes]:
-        left = self.size  # a file that grows meanwhile is read as it was at the start
-        while left is None or left > 0:
+        left = self.size if self.path is not None else None
+        while left is None or left > 0:  # a file that grows meanwhile is read as it was at the start
             data = file.read(BLOCK_BYTES if left is None else min(BLOCK_BYTES, left))
             if not data:
+                if left:
+                    self.notes.append(f"the file became shorter while it was read: {left:,} bytes are missing")
                 return
             self.consumed += len(data)
             left = None if left is None else left - len(data)
@@ -149,26 +160,64 @@ class TraceSource:
         if not fresh:
             self.notes.append("the zstd data ends early (truncated file)")
 
+    def expect(self, other: TraceSource) -> None:
+        """Refuse a file that is not what it was at the first look.
+
+        Raises:
+            InputError: it was changed or replaced.
+        """
+        if self.identity != other.identity and not _only_grew(other.identity, self.identity):
+            raise InputError(
+                f"{self.name} was changed while it was read", hint="take the report again when nobody writes it"
+            )
+        if other.path is not None:
+            self.size = other.size
+
     def blocks(self) -> Iterator[bytes]:
         """Blocks of whole lines, each beginning and ending with a newline; the last line is closed if it was cut."""
         return map(_without_colours, self._whole_lines())
 
     def _whole_lines(self) -> Iterator[bytes]:
-        rest = b"\n"
+        rest: list[bytes] = [b"\n"]
+        held = 1
+        skipping = False
         for chunk in self.chunks():
             end = chunk.rfind(b"\n")
             if end < 0:
-                rest += chunk
-                if len(rest) > LONGEST_LINE_BYTES:
-                    self.notes.append(f"a line longer than {LONGEST_LINE_BYTES >> 20} MiB was taken apart")
-                    yield rest + b"\n"
-                    rest = b"\n"
+                if skipping:
+                    continue
+                rest.append(chunk)
+                held += len(chunk)
+                if held > LONGEST_LINE_BYTES:
+                    skipping = True
+                    self._note_long_line()
+                    yield b"".join(rest)[: LONGEST_LINE_BYTES + 1] + b"\n"
                 continue
-            yield rest + chunk[: end + 1]
-            rest = b"\n" + chunk[end + 1 :]
-        if len(rest) > 1:
+            if skipping:
+                skipping, rest = False, [b"\n"]
+                chunk = chunk[chunk.find(b"\n") + 1 :]
+                end = chunk.rfind(b"\n")
+            if end >= 0:
+                yield b"".join(rest) + chunk[: end + 1]
+                rest = [b"\n"]
+            rest.append(chunk[end + 1 :])
+            held = sum(map(len, rest))
+        if not skipping and held > 1:
             self.cut_tail = True
-            yield rest + b"\n"
+            yield b"".join(rest) + b"\n"
+
+    def _note_long_line(self) -> None:
+        note = f"a line longer than {LONGEST_LINE_BYTES >> 20} MiB was taken apart: its beginning was read"
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def _only_grew(before: tuple[int, ...] | None, now: tuple[int, ...] | None) -> bool:
+    return before is not None and now is not None and before[:2] == now[:2] and now[2] > before[2]
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _without_colours(text: bytes) -> bytes:
@@ -220,23 +269,27 @@ def _opened(name: str, stop: InterruptHandler) -> TraceSource:
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{name} is a folder", hint="give the file, or the prefix of strace -ff -o PREFIX")
     try:
-        file: IO[bytes] = open(path, "rb", buffering=0)  # noqa: SIM115
+        # a FIFO without a writer must not hold up Ctrl-C
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if stat.S_ISREG(status.st_mode) else os.O_NONBLOCK))
         if not stat.S_ISREG(status.st_mode):
+            os.set_blocking(fd, True)
             source = TraceSource(name)
-            source._stream = file
+            source._stream = InterruptiblePipe(fd, stop, owned=True)
             return source
+        file: IO[bytes] = open(fd, "rb", buffering=0)  # noqa: SIM115
+        status = os.fstat(fd)
         head = file.read(4)
         file.seek(0)
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}") from None
-    if head.startswith(_GZIP) or head == _ZSTD:
-        source = TraceSource(name, size=status.st_size)
-        source._stream = file
-        return source
-    file.close()
-    if status.st_size == 0 and (members := _set_members(path)):
+    packed = head.startswith(_GZIP) or head == _ZSTD
+    if not packed and status.st_size == 0 and (members := _set_members(path)):
+        file.close()
         return _set_source(name, members)
-    return TraceSource(name, path=path, size=status.st_size)
+    source = TraceSource(name, path=None if packed else path, size=status.st_size)
+    source.identity = _identity(status)
+    source._stream = file
+    return source
 
 
 def _set_members(prefix: Path) -> list[Path]:

@@ -10,8 +10,10 @@ from straced.syscalls import category
 from straced.text.sanitize import scrub, scrub_bytes
 from straced.text.units import format_count
 from straced.traces.analysis import findings
-from straced.traces.analysis.counters import CallSums, abi_of, counters
+from straced.traces.analysis.clocks import DAY_S
+from straced.traces.analysis.counters import CallSums, counters
 from straced.traces.analysis.file_stats import OTHER, PathStats
+from straced.traces.analysis.population import Population
 from straced.traces.analysis.process_tree import TracedProcess
 from straced.traces.analysis.reader import TraceReading
 from straced.traces.analysis.tally import OTHER_TASKS
@@ -34,7 +36,7 @@ def build(reading: TraceReading) -> TraceReport:
         source=scrub(reading.source.name, 300),
         lines=reading.lines,
         size_bytes=reading.bytes,
-        missing=tuple(reading.form.missing()),
+        missing=tuple(reading.missing()),
         unread=reading.figures.unread,
         unread_lines=unread,
         cut=reading.figures.cut,
@@ -54,7 +56,7 @@ def build(reading: TraceReading) -> TraceReport:
         "files_folded": state.files.folded + max(0, len(ranked) - MOST_FILES),
         "slowest": tuple(
             SlowCall(
-                line=-place, pid=int(text.split(b" ", 1)[0] or 0), duration_ns=duration,
+                line=-place, pid=int(text.split(b" ", 1)[0] or 0) or reading.root, duration_ns=duration,
                 text=scrub_bytes(text.split(b" ", 1)[1], 300),
             )
             for duration, place, text in sorted(state.slowest.rows, reverse=True)
@@ -98,20 +100,16 @@ def _file(path: bytes, row: PathStats, timed: bool) -> FileReport:
 def summarise(reading: TraceReading) -> Summary:
     """The summary of all lines, in the shape that live tracers give."""
     rows, total = table(counters(reading), "wall")
-    state = reading.state
-    tree = state.tree if state is not None else None
-    root = next(iter(tree.procs.values()), None) if tree is not None else None
+    population = Population(reading)
+    root = population.root
     duration = reading.clocks.duration_ns
     epoch = reading.form.clock == "epoch"
     start = reading.clocks.first if epoch and reading.clocks.first is not None else 0.0
-    pids = {reading.pid_of(tid) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
-    tids = {tid or (state.root if state is not None else 0) for tid, _ in reading.figures.rows} - {OTHER_TASKS}
-    pid = root.pid if root is not None else min(pids, default=0)
     return Summary(
         target=Target(
-            pid=pid,
+            pid=root.pid if root is not None else population.first_pid,
             start_ticks=0,
-            boot_id="",
+            boot_id=_boot_id(reading),
             start_time=start or None,
             comm=_name(root) if root is not None else "",
             cmdline=tuple(scrub_bytes(root.execs[-1].argv, 300).split("\n")) if root and root.execs else (),
@@ -119,14 +117,19 @@ def summarise(reading: TraceReading) -> Summary:
         tracer="strace",
         tracer_reason=f"from {scrub(reading.source.name, 200)}",
         quality=_quality(reading),
-        window=Window(start=start, end=start + (duration or 0) / 1e9, duration_ns=duration or 0),
-        processes=len(pids),
-        threads=len(tids),
+        window=Window(start=start, end=start + (duration or 0) / 1e9, duration_ns=duration),
+        processes=population.processes,
+        threads=population.threads,
         exit_status=root.exit_status if root is not None else None,
         end=_end(root, reading),
         rows=rows,
         total=total,
     )
+
+
+def _boot_id(reading: TraceReading) -> str:
+    header = reading.comments.header
+    return "" if header is None else scrub(header.boot_id, 60)
 
 
 def _end(root: TracedProcess | None, reading: TraceReading) -> str | None:
@@ -138,13 +141,16 @@ def _end(root: TracedProcess | None, reading: TraceReading) -> str | None:
 
 
 def _quality(reading: TraceReading) -> Quality:
-    reasons = [Reason("form", f"the trace has {gap}") for gap in reading.form.missing()]
+    reasons = [Reason("form", f"the trace has {gap}") for gap in reading.missing()]
     if reading.figures.unread:
         where = ", ".join(str(number) for number, _ in reading.figures.unread_lines[:5])
         text = f"{reading.figures.unread:,} lines are not strace's or damaged (line {where}, ...)"
         reasons.append(
             Reason("unread", text if reading.figures.unread > 1 else f"line {where} is damaged or not strace's")
         )
+    if not reading.shown_form.calls:
+        whom = f" to {reading.cleaner.pids.root}" if reading.cleaner.pids and reading.root else ""
+        reasons.append(Reason("nothing", f"strace attached{whom}, and no call was made until the end of its log"))
     if reading.interrupted:
         reasons.append(Reason("interrupted", "reading was interrupted: this is the part until then"))
     reasons += [Reason("input", note) for note in reading.source.notes]
@@ -170,16 +176,18 @@ def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
     assert state is not None
     sums = CallSums(reading)
     by_pid: dict[int, list[Counters]] = {}
-    for (tid, name), row in reading.figures.rows.items():
-        one = sums.counters(tid, name, row, timed=reading.form.durations, abi=abi_of(reading.figures, tid))
+    for tid, one in sums.all():
         by_pid.setdefault(reading.pid_of(tid), []).append(one)
+    population = Population(reading)
     procs = state.tree.procs
     for pid in by_pid:
         if pid not in procs and pid != OTHER_TASKS:
             procs[pid] = TracedProcess(pid=pid)
     reports = []
-    first = reading.clocks.first
+    offset_s = reading.clocks.offset_s
     for pid, proc in procs.items():
+        if not population.was_seen(proc):
+            continue  # a child that was not followed
         rows, total = table(merge_rows(by_pid.get(pid, [])), "wall")
         if not rows and not proc.execs and reading.selection:
             continue
@@ -192,8 +200,8 @@ def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
                 argv=scrub_bytes(proc.execs[-1].argv, 200) if proc.execs else "",
                 execs=tuple(scrub_bytes(each.path, 200) for each in proc.execs),
                 line=proc.line,
-                start_s=_offset(proc.start, first),
-                end_s=_offset(proc.end, first),
+                start_s=offset_s(proc.start, proc.line),
+                end_s=offset_s(proc.end, proc.end_line),
                 exit_status=proc.exit_status,
                 killed=proc.killed,
                 threads=proc.threads,
@@ -223,13 +231,6 @@ def _inherited(procs: dict[int, TracedProcess], proc: TracedProcess) -> str:
             return name
         parent = above.parent
     return ""
-
-
-def _offset(clock: bytes, first: float | None) -> float | None:
-    seconds = clock_seconds(clock) if clock else None
-    if seconds is None or first is None:
-        return None
-    return round(seconds - first if seconds >= first else seconds - first + 86400, 6)
 
 
 def _flame(reading: TraceReading, processes: tuple[ProcessReport, ...]) -> tuple[Flame, ...]:
@@ -264,7 +265,7 @@ def _timeline(reading: TraceReading) -> ProcessTimeLine | None:
         seconds = clock_seconds(clock)
         if seconds is None:
             continue
-        offset = seconds - first if seconds >= first - 1 else seconds - first + 86400
+        offset = seconds - first if seconds >= first - 1 else seconds - first + DAY_S
         place = min(max(int(offset / step), 0), steps - 1)
         series.setdefault(reading.pid_of(tid), [0] * steps)[place] += count
     busiest = sorted(series, key=lambda pid: -sum(series[pid]))[:TIMELINE_PIDS]

@@ -66,7 +66,7 @@ def data_of(report: TraceReport) -> dict[str, Any]:
         "findings": msgspec.to_builtins(report.findings),
         "timeline": msgspec.to_builtins(report.timeline),
         "flame": msgspec.to_builtins(report.flame),
-        "duration": summary.window.duration_ns / 1e9,
+        "duration": None if summary.window.duration_ns is None else summary.window.duration_ns / 1e9,
     }
 
 

@@ -115,7 +115,9 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _seconds(duration_ns: int) -> str:
+def _seconds(duration_ns: int | None) -> str:
+    if duration_ns is None:
+        return "-"
     return f"{duration_ns / 1e9:.1f} s" if duration_ns >= 10**9 else format_ns(duration_ns)
 
 
@@ -136,7 +138,8 @@ def explanations(summary: Summary, sort: str = "time") -> list[str]:
     lines = []
     many = f"{_plural(summary.threads, 'thread', 'threads')}, so they" if (summary.threads or 0) > 1 else ""
     summed = time_ns(summary.total, summary.time)
-    over = many and summed is not None and summed > summary.window.duration_ns
+    window_ns = summary.window.duration_ns
+    over = many and summed is not None and window_ns is not None and summed > window_ns
     kind = "Times are CPU time in the kernel, without waiting. " if summary.time == "cpu" else ""
     adding = f"Times add up over {many} can exceed {_seconds(summary.window.duration_ns)}. " if over else ""
     split = any(row.working_ns is not None for row in summary.rows) and summary.time == "wall"

@@ -34,7 +34,7 @@ def _counted(summary: Summary) -> str:
     if not rows:
         return ""
     row = max(rows, key=lambda row: row.wall_ns or 0)
-    window_ns, wall_ns, count = max(summary.window.duration_ns, 1), row.wall_ns or 0, row.calls or 0
+    window_ns, wall_ns, count = max(summary.window.duration_ns or 0, 1), row.wall_ns or 0, row.calls or 0
     share = wall_ns / window_ns
     if share < _WORTH_NAMING or count == 0:
         return ""

@@ -61,7 +61,8 @@ def from_samples(activity: Activity, native: bool) -> list[Storm]:
 
 def from_summary(summary: Summary) -> list[Storm]:
     """The same and more, exactly, where a tracer counted: searches that find nothing, spins, fsync, stat."""
-    seconds = max(summary.window.duration_ns / 1e9, 1e-6)
+    window_ns = summary.window.duration_ns or 0
+    seconds = max(window_ns / 1e9, 1e-6)
     found: list[Storm | None] = []
     for row in summary.rows:
         calls, errno = row.calls or 0, row.errno or {}
@@ -75,8 +76,8 @@ def from_summary(summary: Summary) -> list[Storm]:
         if row.name in _STAT:
             text = f"{format_count(round(calls / seconds))} {row.name} calls a second"
             found.append(Storm(kind="stat", per_second=round(calls / seconds, 1), text=text))
-        if row.name in _SYNC and row.wall_ns is not None and row.wall_ns >= summary.window.duration_ns * 0.3:
-            share = row.wall_ns / summary.window.duration_ns
+        if row.name in _SYNC and row.wall_ns is not None and row.wall_ns >= window_ns * 0.3 > 0:
+            share = row.wall_ns / window_ns
             text = f"{row.name}: {calls / seconds:.0f} calls a second take {100 * share:.0f} % of the time"
             found.append(Storm(kind="fsync", per_second=round(calls / seconds, 1), text=text))
     found += spins.together(summary.rows, seconds)
