@@ -23,8 +23,7 @@ class Clocks:
 
     def __init__(self, form: Form) -> None:
         self._form = form
-        start = rb"\n" + form.prefix().replace(rb"([^ \n]+)", rb"([\d:.]+)", 1)
-        self._clocks = re.compile(start)
+        self._clocks = re.compile(rb"\n" + form.prefix())
         self._first: int | None = None
         self._last = 0
         self._now = 0
@@ -58,6 +57,8 @@ class Clocks:
         start = 0
         for place in (*range(0, len(block) - 1, STEP_BYTES), len(block) - 1):
             place = block.rfind(b"\n", 0, place) if place else 0
+            if place == start and place:
+                continue  # a long line
             match = self._clocks.match(block, place)
             ns = clock_ns(match.group(2)) if match else None
             if place and (ns is None or before is None or not 0 <= ns - before < CLOSE_NS):

@@ -19,7 +19,7 @@ class ErrorCalls:
     """Finds the failed calls in blocks of whole lines that begin and end with a newline, in any order."""
 
     def __init__(self, form: Form) -> None:
-        self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+|\w+\()")
+        self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+|[A-Za-z_]\w*\()")
         self.bursts: dict[tuple[bytes, bytes, bytes], list[int]] = {}
         """(clock cut to a tenth of a second, call, errno) -> [errors, line number of the first]."""
 
@@ -55,6 +55,12 @@ class ErrorCalls:
             limit = sorted(self.bursts.values())[len(self.bursts) // 2][0]
             self.bursts = {key: burst for key, burst in self.bursts.items() if burst[0] > limit}
         self.bursts[key] = [1, number]
+
+
+def errno_at_end(line: bytes) -> str | None:
+    """The errno in which a line ends, with its words, whole."""
+    match = _ERROR.search(line[-500:] + b"\n")
+    return None if match is None else match[1].decode()
 
 
 def tenth(clock: bytes) -> bytes:

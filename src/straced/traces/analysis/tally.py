@@ -11,7 +11,7 @@ import re
 from collections import Counter
 
 from straced.model import histogram
-from straced.traces.analysis.error_calls import ErrorCalls
+from straced.traces.analysis.error_calls import ErrorCalls, errno_at_end
 from straced.traces.analysis.time_buckets import TimeBuckets
 from straced.traces.parsing.line import TraceLine, parse_line
 from straced.traces.parsing.line_format import Form
@@ -82,7 +82,7 @@ class LineTally:
         self.ticks = TimeBuckets.of(form) if ticks else None
         self.errors = ErrorCalls(form)
         prefix = form.prefix(clock=False)
-        head = rb"(<\.\.\. \w+|\w+\()"
+        head = rb"(<\.\.\. \w+|[A-Za-z_]\w*\()"
         if form.durations:
             pattern = prefix + head + rb".*<(?=[0-9]|unfin|detac))?([^\n]*)"
         else:
@@ -196,13 +196,14 @@ class LineTally:
                         self.unread_lines.append((number, text[:200]))
                 continue
             if value.kind in _OF_A_CALL:
-                self._other_call(value, counted=self._start.match(b"\n" + text) is not None)
+                counted = self._start.match(b"\n" + text) is not None
+                self._other_call(value, None if counted else errno_at_end(text))
             elif value.kind == "note" and (match := _LOST.match(value.args)):
                 self.lost += int(match.group(1))
             elif value.kind == "abi" and value.pid is not None and len(self.abis) < MOST_ROWS:
                 self.abis.setdefault(value.pid, set()).add(value.abi or "?")
 
-    def _other_call(self, value: TraceLine, *, counted: bool) -> None:
+    def _other_call(self, value: TraceLine, errno: str | None) -> None:
         row = self.row(value.pid or 0, value.name)
         if value.resumed:
             row.resumed += 1
@@ -218,5 +219,5 @@ class LineTally:
             buckets = self.histograms.setdefault(value.name, {})
             place = histogram.bucket(value.duration_ns)
             buckets[place] = buckets.get(place, 0) + 1
-        if value.errno is not None and not counted:
-            row.fail(value.errno)
+        if errno is not None:
+            row.fail(errno)

@@ -15,7 +15,7 @@ class TimeBuckets:
     """Counts blocks of whole lines that begin and end with a newline, in any order."""
 
     def __init__(self, form: Form) -> None:
-        pid = form.prefix(clock=False).split(rb" *[^", 1)[0]
+        pid = form.prefix(clock=False).split(rb" *[0-9:.]", 1)[0]
         when = pid + rb" *([0-9:]+(?:\.\d\d?)?)"
         self._parts = re.compile(when)
         self._whole = re.compile(rb"\n(" + re.sub(rb"\((?!\?)", b"(?:", when) + rb")[^\n]*")

@@ -19,6 +19,8 @@ _BRACKET_PID = re.compile(rb"\[pid +(\d+)(?:<([^>]*)>)?\] ")
 _PID = re.compile(rb"(\d{1,7})(?:<([^>]*)>)?(?: +|$)")
 _DAY = re.compile(rb"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))? ")
 _SECONDS = re.compile(rb" *(\d{1,12})(?:\.(\d{1,9}))? ")
+_ODD_CLOCK = re.compile(rb" *[0-9:.]{1,30} ")
+"""A damaged one: the call behind it is whole."""
 _RELATIVE = re.compile(rb"\(\+ *(\d{1,12})(?:\.(\d{1,9}))?\) ")
 _BRACKETS = re.compile(rb"\[[^\]\"({]*\] ")
 _CALL = re.compile(rb"([A-Za-z_][A-Za-z0-9_]*|\?\?\?)\(")
@@ -131,6 +133,8 @@ def _clock(text: bytes, position: int) -> tuple[str | None, int | None, int]:
     elif match := _SECONDS.match(text, position):
         seconds = int(match.group(1))
         clock, value = "epoch" if seconds >= _EPOCH_MIN else "relative", _ns(seconds, match.group(2))
+        position = match.end()
+    elif match := _ODD_CLOCK.match(text, position):
         position = match.end()
     if clock in ("day", "epoch") and (match := _RELATIVE.match(text, position)):
         position = match.end()

@@ -67,11 +67,11 @@ class Form(Struct, frozen=True, kw_only=True):
         """A regular expression for what stands before the call: group 1 the pid; group 2 the clock, where asked for."""
         comm = rb"(?:<[^>\n]*>)?" if self.comm else rb""
         pid = {
-            "plain": rb"(\d{1,10})" + comm + rb" +",
-            "bracket": rb"(?:\[pid +(\d{1,10})" + comm + rb"\] )?",
+            "plain": rb"(\d{1,7})" + comm + rb" +",
+            "bracket": rb"(?:\[pid +(\d{1,7})" + comm + rb"\] )?",
             "none": rb"()",
         }[self.pid]
-        word = rb"([^ \n]+)" if clock else rb"[^ \n]+"
+        word = rb"([0-9:.]+)" if clock else rb"[0-9:.]+"
         time = rb" *" + word + rb" " if self.clock else rb"()" if clock else rb""
         also = rb"\(\+ *[^ \n]+\) " if self.relative_too else rb""
         return pid + time + also + (rb"\[[^\]\n]*\] " * self.brackets)

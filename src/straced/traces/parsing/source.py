@@ -269,15 +269,14 @@ def _opened(name: str, stop: InterruptHandler) -> TraceSource:
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{name} is a folder", hint="give the file, or the prefix of strace -ff -o PREFIX")
     try:
-        # a FIFO without a writer must not hold up Ctrl-C
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if stat.S_ISREG(status.st_mode) else os.O_NONBLOCK))
         if not stat.S_ISREG(status.st_mode):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO may have no writer yet
             os.set_blocking(fd, True)
             source = TraceSource(name)
             source._stream = InterruptiblePipe(fd, stop, owned=True)
             return source
-        file: IO[bytes] = open(fd, "rb", buffering=0)  # noqa: SIM115
-        status = os.fstat(fd)
+        file: IO[bytes] = open(path, "rb", buffering=0)  # noqa: SIM115
+        status = os.fstat(file.fileno())
         head = file.read(4)
         file.seek(0)
     except OSError as error:

@@ -36,7 +36,7 @@ class TimeLimits:
     """
 
     def __init__(self, selection: TraceSelection, block: bytes, form: Form) -> None:
-        match = re.compile(rb"\n" + form.prefix().replace(rb"([^ \n]+)", rb"([\d:.]+)", 1)).search(block)
+        match = re.compile(rb"\n" + form.prefix()).search(block)
         self._day, self._relative = form.clock == "day", form.clock == "relative"
         first = clock_seconds(match.group(2)) if match and form.clock and not self._relative else None
         self._since, self._until = limits_of(selection, first, form)

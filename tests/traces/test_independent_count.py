@@ -1,0 +1,104 @@
+"""An independent counter agrees, call by call and errno by errno, in every form that a strace here writes."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from straced.traces.values import TraceReport
+from tests.traces.independent_count import Counted, count
+from tests.traces.recorded import ENVIRONMENT, need, report
+from tests.traces.test_damage import mutate
+
+PROGRAM = """
+import os, subprocess, threading
+for name in ('/nope', '/nope/x', 'a) = -1 EPERM (x)', 'b <0.5>', '<unfinished ...>', '\\x1b[1m'):
+    try: os.stat(name)
+    except OSError: pass
+    try: os.close(os.open(name, os.O_RDONLY))
+    except OSError: pass
+t = [threading.Thread(target=os.getppid) for _ in range(3)]
+[x.start() for x in t]; [x.join() for x in t]
+r, w = os.pipe(); os.write(w, b'hello'); os.read(r, 9)
+subprocess.run(['sh', '-c', 'ls /nope; exit 3'], stderr=subprocess.DEVNULL)
+"""
+CLOCKS = ("", "-t", "-tt", "-ttt", "-r", "-r -tt")
+MORE = (
+    "",
+    "-T",
+    "-T -y",
+    "-yy -s 64",
+    "-T -i -n",
+    "-Y -y",
+    "-X raw",
+    "-X verbose -T",
+    "-x",
+    "-xx -T",
+    "-v -T",
+    "-C -T",
+    "-k",
+)
+NEWER = ("-N", "-N -T -yy", "--color=always -T", "--always-show-pid", "-N --color=always")
+"""Of strace 6.9 to 7.2."""
+
+
+def record_with(strace: str, flags: str, path: Path, *, terminal: bool) -> Path:
+    """Trace the program into a file, or into what would be a terminal."""
+    argv = [*strace.split(), "-f", *flags.split(), *([] if terminal else ["-o", str(path)])]
+    with path.open("wb") if terminal else open(os.devnull, "wb") as stderr:
+        subprocess.run(
+            [*argv, sys.executable, "-I", "-S", "-c", PROGRAM],
+            env=ENVIRONMENT, stderr=stderr, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60, check=True,
+        )  # fmt: skip
+    return path
+
+
+def of_report(made: TraceReport) -> Counted:
+    """The same of a report: what was entered again is a call of its own there."""
+    calls = Counter({row.name: (row.calls or 0) + (row.restarts or 0) for row in made.summary.rows})
+    errors = Counter({(row.name, errno): n for row in made.summary.rows for errno, n in (row.errno or {}).items()})
+    return Counted(+calls, +errors)
+
+
+def agree(path: Path, *, damaged: bool = False) -> None:
+    made, counted = report(path), count(path)
+    found = of_report(made)
+    assert found.calls == counted.calls
+    assert found.errors == counted.errors
+    assert of_report(report(path, counts=True)) == found
+    if not damaged:
+        assert sum(counted.calls.values()) > 200
+        assert (made.unread, made.summary.quality.kind) == (0, "exact"), made.unread_lines[:3]
+
+
+@pytest.mark.parametrize(("number", "more"), enumerate(MORE), ids=lambda value: str(value))
+def test_every_form(tmp_path: Path, number: int, more: str) -> None:
+    flags = f"{CLOCKS[number % len(CLOCKS)]} {more}"
+    agree(record_with(need("strace"), flags, tmp_path / "log", terminal=number % 2 == 0))
+
+
+@pytest.mark.parametrize("flags", NEWER)
+def test_forms_of_newer_straces(tmp_path: Path, flags: str) -> None:
+    """With the strace that is installed, or the one that STRACED_NEWER_STRACE names (a command)."""
+    strace = os.environ.get("STRACED_NEWER_STRACE") or shutil.which("strace") or ""
+    known = subprocess.run([*strace.split(), *flags.split(), "true"], capture_output=True, timeout=60, check=False)
+    if known.returncode:
+        pytest.skip(f"strace {flags} is not known here: STRACED_NEWER_STRACE='...' names a newer one")
+    agree(record_with(strace, flags, tmp_path / "log", terminal=True))
+
+
+@pytest.mark.parametrize("flags", ["-ttt -T -yy", "-tt", "-T", ""])
+def test_mutated_logs(tmp_path: Path, flags: str) -> None:
+    lines = record_with(need("strace"), flags, tmp_path / "log", terminal=False).read_bytes().split(b"\n")[:-1]
+    dice = random.Random(7)
+    for number in range(6):
+        path = tmp_path / f"mutated{number}"
+        path.write_bytes(b"\n".join(mutate(line, dice) if dice.random() < 0.2 else line for line in lines) + b"\n")
+        agree(path, damaged=True)
