@@ -17,7 +17,8 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     code: str
     """``slow_call``, ``errors``, ``failing_lookups``, ``lookup_storm``, ``tiny_io``, ``fsync``, ``lock_waits``,
-    ``retries``, ``repeated_stat``, ``empty_reads``, ``many_processes``."""
+    ``retries``, ``repeated_stat``, ``empty_reads``, ``many_processes``, ``failing_calls``, ``fatal_errors``,
+    ``idle_polls``, ``busy_loop``, ``no_vdso``, ``io_uring``, ``killed``."""
     text: str
     """One sentence."""
     lines: tuple[int, ...]
@@ -54,6 +55,20 @@ class SlowCall(Struct, frozen=True, kw_only=True):
     """The task's TID."""
     duration_ns: int
     text: str
+
+
+class TaskAtEnd(Struct, frozen=True, kw_only=True):
+    """A task that was in a call when the trace ended."""
+
+    pid: int
+    tid: int
+    call: str
+    text: str
+    """Name and arguments as far as they were printed."""
+    path: str | None
+    """What the descriptor that it is about stands for."""
+    line: int
+    """Where the call began."""
 
 
 class ProcessReport(Struct, frozen=True, kw_only=True):
@@ -126,6 +141,8 @@ class TraceReport(Struct, frozen=True, kw_only=True):
     slowest: tuple[SlowCall, ...] = ()
     signals: dict[str, int] = {}
     findings: tuple[Finding, ...] = ()
+    at_end: tuple[TaskAtEnd, ...] = ()
+    """The tasks that were in a call at the end, in the order of the lines where these began."""
     timeline: ProcessTimeLine | None = None
     flame: tuple[Flame, ...] = ()
 

@@ -20,6 +20,7 @@ from straced.traces.analysis.decoded_call import (
     target_of,
 )
 from straced.traces.analysis.fd_table import address, socket_name, split_fd
+from straced.traces.analysis.idle_calls import kind_of
 from straced.traces.parsing.line import find_result
 from straced.traces.parsing.line_format import Form
 
@@ -172,6 +173,11 @@ def _messages(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) 
     return DecodedCall(effect, fd, path, errno, 0 if errno else sum(sizes))
 
 
+def _poll(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
+    kind = None if errno is not None else kind_of(name, args, result)
+    return NOTHING if kind is None else DecodedCall(effects.idle, value=kind[1], label=kind[0].encode())
+
+
 def _exit(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
     match = _STATUS.match(args)
     return DecodedCall(effects.exit_, value=int(match[0], 0) & 0xFF if match else None, args=args)
@@ -214,6 +220,7 @@ _DECODERS: dict[int, Decoder] = {
     roles.CHDIR: _chdir,
     roles.EXIT: _exit,
     roles.IDENTITY: _identity,
+    roles.POLL: _poll,
 }
 
 

@@ -156,6 +156,12 @@ def futex_changed(
     """EAGAIN: the value had changed, so nobody waited."""
 
 
+def idle(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
+    """poll or epoll returned with nothing to do."""
+    if not state.quiet:
+        state.idle.add(task.pid, name, call.label.decode(), -1 if call.value is None else call.value, ns, n)
+
+
 def _waited(state: AnalysisState, key: tuple[int, bytes], ns: Ns, n: int) -> None:
     if state.quiet:
         return

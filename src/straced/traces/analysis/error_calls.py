@@ -21,7 +21,7 @@ class ErrorCalls:
     def __init__(self, form: Form) -> None:
         self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+|[A-Za-z_]\w*\()")
         self.bursts: dict[tuple[bytes, bytes, bytes], list[int]] = {}
-        """(clock cut to a tenth of a second, call, errno) -> [errors, line number of the first]."""
+        """(clock cut to a tenth of a second, or empty; call, errno) -> [errors, line number of the first]."""
 
     def feed(self, block: bytes, first: int) -> Failed:
         """Return the errors of one block, whose first line has the number ``first``."""
@@ -40,7 +40,7 @@ class ErrorCalls:
                         name = head[5:] if head[0] == 60 else head[:-1]  # <
                         key = pid, name, errno
                         failed[key] = failed.get(key, 0) + 1
-                        if clock and errno[:8] != b"ERESTART":
+                        if errno[:8] != b"ERESTART":
                             if burst := bursts.get(when := (tenth(clock), name, errno)):
                                 burst[0] += 1
                             else:

@@ -10,6 +10,7 @@ from straced.model.types import Summary
 from straced.syscalls import category
 from straced.text.sanitize import scrub_bytes
 from straced.text.units import format_bytes, format_count, format_ns
+from straced.traces.analysis.call_findings import CallFindings
 from straced.traces.analysis.file_stats import OTHER, TINY_BYTES, PathStats
 from straced.traces.analysis.reader import TraceReading
 from straced.traces.values import Finding
@@ -29,9 +30,18 @@ def find(reading: TraceReading, summary: Summary) -> tuple[Finding, ...]:
     """All findings, the costliest first, then the most frequent."""
     found: list[Finding] = []
     for seeker in (_syncs, _locks, _misses, _storms, _tiny, _retries, _stats, _empty, _bursts, _slow, _processes):
-        found += heapq.nlargest(OF_EACH, seeker(reading), key=lambda finding: (finding.cost_ns or 0, finding.count))
+        found += heapq.nlargest(OF_EACH, seeker(reading), key=_weight)
+    by_code: dict[str, list[Finding]] = {}
+    for finding in CallFindings(reading).all():
+        by_code.setdefault(finding.code, []).append(finding)
+    for rows in by_code.values():
+        found += heapq.nlargest(OF_EACH, rows, key=_weight)
     found.sort(key=lambda finding: (-(finding.cost_ns or 0), -finding.count))
     return tuple(found[:MOST])
+
+
+def _weight(finding: Finding) -> tuple[int, int]:
+    return finding.cost_ns or 0, finding.count
 
 
 def _rows(reading: TraceReading) -> Iterator[tuple[str, PathStats]]:
@@ -71,7 +81,9 @@ def _locks(reading: TraceReading) -> Iterator[Finding]:
     for (pid, key), (waits, ns, longest, line) in reading.state.locks.items():
         if ns >= LOCK_NS or (not reading.form.durations and waits >= RETRIES):
             name = scrub_bytes(key, 200)
-            futex = f"futex {name} of process {pid}" + (" (50 us or longer)" if reading.form.durations else "")
+            futex = f"futex {name} of process {pid or reading.root}" + (
+                " (50 us or longer)" if reading.form.durations else ""
+            )
             what = f"the lock on {name}" if pid < 0 else futex
             worst = f", the longest {format_ns(longest)} (line {line})" if longest >= 0 else ""
             yield Finding(
@@ -183,6 +195,8 @@ def _bursts(reading: TraceReading) -> Iterator[Finding]:
         totals.setdefault((name, errno), []).append(count)
     spans = max(1, (reading.clocks.duration_ns or 0) // 10**8)
     for (clock, name, errno), (count, line) in reading.figures.bursts.items():
+        if not clock:
+            continue
         mean = sum(totals[name, errno]) / spans
         if count >= BURST and count > 5 * mean:
             span = "a second" if b"." not in clock else "a tenth of a second"
@@ -201,10 +215,11 @@ def _slow(reading: TraceReading) -> Iterator[Finding]:
     for duration, place, text in sorted(reading.state.slowest.rows, reverse=True):
         pid, _, body = text.partition(b" ")
         name = body[: body.find(b"(")].decode("ascii", "replace")
+        task = pid.decode() if pid.strip(b"0") else str(reading.root or "?")
         if duration >= SLOW_NS and category(name) != "wait" and not _OTHER_END.match(body):
             yield Finding(
                 code="slow_call",
-                text=f"one {name} of task {pid.decode() or '?'} took {format_ns(duration)}: {scrub_bytes(body, 120)}",
+                text=f"one {name} of task {task} took {format_ns(duration)}: {scrub_bytes(body, 120)}",
                 lines=(-place,),
                 count=1,
                 cost_ns=duration,

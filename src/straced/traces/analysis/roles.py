@@ -4,7 +4,7 @@ from __future__ import annotations
 
 READ, WRITE, FD, OPEN, PATH, PATH_AT, DUP, CLOSE, PIPE, SOCKET, PEER, ACCEPT, NEWFD, SYNC, LOCK = range(15)
 FORK, EXEC, FUTEX, EXIT, CLOSE_RANGE, TWO_PATHS, TWO_PATHS_AT, SEND_FILE = range(15, 23)
-MESSAGES, CHDIR, IDENTITY = range(23, 26)
+MESSAGES, CHDIR, IDENTITY, POLL = range(23, 27)
 
 _NAMES = {
     READ: "read pread64 readv preadv preadv2 recvfrom recvmsg recv getdents64 getdents",
@@ -38,6 +38,7 @@ _NAMES = {
     CHDIR: "chdir fchdir",
     EXIT: "exit exit_group",
     IDENTITY: "getpid tgkill",
+    POLL: "poll ppoll epoll_wait epoll_pwait epoll_pwait2",
 }
 ROLE_OF = {name: role for role, names in _NAMES.items() for name in names.split()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from straced.traces.analysis.file_stats import FileRows
+from straced.traces.analysis.idle_calls import IdleCalls
 from straced.traces.analysis.process_tree import ProcessTree
 from straced.traces.analysis.slowest_calls import SlowestCalls
 from straced.traces.analysis.tasks import TaskTable
@@ -25,5 +26,7 @@ class AnalysisState:
         self.slowest = SlowestCalls()
         self.signal_counts: dict[str, int] = {}
         """Signals delivered, by name."""
+        self.idle = IdleCalls()
+        """Returns of poll and epoll that tell of nothing to do."""
         self.locks: dict[tuple[int, bytes], list[int]] = {}
         """(pid, futex address), or (-1, path) of a file lock -> waits, their ns, the longest one's ns, its line."""

@@ -18,6 +18,7 @@ from straced.traces.analysis.process_tree import TracedProcess
 from straced.traces.analysis.reader import TraceReading
 from straced.traces.analysis.tally import OTHER_TASKS
 from straced.traces.parsing.selection import clock_seconds
+from straced.traces.report.at_end import tasks_at_end
 from straced.traces.values import FileReport, Flame, ProcessReport, ProcessTimeLine, SlowCall, TraceReport
 
 MOST_PROCESSES = 500
@@ -63,6 +64,7 @@ def build(reading: TraceReading) -> TraceReport:
         ),
         "signals": dict(sorted(state.signal_counts.items(), key=lambda item: -item[1])),
         "findings": findings.find(reading, summary),
+        "at_end": tasks_at_end(reading),
         "timeline": _timeline(reading),
         "flame": _flame(reading, processes),
     }  # fmt: skip

@@ -228,7 +228,7 @@ $("#reasons").append(...data.reasons.map((reason) => make("li", reason)));
 const found = $("#findings .body");
 for (const finding of data.findings) {
   const line = make("div", null, "finding"), words = make("div");
-  words.append(make("span", finding.text + " "), make("small", (finding.lines.length > 1 ? "lines " : "line ") + finding.lines.join(", ")));
+  words.append(make("span", finding.text + " "), make("small", (finding.lines.length > 1 ? "lines " : finding.lines.length ? "line " : "") + finding.lines.join(", ")));
   line.append(make("b", finding.cost_ns === null ? "" : time(finding.cost_ns)), words);
   found.append(line);
 }

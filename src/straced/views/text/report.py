@@ -31,6 +31,7 @@ def render(
     lines += _section("Slowest calls", _slowest(report, limit, width))
     lines += _section("Files, sockets and pipes", _files(report, limit, width))
     lines += _section("Processes", _processes(report, limit, width))
+    lines += _section("In a call at the end", _at_end(report, limit, width))
     lines += _section("Lines that could not be read", _unread(report, width))
     return tuple(lines)
 
@@ -59,7 +60,7 @@ def _findings(report: TraceReport, limit: int | None, width: int | None) -> list
         cost = format_ns(finding.cost_ns) if finding.cost_ns is not None else ""
         where = ", ".join(str(number) for number in finding.lines if number)
         plural = "lines" if len(finding.lines) > 1 else "line"
-        evidence = f"({plural} {where})"
+        evidence = f"({plural} {where})" if where else ""
         if width is None:
             lines.append((Span(f" {cost:>8}  "), Span(finding.text, "strong"), Span(f"  {evidence}", "weak")))
             continue
@@ -148,6 +149,17 @@ def _process_row(depth: int, process: ProcessReport) -> str:
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f} s"
+
+
+def _at_end(report: TraceReport, limit: int | None, width: int | None) -> list[Line]:
+    shown = report.at_end if limit is None else report.at_end[: max(5, limit // 3)]
+    room = len(str(max((task.line for task in shown), default=0)))
+    lines: list[Line] = []
+    for task in shown:
+        about = f"  {task.path}" if task.path else ""
+        text = f" line {task.line:>{room}}  {task.tid:>7}  {task.text}{about}"
+        lines.append((Span(cut(text, width or CALL_WIDTH)),))
+    return lines + _more(len(report.at_end) - len(shown))
 
 
 def _unread(report: TraceReport, width: int | None) -> Sequence[Line]:

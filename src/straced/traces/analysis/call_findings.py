@@ -1,0 +1,121 @@
+"""Findings out of the counts of calls and errors: what fails always, what is fatal, what gets nowhere, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from straced.syscalls import category
+from straced.text.units import format_count
+from straced.traces.analysis.counters import CallSums
+from straced.traces.analysis.process_tree import TracedProcess
+from straced.traces.analysis.reader import TraceReading
+from straced.traces.analysis.roles import FORK, ROLE_OF
+from straced.traces.values import Finding
+
+FAILING, CLOCKS, IDLE, LOOP = 50, 100, 200, 1000
+_CLOCK_CALLS = frozenset({"clock_gettime", "gettimeofday", "time", "getcpu", "clock_gettime64"})
+"""Answered by the vDSO without a call, where the clock source allows it (vdso(7))."""
+_LOOP_CALLS = frozenset({"sched_yield", "getpid", "gettid", "getppid", "getuid", "times", "getrusage"})
+_FATAL = frozenset({"EMFILE", "ENFILE", "ENOSPC", "EDQUOT", "ENOMEM", "EIO", "EROFS", "ENOBUFS"})
+_LOOKED_FOR = frozenset({"ENOENT", "ENOTDIR"})
+_LOOK = {"hup": "told of a peer that hung up", "zero": "looked without waiting, and nothing was there"}
+
+
+class CallFindings:
+    """The rows of a reading, and what stands out in them."""
+
+    def __init__(self, reading: TraceReading) -> None:
+        self._reading = reading
+        self._calls: dict[str, int] = {}
+        self._errors: dict[tuple[str, str], int] = {}
+        self._of_pid: dict[int, int] = {}
+        self._ns: dict[str, int | None] = {}
+        for tid, row in CallSums(reading).all():
+            calls, name = row.calls or 0, row.name
+            self._calls[name] = self._calls.get(name, 0) + calls
+            self._ns[name] = None if row.wall_ns is None else (self._ns.get(name) or 0) + row.wall_ns
+            pid = reading.pid_of(tid)
+            self._of_pid[pid] = self._of_pid.get(pid, 0) + calls
+            for errno, count in (row.errno or {}).items():
+                self._errors[name, errno] = self._errors.get((name, errno), 0) + count
+        self._lines: dict[tuple[str, str], int] = {}
+        for (_, name, errno), (_, line) in reading.figures.bursts.items():
+            self._lines[name, errno] = min(line, self._lines.get((name, errno), line))
+
+    def all(self) -> Iterator[Finding]:
+        """Every finding, in no order."""
+        for (name, errno), count in self._errors.items():
+            if self._is_fatal(name, errno):
+                yield self._failure("fatal_errors", name, errno, count)
+            elif count >= FAILING and 2 * count >= self._calls[name] and errno not in _LOOKED_FOR:
+                yield self._failure("failing_calls", name, errno, count)
+        yield from self._loops()
+        yield from self._idle()
+        yield from self._endings()
+
+    @staticmethod
+    def _is_fatal(name: str, errno: str) -> bool:
+        if errno == "ETIMEDOUT":
+            return category(name) != "wait"
+        return errno in _FATAL or (errno == "EAGAIN" and ROLE_OF.get(name) == FORK)
+
+    def _failure(self, code: str, name: str, errno: str, count: int) -> Finding:
+        calls = self._calls[name]
+        share = f"all {format_count(count)}" if count == calls else f"{format_count(count)} of {format_count(calls)}"
+        line = self._lines.get((name, errno))
+        return Finding(
+            code=code,
+            text=f"{share} {name} {'calls' if calls > 1 else 'call'} failed with {errno}",
+            lines=() if line is None else (line,),
+            count=count,
+            subject=f"{name} {errno}",
+        )
+
+    def _loops(self) -> Iterator[Finding]:
+        whole = sum(self._calls.values())
+        for name, count in self._calls.items():
+            if name in _CLOCK_CALLS and count >= CLOCKS:
+                text = f"{name} was called {format_count(count)} times: the vDSO does not answer for this clock"
+                yield self._loop("no_vdso", text, name, count)
+            elif name in _LOOP_CALLS and count >= LOOP and 2 * count >= whole:
+                share = f"{100 * count / whole:.0f} %"
+                yield self._loop("busy_loop", f"{name} is {share} of all calls ({format_count(count)})", name, count)
+        rings = sum(count for name, count in self._calls.items() if name.startswith("io_uring_"))
+        if rings:
+            text = "io_uring is in use: what is read and written through it is not seen"
+            yield self._loop("io_uring", text, "io_uring", rings)
+
+    def _loop(self, code: str, text: str, name: str, count: int) -> Finding:
+        return Finding(code=code, text=text, lines=(), count=count, cost_ns=self._ns.get(name), subject=name)
+
+    def _idle(self) -> Iterator[Finding]:
+        assert self._reading.state is not None
+        for (tgid, name, what, fd), (count, ns, line) in self._reading.state.idle.rows.items():
+            pid = tgid or self._reading.root
+            if count < IDLE or 2 * count < self._of_pid.get(pid, 0):
+                continue
+            about = f" on fd {fd}" if fd >= 0 else ""
+            yield Finding(
+                code="idle_polls",
+                text=f"{format_count(count)} times {name}{about} {_LOOK[what]} (process {pid})",
+                lines=(line,),
+                count=count,
+                cost_ns=ns if self._reading.form.durations else None,
+                subject=f"{name} {what}",
+            )
+
+    def _endings(self) -> Iterator[Finding]:
+        assert self._reading.state is not None
+        for proc in self._reading.state.tree.procs.values():
+            if proc.killed:
+                yield self._killed(proc)
+
+    @staticmethod
+    def _killed(proc: TracedProcess) -> Finding:
+        return Finding(
+            code="killed",
+            text=f"process {proc.pid} was killed by {proc.killed}",
+            lines=(proc.end_line,),
+            count=1,
+            subject=proc.killed or "",
+        )
