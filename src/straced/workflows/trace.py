@@ -79,7 +79,7 @@ async def _into_file(
     options = msgspec.structs.replace(options, spill_bytes=None)
     with OutputFile(path, overwrite=overwrite) as file:
         try:
-            recording = await record_into(file, lambda fd: profiler.record(pid, fd, options))
+            recording = await record_into(file, lambda fd: _begin(profiler, pid, fd, options))
         except delegation.LACKING as error:
             return await _by_the_service(pid, options, path, overwrite, stop, error)
         if sys.stderr.isatty():
@@ -98,6 +98,15 @@ async def _into_file(
 def _status(ending: Ending) -> int:
     """A trace that is cut because its strace died is none that others should take for whole."""
     return TracerCrashed.exit_code if ending.reason.startswith("tracer_crashed") else 0
+
+
+async def _begin(profiler: Profiler, pid: int, fd: int, options: RecordOptions) -> Recording:
+    """Begin a trace into a file that tells first what strace does not."""
+    from straced.workflows.trace_header import header_of
+
+    with contextlib.suppress(OSError):  # a full disk is refused by the trace itself
+        os.write(fd, header_of(pid, follow=options.follow))
+    return await profiler.record(pid, fd, options)
 
 
 async def _by_the_service(

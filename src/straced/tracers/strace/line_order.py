@@ -48,7 +48,9 @@ def _whole_lines(run: BinaryIO) -> Iterator[bytes]:
 
 
 def _time(line: Any) -> bytes:
-    """The clock of a line as text: fixed width for ``-t`` and ``-ttt``, so it sorts as it stands."""
+    """The clock of a line as text: fixed width for ``-t`` and ``-ttt``, so it sorts as it stands; comments first."""
+    if line[:1] == b"#":
+        return b""
     start = line.find(b" ") + 1
     while line[start : start + 1] == b" ":
         start += 1

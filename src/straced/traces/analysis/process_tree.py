@@ -35,6 +35,9 @@ class TracedProcess(Struct):
     killed: str | None = None
     threads: int = 1
     children: int = 0
+    name: str = ""
+    """Its name at the attach, where ``straced trace`` wrote it down."""
+    argv: str = ""
 
 
 class ProcessTree:

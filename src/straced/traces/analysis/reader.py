@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from straced.traces.analysis.clocks import Clocks
+from straced.traces.analysis.introduced import introduce
 from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.partial_counts import PartialCounts, result_of
 from straced.traces.analysis.selected_pass import SelectedFiles, SelectedPass
@@ -131,6 +132,11 @@ def _settle(reading: TraceReading) -> None:
         reading.state.tree.settle()
         if reading.root:
             reading.state.tree.rename(0, reading.root)
+    elif reading.threads is not None and reading.comments.processes:
+        for facts in reading.comments.processes.values():
+            for tid in facts.tasks:
+                if tid != facts.pid:
+                    reading.threads.leader.setdefault(tid, facts.pid)
     elif reading.threads is not None and reading.cleaner.pids is not None:
         houses = reading.cleaner.pids.with_threads
         if len(houses) == 1:
@@ -197,6 +203,8 @@ def _everything(
             reading.restarts.feed(block)
             if ordered is not None:
                 ordered.state.tasks.root = reading.root
+                if number == 1:
+                    introduce(ordered.state, reading.comments)
                 ordered.feed(block)
             elif reading.threads is not None:
                 reading.threads.feed(block)
@@ -234,6 +242,8 @@ def _selected(reading: TraceReading, blocks: Iterator[bytes], progress: Progress
         if limits is None:
             limits = TimeLimits(chosen, block, reading.form)
         ordered.state.tasks.root = reading.root
+        if number == 1:
+            introduce(ordered.state, reading.comments)
         kept = ordered.feed_selected(block, selected)
         if len(kept) > 1:
             tally.feed(kept, number)

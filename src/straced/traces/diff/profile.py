@@ -12,8 +12,10 @@ from msgspec import Struct, field
 from straced.errors import StracedError
 from straced.model.aggregation import known_sum
 from straced.model.types import SUMMARY_SCHEMA
+from straced.syscalls import category
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes
+from straced.traces.diff.count_table import is_table, rows_of
 from straced.traces.parsing.source import InputError
 from straced.traces.report.load import load_report
 from straced.traces.report.request import ReportRequest
@@ -46,7 +48,7 @@ class Profile(Struct, kw_only=True):
 
     source: str
     kind: str
-    """``trace``, ``summary`` or ``report``."""
+    """``trace``, ``summary``, ``report`` or ``table`` (of ``strace -c``)."""
     quality: str
     total: ProfileFigures
     syscalls: dict[str, ProfileFigures] = field(default_factory=dict)
@@ -102,7 +104,21 @@ def load(name: str, *, jobs: int | None = None, progress: IO[str] | None = None)
             head = b""  # a set of -ff files, or an error that the reader words better
         if head[:1] == b"{":
             return _from_json(name)
+        if is_table(head):
+            return _from_table(name)
     return of_report(load_report(ReportRequest(file=name, jobs=jobs), progress=progress), name)
+
+
+def _from_table(name: str) -> Profile:
+    """A table of ``strace -c``: calls and errors; it drops calls that never return, so it is not exact."""
+    path = Path(name)
+    if path.stat().st_size > MOST_JSON_BYTES:
+        raise InputError(f"{name} is no table of strace -c: it is too long")
+    rows = [
+        _ProfileRow(row.name, category(row.name), row.calls, row.errors, None, None, None)
+        for row in rows_of(path.read_bytes())
+    ]
+    return _profile(name, "table", "partial", rows, None)
 
 
 def of_report(report: TraceReport, name: str) -> Profile:

@@ -170,7 +170,7 @@ def _quality(reading: TraceReading) -> Quality:
 
 
 def _name(proc: TracedProcess) -> str:
-    return scrub_bytes(proc.execs[-1].path.rsplit(b"/", 1)[-1], 60) if proc.execs else ""
+    return scrub_bytes(proc.execs[-1].path.rsplit(b"/", 1)[-1], 60) if proc.execs else scrub(proc.name, 60)
 
 
 def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
@@ -199,7 +199,7 @@ def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
                 pid=pid,
                 parent=proc.parent,
                 name=_name(proc) or _inherited(procs, proc),
-                argv=scrub_bytes(proc.execs[-1].argv, 200) if proc.execs else "",
+                argv=scrub_bytes(proc.execs[-1].argv, 200) if proc.execs else scrub(proc.argv, 200),
                 execs=tuple(scrub_bytes(each.path, 200) for each in proc.execs),
                 line=proc.line,
                 start_s=offset_s(proc.start, proc.line),

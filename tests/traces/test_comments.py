@@ -1,0 +1,79 @@
+"""What ``straced trace`` writes into a trace for ``straced report``, and every other reader skips."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
+from tests.support.cli import popen_straced
+from tests.support.poll import until
+from tests.traces.independent_count import count
+from tests.traces.recorded import calls_of, report
+from tests.traces.written import lines, processes_of
+
+PROGRAM = """
+import os, sys, threading
+kept = os.open(sys.argv[1], os.O_RDONLY)
+go = threading.Event()
+threads = [threading.Thread(target=lambda: (go.wait(), os.pread(kept, 3, 0))) for _ in range(2)]
+[thread.start() for thread in threads]
+print("ready", flush=True)
+sys.stdin.readline()
+go.set()
+[thread.join() for thread in threads]
+"""
+
+
+def test_comments_are_believed(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    facts = TracedProcessFacts(
+        pid=70, name="web", argv=["web", "-x"], tasks=[70, 71], fds={"4": "/srv/kept"}, folder="/srv"
+    )
+    header = comment("trace", TraceHeader(machine="aarch64", boot_id="b-1", pid=70)) + comment("process", facts)
+    text = lines('read(4, "ab", 9) = 2 <0.000010>', 'stat("x", {}) = 0 <0.000010>', pid=71)
+    path.write_bytes(header + b"# straced process {damaged\n" + text.encode() + lines("close(3) = 0").encode())
+    made = report(path)
+    process = processes_of(made)[70]
+    assert (process.name, process.argv, process.threads, process.calls) == ("web", '["web", "-x"]', 2, 3)
+    assert (made.summary.processes, made.summary.threads, made.unread) == (1, 2, 0)
+    assert (made.summary.target.boot_id, made.summary.rows[0].abi) == ("b-1", "arm64")
+    assert {row.path: row.in_bytes for row in made.files} == {
+        "/srv/kept": 2,
+        "/srv/x": 0,
+        "fd 3 of 70 (opened before the trace)": 0,
+    }
+    lean = report(path, counts=True).summary
+    assert (lean.processes, lean.threads) == (1, 2)
+
+
+@pytest.mark.needs("strace")
+def test_a_live_process(tmp_path: Path) -> None:
+    kept, path = tmp_path / "kept", tmp_path / "trace"
+    kept.write_text("abc")
+    target = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", PROGRAM, str(kept)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert target.stdin is not None
+    assert target.stdout is not None
+    with target:
+        assert target.stdout.readline() == b"ready\n"
+        trace = popen_straced("trace", target.pid, "-o", str(path))
+        until(path.exists, 30, "it attaches")
+        target.stdin.write(b"\n")
+        target.stdin.close()
+        target.wait(30)
+        assert trace.wait(30) == 0
+        trace.communicate()
+    data = path.read_bytes()
+    assert data.startswith(b"# straced trace {")
+    made = report(path)
+    process = processes_of(made)[target.pid]
+    assert (made.summary.processes, process.threads, process.exit_status) == (1, 3, 0)
+    assert process.name
+    assert {row.path: row.in_bytes for row in made.files}[str(kept)] == 6
+    assert calls_of(made)["pread64"] == count(path).calls["pread64"] == 2
+    assert made.unread == 0
