@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 from straced.traces.parsing.argument_names import without_names
@@ -10,13 +9,6 @@ from straced.traces.parsing.foreign_prefix import stripper
 from straced.traces.parsing.line_format import Form
 from straced.traces.parsing.terminal_pids import TerminalPids
 from straced.traces.parsing.torn_lines import TornLines
-
-_COLOR = re.compile(rb"\x1b\[[0-9;]{0,20}m")
-
-
-def without_colors(block: bytes) -> bytes:
-    """Leave out what colours text (strace --color); a real ESC in data is printed as ``\\33``."""
-    return _COLOR.sub(b"", block) if b"\x1b[" in block else block
 
 
 class LineCleaner:
@@ -31,8 +23,6 @@ class LineCleaner:
             self._before.append(lambda block: block.replace(b"\r\n", b"\n"))
         if form.prefix_kind:
             self._before.append(stripper(form.prefix_kind))
-        if form.colors:
-            self._before.append(without_colors)
         self._names = form.argument_names
 
     def clean(self, blocks: Iterable[bytes]) -> Iterator[bytes]:

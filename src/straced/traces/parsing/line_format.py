@@ -17,7 +17,6 @@ from straced.traces.parsing.other_tracers import attached_to, refusal_of, tool_o
 SAMPLE_LINES = 2000
 MAKE_ONE = "a trace is what this makes: straced trace 4242 -o FILE, or strace -f -ttt -T -o FILE ..."
 _LEADING_BRACKETS = re.compile(rb"(?:\[[^\]\"({\n]*\] )+(?=[A-Za-z_<?+-])")
-_COLOR = re.compile(rb"\x1b\[[0-9;]{0,20}m")
 CALLS_ALIKE = ("truss", "ltrace")
 """Tracers whose lines look like those of strace, but for their errors."""
 _RELATIVE_TOO = re.compile(rb"\(\+ *\d")
@@ -50,8 +49,6 @@ class Form(Struct, frozen=True, kw_only=True):
     paths: bool = False
     """-y or -yy: descriptors carry their paths."""
     crlf: bool = False
-    colors: bool = False
-    """--color=always."""
     argument_names: bool = False
     """-N: arguments stand behind their names."""
     prefix_kind: str = ""
@@ -113,8 +110,6 @@ def detect(sample: bytes, name: str) -> Form:
     if len(lines) > 1:
         lines.pop()  # may be cut
     crlf = lines[0].endswith(b"\r")
-    if colors := b"\x1b[" in sample:
-        lines = [_COLOR.sub(b"", line) for line in lines]
     calls, kind = _calls_of(lines), ""
     if not calls:
         kind, calls = _behind_a_prefix(lines)
@@ -140,7 +135,6 @@ def detect(sample: bytes, name: str) -> Form:
         durations=any(value.duration_ns is not None for _, value in calls),
         paths=any(value.path is not None for _, value in calls),
         crlf=crlf,
-        colors=colors,
         argument_names=named * 2 > sum(value.kind == "call" and value.args != b"" for _, value in calls),
         prefix_kind=kind,
     )

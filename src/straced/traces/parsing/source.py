@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from straced.errors import StracedError
-from straced.traces.parsing.cleaning import without_colors
 from straced.traces.parsing.interrupt import InterruptHandler, InterruptiblePipe
 from straced.traces.parsing.line import parse_line
 from straced.traces.parsing.line_format import SAMPLE_LINES, NotATrace
@@ -23,6 +22,7 @@ LONGEST_LINE_BYTES = 4 << 20
 """A longer line is taken apart: nothing that strace writes by default is longer than a few kilobytes."""
 _ZSTD_INPUT_BYTES = 512
 """Little at a time: a hostile file makes 128 KiB of four bytes, so this bounds what one step can give."""
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -175,6 +175,9 @@ class TraceSource:
 
     def blocks(self) -> Iterator[bytes]:
         """Blocks of whole lines, each beginning and ending with a newline; the last line is closed if it was cut."""
+        return map(_without_colours, self._whole_lines())
+
+    def _whole_lines(self) -> Iterator[bytes]:
         rest: list[bytes] = [b"\n"]
         held = 1
         skipping = False
@@ -215,6 +218,11 @@ def _only_grew(before: tuple[int, ...] | None, now: tuple[int, ...] | None) -> b
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _without_colours(text: bytes) -> bytes:
+    """As strace writes it without ``--color`` (7.0); within strings it writes an escape as ``\\33``."""
+    return _COLOUR.sub(b"", text) if b"\x1b" in text else text
 
 
 def _rescued(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
@@ -324,7 +332,7 @@ def _lines(path: Path, index: int) -> Iterator[tuple[int, int, bytes]]:
     clock = 0
     with open(path, "rb") as file:
         for line in file:
-            value = parse_line(without_colors(line))
+            value = parse_line(_without_colours(line))
             if value is not None and value.clock_ns is not None and value.clock != "relative":
                 clock = max(clock, value.clock_ns)
             yield clock, index, pid + (line if line.endswith(b"\n") else line + b"\n")
