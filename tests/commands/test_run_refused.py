@@ -1,6 +1,8 @@
 """eBPF refused for real, before or at the attempt: the command runs unharmed, and what still works counts it.
 
 Of `profiling/tracer_choice.py` and `tracers/ebpf/trial.py`.
+
+Of `workflows/hints.py`.
 """
 
 from __future__ import annotations

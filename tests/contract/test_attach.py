@@ -3,6 +3,8 @@
 Of `tracers/strace/guard_client.py`, `tracers/strace/guard/__main__.py`, `tracers/strace/guard/attach_watch.py`,
 `tracers/strace/guard/helper.py`,
 `tracers/strace/guard/loop.py` and `tracers/strace/guard/owner_channel.py`.
+
+Of `manager/admission.py` and `manager/pending_starts.py`.
 """
 
 # ruff: noqa: ASYNC240

@@ -1,4 +1,7 @@
-"""Errors of the library speak its language: an option of the command line is named by the rooms above it alone."""
+"""Errors of the library speak its language: an option of the command line is named by the rooms above it alone.
+
+Of `workflows/hints.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""One API, three faces: Profiler, Client and straced.blocking have the same members, and serve the same program."""
+"""One API, three faces: Profiler, Client and straced.blocking have the same members, and serve the same program.
+
+Of `profiling/api.py`, `model/choices.py`, `profiling/arguments.py`, `profiling/attaching.py`,
+`profiling/attendance.py`,
+`profiling/found_target.py`, `profiling/full_traces.py`, `profiling/readings.py`, `profiling/tracer_set.py`; of
+`tracers/event_stream.py` and `service/api/event_listeners.py`; of `client/events.py`, `client/queries.py`,
+`client/notifications.py` and `client/service_socket.py`; of `blocking/profiler.py`, `blocking/session.py`,
+`blocking/recording.py`, `blocking/streams.py` and `blocking/loop_thread.py`.
+"""
 
 from __future__ import annotations
 

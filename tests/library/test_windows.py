@@ -1,6 +1,6 @@
 """Session.every: bad intervals are refused at once, and a wait that is cancelled leaves nothing.
 
-Of `profiling/intervals.py`, `profiling/session.py` and `profiling/readings.py`.
+Of `profiling/arguments.py`, `profiling/session.py` and `profiling/readings.py`.
 """
 
 from __future__ import annotations

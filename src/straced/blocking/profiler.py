@@ -15,7 +15,7 @@ from straced.blocking.recording import BlockingRecording
 from straced.blocking.session import BlockingSession
 from straced.errors import resources
 from straced.model.choices import TimeKind, Timestamps, TracerName
-from straced.profiling import tracer_choice
+from straced.profiling.arguments import check_time
 from straced.profiling.profiler import Profiler
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class BlockingProfiler:
             ForkedCopy: this is a copy in a forked child; nothing was started.
             StracedError: this profiler was closed meanwhile, by another thread.
         """
-        tracer_choice.check_time(time)
+        check_time(time)
         self.wait_for(self._profiler.load())  # a forked copy starts nothing
         with resources():
             process = subprocess.Popen(gating.gate(argv), **popen_options)

@@ -26,11 +26,8 @@ from straced.ipc import messages
 from straced.ipc.messages import Gap, Select
 from straced.linux.output_file import OutputFile
 from straced.model.choices import TimeKind, Timestamps, TracerName
-from straced.profiling import tracer_choice
-from straced.profiling.found_target import check_pid
-from straced.profiling.limits import check_trace
+from straced.profiling.arguments import check_pid, check_time, check_trace, check_tracer
 from straced.tracers.strace import free_space
-from straced.tracers.strace.filters import trace_set
 
 if TYPE_CHECKING:
     from straced.client.events import RemoteEvents
@@ -50,7 +47,7 @@ class Client(ServiceQueries):
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, tracer: TracerName = "auto") -> None:
         super().__init__(path)
-        tracer_choice.check(tracer)
+        check_tracer(tracer)
         self._wanted = tracer
         self._sessions: list[RemoteSession] = []
 
@@ -91,7 +88,7 @@ class Client(ServiceQueries):
             StracedError: what else the service refused with, as its own type.
             NoEventLoop: no asyncio loop runs here.
         """
-        tracer_choice.check_time(time)
+        check_time(time)
         check_pid(pid)
         params = messages.AttachParams(
             pid=pid, follow=follow, labels=labels or {}, time=time, per_thread=per_thread, tracer=self._wanted
@@ -167,7 +164,7 @@ class Client(ServiceQueries):
         from straced import gating
         from straced.concurrency import children
 
-        tracer_choice.check_time(time)
+        check_time(time)
         running_loop()
 
         async def start() -> RemoteSession:
@@ -249,6 +246,8 @@ class Client(ServiceQueries):
         check_pid(pid)
         check_trace(timestamps, string_bytes, max_bytes, max_seconds, min_free_bytes)
         if filter:
+            from straced.tracers.strace.filters import trace_set
+
             trace_set(filter)
         params = messages.TraceParams(
             pid=pid,

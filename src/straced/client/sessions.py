@@ -14,7 +14,7 @@ from straced.concurrency.shielding import carry
 from straced.errors import NotLive
 from straced.ipc import messages
 from straced.model.types import Sample, Summary, Target
-from straced.profiling.intervals import check_interval
+from straced.profiling.arguments import check_interval
 from straced.tracers.base import Ending
 
 ENDING_S = 1.0

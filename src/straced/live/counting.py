@@ -17,7 +17,7 @@ from straced.linux.targets import TargetSpec, resolve
 from straced.live.rates import EMPTY, CounterReading, Totals, reading
 from straced.model.frame import Key
 from straced.model.types import Overhead, Quality, Reason, Sample
-from straced.profiling import tracer_choice
+from straced.profiling.arguments import check_tracer
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 
@@ -45,7 +45,7 @@ class LiveCounter:
 
     def __init__(self, tracer: str = "auto", targets: Sequence[TargetSpec] = ()) -> None:
         rows = MANY_ROWS if sum(1 for _ in procfs.pids()) > MANY_PROCESSES else None
-        self._profiler = Profiler(tracer_choice.check(tracer), max_rows=rows) if tracer != "none" else None
+        self._profiler = Profiler(check_tracer(tracer), max_rows=rows) if tracer != "none" else None
         self._targets = tuple(targets)
         self._sessions: dict[int, Session] = {}
         self._labels: dict[int, str] = {}

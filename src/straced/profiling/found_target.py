@@ -7,18 +7,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from straced import gating
-from straced.errors import InvalidArgument, NoSuchProcess
+from straced.errors import NoSuchProcess
 from straced.linux import procfs
 from straced.logs import logger
 from straced.model.types import Target
-
-PID_MAX = 1 << 22
-
-
-def check_pid(pid: int) -> None:
-    """Raise InvalidArgument for what is no pid of any machine."""
-    if isinstance(pid, bool) or not isinstance(pid, int) or not 1 <= pid <= PID_MAX:
-        raise InvalidArgument(f"{pid!r} is not a pid")
+from straced.profiling.arguments import check_pid
 
 
 async def find(pid: int, ask: gating.Ask) -> tuple[Target, tuple[str, ...] | None]:

@@ -4,47 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
-from typing import TYPE_CHECKING, get_args
-
-from straced.errors import InvalidArgument
-from straced.model.choices import Timestamps
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from straced.profiling.session import Session
 
 WATCH_S = 0.25
 """How often the cost of a session with an overhead budget is looked at; the number of tasks at half that rate."""
-
-
-def check_budgets(max_overhead_pct: float | None, max_tasks: int) -> None:
-    """Raise InvalidArgument for limits that nothing can be compared with."""
-    if max_overhead_pct is not None and not (isinstance(max_overhead_pct, (int, float)) and max_overhead_pct >= 0):
-        raise InvalidArgument(f"{max_overhead_pct!r} is not a slowdown", hint="per cent, 0 or more")
-    if not (isinstance(max_tasks, int) and max_tasks >= 1):
-        raise InvalidArgument(f"{max_tasks!r} is not a number of tasks", hint="1 or more")
-
-
-def check_trace(
-    timestamps: str,
-    string_bytes: int,
-    max_bytes: int | None,
-    max_seconds: float | None,
-    min_free_bytes: int | None,
-) -> None:
-    """Raise InvalidArgument for what a full trace cannot be held to."""
-    if timestamps not in (known := get_args(Timestamps)):
-        raise InvalidArgument(f"{timestamps!r} are no timestamps", hint=f"one of {', '.join(known)}")
-    for what, value, least in (
-        ("string_bytes", string_bytes, 0),
-        ("max_bytes", max_bytes, 1),
-        ("min_free_bytes", min_free_bytes, 0),
-    ):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise InvalidArgument(f"{what}={value!r} is no number of bytes", hint=f"{least} or more")
-    if max_seconds is not None and not (isinstance(max_seconds, (int, float)) and 0 < max_seconds < math.inf):
-        raise InvalidArgument(f"max_seconds={max_seconds!r} is no time", hint="seconds, more than 0")
 
 
 async def watch_limits(session: Session) -> None:

@@ -18,11 +18,11 @@ from straced.concurrency.shielding import Operation, all_done, attempt, carry
 from straced.model.choices import TimeKind, Timestamps, TracerName
 from straced.model.types import Sample
 from straced.profiling import attaching, full_traces, handover, readings, tracer_choice
+from straced.profiling.arguments import check_budgets, check_time, check_trace, check_tracer
 from straced.profiling.attaching import AttachedTarget
-from straced.profiling.closing import despite_errors
-from straced.profiling.limits import check_budgets, check_trace, watch_limits
+from straced.profiling.limits import watch_limits
 from straced.profiling.session import Session
-from straced.profiling.tracer_set import TracerSet
+from straced.profiling.tracer_set import TracerSet, despite_errors
 from straced.tracers.base import AttachOptions, ChildTracer, Rights
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Profiler:
         user_share: float = 1.0,
         max_per_process: int | None = None,
     ) -> None:
-        tracer_choice.check(tracer)
+        check_tracer(tracer)
         check_budgets(max_overhead_pct, max_tasks)
         self._wanted = tracer
         self._options = AttachOptions(max_overhead_pct=max_overhead_pct, max_tasks=max_tasks)
@@ -185,7 +185,7 @@ class Profiler:
             ForkedCopy: this is a copy in a forked child.
             NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
-        tracer_choice.check_time(options.time)
+        check_time(options.time)
         self._owner.enter()
         limits = self._options
         options = replace(options, max_tasks=limits.max_tasks, max_overhead_pct=limits.max_overhead_pct, user=user)
@@ -284,7 +284,7 @@ class Profiler:
             ForkedCopy: this is a copy in a forked child; nothing was started.
             NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
-        tracer_choice.check_time(time)
+        check_time(time)
         self._owner.enter()
 
         async def start() -> Session:

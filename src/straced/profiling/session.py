@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 from straced.errors import NotLive
 from straced.model.types import Overhead, Sample, Summary
 from straced.profiling import segments
+from straced.profiling.arguments import check_interval
 from straced.profiling.attendance import AttendedTarget
-from straced.profiling.intervals import check_interval
 from straced.tracers.base import Ending, EventSource
 from straced.tracers.event_stream import EventStream
 

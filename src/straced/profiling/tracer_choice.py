@@ -7,41 +7,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from straced.errors import (
     AttachError,
-    InvalidArgument,
     NoSuchProcess,
     StracedError,
     StraceRequired,
     TargetIsZombie,
     TracerUnavailable,
 )
-from straced.model.choices import TimeKind, TracerName
 from straced.model.types import Target
 from straced.tracers.base import LoadedTracer, Tracer
 
 T = TypeVar("T")
 
-_NAMES: tuple[TracerName, ...] = get_args(TracerName)
-_TIMES: tuple[TimeKind, ...] = get_args(TimeKind)
 _ORDER = ("ebpf", "strace", "sampler")
 WORDS = {"ebpf": "eBPF", "strace": "strace", "sampler": "sampler"}
-
-
-def check(tracer: str) -> TracerName:
-    """Return the name of a tracer, or ``auto``; raise InvalidArgument for anything else."""
-    for name in _NAMES:
-        if name == tracer:
-            return name
-    raise InvalidArgument(f"{tracer!r} is not a tracer", hint=f"one of {', '.join(_NAMES)}")
-
-
-def check_time(time: str) -> None:
-    """Raise InvalidArgument for what times cannot be measured in."""
-    if time not in _TIMES:
-        raise InvalidArgument(f"{time!r} is not a kind of time", hint=f"one of {', '.join(_TIMES)}")
 
 
 def make(name: str, **ebpf: Any) -> Tracer:

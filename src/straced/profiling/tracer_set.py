@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 from straced.errors import TracerUnavailable
+from straced.logs import logger
 from straced.model.types import Target
 from straced.profiling import tracer_choice
-from straced.profiling.closing import despite_errors
 from straced.tracers.base import Tracer
 
 
@@ -49,3 +50,11 @@ class TracerSet:
         """End all that they started."""
         for tracer in self.made:
             await despite_errors(tracer.close())
+
+
+async def despite_errors(work: Coroutine[Any, Any, object]) -> None:
+    """Do one part of the end; when it fails, that is logged, and the others go all the same."""
+    try:
+        await work
+    except Exception as error:
+        logger.warning("close_failed: %s", error, extra={"straced": {"error": repr(error)}})

@@ -47,11 +47,11 @@ def is_worth_it(tasks: list[Activity], window_ns: int) -> bool:
 
 def _count(pid: int, duration_ns: int, tracer: str) -> Summary | None:
     from straced.blocking import BlockingProfiler
-    from straced.profiling import tracer_choice
+    from straced.profiling.arguments import check_tracer
 
     end_ns = time.monotonic_ns() + duration_ns
     try:
-        with BlockingProfiler("ebpf" if tracer == "auto" else tracer_choice.check(tracer)) as profiler:
+        with BlockingProfiler("ebpf" if tracer == "auto" else check_tracer(tracer)) as profiler:
             session = profiler.attach(pid, follow=False)
             # On a busy machine to attach may take all the time there was; then a little more is watched.
             pause(max(duration_ns // 2, end_ns - time.monotonic_ns()) / 1e9)

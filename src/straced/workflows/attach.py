@@ -14,7 +14,7 @@ from msgspec import Struct
 from straced.errors import NotLive, StracedError
 from straced.linux.targets import TargetSpec, process_of, resolve_all
 from straced.model.types import Summary
-from straced.profiling import tracer_choice
+from straced.profiling.arguments import check_tracer
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.text.sanitize import scrub
@@ -60,7 +60,7 @@ async def _watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> in
             loop.add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as owned:
         profiler = Profiler(
-            tracer_choice.check(wanted.tracer), max_overhead_pct=wanted.max_overhead_pct, max_tasks=wanted.max_tasks
+            check_tracer(wanted.tracer), max_overhead_pct=wanted.max_overhead_pct, max_tasks=wanted.max_tasks
         )
         await owned.enter_async_context(profiler)
         sessions, refused = await _attach(profiler, wanted, owned)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from straced import gating
 from straced.errors import StracedError
 from straced.model.types import Summary
-from straced.profiling import tracer_choice
+from straced.profiling.arguments import check_tracer
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.text.sanitize import scrub
@@ -56,7 +56,7 @@ def run(launch: Launch, report: Callable[[Summary], None]) -> int:
     argv = gating.gate(launch.argv)
     identity = _identity(launch.as_caller)
     profiler = Profiler(
-        tracer_choice.check(launch.tracer), max_overhead_pct=launch.max_overhead_pct
+        check_tracer(launch.tracer), max_overhead_pct=launch.max_overhead_pct
     )  # what it refuses is not run
     with Foreground() as foreground:
 
