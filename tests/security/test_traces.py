@@ -83,7 +83,7 @@ async def test_a_trace_is_complete_for_who_reads(daemon: Daemon, tmp_path: Path)
             target.stdin.flush()
             assert target.stdout.readline() == "done\n"
             ended = await trace.stop()
-            assert (ended.reason, ended.dropped_lines) == ("detached", 0)
+            assert (ended.reason, trace.dropped_lines) == ("detached", 0)
             assert procfs.tracer_pid(target.pid) == 0
         assert (tmp_path / "trace").read_text().count("access(") == 5000
 

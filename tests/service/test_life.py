@@ -228,7 +228,7 @@ def test_the_unit_is_right_and_hardened(tmp_path: Path) -> None:
     ("prepare", "said", "status"),
     [
         ("socket is a file", "exists and is not a socket", 6),
-        ("state is open to all", "written to by others", 1),
+        ("state is open to all", "is writable by others", 1),
         ("config is broken", "straced.toml:1: nonsense: no such key", 2),
         ("config is missing", "No such file", 2),
     ],

@@ -1,6 +1,6 @@
 """All forms and containers of a trace give the same figures, as far as they hold them.
 
-Of `traces/analysis/selected_pass.py` and `traces/analysis/state.py`.
+Of `traces/analysis/selected_pass.py`, `traces/analysis/state.py` and `traces/parsing/time_limits.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The reader of one line of a trace: lines of every version's form, damaged ones, and real strace runs."""
+"""The reader of one line of a trace: lines of every version's form, damaged ones, and real strace runs.
+
+Of `traces/parsing/argument_names.py` and `traces/parsing/strings.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What logs hold beside calls, the forms of newer straces, and what is not known of a log."""
+"""What logs hold beside calls, the forms of newer straces, and what is not known of a log.
+
+Of `traces/analysis/log_abi.py`, `traces/analysis/clocks.py`, `traces/parsing/other_tracers.py` and
+`traces/parsing/foreign_prefix.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The process tree when a child is faster than its parent's clone: its lines, even its end, come first.
 
-Of `traces/analysis/process_tree.py`.
+Of `traces/analysis/process_tree.py`, `traces/analysis/clone_flags.py`, `traces/analysis/introduced.py` and
+`traces/analysis/population.py`.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ MAX_ANSWER = 8 * MAX_FRAME
 MAX_UNREAD = MAX_FRAME
 """With so many bytes unread, nothing more is read from the client."""
 MAX_IN_FLIGHT = 64
+WAITS_A_SESSION = 2
+"""For each session a client may wait for its end, and for its events or lines, beside all else that it asks."""
 LINES_A_ROUND = 32
 """Then others have their turn."""
 READ_BYTES = 1 << 16
@@ -208,8 +210,9 @@ class Connection:
         self._unbegun -= 1
         if not self._open or self._ending:
             return
-        if len(self._tasks) >= MAX_IN_FLIGHT:
-            many = TooMuch(f"more than {MAX_IN_FLIGHT} requests at a time", hint="wait for responses")
+        most = MAX_IN_FLIGHT + WAITS_A_SESSION * len(self.cleanups)
+        if len(self._tasks) >= most:
+            many = TooMuch(f"more than {most} requests at a time", hint="wait for responses")
             self._served(line)
             self.answer(protocol.refusal(request.id, many))
         else:
