@@ -21,12 +21,12 @@ pytestmark = pytest.mark.needs("strace", "cc")
 RUNS = 3
 
 
-async def measure(profiler: Profiler, start: Starter, truth: Truth) -> Summary:
+async def measure(profiler: Profiler, start: Starter, truth: Truth, seconds: float = 60) -> Summary:
     if truth.i386 and start.gt32 is None:
         unavailable("i386", "the compiler has no 32-bit C library")
     workload = start(*truth.argv, binary=start.gt32 if truth.i386 else None)  # type: ignore[arg-type]
     session = await profiler.attach(workload.pid)
-    await workload.work(60)
+    await workload.work(seconds)
     if truth.ends:
         await asyncio.to_thread(workload.let_end)
         return await session.result()

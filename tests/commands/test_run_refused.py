@@ -139,7 +139,7 @@ def test_auto_goes_on_to_strace_and_says_why(refusal: tuple[Place, str], start: 
     result = place.straced("run", "--json", "-o", report, "--", *command)
     assert (result.status, result.out) == (3, "out\n"), result.err
     assert_few_plain_words(result)
-    assert "strace counts" in result.err
+    assert "counted by strace" in result.err
     assert why in result.err
     told = json.loads(report.read_text())
     assert (told["tracer"], told["exit_status"]) == ("strace", 3)

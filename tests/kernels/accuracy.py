@@ -18,6 +18,8 @@ from tests.accuracy.test_strace import counted, measure
 from tests.accuracy.truth import TRUTH, Truth
 from tests.support.workload import Starter
 
+SECONDS = 240
+"""For a workload under strace in an emulator, beside other work."""
 RENAMED = {"vfork": "clone"} if platform.machine() == "aarch64" else {}
 """What a workload does by another call there."""
 
@@ -35,7 +37,7 @@ async def compare(truth: Truth, profiler: Profiler, tracer: str, starter: Starte
         What was counted beside what is true, with the quality that the summary claims.
     """
     began = time.monotonic()
-    summary = await measure(profiler, starter, truth)
+    summary = await measure(profiler, starter, truth, SECONDS)
     expected = {
         RENAMED.get(name, name): pair
         for name, pair in truth.calls.items()

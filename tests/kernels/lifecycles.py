@@ -80,8 +80,8 @@ def lifecycle(refused: str) -> str:
     """Tests of the suite itself, by both tracers."""
     tests = [*([] if refused else LIFECYCLES["ebpf"]), *LIFECYCLES["strace"]]
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
-    environ = {**os.environ, "STRACED_TEST_PATIENCE": "60", "STRACED_TEST_GRACE": "240"}
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False, env=environ)
+    slowly = {"STRACED_TEST_SECONDS": "240", "STRACED_TEST_PATIENCE": "60", "STRACED_TEST_GRACE": "240"}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False, env={**os.environ, **slowly})
     lines = (done.stdout + done.stderr).strip().splitlines()
     assert done.returncode == 0, "; ".join(line for line in lines if line.startswith(("FAILED", "ERROR", "E  ")))
     assert "skipped" not in lines[-1], "; ".join(line for line in lines if line.startswith("SKIPPED"))
