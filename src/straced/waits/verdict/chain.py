@@ -95,7 +95,8 @@ class ChainBuilder:
         at_rest = task.wait.kind == "poll" and (len(holders) > _MAX_FOLLOWED or (via is None and bool(found.ways)))
         below: list[Node] = []
         skipped = 0
-        for holder in holders[: _MAX_BREADTH if len(holders) <= _MAX_BREADTH else _MAX_BREADTH // 2]:
+        crowd = len(holders) > _MAX_BREADTH and holders[0].guessed
+        for holder in holders[: _MAX_BREADTH // 2 if crowd else _MAX_BREADTH]:
             if self._left <= 0 or len(above) >= _MAX_DEPTH:
                 break
             if self._times_out(holder, (*above, step)):
