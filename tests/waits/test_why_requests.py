@@ -13,6 +13,7 @@ from why_world import Role, World
 
 from straced.views.why.bundle import bundle
 from straced.views.why.report import report, sentence
+from straced.waits.facts.tcp_times import TcpTimes
 from straced.waits.model import Node, Request, Why
 from straced.waits.process import why_process
 
@@ -165,3 +166,18 @@ def test_whom_it_asks_is_not_in_a_bundle(world: World) -> None:
     assert ours not in text
     assert theirs not in text
     assert "waits for an answer of <name" in text
+
+
+@pytest.mark.parametrize(
+    ("sent_ms", "received_ms", "ever_received", "unanswered"),
+    [
+        (5000, 5000, False, True),
+        (5000, 9000, True, True),
+        (5000, 5012, True, False),
+        (5000, 4000, True, False),
+    ],
+    ids=["first request", "asked later", "a pong", "answered"],
+)
+def test_who_spoke_last(sent_ms: int, received_ms: int, ever_received: bool, unanswered: bool) -> None:
+    times = TcpTimes(sent_ms=sent_ms, received_ms=received_ms, unacked=0, ever_received=ever_received)
+    assert times.is_unanswered == unanswered

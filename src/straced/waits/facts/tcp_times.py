@@ -15,6 +15,8 @@ _ATTRIBUTES = 72
 """Where they begin: after struct inet_diag_msg."""
 _ANY_STATE = 0xFFFFFFFF & ~(1 << 10)
 """All but those that listen: they have no times."""
+_REPLY_MS = 20
+"""As long as a reply may take; some ticks of the kernel, in which the times are counted."""
 _SEGMENTS_END = 160
 """Where data_segs_out ends; kernels before 4.6 tell less, and are not asked for the rest."""
 
@@ -45,8 +47,11 @@ class TcpTimes(Struct, frozen=True, kw_only=True):
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether this end spoke last for sure: nothing came back since it sent."""
-        return self.ever_sent and (not self.ever_received or self.sent_ms < self.received_ms)
+        """Whether this end spoke last, and by itself: nothing came back since it sent.
+
+        What is sent at once after something came is as well the answer to that, a pong to a ping: it asks for nothing.
+        """
+        return self.ever_sent and (not self.ever_received or self.received_ms - self.sent_ms > _REPLY_MS)
 
     @property
     def is_taken(self) -> bool:
