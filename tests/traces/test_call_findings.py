@@ -1,4 +1,7 @@
-"""What an operator looks for in a trace: loops that get nowhere, errors however few or many, and how it ended."""
+"""What an operator looks for in a trace: loops that get nowhere, errors however few or many, and how it ended.
+
+Of `traces/analysis/call_findings.py`, `traces/analysis/idle_calls.py` and `traces/report/at_end.py`.
+"""
 
 from __future__ import annotations
 

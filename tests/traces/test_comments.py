@@ -1,4 +1,7 @@
-"""What ``straced trace`` writes into a trace for ``straced report``, and every other reader skips."""
+"""What ``straced trace`` writes into a trace for ``straced report``, and every other reader skips.
+
+Of `traces/analysis/introduced.py` and `workflows/trace_header.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tables of strace -c are compared as traces are, by calls and errors."""
+"""Tables of strace -c are compared as traces are, by calls and errors.
+
+Of `traces/diff/count_table.py`.
+"""
 
 from __future__ import annotations
 

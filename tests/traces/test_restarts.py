@@ -1,4 +1,7 @@
-"""Calls that a signal interrupts are one call each, with all their time, however they go on."""
+"""Calls that a signal interrupts are one call each, with all their time, however they go on.
+
+Of `traces/parsing/resumed_sums.py`.
+"""
 
 from __future__ import annotations
 
