@@ -1,6 +1,6 @@
 """What ``straced trace`` writes into a trace for ``straced report``, and every other reader skips.
 
-Of `workflows/trace_header.py`.
+Of `traces/analysis/introduced.py` and `workflows/trace_header.py`.
 """
 
 from __future__ import annotations

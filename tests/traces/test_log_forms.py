@@ -1,7 +1,9 @@
 """What logs hold beside calls, the forms of newer straces, and what is not known of a log.
 
-Of `traces/analysis/log_abi.py`, `traces/analysis/clocks.py`, `traces/parsing/other_tracers.py` and
-`traces/parsing/foreign_prefix.py`.
+Of `traces/parsing/argument_names.py`, `traces/parsing/cleaning.py`, `traces/parsing/foreign_prefix.py`,
+`traces/parsing/other_tracers.py`, `traces/parsing/strings.py`, `traces/parsing/time_limits.py`,
+`traces/analysis/clocks.py`, `traces/analysis/clone_flags.py`, `traces/analysis/log_abi.py` and
+`traces/analysis/population.py`.
 """
 
 from __future__ import annotations

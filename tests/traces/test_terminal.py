@@ -1,6 +1,6 @@
 """Logs as they stand on a terminal: lines without a pid are of the only task left, and torn lines are made whole.
 
-Of `traces/parsing/terminal_pids.py`, `traces/parsing/torn_lines.py` and `traces/parsing/cleaning.py`.
+Of `traces/parsing/terminal_pids.py` and `traces/parsing/torn_lines.py`.
 """
 
 from __future__ import annotations

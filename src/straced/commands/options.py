@@ -18,7 +18,7 @@ from straced.linux.targets import TargetSpec
 from straced.text.units import parse_duration_ns, parse_size_bytes
 
 TRACERS = ("auto", "ebpf", "strace", "sampler")
-SORT_KEYS = ("time", "total", "working", "waiting", "calls", "errors", "name")
+SORT_KEYS = ("time", "total", "working", "waiting", "calls", "errors", "max", "name")
 DEFAULT_LIMIT = 20
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -16,7 +16,7 @@ from straced.model.types import Counters, Sample, SyscallStats, Total
 from straced.syscalls import category
 
 Number = TypeVar("Number", int, float)
-SORT_KEYS = ("time", "working", "waiting", "calls", "errors", "name")
+SORT_KEYS = ("time", "working", "waiting", "calls", "errors", "max", "name")
 
 
 def merge_rows(rows: Iterable[Counters]) -> list[Counters]:
@@ -102,6 +102,7 @@ def table(rows: Iterable[Counters], time: str) -> tuple[tuple[SyscallStats, ...]
             max_ns=row.max_ns,
             p50_ns=_percentile_ns(row, 0.5),
             p99_ns=_percentile_ns(row, 0.99),
+            p999_ns=_percentile_ns(row, 0.999),
             time_pct=_share(time_ns(row, time), whole),
             in_flight=row.in_flight,
         )
@@ -129,9 +130,13 @@ def sort_rows(rows: Iterable[SyscallStats], key: str, time: str = "wall") -> tup
     """Sort for a reader: by one of ``SORT_KEYS``, largest first (names from a to z), unknown last."""
     if key == "name":
         return tuple(sorted(rows, key=attrgetter("name", "abi")))
-    field = {"working": "working_ns", "waiting": "waiting_ns", "calls": "calls", "errors": "errors"}.get(
-        key, "working_ns" if time == "cpu" else "wall_ns"
-    )
+    field = {
+        "working": "working_ns",
+        "waiting": "waiting_ns",
+        "calls": "calls",
+        "errors": "errors",
+        "max": "max_ns",
+    }.get(key, "working_ns" if time == "cpu" else "wall_ns")
 
     def rank(row: SyscallStats) -> tuple[int, int, str]:
         value = getattr(row, field)

@@ -182,6 +182,8 @@ class SyscallStats(Struct, frozen=True, kw_only=True):
     """The median, in nanoseconds, to the precision of the histogram's buckets."""
     p99_ns: int | None = None
     """What 99 of 100 calls do not exceed, in nanoseconds, to the same precision."""
+    p999_ns: int | None = None
+    """What 999 of 1,000 calls do not exceed, in nanoseconds, to the same precision."""
     time_pct: float | None = None
     """Share of the summary's time (``Summary.time``), 0 to 100."""
     in_flight: int | None = None

@@ -24,6 +24,7 @@ TITLES = {
     "waiting": "waiting time",
     "calls": "calls",
     "errors": "errors",
+    "max": "longest call",
 }
 ENDINGS = {
     "detached": "still running",
@@ -65,7 +66,7 @@ def first_screen(
     lines: list[Line] = [head(summary, title), ()]
     if rows:
         shown = rows if limit is None else rows[:limit]
-        texts = table.render(shown, len(rows) - len(shown), summary, width)
+        texts = table.render(shown, len(rows) - len(shown), summary, width, wide=width is not None or sort == "max")
         lines += [(Span(text, style),) for text, style in texts]
     else:
         lines.append((Span(" no system calls seen", "weak"),))

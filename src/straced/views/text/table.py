@@ -12,7 +12,7 @@ from straced.text.units import format_count, format_ns
 GAP = 2
 MAX_NAME = 32
 MAX_ERRNO = 6
-FIRST_TO_GO = ("p50", "p99", "waiting", "working")
+FIRST_TO_GO = ("p99.9", "max", "p50", "p99", "waiting", "working")
 """Columns that a narrow screen does without, in this order."""
 
 
@@ -35,13 +35,20 @@ COLUMNS = (
 )
 
 
-def render(rows: Sequence[SyscallStats], hidden: int, summary: Summary, width: int | None) -> list[tuple[str, str]]:
+WIDE_COLUMNS = (TableColumn("p99.9", "p999_ns", 6), TableColumn("max", "max_ns", 6))
+"""Columns of a wide terminal, and of a table that is sorted by one of them."""
+
+
+def render(
+    rows: Sequence[SyscallStats], hidden: int, summary: Summary, width: int | None, *, wide: bool = False
+) -> list[tuple[str, str]]:
     """Lines with their style: title, rows with their errno, what is hidden, totals."""
+    columns = (*COLUMNS, *WIDE_COLUMNS) if wide else COLUMNS
     abis = {row.abi for row in summary.rows}
     names = [label(row, several_abis=len(abis) > 1) for row in rows]
     first = max(map(len, (*names, "syscall", "total")))
     counted: list[SyscallStats | Total] = [*rows, summary.total]
-    cells = {column.title: [_cell(each, column) for each in counted] for column in COLUMNS}
+    cells = {column.title: [_cell(each, column) for each in counted] for column in columns}
     widths = {title: max(_width(title), *map(len, texts)) for title, texts in cells.items()}
     kept = _fitting(first, widths, width)
     lines = [(_row("syscall", [f"{title:>{widths[title]}}" for title in kept], first), "title")]
@@ -74,19 +81,19 @@ def _row(name: str, cells: Sequence[str], first: int) -> str:
 
 
 def _width(title: str) -> int:
-    return next(column.width for column in COLUMNS if column.title == title)
+    return next(column.width for column in (*COLUMNS, *WIDE_COLUMNS) if column.title == title)
 
 
 def _cell(row: SyscallStats | Total, column: TableColumn) -> str:
-    if isinstance(row, Total) and column.field in ("p50_ns", "p99_ns"):
+    if isinstance(row, Total) and column.field in ("p50_ns", "p99_ns", "p999_ns", "max_ns"):
         return ""
     value: int | None = getattr(row, column.field)
     return format_ns(value) if column.field.endswith("_ns") else format_count(value)
 
 
 def _fitting(first: int, widths: dict[str, int], width: int | None) -> list[str]:
-    kept = [column.title for column in COLUMNS]
-    for title in FIRST_TO_GO:
+    kept = list(widths)
+    for title in [title for title in FIRST_TO_GO if title in kept]:
         if width is None or 1 + first + sum(GAP + widths[each] for each in kept) <= width:
             break
         kept.remove(title)
