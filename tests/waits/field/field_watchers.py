@@ -56,7 +56,11 @@ def _comm(pid: int) -> str:
 
 
 def _links(pid: int) -> str:
-    return " ".join(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    found = ""
+    with contextlib.suppress(OSError):  # a program that starts opens and closes its libraries
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            found += os.readlink(f"/proc/{pid}/fd/{fd}")
+    return found
 
 
 def _watches(world: World, kind: str) -> list[Truth]:
