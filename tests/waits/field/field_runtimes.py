@@ -62,12 +62,18 @@ def java_pool_that_waits_for_a_stopped_server(field: Field, world: World) -> Tru
         field.host,
     )
     target = _java(field, world, "Pool", field.host, server.words[0])
-    workers = [
-        tid for tid in procfs.tasks(target.pid) if procfs.stat(f"{target.pid}/task/{tid}").comm.startswith("pool")
-    ]
+    workers = [tid for tid in procfs.tasks(target.pid) if _thread_name(target.pid, tid).startswith("pool")]
     world.rests_in(("poll", "recvfrom", "read"), *workers)
     world.stop(server.pid)
     return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({server.pid}))
+
+
+def _thread_name(pid: int, tid: int) -> str:
+    """``""`` of a thread that ends meanwhile, as those of the compiler do."""
+    try:
+        return procfs.stat(f"{pid}/task/{tid}").comm
+    except procfs.Gone:
+        return ""
 
 
 def idle_java(field: Field) -> int:
