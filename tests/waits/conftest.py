@@ -16,7 +16,7 @@ def roles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(tmp_path: Path, roles: Path) -> Iterator[World]:
-    """A stage whose processes are gone after the test."""
+def world(world: None, tmp_path: Path, roles: Path) -> Iterator[World]:
+    """A stage whose processes are gone after the test; the world of all tests is around it, and looked at then."""
     with World(tmp_path, roles) as staged:
         yield staged
