@@ -19,7 +19,7 @@ class ErrorCalls:
     """Finds the failed calls in blocks of whole lines that begin and end with a newline, in any order."""
 
     def __init__(self, form: Form) -> None:
-        self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+|[A-Za-z_]\w*\()")
+        self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+(?= resumed>)|[A-Za-z_]\w*\()")
         self.bursts: dict[tuple[bytes, bytes, bytes], list[int]] = {}
         """(clock cut to a tenth of a second, or empty; call, errno) -> [errors, line number of the first]."""
 
