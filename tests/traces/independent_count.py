@@ -17,7 +17,7 @@ _BRACKETS = r"(?:\[[^\]\"({]*\] )*"
 _LEAD = "^" + _PID + _CLOCK + _BRACKETS
 _BEGIN = re.compile(_LEAD + r"([A-Za-z_]\w*|\?\?\?)\(", re.A)
 _AGAIN = re.compile(_LEAD + r"<\.\.\. (\w+|\?\?\?) resumed>", re.A)
-_FAILED = re.compile(r"= -1 (E[A-Z0-9]+) \([^<>]*\)(?: <[\d.]+>)?$")
+_FAILED = re.compile(r"= -1 (E[A-Z0-9]+) \([^<>\"=]*\)(?: \([A-Z][^<>\"=]*\))?(?: <[\d.]+>)?$")
 _COLOR = re.compile(r"\x1b\[[\d;]*m")
 
 

@@ -44,7 +44,7 @@ class CallFindings:
 
     def all(self) -> Iterator[Finding]:
         """Every finding, in no order."""
-        for (name, errno), count in self._errors.items():
+        for (name, errno), count in sorted(self._errors.items()):
             if self._is_fatal(name, errno):
                 yield self._failure("fatal_errors", name, errno, count)
             elif count >= FAILING and 2 * count >= self._calls[name] and errno not in _LOOKED_FOR:
@@ -73,7 +73,7 @@ class CallFindings:
 
     def _loops(self) -> Iterator[Finding]:
         whole = sum(self._calls.values())
-        for name, count in self._calls.items():
+        for name, count in sorted(self._calls.items()):
             if name in _CLOCK_CALLS and count >= CLOCKS:
                 text = f"{name} was called {format_count(count)} times: the vDSO does not answer for this clock"
                 yield self._loop("no_vdso", text, name, count)

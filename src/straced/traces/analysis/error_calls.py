@@ -8,7 +8,7 @@ from straced.traces.parsing.line_format import Form
 
 BURST_KEYS = 20_000
 _ERROR = re.compile(
-    rb"= (?:-1|\?) (E[A-Z0-9]{1,40}) \([^<>\n]{0,200}\)(?: \([A-Z][^<>\n]{0,200}\))?(?: <[\d.]{1,24}>)?\n"
+    rb"= (?:-1|\?) (E[A-Z0-9]{1,40}) \([^<>\n\x22=]{0,200}\)(?: \([A-Z][^<>\n\x22=]{0,200}\))?(?: <[\d.]{1,24}>)?\n"
 )
 _ERROR_MARKS = (b"= -1 E", b"= ? E")
 Failed = dict[tuple[bytes, bytes, bytes], int]
@@ -19,7 +19,7 @@ class ErrorCalls:
     """Finds the failed calls in blocks of whole lines that begin and end with a newline, in any order."""
 
     def __init__(self, form: Form) -> None:
-        self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+|[A-Za-z_]\w*\()")
+        self._start = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. \w+(?= resumed>)|[A-Za-z_]\w*\()")
         self.bursts: dict[tuple[bytes, bytes, bytes], list[int]] = {}
         """(clock cut to a tenth of a second, or empty; call, errno) -> [errors, line number of the first]."""
 

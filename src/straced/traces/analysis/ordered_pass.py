@@ -41,7 +41,7 @@ class OrderedPass:
             head: (role, name, resumed, role in _MOVES_DATA and not form.paths, self._texts.of(name))
             for head, (role, name, resumed) in _HEADS.items()
         }
-        self._pattern = re.compile(rb"\n(?:" + form.prefix() + rb"(<\.\.\. \w+|[A-Za-z_]\w*\())?([^\n]*)")
+        self._pattern = re.compile(rb"\n(?:" + form.prefix() + rb"(<\.\.\. \w+(?= resumed>)|[A-Za-z_]\w*\())?([^\n]*)")
         self.state = AnalysisState(files if files is not None else FileRows())
         self.lines = 0
         self._durations: dict[bytes, int] = {}

@@ -82,7 +82,7 @@ class LineTally:
         self.ticks = TimeBuckets.of(form) if ticks else None
         self.errors = ErrorCalls(form)
         prefix = form.prefix(clock=False)
-        head = rb"(<\.\.\. \w+|[A-Za-z_]\w*\()"
+        head = rb"(<\.\.\. \w+(?= resumed>)|[A-Za-z_]\w*\()"
         if form.durations:
             pattern = prefix + head + rb".*<(?=[0-9]|unfin|detac))?([^\n]*)"
         else:
