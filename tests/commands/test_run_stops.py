@@ -110,8 +110,8 @@ def test_ctrl_z_and_fg(tracer: str) -> None:
         shell.type("bg\n")
         shell.expect(" &")
         until(lambda: is_stopped(run) and is_stopped(command), LIMIT_S, "it may not read, and both are stopped")
-        shell.type("jobs\n")
-        shell.expect("Stopped  ")
+        # they look stopped from before, too, until the shell has continued them
+        until(lambda: shell.type("jobs\n") or "Stopped  " in shell.expect("ready> "), LIMIT_S, "the shell has seen it")
         shell.type("fg\n")
         until(lambda: not is_stopped(run) and proc.state(command) == "S", LIMIT_S, "it waits for its line")
         shell.type("it\n")
