@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from straced import Profiler, StraceManager
-from straced.manager import strace_manager
+from straced.manager import pending_starts
 from tests.support import proc
 from tests.support.events import Events
 from tests.support.owner import start_owner
@@ -78,7 +78,7 @@ async def test_strangers_do_not_wait_for_each_other(
     manager: StraceManager, start: Starter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is refused at once, for none of them can be in the trace of another: five took 24 seconds."""
-    monkeypatch.setattr(strace_manager, "OTHERS_S", 600.0)
+    monkeypatch.setattr(pending_starts, "OTHERS_S", 600.0)
     other = StraceManager()
     workloads = [start("tick") for _ in range(3)]
     try:
