@@ -8,7 +8,9 @@ M_TRIM_THRESHOLD). Loaded in whatever thread is free, a process ends up with as 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -16,8 +18,11 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
+_NAME = "straced-load"
+
+
 def _one_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "straced-load")  # started with the first load
+    return ThreadPoolExecutor(1, _NAME)  # started with the first load
 
 
 _loader = _one_thread()
@@ -39,3 +44,18 @@ async def load(function: Callable[[], Result]) -> Result:
         RuntimeError: there is no room for another thread.
     """
     return await asyncio.get_running_loop().run_in_executor(_loader, function)
+
+
+def load_and_wait(function: Callable[[], Result]) -> Result:
+    """The same for a caller without an event loop, or that may stand still for as long as a load takes.
+
+    Raises:
+        OSError: EAGAIN: there is no room for another thread; else whatever the function raises.
+    """
+    if threading.current_thread().name.startswith(_NAME):
+        return function()
+    try:
+        work = _loader.submit(function)
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, str(error)) from error
+    return work.result()

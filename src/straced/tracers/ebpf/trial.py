@@ -6,7 +6,7 @@ import functools
 import os
 
 from straced.errors import TracerUnavailable, remedy
-from straced.tracers.ebpf import probe
+from straced.tracers.ebpf import loading, probe
 from straced.tracers.ebpf.suited import suited_engine
 
 
@@ -25,13 +25,17 @@ def refusal() -> TracerUnavailable | None:
 @functools.lru_cache(8)
 def _attempt(uid: int, capabilities: int) -> TracerUnavailable | None:
     try:
-        engine = suited_engine()
-        try:
-            engine.start()
-        finally:
-            engine.close()
+        loading.load_and_wait(_load_for_a_moment)
     except OSError as error:
         if remedy(error.errno):
             raise
         return probe.load_error(error)
     return None
+
+
+def _load_for_a_moment() -> None:
+    engine = suited_engine()
+    try:
+        engine.start()
+    finally:
+        engine.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from straced import syscalls
-from straced.tracers.ebpf import libbpf
+from straced.tracers.ebpf import libbpf, loading
 from straced.tracers.ebpf.exec_events import INITIAL_PID_NAMESPACE
 
 CALLS = ("futex", "futex_wake", "write", "writev", "sendto", "sendmsg", "sendmmsg", "vmsplice")
@@ -69,7 +69,7 @@ class WakeWatch:
         self._tids = list(tids)[:MOST_TASKS]
         self._object = self._link = 0
         try:
-            self._load()
+            loading.load_and_wait(self._load)
         except OSError:
             self.close()
             raise
