@@ -65,6 +65,28 @@ def test_memory_is_kept_for_one_load_whatever_thread_is_free(start: Start) -> No
     assert int(said) < ARENA_KB
 
 
+def test_whoever_else_loads_has_the_same_thread(start: Start) -> None:
+    """What looks who wakes whom, and the trial whether the kernel takes the programs, from any thread."""
+    require("ebpf")
+    said = said_by(
+        """
+        from straced.tracers.ebpf import trial
+        from straced.tracers.ebpf.wakes import WakeWatch
+        def looks():
+            trial._attempt.cache_clear()
+            assert trial.refusal() is None
+            WakeWatch([target]).close()
+        sizes, pools = [], [ThreadPoolExecutor(1) for _ in range(5)]
+        for pool in pools:
+            pool.submit(looks).result()
+            sizes.append(resident_kb())
+        print(sizes[-1] - sizes[0])
+        """,
+        start("blocked").pid,
+    )
+    assert int(said) < ARENA_KB
+
+
 def test_a_forked_child_loads_too(start: Start) -> None:
     """It has not got the thread in which its parent did."""
     require("ebpf")
