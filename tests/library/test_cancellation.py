@@ -82,9 +82,7 @@ def test_cancelled_at_each_await(
     run, cancel, points_of = WAYS[way]
     if way in ("uvloop", "anyio"):
         require(way)
-    if (
-        tracer == "strace"
-    ):  # a full trace has eBPF count meanwhile, whose programs linger: each point would wait for that
+    if tracer == "strace":  # a full trace has eBPF count meanwhile; each point would wait until that is unloaded
         monkeypatch.setattr(ebpf_tracer, "LINGER_S", 0.05)
     target = start("tick")
     folder = tmp_path / "traces"
