@@ -1,6 +1,6 @@
 """A collector that attaches to every descendant of its daemon, again and again, gets True and no warning.
 
-Of `manager/coverage.py`, `manager/admission.py` and `manager/pending_starts.py`.
+Of `manager/strace_manager.py`, `manager/coverage.py`, `manager/admission.py` and `manager/pending_starts.py`.
 """
 
 from __future__ import annotations
