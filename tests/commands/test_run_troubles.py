@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,13 @@ def helpers_of(run: int, command: int) -> dict[str, int]:
     return found
 
 
+def rests(pid: int) -> bool:
+    """Whether a process ran not once for a while: a run does not once its attach is confirmed and it waits."""
+    before = proc.switches(pid)
+    time.sleep(0.3)  # the time for which it has to hold
+    return proc.switches(pid) == before
+
+
 @pytest.mark.parametrize("victim", ["strace", "guard"])
 def test_a_helper_that_is_killed_takes_nothing_with_it_but_figures(start: Starter, victim: str) -> None:
     words = ("run", "--tracer", "strace", "--json", "--", "sh", "-c", "read word; echo got $word; exit 3")
@@ -133,6 +141,7 @@ def test_a_helper_that_is_killed_takes_nothing_with_it_but_figures(start: Starte
     command = command_of(run, "sh")
     helpers = until(lambda: len(found := helpers_of(run.pid, command)) == 2 and found, LIMIT_S, "strace and its guard")
     assert helpers
+    until(lambda: rests(run.pid), LIMIT_S, "the attach is confirmed, and it waits")
     os.kill(helpers[victim], signal.SIGKILL)
     until(lambda: proc.tracer(command) == 0, LIMIT_S, "its strace is gone")
     out, err = run.communicate(b"it\n", timeout=LIMIT_S)
