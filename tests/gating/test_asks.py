@@ -23,7 +23,7 @@ from tests.support.poll import auntil
 from tests.support.workload import Starter
 
 pytestmark = pytest.mark.needs("strace", "cc")
-CALLS = 20_000
+CALLS = 5_000
 CLEAN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 WITHOUT_EBPF = ("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin")
 
