@@ -11,11 +11,12 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import weakref
 
 import pytest
 
-from straced.tracers.ebpf import EbpfTracer, tracer
+from straced.tracers.ebpf import EbpfTracer, loading, tracer
 from tests.support.needs import require
 from tests.support.owner import environment
 from tests.support.poll import auntil
@@ -101,6 +102,23 @@ def test_a_forked_child_loads_too(start: Start) -> None:
         start("blocked").pid,
     )
     assert said == "0\n"
+
+
+async def test_what_no_thread_could_be_had_for_is_not_loaded_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    loading._renew()
+    done: list[str] = []
+
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(OSError, match="can't start"):
+            loading.load_and_wait(lambda: done.append("from a thread"))
+        with pytest.raises(RuntimeError, match="can't start"):
+            await loading.load(lambda: done.append("from a loop"))
+    await loading.load(lambda: done.append("later"))
+    assert done == ["later"]
 
 
 async def test_what_is_closed_is_held_by_nobody(start: Start) -> None:

@@ -12,7 +12,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -29,7 +29,7 @@ _loader = _one_thread()
 
 
 def _renew() -> None:
-    """A forked child has not got the thread."""
+    """Begin anew: a forked child has not got the thread."""
     global _loader
     _loader = _one_thread()
 
@@ -43,7 +43,7 @@ async def load(function: Callable[[], Result]) -> Result:
     Raises:
         RuntimeError: there is no room for another thread.
     """
-    return await asyncio.get_running_loop().run_in_executor(_loader, function)
+    return await asyncio.wrap_future(_submit(function))
 
 
 def load_and_wait(function: Callable[[], Result]) -> Result:
@@ -55,7 +55,15 @@ def load_and_wait(function: Callable[[], Result]) -> Result:
     if threading.current_thread().name.startswith(_NAME):
         return function()
     try:
-        work = _loader.submit(function)
+        work = _submit(function)
     except RuntimeError as error:
         raise OSError(errno.EAGAIN, str(error)) from error
     return work.result()
+
+
+def _submit(function: Callable[[], Result]) -> Future[Result]:
+    try:
+        return _loader.submit(function)
+    except RuntimeError:
+        _renew()  # without its thread the old one keeps the work, and would load for nobody when it gets one
+        raise
