@@ -78,7 +78,7 @@ def agree(path: Path, *, damaged: bool = False) -> None:
         assert (made.unread, made.summary.quality.kind) == (0, "exact"), made.unread_lines[:3]
 
 
-@pytest.mark.parametrize(("number", "more"), enumerate(MORE), ids=lambda value: str(value))
+@pytest.mark.parametrize(("number", "more"), list(enumerate(MORE)), ids=str)
 def test_every_form(tmp_path: Path, number: int, more: str) -> None:
     flags = f"{CLOCKS[number % len(CLOCKS)]} {more}"
     agree(record_with(need("strace"), flags, tmp_path / "log", terminal=number % 2 == 0))
