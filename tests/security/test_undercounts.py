@@ -260,6 +260,23 @@ async def test_forty_alerts_have_forty_commands_and_what_is_too_much_is_said(tmp
     assert {kind for kind, _text in said} == {"command_skipped"}
 
 
+async def test_the_end_waits_for_no_command_at_whatever_moment_it_comes(tmp_path: Path) -> None:
+    """asyncio may wait forever for a program whose start was cancelled and that has ended by then."""
+    told_of = tmp_path / "told"
+    command = ("/bin/sh", "-c", f"cat >> {told_of}")
+    async with Profiler("sampler") as profiler:
+        for turn in range(60):
+            told_of.write_text("")
+            reactions = Reactions(OnAlert(command=command), tmp_path, profiler, lambda *_, **__: None)
+            for number in range(20):
+                reactions.opened(_alert(number, ME))
+            while len(told_of.read_text().splitlines()) <= turn % 12:
+                await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                await reactions.close()
+            assert not reactions.busy
+
+
 def _alert(number: int, owner: Owner) -> AlertRow:
     return AlertRow(
         id=str(number), kind="cpu", subject=str(number), text="busy", opened_s=NOON, updated_s=NOON, owner=owner

@@ -6,11 +6,14 @@ import asyncio
 import collections
 import contextlib
 import logging
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from straced.concurrency import children
+from straced.concurrency.shielding import carry
 from straced.config.schema import OnAlert, TraceAction
 from straced.errors import StracedError
 from straced.linux import procfs
@@ -29,6 +32,7 @@ MAX_WAITING = 100
 """Commands of one user's alerts, and of those of the host."""
 MAX_USERS = 50
 TELL_S = 1.0
+PIPED = {"stdin": PIPE, "stdout": DEVNULL, "stderr": DEVNULL, "start_new_session": True}
 Say = Callable[..., None]
 
 
@@ -168,13 +172,7 @@ class Reactions:
 
     async def _command(self, argv: tuple[str, ...], alert: AlertRow) -> None:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            process = await children.start(argv, PIPED)
         except OSError as error:
             self._say("command_failed", f"{argv[0]}: {error.strerror}")
             return
@@ -187,8 +185,7 @@ class Reactions:
             self._say("command_failed", f"{argv[0]} took longer than {COMMAND_LIMIT_S:.0f} s and was ended")
         finally:
             if process.returncode is None:
-                process.kill()
-                await process.wait()
+                await carry(children.end(process))
 
     async def close(self) -> None:
         """End all of it."""

@@ -7,10 +7,11 @@ rights, since the alert is shown to the owner.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 
+from straced.concurrency import children
+from straced.concurrency.shielding import carry
 from straced.linux import procfs
 from straced.model.owner import Owner
 from straced.text.sanitize import scrub
@@ -28,14 +29,16 @@ async def verdict_on(pid: int, owner: Owner | None) -> str:
     argv = [*identity, sys.executable, "-m", "straced", "why", str(pid), "-d", WATCH]
     package = os.path.dirname(os.path.dirname(sys.modules["straced"].__file__ or ""))
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": package, "NO_COLOR": "1"},
+        process = await children.start(
+            argv,
+            {
+                "stdin": asyncio.subprocess.DEVNULL,
+                "stdout": asyncio.subprocess.PIPE,
+                "stderr": asyncio.subprocess.DEVNULL,
+                "start_new_session": True,
+                "cwd": "/",
+                "env": {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": package, "NO_COLOR": "1"},
+            },
         )
     except OSError:
         return ""
@@ -47,9 +50,7 @@ async def verdict_on(pid: int, owner: Owner | None) -> str:
         pass
     finally:
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await carry(children.end(process))
     lines = output.decode("utf-8", "replace").splitlines()
     return "\n".join(scrub(line, 500) for line in lines)[:MAX_CHARS]
 
