@@ -92,6 +92,8 @@ class Wait(Struct, frozen=True, kw_only=True):
     """The task serves the runtime, and not the program: a collector, a compiler, a signal thread."""
     request: Request | None = None
     """What the task has asked and waits to be told: then it does not rest, whatever the call."""
+    refused: str = ""
+    """Of a hidden wait, who would be told more: ``details need root``, or that root is refused them, too."""
     title: str = ""
     """What the process says of itself in its title: ``UPDATE waiting``, of a PostgreSQL backend."""
 

@@ -64,7 +64,7 @@ _ALONE = {
     "dead": "has ended",
     "kernel": "is a kernel thread{k}",
     "asking": "is asking this question",
-    "hidden": "is blocked; details need root",
+    "hidden": "is blocked; {refused}",
     "other": "is in {call}",
 }
 _LONG = 72
@@ -249,6 +249,7 @@ def _parts(wait: Wait) -> dict[str, str]:
         "w": "work on " + resource if watched else wait.detail or "something that cannot be read",
         "call": (wait.call or "a call").partition("(")[0],
         "lock": _lock_word(wait.call),
+        "refused": wait.refused or "what it does may not be read",
     }
 
 

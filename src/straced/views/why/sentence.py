@@ -6,7 +6,7 @@ from straced.views.why.phrases import edge, name, rests
 from straced.waits.model import LIKELY, Node, Why, leaves, walk
 
 _SPELLED_OUT = 3
-_VERB = {"ended": "has ended", "gone": "is gone", "unknown": "is blocked; details need root"}
+_VERB = {"ended": "has ended", "gone": "is gone"}
 
 
 def sentence(why: Why) -> str:
@@ -39,7 +39,7 @@ def _predicate(why: Why) -> str:
     if _is_told_by_reason(why):
         return why.reason
     if why.verdict == "unknown" and not why.chain.holders:
-        return rests(why.chain) if why.chain.task.wait.runtime else _VERB["unknown"]
+        return rests(why.chain)
     if why.verdict in ("ended", "stopped", "unknown"):
         return _clauses(why.chain)
     return _through_children(why.chain)

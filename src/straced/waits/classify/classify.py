@@ -58,6 +58,7 @@ def _wait_of(look: ProcSnapshot, raw: RawTask) -> Wait:
         runtime=wait.runtime,
         helper=wait.helper,
         request=requests.outstanding(look, raw, wait),
+        refused=_refused() if wait.kind == "hidden" else "",
         title=title_of(look, raw) if wait.kind in _TITLED else "",
     )
 
@@ -137,3 +138,8 @@ def _outside_calls(look: ProcSnapshot, raw: RawTask) -> Wait:
         lock = waiting[0]
         return Wait(kind="lock", state=raw.state, resource=_locked_file(look, raw, lock), detail=lock.text())
     return by_wchan.explain(look, raw) or Wait(kind="hidden", state=raw.state)
+
+
+def _refused() -> str:
+    """What one who asks can do about a wait that may not be read: root is refused by a capability or a module."""
+    return "root is refused the details, too" if os.geteuid() == 0 else "details need root"

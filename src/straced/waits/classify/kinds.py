@@ -37,7 +37,7 @@ KINDS = {
     "dead": "ended",
     "kernel": "a kernel thread",
     "asking": "is the process that asks",
-    "hidden": "blocked; details need root",
+    "hidden": "blocked; what it does may not be read",
     "other": "is in another call",
 }
 """Kind -> what it means, for documentation and JSON readers."""
