@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
  * Who wakes whom: for each task that is asked about, the last task that was in a call which can wake others (a futex,
- * a write to a pipe or a socket) when it was woken, and what that call was about. An interrupt may come in just such a
- * call and wake for a reason of its own: whether the call was about what the woken one waits for is checked by the
- * reader.
+ * a write to a pipe or a socket) when it was woken, and what that call was about.
+ *
+ * An interrupt that comes in just such a call wakes for a reason of its own. It is told by the stack: those of
+ * interrupts and softirqs are others than the task's. (The preempt count would tell them apart, but is a variable that
+ * programs reach only where the kernel has CONFIG_KALLSYMS_ALL.) What is sent over loopback arrives in a softirq, too,
+ * so such a wake is marked, and the reader knows whether that can be. He also checks that the call was about what the
+ * woken one waits for.
  */
 #include "vmlinux_min.h"
 
@@ -28,6 +32,10 @@ struct pt_regs___arm64_call {
 	u64 orig_x0;
 };
 
+struct task_struct___with_stack {
+	void *stack;
+};
+
 #pragma clang attribute pop
 
 struct wake {
@@ -37,7 +45,8 @@ struct wake {
 	u32 call;
 	u32 tid;
 	u32 pid;
-	u32 unused;
+	u32 interrupted;	/* 1: by an interrupt or a softirq, beside the call */
+	u64 stack;	/* where the program ran */
 };
 
 struct {
@@ -49,6 +58,20 @@ struct {
 
 /* The numbers of the calls that can wake others. */
 u8 wanted[MOST_CALLS];
+
+/*
+ * Whether this runs on the stack of the task itself, which ends where its registers lie. The arguments of a raw
+ * tracepoint are on the stack of whoever meets it; their address becomes a number by way of memory.
+ */
+static __attribute__((always_inline)) bool is_on_stack_of(struct task_struct *task, void *registers, void *arguments,
+							   volatile u64 *memory)
+{
+	u64 here;
+
+	*memory = (u64)arguments;
+	here = *memory;
+	return here >= (u64)BPF_CORE_READ((struct task_struct___with_stack *)task, stack) && here < (u64)registers;
+}
 
 SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct *woken)
@@ -78,5 +101,6 @@ int BPF_PROG(on_waking, struct task_struct *woken)
 	wake->call = call;
 	wake->tid = task->pid;
 	wake->pid = task->tgid;
+	wake->interrupted = !is_on_stack_of(task, registers, ctx, &wake->stack);
 	return 0;
 }

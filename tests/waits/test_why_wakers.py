@@ -5,6 +5,8 @@ Of `waits/wakers.py` and `tracers/ebpf/wakes.py`.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from why_stages import READER, SLEEPER
 from why_world import World, close
@@ -78,6 +80,25 @@ def test_one_of_the_clients(world: World) -> None:
     assert [holder.task.pid for holder in why.chain.holders if holder.woke_last] == [clients[1].pid], report(why)
 
 
+@pytest.mark.needs("ebpf")
+def test_an_interrupt_in_the_call_of_a_writer_is_not_the_writer(world: World) -> None:
+    """Both are on one CPU: the timer of the one that polls comes while the other one writes to that very pipe."""
+    cpu = min(os.sched_getaffinity(0))
+    pinned = f"os.sched_setaffinity(0, [{cpu}]); p = select.poll(); p.register(int(ARGS[0]), 0)\n"
+    reading, writing, _ = world.pipe()
+    writes = pinned + "os.set_blocking(int(ARGS[0]), False); ready()\nwhile True:\n try: os.write(int(ARGS[0]), b'x')\n"
+    writer = world.python(writes + " except BlockingIOError: pass", writing, fds=(writing,))
+    target = world.python(pinned + "ready()\nwhile True: p.poll(1)", reading, fds=(reading,))  # for its end alone
+    close(reading, writing)
+    watch = wakes.WakeWatch([target.pid])
+    try:
+        world.until(lambda: target.pid in watch.read(), "no timer came in a call of the writer")
+        wake = watch.read()[target.pid]
+        assert (wake.pid, wake.interrupted) == (writer.pid, True)
+    finally:
+        watch.close()
+
+
 def test_what_was_about_something_else_proves_nothing(world: World) -> None:
     """As an interrupt leaves it that wakes the reader while one of the writers is in a call of its own."""
     reading, writing, _ = world.pipe()
@@ -89,15 +110,18 @@ def test_what_was_about_something_else_proves_nothing(world: World) -> None:
     chain = ChainBuilder(look).build(target.pid, target.pid)
     assert {holder.relation for holder in chain.holders} == {ONE_OF}
 
-    def by(call: str, argument: int) -> Node:
+    def by(call: str, argument: int, interrupted: bool = False) -> Node:
         found = Wakers()
         pid = writers[1].pid
-        wake = wakes.LastWake(pid=pid, tid=pid, call=call, argument=argument, monotonic_ns=0, wakes=1)
+        wake = wakes.LastWake(
+            pid=pid, tid=pid, call=call, argument=argument, monotonic_ns=0, wakes=1, interrupted=interrupted
+        )
         found.last = {target.pid: wake}
         return marked(look, chain, found)
 
     for call, argument in (("write", 0), ("write", 999), ("futex", 0x7F00), ("sendto", 1)):
         assert by(call, argument) == chain
+    assert by("write", writing, interrupted=True) == chain
     assert by("write", writing).holders[0].woke_last
     assert by("write", writing).holders[0].task.pid == writers[1].pid
 

@@ -1,7 +1,8 @@
 """One more look, with eBPF: of several who could end a wait, the one who did it the last time.
 
 That is said only if it is proven: the call which woke the task was about what the task waits for, the same futex or
-condition variable of the same process, or a descriptor that is the other end.
+condition variable of the same process, or a descriptor that is the other end. An interrupt or softirq that came in such
+a call does not count, except with TCP and UDP: over loopback their data arrive in one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from straced.tracers.ebpf.wakes import LastWake
 
 _FUTEXES = ("futex", "futex_wake")
+_INTERNET = ("tcp", "udp")
 _CONDITION_BYTES = 48
 """sizeof(pthread_cond_t): whoever waits on one does so on either of two words of it, in turn."""
 
@@ -74,6 +76,7 @@ def _is_proven(look: ProcSnapshot, node: Node, wake: LastWake) -> bool:
     if wake.call in _FUTEXES:
         return (
             wake.pid == node.task.pid
+            and not wake.interrupted
             and wait.address is not None
             and abs(wake.argument - wait.address) < _CONDITION_BYTES
         )
@@ -82,6 +85,8 @@ def _is_proven(look: ProcSnapshot, node: Node, wake: LastWake) -> bool:
         return False
     other = fds.describe(0, link)
     mine = wait.watched or ((wait.resource,) if wait.resource else ())
+    if wake.interrupted:
+        mine = tuple(each for each in mine if each.kind in _INTERNET)
     return any(_is_other_end(look, node.task.pid, each, wake.pid, other) for each in mine)
 
 

@@ -32,7 +32,8 @@ class _Record(ctypes.Structure):
         ("call", ctypes.c_uint32),
         ("tid", ctypes.c_uint32),
         ("pid", ctypes.c_uint32),
-        ("unused", ctypes.c_uint32),
+        ("interrupted", ctypes.c_uint32),
+        ("stack", ctypes.c_uint64),
     )
 
 
@@ -45,6 +46,8 @@ class LastWake(Struct, frozen=True, kw_only=True):
     argument: int
     """The first one of the call: the address of a futex, or a descriptor of ``pid``."""
     monotonic_ns: int
+    interrupted: bool = False
+    """An interrupt or softirq beside the call woke it: for a reason of its own, or with what was sent over loopback."""
     wakes: int
     """How often it was woken out of such calls, by anybody."""
 
@@ -114,6 +117,7 @@ class WakeWatch:
                 call=syscalls.syscall_name(record.call, syscalls.native_abi()),
                 argument=record.argument,
                 monotonic_ns=record.last_ns,
+                interrupted=bool(record.interrupted),
                 wakes=record.wakes,
             )
         return found
