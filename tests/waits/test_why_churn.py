@@ -6,15 +6,21 @@ Of `waits/pausing.py`.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from why_require import need_root
 from why_world import World
 
 from straced import errors
 from straced.views.why.overview import overview
 from straced.views.why.report import report
 from straced.waits.all_processes import why_everybody
+from straced.waits.model import Why, walk
 from straced.waits.process import why_process
 
 _CHURN = """
@@ -59,3 +65,103 @@ def test_one_by_one_while_processes_churn(world: World) -> None:
             except errors.NoSuchProcess:
                 outcomes.add("no such process")
     assert outcomes & missed, (asked, outcomes)
+
+
+_RECONNECTS = """
+port = int(ARGS[0])
+ready()
+while True:
+    try:
+        with socket.create_connection(('127.0.0.1', port)) as made:
+            made.send(b'x')
+            made.recv(1)
+    except OSError:
+        pass
+"""
+_LISTENS = """
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(('127.0.0.1', int(ARGS[0])))
+listener.listen()
+ready(listener.getsockname()[1])
+kept = []
+while True: kept.append(listener.accept())
+"""
+
+
+def test_a_server_that_restarts_while_its_client_is_asked_about(world: World) -> None:
+    """Whoever is named is the client, or the server at that time; and in the end it is the last one."""
+    server = world.python(_LISTENS, 0)
+    port = server.words[0]
+    client = world.python(_RECONNECTS, port)
+    servers = [server.pid]
+    answers: list[Why] = []
+    enough = threading.Event()
+
+    def ask() -> None:
+        while not enough.is_set():
+            answers.append(why_process(client.pid, 1_000_000))
+
+    with ThreadPoolExecutor(1) as beside:
+        asking = beside.submit(ask)
+        try:
+            for _ in range(5):
+                server.process.kill()
+                server.process.wait()
+                server = world.python(_LISTENS, port)
+                servers.append(server.pid)
+                seen = len(answers)
+                world.until(lambda seen=seen: len(answers) > seen or asking.done(), "nothing is answered")
+        finally:
+            enough.set()
+        asking.result()
+    named = {node.task.pid for why in answers for node in walk(why.chain)}
+    assert client.pid in named
+    assert named <= {client.pid, *servers}
+    world.rests_in(("recvfrom",), client.pid)
+    world.rests(server.pid)
+    assert [root.task.pid for root in why_process(client.pid, 1_000_000).roots] == [server.pid]
+
+
+_REUSE = """
+import os, subprocess, sys, time
+from straced.linux import procfs
+from straced.waits.facts.activity import Meter
+from straced.waits.facts.proc import ProcReader
+from straced.waits.process import why_process
+first = subprocess.Popen(["sleep", "600"])
+others = []
+
+def reuse(pid, duration_ns):
+    first.kill()
+    first.wait()
+    with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+        file.write(str(pid - 1))
+    others.append(subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.DEVNULL))
+
+why = why_process(first.pid, 50_000_000, sharpen=reuse, eager=True)
+others[0].kill()
+others[0].wait()
+print(first.pid == others[0].pid, why.verdict, why.chain)
+first = subprocess.Popen(["sleep", "600"])
+meter = Meter(ProcReader(), [(first.pid, first.pid)])
+time.sleep(0.02)
+reuse(first.pid, 0)
+while not procfs.stat(others[1].pid).utime_ticks + procfs.stat(others[1].pid).stime_ticks:
+    pass
+activity = meter.finish().tasks[first.pid, first.pid]
+others[1].kill()
+others[1].wait()
+print(first.pid == others[1].pid, activity.switches, activity.cpu_pct)
+"""
+
+
+def test_a_pid_that_another_process_has_by_then(world: World) -> None:
+    """In a PID namespace, where the next pid can be chosen, once the first look is over: that one is gone.
+
+    What the other one did is not taken for what the first one did, either: of a holder only that is compared.
+    """
+    need_root()
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", _REUSE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "True gone None\nTrue None None\n", done

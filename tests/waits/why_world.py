@@ -59,9 +59,9 @@ class World:
         command = [PYTHON, "-I", "-S", "-c", PRELUDE + code]
         return self._spawn(command, args, fds)
 
-    def python_in(self, *wrapper: str, code: str, args: tuple[object, ...] = ()) -> Role:
+    def python_in(self, *wrapper: str, code: str, args: tuple[object, ...] = (), fds: tuple[int, ...] = ()) -> Role:
         """As :meth:`python`, started by a program that becomes it, such as unshare(1)."""
-        return self._spawn([*wrapper, PYTHON, "-I", "-S", "-c", PRELUDE + code], args, ())
+        return self._spawn([*wrapper, PYTHON, "-I", "-S", "-c", PRELUDE + code], args, fds)
 
     def program(self, role: str, *args: object, fds: tuple[int, ...] = ()) -> Role:
         """Run a role of roles.c."""

@@ -15,6 +15,7 @@ from straced.waits.limits.window import HostWindow
 from straced.waits.model import ONE_OF, Node, Why, WhyAll, walk
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
+from straced.waits.verdict.next_steps import HIDEPID
 from straced.waits.verdict.representative import choose
 
 _RANK = {"stuck": 2, "spinning": 5, "stopped": 5, "slow": 7, "busy": 8, "unknown": 9, "ended": 10, "idle": 11}
@@ -83,6 +84,8 @@ def _not_seen(look: ProcSnapshot, pids: Iterable[int]) -> Iterator[str]:
     calls = sum("syscall" in look.proc.refused.get(pid, ()) for pid in pids)
     if calls:
         yield f"the calls of {calls} process{'' if calls == 1 else 'es'} ({more})"
+    if look.proc.hides_strangers:
+        yield HIDEPID
     if look.owners.hidden:
         hidden = len(look.owners.hidden)
         yield f"the descriptors of {hidden} process{'' if hidden == 1 else 'es'} ({more})"

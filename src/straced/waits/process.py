@@ -49,6 +49,7 @@ def why_process(
 
     Raises:
         NoSuchProcess: no such pid now.
+        NotPermitted: /proc hides it.
         OwnProcess: straced itself.
     """
     if pid == os.getpid() and root == procfs.ROOT:
@@ -69,11 +70,27 @@ def _resolve(pid: int, root: str) -> tuple[int, int | None]:
         leader = int(procfs.status(pid, root).get("Tgid", pid)) if pid > 0 else 0
     except (Gone, OSError):
         leader = 0
+    if leader <= 0 and root == procfs.ROOT and _is_hidden(pid):
+        raise errors.NotPermitted(
+            f"/proc hides process {pid} from you (hidepid)", hint=f"sudo straced why {pid}", pid=pid
+        )
     if leader <= 0:
         hint = "straced why --all lists who is stuck"
         killed = oom.words_of_nobody(pid) if root == procfs.ROOT else ""
         raise errors.NoSuchProcess(f"there is no process {pid}{killed and f'; {killed}'}", pid=pid, hint=hint)
     return leader, pid if leader != pid else None
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is a process that /proc does not show: kill(2) without a signal only asks."""
+    try:
+        if pid > 0:
+            os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        pass
+    return False
 
 
 def _explain(

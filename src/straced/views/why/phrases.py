@@ -6,6 +6,7 @@ from collections import Counter
 
 from straced.text.units import format_ns
 from straced.waits.classify.kinds import HALTED
+from straced.waits.classify.polls import MAX_WATCHED
 from straced.waits.facts.runtimes import GO
 from straced.waits.model import LIKELY, ONE_OF, Node, Resource, Wait, WaitingTask
 
@@ -128,6 +129,8 @@ def watched_name(wait: Wait) -> str:
     if listening and len(watched) - len(listening) <= len(watched) // 2:
         more = f" and {len(watched) - 1} more" if len(watched) > 1 else ""
         return resource_name(listening[0]) + more
+    if len(wait.watched) >= MAX_WATCHED:
+        return f"{MAX_WATCHED} or more descriptors"
     kinds = Counter(_PLURAL.get(resource.kind, resource.kind) for resource in watched)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
 

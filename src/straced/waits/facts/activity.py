@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ Call = tuple[int, int]
 """(number, first argument) of a system call; (-2, 0) for running."""
 RUNNING: Call = (-2, 0)
 _ENOUGH_TICKS = 10
+_TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
 
 class Activity:
@@ -75,6 +77,7 @@ class Meter:
         self._proc = proc
         self._io_of = io_of
         self.started_ns = time.monotonic_ns()
+        self._started_ticks = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // _TICK_NS
         self._ticks = self._read_ticks()
         self._first: dict[Key, Counters] = {}
         self._last: dict[Key, Counters] = {}
@@ -125,13 +128,22 @@ class Meter:
         window_ns = max(1, time.monotonic_ns() - self.started_ns)
         for key, activity in self._found.items():
             last, first = self._counters(key) or self._last.get(key), self._first.get(key)
-            if last is not None and first is not None:
+            if last != first and self._is_another(key):
+                activity.calls.clear()
+            elif last is not None and first is not None:
                 activity.run_ns = last[0] - first[0]
                 activity.switches = last[1] - first[1]
                 activity.starved = (last[2] - first[2]) / window_ns
                 activity.cpu_pct = round(100 * activity.run_ns / window_ns, 1)
         io = Io(self._io, self._read_io(), window_ns / 1e9)
         return Observation(self._found, io, window_ns, self._kernel_share())
+
+    def _is_another(self, key: Key) -> bool:
+        """Whether a task has begun since who has the pid of one that was watched: its counters began anew."""
+        try:
+            return self._proc.stat(*key).start_ticks > self._started_ticks
+        except (Gone, OSError):
+            return False
 
     def _counters(self, key: Key) -> Counters | None:
         try:

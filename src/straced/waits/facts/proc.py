@@ -125,6 +125,11 @@ class ProcReader:
 
         return self.cached("status", pid, make)
 
+    @property
+    def hides_strangers(self) -> bool:
+        """Whether other users' processes do not show at all: hidepid of proc(5). Each PID namespace has a first one."""
+        return self.root == procfs.ROOT and not os.path.exists(f"{self.root}/1")
+
     def uid(self, pid: int) -> int | None:
         words = self.status(pid).get("Uid", "").split()
         return int(words[0]) if words else None

@@ -71,9 +71,11 @@ def _waits_for_children(look: ProcSnapshot, pid: int) -> bool:
 def everybody_seen(look: ProcSnapshot) -> bool:
     """Whether the descriptors of all processes could be read: only then "the only one" can be said.
 
-    From inside a PID namespace the processes outside cannot be seen, and any of them may have a thing open too.
+    From inside a PID namespace the processes outside cannot be seen, and any of them may have a thing open too. So may
+    those that hidepid hides.
     """
-    return bool(look.owners.table) and not look.owners.hidden and look.proc.link_self("ns/pid") == _INITIAL_PID_NS
+    known = bool(look.owners.table) and not look.owners.hidden and not look.proc.hides_strangers
+    return known and look.proc.link_self("ns/pid") == _INITIAL_PID_NS
 
 
 def other_threads(look: ProcSnapshot, raw: RawTask) -> list[Holder]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
+from straced.waits.classify.kinds import UNRESOLVED
 from straced.waits.classify.titles import says_waiting, says_working
 from straced.waits.facts.freezer import thaw_line
 from straced.waits.facts.pid_namespaces import own_number
@@ -12,6 +13,7 @@ from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, leaves, walk
 from straced.waits.verdict.runtime_commands import runtime_command
 
+HIDEPID = "the processes of other users: /proc (hidepid) hides them; sudo shows them"
 _MEANING = {
     "syscall": "the call it is in",
     "fd": "its descriptors",
@@ -38,6 +40,8 @@ def not_seen(look: ProcSnapshot, chain: Node, more_threads: int = 0) -> tuple[st
     if hidden:
         few = ", ".join(map(str, hidden[:3])) + (" ..." if len(hidden) > 3 else "")
         lines.append(f"the descriptors of {len(hidden)} other processes ({few})")
+    if look.proc.hides_strangers:
+        lines.append(HIDEPID)
     if more_threads > 0:
         lines.append(f"{more_threads} threads of {chain.task.pid} beyond the first ones")
     return tuple(lines)
@@ -72,7 +76,8 @@ def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = Fal
             return f"SELECT pg_blocking_pids({number})"
         return f"SELECT wait_event_type, wait_event FROM pg_stat_activity WHERE pid = {number}"
     refused = [node.task.pid for node in walk(chain) if look.proc.refused.get(node.task.pid)]
-    if os.geteuid() != 0 and (refused or (look.owners.hidden and not root.cycle)):
+    hidden = look.owners.hidden or (look.proc.hides_strangers and root.task.wait.kind in UNRESOLVED)
+    if os.geteuid() != 0 and (refused or (hidden and not root.cycle)):
         return f"sudo straced why {refused[-1] if refused else chain.task.pid}"
     if verdict in ("busy", "spinning", "slow") and task.wait.kind in ("running", "file_io"):
         verb = f"trace {task.pid} -d 1" if counted else f"attach {task.pid} -d 2"
