@@ -19,6 +19,8 @@ _TAIL = re.compile(rb".{0,65536}?\) += (?:-?\d|0x[0-9a-f]|\?)")
 _WAITS = (b"<unfinished ...>", b"<detached ...>")
 _DATA_WRITTEN = re.compile(rb'.{0,64}?\b(?:write|pwrite64|sendto|send)\(.{0,65536}"(?:\.\.\.)?, \d+')
 _WORDS = b": Process "
+_CLOCK_START = {**CLOCKS, "epoch": rb"\d{9,10}[. ]", "day": rb"\d\d:\d\d:\d\d"}
+"""What no rest of a call begins with, though the clock be damaged."""
 _CALL_START = rb"[A-Za-z_]\w*\(|\?\?\?\(|<\.\.\. "
 
 
@@ -33,7 +35,7 @@ class TornLines:
         pid = rb"\d{1,7}" if form.pid == "plain" else rb"\[pid +\d+"
         lead = pid + rb"(?:<[^>\n]*>)?" + (rb" " if form.pid == "plain" else rb"\] ")
         if form.pid != "plain":
-            lead += rb"|" + (CLOCKS[form.clock] if form.clock else rb"\[" if form.brackets else _CALL_START)
+            lead += rb"|" + (_CLOCK_START[form.clock] if form.clock else rb"\[" if form.brackets else _CALL_START)
         lead += rb"|" + OWN_WORDS + rb"| > | \| |\[ Process |\+\+\+ |--- |# straced "
         self._improper = re.compile(rb"\n(?!" + lead + rb")(?=[^\n])")
         self._suspect = re.compile(rb"\n[^\d\n]") if form.pid == "plain" else self._improper
