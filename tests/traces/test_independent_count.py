@@ -109,6 +109,8 @@ def test_damage_before_a_call(tmp_path: Path) -> None:
     agree(path, damaged=True)
     assert report(path).summary.total.calls == 11
     torn = "17:33:52.989335 newfstatat(3, {st_size=5, ...}, A\n17:33:52.98934tl(3, TCGETS) = -1 ENOTTY (Not a tty)\n"
+    torn += '17:39:44.0 openat(AT_FDCWD, "/r\n17:3>:44 openat(AT_FDCWD, "/s", O_RDONLY) = -1 ENOENT (No such file)\n'
+    torn += '17:39:44.1 read(3, "a\n44.481032 (+     0.000011) dup2(5, 2) = 2\n'
     path.write_text(torn + f"17:33:53.000000 {call}\n" * 3)
     agree(path, damaged=True)
 

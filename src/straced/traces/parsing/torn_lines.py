@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from straced.traces.parsing.line import CLOCKS, OWN_WORDS, own_words, parse_line
+from straced.traces.parsing.line import BRACKETS, CLOCKS, OWN_WORDS, RELATIVE, own_words, parse_line
 from straced.traces.parsing.line_format import Form
 
 MOST_BETWEEN = 25
@@ -16,6 +16,8 @@ MOST_BETWEEN = 25
 LONGEST_HELD_BYTES = 1 << 16
 """A longer beginning is not waited for."""
 _TAIL = re.compile(rb".{0,65536}?\) += (?:-?\d|0x[0-9a-f]|\?)")
+_CALL_BEHIND_DAMAGE = re.compile(rb"[^\n\"{\[(]{0,60} (?:" + RELATIVE + rb")?(?:" + BRACKETS + rb")*[A-Za-z_]\w*\(")
+"""A line of its own whose beginning is damaged, and no rest of another."""
 _WAITS = (b"<unfinished ...>", b"<detached ...>")
 _DATA_WRITTEN = re.compile(rb'.{0,64}?\b(?:write|pwrite64|sendto|send)\(.{0,65536}"(?:\.\.\.)?, \d+')
 _WORDS = b": Process "
@@ -131,7 +133,7 @@ class TornLines:
             if end < 0:
                 return -1, 0
             if _TAIL.match(block, position + 1, end):
-                return position + 1, end
+                return (-1, 0) if _CALL_BEHIND_DAMAGE.match(block, position + 1, end) else (position + 1, end)
             position = end
         return -1, 0
 
