@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PID = r"(?:\[pid +\d{1,7}(?:<[^>]*>)?\] |\d{1,7}(?:<[^>]*>)? +)?"
-_CLOCK = r"(?: *[\d:.]+ (?:\(\+ *[\d.]+\) )?)?"
+_CLOCK = r"(?: *[\d:.]+ )?(?:\(\+ *[\d:.]+\) )?"
 _BRACKETS = r"(?:\[[^\]\"({]*\] )*"
 _LEAD = "^" + _PID + _CLOCK + _BRACKETS
 _BEGIN = re.compile(_LEAD + r"([A-Za-z_]\w*|\?\?\?)\(", re.A)
 _AGAIN = re.compile(_LEAD + r"<\.\.\. (\w+|\?\?\?) resumed>", re.A)
 _FAILED = re.compile(r"= -1 (E[A-Z0-9]+) \([^<>\"=]*\)(?: \([A-Z][^<>\"=]*\))?(?: <[\d.]+>)?$")
+_RETURNS_FROM_SIGNAL = ("rt_sigreturn", "sigreturn")
+"""What they print is the result of the call that the signal interrupted."""
 _COLOR = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -38,6 +40,6 @@ def count(path: Path) -> Counted:
         match = begin or _AGAIN.match(line)
         if begin:
             calls[begin[1]] += 1
-        if match and (failed := _FAILED.search(line)):
+        if match and match[1] not in _RETURNS_FROM_SIGNAL and (failed := _FAILED.search(line)):
             errors[match[1], failed[1]] += 1
     return Counted(calls, errors)

@@ -94,6 +94,27 @@ def test_forms_of_newer_straces(tmp_path: Path, flags: str) -> None:
     agree(record_with(strace, flags, tmp_path / "log", terminal=True))
 
 
+def test_damage_before_a_call(tmp_path: Path) -> None:
+    """A number that is damaged is no reason to leave the call out; a field that is none of strace's is."""
+    lead = "27025 17:33:57.382418 (+     0.000018) [ 257] [00007f2ce6311bc4] "
+    call = "getppid() = 1 <0.000003>"
+    damaged = (
+        ".188103 (+     0.000016) [ 334] [00007f2ce6b83f59] ",
+        "27025 17:38 (+ 0.0000:19) [ 257] [0000] ",
+        "27025 17:33:57.2 (+     0.000\x1b) [ 257] [0000] ",
+        "27025 17:33:57.2 (+ 0.1) [ 257] [00 = -1 E (x)] ",
+    )
+    path = tmp_path / "log"
+    path.write_text("".join(f"{each}{call}\n" for each in (*[lead] * 9, *damaged)))
+    agree(path, damaged=True)
+    assert report(path).summary.total.calls == 11
+    torn = "17:33:52.989335 newfstatat(3, {st_size=5, ...}, A\n17:33:52.98934tl(3, TCGETS) = -1 ENOTTY (Not a tty)\n"
+    torn += '17:39:44.0 openat(AT_FDCWD, "/r\n17:3>:44 openat(AT_FDCWD, "/s", O_RDONLY) = -1 ENOENT (No such file)\n'
+    torn += '17:39:44.1 read(3, "a\n44.481032 (+     0.000011) dup2(5, 2) = 2\n'
+    path.write_text(torn + f"17:33:53.000000 {call}\n" * 3)
+    agree(path, damaged=True)
+
+
 BASE = (
     'openat(AT_FDCWD, "/etc/a) = -1 EPERM (x)", O_RDONLY) = -1 ENOENT (No such file or directory){}',
     'read(3, "\\177ELF\\2\\1 = 5", 832) = 832{}',
@@ -105,12 +126,16 @@ BASE = (
 )
 
 
-@pytest.mark.parametrize("clock", ["1790000000.{:06d} ", "10:00:00.{:06d} ", ""])
+TERMINAL = "10:00:00.{:06d} (+     0.000011) [ 257] [00007f2ce6311bc4] "
+
+
+@pytest.mark.parametrize("clock", ["1790000000.{:06d} ", "10:00:00.{:06d} ", "", TERMINAL])
 @pytest.mark.parametrize("duration", [" <0.000012>", ""])
 def test_mutated_logs(tmp_path: Path, clock: str, duration: str) -> None:
     """Written, and damaged by fixed dice: what a damaged line says is not the same in every recording."""
+    pid = "[pid    {}] " if clock is TERMINAL else "{}    "
     lines = [
-        f"{70 + number % 3}    {clock.format(number)}{BASE[number % len(BASE)].format(duration)}".encode()
+        (pid.format(70 + number % 3) + clock.format(number) + BASE[number % len(BASE)].format(duration)).encode()
         for number in range(700)
     ]
     dice = random.Random(7)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from straced.traces.diff.profile import of_report as diff_profile
+from straced.traces.parsing.comments import TracedProcessFacts, comment
 from tests.traces.written import lines, report_of
 
 STOP = (
@@ -46,6 +48,35 @@ def test_what_was_in_flight_at_the_attach_takes_no_later_call_away(tmp_path: Pat
     (row,) = report_of(tmp_path, text).summary.rows
     assert (row.name, row.calls, row.restarts, row.wall_ns) == ("poll", 2, 1, 4_750_000_000)
     assert (row.min_ns, row.max_ns) == (250_000_000, 4_000_000_000)
+
+
+@pytest.mark.parametrize(("told", "name"), [("futex", "futex"), ("", "restart_syscall")])
+def test_what_was_in_flight_at_the_attach_is_no_guess_of_strace(tmp_path: Path, told: str, name: str) -> None:
+    """Before it has seen a call of the task, strace guesses call 0, which is read; a read is never gone on with so."""
+    text = comment("process", TracedProcessFacts(pid=70, calls={70: told} if told else {})).decode()
+    text += lines(
+        f"{AGAIN.format('read')} = -1 ETIMEDOUT (Connection timed out) <4.000000>",
+        'read(3, "x", 1) = 1 <0.000010>',
+        f"{AGAIN.format('read')} <unfinished ...>",
+    )
+    for counts in (True, False):
+        made = report_of(tmp_path, text, counts=counts)
+        rows = {row.name: (row.calls, row.max_ns, row.errors) for row in made.summary.rows}
+        assert rows.pop("read") == (1, 10_000, 0)
+        if told:
+            assert rows.pop("restart_syscall") == (1, None, 0)
+        assert rows == {name: (0 if told else 2, 4_000_000_000, 1)}
+
+
+def test_a_call_in_flight_has_no_time_yet(tmp_path: Path) -> None:
+    text = lines("poll([{fd=5, events=POLLIN}], 1, -1 <unfinished ...>")
+    made = report_of(tmp_path, text + lines("getppid() = 1 <0.000010>", "exit_group(0) = ?", pid=71))
+    rows = {row.name: (row.wall_ns, row.time_pct) for row in made.summary.rows}
+    assert rows == {"poll": (None, None), "getppid": (10_000, 100.0), "exit_group": (None, None)}
+    assert made.summary.total.wall_ns == 10_000
+    assert [(process.pid, process.wall_ns) for process in made.processes] == [(70, None), (71, 10_000)]
+    same = diff_profile(made, "log")
+    assert (same.total.wall_ns, same.syscalls["poll"].wall_ns) == (10_000, 0)
 
 
 @pytest.mark.parametrize("ending", ["<detached ...>", "<unfinished ...>"])

@@ -10,11 +10,13 @@ import os
 import time
 
 from straced.linux import procfs
+from straced.linux.process_scan import abi_of, call_now
 from straced.linux.procfs import Gone
+from straced.model.frame import OUTSIDE, RUNNING
 from straced.text.sanitize import scrub
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
 
-MOST_PROCESSES, MOST_DESCRIPTORS, MOST_WORDS = 200, 500, 50
+MOST_PROCESSES, MOST_DESCRIPTORS, MOST_WORDS, MOST_TASKS = 200, 500, 50, 2000
 
 
 def header_of(pid: int, *, follow: bool) -> bytes:
@@ -40,15 +42,19 @@ def header_of(pid: int, *, follow: bool) -> bytes:
 
 def _facts(pid: int) -> TracedProcessFacts:
     stat = procfs.stat(pid)
+    tasks = procfs.tasks(pid)
+    abi = abi_of(pid)
+    calls = {tid: call_now(f"{pid}/task/{tid}", abi) for tid in tasks[:MOST_TASKS]}
     return TracedProcessFacts(
         pid=pid,
         parent=stat.ppid,
         name=stat.comm,
         argv=[scrub(word, 200) for word in procfs.cmdline(pid)[:MOST_WORDS]],
         start_ticks=stat.start_ticks,
-        tasks=procfs.tasks(pid),
+        tasks=tasks,
         fds=_descriptors(pid),
         folder=_link(f"/proc/{pid}/cwd"),
+        calls={tid: call for tid, call in calls.items() if call is not None and call not in (RUNNING, OUTSIDE)},
     )
 
 

@@ -167,6 +167,8 @@ def _each(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | N
     for block in reading.cleaner.clean(blocks):
         if not reading.lines and COMMENT in block:
             reading.comments.feed(block)
+            for facts in reading.comments.processes.values():
+                reading.restarts.at_attach.update(facts.calls)
         yield block, reading.lines + 1
         reading.clocks.feed(block, reading.lines + 1)
         reading.lines += block.count(b"\n") - 1

@@ -71,9 +71,14 @@ class _Quality(Struct):
     kind: str
 
 
+class _ProfileTotal(Struct):
+    wall_ns: int | None = None
+
+
 class _Summary(Struct):
     quality: _Quality
     syscalls: list[_ProfileRow]
+    total: _ProfileTotal | None = None
     schema: str = ""
     time: str = "wall"
 
@@ -128,6 +133,8 @@ def of_report(report: TraceReport, name: str) -> Profile:
         for row in report.summary.rows
     ]
     files = [_File(row.path, row.calls, row.errors, row.wall_ns) for row in report.files]
+    if report.summary.total.wall_ns is not None:
+        _fill(rows)
     return _profile(name, "trace", report.summary.quality.kind, rows, files)
 
 
@@ -175,7 +182,15 @@ def _rows(summary: _Summary) -> list[_ProfileRow]:
     if summary.time == "cpu":
         for row in summary.syscalls:
             row.wall_ns = row.p50_ns = None  # CPU time is another thing
+    elif summary.total is not None and summary.total.wall_ns is not None:
+        _fill(summary.syscalls)
     return summary.syscalls
+
+
+def _fill(rows: list[_ProfileRow]) -> None:
+    """Where the sum is known, it is that of the calls that returned: rows in which none did add nothing to it."""
+    for row in rows:
+        row.wall_ns = row.wall_ns or 0
 
 
 def _profile(name: str, kind: str, quality: str, rows: list[_ProfileRow], files: list[_File] | None) -> Profile:

@@ -45,6 +45,8 @@ class TracedProcessFacts(Struct, kw_only=True):
     fds: dict[str, str] = field(default_factory=dict)
     """What each open descriptor stands for, as ``readlink`` says."""
     folder: str = ""
+    calls: dict[int, str] = field(default_factory=dict)
+    """The calls that its tasks were in."""
 
 
 class TraceComments:

@@ -21,8 +21,11 @@ _DAY = re.compile(rb"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))? ")
 _SECONDS = re.compile(rb" *(\d{1,12})(?:\.(\d{1,9}))? ")
 _ODD_CLOCK = re.compile(rb" *[0-9:.]{1,30} ")
 """A damaged one: the call behind it is whole."""
-_RELATIVE = re.compile(rb"\(\+ *(\d{1,12})(?:\.(\d{1,9}))?\) ")
-_BRACKETS = re.compile(rb"\[[^\]\"({]*\] ")
+RELATIVE = rb"\(\+ *[0-9:.]{1,30}\) "
+"""The time since the line before, as -r prints it beside a clock."""
+BRACKETS = rb"\[[^\]\"({\n]*\] "
+"""What -n, -i and --secontext print before a call, each."""
+_RELATIVE, _BRACKETS = re.compile(RELATIVE), re.compile(BRACKETS)
 _CALL = re.compile(rb"([A-Za-z_][A-Za-z0-9_]*|\?\?\?)\(")
 _RESUMED = re.compile(rb"<\.\.\. ([A-Za-z_][A-Za-z0-9_]*|\?\?\?) resumed> ?")
 _DURATION = re.compile(rb" <(\d{1,12})(?:\.(\d{1,9}))?>$")
@@ -136,7 +139,7 @@ def _clock(text: bytes, position: int) -> tuple[str | None, int | None, int]:
         position = match.end()
     elif match := _ODD_CLOCK.match(text, position):
         position = match.end()
-    if clock in ("day", "epoch") and (match := _RELATIVE.match(text, position)):
+    if match := _RELATIVE.match(text, position):  # also behind a damaged clock
         position = match.end()
     return clock, value, position
 

@@ -11,12 +11,12 @@ from msgspec import Struct
 from straced.errors import StracedError
 from straced.traces.parsing.argument_names import has_names
 from straced.traces.parsing.foreign_prefix import PREFIXES
-from straced.traces.parsing.line import COMMENT, TraceLine, parse_line
+from straced.traces.parsing.line import BRACKETS, COMMENT, RELATIVE, TraceLine, parse_line
 from straced.traces.parsing.other_tracers import attached_to, refusal_of, tool_of
 
 SAMPLE_LINES = 2000
 MAKE_ONE = "a trace is what this makes: straced trace 4242 -o FILE, or strace -f -ttt -T -o FILE ..."
-_LEADING_BRACKETS = re.compile(rb"(?:\[[^\]\"({\n]*\] )+(?=[A-Za-z_<?+-])")
+_LEADING_BRACKETS = re.compile(rb"(?:" + BRACKETS + rb")+(?=[A-Za-z_<?+-])")
 CALLS_ALIKE = ("truss", "ltrace")
 """Tracers whose lines look like those of strace, but for their errors."""
 _RELATIVE_TOO = re.compile(rb"\(\+ *\d")
@@ -70,8 +70,8 @@ class Form(Struct, frozen=True, kw_only=True):
         }[self.pid]
         word = rb"([0-9:.]+)" if clock else rb"[0-9:.]+"
         time = rb" *" + word + rb" " if self.clock else rb"()" if clock else rb""
-        also = rb"\(\+ *[^ \n]+\) " if self.relative_too else rb""
-        return pid + time + also + (rb"\[[^\]\n]*\] " * self.brackets)
+        also = RELATIVE if self.relative_too else rb""
+        return pid + time + also + BRACKETS * self.brackets
 
     def task_mark(self, tid: int) -> bytes:
         """What a line of this task begins with, its newline included."""

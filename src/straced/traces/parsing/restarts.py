@@ -26,6 +26,8 @@ _AGAIN, _AGAIN_RETURNED = b"restart_syscall(", b"<... restart_syscall resumed>"
 _GUESS = re.compile(rb"restart_syscall\(<\.\.\. resuming interrupted (\w+)")
 _ERESTART = b"= ? ERESTART"
 UNKNOWN = "restart_syscall"
+_GONE_ON_WITH = frozenset({"poll", "nanosleep", "clock_nanosleep", "clock_nanosleep_time64", "futex", "futex_time64"})
+"""The calls that end in ERESTART_RESTARTBLOCK. Of a task that it has seen in no call yet, strace guesses ``read``."""
 
 
 class Interrupted:
@@ -53,6 +55,8 @@ class Restarts:
         self._open: dict[int, list[Interrupted]] = {}
         self._again: dict[int, tuple[str, Pieces]] = {}
         """Tasks in a restart_syscall: the call that it is, and its pieces so far."""
+        self.at_attach: dict[int, str] = {}
+        """The call that a task was in before the trace, where ``straced trace`` tells; it is gone on with once."""
         self.decided: Counter[tuple[int, str, str]] = Counter()
         """How often ``(tid, name, what)``: ``restart`` (the second entry is not a call) or ``eintr``."""
         self.resumed = ResumedSums()
@@ -155,7 +159,8 @@ class Restarts:
             else:
                 guess = _GUESS.match(line)
                 name, pieces = guess.group(1).decode() if guess else UNKNOWN, (None, None)
-                if name == "system":
+                name = self.at_attach.pop(tid, name)
+                if name not in _GONE_ON_WITH:
                     name = UNKNOWN
             if name != UNKNOWN:
                 self.decided[tid, name, "restart"] += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from straced.traces.parsing.line import CLOCKS, OWN_WORDS
+from straced.traces.parsing.line import BRACKETS, CLOCKS, OWN_WORDS, RELATIVE
 from straced.traces.parsing.line_format import Form
 
 ROOT = 0
@@ -28,8 +28,8 @@ class TerminalPids:
 
     def __init__(self, form: Form) -> None:
         time = CLOCKS[form.clock] if form.clock else rb""
-        also = rb"(?:\(\+ *[^ \n]+\) )?" if form.relative_too else rb""
-        head = time + also + rb"(?:\[[^\]\n]{1,40}\] )*"
+        also = rb"(?:" + RELATIVE + rb")?" if form.relative_too else rb""
+        head = time + also + rb"(?:" + BRACKETS + rb")*"
         body = rb"(?:[A-Za-z_]\w*\(|\?\?\?\(|<\.\.\. \w|--- (?:SIG|stopped)|\+\+\+ )"
         self._alone = re.compile(rb"\n(?=" + head + body + rb")")
         self._line = re.compile(head + rb"(?=" + body + rb")")

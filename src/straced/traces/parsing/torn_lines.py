@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from straced.traces.parsing.line import CLOCKS, OWN_WORDS, own_words, parse_line
+from straced.traces.parsing.line import BRACKETS, CLOCKS, OWN_WORDS, RELATIVE, own_words, parse_line
 from straced.traces.parsing.line_format import Form
 
 MOST_BETWEEN = 25
@@ -16,9 +16,13 @@ MOST_BETWEEN = 25
 LONGEST_HELD_BYTES = 1 << 16
 """A longer beginning is not waited for."""
 _TAIL = re.compile(rb".{0,65536}?\) += (?:-?\d|0x[0-9a-f]|\?)")
+_CALL_BEHIND_DAMAGE = re.compile(rb"[^\n\"{\[(]{0,60} (?:" + RELATIVE + rb")?(?:" + BRACKETS + rb")*[A-Za-z_]\w*\(")
+"""A line of its own whose beginning is damaged, and no rest of another."""
 _WAITS = (b"<unfinished ...>", b"<detached ...>")
 _DATA_WRITTEN = re.compile(rb'.{0,64}?\b(?:write|pwrite64|sendto|send)\(.{0,65536}"(?:\.\.\.)?, \d+')
 _WORDS = b": Process "
+_CLOCK_START = {**CLOCKS, "epoch": rb"\d{9,10}[. ]", "day": rb"\d\d:\d\d:\d\d"}
+"""What no rest of a call begins with, though the clock be damaged."""
 _CALL_START = rb"[A-Za-z_]\w*\(|\?\?\?\(|<\.\.\. "
 
 
@@ -33,7 +37,7 @@ class TornLines:
         pid = rb"\d{1,7}" if form.pid == "plain" else rb"\[pid +\d+"
         lead = pid + rb"(?:<[^>\n]*>)?" + (rb" " if form.pid == "plain" else rb"\] ")
         if form.pid != "plain":
-            lead += rb"|" + (CLOCKS[form.clock] if form.clock else rb"\[" if form.brackets else _CALL_START)
+            lead += rb"|" + (_CLOCK_START[form.clock] if form.clock else rb"\[" if form.brackets else _CALL_START)
         lead += rb"|" + OWN_WORDS + rb"| > | \| |\[ Process |\+\+\+ |--- |# straced "
         self._improper = re.compile(rb"\n(?!" + lead + rb")(?=[^\n])")
         self._suspect = re.compile(rb"\n[^\d\n]") if form.pid == "plain" else self._improper
@@ -129,7 +133,7 @@ class TornLines:
             if end < 0:
                 return -1, 0
             if _TAIL.match(block, position + 1, end):
-                return position + 1, end
+                return (-1, 0) if _CALL_BEHIND_DAMAGE.match(block, position + 1, end) else (position + 1, end)
             position = end
         return -1, 0
 

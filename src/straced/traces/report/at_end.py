@@ -18,6 +18,8 @@ def tasks_at_end(reading: TraceReading) -> tuple[TaskAtEnd, ...]:
     found = []
     for tid, head, args, line in reading.state.tasks.in_calls():
         name = head.rstrip(b"(").removeprefix(b"<... ").decode("ascii", "replace")
+        if name == "restart_syscall":
+            name = next((other for task, other in reading.waiting if task == tid), name)
         begun = args.removesuffix(b"<unfinished ...>").rstrip(b" ,")
         found.append(
             TaskAtEnd(

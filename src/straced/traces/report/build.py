@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from straced.model.aggregation import merge_rows, table
+from straced.model.aggregation import merge_rows
 from straced.model.types import Counters, Quality, Reason, Summary, Target, Window
 from straced.syscalls import category
 from straced.text.sanitize import scrub, scrub_bytes
 from straced.text.units import format_count
 from straced.traces.analysis import findings
 from straced.traces.analysis.clocks import DAY_S
-from straced.traces.analysis.counters import CallSums, counters
+from straced.traces.analysis.counters import CallSums, counters, timed_table
 from straced.traces.analysis.file_stats import OTHER, PathStats
 from straced.traces.analysis.population import Population
 from straced.traces.analysis.process_tree import TracedProcess
@@ -101,7 +101,7 @@ def _file(path: bytes, row: PathStats, timed: bool) -> FileReport:
 
 def summarise(reading: TraceReading) -> Summary:
     """The summary of all lines, in the shape that live tracers give."""
-    rows, total = table(counters(reading), "wall")
+    rows, total = timed_table(counters(reading))
     population = Population(reading)
     root = population.root
     duration = reading.clocks.duration_ns
@@ -190,7 +190,7 @@ def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
     for pid, proc in procs.items():
         if not population.was_seen(proc):
             continue  # a child that was not followed
-        rows, total = table(merge_rows(by_pid.get(pid, [])), "wall")
+        rows, total = timed_table(merge_rows(by_pid.get(pid, [])))
         if not rows and not proc.execs and reading.selection:
             continue
         waits = [row.wall_ns for row in rows if category(row.name) == "wait" and row.wall_ns is not None]
@@ -211,7 +211,7 @@ def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
                 calls=total.calls or 0,
                 errors=total.errors or 0,
                 wall_ns=total.wall_ns,
-                waiting_calls_ns=sum(waits) if reading.form.durations else None,
+                waiting_calls_ns=None if total.wall_ns is None else sum(waits),
                 rows=rows,
             )
         )
