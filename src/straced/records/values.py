@@ -6,6 +6,8 @@ import enum
 
 from msgspec import Struct
 
+from straced.syscalls import native_abi, syscall_name
+
 
 class RecordKind(enum.IntEnum):
     """What a record tells; ``bpf/recording.h`` has the same. Readers skip those that they do not know."""
@@ -85,6 +87,11 @@ class Record(Struct, frozen=True, kw_only=True):
     blobs: dict[int, Blob] = {}
     """What arguments point to, by the index of the argument."""
 
+    @property
+    def label(self) -> str:
+        """The name under which the counters have it."""
+        return label_of(self.number, self.abi)
+
 
 class OpenDescriptor(Struct, frozen=True):
     """A descriptor that was open at the attach."""
@@ -135,11 +142,10 @@ class RecordingFacts(Struct, frozen=True, kw_only=True):
 
 
 class CallFates(Struct, frozen=True):
-    """What has become of the calls of one name. ``counted`` is the sum of the others, START and UNFINISHED among
-    ``recorded``."""
+    """What has become of the calls of one name. With its records (CALL, START and UNFINISHED) the others are
+    ``counted``."""
 
     counted: int
-    recorded: int
     filtered: int = 0
     overwritten: int = 0
     lost: int = 0
@@ -151,7 +157,23 @@ class RecordingEnd(Struct, frozen=True, kw_only=True):
     ended_ns: int
     """By CLOCK_MONOTONIC."""
     reason: str
+    exact: bool
+    """The counters missed nothing, so that they tell whether a record is missing."""
     calls: dict[str, CallFates]
-    """By ``name`` of the native ABI, ``name/abi`` of others; numbers from 2,047 on are one name, ``beyond/abi``."""
+    """By :attr:`Record.label`: ``openat``, ``open/i386``."""
     other_lost: int = 0
     """Records of other kinds (EXEC, EXIT) that found no room."""
+
+
+NUMBERS = 2048
+"""Numbers from the last of these on are told apart in records, and share one label."""
+X32_BIT = 0x40000000
+"""Part of each number of the x32 ABI."""
+
+
+def label_of(number: int, abi: str) -> str:
+    """The name under which calls of a number are added up."""
+    if (number ^ X32_BIT if abi == "x32" else number) >= NUMBERS - 1:
+        return f"beyond/{abi}"
+    name = syscall_name(number, abi)
+    return name if abi == native_abi() else f"{name}/{abi}"

@@ -13,8 +13,9 @@ import os
 import struct
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from straced.tracers.ebpf import btf, libbpf, shared_memory, wire
 from straced.tracers.ebpf.attaching import PROGRAMS, UNPREEMPTED, Links
@@ -32,7 +33,7 @@ def object_bytes() -> bytes:
 class Engine:
     """One loaded object. Closing it takes programs and maps out of the kernel."""
 
-    layouts = wire.LAYOUTS
+    layouts: ClassVar[Mapping[str, type[ctypes.Structure]]] = wire.LAYOUTS
     """What of the object is compared with its own BTF."""
 
     def __init__(

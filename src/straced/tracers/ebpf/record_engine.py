@@ -6,11 +6,11 @@ import ctypes
 import functools
 import os
 from pathlib import Path
-from typing import ClassVar
 
 from msgspec import Struct
 
 from straced.records.plans import CallPlan, plan_of
+from straced.records.values import NUMBERS
 from straced.syscalls import names
 from straced.tracers.ebpf import libbpf, record_wire, wire
 from straced.tracers.ebpf.engine import Engine
@@ -44,7 +44,7 @@ class RecordEngine(Engine):
         OSError: libbpf is missing, or the kernel refused; errno says why.
     """
 
-    layouts: ClassVar[dict[str, type[ctypes.Structure]]] = record_wire.LAYOUTS
+    layouts = record_wire.LAYOUTS
 
     def __init__(self, wanted: RecordFilter, *, ring_bytes: int | None = None, unpreempted: bool = False) -> None:
         self._wanted = wanted
@@ -118,7 +118,7 @@ class RecordEngine(Engine):
 
 
 def _cpus() -> int:
-    """One more than the highest number of a CPU that is online; what comes later has no ring, and is counted as lost."""
+    """One more than the highest number of a CPU that is online; what comes later has no ring: its calls are lost."""
     with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
         return int(file.read().strip().replace("-", ",").split(",")[-1]) + 1
 
@@ -134,10 +134,10 @@ def _plans(wanted: frozenset[str] | None) -> bytes:
     plans = (record_wire.WirePlan * record_wire.PLACES)()
     for number, abi in enumerate(wire.ABIS):
         table = names(abi) if abi else {}
-        for nr in range(record_wire.NUMBERS):
+        for nr in range(NUMBERS):
             real = nr | wire.X32_SYSCALL_BIT if abi == "x32" else nr
             name = table.get(real, f"syscall_{real:#x}")
-            _fill(plans[number * record_wire.NUMBERS + nr], name, plan_of(name), wanted is None or name in wanted)
+            _fill(plans[number * NUMBERS + nr], name, plan_of(name), wanted is None or name in wanted)
     return bytes(plans)
 
 

@@ -1,10 +1,11 @@
-"""The layout of what the recording programs share with Python; it mirrors ``bpf/record_*.h``, and is verified as :mod:`.wire`."""
+"""The layout of what the recording programs share with Python: ``bpf/record_*.h``, verified as :mod:`.wire` is."""
 
 from __future__ import annotations
 
 import ctypes
 from ctypes import c_int64, c_uint8, c_uint16, c_uint32, c_uint64
 
+from straced.records.values import NUMBERS
 from straced.tracers.ebpf import wire
 
 PART = 1 << 16
@@ -12,7 +13,6 @@ PART = 1 << 16
 SLACK = 32768
 PARTS_MAX = 1024
 RING_MOST = PART * PARTS_MAX
-NUMBERS = 2048
 PLACES = 6 * NUMBERS
 PLAN_WANTED, PLAN_EXEC = 1, 2
 CAPTURES = 3
