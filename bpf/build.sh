@@ -10,7 +10,7 @@ out=$(mkdir -p "${1:-$here/../src/straced/tracers/ebpf}" && cd "${1:-$here/../sr
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 cd "$here"
-for name in profiler starts preemption wakes; do
+for name in profiler recorder starts preemption wakes; do
 	"$clang" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Wno-unused-function -Wno-visibility \
 		-ffile-prefix-map="$here"=. -fdebug-compilation-dir=. -c "$name.bpf.c" -o "$temporary/compiled.o"
 	llvm-strip -g "$temporary/compiled.o"

@@ -190,8 +190,10 @@ INLINE void leave(u32 process, struct task_struct *task, bool later)
 INLINE void end_task(struct task_state *state, struct task_struct *task)
 {
 	u32 counted = __sync_lock_test_and_set(&state->counted, COUNT_ENDED);
-	struct running *run = target_here(task);
+	struct running *run;
 
+	record_last(state, task);
+	run = target_here(task);
 	if (run) {
 		if (run->call.key)
 			abandon(run->call.row);

@@ -21,6 +21,7 @@
 #include "durations.h"
 #include "rows.h"
 #include "fold.h"
+#include "recording.h"
 #include "running.h"
 #include "calls.h"
 #include "restarts.h"
@@ -79,7 +80,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *binary)
 {
-	return execed(task);
+	return execed(task, record_only((const void *)BPF_CORE_READ(binary, filename)));
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -136,9 +137,9 @@ int on_fork_tp(struct trace_event_raw_sched_process_fork *event)
 }
 
 SEC("tp/sched/sched_process_exec")
-int on_exec_tp(void *event)
+int on_exec_tp(struct trace_event_raw_sched_process_exec *event)
 {
-	return execed(bpf_get_current_task_btf());
+	return execed(bpf_get_current_task_btf(), record_only((void *)event + (event->__data_loc_filename & 0xffff)));
 }
 
 SEC("tp/sched/sched_process_exit")

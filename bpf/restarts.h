@@ -47,6 +47,7 @@ __attribute__((noinline)) static int suspend(struct running *run, struct pt_regs
 	if (state->depth >= SUSPENDED_MAX) {
 		/* Handlers left by longjmp: the oldest will not come back. */
 		abandon(state->suspended[0].row);
+		record_abandoned_suspended(&state->suspended[0]);
 		for (int i = 0; i + 1 < SUSPENDED_MAX; i++)
 			state->suspended[i] = state->suspended[i + 1];
 		state->depth = SUSPENDED_MAX - 1;
@@ -93,10 +94,12 @@ __attribute__((noinline)) static bool resumed(struct running *run, struct pt_reg
 	if (top->ret) {
 		bool same = key == top->key || is_restart_syscall(key);
 
-		if (same)
+		if (same) {
 			resume(run, top);
-		else
+		} else {
 			abandon(top->row);
+			record_abandoned_suspended(top);
+		}
 		drop_to(run, state, state->depth - 1);
 		return same;
 	}
@@ -110,8 +113,10 @@ __attribute__((noinline)) static bool resumed(struct running *run, struct pt_reg
 			continue;
 		resume(run, call);
 		for (int above = i + 1; above < SUSPENDED_MAX; above++)
-			if (above < state->depth)
+			if (above < state->depth) {
 				abandon(state->suspended[above].row);
+				record_abandoned_suspended(&state->suspended[above]);
+			}
 		drop_to(run, state, i);
 		return true;
 	}
@@ -130,6 +135,7 @@ INLINE void interrupted(struct running *run, struct task_state *state, u64 handl
 		return;
 	}
 	finish(top->row, top->wall_ns, top->waiting_ns, -EINTR);
+	record_interrupted(top, -EINTR, (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
 	drop_to(run, state, state->depth - 1);
 }
 

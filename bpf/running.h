@@ -37,6 +37,7 @@ INLINE void load_state(struct running *run, struct task_state *state, u64 now)
 	if (run->call.key && state->off_ns)
 		run->call.waiting_ns += (now ?: bpf_ktime_get_ns()) - state->off_ns;
 	state->off_ns = 0;
+	record_loaded(state);
 }
 
 /*
@@ -63,7 +64,7 @@ INLINE struct running *target_here(struct task_struct *task)
 {
 	struct running *run = running_here();
 
-	if (!run)
+	if (!run || recording_closed())
 		return 0;
 	if (run->task != (u64)task || run->epoch != epoch_now())
 		refresh(run);
@@ -81,6 +82,7 @@ INLINE void switch_out(struct running *run, struct task_struct *task, u64 *now)
 	state->flags = run->flags;
 	if (run->call.key)
 		state->off_ns = *now = bpf_ktime_get_ns();
+	record_stored(run, state);
 }
 
 INLINE void switch_in(struct running *run, struct task_struct *task, u64 now)
@@ -90,7 +92,7 @@ INLINE void switch_in(struct running *run, struct task_struct *task, u64 now)
 	run->task = (u64)task;
 	run->epoch = epoch_now();
 	run->target = 0;
-	if (!task->bpf_storage)
+	if (!task->bpf_storage || recording_closed())
 		return;
 	state = state_of(task);
 	if (state)

@@ -12,6 +12,7 @@
 __attribute__((noinline)) static int never_returned(struct running *run)
 {
 	abandon(run->call.row);
+	record_abandoned_call(&run->call);
 	run->call.key = 0;
 	ADD(control.skipped_exits, 1);
 	return 0;
@@ -64,6 +65,7 @@ __attribute__((noinline)) static int exit_only(struct running *run, struct pt_re
 		add_slot(index, -ret, 1);
 	begin(index);
 	abandon(index);
+	record_exit_only(key, index, ret, regs);
 	ADD(control.skipped_enters, 1);
 	return 0;
 }
@@ -86,6 +88,8 @@ INLINE int returned(struct running *run, struct pt_regs *regs, long ret)
 	}
 	run->call.key = 0;
 	finish(run->call.row, wall_ns, run->call.waiting_ns, ret);
+	record_return(key, run->call.row, run->call.enter_ns + wall_ns, wall_ns, run->call.waiting_ns, ret,
+		      regs ?: (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
 	return 0;
 }
 
@@ -130,7 +134,8 @@ INLINE int forked(struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-INLINE int execed(struct task_struct *task)
+/* `filename` is in the kernel's memory. */
+INLINE int execed(struct task_struct *task, const void *filename)
 {
 	struct task_state *state = state_of(task);
 	struct owner *owner;
@@ -140,8 +145,11 @@ INLINE int execed(struct task_struct *task)
 	owner = owner_at(state->process);
 	if (!owner)
 		return 0;
+	if (recording_closed())
+		return 0;
 	if (left_user(owner->session, task))
 		return pass_on(state, task);
+	record_exec(filename);
 	note_beginning(owner, task);
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
 	report(EVENT_EXEC, owner->session, owner->pid, owner->pid, 0, 0);
@@ -159,8 +167,10 @@ INLINE int ended(struct task_struct *task)
 	struct task_state *state = state_of(task);
 	struct running *run;
 
-	if (state)
+	if (state) {
 		end_task(state, task);
+		record_end(task);
+	}
 	run = running_here();
 	if (run)
 		run->task = 0;	/* another task may get its address */

@@ -114,6 +114,8 @@ struct file {
 };
 
 struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
 	unsigned long saved_auxv[2];
 	struct file *exe_file;
 };
@@ -176,9 +178,16 @@ struct trace_event_raw_sched_process_fork {
 	int child_pid;
 };
 
+struct trace_event_raw_sched_process_exec {
+	u32 __data_loc_filename;
+};
+
 struct pt_regs;
 struct kernel_siginfo;
-struct linux_binprm;
+
+struct linux_binprm {
+	const char *filename;
+};
 
 struct pt_regs___x86 {
 	unsigned long orig_ax;
@@ -192,7 +201,10 @@ struct pt_regs___arm64 {
 	u64 sp;
 };
 
+struct seq_file;
+
 struct bpf_iter_meta {
+	struct seq_file *seq;
 	u64 session_id;
 	u64 seq_num;
 };

@@ -13,8 +13,9 @@ import os
 import struct
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from straced.tracers.ebpf import btf, libbpf, shared_memory, wire
 from straced.tracers.ebpf.attaching import PROGRAMS, UNPREEMPTED, Links
@@ -31,6 +32,9 @@ def object_bytes() -> bytes:
 
 class Engine:
     """One loaded object. Closing it takes programs and maps out of the kernel."""
+
+    layouts: ClassVar[Mapping[str, type[ctypes.Structure]]] = wire.LAYOUTS
+    """What of the object is compared with its own BTF."""
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class Engine:
         )
         elf = object_bytes() if elf is None else elf
         try:
-            wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")))
+            wrong = wire.verify(btf.Types(btf.section(elf, ".BTF")), self.layouts)
         except (ValueError, LookupError, struct.error) as error:
             raise OSError(errno.EINVAL, "the eBPF object is damaged") from error
         if wrong:
@@ -84,6 +88,7 @@ class Engine:
         for name in {*PROGRAMS, *UNPREEMPTED} - {*self._links.programs}:
             libbpf.check(library.bpf_program__set_autoload(self.program(name), False), f"program {name}")
         wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max, self._user_share)
+        self._configure()
         libbpf.check(library.bpf_object__load(self._object), "load")
         shared = self._mapped(".bss", ctypes.sizeof(wire.Control))
         self.control = wire.Control.from_buffer(shared)
@@ -95,6 +100,9 @@ class Engine:
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
         self._sums = self._mapped("sums", self.owners_max * wire.SUMS.size)
         self.request(wire.WHOAMI)
+
+    def _configure(self) -> None:
+        """What is to be set before the load, besides."""
 
     @property
     def _loaded(self) -> int:
@@ -189,11 +197,14 @@ class Engine:
 
     def request(self, op: int, owner: int = 0, payer: int = 0) -> int:
         """Let ``serve`` do one step that must be atomic, and return its result."""
-        arguments = (ctypes.c_uint64 * 3)(op, owner, payer)
+        return self._run(self._serve_fd, op, owner, payer)
+
+    def _run(self, program_fd: int, *values: int) -> int:
+        arguments = (ctypes.c_uint64 * 3)(*values)
         options = libbpf.TestRunOptions(sz=ctypes.sizeof(libbpf.TestRunOptions))
         options.ctx_in = ctypes.addressof(arguments)
         options.ctx_size_in = ctypes.sizeof(arguments)
-        libbpf.check(self._library.bpf_prog_test_run_opts(self._serve_fd, ctypes.byref(options)), "serve")
+        libbpf.check(self._library.bpf_prog_test_run_opts(program_fd, ctypes.byref(options)), "run")
         return int(options.retval)
 
     def hold(self) -> None:

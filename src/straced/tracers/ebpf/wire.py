@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Mapping
 from ctypes import c_char, c_int32, c_uint8, c_uint16, c_uint32, c_uint64
 
 from straced.model import histogram
@@ -231,7 +232,7 @@ def payer_of(uid: int) -> int:
     return 1 + uid % (PAYERS - 1) if uid else 0
 
 
-def verify(types: Types) -> list[str]:
+def verify(types: Types, layouts: Mapping[str, type[ctypes.Structure]] = LAYOUTS) -> list[str]:
     """Compare every structure with the object's BTF.
 
     Returns:
@@ -239,10 +240,10 @@ def verify(types: Types) -> list[str]:
     """
     wrong = [
         f"struct {name}: {ctypes.sizeof(layout)} bytes here, {types.size(name)} in the object"
-        for name, layout in LAYOUTS.items()
+        for name, layout in layouts.items()
         if types.size(name) != ctypes.sizeof(layout)
     ]
-    for name, layout in LAYOUTS.items():
+    for name, layout in layouts.items():
         theirs = types.offsets(name)
         ours = {field[0]: getattr(layout, field[0]).offset for field in layout._fields_}
         wrong += [

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * START records at the end of a recording: the calls that are still inside, each told once.
+ *
+ * The recording is closed first, and user space waits until no program runs that began before (RCU). From then on no
+ * call begins, ends or is loaded into a CPU's place; it only goes from there to its task when that is switched out, and
+ * whoever tells of it claims it by exchange: this pass, or the end of its thread. In the moment of that switch a pass may
+ * see it in neither place; so there is a second pass, after all such moments are over.
+ */
+#ifndef STRACED_RECORD_FLIGHT_H
+#define STRACED_RECORD_FLIGHT_H
+
+INLINE void tell_start(struct seq_file *seq, struct task_struct *task, struct outcome *outcome, bool with_arguments)
+{
+	struct plan *plan = plan_of(outcome->key);
+	struct record record = {};
+	u32 size;
+
+	outcome->kind = RECORD_START | RECORD_NO_RESULT;
+	if (!is_wanted(outcome, plan))
+		return;
+	if (with_arguments)
+		arguments_in((struct pt_regs *)bpf_task_pt_regs(task), outcome->key, record.args);
+	size = RECORD_HEAD + (with_arguments ? plan->nargs & 7 : 0) * sizeof(u64);
+	fill(&record, outcome, size, (size - RECORD_HEAD) / sizeof(u64), task);
+	barrier_var(size);
+	if (size <= sizeof(record))
+		bpf_seq_write(seq, &record, size);
+}
+
+INLINE void tell_call(struct seq_file *seq, struct task_struct *task, struct call *call, u64 now)
+{
+	struct outcome outcome = { claim_key(&call->key), 0, now, now - call->enter_ns, call->waiting_ns };
+
+	if (outcome.key && call->row)
+		tell_start(seq, task, &outcome, true);
+}
+
+SEC("iter/task")
+int tell(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct seq_file *seq = ctx->meta->seq;
+	struct task_state *state;
+	u64 now = bpf_ktime_get_ns();
+	u32 zero = 0, place;
+
+	if (!task)
+		return 0;
+	state = state_of(task);
+	if (!state)
+		return 0;
+	place = *(volatile u32 *)&state->unused;
+	if (place) {
+		struct running *run = bpf_map_lookup_percpu_elem(&running, &zero, place - 1);
+
+		if (run && *(volatile u64 *)&run->task == (u64)task)
+			tell_call(seq, task, &run->call, now);
+	}
+	tell_call(seq, task, &state->call, now);
+	for (int i = 0; i < SUSPENDED_MAX; i++) {
+		struct suspended *call = &state->suspended[i];
+		struct outcome outcome = { 0, 0, now, call->wall_ns, call->waiting_ns };
+
+		if (i >= state->depth)
+			break;
+		outcome.key = claim_key(&call->key);
+		if (outcome.key && call->row)
+			tell_start(seq, task, &outcome, false);
+	}
+	return 0;
+}
+
+#endif

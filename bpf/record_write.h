@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing records into the ring of this CPU. */
+#ifndef STRACED_RECORD_WRITE_H
+#define STRACED_RECORD_WRITE_H
+
+struct record {
+	u16 size;	/* with arguments and blobs; a multiple of 8 */
+	u8 kind;
+	u8 nargs;
+	u32 tid;
+	u32 pid;
+	u32 key;
+	u64 end_ns;
+	u64 duration_ns;
+	u64 waiting_ns;
+	s64 result;
+	u64 args[ARGUMENTS];	/* as many as there are */
+};
+
+/* Makes the layouts known in the object's BTF. */
+struct record *record_layout;
+struct blob *blob_layout;
+
+#define RECORD_HEAD (sizeof(struct record) - ARGUMENTS * sizeof(u64))
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct pt_regs___x86_arguments {
+	unsigned long di, si, dx, r10, r8, r9, bx, cx, bp;
+};
+
+struct pt_regs___arm64_arguments {
+	u64 regs[8];
+	u64 orig_x0;
+};
+
+#pragma clang attribute pop
+
+/* The arguments of the call that the registers are of, before they are overwritten by execve or sigreturn. */
+INLINE void arguments_in(struct pt_regs *regs, u32 key, u64 *args)
+{
+	u32 abi = key >> KEY_NR_BITS;
+
+	if (is_arm64()) {
+		struct pt_regs___arm64_arguments *arm = (void *)regs;
+
+		args[0] = arm->orig_x0;
+		for (int i = 1; i < ARGUMENTS; i++)
+			args[i] = arm->regs[i];
+	} else {
+		struct pt_regs___x86_arguments *x86 = (void *)regs;
+
+		if (abi == ABI_I386) {
+			args[0] = x86->bx;
+			args[1] = x86->cx;
+			args[2] = x86->dx;
+			args[3] = x86->si;
+			args[4] = x86->di;
+			args[5] = x86->bp;
+		} else {
+			args[0] = x86->di;
+			args[1] = x86->si;
+			args[2] = x86->dx;
+			args[3] = x86->r10;
+			args[4] = x86->r8;
+			args[5] = x86->r9;
+		}
+	}
+	if (abi == ABI_I386 || abi == ABI_ARM)
+		for (int i = 0; i < ARGUMENTS; i++)
+			args[i] = (u32)args[i];
+}
+
+INLINE u32 tid_of(struct task_struct *task)
+{
+	return control.self_level ? pid_in_namespace(task) : task->pid;
+}
+
+INLINE u32 tgid_of(struct task_struct *task)
+{
+	return control.self_level ? pid_in_namespace(task->group_leader) : task->tgid;
+}
+
+INLINE void fill(struct record *record, const struct outcome *outcome, u32 size, u32 nargs, struct task_struct *task)
+{
+	record->size = size;
+	record->kind = outcome->kind;
+	record->nargs = nargs;
+	record->tid = tid_of(task);
+	record->pid = tgid_of(task);
+	record->key = outcome->key;
+	record->end_ns = outcome->end_ns;
+	record->duration_ns = outcome->duration_ns;
+	record->waiting_ns = outcome->waiting_ns;
+	record->result = outcome->result;
+}
+
+/* Space has returned: a record says how much was lost before it. */
+__attribute__((noinline)) static int tell_lost(struct ring *ring, void *memory)
+{
+	u64 lost = __sync_lock_test_and_set(&ring->untold, 0);
+	struct outcome outcome = { 0, RECORD_LOST, bpf_ktime_get_ns(), NO_TIME, 0, lost };
+	u64 at;
+
+	if (!reserve(ring, memory, RECORD_HEAD, &at)) {
+		ADD(ring->untold, lost);
+		return 0;
+	}
+	fill(memory + (at & (recording_config.ring_bytes - 8)), &outcome, RECORD_HEAD, 0, bpf_get_current_task_btf());
+	commit(ring, at, RECORD_HEAD);
+	return 0;
+}
+
+/*
+ * Writes a record of the current task: its blobs, which stand in the scratch place, behind its arguments. This and other
+ * functions that are not static are verified once, and not at each of their callers.
+ */
+__attribute__((noinline)) int write_record(struct outcome *outcome, u32 nargs, u32 blobs)
+{
+	u32 cpu = bpf_get_smp_processor_id(), zero = 0;
+	struct ring *ring = bpf_map_lookup_elem(&rings, &cpu);
+	void *memory = bpf_map_lookup_elem(&ring_memory, &cpu);
+	u32 size = RECORD_HEAD + nargs * sizeof(u64) + blobs;
+	struct record *record;
+	u64 at;
+
+	if (!outcome)
+		return 0;
+	if (!ring || !memory) {	/* of a CPU that came later */
+		count_lost(0, outcome->key);
+		return 0;
+	}
+	if (*(volatile u64 *)&ring->untold)
+		tell_lost(ring, memory);
+	if (!reserve(ring, memory, size, &at)) {
+		count_lost(ring, outcome->key);
+		return 0;
+	}
+	record = memory + (at & (recording_config.ring_bytes - 8));
+	fill(record, outcome, size, nargs, bpf_get_current_task_btf());
+	for (u32 i = 0; i < ARGUMENTS; i++)
+		if (i < nargs)
+			record->args[i] = outcome->args[i];
+	if (blobs) {
+		struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+		u64 behind = at + RECORD_HEAD + nargs * sizeof(u64);
+
+		barrier_var(behind);
+		behind &= recording_config.ring_bytes - 8;
+		barrier_var(blobs);
+		if (scratch)
+			bpf_probe_read_kernel(memory + behind, blobs & (SCRATCH_BYTES - 8), scratch->bytes);
+	}
+	commit(ring, at, size);
+	return 0;
+}
+
+/* Whether a call is to be told of; counts it where it is not. */
+INLINE bool is_wanted(const struct outcome *outcome, struct plan *plan)
+{
+	bool failed = !(outcome->kind & RECORD_NO_RESULT) && outcome->result < 0 && outcome->result >= -4095;
+
+	if (plan && plan->flags & PLAN_WANTED && (failed || !recording_config.failed_only) &&
+	    (!recording_config.slower_ns ||
+	     (outcome->duration_ns != NO_TIME && outcome->duration_ns >= recording_config.slower_ns)))
+		return true;
+	count_filtered(outcome->key);
+	return false;
+}
+
+INLINE struct plan *plan_of(u32 key)
+{
+	u32 place = place_of(key);
+
+	return bpf_map_lookup_elem(&plans, &place);
+}
+
+/* Reads what the plan of a call says, and writes its record; without blobs where this program was preempted in that. */
+__attribute__((noinline)) int record_with_blobs(struct outcome *outcome)
+{
+	struct scratch *scratch = take_scratch();
+	struct plan *plan;
+	u32 blobs;
+
+	if (!outcome)
+		return 0;
+	plan = plan_of(outcome->key);
+	if (!plan)
+		return 0;
+	if (!scratch)
+		return write_record(outcome, plan->nargs, 0);
+	for (int i = 0; i < ARGUMENTS; i++)
+		scratch->args[i] = outcome->args[i];
+	blobs = read_blobs(scratch, plan, outcome->result);
+	write_record(outcome, plan->nargs, blobs);
+	give_scratch(scratch);
+	return 0;
+}
+
+/* A call of the current task has returned. After an execve that succeeded its registers are the new program's. */
+INLINE void record_call(struct outcome *outcome, struct pt_regs *regs)
+{
+	struct plan *plan = plan_of(outcome->key);
+
+	if (!is_wanted(outcome, plan))
+		return;
+	if (plan->flags & PLAN_EXEC && !outcome->result) {
+		write_record(outcome, 0, 0);
+		return;
+	}
+	arguments_in(regs, outcome->key, outcome->args);
+	if (plan->captures[0].kind)
+		record_with_blobs(outcome);
+	else
+		write_record(outcome, plan->nargs, 0);
+}
+
+/* The thread ends in a call; its memory is gone by now. */
+INLINE void record_killed(struct outcome *outcome, struct pt_regs *regs)
+{
+	struct plan *plan = plan_of(outcome->key);
+
+	if (!is_wanted(outcome, plan))
+		return;
+	arguments_in(regs, outcome->key, outcome->args);
+	write_record(outcome, plan->nargs, 0);
+}
+
+/* Without arguments: they are gone, or there is no call. */
+INLINE void record_bare(struct outcome *outcome)
+{
+	if (!outcome->key || is_wanted(outcome, plan_of(outcome->key)))
+		write_record(outcome, 0, 0);
+}
+
+/* The new program runs: its path, as the kernel has it, and its argv, from its own memory. */
+__attribute__((noinline)) static int record_exec(const void *filename)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct outcome outcome = { 0, RECORD_EXEC, bpf_ktime_get_ns(), NO_TIME, 0, 0 };
+	struct scratch *scratch = take_scratch();
+	u64 start, length;
+	u32 at = 0;
+	long found;
+
+	if (!scratch)
+		return write_record(&outcome, 0, 0);
+	found = bpf_probe_read_kernel_str(blob_bytes(scratch, 0), PATH_BYTES, filename);
+	at = end_blob(scratch, 0, found > 0 ? found - 1 : 0, 0, found > 0 ? BLOB_PATH : BLOB_PATH | BLOB_UNREAD);
+	start = BPF_CORE_READ(task, mm, arg_start);
+	length = BPF_CORE_READ(task, mm, arg_end) - start;
+	found = length > PATH_BYTES - 1 ? PATH_BYTES - 1 : length;
+	barrier_var(found);
+	found &= PATH_BYTES - 1;
+	if (bpf_probe_read_user(blob_bytes(scratch, at), found, (void *)start))
+		at = end_blob(scratch, at, 0, 1, BLOB_WORDS | BLOB_UNREAD);
+	else
+		at = end_blob(scratch, at, found, 1, length > PATH_BYTES - 1 ? BLOB_WORDS | BLOB_CUT : BLOB_WORDS);
+	write_record(&outcome, 0, at);
+	give_scratch(scratch);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,92 @@
+"""What /proc says of a process at the attach, for the records of it: names, threads, directories, open descriptors."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from straced._version import __version__
+from straced.linux import procfs, sockets
+from straced.model.types import Target
+from straced.records.values import OpenDescriptor, RecordedProcess, RecordingFacts
+from straced.tracers.ebpf.record_engine import RecordFilter
+
+MOST_PROCESSES, MOST_DESCRIPTORS, MOST_THREADS, MOST_WORDS, MOST_BYTES = 200, 500, 5000, 50, 4096
+_SOCKET = re.compile(rb"socket:\[(\d+)\]")
+
+
+def facts_of(target: Target, *, follow: bool, wanted: RecordFilter) -> RecordingFacts:
+    """What a file of records of this process begins with, and of all below it where they are followed.
+
+    Args:
+        target: the process.
+        follow: whether its descendants are recorded, too.
+        wanted: which calls.
+    """
+    machine = os.uname()
+    epoch_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+    pids = [target.pid, *(procfs.descendants(target.pid) if follow else ())][:MOST_PROCESSES]
+    return RecordingFacts(
+        straced=__version__,
+        host=machine.nodename,
+        machine=machine.machine,
+        boot_id=procfs.boot_id(),
+        epoch_ns=epoch_ns,
+        monotonic_ns=monotonic_ns,
+        utc_offset_s=time.localtime().tm_gmtoff,
+        pid=target.pid,
+        follow=follow,
+        failed_only=wanted.failed_only,
+        slower_ns=wanted.slower_ns,
+        calls=None if wanted.calls is None else tuple(sorted(wanted.calls)),
+        processes=tuple(each for pid in pids if (each := _process(pid)) is not None),
+    )
+
+
+def _process(pid: int) -> RecordedProcess | None:
+    try:
+        stat = procfs.stat(pid)
+        return RecordedProcess(
+            pid=pid,
+            parent=stat.ppid,
+            comm=_comm(f"{pid}/comm"),
+            exe=_link(f"/proc/{pid}/exe"),
+            argv=tuple(procfs.read(f"{pid}/cmdline")[:MOST_BYTES].split(b"\0")[:-1][:MOST_WORDS]),
+            cwd=_link(f"/proc/{pid}/cwd"),
+            start_ticks=stat.start_ticks,
+            threads={tid: _comm(f"{pid}/task/{tid}/comm") for tid in procfs.tasks(pid)[:MOST_THREADS]},
+            descriptors=_descriptors(pid),
+        )
+    except (procfs.Gone, OSError):
+        return None
+
+
+def _comm(path: str) -> bytes:
+    try:
+        return procfs.read(path).rstrip(b"\n")
+    except (procfs.Gone, OSError):
+        return b""
+
+
+def _link(path: str) -> bytes:
+    try:
+        return os.readlink(os.fsencode(path))
+    except OSError:
+        return b""
+
+
+def _descriptors(pid: int) -> dict[int, OpenDescriptor]:
+    try:
+        numbers = sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))[:MOST_DESCRIPTORS]
+    except OSError:
+        return {}
+    links = {number: _link(f"/proc/{pid}/fd/{number}") for number in numbers}
+    inodes = {number: int(match[1]) for number, link in links.items() if (match := _SOCKET.fullmatch(link))}
+    names = sockets.names(pid, set(inodes.values())) if inodes else {}
+    found = {}
+    for number, link in links.items():
+        kind, name = names.get(inodes.get(number, -1), ("", ""))
+        if link:
+            found[number] = OpenDescriptor(link, f"{kind} {name}".strip())
+    return found

@@ -1,0 +1,127 @@
+"""From the rings to a file: ranges of bytes as they are, without a look at any record."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from straced.records import layout
+from straced.tracers.ebpf.record_engine import RecordEngine
+from straced.tracers.ebpf.record_wire import SLACK
+from straced.tracers.strace.free_space import free_bytes
+
+_BUSY_S, _IDLE_S = 0.002, 0.02
+_FREE_CHECK_S = 0.2
+_FILE_ERRORS = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EFBIG: "file_limit"}
+
+
+class RingDrain:
+    """Copies what is written into the rings of an engine to a file, on a thread of its own.
+
+    Args:
+        engine: it stays the caller's.
+        fd: a regular file, written from its position on; it stays the caller's.
+        max_bytes: say when the file is about this large.
+        floor: bytes to leave free on its file system.
+        ended: told once, in the thread, why nothing more should be recorded.
+    """
+
+    def __init__(
+        self, engine: RecordEngine, fd: int, max_bytes: int | None, floor: int | None, ended: Callable[[str], None]
+    ) -> None:
+        self._engine = engine
+        self._fd = fd
+        self._max_bytes = max_bytes
+        self._floor = floor
+        self._ended = ended
+        self._tails = [0] * engine.cpus
+        self._rings = [engine.ring(cpu) for cpu in range(engine.cpus)]
+        self.written = os.lseek(fd, 0, os.SEEK_CUR)
+        """Bytes of the file."""
+        self.failure = ""
+        """Why the file can take no more; what comes then is not kept."""
+        self._told = False
+        self._free_checked_s = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="straced-drain", daemon=True)
+
+    def start(self) -> None:
+        """Begin to copy.
+
+        Raises:
+            RuntimeError: there is no room for another thread.
+        """
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Copy what is left, once nothing more is written, and end the thread."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        while self._copy_all():
+            pass
+
+    def write(self, *parts: bytes | memoryview) -> None:
+        """Append to the file, all of it or nothing."""
+        rest = [memoryview(part) for part in parts if len(part)]
+        total = sum(len(part) for part in rest)
+        if self.failure:
+            return
+        try:
+            while rest:
+                count = os.writev(self._fd, rest)
+                while rest and count >= len(rest[0]):
+                    count -= len(rest.pop(0))
+                if rest:
+                    rest[0] = rest[0][count:]
+        except OSError as error:
+            os.ftruncate(self._fd, self.written)
+            os.lseek(self._fd, self.written, os.SEEK_SET)
+            self._fail(_FILE_ERRORS.get(error.errno or 0, "disk_full"))
+        else:
+            self.written += total
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            moved = self._copy_all()
+            self._check_limits()
+            self._stop.wait(_BUSY_S if moved else _IDLE_S)
+
+    def _copy_all(self) -> int:
+        return sum(self._copy(cpu) for cpu in range(self._engine.cpus))
+
+    def _copy(self, cpu: int) -> int:
+        tail, size = self._tails[cpu], self._engine.ring_bytes
+        if self._rings[cpu].head == tail:
+            return 0
+        ready = self._engine.drain(cpu, tail)
+        count = ready - tail
+        if count:
+            base, start = cpu * (size + SLACK), tail & (size - 1)
+            memory = self._engine.ring_memory[base : base + size]
+            head = layout.chunk_head(layout.RECORDS, count, cpu)
+            self.write(head, memory[start : min(start + count, size)], memory[: max(0, start + count - size)])
+            self._tails[cpu] = ready
+            self._engine.drain(cpu, ready)
+        return count
+
+    def _check_limits(self) -> None:
+        if self._max_bytes is not None and self.written >= self._max_bytes:
+            self._tell("max_bytes")
+        if self._floor is not None and (now := time.monotonic()) > self._free_checked_s + _FREE_CHECK_S:
+            self._free_checked_s = now
+            free = free_bytes(os.fstatvfs(self._fd))
+            if free is not None and free < self._floor:
+                self._fail("disk_full")
+
+    def _fail(self, why: str) -> None:
+        self.failure = self.failure or why
+        self._tell(why)
+
+    def _tell(self, why: str) -> None:
+        if not self._told:
+            self._told = True
+            self._ended(why)
