@@ -66,6 +66,7 @@ int mark(struct bpf_iter__task *ctx)
 	note_beginning(owner, task);
 	owner->host_pid = task->tgid;
 	owner->start_ns = task->start_boottime;
+	note_program(owner, session, task);
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
 	ADD(session->threads, 1);
 	ADD(owner->live, 1);

@@ -142,7 +142,7 @@ static long fold_step(u32 i, void *data)
 	return 0;
 }
 
-/* Gives the rows of an ended owner to the one above, and frees it. */
+/* Gives the rows of an ended owner to the one above, or to that of its program, and frees it. */
 __attribute__((noinline)) int fold_owner(u32 index)
 {
 	struct owner *owner = owner_at(index);
@@ -155,7 +155,7 @@ __attribute__((noinline)) int fold_owner(u32 index)
 	if (parent && owner->lost)
 		ADD(parent->lost, owner->lost);
 	fold.row = owner->head;
-	fold.to = owner->parent;
+	fold.to = program_owner(index) ?: owner->parent;
 	if (fold.row)
 		bpf_loop(2 * OWNER_ROWS_MAX, fold_step, &fold, 0);
 	give_owner(index, owner);

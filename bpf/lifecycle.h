@@ -66,6 +66,7 @@ INLINE u32 make_owner(u32 kind, u32 session, u32 parent, struct task_struct *tas
 	owner->exit_code = 0;
 	owner->start_ns = task->start_boottime;
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
+	note_program(owner, owner_at(session), task);
 	owner->state = OWNER_LIVE;
 	return index;
 }
@@ -154,7 +155,7 @@ INLINE void end_process(u32 index, bool later)
 	session = owner_at(process->session);
 	if (!session)
 		return;
-	if (!(process->flags & OWNER_LEFT))
+	if (!(process->flags & (OWNER_LEFT | OWNER_PAST)))
 		report(EVENT_EXIT, process->session, process->pid, process->pid, 0, process->exit_code);
 	if (process->flags & OWNER_KEEP || session->flags & SESSION_CLOSED || later || !fold_begin()) {
 		process->state = OWNER_ENDED;
@@ -261,6 +262,54 @@ INLINE int pass_on(struct task_state *state, struct task_struct *task)
 	ADD(heir->threads, 1);
 	count_into(index, state, task);
 	return 0;
+}
+
+/*
+ * An execve began another program in a session that tells them apart: what the process did so far is added to what the
+ * others did that ran the former one, and it goes on with an owner of its own. The execve ends here, as the last call of
+ * the former program. Without room for an owner it is not known any more which program the rows are of.
+ */
+INLINE int next_program(struct task_struct *task)
+{
+	struct task_state *state = state_of(task);
+	struct owner *process = state ? owner_at(state->process) : 0;
+	struct running *run;
+	struct owner *anew;
+	u32 index, kept;
+
+	if (!process || state->counted != COUNT_LIVE)
+		return 0;
+	kept = process->flags & (OWNER_KEEP | OWNER_ELEVATED);
+	index = make_owner(KIND_PROCESS, process->session, process->session, task);
+	anew = index ? owner_at(index) : 0;
+	if (!anew) {
+		process->program[0] = 0;
+		return 0;
+	}
+	run = target_here(task);
+	if (run && run->call.key) {
+		finish(run->call.row, bpf_ktime_get_ns() - run->call.enter_ns, run->call.waiting_ns, 0);
+		run->call.key = 0;
+	}
+	set_flags(anew, kept);
+	set_flags(process, OWNER_PAST);
+	__sync_fetch_and_and(&process->flags, ~OWNER_KEEP);
+	anew->live = 1;
+	end_task(state, task);
+	count_into(index, state, task);
+	return 0;
+}
+
+/* Whether an execve began another program than the one that the rows of a process are of. */
+INLINE bool is_another(struct owner *process, struct task_struct *task)
+{
+	struct owner *session = owner_at(process->session);
+	u64 name[PROGRAM_WORDS];
+
+	if (!session || !(session->flags & SESSION_PROGRAMS))
+		return false;
+	program_in(task, name);
+	return !same_program(process->program, name);
 }
 
 #endif

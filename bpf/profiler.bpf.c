@@ -20,6 +20,7 @@
 #include "maps.h"
 #include "durations.h"
 #include "rows.h"
+#include "programs.h"
 #include "fold.h"
 #include "recording.h"
 #include "running.h"

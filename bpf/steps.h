@@ -150,6 +150,12 @@ INLINE int execed(struct task_struct *task, const void *filename)
 	if (left_user(owner->session, task))
 		return pass_on(state, task);
 	record_exec(filename);
+	if (is_another(owner, task)) {
+		next_program(task);
+		owner = owner_at(state->process);
+		if (!owner)
+			return 0;
+	}
 	note_beginning(owner, task);
 	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), task->comm);
 	report(EVENT_EXEC, owner->session, owner->pid, owner->pid, 0, 0);

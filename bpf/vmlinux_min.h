@@ -109,8 +109,21 @@ struct cred {
 	struct user_namespace *user_ns;
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
 struct file {
 	struct cred *f_cred;
+	struct path f_path;
 };
 
 struct mm_struct {

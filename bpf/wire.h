@@ -4,7 +4,8 @@
  * checked against the BTF of the object when it is loaded.
  *
  * Rows of counters belong to owners. An owner is a process, a thread (when threads are told apart) or a session,
- * which inherits the rows of those that ended: thread -> process -> session.
+ * which inherits the rows of those that ended: thread -> process -> session. Where a session tells programs apart, those
+ * of one program stand between: process -> program -> session.
  */
 #ifndef STRACED_WIRE_H
 #define STRACED_WIRE_H
@@ -16,6 +17,9 @@
 #define SLOTS 10
 #define EXTRA_MAX 16	/* rows that share the slots of one call */
 #define PAYERS 1024	/* a power of two: 0 is root, the others by user, several users each where there are so many */
+
+#define PROGRAM_WORDS 4	/* of 8 bytes: the last one is a zero */
+#define PROGRAMS_MAX 128	/* of a session; what more there are is added to the session itself */
 
 /* Durations: 1 << HIST_STEPS_LOG2 buckets an octave, from 2^6 ns to 2^40 ns; straced.model.histogram has the same. */
 #define HIST_STEPS_LOG2 2
@@ -29,7 +33,7 @@
 enum abi { ABI_X86_64 = 1, ABI_I386 = 2, ABI_X32 = 3, ABI_ARM64 = 4, ABI_ARM = 5 };
 
 enum owner_state { OWNER_FREE, OWNER_LIVE, OWNER_ENDED };
-enum owner_kind { KIND_SESSION = 1, KIND_PROCESS = 2, KIND_THREAD = 3 };
+enum owner_kind { KIND_SESSION = 1, KIND_PROCESS = 2, KIND_THREAD = 3, KIND_PROGRAM = 4 };
 enum owner_flags {
 	OWNER_KEEP = 1,		/* not folded when it ends: the target itself */
 	OWNER_QUIET = 2,	/* not counted itself, its children are */
@@ -41,6 +45,8 @@ enum owner_flags {
 	SESSION_STRICT = 128,	/* not the user's either: what was not theirs from its execve on, or forks as another */
 	OWNER_ELEVATED = 256,	/* a process whose execve gave it rights at some time; whatever it drops, it stays so */
 	OWNER_LEFT = 512,	/* the process is not the user's any more, and is not counted here from there on */
+	SESSION_PROGRAMS = 1024,	/* what ended is told apart by program; not with SESSION_PER_THREAD */
+	OWNER_PAST = 2048,	/* the process has gone on to another program, and to another owner */
 };
 
 /*
@@ -88,6 +94,11 @@ struct owner {
 	u32 gid;	/* as uid; both in the initial user namespace */
 	u32 heir;		/* the session that counts what is not the user's; 0: nobody does */
 	char comm[16];
+	u64 program[PROGRAM_WORDS];	/* the name of the file that runs, cut, with zeros behind it; none: not known */
+	u32 programs;	/* of a session: the first owner of a program */
+	u32 sibling;	/* of a program: the next one */
+	u32 program_count;	/* of a session */
+	u32 unused;
 };
 
 /* All rows of an owner together. */

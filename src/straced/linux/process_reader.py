@@ -115,6 +115,11 @@ class ProcessCollector:
         """Drop what is remembered of a process."""
         self._known.pop(pid, None)
 
+    def doubt(self, pid: int) -> None:
+        """Read all of a process the next time: it runs another program than was read."""
+        if (known := self._known.get(pid)) is not None:
+            known.slow.due_ns = 0
+
     def shown_owner(self, pid: int) -> tuple[int, int] | None:
         """User and group that own its files in /proc, as of the last reading; ``None`` when they could not be seen."""
         known = self._known.get(pid)

@@ -41,6 +41,7 @@ def _merge(group: Sequence[Counters]) -> Counters:
         name=first.name,
         nr=first.nr,
         abi=first.abi,
+        program=None,
         errno=_merge_errno([row.errno for row in group]),
         min_ns=min((row.min_ns for row in group if row.min_ns is not None), default=None),
         max_ns=max((row.max_ns for row in group if row.max_ns is not None), default=None),

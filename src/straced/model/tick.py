@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from straced.model.facts import HostFacts, ProcessFacts
 from straced.model.owner import Owner
+
+OTHER_PROGRAMS = "other"
+"""In place of a program that is not known: too many ended in one tree, or there was no room to tell them apart."""
 
 
 class Calls(Struct, frozen=True, gc=False):
@@ -19,6 +24,16 @@ class Calls(Struct, frozen=True, gc=False):
     waiting_ns: int | None
     errno: dict[str, int] | None = None
     in_flight: int | None = None
+    program: str = ""
+    """The name of the file that ran; empty where that is not told apart."""
+
+
+def by_program(calls: Iterable[Calls]) -> dict[str, list[Calls]]:
+    """Calls of ended processes by the program that made them."""
+    found: dict[str, list[Calls]] = {}
+    for each in calls:
+        found.setdefault(each.program, []).append(each)
+    return found
 
 
 class ProcessSample(Struct, frozen=True, kw_only=True, gc=False):
@@ -31,7 +46,7 @@ class ProcessSample(Struct, frozen=True, kw_only=True, gc=False):
     calls: tuple[Calls, ...] | None = None
     """What it asked of the kernel since the sample before; ``None``: not counted."""
     ended: tuple[Calls, ...] = ()
-    """Of a tree's root: what its descendants did that have ended since."""
+    """Of a tree's root: what its descendants did that have ended since, or went on with another program; by program."""
     others: tuple[Calls, ...] = ()
     """Of a tree's root: what descendants did that have ended and were not its owner's (setuid programs); for root."""
     lost: int | None = 0

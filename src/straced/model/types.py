@@ -47,6 +47,8 @@ class Counters(Struct, frozen=True, kw_only=True, gc=False):
     """The process the row belongs to; ``None`` when the tracer adds all processes up."""
     tid: int | None = None
     """The thread the row belongs to; ``None`` when threads are added up."""
+    program: str | None = None
+    """The name of the file that ran; with no ``pid``, of processes that ended. ``None`` where that is not told."""
     calls: int | None = None
     errors: int | None = None
     restarts: int | None = None

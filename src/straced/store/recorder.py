@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -13,7 +13,7 @@ from straced.linux import procfs
 from straced.model.alerts import AlertRow
 from straced.model.facts import HostFacts
 from straced.model.owner import NOBODY, Owner
-from straced.model.tick import ProcessSample, ServiceEvent, Tick
+from straced.model.tick import ProcessSample, ServiceEvent, Tick, by_program
 from straced.store import database, retention, rollup
 from straced.store.alerts import write_alert
 from straced.store.packing import PackedRow, encode, facts_of, pack_calls, pack_facts
@@ -72,9 +72,9 @@ class Recorder:
             if row is not None:
                 rows.append(row)
             if sample.ended or sample.lost != 0:
-                rows.append(self._row_of_ended(sample, ts))
+                rows += self._rows_of_ended(sample, ts)
             if sample.others:
-                rows.append(self._row_of_others(sample, ts))
+                rows += self._rows_of_others(sample, ts)
         while lost_of:
             _key, gone = lost_of.popitem()
             series = self.catalogue.of(gone.sample, ts)
@@ -100,16 +100,24 @@ class Recorder:
         series.facts, series.minute, series.in_flight = facts, minute, sample.in_flight
         return ts, series.id, encode(packed)
 
-    def _row_of_ended(self, sample: ProcessSample, ts: int) -> tuple[int, int, bytes]:
-        series = self.catalogue.of(sample, ts, "ended")
-        calls, errors = pack_calls(sample.ended, self.catalogue.number)
-        return ts, series.id, encode(PackedRow(None, 0, calls, errors, None, sample.lost))
+    def _rows_of_ended(self, sample: ProcessSample, ts: int) -> Iterator[tuple[int, int, bytes]]:
+        """A row for each program; what was lost stands at the tree, whose program is not that of what was lost."""
+        programs = by_program(sample.ended)
+        if sample.lost != 0:
+            programs.setdefault("", [])
+        for program, made in programs.items():
+            series = self.catalogue.of(sample, ts, "program" if program else "ended", program)
+            calls, errors = pack_calls(made, self.catalogue.number)
+            lost = 0 if program else sample.lost
+            yield ts, series.id, encode(PackedRow(None, 0, calls, errors, None, lost))
 
-    def _row_of_others(self, sample: ProcessSample, ts: int) -> tuple[int, int, bytes]:
+    def _rows_of_others(self, sample: ProcessSample, ts: int) -> Iterator[tuple[int, int, bytes]]:
         """What ended descendants did that were not the owner's: root's to see, whoever has the tree."""
-        series = self.catalogue.of(msgspec.structs.replace(sample, owner=NOBODY), ts, "others")
-        calls, errors = pack_calls(sample.others, self.catalogue.number)
-        return ts, series.id, encode(PackedRow(None, 0, calls, errors, None, 0))
+        hidden = msgspec.structs.replace(sample, owner=NOBODY)
+        for program, made in by_program(sample.others).items():
+            series = self.catalogue.of(hidden, ts, "others", program)
+            calls, errors = pack_calls(made, self.catalogue.number)
+            yield ts, series.id, encode(PackedRow(None, 0, calls, errors, None, 0))
 
     def _write_host(self, connection: sqlite3.Connection, ts: int, host: HostFacts) -> bool:
         found = connection.execute("insert or ignore into host values (?, ?)", (ts, msgspec.msgpack.encode(host)))

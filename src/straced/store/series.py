@@ -28,10 +28,12 @@ class Series(Struct):
     """The minute of the last row: the first one of each minute is whole."""
     in_flight: dict[str, int] | None = None
     seen_ms: int = 0
+    program: str = ""
+    """Of a process: the name of the file that it runs, where that can be read."""
 
 
-Key = tuple[str, int, int]
-"""Kind, pid, start time."""
+Key = tuple[str, int, int, str]
+"""Kind, pid, start time; and of what has ended below it the program, where that is known."""
 MAX_NAMES = 4096
 """Different calls that are told apart; programs can make up numbers by the million."""
 OTHER = "syscall_other"
@@ -47,6 +49,8 @@ class Catalogue:
         self._boot_id = boot_id
         self._series: dict[Key, Series] = {}
         self._names: dict[tuple[str, str], int] = {}
+        self._below: dict[tuple[int, int], list[Key]] = {}
+        """By tree, the series of what ended in it."""
         self._read_names()
 
     def _read_names(self) -> None:
@@ -56,6 +60,7 @@ class Catalogue:
     def forget(self) -> None:
         """Start anew from what the file has."""
         self._series.clear()
+        self._below.clear()
         self._names.clear()
         self._read_names()
 
@@ -73,32 +78,43 @@ class Catalogue:
             found = self._names[name, abi] = int(one[0])
         return found
 
-    def of(self, sample: ProcessSample, ts: int, kind: str = "process") -> Series:
-        """The series of a sample; a new one when the process has become somebody else's.
+    def of(self, sample: ProcessSample, ts: int, kind: str = "process", program: str = "") -> Series:
+        """The series of a sample; a new one when the process has become somebody else's, or runs another program.
 
         What happened while it changed hands is kept where fewer may see it.
+
+        Args:
+            sample: a process, or the root of a tree.
+            ts: when it was taken, in ms since the epoch.
+            kind: ``process``; of what ended below it ``program``, ``ended`` or ``others``.
+            program: of what ended.
         """
-        key = (kind, *sample.facts.key)
+        key = (kind, *sample.facts.key, program)
         known = self._series.get(key)
         if known is None:
             known = self._series[key] = self._find(key, sample, ts)
+            if kind != "process":
+                self._below.setdefault(sample.facts.key, []).append(key)
         owner = sample.owner
-        if known.owner != owner:
+        runs = program_of(sample.facts) if kind == "process" and sample.facts.exe else ""
+        if known.owner != owner or (runs and known.program and runs != known.program):
             fresh = self._insert(key, sample, ts, known.epoch + 1)
             self._series[key] = fresh
             if known.owner.private and not owner.private:
                 known.seen_ms = ts
                 return known  # this one row more
             known = fresh
-        self._describe(known, sample.facts)
+        known.program = runs or known.program
+        self._describe(known, sample.facts, program)
         known.seen_ms = ts
         return known
 
     def _find(self, key: Key, sample: ProcessSample, ts: int) -> Series:
+        kind, pid, start_ticks, program = key
         row = self._connection.execute(
-            "select id, epoch, uid, gid, private from series where pid = ? and start_ticks = ? and boot_id = ?"
-            " and kind = ? order by epoch desc limit 1",
-            (key[1], key[2], self._boot_id, key[0]),
+            "select id, epoch, uid, gid, private, program from series where pid = ? and start_ticks = ?"
+            " and boot_id = ? and kind = ? and (? = '' or program = ?) order by epoch desc limit 1",
+            (pid, start_ticks, self._boot_id, kind, program, program),
         ).fetchone()
         if row is None:
             return self._insert(key, sample, ts, 0)
@@ -106,12 +122,14 @@ class Catalogue:
             "update series set end = null where id = ? and end in ('interrupted', 'service_stopped')", (row[0],)
         )
         known = Owner(row[2], row[3], bool(row[4]), sample.owner.capabilities)
-        return Series(row[0], known, row[1], ("", (), {}))
+        return Series(row[0], known, row[1], ("", (), {}), program=row[5] if kind == "process" else "")
 
     def _insert(self, key: Key, sample: ProcessSample, ts: int, epoch: int) -> Series:
         facts, owner = sample.facts, sample.owner
         root = None
-        if sample.root != facts.key and (found := self._series.get(("process", *sample.root))):
+        if (sample.root != facts.key or key[0] != "process") and (
+            found := self._series.get(("process", *sample.root, ""))
+        ):
             root = found.id
         (number,) = self._connection.execute(
             "insert into series (kind, boot_id, pid, start_ticks, epoch, root, comm, program, cmdline, uid, gid,"
@@ -121,16 +139,18 @@ class Catalogue:
         ).fetchone()
         return Series(int(number), owner, epoch, ("", (), {}))
 
-    def _describe(self, series: Series, facts: ProcessFacts) -> None:
-        described = (facts.comm, facts.cmdline, facts.labels)
+    def _describe(self, series: Series, facts: ProcessFacts, program: str) -> None:
+        """Write down what it is: a process as it is now, or the program of processes that ended below it."""
+        comm, cmdline = (program, ()) if program else (facts.comm, facts.cmdline)
+        described = (comm, cmdline, facts.labels)
         if series.described == described:
             return
         self._connection.execute(
             "update series set comm = ?, program = ?, cmdline = ?, labels = ?, job = ? where id = ?",
             (
-                facts.comm,
-                program_of(facts),
-                msgspec.json.encode(facts.cmdline).decode(),
+                comm,
+                program or program_of(facts),
+                msgspec.json.encode(cmdline).decode(),
                 msgspec.json.encode(facts.labels).decode(),
                 facts.labels.get("job", ""),
                 series.id,
@@ -145,9 +165,12 @@ class Catalogue:
             " and boot_id = ? and kind = 'process' and end is null",
             (why, exit_status, ts, pid, start_ticks, self._boot_id),
         )
-        self._series.pop(("process", pid, start_ticks), None)
-        self._series.pop(("ended", pid, start_ticks), None)
-        self._series.pop(("others", pid, start_ticks), None)
+        self._series.pop(("process", pid, start_ticks, ""), None)
+        for key in self._below.pop((pid, start_ticks), ()):
+            if (series := self._series.pop(key, None)) is not None:
+                self._connection.execute(
+                    "update series set last_ms = max(last_ms, ?) where id = ?", (series.seen_ms, series.id)
+                )
 
     def write_last(self) -> None:
         """Write down until when each series reaches."""

@@ -45,6 +45,8 @@ class AttachOptions(Struct, frozen=True, kw_only=True):
     """Count only what is wholly this user's: a process stops to be at the execve that changes its rights (eBPF)."""
     apart: bool = False
     """Count what is not the user's, too, in a session of its own, for those who may see it."""
+    by_program: bool = False
+    """Rows of what has ended are told apart by program, also at an execve; not together with ``per_thread`` (eBPF)."""
     time: str = "wall"
     """``wall`` or ``cpu`` (plain ``strace -c``)."""
 

@@ -1,7 +1,7 @@
 """System calls of the watched processes, by a tracer that reads without letting go; what each did since the last read.
 
 A tree of processes is one session. What is known of each living process is its own; what its ended descendants did
-stands at the tree, so that the sum is right however short a process lived.
+stands at the tree, by program, so that the sum is right however short a process lived.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from straced.errors import NotPermitted, StracedError
 from straced.linux import procfs
-from straced.model.tick import Calls
+from straced.model.tick import OTHER_PROGRAMS, Calls
 from straced.model.types import Counters, Sample, Target
 from straced.service.collect.counted_calls import CountedCalls, Key, difference
 from straced.service.collect.counted_tree import CountedTree
@@ -97,10 +97,12 @@ class CallCounter:
         assert self._tracer is not None
         if user is not None:
             try:
-                return await self._tracer.attach(target, AttachOptions(follow=True, user=user, apart=True)), user
+                return await self._tracer.attach(
+                    target, AttachOptions(follow=True, user=user, apart=True, by_program=True)
+                ), user
             except NotPermitted:
                 pass  # it began as somebody else's: what it does is root's to see
-        return await self._tracer.attach(target, AttachOptions(follow=True)), None
+        return await self._tracer.attach(target, AttachOptions(follow=True, by_program=True)), None
 
     async def drop(self, root: Key) -> CountedCalls:
         """Let go of a tree; returns what it did since the last reading."""
@@ -158,11 +160,10 @@ class CallCounter:
         last_pid: int | None = None
         owner: Key = (0, 0)
         changes: list[Calls] = []
-        for key, row, before in tree.take(sample):
+        for row, told in tree.take(sample):
             pid = row.pid
             if pid is None:
-                handed = tree.handed.pop(key[1:], None) if tree.handed else None
-                change = difference(before, row, handed)
+                change = difference(row, told, OTHER_PROGRAMS)
                 if change is not None:
                     (counted.others if tree.is_heir else counted.ended).setdefault(tree.root.key, []).append(change)
                 continue
@@ -172,7 +173,7 @@ class CallCounter:
             flying = tree.in_flight.get(owner)
             if row.in_flight or (flying and row.name in flying):
                 tree.note_in_flight(owner, row)
-            change = difference(before, row, None)
+            change = difference(row, told)
             if change is not None:
                 changes.append(change)
         for key_ in [key_ for key_, made in counted.by_process.items() if not made]:

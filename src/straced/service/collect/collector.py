@@ -20,6 +20,7 @@ from straced.service.collect.attribution import Attribution, of_tree, user_of
 from straced.service.collect.call_counter import CallCounter, start_of
 from straced.service.collect.counted_calls import CountedCalls, Key
 from straced.service.collect.owners import OwnerCache
+from straced.service.collect.program_names import ProgramNames
 from straced.service.collect.watchlist import Watched, Watchlist, WatchScan
 from straced.tracers.base import Tracer
 
@@ -51,6 +52,7 @@ class Watcher:
         self.watchlist = Watchlist(helpers, allowed)
         self.counting = CallCounter(tracer, self._found, user_of=user_of)
         self._attribution = Attribution()
+        self._programs = ProgramNames()
         self.owners = OwnerCache()
         self.host = HostCollector(clock_ns, gpus=Gpus())
         self._collector = ProcessCollector(clock_ns)
@@ -177,7 +179,14 @@ class Watcher:
                 else:
                     samples[key] = _last_word(last)
         owners = {key: self._attribution.owner(sample, counted) for key, sample in samples.items()}
-        for key in self._attribution.changed & counted.by_process.keys():
+        ahead = {
+            key
+            for key, calls in counted.by_process.items()
+            if key in samples and self._programs.is_ahead(samples[key], calls)
+        }
+        for pid, _start in ahead:
+            self._collector.doubt(pid)
+        for key in (self._attribution.changed | ahead) & counted.by_process.keys():
             unknown.setdefault(counted.root_of[key], []).extend(counted.by_process.pop(key))
         for root in {*counted.ended, *counted.lost, *unknown, *others}:
             if root not in samples and root in self._last:
@@ -221,6 +230,7 @@ class Watcher:
                 self._happen(kind, known.facts.comm, watched, now)
             self.owners.forget(watched.key)
             self._attribution.forget(watched.key)
+            self._programs.forget(watched.key)
             self._collector.forget(watched.pid)
         alive = {each.key for each in self.watchlist.watched.values()} | set(self.counting.counted())
         self._last = {key: sample for key, sample in self._last.items() if key in alive}

@@ -31,11 +31,14 @@ class CountedCalls(Struct, kw_only=True):
     """By tree, of ended descendants that were not the user's for whom it is counted."""
 
 
-def difference(before: Counters | None, row: Counters, handed: list[Counters] | None) -> Calls | None:
-    """What is new in a row; ``None`` when nothing is."""
-    known = handed or []
-    if before is not None:
-        known = [before, *known]
+def difference(row: Counters, known: list[Counters], otherwise: str = "") -> Calls | None:
+    """What is new in a row besides what is known already; ``None`` when nothing is.
+
+    Args:
+        row: as it is now.
+        known: what of it was told before.
+        otherwise: the program, where the row has none.
+    """
     calls, errors, wall, waiting = row.calls, row.errors, row.wall_ns, row.waiting_ns
     for each in known:
         calls = _less(calls, each.calls)
@@ -51,7 +54,7 @@ def difference(before: Counters | None, row: Counters, handed: list[Counters] | 
             for name, count in (each.errno or {}).items():
                 counts[name] = counts.get(name, 0) - count
         errno = {name: count for name, count in counts.items() if count > 0}
-    return Calls(row.name, row.abi, calls, errors, wall, waiting, errno, row.in_flight)
+    return Calls(row.name, row.abi, calls, errors, wall, waiting, errno, row.in_flight, row.program or otherwise)
 
 
 def _less(now: int | None, before: int | None) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,18 @@ from straced._version import __version__
 from straced.errors import OutputError
 from straced.linux.output_file import TEXTFILE_MODE, OutputFile
 from straced.model.alerts import AlertRow
-from straced.model.tick import Calls, ServiceEvent, Tick
+from straced.model.tick import Calls, ServiceEvent, Tick, by_program
 from straced.service.metrics import gauges
-from straced.service.metrics.exposition import OTHER, OTHERS, Family, Group, Line, family_text, group_of, labels_of
+from straced.service.metrics.exposition import (
+    OTHER,
+    OTHERS,
+    Family,
+    Group,
+    Line,
+    family_text,
+    group_of,
+    labels_of,
+)
 
 if TYPE_CHECKING:
     from straced.service.service import Service
@@ -39,7 +48,9 @@ class Totals:
         self._series: Counter[int] = Counter()
         self._groups: Counter[int] = Counter()
         self._errors: dict[tuple[str, str, str, str], int] = {}
+        self._known: set[Group] = set()
         self._cpu_ns: dict[Group, int] = {}
+        """Of groups of which a process was seen: of those that lived too short for that it is not known."""
         self._last: Tick | None = None
         self.lost = 0
         self.overflowed = 0
@@ -55,33 +66,33 @@ class Totals:
         """Add a tick."""
         self._last = tick
         for sample in tick.processes:
-            group, uid = group_of(sample), sample.owner.uid
-            if group not in self._cpu_ns:
-                group = self._new_group(group, uid)
+            named, uid = group_of(sample), sample.owner.uid
+            group = self._group(named, uid)
             self.lost += sample.lost or 0
-            self._cpu_ns[group] += sample.facts.cpu_delta_ns or 0
+            self._cpu_ns[group] = self._cpu_ns.get(group, 0) + (sample.facts.cpu_delta_ns or 0)
             if sample.calls:
                 self._add_calls(group, sample.calls, uid)
-            if sample.ended:
-                self._add_calls(group, sample.ended, uid)
-            if sample.others:
-                self._add_calls(group, sample.others, uid)
+            for ended in (sample.ended, sample.others):
+                for program, calls in by_program(ended).items():
+                    self._add_calls(self._group((named[0], program or named[1]), uid), calls, uid)
 
     def _has_room(self, used: Counter[int], uid: int) -> bool:
         """Whether a user may have one more of what is bounded; root leaves nothing to the others, nor they to it."""
         share = self.max_series if uid == 0 else max(1, self.max_series // SHARE)
         return used[uid] < share and used.total() < self.max_series
 
-    def _new_group(self, group: Group, uid: int) -> Group:
+    def _group(self, group: Group, uid: int) -> Group:
+        """The group under which something is counted: itself, or ``other`` when there are too many."""
+        if group in self._known:
+            return group
         if not self._has_room(self._groups, uid):
             self.overflowed += 1
-            group = OTHERS
-        else:
-            self._groups[uid] += 1
-        self._cpu_ns.setdefault(group, 0)
+            return OTHERS
+        self._groups[uid] += 1
+        self._known.add(group)
         return group
 
-    def _add_calls(self, group: Group, calls: tuple[Calls, ...], uid: int) -> None:
+    def _add_calls(self, group: Group, calls: Sequence[Calls], uid: int) -> None:
         by_name = self._calls.get(group, _NOTHING)
         for call in calls:
             sums = by_name.get(call.name)

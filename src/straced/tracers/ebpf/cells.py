@@ -32,15 +32,18 @@ class Group(Struct, frozen=True):
     pid: int | None
     tid: int | None
     cells: tuple[Cell, ...]
+    program: str | None = None
+    """What they ran, where the session tells that apart."""
 
     def values(self) -> Iterator[Counters]:
         """The cells decoded; each is decoded once."""
-        pid, tid = self.pid, self.tid
+        pid, tid, program = self.pid, self.tid, self.program
         for cell in self.cells:
             value = cell.value
             if value is None:
-                value = cell.value = decode(cell.raw, cell.key, pid, tid)
-            elif value.tid != tid:
-                # execve from a thread: it took the number of its process over after this was decoded
-                value = msgspec.structs.replace(value, tid=tid)
+                value = cell.value = decode(cell.raw, cell.key, pid, tid, program)
+            elif value.tid != tid or value.program != program:
+                # execve from a thread: it took the number of its process over after this was decoded. Or one for which
+                # there was no room: it is not known any more what these are of
+                value = cell.value = msgspec.structs.replace(value, tid=tid, program=program)
             yield value

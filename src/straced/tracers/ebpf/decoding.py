@@ -10,6 +10,7 @@ from msgspec import Struct
 from straced.model import histogram
 from straced.model.types import Counters
 from straced.syscalls import syscall_name
+from straced.text.sanitize import scrub_bytes
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.errnos import errno_name
 
@@ -46,13 +47,15 @@ class OwnerFacts(Struct, frozen=True):
     uid: int
     gid: int
     comm: bytes
+    program: str
+    """The name of the file that it runs; empty where that is not told apart, or not known."""
 
 
 def decode_owner(index: int, raw: bytes) -> OwnerFacts:
     """An owner out of its bytes."""
     fields = wire.OWNER.unpack(raw)
     state, kind, flags, parent, session, _head, _rows, _live, deferred, pid, host_pid, exit_code = fields[:12]
-    processes, threads, uid, _payer, start_ns, lost, _capabilities, gid, _heir, comm = fields[12:]
+    processes, threads, uid, _payer, start_ns, lost, _capabilities, gid, _heir, comm, program = fields[12:]
     return OwnerFacts(
         index=index,
         state=state,
@@ -71,7 +74,13 @@ def decode_owner(index: int, raw: bytes) -> OwnerFacts:
         uid=uid,
         gid=gid,
         comm=comm.rstrip(b"\0"),
+        program=_name(program),
     )
+
+
+@functools.lru_cache(1024)
+def _name(program: bytes) -> str:
+    return scrub_bytes(program.partition(b"\0")[0]) if program[0] else ""
 
 
 @functools.lru_cache(4096)
@@ -84,7 +93,9 @@ def identify(key: int) -> tuple[str, int, str]:
     return syscall_name(number, abi), number, abi
 
 
-def decode(raw: bytes, key: int, pid: int | None, tid: int | None) -> Counters:
+def decode(
+    raw: bytes, key: int, pid: int | None = None, tid: int | None = None, program: str | None = None
+) -> Counters:
     """The counters in a row, with those that continue it behind it."""
     fields = _HEAD.unpack_from(raw)
     longest_ns, shortest_ns, first_slot = fields[5:]
@@ -92,20 +103,20 @@ def decode(raw: bytes, key: int, pid: int | None, tid: int | None) -> Counters:
     slots = slots_of(raw) if first_slot else {}
     if slots and max(slots) >= wire.SLOT_CARRY:
         buckets = _carried(slots, buckets)
-    return counters(key, pid, tid, fields[:5], longest_ns, shortest_ns, slots, buckets)
+    return counters(key, (pid, tid, program), fields[:5], longest_ns, shortest_ns, slots, buckets)
 
 
 def counters(
     key: int,
-    pid: int | None,
-    tid: int | None,
+    whose: tuple[int | None, int | None, str | None],  # pid, tid and program
     sums: tuple[int, ...],
     longest_ns: int,
     shortest_ns: int,
     slots: dict[int, int],
     buckets: tuple[int, ...],
 ) -> Counters:
-    """A row as a value; ``sums`` are its calls, untimed ones, wall and waiting time, and restarts."""
+    """A row as a value; ``sums``: calls, untimed ones, wall and waiting time, restarts."""
+    pid, tid, program = whose
     calls, untimed, wall_ns, waiting_ns, restarts = sums
     name, number, abi = identify(key)
     errno = {errno_name(code): count for code, count in slots.items() if code < wire.SLOT_CARRY} if slots else {}
@@ -118,6 +129,7 @@ def counters(
         abi=abi,
         pid=pid,
         tid=tid,
+        program=program,
         calls=calls,
         errors=sum(errno.values()),
         restarts=restarts,

@@ -101,6 +101,7 @@ class Instance:
         owner = self.engine.owner(index)
         owner.kind, owner.state = wire.KIND_SESSION, wire.STATE_LIVE
         owner.flags = wire.SESSION_FOLLOW * (options.follow or quiet) + wire.SESSION_PER_THREAD * options.per_thread
+        owner.flags |= wire.SESSION_PROGRAMS * (options.by_program and not options.per_thread)
         if user is not None:
             owner.uid, owner.gid, owner.capabilities = user.uid, user.gid, user.capabilities
             owner.flags |= wire.SESSION_ONE_USER | (wire.SESSION_STRICT if options.user is not None else 0)
@@ -121,12 +122,13 @@ class Instance:
             while True:
                 self.marks.claim(pidfd, index, leader, wire.TASK_EXISTED | still)
                 self.marks.mark_threads(index, pidfd)
-                if self.marks.process_of(pidfd) == index:
+                found = self.marks.process_of(pidfd)
+                if found == index or (found and owner.flags & wire.OWNER_PAST):
                     break  # else an execve of another thread replaced the leader before that thread was marked
         except (ProcessLookupError, Conflict):
             engine.recycle((), {index, leader})
             raise  # after anything else its tasks may be marked: the whole session is dropped, and then this with it
-        if owner.live == 1:
+        if owner.live == 1 and found == index:
             if owner.flags & wire.OWNER_LEFT:
                 self.marks.give_up(pidfd)
                 raise PermissionError
@@ -134,7 +136,7 @@ class Instance:
         engine.owner(session).processes += 0 if quiet else 1
         host_pid = int(owner.host_pid)
         engine.request(wire.UNBIAS, index)
-        return index, host_pid
+        return found, host_pid
 
     def _new_owner(self, kind: int, session: int, parent: int, pid: int) -> int:
         index = self.engine.new_owner(int(self.engine.owner(session).payer))

@@ -5,7 +5,7 @@ The programs set a byte for each row they change. Only those rows are copied aga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -52,6 +52,14 @@ def by_session(owners: Iterable[OwnerFacts]) -> dict[int, list[OwnerFacts]]:
     return found
 
 
+def _is_next(owner: OwnerFacts, waits: Collection[int]) -> bool:
+    """Whether it goes on with another program while the rows of the former one wait to be handed on.
+
+    Those stand under its pid until then, and its new ones are read the next time: each row is there once.
+    """
+    return bool(waits) and owner.pid in waits and owner.kind == wire.KIND_PROCESS and not owner.flags & wire.OWNER_PAST
+
+
 def _callers(members: Iterable[OwnerFacts]) -> dict[int, Caller | None]:
     return {
         owner.pid: None if owner.flags & wire.OWNER_ELEVATED else (owner.uid, owner.gid)
@@ -75,7 +83,10 @@ class Snapshot(Struct, frozen=True):
             return before
         if members is None:
             members = [owner for owner in self.owners.values() if session in (owner.session, owner.index)]
-        rows = CellRows([self._group(owner) for owner in members if owner.index in self.places])
+        waits = {owner.pid for owner in members if owner.flags & wire.OWNER_PAST}
+        rows = CellRows(
+            [self._group(owner) for owner in members if owner.index in self.places and not _is_next(owner, waits)]
+        )
         if before is not None and isinstance(before.rows, CellRows) and before.rows.same_as(rows):
             rows = before.rows
         lost = sum(owner.lost for owner in members)
@@ -87,11 +98,11 @@ class Snapshot(Struct, frozen=True):
     def _group(self, owner: OwnerFacts) -> Group:
         cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))
         if owner.kind == wire.KIND_PROCESS:
-            return Group(owner.pid, None, cells)
+            return Group(owner.pid, None, cells, owner.program or None)
         if owner.kind == wire.KIND_THREAD:
             process = self.owners.get(owner.parent)
             return Group(None if process is None else process.pid, owner.pid, cells)
-        return Group(None, None, cells)
+        return Group(None, None, cells, owner.program or None)
 
 
 class Reader:

@@ -117,6 +117,6 @@ def _errors(cell: Cell) -> int:
 def _flight_of(cell: Cell) -> int:
     """Its calls in flight, worked out once."""
     if cell.flight is None:
-        value = cell.value or decode(cell.raw, cell.key, None, None)
+        value = cell.value or decode(cell.raw, cell.key)
         cell.flight = value.in_flight or 0
     return cell.flight

@@ -22,6 +22,7 @@ from straced.tracers.ebpf.cells import Group
 from straced.tracers.ebpf.decoding import HISTOGRAM_AT, buckets_of, counters, decode, end_of, slots_of
 
 _MANY = 1000
+_NOBODY = (None, None, None)
 _SUMS = struct.Struct("=5Q")
 _REST = struct.Struct(f"={_SUMS.size}x2Q{wire.CounterRow.slots.offset - _SUMS.size - 16}xQ")
 """Longest, shortest and first slot of a row."""
@@ -112,7 +113,7 @@ def _add(key: int, raws: list[bytes]) -> Counters:
     Sums and buckets of a row are taken for one long number, and these numbers are added: all fields at once.
     """
     if len(raws) == 1:
-        return decode(raws[0], key, None, None)
+        return decode(raws[0], key)
     longest, shortest, first_slots = zip(*map(_REST.unpack_from, raws), strict=True)
     total = sum(
         int.from_bytes(raw[: _SUMS.size] + raw[HISTOGRAM_AT : end_of(raw, HISTOGRAM_AT, longest_ns)], "little")
@@ -120,7 +121,7 @@ def _add(key: int, raws: list[bytes]) -> Counters:
     ).to_bytes(_SUM_BYTES + 8, "little")
     sums = _SUMS.unpack_from(total)
     if sums[0] >= _MANY_CALLS:
-        (merged,) = add_up([decode(raw, key, None, None) for raw in raws])
+        (merged,) = add_up([decode(raw, key) for raw in raws])
         return merged
     buckets = buckets_of(total, _SUMS.size, max(longest))
     slots: dict[int, int] = {}
@@ -128,7 +129,7 @@ def _add(key: int, raws: list[bytes]) -> Counters:
         if first_slot:
             for code, count in slots_of(raw).items():
                 slots[code] = slots.get(code, 0) + count
-    return counters(key, None, None, sums, max(longest), min(filter(None, shortest), default=0), slots, buckets)
+    return counters(key, _NOBODY, sums, max(longest), min(filter(None, shortest), default=0), slots, buckets)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from straced.tracers.ebpf.samples import Losses
 from straced.tracers.event_stream import EventStream
 
 _OVERHEAD_CHECK_S = 1.0
+_LAST_READINGS = 20
 
 
 class SessionHost(Protocol):
@@ -177,10 +178,20 @@ class EbpfSession:
 
     def exit_status_ending(self) -> Ending:
         """How the target ended, by its wait status, which the kernel noted down; any process's, not only a child's."""
-        target = self._instance.engine.owner(self._owner)
-        if self._final is None and target.flags & wire.OWNER_LEFT:
+        if self._final is not None:
+            return _ending(0)
+        target = self._target_owner()
+        if target.flags & wire.OWNER_LEFT:
             return Ending(reason=CHANGED_USER)  # how it ended is not for this user to know
-        return _ending(int(target.exit_code) if self._final is None else 0)
+        return _ending(int(target.exit_code))
+
+    def _target_owner(self) -> wire.RowOwner:
+        """The owner of the target; where programs are told apart it is another one after an execve."""
+        if self._options.by_program:
+            for owner in self._instance.reader.owners():
+                if owner.session == self.index and owner.flags & wire.OWNER_KEEP:
+                    return self._instance.engine.owner(owner.index)
+        return self._instance.engine.owner(self._owner)
 
     def _end(self, ending: Ending) -> None:
         self._result = self._result or ending
@@ -201,6 +212,11 @@ class EbpfSession:
             reader = self._instance.reader
             members = [owner for owner in reader.owners() if self.index in (owner.index, owner.session)]
             final = self.sample_of(reader.snapshot(again=[owner.index for owner in members]))
+            for _ in range(_LAST_READINGS if self._options.by_program else 0):
+                members = [owner for owner in reader.owners() if self.index in (owner.index, owner.session)]
+                if not any(owner.flags & wire.OWNER_PAST for owner in members):
+                    break  # else something called execve just now, and what it does since is not in that reading
+                final = self.sample_of(reader.snapshot())
             if self._result is None and self._pidfd is not None and _readable(self._pidfd):
                 self._end(self.exit_status_ending())
             elif self._pidfd is None:

@@ -25,9 +25,10 @@ X32_SYSCALL_BIT = 0x40000000
 ABIS = ("", "x86_64", "i386", "x32", "arm64", "arm")
 
 STATE_FREE, STATE_LIVE, STATE_ENDED = range(3)
-KIND_SESSION, KIND_PROCESS, KIND_THREAD = 1, 2, 3
+KIND_SESSION, KIND_PROCESS, KIND_THREAD, KIND_PROGRAM = 1, 2, 3, 4
 OWNER_KEEP, OWNER_QUIET, SESSION_FOLLOW, SESSION_PER_THREAD, SESSION_CLOSED = 1, 2, 4, 8, 16
 SESSION_ONE_USER, SESSION_LOST_USER, SESSION_STRICT, OWNER_ELEVATED, OWNER_LEFT = 32, 64, 128, 256, 512
+SESSION_PROGRAMS, OWNER_PAST = 1024, 2048
 EVENTS = {1: "fork", 2: "exec", 3: "exit"}
 HOLD, RESUME, FOLD, UNBIAS, WHOAMI, NEW_OWNER, SUM, GIVE_ROW, GIVE_OWNER = 1, 2, 3, 4, 5, 6, 7, 8, 9
 TASK_EXISTED = 1
@@ -56,7 +57,7 @@ class CounterRow(ctypes.Structure):
 
 
 class RowOwner(ctypes.Structure):
-    """Who rows belong to: a session, a process or a thread."""
+    """Who rows belong to: a session, a process, a thread, or the processes of one program that ended."""
 
     _fields_ = (
         ("state", c_uint32),
@@ -81,6 +82,11 @@ class RowOwner(ctypes.Structure):
         ("gid", c_uint32),
         ("heir", c_uint32),
         ("comm", c_char * 16),
+        ("program", c_char * 32),
+        ("programs", c_uint32),
+        ("sibling", c_uint32),
+        ("program_count", c_uint32),
+        ("unused", c_uint32),
     )
 
 
@@ -222,7 +228,7 @@ ROW = struct.Struct(f"=7Q4IQ{SLOTS}Q")
 BUCKETS = tuple(struct.Struct(f"={count}I") for count in range(histogram.SIZE + 1))
 """The first so many buckets of a histogram."""
 ROW_BYTES = ctypes.sizeof(CounterRow)
-OWNER = struct.Struct("=16I3Q2I16s")
+OWNER = struct.Struct("=16I3Q2I16s32s16x")
 OWNER_BYTES = OWNER.size
 SUMS = struct.Struct("=6Q")
 

@@ -28,9 +28,11 @@ def clock(epoch_s: float) -> str:
 
 def name_of(process: SeriesInfo) -> str:
     """``4242 (make)``; descendants that have ended are said to be."""
-    name = f"{process.pid} ({scrub(process.comm, 40)})"
+    if process.kind == "program":
+        return f"{scrub(process.comm, 40)}, ended below {process.pid}"
     if process.kind == "others":
-        return f"ended descendants of {name} with other rights"
+        return f"{scrub(process.comm, 40)}, ended below {process.pid} with other rights"
+    name = f"{process.pid} ({scrub(process.comm, 40)})"
     return f"ended descendants of {name}" if process.kind == "ended" else name
 
 
