@@ -38,7 +38,7 @@ def test_a_frozen_run_is_ended_and_the_test_named(tmp_path: Path) -> None:
     status, said = nested(
         tmp_path,
         """
-        @pytest.mark.limit(3)
+        @pytest.mark.limit(1)
         def test_frozen():
             subprocess.Popen(["sleep", "600"], env={}, start_new_session=True)
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -108,7 +108,7 @@ def test_and_it_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
 MANY = """
     kept = []
 
-    @pytest.mark.limit(3)
+    @pytest.mark.limit(1)
     async def test_slow_in_a_loop():
         import asyncio
         await asyncio.sleep(30)
@@ -163,7 +163,7 @@ def test_what_a_test_leaves_behind_fails_it(tmp_path: Path) -> None:
     status, said = nested(tmp_path, textwrap.dedent(NEED) + textwrap.dedent(MANY), STRACED_TEST_PATIENCE="0.5")
     assert status == 1, said
     for name, message in {
-        "test_slow_in_a_loop": "over its limit of 3 s",
+        "test_slow_in_a_loop": "over its limit of 1 s",
         "test_child": "left running",
         "test_child_that_hides": "left running",
         "test_descriptor": "left open",
