@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from straced.syscalls import category
+from straced.text.sanitize import scrub_bytes
 from straced.text.units import format_count
 from straced.traces.analysis.counters import CallSums
+from straced.traces.analysis.last_calls import CALLS
 from straced.traces.analysis.process_tree import TracedProcess
 from straced.traces.analysis.reader import TraceReading
 from straced.traces.analysis.roles import FORK, ROLE_OF
@@ -110,12 +112,18 @@ class CallFindings:
             if proc.killed:
                 yield self._killed(proc)
 
-    @staticmethod
-    def _killed(proc: TracedProcess) -> Finding:
+    def _killed(self, proc: TracedProcess) -> Finding:
+        last = [each for tid, each in self._reading.ends.tasks.items() if self._reading.pid_of(tid) == proc.pid]
+        calls = sorted(call for each in last for call in each.calls)[-CALLS:]
+        text = f"process {proc.pid} was killed by {proc.killed}"
+        if calls:
+            text += f"; its last calls: {'; '.join(scrub_bytes(call, 100) for _, call in calls)}"
+        if said := max((each.stderr for each in last if each.stderr is not None), default=None):
+            text += f"; it wrote to stderr last (line {said[0]}): {scrub_bytes(said[1].strip(), 200)}"
         return Finding(
             code="killed",
-            text=f"process {proc.pid} was killed by {proc.killed}",
-            lines=(proc.end_line,),
+            text=text,
+            lines=(proc.end_line, *(line for line, _ in calls)),
             count=1,
             subject=proc.killed or "",
         )

@@ -12,6 +12,7 @@ from straced.text.sanitize import scrub_bytes
 from straced.text.units import format_bytes, format_count, format_ns
 from straced.traces.analysis.call_findings import CallFindings
 from straced.traces.analysis.file_stats import OTHER, TINY_BYTES, PathStats
+from straced.traces.analysis.outliers import MADE_BY_OTHERS, outliers
 from straced.traces.analysis.reader import TraceReading
 from straced.traces.values import Finding
 
@@ -32,7 +33,7 @@ def find(reading: TraceReading, summary: Summary) -> tuple[Finding, ...]:
     for seeker in (_syncs, _locks, _misses, _storms, _tiny, _retries, _stats, _empty, _bursts, _slow, _processes):
         found += heapq.nlargest(OF_EACH, seeker(reading), key=_weight)
     by_code: dict[str, list[Finding]] = {}
-    for finding in CallFindings(reading).all():
+    for finding in (*CallFindings(reading).all(), *outliers(reading)):
         by_code.setdefault(finding.code, []).append(finding)
     for rows in by_code.values():
         found += heapq.nlargest(OF_EACH, rows, key=_weight)
@@ -88,7 +89,7 @@ def _locks(reading: TraceReading) -> Iterator[Finding]:
             worst = f", the longest {format_ns(longest)} (line {line})" if longest >= 0 else ""
             yield Finding(
                 code="lock_waits",
-                text=f"{format_count(waits)} waits for {what}{worst}",
+                text=f"{format_count(waits)} {'waits' if waits > 1 else 'wait'} for {what}{worst}",
                 lines=(line,),
                 count=waits,
                 cost_ns=_cost(reading, ns),
@@ -212,11 +213,11 @@ def _bursts(reading: TraceReading) -> Iterator[Finding]:
 def _slow(reading: TraceReading) -> Iterator[Finding]:
     """Single calls that took long without being made to wait."""
     assert reading.state is not None
-    for duration, place, text in sorted(reading.state.slowest.rows, reverse=True):
+    for duration, place, text, about in sorted(reading.state.slowest.rows, reverse=True):
         pid, _, body = text.partition(b" ")
         name = body[: body.find(b"(")].decode("ascii", "replace")
         task = pid.decode() if pid.strip(b"0") else str(reading.root or "?")
-        if duration >= SLOW_NS and category(name) != "wait" and not _OTHER_END.match(body):
+        if duration >= SLOW_NS and category(name) != "wait" and not _waits_for_others(name, body, about):
             yield Finding(
                 code="slow_call",
                 text=f"one {name} of task {task} took {format_ns(duration)}: {scrub_bytes(body, 120)}",
@@ -225,6 +226,10 @@ def _slow(reading: TraceReading) -> Iterator[Finding]:
                 cost_ns=duration,
                 subject=name,
             )
+
+
+def _waits_for_others(name: str, body: bytes, about: bytes) -> bool:
+    return _OTHER_END.match(body) is not None or (name != "connect" and MADE_BY_OTHERS.match(about) is not None)
 
 
 def _processes(reading: TraceReading) -> Iterator[Finding]:
