@@ -19,6 +19,12 @@ HUNG = "epoll_wait(6, [{events=EPOLLIN|EPOLLHUP, data={u32=9, u64=9}}], 16, 100)
 LOOPS = {
     "idle_polls": (HUNG, 300, "on fd 9"),
     "idle_polls ": ("poll([{fd=8, events=POLLIN}], 1, 0) = 0 (Timeout) <0.000004>", 300, "without waiting"),
+    "idle_polls  ": ("select(4, [3], [], [], {tv_sec=0, tv_usec=0}) = 0 (Timeout) <0.000004>", 300, "without waiting"),
+    "idle_polls   ": (
+        "ppoll([{fd=3, events=POLLIN}], 1, {tv_sec=0, tv_nsec=0}, NULL, 0) = 0 (Timeout) <0.000004>",
+        300,
+        "without waiting",
+    ),
     "failing_calls": ("close(77) = -1 EBADF (Bad file descriptor) <0.000004>", 60, "all 60 close calls"),
     "fatal_errors": (
         'openat(AT_FDCWD, "/a", O_RDONLY) = -1 EMFILE (Too many open files) <0.000004>',
@@ -55,6 +61,27 @@ def test_not_where_it_is_little_or_few(tmp_path: Path, code: str) -> None:
         assert not [each for each in little.findings if each.code == code]
 
 
+READY = "epoll_wait(3, [{events=EPOLLIN, data={u32=4, u64=4}}], 16, 1000) = 1 <0.000004>"
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        (READY, True),
+        ("wait4(9, 0x7ffe, WNOHANG, NULL) = 0 <0.000004>", True),
+        (READY.replace("000004", "100000"), False),
+        ("futex(0x1, FUTEX_WAKE_PRIVATE, 1) = 1 <0.000004>", False),
+    ],
+)
+def test_what_is_made_to_wait_and_returns_at_once(tmp_path: Path, call: str, found: bool) -> None:
+    """Level-triggered and nothing is read in between; of one process among others."""
+    text = lines(*[call] * 1200) + lines(*["getcwd('/', 9) = 2 <0.000004>"] * 4000, pid=71)
+    loops = [each for each in report_of(tmp_path, text).findings if each.code == "busy_loop"]
+    assert [(each.count, each.cost_ns) for each in loops] == ([(1200, 4_800_000)] if found else [])
+    answered = lines(*[call, 'read(4, "x", 1) = 1 <0.000004>'] * 1200)
+    assert not [each for each in report_of(tmp_path, answered).findings if each.code == "busy_loop"]
+
+
 def test_a_futex_whose_value_changed_was_not_waited_for(tmp_path: Path) -> None:
     call = "futex(0x55, FUTEX_WAIT_PRIVATE, 0, NULL) = -1 EAGAIN (Resource temporarily unavailable) <0.004000>"
     codes = {each.code: each for each in report_of(tmp_path, lines(*[call] * 500)).findings}
@@ -89,7 +116,7 @@ def test_the_last_calls_and_words_of_a_killed_process(
     (finding,) = (each for each in report_of(tmp_path, text).findings if each.code == "killed")
     assert finding.lines == (11, 4, 7, 8)
     assert finding.text == (
-        'process 70 was killed by SIGABRT; its last calls: write(2<pipe:[1]>, "bad \\303\\274\\n", 7 <unfinished ...>; '
+        'process 70 was killed by SIGABRT; its last calls: write(2<pipe:[1]>, "bad \\303\\274\\n", 7 ...; '
         "getppid() = 1 <0.000010>; tgkill(70, 71, SIGABRT) = 0 <0.000010>; "
         "it wrote to stderr last (line 4): bad \u00fc"
     )

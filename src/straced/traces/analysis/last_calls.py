@@ -20,7 +20,7 @@ _MOST_WRITES = 100
 _KILLED = b"+++ killed by "
 _STDERR = re.compile(rb"(?:<\.\.\. )?p?writev?(?:64|2)?\(2[,<]")
 _WRITE = b"(2"
-_PADDING = re.compile(rb"\) +=")
+_PADDING, _UNFINISHED = re.compile(rb"\) +="), re.compile(rb",? *<unfinished \.\.\.>$")
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _TEXT_BYTES = 200
 
@@ -77,7 +77,7 @@ class EndsOfTasks:
         while len(calls) < CALLS and (place := text.rfind(mark, floor, place)) >= 0:
             line = self._line(text, place)
             if line and line[:1] not in b"+-<":  # a second half tells less than the first
-                calls.append((first + text.count(b"\n", 0, place), _PADDING.sub(b") =", line[:_TEXT_BYTES])))
+                calls.append((first + text.count(b"\n", 0, place), _shown(line)))
         return LastCalls(calls[::-1], self._stderr(text, floor, end, mark, first))
 
     def _stderr(self, text: bytes, floor: int, end: int, mark: bytes, first: int) -> tuple[int, bytes] | None:
@@ -98,3 +98,7 @@ class EndsOfTasks:
         start = self._start.match(text, begin)
         end = text.find(b"\n", begin + 1)
         return text[start.end() : end] if start is not None else b""
+
+
+def _shown(line: bytes) -> bytes:
+    return _PADDING.sub(b") =", _UNFINISHED.sub(b" ...", line)[:_TEXT_BYTES])

@@ -78,8 +78,8 @@ def _slow_ones(kind: str, name: str, labels: dict[bytes, list[int]]) -> Iterator
         others = f"that of {len(labels) - len(slow)} other {kind}s {format_ns(usual)} in the middle"
         yield Finding(
             code=f"slow_{kind}",
-            text=f"{name} of {text} took {format_ns(ns // calls)} on average ({format_count(calls)} "
-            f"{'calls' if calls > 1 else 'call'}), {others}",
+            text=f"{name} of {text} took {format_ns(ns // calls)} "
+            + (f"on average ({format_count(calls)} calls), {others}" if calls > 1 else f"(1 call), {others}"),
             lines=(line,),
             count=calls,
             cost_ns=ns,
