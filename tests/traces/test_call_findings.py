@@ -1,7 +1,7 @@
 """What an operator looks for in a trace: loops that get nowhere, errors however few or many, and how it ended.
 
 Of `traces/analysis/call_findings.py`, `traces/analysis/idle_calls.py`, `traces/analysis/last_calls.py`,
-`traces/analysis/outliers.py` and `traces/report/at_end.py`.
+`traces/analysis/outliers.py`, `traces/analysis/slow_calls.py` and `traces/report/at_end.py`.
 """
 
 from __future__ import annotations
@@ -164,3 +164,15 @@ def test_a_read_that_waits_for_others_is_no_slow_call(tmp_path: Path) -> None:
     assert [each.subject for each in made.findings if each.code == "slow_call"] == ["read"]
     first, second = made.slowest[:2]
     assert (first.text, first.path, second.path) == ('read(3, "x", 9) = 1 <0.9>', "pipe of 70, line 1", None)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "vfork() = 71 <0.900000>",
+        "clone(child_stack=0x1, flags=0x4111) = 71 <0.9>",
+        "clone(child_stack=0x1, flags=CLONE_VM|CLONE_VFORK|SIGCHLD) = 71 <0.9>",
+    ],
+)
+def test_the_parent_of_a_vfork_is_made_to_wait(tmp_path: Path, call: str) -> None:
+    assert not [each for each in report_of(tmp_path, lines(call)).findings if each.code == "slow_call"]
