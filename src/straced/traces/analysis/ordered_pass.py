@@ -24,6 +24,7 @@ _SHORT_WAIT = b"<0.000050>"
 _MOST_DURATIONS = 100_000
 _HEADS = roles.heads(roles.ROLE_OF)
 _BIRTHS = frozenset(head for head, (role, _, resumed) in _HEADS.items() if role == roles.FORK and not resumed)
+_FIRST_FD = re.compile(rb"\w+\((\d{1,9})(?=[,) ])")
 _MOVES_DATA = {roles.READ, roles.WRITE}
 Words = tuple[bytes, bytes, bytes, bytes]
 """Of one line: pid, clock, the call with its bracket (or ``<... NAME``), and the rest."""
@@ -153,12 +154,20 @@ class OrderedPass:
         duration = duration_of(rest[rest.rfind(b"<") + 1 : -1])
         if duration is None or not head or self.state.quiet:
             return
+        task = self.state.tasks.by_tid.get(int(pid or 0))
         if head[:1] == b"<":
             task = self.state.tasks.of(int(pid or 0))
             text = head[5:] + b"(" + (task.begun() if task.entered is not None else b"... ") + rest[9:]
         else:
             text = head + rest
-        self.state.slowest.add(duration, number, pid, text)
+        self.state.slowest.add(duration, number, pid, text, self._about(task, text))
+
+    @staticmethod
+    def _about(task: TracedTask | None, text: bytes) -> bytes:
+        fd = _FIRST_FD.match(text)
+        if task is None or task.table is None or fd is None:
+            return b""
+        return task.table.names.get(int(fd[1]), b"")
 
     def _other_line(self, line: bytes, number: int) -> None:
         """A line that does not begin as the calls of its trace do: a signal, an end, a call of another form."""

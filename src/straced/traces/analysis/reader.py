@@ -11,6 +11,7 @@ import msgspec
 
 from straced.traces.analysis.clocks import Clocks
 from straced.traces.analysis.introduced import introduce
+from straced.traces.analysis.last_calls import EndsOfTasks
 from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.partial_counts import PartialCounts, result_of
 from straced.traces.analysis.selected_pass import SelectedFiles, SelectedPass
@@ -50,6 +51,8 @@ class TraceReading:
         self.restarts = Restarts(self.form)
         self.waiting: dict[tuple[int, str], int] = {}
         """Interrupted calls that were not entered again until the end, by task and name."""
+        self.ends = EndsOfTasks(self.form)
+        """What tasks did last that a signal ended."""
         self.state: AnalysisState | None = None
         """What the ordered pass found; ``None`` without it."""
         self.threads: ThreadGroups | None = None
@@ -208,6 +211,7 @@ def _everything(
                 if number == 1:
                     introduce(ordered.state, reading.comments)
                 ordered.feed(block)
+                reading.ends.feed(block, number)
             elif reading.threads is not None:
                 reading.threads.feed(block)
         for worker in workers:
@@ -247,6 +251,7 @@ def _selected(reading: TraceReading, blocks: Iterator[bytes], progress: Progress
         if number == 1:
             introduce(ordered.state, reading.comments)
         kept = ordered.feed_selected(block, selected)
+        reading.ends.feed(block, number)
         if len(kept) > 1:
             tally.feed(kept, number)
             reading.restarts.feed(kept)

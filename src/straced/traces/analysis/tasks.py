@@ -27,7 +27,7 @@ class TracedTask:
 
     def begun(self) -> bytes:
         """The arguments of the call that did not return yet."""
-        return self.entered[1].removesuffix(UNFINISHED) if self.entered is not None else b""
+        return self.entered[1].removesuffix(UNFINISHED).removesuffix(b" ") if self.entered is not None else b""
 
 
 class TaskTable:
