@@ -1,0 +1,199 @@
+# ruff: noqa: E501
+"""Write src/straced/records/text/tables/*.py: the names of constants, from the kernel's UAPI headers.
+
+What the kernel keeps out of its UAPI (families and types of sockets, MSG_*, SHUT_*) is read from the C library's sys/socket.h.
+The compiler evaluates the names, and nothing is run, so that headers of another machine serve as well.
+
+Needs gcc, linux-libc-dev and libc6-dev-arm64-cross (Debian):  .venv/bin/python scripts/generate_constants.py
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+OUT = Path(__file__).resolve().parent.parent / "src" / "straced" / "records" / "text" / "tables"
+COMPILERS_OWN = subprocess.run(
+    ["gcc", "-print-file-name=include"], check=True, capture_output=True, text=True
+).stdout.strip()
+HEADERS = {
+    "x86_64": [
+        "-nostdinc",
+        "-isystem",
+        COMPILERS_OWN,
+        "-isystem",
+        "/usr/include",
+        "-isystem",
+        "/usr/include/x86_64-linux-gnu",
+    ],
+    "arm64": [
+        "-nostdinc",
+        "-isystem",
+        COMPILERS_OWN,
+        "-isystem",
+        "/usr/aarch64-linux-gnu/include",
+        "-U__x86_64__",
+        "-D__aarch64__=1",
+    ],
+}
+NOT_ON = {"arm64": {"asm/prctl.h"}}
+
+
+class Constants(NamedTuple):
+    """One set: its headers, the pattern of its names, aliases that are left out, and names in the order that strace prints."""
+
+    headers: str
+    pattern: str
+    without: str = ""
+    last: str = ""
+    """Names that are printed after the others, which come in the order of their values."""
+    first: str = ""
+
+
+SETS = {
+    "errno": Constants("linux/errno.h", r"E[A-Z0-9]+", "EWOULDBLOCK EDEADLOCK"),
+    "signal": Constants("asm/signal.h", r"SIG[A-Z0-9]+", "SIGPOLL SIGIOT SIGUNUSED SIGRTMIN SIGRTMAX SIGSTKSZ SIGLOST SIGCLD"),
+    "sigaction": Constants(
+        "asm/signal.h", r"SA_\w+", "SA_NOMASK SA_ONESHOT SA_UNSUPPORTED",
+        "SA_RESTORER SA_ONSTACK SA_RESTART SA_NODEFER SA_RESETHAND SA_SIGINFO",
+    ),
+    "sigprocmask": Constants("asm/signal.h", r"SIG_(BLOCK|UNBLOCK|SETMASK)"),
+    "sigaltstack": Constants("linux/signal.h", r"SS_\w+", "SS_FLAG_BITS"),
+    "access_mode": Constants("linux/fcntl.h asm/fcntl.h", r"O_(RDONLY|WRONLY|RDWR|ACCMODE)"),
+    "open": Constants(
+        "linux/fcntl.h asm/fcntl.h", r"_*O_\w+|FASYNC", "O_NDELAY O_RDONLY O_WRONLY O_RDWR O_ACCMODE O_SYNC O_TMPFILE_MASK O_TMPFILE",
+    ),
+    "at": Constants("linux/fcntl.h", r"AT_(SYMLINK_\w+|REMOVEDIR|EACCESS|NO_AUTOMOUNT|EMPTY_PATH|RECURSIVE)", "AT_EACCESS"),
+    "unlinkat": Constants("linux/fcntl.h", r"AT_REMOVEDIR"),
+    "faccessat": Constants("linux/fcntl.h", r"AT_(SYMLINK_NOFOLLOW|EACCESS|EMPTY_PATH)"),
+    "statx_sync": Constants("linux/fcntl.h", r"AT_STATX_(FORCE|DONT)_SYNC"),
+    "statx_mask": Constants("linux/stat.h", r"STATX_[A-Z_]+", "STATX_ATTR_\\w+ STATX__RESERVED", first="STATX_ALL STATX_BASIC_STATS"),
+    "fcntl": Constants("linux/fcntl.h asm/fcntl.h", r"F_\w+", "F_OWNER_\\w+ F_SEAL_\\w+ F_RDLCK F_WRLCK F_UNLCK F_EXLCK F_SHLCK F_LINUX_SPECIFIC_BASE"),
+    "fd_flags": Constants("asm/fcntl.h", r"FD_CLOEXEC"),
+    "lock": Constants("asm/fcntl.h", r"LOCK_\w+"),
+    "file_type": Constants("linux/stat.h", r"S_IF(SOCK|LNK|REG|BLK|DIR|CHR|IFO)"),
+    "seek": Constants("linux/fs.h", r"SEEK_\w+", "SEEK_MAX"),
+    "mmap_prot": Constants("linux/mman.h", r"PROT_\w+", "PROT_NONE"),
+    "mmap_type": Constants("linux/mman.h", r"MAP_(SHARED|PRIVATE|SHARED_VALIDATE)"),
+    "mmap": Constants("linux/mman.h", r"MAP_\w+", "MAP_SHARED MAP_PRIVATE MAP_SHARED_VALIDATE MAP_TYPE MAP_FILE MAP_HUGE_SHIFT MAP_HUGE_MASK MAP_HUGE_\\w+"),
+    "mremap": Constants("linux/mman.h", r"MREMAP_\w+"),
+    "msync": Constants("linux/mman.h", r"MS_\w+"),
+    "madvise": Constants("linux/mman.h", r"MADV_\w+"),
+    "mlockall": Constants("linux/mman.h", r"MCL_\w+"),
+    "membarrier": Constants("linux/membarrier.h", r"MEMBARRIER_CMD_\w+"),
+    "clone": Constants("linux/sched.h", r"CLONE_\w+", "CLONE_ARGS_\\w+ CLONE_NEWTIME CLONE_CLEAR_SIGHAND CLONE_INTO_CGROUP"),
+    "clone3": Constants("linux/sched.h", r"CLONE_\w+", "CLONE_ARGS_\\w+ CLONE_DETACHED"),
+    "wait": Constants("linux/wait.h", r"W[A-Z]+|__W[A-Z]+", "WUNTRACED", first="WNOHANG WEXITED"),
+    "idtype": Constants("linux/wait.h", r"P_\w+"),
+    "futex": Constants("linux/futex.h", r"FUTEX_(WAIT|WAKE|FD|REQUEUE|CMP_REQUEUE|WAKE_OP|LOCK_PI2?|UNLOCK_PI|TRYLOCK_PI|WAIT_BITSET|WAKE_BITSET|WAIT_REQUEUE_PI|CMP_REQUEUE_PI)"),
+    "clock": Constants("linux/time.h", r"CLOCK_[A-Z_]+", "CLOCK_SGI_CYCLE"),
+    "timer": Constants("linux/time.h", r"TIMER_ABSTIME"),
+    "timerfd_settime": Constants("linux/timerfd.h", r"TFD_TIMER_\w+"),
+    "itimer": Constants("linux/time.h", r"ITIMER_\w+"),
+    "poll_events": Constants("asm/poll.h", r"POLL\w+", "POLL_BUSY_LOOP POLLFREE"),
+    "epoll_events": Constants("linux/eventpoll.h", r"EPOLL(IN|PRI|OUT|ERR|HUP|NVAL|RDNORM|RDBAND|WRNORM|WRBAND|MSG|RDHUP|EXCLUSIVE|WAKEUP|ONESHOT|ET)"),
+    "epoll_ctl": Constants("linux/eventpoll.h", r"EPOLL_CTL_\w+"),
+    "inotify": Constants("linux/inotify.h", r"IN_[A-Z_]+", "IN_CLOSE IN_MOVE IN_ALL_EVENTS IN_CLOEXEC IN_NONBLOCK"),
+    "random": Constants("linux/random.h", r"GRND_\w+"),
+    "memfd": Constants("linux/memfd.h", r"MFD_[A-Z_]+", "MFD_HUGE_\\w+"),
+    "fallocate": Constants("linux/falloc.h", r"FALLOC_FL_\w+"),
+    "fadvise": Constants("linux/fadvise.h", r"POSIX_FADV_\w+"),
+    "rename": Constants("linux/fs.h", r"RENAME_\w+"),
+    "rwf": Constants("linux/fs.h", r"RWF_\w+", "RWF_SUPPORTED"),
+    "sync_range": Constants("linux/fs.h", r"SYNC_FILE_RANGE_(WAIT_BEFORE|WRITE|WAIT_AFTER)"),
+    "prctl": Constants("linux/prctl.h", r"PR_(SET|GET|CAPBSET|CAP|TASK|MCE|SCHED|PAC|MPX|SVE|SPEC)\w+", "PR_SET_MM_\\w+ PR_SPEC_(NOT|PR|EN|DI|FO|ST|IN|L1D)\\w* PR_CAP_AMBIENT_\\w+ PR_MCE_KILL_\\w+ PR_SET_PTRACER_ANY PR_SCHED_CORE_\\w+ PR_SVE_VL_\\w+ PR_PAC_AP\\w+"),
+    "arch_prctl": Constants("asm/prctl.h", r"ARCH_(SET|GET)_(FS|GS|CPUID)|ARCH_\w*XCOMP\w*"),
+    "rlimit": Constants("linux/resource.h", r"RLIMIT_\w+"),
+    "rusage": Constants("linux/resource.h", r"RUSAGE_\w+", "RUSAGE_BOTH"),
+    "priority": Constants("linux/resource.h", r"PRIO_(PROCESS|PGRP|USER)"),
+    "scheduler": Constants("linux/sched.h", r"SCHED_(NORMAL|FIFO|RR|BATCH|ISO|IDLE|DEADLINE)"),
+    "rseq": Constants("linux/rseq.h", r"RSEQ_FLAG_\w+"),
+    "family": Constants("sys/socket.h", r"AF_\w+", "AF_LOCAL AF_FILE AF_ROUTE AF_MAX"),
+    "socket_type": Constants("sys/socket.h", r"SOCK_(STREAM|DGRAM|RAW|RDM|SEQPACKET|DCCP|PACKET)"),
+    "socket_flags": Constants("sys/socket.h", r"SOCK_(CLOEXEC|NONBLOCK)", first="SOCK_CLOEXEC"),
+    "ip_protocol": Constants("linux/in.h", r"IPPROTO_\w+", "IPPROTO_MAX"),
+    "netlink": Constants("linux/netlink.h", r"NETLINK_(ROUTE|USERSOCK|FIREWALL|SOCK_DIAG|NFLOG|XFRM|SELINUX|ISCSI|AUDIT|FIB_LOOKUP|CONNECTOR|NETFILTER|IP6_FW|DNRTMSG|KOBJECT_UEVENT|GENERIC|SCSITRANSPORT|ECRYPTFS|RDMA|CRYPTO|SMC)"),
+    "message": Constants("sys/socket.h", r"MSG_\w+", "MSG_TRYHARD"),
+    "shutdown": Constants("sys/socket.h", r"SHUT_\w+"),
+    "socket_level": Constants("sys/socket.h netinet/in.h netinet/tcp.h netinet/udp.h", r"SOL_\w+"),
+    "socket_option": Constants(
+        "asm/socket.h", r"SO_\w+", "SO_GET_FILTER SO_DETACH_BPF SO_(TIMESTAMP|TIMESTAMPNS|TIMESTAMPING|RCVTIMEO|SNDTIMEO)(_OLD)? SO_DETACH_FILTER_",
+    ),
+    "ip_option": Constants("linux/in.h", r"(IP|MCAST)_\w+", "MCAST_INCLUDE MCAST_EXCLUDE IP_RECVORIGDSTADDR IP_PMTUDISC_\\w+ IP_DEFAULT_\\w+ IP_RECVRETOPTS"),
+    "ipv6_option": Constants("linux/in6.h", r"IPV6_\w+", "IPV6_RECVORIGDSTADDR IPV6_(PMTUDISC|FL|PRIORITY|TLV|PREFER|RX|MIN)\\w*"),
+    "tcp_option": Constants("linux/tcp.h", r"TCP_\w+", "TCP_CM_INQ TCP_(MSS_DEFAULT|MSS_DESIRED|MD5SIG_\\w+|REPAIR_\\w+|CA_\\w+|FLAG_\\w+|NLA_\\w+|DATA_\\w+|BPF_\\w+|AO_\\w+|RECEIVE_ZEROCOPY_\\w+)"),
+    "terminal": Constants("asm/ioctls.h linux/termios.h linux/serial.h", r"(TC|TIO)[A-Z0-9_]+", "TIOCINQ TIOCPKT_\\w+ TCI\\w+ TCO\\w+ TCSA\\w+ TIOCM_\\w+ TIOCSER_\\w+ TIOCGRS485 TIOCSRS485"),
+    "file_ioctl": Constants("asm/ioctls.h", r"FIO(NREAD|NBIO|CLEX|NCLEX|ASYNC|QSIZE)"),
+    "network_ioctl": Constants("linux/sockios.h", r"SIOC[A-Z0-9_]+", "SIOCINQ SIOCOUTQ SIOCDEVPRIVATE SIOCPROTOPRIVATE SIOCGSTAMP\\w* SIOC\\w+_OLD SIOC\\w+_NEW"),
+    "sound_timer": Constants("linux/soundcard.h", r"SNDCTL_TMR_(START|STOP|CONTINUE)"),
+    "clone_file": Constants("linux/fs.h", r"FICLONE"),
+    "clone_btrfs": Constants("linux/btrfs.h", r"BTRFS_IOC_CLONE"),
+    "capability": Constants("linux/capability.h", r"CAP_[A-Z_]+", "CAP_LAST_CAP"),
+    "umount": Constants("linux/mount.h", r"MNT_\w+|UMOUNT_NOFOLLOW"),
+    "kcmp": Constants("linux/kcmp.h", r"KCMP_[A-Z]+"),
+}  # fmt: skip
+
+
+def compile_with(abi: str, *arguments: str, source: str) -> str:
+    argv = ["gcc", *HEADERS[abi], "-x", "c", *arguments, "-o", "-", "-"]
+    done = subprocess.run(argv, input=source, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
+
+
+def includes(headers: str) -> str:
+    return "".join(f"#include <{header}>\n" for header in headers.split())
+
+
+def names(abi: str, wanted: Constants) -> list[str]:
+    defined = compile_with(abi, "-E", "-dM", source=includes(wanted.headers))
+    without = re.compile("|".join(wanted.without.split()) or "(?!)")
+    found = re.findall(r"^#define (\w+) \S", defined, re.MULTILINE)
+    return [name for name in found if re.fullmatch(wanted.pattern, name) and not without.fullmatch(name)]
+
+
+def values(abi: str, wanted: Constants, found: list[str]) -> dict[str, int]:
+    """Each name's value, read from the assembly of one array."""
+    source = includes(wanted.headers)
+    source += "long values[] = {" + ",".join(f"(long)({name})" for name in found) + "};\n"
+    quads = []
+    for line in compile_with(abi, "-S", "-fno-asynchronous-unwind-tables", "-w", source=source).splitlines():
+        match = re.match(r"\s+\.(quad|zero)\s+(-?\d+)", line)
+        if match is not None:
+            quads += [int(match[2])] if match[1] == "quad" else [0] * (int(match[2]) // 8)
+    assert len(quads) == len(found), (wanted, found, quads)
+    return dict(zip(found, quads, strict=True))
+
+
+def set_of(abi: str, wanted: Constants) -> list[tuple[int, str]]:
+    if NOT_ON.get(abi, set()) & set(wanted.headers.split()):
+        return []
+    found = values(abi, wanted, names(abi, wanted))
+    first, last = wanted.first.split(), wanted.last.split()
+
+    def place(name: str) -> tuple[int, int, str]:
+        if name in first:
+            return first.index(name) - len(first), 0, name
+        return last.index(name) + 1 if name in last else 0, found[name], name
+
+    order = sorted(found, key=place)
+    return [(found[name], name) for name in order]
+
+
+def main() -> None:
+    for abi in HEADERS:
+        lines = [f'"""Generated by scripts/generate_constants.py: names of constants, {abi}."""', "", "SETS = {"]
+        for name, wanted in SETS.items():
+            found = set_of(abi, wanted)
+            lines += [f'    "{name}": (', *(f'        ({value:#x}, "{each}"),' for value, each in found), "    ),"]
+            doubled = {value for value, _ in found if sum(value == other for other, _ in found) > 1}
+            if doubled:
+                print(abi, name, [each for value, each in found if value in doubled])
+        (OUT / f"{abi}.py").write_text("\n".join([*lines, "}", ""]))
+
+
+if __name__ == "__main__":
+    main()

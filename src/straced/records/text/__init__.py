@@ -1,0 +1,1 @@
+"""Records as text: lines in strace's own format."""

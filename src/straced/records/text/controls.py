@@ -1,0 +1,113 @@
+"""fcntl(2) and ioctl(2): the command says what the last argument is, and whether there is one."""
+
+from __future__ import annotations
+
+from straced.records.text import kinds, memory
+from straced.records.text.flags import flags, one_of
+from straced.records.text.named import open_flags
+from straced.records.text.processes import Process
+from straced.records.text.structures import signal_name
+from straced.records.text.tables import constants
+from straced.records.values import Record
+
+_NUMBER = ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETPIPE_SZ", "F_SETOWN")
+_NONE = ("F_GETFD", "F_GETFL", "F_GETOWN", "F_GETSIG", "F_GETPIPE_SZ", "F_GETLEASE", "F_GET_SEALS")
+_GIVEN_STRUCTURES = ("F_SETLK", "F_SETLKW", "F_OFD_SETLK", "F_OFD_SETLKW", "F_SETOWN_EX")
+_ASKED_STRUCTURES = ("F_GETLK", "F_OFD_GETLK", "F_GETOWN_EX")
+_NO_ARGUMENT = ("FIOCLEX", "FIONCLEX", "TIOCNOTTY", "TIOCEXCL", "TIOCNXCL", "TIOCSBRK", "TIOCCBRK", "TIOCCONS")
+_GIVEN = (
+    "TCSETS",
+    "TCSETSW",
+    "TCSETSF",
+    "TCSETA",
+    "TCSETAW",
+    "TCSETAF",
+    "TIOCSWINSZ",
+    "TCSETS2",
+    "TCSETSW2",
+    "TCSETSF2",
+)
+_ASKED = ("TCGETS", "TCGETA", "TIOCGWINSZ", "TCGETS2")
+_GIVEN_INT = (
+    "FIONBIO",
+    "FIOASYNC",
+    "TIOCSPGRP",
+    "TIOCPKT",
+    "TIOCSPTLCK",
+    "TIOCMSET",
+    "TIOCMBIS",
+    "TIOCMBIC",
+    "TIOCSETD",
+)
+_ASKED_INT = (
+    "FIONREAD",
+    "TIOCGPGRP",
+    "TIOCGSID",
+    "TIOCOUTQ",
+    "TIOCGPTN",
+    "TIOCMGET",
+    "TIOCGETD",
+    "TIOCGEXCL",
+    "TIOCGPTLCK",
+)
+_DIRECTIONS = ("_IOC_NONE", "_IOC_WRITE", "_IOC_READ", "_IOC_READ|_IOC_WRITE")
+
+
+def file_command(abi: str) -> kinds.Whole:
+    """Make the printer of fcntl(2)."""
+    table = constants(abi)
+    numbers = {name: value for value, name in table["fcntl"]}
+    names = one_of(table["fcntl"], "F_???")
+    signals = dict(table["signal"])
+    at: dict[int, kinds.Formatter] = {numbers[name]: kinds.signed for name in _NUMBER if name in numbers}
+    at |= {numbers["F_SETFD"]: kinds.for_value(flags(table["fd_flags"], "FD_???"))}
+    at |= {numbers["F_SETFL"]: kinds.for_value(open_flags(abi))}
+    at |= {numbers["F_SETSIG"]: kinds.for_value(lambda value: signal_name(value, signals))}
+    at |= {numbers[name]: memory.POINTING["struct_in"] for name in _GIVEN_STRUCTURES if name in numbers}
+    at |= {numbers[name]: memory.POINTING["struct_out"] for name in _ASKED_STRUCTURES if name in numbers}
+    none = {numbers[name] for name in _NONE if name in numbers}
+
+    def texts(record: Record, process: Process) -> list[str]:
+        place, command, value = record.args[:3]
+        command &= 0xFFFFFFFF
+        found = [kinds.descriptor(place, record, process), names(command)]
+        if command in none:
+            return found
+        return [*found, at.get(command, kinds.hexadecimal)(value, record, process)]
+
+    return texts
+
+
+def device_request(abi: str) -> kinds.Whole:
+    """Make the printer of ioctl(2): requests of terminals, files and sockets by name, others by their parts."""
+    table = constants(abi)
+    named = [*table["terminal"], *table["file_ioctl"], *table["network_ioctl"]]
+    words = {value & 0xFFFFFFFF: name for value, name in reversed(named)}
+    doubled = {value: f"{name} or {words[value]}" for value, name in table["sound_timer"] if value in words}
+    clones = dict(table["clone_file"])
+    doubled |= {value: f"{name} or {clones[value]}" for value, name in table["clone_btrfs"]}
+    cloning = set(clones)
+    shapes: dict[str, kinds.Formatter] = dict.fromkeys(_GIVEN, memory.POINTING["struct_in"])
+    shapes |= dict.fromkeys(_ASKED, memory.POINTING["struct_out"])
+    shapes |= dict.fromkeys(_GIVEN_INT, memory.POINTING["array_in"]) | dict.fromkeys(
+        _ASKED_INT, memory.POINTING["array_out"]
+    )
+
+    def texts(record: Record, process: Process) -> list[str]:
+        place, request, value = record.args[:3]
+        request &= 0xFFFFFFFF
+        word = words.get(request)
+        found = [kinds.descriptor(place, record, process), doubled.get(request) or word or _parts(request)]
+        if request in cloning:
+            return [*found, kinds.signed(value, record, process)]
+        if word in _NO_ARGUMENT:
+            return found
+        return [*found, shapes.get(word or "", kinds.hexadecimal)(value, record, process)]
+
+    return texts
+
+
+def _parts(request: int) -> str:
+    """A request as _IOC() makes it: direction, type, number and size."""
+    direction, size = _DIRECTIONS[request >> 30], request >> 16 & 0x3FFF
+    return f"_IOC({direction}, {request >> 8 & 0xFF:#x}, {request & 0xFF:#x}, {hex(size) if size else 0})"

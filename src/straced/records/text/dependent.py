@@ -1,0 +1,172 @@
+"""Calls whose arguments mean different things, by what another argument says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from straced.records.text import kinds, memory
+from straced.records.text.controls import device_request, file_command
+from straced.records.text.flags import Named, flags, one_of
+from straced.records.text.futexes import locking
+from straced.records.text.kinds import Whole
+from straced.records.text.named import named, open_flags
+from straced.records.text.processes import Process
+from straced.records.text.results import DUMPABLE
+from straced.records.text.socket_options import option_value, option_words
+from straced.records.text.structures import signal_name
+from straced.records.text.tables import constants
+from straced.records.values import Record
+
+CREATES = 0o100
+"""O_CREAT."""
+
+
+def opening(abi: str, first: int) -> Whole:
+    """open(2), openat(2): the mode is an argument only of what makes a file."""
+    words = open_flags(abi)
+    at = memory.path(first)
+    makes = CREATES | next(value for value, name in constants(abi)["open"] if name == "__O_TMPFILE")
+
+    def texts(record: Record, process: Process) -> list[str]:
+        args = record.args
+        found = [kinds.directory(args[0], record, process)] if first else []
+        found += [at(args[first], record, process), words(args[first + 1])]
+        if args[first + 1] & makes:
+            found.append(kinds.octal(args[first + 2], record, process))
+        return found
+
+    return texts
+
+
+def remapping(abi: str) -> Whole:
+    """mremap(2): a new address only where one is asked for."""
+    words = flags(constants(abi)["mremap"], "MREMAP_???")
+
+    def texts(record: Record, process: Process) -> list[str]:
+        address, old, new, how, wanted = record.args[:5]
+        found = [kinds.pointer(address, record, process), str(old), str(new), words(how)]
+        return [*found, kinds.pointer(wanted, record, process)] if how & 2 else found
+
+    return texts
+
+
+def cloning(abi: str) -> Whole:
+    """clone(2): flags, the signal of its end, and the addresses that the flags ask for."""
+    words = flags(constants(abi)["clone"], "CLONE_???")
+    signals = dict(constants(abi)["signal"])
+
+    def texts(record: Record, process: Process) -> list[str]:
+        how, stack, parent = record.args[:3]
+        child, tls = record.args[3:5] if abi == "x86_64" else record.args[4:2:-1]
+        parts = [words(how & ~0xFF)] if how & ~0xFF else []
+        parts += [signal_name(how & 0xFF, signals)] if how & 0xFF else []
+        found = [f"child_stack={kinds.pointer(stack, record, process)}", f"flags={'|'.join(parts) or '0'}"]
+        if how & 0x100000:
+            place = "[...]" if not kinds.failed(record) else kinds.pointer(parent, record, process)
+            found.append(f"parent_tid={place}")
+        if how & 0x80000:
+            found.append(f"tls={kinds.pointer(tls, record, process)}")
+        if how & 0x1200000:
+            found.append(f"child_tidptr={kinds.pointer(child, record, process)}")
+        return found
+
+    return texts
+
+
+def controlling(abi: str) -> Whole:
+    """prctl(2): the operation, and as many arguments as the ones known here take."""
+    names = one_of(constants(abi)["prctl"], "PR_???")
+    capabilities = one_of(constants(abi)["capability"], "CAP_???")
+    signals = dict(constants(abi)["signal"])
+
+    def texts(record: Record, process: Process) -> list[str]:
+        operation, value = record.args[:2]
+        word = names(operation)
+        if operation == 15:  # PR_SET_NAME
+            return [word, memory.bytes_in(0)(value, record, process)]
+        if operation == 1:  # PR_SET_PDEATHSIG
+            return [word, signal_name(value, signals)]
+        if operation in (3, 7, 14, 21, 27, 30, 39):  # what only asks
+            return [word]
+        if operation in (23, 24):  # PR_CAPBSET_READ, PR_CAPBSET_DROP
+            return [word, capabilities(value)]
+        if operation == 4 and value < 3:  # PR_SET_DUMPABLE
+            return [word, DUMPABLE[value]]
+        if operation in (8, 4, 28):
+            return [word, kinds.size(value, record, process)]
+        return [word, *(kinds.hexadecimal(each, record, process) for each in record.args[1:5])]
+
+    return texts
+
+
+def making_socket(abi: str, more: int) -> Whole:
+    """socket(2), socketpair(2): the name of a protocol is one of its family."""
+    family = named("one", ["family", "AF_???"], abi)
+    kind = named("socket_type", [], abi)
+    protocols: dict[int, Named] = {
+        2: one_of(constants(abi)["ip_protocol"], "IPPROTO_???"),
+        16: one_of(constants(abi)["netlink"], "NETLINK_???"),
+    }
+    protocols[10] = protocols[2]
+
+    def texts(record: Record, process: Process) -> list[str]:
+        args = record.args
+        names = protocols.get(args[0])
+        word = names(args[2]) if names is not None and not more else str(args[2] & 0xFFFFFFFF)
+        pair = [memory.POINTING["array_out"](args[3], record, process)] if more else []
+        return [family(args[0]), kind(args[1]), word, *pair]
+
+    return texts
+
+
+def socket_option(abi: str, *, asks: bool) -> Whole:
+    """getsockopt(2), setsockopt(2)."""
+    words = option_words(abi)
+
+    def texts(record: Record, process: Process) -> list[str]:
+        found, place, level, option, value, length = [], *record.args[:1], *record.args[1:5]
+        found = [
+            kinds.descriptor(place, record, process),
+            *words(level, option),
+            option_value(value, record, asks=asks),
+        ]
+        if asks:
+            return [*found, memory.length_out(length, record, process)]
+        return [*found, kinds.signed(length, record, process)]
+
+    return texts
+
+
+def entries(record: Record, process: Process) -> list[str]:
+    """getdents64(2): how many entries there were is in the buffer; that there were none is told by the result."""
+    place, buffer, length = record.args[:3]
+    text = kinds.pointer(buffer, record, process)
+    none = " /* 0 entries */" if record.result == 0 else ""
+    return [kinds.descriptor(place, record, process), text + none, str(length & 0xFFFFFFFF)]
+
+
+def cloning_by_structure(record: Record, process: Process) -> list[str]:
+    """clone3(2)."""
+    return [memory.POINTING["struct_in"](record.args[0], record, process), str(record.args[1])]
+
+
+WHOLE: dict[str, Callable[[str], Whole]] = {
+    "rt_sigreturn": lambda abi: lambda record, process: ["{...}"],
+    "restart_syscall": lambda abi: lambda record, process: ["<... resuming interrupted system call ...>"],
+    "open": partial(opening, first=0),
+    "openat": partial(opening, first=1),
+    "mremap": remapping,
+    "clone": cloning,
+    "clone3": lambda abi: cloning_by_structure,
+    "futex": locking,
+    "prctl": controlling,
+    "socket": partial(making_socket, more=0),
+    "socketpair": partial(making_socket, more=1),
+    "getsockopt": partial(socket_option, asks=True),
+    "setsockopt": partial(socket_option, asks=False),
+    "fcntl": file_command,
+    "ioctl": device_request,
+    "getdents64": lambda abi: entries,
+}
+"""What makes the printer of a call, by its name."""

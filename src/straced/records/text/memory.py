@@ -1,0 +1,168 @@
+"""How arguments are printed that are addresses of something: strings, structures, arrays.
+
+A structure that the record does not hold is ``{...}``, an array or an int ``[...]``: as strace writes what it
+leaves out.
+Where strace would have shown an address, so does this: the call failed, or the memory could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from straced.records.text.addresses import address_text
+from straced.records.text.kinds import FAULT, Formatter, failed, pointer
+from straced.records.text.processes import Process
+from straced.records.text.quoting import quoted
+from straced.records.text.structures import DECODERS, epoll_event
+from straced.records.values import BlobKind, Record
+
+
+def path(index: int) -> Formatter:
+    def text(value: int, record: Record, process: Process) -> str:
+        blob = record.blobs.get(index)
+        if blob is None or blob.unread:
+            return pointer(value, record, process)
+        return quoted(blob.data, blob.cut)
+
+    return text
+
+
+def path_out(index: int) -> Formatter:
+    at = path(index)
+    return lambda value, record, process: (pointer if failed(record) else at)(value, record, process)
+
+
+def bytes_in(length: int) -> Formatter:
+    """Bytes that are not recorded: whether there were any is told by another argument."""
+
+    def text(value: int, record: Record, process: Process) -> str:
+        if not value or record.result == FAULT:
+            return pointer(value, record, process)
+        return '""...' if record.args[length] else '""'
+
+    return text
+
+
+def bytes_out(value: int, record: Record, process: Process) -> str:
+    if not value or failed(record):
+        return pointer(value, record, process)
+    return '""...' if record.result else '""'
+
+
+def left_out(shape: str, *, filled: bool = False, positive: bool = False, counted: int | None = None) -> Formatter:
+    """What is not recorded, by its shape.
+
+    Args:
+        filled: by the call, and not if it failed.
+        positive: filled only if the call returned more than 0.
+        counted: the number of the argument that says how many elements there are.
+    """
+
+    def text(value: int, record: Record, process: Process) -> str:
+        if not value or record.result == FAULT or (filled and failed(record)) or (positive and not record.result):
+            return pointer(value, record, process)
+        return "[]" if counted is not None and not record.args[counted] & 0xFFFFFFFF else shape
+
+    return text
+
+
+def structure(index: int, kind: str, otherwise: Formatter) -> Formatter:
+    """What the record holds where it does; what it does not is printed otherwise."""
+    needed, decode = DECODERS[kind]
+
+    def text(value: int, record: Record, process: Process) -> str:
+        blob = record.blobs.get(index)
+        if blob is None or blob.unread or len(blob.data) < needed:
+            return otherwise(value, record, process)
+        if blob.kind is BlobKind.BYTES_OUT and failed(record):
+            return pointer(value, record, process)
+        return decode(blob.data)
+
+    return text
+
+
+def status_out(value: int, record: Record, process: Process) -> str:
+    """The status of a child, where there was one."""
+    return (_STATUS if record.result else pointer)(value, record, process)
+
+
+def events_out(value: int, record: Record, process: Process) -> str:
+    """The events of epoll_wait(2): as many as it returned."""
+    if failed(record) or not value:
+        return pointer(value, record, process)
+    return "[...]" if record.result else "[]"
+
+
+def groups_out(value: int, record: Record, process: Process) -> str:
+    """The groups of getgroups(2): as many as it returned; their number alone where it was given no room."""
+    if failed(record) or not value or (record.result and not record.args[0]):
+        return pointer(value, record, process)
+    return "[...]" if record.result else "[]"
+
+
+def epoll_change(value: int, record: Record, process: Process) -> str:
+    blob = record.blobs.get(3)
+    found = epoll_event(blob.data) if blob is not None else None
+    return found or left_out("{...}")(value, record, process)
+
+
+def time_left(index: int) -> Formatter:
+    """What an interrupted sleep had left; strace shows the address unless a signal ended it."""
+    found = structure(index, "timespec", left_out("{...}"))
+
+    def text(value: int, record: Record, process: Process) -> str:
+        return (found if record.result in (-4, -516) else pointer)(value, record, process)
+
+    return text
+
+
+def address(index: int, *, filled: bool) -> Formatter:
+    def text(value: int, record: Record, process: Process) -> str:
+        blob = record.blobs.get(index)
+        if blob is None or blob.unread or (filled and failed(record)):
+            return pointer(value, record, process)
+        return address_text(blob.data) or pointer(value, record, process)
+
+    return text
+
+
+def length_out(value: int, record: Record, process: Process) -> str:
+    """The length of an address, before and after: an int that is given and filled in."""
+    return "[...]" if value and record.result != FAULT else pointer(value, record, process)
+
+
+_STATUS = structure(1, "wait_status", left_out("[...]", filled=True))
+
+
+POINTING: dict[str, Formatter] = {
+    "bytes_out": bytes_out, "events_out": events_out,
+    "groups_out": groups_out, "status_out": status_out, "epoll_event": epoll_change, "length_out": length_out,
+    "text": left_out('""...'),
+    "array": left_out("[...]"), "array_in": left_out("[...]"), "array_out": left_out("[...]", filled=True),
+    "struct_in": left_out("{...}"), "struct_out": left_out("{...}", filled=True),
+    "struct_success": left_out("{...}", filled=True, positive=True),
+}  # fmt: skip
+FILLED = ("_out", "_success", "_left")
+"""How the kinds end that strace prints when a call returns."""
+STRUCTURES: dict[str, tuple[str, Formatter]] = {
+    "signal_set_in": ("signal_set", left_out("[...]")),
+    "signal_set_out": ("signal_set", left_out("[...]", filled=True)),
+    "timespec_in": ("timespec", left_out("{...}")),
+    "timespec_out": ("timespec", left_out("{...}", filled=True)),
+    "timeval_out": ("timeval", left_out("{...}", filled=True)),
+}
+"""Kinds that a record may hold: the decoder, and what is printed where it does not."""
+BY_PLACE: dict[str, Callable[[int], Formatter]] = {
+    "path": path,
+    "path_out": path_out,
+    "address_in": lambda index: address(index, filled=False),
+    "address_out": lambda index: address(index, filled=True),
+    "timespec_left": time_left,
+}
+"""Kinds that look for their own argument in the record."""
+BY_LENGTH: dict[str, Callable[[int], Formatter]] = {
+    "bytes_in": bytes_in,
+    "array": lambda counted: left_out("[...]", counted=counted),
+    "poll_array": lambda counted: left_out("[...]", counted=counted),
+}
+"""Kinds whose length is another argument."""

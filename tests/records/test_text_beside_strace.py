@@ -1,0 +1,120 @@
+"""Our lines beside strace's own, of programs that make the same calls each time they run.
+
+Of `records/text/addresses.py`, `records/text/calls.py`, `records/text/compiled.py`, `records/text/controls.py`,
+`records/text/dependent.py`, `records/text/flags.py`, `records/text/futexes.py`, `records/text/kinds.py`,
+`records/text/memory.py`, `records/text/named.py`, `records/text/results.py`, `records/text/socket_options.py`,
+`records/text/structures.py`, `records/text/tables/__init__.py`, `records/text/tables/x86_64.py` and
+`records/text/tables/arm64.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from straced.traces.values import TraceReport
+from tests.records.frequent import FREQUENT
+from tests.records.oracle import ENVIRONMENT, Comparison, joined, record_all, strace_lines, text_of
+from tests.records.recorder import Job, Recorded
+from tests.support.build import compiler
+from tests.traces.recorded import report
+
+pytestmark = pytest.mark.needs("strace", "cc")
+SOURCE = Path(__file__).with_name("programs.c")
+OURS = (
+    "files", "opens", "names", "directories", "descriptors", "vectors", "memory", "signals", "threads", "children",
+    "identity", "limits", "clocks", "polling", "futexes", "internet", "datagrams", "locals", "controls",
+)  # fmt: skip
+COMMANDS = (
+    "ls -l /etc/apt", "cat /etc/passwd /missing", "find /etc/apt", "wc /etc/passwd", "cp /etc/passwd copy", "mv a b",
+    "mkdir -p x/y/z", "touch new", "ln -s a b", "head -c 100 /etc/passwd", "dd if=/dev/zero of=out bs=1024 count=4",
+    "stat -c %s /etc/passwd", "du -s /etc/apt", "grep root /etc/passwd", "sed s/a/b/ /etc/passwd",
+    "tail -n 3 /etc/passwd",
+    "diff /etc/passwd /etc/group", "tee f g", "truncate -s 100 f", "realpath .", "rm -r a",
+    "find . -name a -exec cat {} ;",
+)  # fmt: skip
+SHELL = ("sh", "-c", "umask 077; echo x > n; read x < n; test -f n; cd /; kill -9 $$")
+
+
+class Runs:
+    """Each program once under strace, and once recorded."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = folder / "programs"
+        argv = [str(compiler()), "-O1", "-w", "-pthread", "-static", "-o", str(binary), str(SOURCE)]
+        subprocess.run(argv, check=True, timeout=60)
+        words = [[str(binary), name] for name in OURS] + [line.split() for line in COMMANDS] + [list(SHELL)]
+        self.folder = folder
+        self.names = [" ".join(each).removeprefix(f"{binary} ") for each in words]
+        self.jobs = [
+            Job(
+                [str(shutil.which(each[0], path=ENVIRONMENT["PATH"] + ":/")), *each[1:]],
+                ENVIRONMENT,
+                str(folder / "work"),
+            )
+            for each in words
+        ]
+        self.logs: list[Path] = []
+        self.theirs: list[dict[str, list[str]]] = []
+        for place, job in enumerate(self.jobs):
+            self.logs.append(folder / f"{place}.strace")
+            self.theirs.append(strace_lines(job, self.logs[-1]))
+        self.recorded: list[Recorded] = record_all(self.jobs, folder)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("records"))
+
+
+@pytest.fixture(scope="module")
+def compared(runs: Runs) -> Comparison:
+    found = Comparison()
+    for recorded, theirs in zip(runs.recorded, runs.theirs, strict=True):
+        found.add(joined(text_of(recorded)), theirs)
+    return found
+
+
+def test_no_line_differs(compared: Comparison) -> None:
+    assert compared.different == {}
+    assert compared.alone == []
+    assert compared.equal.total() > 2000
+
+
+def test_the_frequent_calls_are_compared(compared: Comparison) -> None:
+    """At least 95 of the 100 most frequent; see docs/records.md for the others."""
+    seen = compared.equal + compared.shortened
+    assert len(FREQUENT) == 100
+    missing = [name for name in FREQUENT if not seen[name]]
+    assert len(missing) <= 5, missing
+
+
+def test_the_comparison_sees_a_difference() -> None:
+    found = Comparison()
+    line = 'openat(AT_FDCWD</tmp>, "x", O_RDONLY) = 3</tmp/x>'
+    found.add({"1": [line]}, {"1": [line.replace("RDONLY", "WRONLY")]})
+    found.add({"1": ["fstat(3, {...}) = 0"]}, {"1": ["fstat(3, 0x7ffc12345678) = 0"]})
+    found.add({"1": [line]}, {"1": [line, line]})
+    assert sorted(found.different) == ["fstat", "openat"]
+    assert found.alone == [line]
+
+
+def test_a_report_of_both_is_the_same(runs: Runs, compared: Comparison) -> None:
+    """Calls, errors and files of the text of records, as ``straced report`` reads them, are those of strace's log."""
+    for place in (runs.names.index("children"), runs.names.index("ls -l /etc/apt"), len(runs.names) - 1):
+        ours = runs.folder / "ours.strace"
+        ours.write_text("".join(f"{line}\n" for line in text_of(runs.recorded[place])))
+        mine, theirs = report(ours), report(runs.logs[place])
+        assert {row.name: (row.calls, row.errors) for row in mine.summary.rows} == {
+            row.name: (row.calls, row.errors) for row in theirs.summary.rows
+        }, runs.names[place]
+        assert places(mine) == places(theirs)
+
+
+def places(made: TraceReport) -> set[str]:
+    """The files of a report. Records do not tell where symbolic links lead."""
+    return {os.path.realpath(each.path) for each in made.files if each.path.startswith("/")}
