@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the object that ships in the package, and notes what it was built with.
+# Builds the objects that ship in the package, and notes what it was built with.
 #   bpf/build.sh [FOLDER]     default: src/straced/tracers/ebpf
 # The same clang gives the same bytes wherever the tree stands; needs clang, llvm, bpftool and libbpf's headers.
 # CLANG names another one than the clang on PATH.
@@ -21,6 +21,7 @@ done
 	echo "profiler.bpf.o is built from bpf/ by bpf/build.sh; it is the same object for x86-64 and arm64 (there: emulated)."
 	echo "clang: $("$clang" --version | head -n 1)"
 	echo "bpftool: $(bpftool version | tr '\n' ' ')"
-	echo "sources: $(cat ./*.h ./profiler.bpf.c | sha256sum | cut -d ' ' -f 1)"
+	echo "sources: $(cat ./*.h ./profiler.bpf.c ./recorder.bpf.c | sha256sum | cut -d ' ' -f 1)"
 	echo "object: $(sha256sum <"$out/profiler.bpf.o" | cut -d ' ' -f 1)"
+	echo "recorder: $(sha256sum <"$out/recorder.bpf.o" | cut -d ' ' -f 1)"
 } >"$out/profiler.bpf.o.txt"

@@ -46,9 +46,10 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 {
-	struct running *run = target_here(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct running *run = target_here(task);
 
-	return run ? returned(run, regs, ret) : 0;
+	return run ? returned(run, task, regs, ret) : 0;
 }
 
 SEC("tp_btf/signal_deliver")
@@ -102,7 +103,8 @@ int on_enter_tp(struct trace_event_raw_sys_enter *event)
 SEC("tp/raw_syscalls/sys_exit")
 int on_exit_tp(struct trace_event_raw_sys_exit *event)
 {
-	struct running *run = target_here(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct running *run = target_here(task);
 	long nr = event->id;
 
 	if (!run)
@@ -110,7 +112,7 @@ int on_exit_tp(struct trace_event_raw_sys_exit *event)
 	/* Another call's number (-1 is that of sigreturn): the exit of one and the enter of the other were skipped. */
 	if (run->call.key && nr >= 0 && ((run->call.key ^ nr) & KEY_NR_MASK & ~X32_SYSCALL_BIT))
 		never_returned(run);
-	return returned(run, 0, event->ret);
+	return returned(run, task, 0, event->ret);
 }
 
 SEC("tp/signal/signal_deliver")

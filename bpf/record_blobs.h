@@ -67,9 +67,10 @@ INLINE struct scratch *take_scratch(void)
 	return scratch && !__sync_lock_test_and_set(&scratch->busy, 1) ? scratch : 0;
 }
 
+/* Only programs of this CPU look at it, so that no order among CPUs is asked for. */
 INLINE void give_scratch(struct scratch *scratch)
 {
-	__sync_lock_test_and_set(&scratch->busy, 0);
+	*(volatile u32 *)&scratch->busy = 0;
 }
 
 /* Completes a blob whose bytes are there; returns where the next one begins. What the last word has beyond them is cleared. */
@@ -96,7 +97,7 @@ INLINE void *blob_bytes(struct scratch *scratch, u32 at)
 }
 
 /* Reads one; returns where the next begins. An address of 0 is told by the argument itself. */
-__attribute__((noinline)) static u32 read_blob(struct scratch *scratch, u32 at, u32 argument, u32 kind, u32 bytes)
+INLINE u32 read_blob(struct scratch *scratch, u32 at, u32 argument, u32 kind, u32 bytes)
 {
 	void *address = (void *)scratch->args[argument & 7];
 	u64 next = scratch->args[(argument + 1) & 7];
@@ -134,10 +135,11 @@ __attribute__((noinline)) static u32 read_blob(struct scratch *scratch, u32 at, 
 }
 
 /* Reads all that a plan says; the arguments stand in scratch->args. Returns the bytes. */
-__attribute__((noinline)) static u32 read_blobs(struct scratch *scratch, struct plan *plan, long result)
+INLINE u32 read_blobs(struct scratch *scratch, struct plan *plan, long result)
 {
 	u32 at = 0;
 
+#pragma unroll
 	for (int i = 0; i < CAPTURES; i++) {
 		u32 kind = plan->captures[i].kind;
 

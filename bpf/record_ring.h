@@ -30,7 +30,7 @@
 
 struct ring {
 	u64 head;	/* reserved */
-	u64 tail;	/* taken out by the reader */
+	u64 tail;	/* taken out by the reader, in whole sub-buffers: `done` is of one lap at a time */
 	u64 ready;	/* may be taken out; by `drain` */
 	u64 untold;	/* lost since the last record LOST */
 	u64 done[RING_PARTS_MAX];
@@ -183,7 +183,7 @@ int drain(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!ring)
 		return 0;
-	__sync_lock_test_and_set(&ring->tail, ready[0]);
+	__sync_lock_test_and_set(&ring->tail, ready[0] & ~(u64)(RING_PART - 1));
 	bpf_loop(RING_PARTS_MAX, drain_step, ready, 0);
 	ring->ready = ready[0];
 	return 0;

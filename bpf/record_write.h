@@ -111,11 +111,8 @@ __attribute__((noinline)) static int tell_lost(struct ring *ring, void *memory)
 	return 0;
 }
 
-/*
- * Writes a record of the current task: its blobs, which stand in the scratch place, behind its arguments. This and other
- * functions that are not static are verified once, and not at each of their callers.
- */
-__attribute__((noinline)) int write_record(struct outcome *outcome, u32 nargs, u32 blobs)
+/* Writes a record of the current task: its blobs, which stand in the scratch place, behind its arguments. */
+INLINE void put_record(struct task_struct *task, struct outcome *outcome, u32 nargs, u32 blobs)
 {
 	u32 cpu = bpf_get_smp_processor_id(), zero = 0;
 	struct ring *ring = bpf_map_lookup_elem(&rings, &cpu);
@@ -124,20 +121,18 @@ __attribute__((noinline)) int write_record(struct outcome *outcome, u32 nargs, u
 	struct record *record;
 	u64 at;
 
-	if (!outcome)
-		return 0;
 	if (!ring || !memory) {	/* of a CPU that came later */
 		count_lost(0, outcome->key);
-		return 0;
+		return;
 	}
 	if (*(volatile u64 *)&ring->untold)
 		tell_lost(ring, memory);
 	if (!reserve(ring, memory, size, &at)) {
 		count_lost(ring, outcome->key);
-		return 0;
+		return;
 	}
 	record = memory + (at & (recording_config.ring_bytes - 8));
-	fill(record, outcome, size, nargs, bpf_get_current_task_btf());
+	fill(record, outcome, size, nargs, task);
 	for (u32 i = 0; i < ARGUMENTS; i++)
 		if (i < nargs)
 			record->args[i] = outcome->args[i];
@@ -152,6 +147,16 @@ __attribute__((noinline)) int write_record(struct outcome *outcome, u32 nargs, u
 			bpf_probe_read_kernel(memory + behind, blobs & (SCRATCH_BYTES - 8), scratch->bytes);
 	}
 	commit(ring, at, size);
+}
+
+/*
+ * The same where it is no matter how long it takes. What is not static is verified once, and not at each of its callers;
+ * what is inlined saves calls, which cost most where returns are guarded (Retpolines, Safe RET).
+ */
+__attribute__((noinline)) int write_record(struct outcome *outcome, u32 nargs, u32 blobs)
+{
+	if (outcome)
+		put_record(bpf_get_current_task_btf(), outcome, nargs, blobs);
 	return 0;
 }
 
@@ -192,13 +197,13 @@ __attribute__((noinline)) int record_with_blobs(struct outcome *outcome)
 	for (int i = 0; i < ARGUMENTS; i++)
 		scratch->args[i] = outcome->args[i];
 	blobs = read_blobs(scratch, plan, outcome->result);
-	write_record(outcome, plan->nargs, blobs);
+	put_record(bpf_get_current_task_btf(), outcome, plan->nargs, blobs);
 	give_scratch(scratch);
 	return 0;
 }
 
-/* A call of the current task has returned. After an execve that succeeded its registers are the new program's. */
-INLINE void record_call(struct outcome *outcome, struct pt_regs *regs)
+/* A call of the current task has returned; `task` where it matters how long this takes, else 0. After an execve that succeeded its registers are the new program's. */
+INLINE void record_call(struct task_struct *task, struct outcome *outcome, struct pt_regs *regs)
 {
 	struct plan *plan = plan_of(outcome->key);
 
@@ -208,9 +213,12 @@ INLINE void record_call(struct outcome *outcome, struct pt_regs *regs)
 		write_record(outcome, 0, 0);
 		return;
 	}
-	arguments_in(regs, outcome->key, outcome->args);
+	if (plan->nargs)
+		arguments_in(regs, outcome->key, outcome->args);
 	if (plan->captures[0].kind)
 		record_with_blobs(outcome);
+	else if (task)
+		put_record(task, outcome, plan->nargs, 0);
 	else
 		write_record(outcome, plan->nargs, 0);
 }

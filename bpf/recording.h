@@ -45,12 +45,12 @@ INLINE bool recording_closed(void)
 	return *(volatile u32 *)&recording.closed;
 }
 
-INLINE void record_return(u32 key, u32 row, u64 end_ns, u64 wall_ns, u64 waiting_ns, long ret, struct pt_regs *regs)
+INLINE void record_return(struct task_struct *task, u32 key, u32 row, u64 end_ns, u64 wall_ns, u64 waiting_ns, long ret, struct pt_regs *regs)
 {
 	struct outcome outcome = { key, RECORD_CALL, end_ns, wall_ns, waiting_ns, ret };
 
 	if (row)
-		record_call(&outcome, regs);
+		record_call(task, &outcome, regs);
 }
 
 /* A call of which only the exit was seen. */
@@ -59,7 +59,7 @@ INLINE void record_exit_only(u32 key, u32 row, long ret, struct pt_regs *regs)
 	struct outcome outcome = { key, RECORD_CALL | RECORD_NO_ENTER, bpf_ktime_get_ns(), NO_TIME, 0, ret };
 
 	if (row)
-		record_call(&outcome, regs);
+		record_call(0, &outcome, regs);
 }
 
 /* A call that a signal handler has turned into an error. */
@@ -68,7 +68,7 @@ INLINE void record_interrupted(struct suspended *call, long ret, struct pt_regs 
 	struct outcome outcome = { call->key, RECORD_CALL, bpf_ktime_get_ns(), call->wall_ns, call->waiting_ns, ret };
 
 	if (call->row)
-		record_call(&outcome, regs);
+		record_call(0, &outcome, regs);
 }
 
 /* A call that never returns, whose arguments are gone. */
@@ -165,7 +165,7 @@ INLINE void record_end(struct task_struct *task)
 
 #define record_only(value) 0
 #define recording_closed() false
-#define record_return(key, row, end_ns, wall_ns, waiting_ns, ret, regs) ((void)0)
+#define record_return(task, key, row, end_ns, wall_ns, waiting_ns, ret, regs) ((void)0)
 #define record_exit_only(key, row, ret, regs) ((void)0)
 #define record_interrupted(call, ret, regs) ((void)0)
 #define record_abandoned_call(call) ((void)0)

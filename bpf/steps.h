@@ -70,26 +70,26 @@ __attribute__((noinline)) static int exit_only(struct running *run, struct pt_re
 	return 0;
 }
 
-INLINE int returned(struct running *run, struct pt_regs *regs, long ret)
+INLINE int returned(struct running *run, struct task_struct *task, struct pt_regs *regs, long ret)
 {
 	u32 key = run->call.key;
 	u64 wall_ns;
 
 	if (!key)
-		return exit_only(run, regs ?: (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ret);
+		return exit_only(run, regs ?: (struct pt_regs *)bpf_task_pt_regs(task), ret);
 	wall_ns = bpf_ktime_get_ns() - run->call.enter_ns;
 	if (ret < 0) {
 		if (is_sigreturn(key)) {
 			ret = 0;
 		} else if (is_restart(ret)) {
-			suspend(run, regs ?: (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), wall_ns, ret);
+			suspend(run, regs ?: (struct pt_regs *)bpf_task_pt_regs(task), wall_ns, ret);
 			return 0;
 		}
 	}
 	run->call.key = 0;
 	finish(run->call.row, wall_ns, run->call.waiting_ns, ret);
-	record_return(key, run->call.row, run->call.enter_ns + wall_ns, wall_ns, run->call.waiting_ns, ret,
-		      regs ?: (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+	record_return(task, key, run->call.row, run->call.enter_ns + wall_ns, wall_ns, run->call.waiting_ns, ret,
+		      regs ?: (struct pt_regs *)bpf_task_pt_regs(task));
 	return 0;
 }
 

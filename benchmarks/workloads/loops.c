@@ -57,6 +57,9 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "getppid")) {
 		for (long i = 0; i < count; i++)
 			syscall(SYS_getppid);
+	} else if (!strcmp(argv[1], "openat")) {
+		for (long i = 0; i < count; i++)
+			syscall(SYS_openat, AT_FDCWD, "/usr/share/there/is/no/such/file", O_RDONLY);
 	} else if (!strcmp(argv[1], "pingpong")) {
 		calls *= 4;
 		pthread_create(&threads[0], NULL, answer, NULL);

@@ -81,7 +81,7 @@ class RecordFile:
         """All records, in order; what an EXEC tells is in the CALL of its execve, too."""
         decoder = Decoder(self._order)
         cpus = sorted({cpu for kind, cpu, _at, _size in self._chunks if kind == layout.RECORDS})
-        return _joined(heapq.merge(*(self._of_cpu(decoder, cpu) for cpu in cpus), key=_BY_TIME))
+        return joined(heapq.merge(*(self._of_cpu(decoder, cpu) for cpu in cpus), key=_BY_TIME), {})
 
     def _of_cpu(self, decoder: Decoder, wanted: int) -> Iterator[Record]:
         number = -1 if wanted == layout.NO_CPU else wanted
@@ -102,9 +102,8 @@ def _order_of(head: bytes, path: Path) -> str:
     raise NoRecords(f"{path.name} is no file of records")
 
 
-def _joined(records: Iterator[Record]) -> Iterator[Record]:
-    """The path and words of a program go from where it began to the call that began it."""
-    begun: dict[int, Record] = {}
+def joined(records: Iterator[Record], begun: dict[int, Record]) -> Iterator[Record]:
+    """The path and words of a program go from where it began, where ``begun`` keeps them, to the call that began it."""
     for record in records:
         if record.kind is RecordKind.EXEC:
             begun[record.tid] = record

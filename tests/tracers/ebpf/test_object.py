@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
 
 from straced.model import histogram
-from straced.tracers.ebpf import EbpfTracer, btf, engine, wire
+from straced.records import layout
+from straced.tracers.ebpf import EbpfTracer, btf, engine, record_wire, wire
 from straced.tracers.ebpf.engine import Engine, object_bytes
 from tests.support.needs import require, unavailable
 from tests.tracers.ebpf.conftest import Start
@@ -22,6 +24,10 @@ PACKAGE = Path(engine.__file__).parent
 
 def test_layouts_agree() -> None:
     assert wire.verify(btf.Types(btf.section(object_bytes(), ".BTF"))) == []
+    recorder = (PACKAGE / "recorder.bpf.o").read_bytes()
+    assert wire.verify(btf.Types(btf.section(recorder, ".BTF")), record_wire.LAYOUTS) == []
+    assert struct.calcsize("=" + layout.RECORD_HEAD) == record_wire.WireRecord.args.offset
+    assert struct.calcsize("=" + layout.BLOB_HEAD) == ctypes.sizeof(record_wire.WireBlob)
     assert wire.ROW.size == wire.CounterRow.histogram.offset
     assert wire.OWNER.size == ctypes.sizeof(wire.RowOwner)
 
@@ -38,10 +44,11 @@ def test_a_layout_that_drifted_is_refused() -> None:
 
 def test_it_is_built_from_these_sources() -> None:
     sources = hashlib.sha256()
-    for path in [*sorted(BPF.glob("*.h")), BPF / "profiler.bpf.c"]:
+    for path in [*sorted(BPF.glob("*.h")), BPF / "profiler.bpf.c", BPF / "recorder.bpf.c"]:
         sources.update(path.read_bytes())
     assert notes(PACKAGE)["sources"] == sources.hexdigest()
     assert notes(PACKAGE)["object"] == hashlib.sha256(object_bytes()).hexdigest()
+    assert notes(PACKAGE)["recorder"] == hashlib.sha256((PACKAGE / "recorder.bpf.o").read_bytes()).hexdigest()
 
 
 def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -134,8 +134,10 @@ class EbpfRecording:
         self._over: asyncio.Future[Ending] = self._loop.create_future()
         self._ending: Ending | None = None
         self._drain = RingDrain(loaded.engine, fd, self._options.max_bytes, floor, self._limit_reached)
-        self.sample: Sample | None = None
-        """The counters, once it is over."""
+        self.facts = record_facts.facts_of(self.target, follow=self._options.follow, wanted=self._options.wanted)
+        """Whose records they are."""
+        self.end: RecordingEnd | None = None
+        """What became of all calls, once it is over."""
 
     def start(self) -> None:
         """Write down whose records they are, and let them flow.
@@ -143,8 +145,7 @@ class EbpfRecording:
         Raises:
             OutputError: the disk is full.
         """
-        facts = record_facts.facts_of(self.target, follow=self._options.follow, wanted=self._options.wanted)
-        self._drain.write(layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(facts)))
+        self._drain.write(layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(self.facts)))
         if self._drain.failure:
             raise OutputError("the disk is full; nothing was recorded")
         self._drain.start()
@@ -190,11 +191,11 @@ class EbpfRecording:
         engine = self._loaded.engine
         try:
             starts = await asyncio.to_thread(self._close_rings)
-            self.sample = await self._session.detach()
+            sample = await self._session.detach()
             if starts:
                 self._drain.write(layout.chunk(layout.RECORDS, starts))
-            end = self._end_of(self.sample, engine, reason)
-            self._drain.write(layout.chunk(layout.END, msgspec.msgpack.encode(end)))
+            self.end = self._end_of(sample, engine, reason)
+            self._drain.write(layout.chunk(layout.END, msgspec.msgpack.encode(self.end)))
         finally:
             await self._loaded.close()
 

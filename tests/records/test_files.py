@@ -1,0 +1,166 @@
+"""Files of records: what is whole of them is read, in order, whatever else they hold and wherever they were cut.
+
+Of `records/layout.py`, `records/decoding.py`, `records/reader.py` and `records/tailing.py`.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from straced.records import layout
+from straced.records.reader import NoRecords, RecordFile
+from straced.records.tailing import RecordTail
+from straced.records.values import Blob, BlobKind, CallFates, Record, RecordingEnd, RecordingFacts, RecordKind
+
+X86_64 = 1 << layout.KEY_NR_BITS
+FACTS = RecordingFacts(
+    straced="1", host="h", machine="x86_64", boot_id="b", epoch_ns=5, monotonic_ns=3, utc_offset_s=0, pid=7, follow=True
+)
+END = RecordingEnd(ended_ns=99, reason="exited", exact=True, calls={"openat": CallFates(2, lost=1)})
+
+
+def record(
+    kind: int,
+    end_ns: int,
+    number: int = 257,
+    *,
+    args: tuple[int, ...] = (),
+    blobs: bytes = b"",
+    result: int = 0,
+    duration_ns: int = 10,
+    order: str = "<",
+) -> bytes:
+    """One as the kernel's programs write it."""
+    head = struct.Struct(order + layout.RECORD_HEAD)
+    size = head.size + 8 * len(args) + len(blobs)
+    values = (size, kind, len(args), 11, 10, X86_64 | number, end_ns, duration_ns, 4, result)
+    return head.pack(*values) + struct.pack(f"{order}{len(args)}Q", *args) + blobs
+
+
+def blob(argument: int, kind: int, data: bytes, order: str = "<") -> bytes:
+    """One behind a record's arguments."""
+    return struct.pack(order + layout.BLOB_HEAD, len(data), argument, kind, 0) + data + bytes(-len(data) % 8)
+
+
+def chunk(kind: int, data: bytes, cpu: int = layout.NO_CPU, order: str = "<") -> bytes:
+    """A piece of a file."""
+    return (
+        struct.pack(order + layout.CHUNK_HEAD, layout.CHUNK_MARK, kind, cpu, len(data)) + data + bytes(-len(data) % 8)
+    )
+
+
+def whole(order: str = "<") -> bytes:
+    """A file with two CPUs, a kind of chunk and a kind of record that nobody knows, and padding."""
+    opened = record(1, 30, args=(1, 2, 3, 4), blobs=blob(1, 1, b"/a\xff", order), result=-2, order=order)
+    unknown = record(60, 31, order=order)
+    padding = struct.pack(order + "Q", 16) + bytes(8) if order == "<" else struct.pack(">HHIQ", 16, 0, 0, 0)
+    return b"".join(
+        (
+            struct.pack(order + layout.FILE_HEAD, layout.MAGIC, layout.VERSION, layout.ORDER, 0),
+            chunk(layout.FACTS, msgspec.msgpack.encode(FACTS), order=order),
+            chunk(99, b"later", order=order),
+            chunk(layout.RECORDS, opened + unknown + padding, 0, order),
+            chunk(layout.RECORDS, record(1, 20, order=order) + record(1, 40, order=order), 1, order),
+            chunk(layout.RECORDS, record(2 | layout.NO_RESULT, 50, 0, args=(0, 1, 2), order=order), order=order),
+            chunk(layout.END, msgspec.msgpack.encode(END), order=order),
+        )
+    )
+
+
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little-endian", "big-endian"])
+def test_records_of_all_cpus_come_in_the_order_of_their_ends(tmp_path: Path, order: str) -> None:
+    (tmp_path / "t.strc").write_bytes(whole(order))
+    file = RecordFile(tmp_path / "t.strc")
+    assert (file.facts, file.end) == (FACTS, END)
+    found = list(file)
+    assert [(each.cpu, each.sequence, each.end_ns) for each in found] == [
+        (1, 0, 20),
+        (0, 0, 30),
+        (1, 1, 40),
+        (-1, 0, 50),
+    ]
+    assert found[1] == Record(
+        kind=RecordKind.CALL,
+        sequence=0,
+        cpu=0,
+        tid=11,
+        pid=10,
+        abi="x86_64",
+        number=257,
+        args=(1, 2, 3, 4),
+        start_ns=20,
+        duration_ns=10,
+        waiting_ns=4,
+        result=-2,
+        end_ns=30,
+        blobs={1: Blob(BlobKind.PATH, b"/a\xff")},
+    )
+    assert (found[3].kind, found[3].result, found[3].duration_ns, found[3].start_ns) == (
+        RecordKind.START,
+        None,
+        None,
+        40,
+    )
+
+
+def test_what_is_whole_of_a_cut_file_is_read(tmp_path: Path) -> None:
+    data, path = whole(), tmp_path / "t.strc"
+    path.write_bytes(data)
+    every = list(RecordFile(path))
+    begin = data.index(struct.pack("<" + layout.CHUNK_HEAD, layout.CHUNK_MARK, 99, layout.NO_CPU, 5))
+    counts = []
+    for size in range(begin, len(data)):
+        path.write_bytes(data[:size])
+        file = RecordFile(path)
+        found = list(file)
+        assert {each.end_ns for each in found} <= {each.end_ns for each in every}
+        assert file.end is None or size > len(data) - 8
+        counts.append(len(found))
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no file of records"),
+        (b"1 execve(...) = 0\n", "no file of records"),
+        (whole()[:16], "whose records"),
+        (struct.pack("<" + layout.FILE_HEAD, layout.MAGIC, 2, layout.ORDER, 0), "version 2"),
+    ],
+)
+def test_what_is_no_file_of_records_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "t").write_bytes(data)
+    with pytest.raises(NoRecords, match=words):
+        RecordFile(tmp_path / "t")
+
+
+def test_what_an_exec_tells_is_in_its_call(tmp_path: Path) -> None:
+    begun = record(4, 10, 0, blobs=blob(0, 1, b"/bin/true") + blob(1, 6, b"true\0"), duration_ns=layout.NO_TIME)
+    records = begun + record(1, 20, 59) + record(1, 30, 59, result=-2)
+    path = tmp_path / "t.strc"
+    path.write_bytes(whole()[:16] + chunk(1, msgspec.msgpack.encode(FACTS)) + chunk(layout.RECORDS, records, 0))
+    _begun, execve, failed = RecordFile(path)
+    assert execve.blobs == {0: Blob(BlobKind.PATH, b"/bin/true"), 1: Blob(BlobKind.WORDS, b"true\0")}
+    assert failed.blobs == {}
+
+
+def test_a_file_is_read_while_it_grows(tmp_path: Path) -> None:
+    data, path = whole(), tmp_path / "t.strc"
+    path.write_bytes(data)
+    every = list(RecordFile(path))
+    path.write_bytes(b"")
+    found: list[Record] = []
+    with open(path, "r+b", buffering=0) as file:
+        tail = RecordTail(file.fileno())
+        for at in range(0, len(data), 7):
+            file.seek(at)
+            file.write(data[at : at + 7])
+            found += tail.records(25)
+        assert [each.end_ns for each in found] == [20]
+        found += tail.records(None)
+    assert found == every

@@ -1,0 +1,53 @@
+"""What is kept of each call, and sets of calls in strace's words.
+
+Of `records/plans.py` and `records/call_sets.py`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from straced.errors import InvalidArgument
+from straced.records.call_sets import calls_of
+from straced.records.plans import UNKNOWN, plan_of
+from straced.records.values import BlobKind
+from straced.syscalls import names
+from straced.tracers.ebpf.record_wire import CAPTURES
+from straced.tracers.strace.filters import trace_set
+
+
+def test_each_call_has_a_plan_that_the_programs_can_keep() -> None:
+    for name in names("x86_64").values():
+        plan = plan_of(name)
+        assert all(each.argument < plan.nargs for each in plan.captures), name
+        assert len(plan.captures) <= CAPTURES, name
+        assert all(each.bytes <= 128 for each in plan.captures), name
+    assert plan_of("syscall_0x3e8") == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("words", "inside", "outside"),
+    [
+        ("openat,read", {"openat", "read"}, {"write"}),
+        ("!futex", {"openat", "read"}, {"futex"}),
+        ("%file", {"openat", "execve", "statx", "rename"}, {"read", "memfd_create", "futex"}),
+        ("%network", {"connect", "sendto"}, {"openat"}),
+        ("/^get.*id$", {"getpid", "getppid"}, {"gettimeofday"}),
+        ("2", {"open"}, {"read"}),
+    ],
+)
+def test_sets_are_strace_s(words: str, inside: set[str], outside: set[str]) -> None:
+    found = calls_of(trace_set(words))
+    assert found is not None
+    assert inside <= found
+    assert not outside & found
+
+
+def test_all_is_no_set_and_what_only_strace_knows_is_refused() -> None:
+    assert calls_of(trace_set("all")) is None
+    with pytest.raises(InvalidArgument, match="only strace knows"):
+        calls_of(trace_set("%desc"))
+
+
+def test_what_is_a_path_is_read_as_one() -> None:
+    assert [each.kind for each in plan_of("renameat2").captures] == [BlobKind.PATH, BlobKind.PATH]
