@@ -24,8 +24,8 @@ _INODE = re.compile(r"(?<=[\[>])\d{3,}(?=[\],-])")
 _UNNAMED = re.compile(r"(?<=/#)\d+(?=>\(deleted\))")
 _NAMED = re.compile(r"<(/[^<>]*)>")
 _CALL = re.compile(r"(\w+)\((.*)\)\s+= (.*)", re.DOTALL)
-_EPHEMERAL = re.compile(r"(?<=[:(])(?!3947)(?:3[3-9]|[45]\d)\d{3}(?=[\]\->)])")
-"""Ports that the kernel chose; those of our programs are 39470 and on."""
+_EPHEMERAL = re.compile(r"(?<=[:(])(?:32[7-9]|3[3-9]\d|[4-6]\d\d)\d\d(?=[\]\->)])")
+"""Ports that the kernel chose; those of our programs are lower."""
 _CHANGING = re.compile(r"(?<=getppid\(\) = )\d+|(?<=\) = )\d{8,}$|(?<=clock_gettime\()(.*)(?=\) = 0)")
 _COUNT = re.compile(r"(0x[0-9a-f]+|ADDRESS) /\* \d+ (?:vars|entries) \*/")
 

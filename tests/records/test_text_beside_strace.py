@@ -10,6 +10,7 @@ Of `records/text/addresses.py`, `records/text/calls.py`, `records/text/compiled.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,9 +48,10 @@ class Runs:
         binary = folder / "programs"
         argv = [str(compiler()), "-O1", "-w", "-pthread", "-static", "-o", str(binary), str(SOURCE)]
         subprocess.run(argv, check=True, timeout=60)
-        words = [[str(binary), name] for name in OURS] + [line.split() for line in COMMANDS] + [list(SHELL)]
+        host = f"127.{random.randrange(1, 255)}.{random.randrange(255)}.{random.randrange(1, 255)}"
+        words = [[str(binary), name, host] for name in OURS] + [line.split() for line in COMMANDS] + [list(SHELL)]
         self.folder = folder
-        self.names = [" ".join(each).removeprefix(f"{binary} ") for each in words]
+        self.names = [each[1] if each[0] == str(binary) else " ".join(each) for each in words]
         self.jobs = [
             Job(
                 [str(shutil.which(each[0], path=ENVIRONMENT["PATH"] + ":/")), *each[1:]],

@@ -10,8 +10,13 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from straced.records.plans import plan_of
+from straced.records.text.calls import SIGNATURES
+from straced.records.text.compiled import words_of
+from straced.records.text.dependent import WHOLE
 from straced.records.text.lines import BATCH, LineOptions, TextLines
 from straced.records.values import Blob, BlobKind, OpenDescriptor, Record, RecordingFacts, RecordKind
+from straced.syscalls import number_of
 from tests.records.made import FD_CWD, PID, call, ended, facts, path
 
 PLAIN = LineOptions(stamp="", durations=False, pids=False)
@@ -207,3 +212,17 @@ def test_lines_come_by_their_starts_and_soon() -> None:
     stamps = [float(each.split()[0]) for each in found.decode().splitlines() if b"pause" not in each.encode()]
     assert len(stamps) == 2 * BATCH
     assert stamps == sorted(stamps)
+
+
+@pytest.mark.parametrize("abi", ["x86_64", "arm64"])
+def test_each_call_is_printed_whatever_its_arguments_are(abi: str) -> None:
+    """Nothing in a damaged file raises."""
+    for name in sorted(SIGNATURES.keys() | WHOLE.keys()):
+        number = number_of(name, abi)
+        if name in SIGNATURES:
+            assert len(words_of(name)) <= plan_of(name).nargs, name
+        for value in (0, 5, (1 << 64) - 1, 0x7FFC_0000_0000):
+            for result in (0, 7, -14, -512, None) if number is not None else ():
+                record = call(name, *(value,) * plan_of(name).nargs, result=result, abi=abi)
+                assert line(record).startswith(f"{name}("), name
+                assert line(msgspec.structs.replace(record, args=())).startswith(f"{name}("), name
