@@ -80,7 +80,7 @@ def _syncs(reading: TraceReading) -> Iterator[Finding]:
 
 def _locks(reading: TraceReading) -> Iterator[Finding]:
     assert reading.state is not None
-    for (pid, key), (waits, ns, longest, line) in reading.state.locks.items():
+    for (pid, key), (waits, ns, longest, line) in reading.state.locks.rows.items():
         if ns >= LOCK_NS or (not reading.form.durations and waits >= RETRIES):
             name = scrub_bytes(key, 200)
             futex = f"futex {name} of process {pid or reading.root}" + (

@@ -22,6 +22,8 @@ from straced.traces.parsing.line_format import Form
 _SHORT_WAIT = b"<0.000050>"
 """Shorter waits for a futex are no waits: the tracer itself takes longer. They are counted in the summary only."""
 _MOST_DURATIONS = 100_000
+_LONGEST_BEGUN = 1 << 20
+"""Bytes of arguments that are kept of a call that did not return yet, however often it is interrupted."""
 _HEADS = roles.heads(roles.ROLE_OF)
 _BIRTHS = frozenset(head for head, (role, _, resumed) in _HEADS.items() if role == roles.FORK and not resumed)
 _FIRST_FD = re.compile(rb"\w+\((\d{1,9})(?=[,) ])")
@@ -55,6 +57,9 @@ class OrderedPass:
         self.read(found)
         self.state.tasks.forget_idle()
 
+    def finish(self) -> None:
+        """All blocks were read."""
+
     def words(self, block: bytes) -> list[Words]:
         """The words of each line of a block."""
         found = self._pattern.findall(block)
@@ -76,7 +81,7 @@ class OrderedPass:
                     task = tasks.get(pid) or of_text(pid)
                     if head[0] == 60:  # resumed, and interrupted once more
                         head, rest = head[5:] + b"(", task.begun() + rest[9:]
-                    task.entered = head, rest, number
+                    task.entered = head, rest[:_LONGEST_BEGUN], number
                     if head in _BIRTHS:
                         born(task.tid)
                     continue
@@ -84,7 +89,7 @@ class OrderedPass:
                     task = tasks.get(pid) or of_text(pid)
                     if head[0] == 60:
                         head, rest = head[5:] + b"(", task.begun() + rest[9:]
-                    task.entered = head, rest.removesuffix(DETACHED), number
+                    task.entered = head, rest.removesuffix(DETACHED)[:_LONGEST_BEGUN], number
                     continue
                 if timed and (tail[:1] == b"<" or rest[-1:] == b">"):
                     self.slow(head, rest, number, pid)
@@ -118,7 +123,7 @@ class OrderedPass:
                 continue
             # the most frequent form: a duration that is known
             text = rest[:-10]
-            if brief and 0 < (comma := text.find(b",")) < (split := text.rfind(b" = ")):
+            if brief and 0 < (comma := text.find(b",")) < (split := text.rfind(b" = ")) and b"<" not in text[:comma]:
                 text = text[:comma] + text[split:]
             decoded = known_texts.get(text)
             if decoded is None:
@@ -191,7 +196,7 @@ class OrderedPass:
         task = self.state.tasks.of(value.pid or 0)
         if value.kind in ("unfinished", "cut", "detached"):
             begun = task.begun() if value.resumed else b""
-            task.entered = (value.name.encode() + b"(", begun + value.args, number)
+            task.entered = (value.name.encode() + b"(", (begun + value.args)[:_LONGEST_BEGUN], number)
         elif value.result is not None and (role := roles.ROLE_OF.get(value.name)) is not None:
             begun = b""
             if value.kind == "resumed":
