@@ -82,4 +82,4 @@ def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = Fal
     if verdict in ("busy", "spinning", "slow") and task.wait.kind in ("running", "file_io"):
         verb = f"trace {task.pid} -d 1" if counted else f"attach {task.pid} -d 2"
         return f"{'' if os.geteuid() == 0 else 'sudo '}straced {verb}"
-    return runtime_command(look, root, verdict)
+    return next(filter(None, (runtime_command(look, leaf, verdict) for leaf in leaves(chain))), None)
