@@ -1,6 +1,6 @@
 """Reads logs with the Python reader and with the native core, and compares what comes out, byte by byte.
 
-``python -m tests.traces.differ LIBRARY MUTATIONS SEED LOG...`` does so with mutations of logs, and says where they differ.
+``python -m tests.traces.differ LIBRARY MUTATIONS SEED LOG...`` does so with mutations, up to the first that differs.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ class NativeLibrary:
                 function = getattr(library, name)
                 function.restype, function.argtypes = result, arguments
                 setattr(self, name.removeprefix("straced_"), function)
-        self.sources = ctypes.c_char.in_dll(library, "straced_sources")
-        """Where the digest of the sources begins that it was built from."""
+        self.sources = (ctypes.c_char * 16).in_dll(library, "straced_sources").value.decode()
+        """The digest of the sources that it was built from."""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
