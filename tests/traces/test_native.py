@@ -1,8 +1,8 @@
 """The native core gives the bytes that the Python reader gives: on logs of every form, damaged ones, and every prefix.
 
-Of `traces/native/library.py`, `traces/native/core.py`, `traces/native/tables.py`, `traces/native/packed.py`,
-`traces/native/tally.py`, `traces/native/counting.py`, `traces/native/scanning.py`, `traces/native/ordered_pass.py`,
-`traces/analysis/block_counting.py` and `traces/analysis/lock_waits.py`.
+Of `traces/native/choice.py`, `traces/native/library.py`, `traces/native/core.py`, `traces/native/tables.py`,
+`traces/native/packed.py`, `traces/native/tally.py`, `traces/native/counting.py`, `traces/native/scanning.py`,
+`traces/native/ordered_pass.py`, `traces/analysis/block_counting.py` and `traces/analysis/lock_waits.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from straced.traces.analysis import error_calls, file_stats, idle_calls, lock_waits, tally, tasks, time_buckets
-from straced.traces.native import library, ordered_pass
+from straced.traces.native import choice, library, ordered_pass
 from straced.traces.parsing import source
 from tests.support.needs import require
 from tests.traces.differ import differs, outcome
@@ -63,7 +63,7 @@ NETWORK = (sys.executable, "-I", "-S", "-c", _NETWORK)
 def core() -> None:
     """The core is here, and of these sources."""
     require("cc")
-    assert _build().build(library.PATH)
+    assert _build().build(choice.PATH)
     loaded = library.library()
     assert loaded is not None
     assert loaded.sources == _build().digest()
@@ -173,16 +173,16 @@ def test_mutations_without_undefined_behaviour(logs: list[Path]) -> None:
 
 
 def test_python_serves_where_it_is_chosen_or_the_core_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert library.describe() == "native"
-    monkeypatch.setenv(library.CHOICE, "python")
+    assert choice.describe() == "the native reader"
+    monkeypatch.setenv(choice.CHOICE, "python")
     assert library.library() is None
-    assert library.describe() == "Python, by STRACED_READER"
-    monkeypatch.delenv(library.CHOICE)
+    assert choice.describe() == "the Python reader (STRACED_READER=python)"
+    monkeypatch.delenv(choice.CHOICE)
     for content in (None, b"", b"\x7fELF"):
         other = tmp_path / f"other{content!r}.so"
         if content is not None:
             other.write_bytes(content)
-        monkeypatch.setattr(library, "PATH", other)
+        monkeypatch.setattr(choice, "PATH", other)
         assert library.library() is None
-        assert library.describe().startswith("Python: ")
+        assert choice.describe().startswith("the Python reader (the native one was not built")
     assert b'"getpid"' in outcome(b"70 getpid() = 70\n", "native")

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
+from straced.traces.native import choice
 from straced.traces.parsing.line_format import Form
 
-PATH = Path(__file__).with_name("libstraced_reader.so")
-CHOICE = "STRACED_READER"
-"""The environment variable that chooses: ``python`` never takes the core."""
 OUT_OF_MEMORY = -1
 _TEXT = (c_char_p, c_size_t)
 
@@ -91,14 +88,7 @@ def _loaded(path: Path) -> NativeLibrary | None:
 
 def library() -> NativeLibrary | None:
     """Return the core; ``None`` where it was not built, or is not wanted."""
-    return None if os.environ.get(CHOICE) == "python" else _loaded(PATH)
-
-
-def describe() -> str:
-    """Return which reader serves, in words."""
-    if os.environ.get(CHOICE) == "python":
-        return f"Python, by {CHOICE}"
-    return "native" if _loaded(PATH) is not None else "Python: the native core was not built (a C compiler was missing)"
+    return _loaded(choice.PATH) if choice.is_wanted() else None
 
 
 def flags_of(form: Form) -> tuple[int, ...]:
