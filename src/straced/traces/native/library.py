@@ -23,6 +23,7 @@ _LONG: dict[str, tuple[object, tuple[object, ...]]] = {
     "straced_clocks": (c_int, (POINTER(c_int32), c_char_p, c_size_t, POINTER(c_int64))),
     "straced_ordered_feed": (c_int64, (c_void_p, c_char_p, c_size_t, c_size_t, c_uint64, POINTER(c_uint64))),
     "straced_count": (c_size_t, (c_char_p, c_size_t)),
+    "straced_contains": (c_int, (c_char_p, c_size_t, c_char_p, c_size_t)),
 }
 _SHORT: dict[str, tuple[object, tuple[object, ...]]] = {
     "straced_tally_new": (c_void_p, (POINTER(c_int32), c_uint64, c_uint64)),
@@ -33,6 +34,7 @@ _SHORT: dict[str, tuple[object, tuple[object, ...]]] = {
     "straced_tally_rows": (c_int64, (c_void_p, POINTER(c_void_p))),
     "straced_tally_bursts": (c_int64, (c_void_p, POINTER(c_void_p))),
     "straced_ordered_new": (c_void_p, (POINTER(c_int32), POINTER(c_uint64), c_uint64)),
+    "straced_ordered_events": (c_void_p, (c_void_p,)),
     "straced_ordered_free": (None, (c_void_p,)),
     "straced_ordered_role": (c_int, (c_void_p, *_TEXT, c_int)),
     "straced_ordered_floor": (None, (c_void_p, *_TEXT, c_int64)),
