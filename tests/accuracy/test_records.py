@@ -16,7 +16,7 @@ from straced.records.values import CALLS, label_of
 from straced.syscalls import ABIS, number_of
 from straced.tracers.ebpf import preemption
 from straced.tracers.ebpf.record_engine import RecordFilter
-from straced.tracers.ebpf.recorder import RecorderOptions
+from straced.tracers.ebpf.record_session import RecorderOptions
 from tests.accuracy.truth import TRUTH, Truth
 from tests.support.needs import unavailable
 from tests.support.records import check_sums, recording
