@@ -46,6 +46,7 @@
 #define N(address) ((long)(address))
 
 static char buffer[4096];
+static in_addr_t host;
 static const struct timespec moment = {0, 1000000};
 
 static void files(void) {
@@ -512,13 +513,13 @@ static void futexes(void) {
 }
 
 static void internet(void) {
-    struct sockaddr_in address = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {0}}, peer;
+    struct sockaddr_in address = {AF_INET, 0, {host}, {0}}, peer;
     socklen_t length = sizeof address;
     int one = 1, error;
     int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    address.sin_port = htons(39471);
+    address.sin_port = htons(2471);
     bind(server, (struct sockaddr *)&address, sizeof address);
     listen(server, 5);
     getsockname(server, (struct sockaddr *)&address, &length);
@@ -547,7 +548,7 @@ static void internet(void) {
 }
 
 static void datagrams(void) {
-    struct sockaddr_in address = {AF_INET, htons(39472), {htonl(INADDR_LOOPBACK)}, {0}}, from;
+    struct sockaddr_in address = {AF_INET, htons(2472), {host}, {0}}, from;
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     socklen_t length = sizeof from;
     struct iovec part = {buffer, 5};
@@ -621,7 +622,9 @@ static const struct { const char *name; void (*run)(void); } programs[] = {
     {"internet", internet}, {"datagrams", datagrams}, {"locals", locals}, {"controls", controls},
 };
 
+/* The second argument is an address of this machine that no other program uses. */
 int main(int argc, char **argv) {
+    host = inet_addr(argc > 2 ? argv[2] : "127.0.0.1");
     for (size_t i = 0; argc > 1 && i < sizeof programs / sizeof *programs; i++)
         if (!strcmp(programs[i].name, argv[1]))
             programs[i].run();

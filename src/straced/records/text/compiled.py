@@ -9,12 +9,12 @@ from msgspec import Struct
 from straced.records.plans import plan_of
 from straced.records.text import kinds, memory
 from straced.records.text.calls import SIGNATURES
-from straced.records.text.dependent import WHOLE
+from straced.records.text.dependent import BECOMING, WHOLE, becoming
 from straced.records.text.descriptor_effects import Effect
 from straced.records.text.effects import EFFECTS
 from straced.records.text.named import named
 from straced.records.text.processes import Process
-from straced.records.text.results import NEVER, Result, result_of
+from straced.records.text.results import ENDING, Result, result_of
 from straced.records.values import Record
 from straced.syscalls import syscall_name
 
@@ -33,52 +33,43 @@ class CompiledCall(Struct, frozen=True):
     effect: Effect | None
     needed: int
     """The arguments without which there is nothing to tell."""
+    ends: bool = False
+    """Whether those who make the call end in it."""
 
 
-def compile_call(number: int, abi: str) -> CompiledCall:
+def compile_call(number: int, abi: str, *, words: bool = False) -> CompiledCall:
     """Make the printer of a call.
 
     Args:
         number: of the call.
         abi: as in :data:`straced.syscalls.ABIS`.
+        words: print the words of an argv.
     """
     name = syscall_name(number, abi)
-    native = abi in ("x86_64", "arm64")
-    texts, filled_from = _texts(name, abi) if native else (_hexadecimal, 6)
+    result = result_of(name, abi)
+    effect = EFFECTS.get(name)
     head = f"{name}("
-    needed = plan_of(name).nargs if native and (name in SIGNATURES or name in WHOLE) else 0
-
-    def call(record: Record, process: Process) -> str:
-        if len(record.args) < needed:  # overwritten by the time that they could be read
-            return f"{head}...)"
-        return f"{head}{', '.join(texts(record, process))})"
-
-    def begun(record: Record, process: Process) -> str:
-        found = texts(record, process) if len(record.args) >= needed else ["..."]
-        return (
-            head + "".join(f"{each}, " for each in found[:filled_from])
-            if filled_from < len(found)
-            else head + ", ".join(found)
-        )
-
-    effect = None if name in NEVER or not native else EFFECTS.get(name)
-    return CompiledCall(name, call, begun, result_of(name, abi), effect, needed)
-
-
-def _texts(name: str, abi: str) -> tuple[kinds.Whole, int]:
-    """What makes the texts of the arguments, and the first that is filled in by the call."""
+    if abi not in ("x86_64", "arm64"):  # arguments may be parts of others, or structures of another size
+        return CompiledCall(name, _of_list(head, _hexadecimal), _begun(head, _hexadecimal, 6), result, None, 0)
     if name in WHOLE:
-        return WHOLE[name](abi), 6
-    signature = SIGNATURES.get(name)
-    if signature is None:
-        return _hexadecimal, 6
-    words = _split(signature)
-    filled = next((i for i, word in enumerate(words) if word.partition("(")[0].endswith(memory.FILLED)), 6)
-    return _of_signature([_formatter(word, i, abi) for i, word in enumerate(words)]), filled
+        texts, needed = WHOLE[name](abi), plan_of(name).nargs
+        if name in BECOMING:  # which has something to tell also when its arguments are gone
+            texts, needed = becoming(abi, BECOMING[name], words=words), 0
+        return CompiledCall(
+            name, _of_list(head, texts, needed), _begun(head, texts, 6, needed), result, effect, needed, name in ENDING
+        )
+    if name not in SIGNATURES:
+        return CompiledCall(name, _of_list(head, _hexadecimal), _begun(head, _hexadecimal, 6), result, effect, 0)
+    kinds_of = words_of(name)
+    formatters = [_formatter(word, place, abi) for place, word in enumerate(kinds_of)]
+    filled = next((place for place, word in enumerate(kinds_of) if word.partition("(")[0].endswith(memory.FILLED)), 6)
+    begun = _begun(head, _one_by_one(formatters), filled, len(kinds_of))
+    return CompiledCall(name, _of_signature(head, formatters), begun, result, effect, len(kinds_of), name in ENDING)
 
 
-def _split(signature: str) -> list[str]:
-    return signature.split(", ") if signature else []
+def words_of(name: str) -> list[str]:
+    """The kinds of the arguments of a call that has a signature."""
+    return SIGNATURES[name].split(", ") if SIGNATURES[name] else []
 
 
 def _formatter(word: str, index: int, abi: str) -> kinds.Formatter:
@@ -107,29 +98,58 @@ def _hexadecimal(record: Record, process: Process) -> list[str]:
     return [kinds.hexadecimal(value, record, process) for value in record.args]
 
 
-def _of_signature(formatters: list[kinds.Formatter]) -> kinds.Whole:
-    """The texts of arguments one by one; spelled out for the usual numbers, which is faster than a loop."""
-    if len(formatters) == 1:
-        (f0,) = formatters
-        return lambda record, process: [f0(record.args[0], record, process)]
-    if len(formatters) == 2:
-        f0, f1 = formatters
+def _one_by_one(formatters: list[kinds.Formatter]) -> kinds.Whole:
+    return lambda record, process: [
+        each(value, record, process) for each, value in zip(formatters, record.args, strict=False)
+    ]
 
-        def two(record: Record, process: Process) -> list[str]:
-            a, b = record.args[:2]
-            return [f0(a, record, process), f1(b, record, process)]
 
-        return two
-    if len(formatters) == 3:
-        f0, f1, f2 = formatters
+def _begun(head: str, texts: kinds.Whole, filled_from: int, needed: int = 0) -> Printer:
+    def begun(record: Record, process: Process) -> str:
+        found = texts(record, process) if len(record.args) >= needed else ["..."]
+        if filled_from < len(found):
+            return head + "".join(f"{each}, " for each in found[:filled_from])
+        return head + ", ".join(found)
 
-        def three(record: Record, process: Process) -> list[str]:
-            a, b, c = record.args[:3]
-            return [f0(a, record, process), f1(b, record, process), f2(c, record, process)]
+    return begun
 
-        return three
 
-    def more(record: Record, process: Process) -> list[str]:
-        return [each(value, record, process) for each, value in zip(formatters, record.args, strict=False)]
+def _of_list(head: str, texts: kinds.Whole, needed: int = 0) -> Printer:
+    def call(record: Record, process: Process) -> str:
+        if len(record.args) < needed:  # overwritten by the time that they could be read
+            return f"{head}...)"
+        return f"{head}{', '.join(texts(record, process))})"
 
-    return more
+    return call
+
+
+def _of_signature(head: str, formatters: list[kinds.Formatter]) -> Printer:
+    """Arguments one by one; spelled out for the usual numbers, which is faster than a loop."""
+    if len(formatters) not in (1, 2, 3, 4):
+        return _of_list(head, _one_by_one(formatters), len(formatters))
+    f0, f1, f2, f3 = [*formatters, *formatters[:1] * 3][:4]
+
+    def one(record: Record, process: Process) -> str:
+        args = record.args
+        return f"{head}{f0(args[0], record, process)})" if args else f"{head}...)"
+
+    def two(record: Record, process: Process) -> str:
+        args = record.args
+        if len(args) < 2:
+            return f"{head}...)"
+        return f"{head}{f0(args[0], record, process)}, {f1(args[1], record, process)})"
+
+    def three(record: Record, process: Process) -> str:
+        args = record.args
+        if len(args) < 3:
+            return f"{head}...)"
+        return f"{head}{f0(args[0], record, process)}, {f1(args[1], record, process)}, {f2(args[2], record, process)})"
+
+    def four(record: Record, process: Process) -> str:
+        args = record.args
+        if len(args) < 4:
+            return f"{head}...)"
+        first = f"{head}{f0(args[0], record, process)}, {f1(args[1], record, process)}, "
+        return f"{first}{f2(args[2], record, process)}, {f3(args[3], record, process)})"
+
+    return (one, two, three, four)[len(formatters) - 1]

@@ -7,6 +7,7 @@ records are held back for a moment and sorted. One whose call took longer comes 
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 
 from msgspec import Struct
 
@@ -16,6 +17,8 @@ from straced.records.text.structures import signal_name
 from straced.records.text.tables import constants
 from straced.records.values import Record, RecordingFacts, RecordKind
 
+_START, _UNFINISHED, _EXEC = RecordKind.START, RecordKind.UNFINISHED, RecordKind.EXEC
+_EXIT, _LOST = RecordKind.EXIT, RecordKind.LOST
 WINDOW_NS = 250_000_000
 BEGUN = -115
 """-EINPROGRESS: a connect that goes on without the program."""
@@ -33,6 +36,8 @@ class LineOptions(Struct, frozen=True, kw_only=True):
     durations: bool = True
     pids: bool = True
     """Each line begins with the number of its task, as with ``-f -o FILE``."""
+    words: bool = True
+    """The words of an execve, which ``-s 0`` leaves out."""
     names: bool = True
     """Descriptors with what they stand for, as with ``-yy``."""
 
@@ -44,69 +49,80 @@ class TextLines:
         self.options = options or LineOptions()
         self._epoch_ns = facts.epoch_ns - facts.monotonic_ns
         self._offset_s = facts.utc_offset_s
-        self._processes = Processes(facts.processes, named=self.options.names)
+        self._processes = Processes(facts.processes if self.options.names else ())
+        self._names, self._durations = self.options.names, self.options.durations
         self._calls: dict[tuple[int, str], CompiledCall] = {}
-        self.held: list[tuple[int, int, Record]] = []
-        self._newest_ns = 0
+        self.held: list[Record] = []
+        self._oldest_ns = self._newest_ns = 0
         self._second, self._clock = -1, ""
         self._signals = dict(constants("x86_64")["signal"])
 
     def feed(self, record: Record) -> bytes:
         """Take a record, in order of their ends, and return the lines that are complete by that."""
-        if record.kind is RecordKind.EXEC:  # its CALL has all of it
+        if record.kind is _EXEC:  # its CALL has all of it
             return b""
-        end_ns = record.end_ns
-        start_ns = record.start_ns if record.start_ns is not None else end_ns
-        self.held.append((start_ns, len(self.held), record))
-        self._newest_ns = max(self._newest_ns, end_ns)
-        if len(self.held) < BATCH and self.held[0][0] > end_ns - 2 * WINDOW_NS:
+        held = self.held
+        if not held:
+            self._oldest_ns = record.end_ns
+        held.append(record)
+        self._newest_ns = record.end_ns
+        if len(held) < BATCH and record.end_ns - self._oldest_ns < 2 * WINDOW_NS:
             return b""
-        return self._release(self._newest_ns - WINDOW_NS)
+        return self._release(record.end_ns - WINDOW_NS)
+
+    def ready(self, now_ns: int) -> bytes:
+        """Return the lines that need not be held back any longer, for a reader to whom no records come.
+
+        Args:
+            now_ns: CLOCK_MONOTONIC, when the last records were looked for.
+        """
+        if not self.held or now_ns - self._oldest_ns < WINDOW_NS:
+            return b""
+        return self._release(now_ns - WINDOW_NS)
 
     def flush(self) -> bytes:
         """Return the lines of all that is left: there are no more records."""
         return self._release(None)
 
     def _release(self, until_ns: int | None) -> bytes:
-        held = sorted(self.held)
+        """Print what began before a moment; more if too many are held."""
+        held = sorted(self.held, key=_start_of)
         count = len(held)
         if until_ns is not None:
-            count = next((i for i, each in enumerate(held) if each[0] > until_ns), len(held))
-            count = max(count, len(held) - BATCH // 2)
-        self.held = [(start_ns, place, record) for place, (start_ns, _, record) in enumerate(held[count:])]
-        return "".join([self.line(record) for _, _, record in held[:count]]).encode()
+            count = max(bisect_right(held, until_ns, key=_start_of), len(held) - BATCH // 2)
+        self.held = held[count:]
+        self._oldest_ns = min((record.end_ns for record in self.held), default=0)
+        return "".join(map(self.line, held[:count])).encode()
 
     def line(self, record: Record) -> str:
         """The line of one record, with its line feed; empty where there is nothing to be told."""
         kind = record.kind
-        if kind is RecordKind.EXIT:
-            return self._exit(record)
-        if kind is RecordKind.LOST:
-            return ""
+        if kind is _EXIT or kind is _LOST:
+            return self._exit(record) if kind is _EXIT else self._lost(record)
         call = self._calls.get((record.number, record.abi))
         if call is None:
-            call = self._calls[record.number, record.abi] = compile_call(record.number, record.abi)
+            call = self._calls[record.number, record.abi] = compile_call(
+                record.number, record.abi, words=self.options.words
+            )
         process = self._processes.of(record.tid, record.pid)
         begins = self._prefix(record)
-        if kind is RecordKind.START:
+        if kind is _START:
             return f"{begins}{call.begun(record, process)} <unfinished ...>\n"
+        if kind is _UNFINISHED and not call.ends:
+            return f"{begins}{call.begun(record, process)} <unfinished ...>) = ?\n"
         text = begins + call.call(record, process)
-        result = record.result
-        if (
-            call.effect is not None
-            and result is not None
-            and (not -4096 < result < 0 or result == BEGUN)
-            and len(record.args) >= call.needed
-        ):
+        if call.effect is not None and self._names and _succeeded(record, call.needed):
             call.effect(record, process, self._processes)
-        text = f"{text.ljust(COLUMN - 1)} = {call.result(record, process)}"
-        if not self.options.durations:
-            return text + "\n"
+        if len(text) < COLUMN - 1:
+            text = text.ljust(COLUMN - 1)
         took = record.duration_ns
-        if took is None:
-            return f"{text} <unavailable>\n" if result is None else text + "\n"
+        result = call.result(record, process)
+        if took is None or not self._durations:
+            return f"{text} = {result}\n"
+        if took < 1_000_000_000:
+            return f"{text} = {result} <0.{took // 1000:06d}>\n"
         seconds, rest = divmod(took // 1000, 1_000_000)
-        return f"{text} <{seconds}.{rest:06d}>\n"
+        return f"{text} = {result} <{seconds}.{rest:06d}>\n"
 
     def _exit(self, record: Record) -> str:
         status = record.result or 0
@@ -117,16 +133,31 @@ class TextLines:
             return f"{self._prefix(record)}+++ killed by {signal_name(low, self._signals)}{core} +++\n"
         return f"{self._prefix(record)}+++ exited with {status >> 8 & 0xFF} +++\n"
 
+    @staticmethod
+    def _lost(record: Record) -> str:
+        """As ``straced trace`` says it of lines of strace, so that a report counts them."""
+        return f"strace: {record.result} lines were dropped: the ring was full\n"
+
     def _prefix(self, record: Record) -> str:
-        pid = f"{record.tid:<5} " if self.options.pids else ""
+        """The number of the task, and when it began the call."""
         stamp = self.options.stamp
         if not stamp:
-            return pid
-        begun_ns = record.start_ns if record.start_ns is not None else record.end_ns
-        second, rest = divmod((begun_ns + self._epoch_ns) // 1000, 1_000_000)
+            return f"{record.tid:<5} " if self.options.pids else ""
+        second, rest = divmod((_start_of(record) + self._epoch_ns) // 1000, 1_000_000)
         if second != self._second:
             self._second = second
-            self._clock = (
-                str(second) if stamp == "ttt" else time.strftime("%H:%M:%S", time.gmtime(second + self._offset_s))
-            )
-        return f"{pid}{self._clock} " if stamp == "t" else f"{pid}{self._clock}.{rest:06d} "
+            day = time.gmtime(second + self._offset_s)
+            self._clock = str(second) if stamp == "ttt" else time.strftime("%H:%M:%S", day)
+        begun = self._clock if stamp == "t" else f"{self._clock}.{rest:06d}"
+        return f"{record.tid:<5} {begun} " if self.options.pids else f"{begun} "
+
+
+def _start_of(record: Record) -> int:
+    """When a call began; what is no call, or of which no enter was seen, stands where it was written."""
+    start_ns = record.start_ns
+    return record.end_ns if start_ns is None else start_ns
+
+
+def _succeeded(record: Record, needed: int) -> bool:
+    result = record.result
+    return result is not None and (not -4096 < result < 0 or result == BEGUN) and len(record.args) >= needed

@@ -23,13 +23,12 @@ class Process(Struct):
 class Processes:
     """All tasks of a recording by tid; threads that nothing was said of have what their process has."""
 
-    def __init__(self, processes: Iterable[RecordedProcess] = (), *, named: bool = True) -> None:
-        self._named = named
+    def __init__(self, processes: Iterable[RecordedProcess] = ()) -> None:
         self._tasks: dict[int, Process] = {}
         self._undecided: dict[int, tuple[Process, Process]] = {}
         for each in processes:
             files = {number: descriptor_at_attach(one) for number, one in each.descriptors.items()}
-            found = self._empty() if not named else Process(DescriptorNames(files), DirectoryHolder())
+            found = Process(DescriptorNames(files), DirectoryHolder())
             found.directory.move(each.cwd)
             self._tasks |= dict.fromkeys([each.pid, *each.threads], found)
 
@@ -43,12 +42,9 @@ class Processes:
             else:
                 found = self._tasks.get(pid)
             if found is None:
-                found = self._tasks[pid] = self._empty()
+                found = self._tasks[pid] = Process(DescriptorNames(), DirectoryHolder())
             self._tasks[tid] = found
         return found
-
-    def _empty(self) -> Process:
-        return Process(DescriptorNames(), DirectoryHolder())
 
     def replace(self, tid: int, process: Process) -> None:
         """A task has left what it shared with others."""

@@ -93,7 +93,7 @@ def _scheduler(record: Record, process: Process) -> str:
 
 def _of_prctl(record: Record, process: Process) -> str:
     result = record.result or 0
-    return f"{result} ({DUMPABLE[result]})" if record.args[0] == 3 and 0 <= result < 3 else str(result)
+    return f"{result} ({DUMPABLE[result]})" if record.args[:1] == (3,) and 0 <= result < 3 else str(result)
 
 
 def _of_fcntl(abi: str) -> Result:
@@ -103,7 +103,7 @@ def _of_fcntl(abi: str) -> Result:
     worded = {numbers["F_GETFL"]: of_file, numbers["F_GETFD"]: of_descriptor}
 
     def text(record: Record, process: Process) -> str:
-        command, result = record.args[1], record.result or 0
+        command, result = record.args[1] if record.args else -1, record.result or 0
         if command in makes:
             return _descriptor(record, process)
         words = worded.get(command)
@@ -123,5 +123,5 @@ _SHAPES: dict[str, Result] = {
     "sched_getscheduler": _scheduler,
     "prctl": _of_prctl,
 }
-NEVER = frozenset({"exit", "exit_group"})
-"""Calls that do not return."""
+ENDING = frozenset({"exit", "exit_group", "kill", "tkill", "tgkill"})
+"""Calls in which those who make them end: nothing of them is unfinished."""
