@@ -24,7 +24,7 @@ from benchmarks import tracers, workloads
 from benchmarks.workloads import Running, Workload
 from straced.linux import procfs
 from straced.tracers.ebpf import EbpfTracer, recorder
-from straced.tracers.ebpf.recorder import RecorderOptions
+from straced.tracers.ebpf.record_session import RecorderOptions
 
 VARIANTS = ("untraced", "counted", "recorded")
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,21 +17,7 @@ from straced.records.plans import plan_of
 from straced.records.values import Blob, BlobKind, OpenDescriptor, Record, RecordedProcess, RecordingFacts, RecordKind
 from straced.syscalls import native_abi, syscall_name
 from tests.records import ptrace
-
-
-class Job(msgspec.Struct):
-    """A program to be recorded."""
-
-    argv: list[str]
-    environment: dict[str, str]
-    folder: str
-
-
-def fresh(folder: str) -> None:
-    """Make a folder anew, with one file in it: what a program finds is the same each time."""
-    shutil.rmtree(folder, ignore_errors=True)
-    Path(folder).mkdir()
-    (Path(folder) / "a").write_text("a")
+from tests.records.jobs import Job, fresh
 
 
 class Recorded(msgspec.Struct):

@@ -6,6 +6,7 @@ Of `records/text/lines.py`, `records/text/quoting.py`, `records/text/initial.py`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,7 +18,8 @@ from straced.records.text.dependent import WHOLE
 from straced.records.text.lines import BATCH, LineOptions, TextLines
 from straced.records.values import Blob, BlobKind, OpenDescriptor, Record, RecordingFacts, RecordKind
 from straced.syscalls import number_of
-from tests.records.made import FD_CWD, PID, call, ended, facts, path
+from tests.records.made import FD_CWD, PID, SECOND, call, ended, facts, path
+from tests.traces.recorded import report
 
 PLAIN = LineOptions(stamp="", durations=False, pids=False)
 OPENED = call("openat", FD_CWD, 0x7000, 0, result=3, blobs={1: path(b"data")})
@@ -49,6 +51,8 @@ def test_what_did_not_return() -> None:
     assert lines([start])[0] == "read(0,  <unfinished ...>"
     assert line(call("futex", 0x7000, 128, 1, 0, 0, 0, result=None, kind=RecordKind.START)).endswith("<unfinished ...>")
     assert line(never) == "exit_group(3) = ?"
+    killed = call("read", 0, 0x7000, 10, result=None, kind=RecordKind.UNFINISHED)
+    assert lines([killed], LineOptions(stamp="", pids=False)) == ["read(0,  <unfinished ...>) = ?"]
     assert lines([ended(3 << 8), ended(9), ended(11 | 0x80)]) == [
         "+++ exited with 3 +++", "+++ killed by SIGKILL +++", "+++ killed by SIGSEGV (core dumped) +++",
     ]  # fmt: skip
@@ -182,7 +186,30 @@ def test_what_is_unknown_is_a_number() -> None:
         kind=RecordKind.CALL, sequence=0, cpu=0, tid=1, pid=1, abi="x86_64", number=4444, args=(1, 0), result=0
     )
     assert line(unheard) == "syscall_0x115c(0x1, 0) = 0"
-    assert lines([Record(kind=RecordKind.LOST, sequence=0, cpu=0, tid=1, pid=1, abi="", number=0, result=7)]) == []
+
+
+def test_the_words_of_an_execve() -> None:
+    """Its arguments are gone when it has succeeded."""
+    blobs = {0: path(b"/bin/sh"), 1: Blob(BlobKind.WORDS, b"sh\0-c\0exit 3\0")}
+    done = msgspec.structs.replace(call("execve", blobs=blobs), args=())
+    assert line(done) == 'execve("/bin/sh", ["sh", "-c", "exit 3"], [...]) = 0'
+    cut = msgspec.structs.replace(done, blobs=blobs | {1: Blob(BlobKind.WORDS, b"a\0b", cut=True)})
+    assert line(cut) == 'execve("/bin/sh", ["a", "b", ...], [...]) = 0'
+    assert line(done, LineOptions(stamp="", durations=False, pids=False, words=False)) == (
+        'execve("/bin/sh", [...], [...]) = 0'
+    )
+    failing = call("execve", 0x7000, 0x7000, 0x7000, result=-2, blobs={0: path(b"/x")})
+    assert line(failing) == 'execve("/x", [...], 0x7000) = -1 ENOENT (No such file or directory)'
+
+
+def test_a_report_counts_what_was_lost(tmp_path: Path) -> None:
+    lost = msgspec.structs.replace(call("getpid"), kind=RecordKind.LOST, result=70, abi="", number=0)
+    text = TextLines(facts())
+    file = tmp_path / "t.strace"
+    file.write_bytes(b"".join(text.feed(each) for each in (OPENED, lost, OPENED)) + text.flush())
+    made = report(file)
+    assert (made.summary.quality.kind, made.summary.quality.lost) == ("lossy", 70)
+    assert {row.name: row.calls for row in made.summary.rows} == {"openat": 2}
 
 
 def test_constants_are_those_of_the_machine() -> None:
@@ -212,6 +239,14 @@ def test_lines_come_by_their_starts_and_soon() -> None:
     stamps = [float(each.split()[0]) for each in found.decode().splitlines() if b"pause" not in each.encode()]
     assert len(stamps) == 2 * BATCH
     assert stamps == sorted(stamps)
+
+
+def test_nothing_is_held_back_when_nothing_comes() -> None:
+    text = TextLines(facts(), PLAIN)
+    assert text.feed(call("getpid", at=1.0)) == b""
+    assert text.ready(SECOND + 1000) == b""
+    assert text.ready(2 * SECOND).count(b"\n") == 1
+    assert (text.ready(3 * SECOND), text.flush()) == (b"", b"")
 
 
 @pytest.mark.parametrize("abi", ["x86_64", "arm64"])

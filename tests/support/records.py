@@ -12,7 +12,7 @@ from straced.linux import procfs
 from straced.records.reader import RecordFile
 from straced.records.values import CALLS
 from straced.tracers.ebpf import recorder
-from straced.tracers.ebpf.recorder import EbpfRecording, RecorderOptions
+from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
 
 
 @asynccontextmanager

@@ -48,17 +48,24 @@ def write_examples(formatter: click.HelpFormatter, examples: Sequence[tuple[str,
     formatter.write_paragraph()
 
 
-def verb(name: str, *, examples: Sequence[tuple[str, str]], **options: Any) -> Callable[[Function], ExampleCommand]:
+def verb(
+    name: str,
+    *,
+    examples: Sequence[tuple[str, str]],
+    cls: type[ExampleCommand] = ExampleCommand,
+    **options: Any,
+) -> Callable[[Function], ExampleCommand]:
     """Make a function the command of a verb; its docstring is the help text, its result the exit status.
 
     Args:
         name: as it is typed.
         examples: pairs of a line to type and what it answers; at least two.
+        cls: a class that parses its command line in another way.
         options: passed on to :class:`click.Command`.
     """
 
     def decorate(function: Function) -> ExampleCommand:
-        made = click.command(name, cls=ExampleCommand, examples=examples, **options)(function)
+        made = click.command(name, cls=cls, examples=examples, **options)(function)
         assert isinstance(made, ExampleCommand)
         return made
 

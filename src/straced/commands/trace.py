@@ -8,15 +8,30 @@ from typing import TYPE_CHECKING
 import click
 
 from straced.commands import options
-from straced.commands.group import verb
+from straced.commands.group import ExampleCommand, verb
 from straced.linux.targets import TargetSpec
 from straced.text.sanitize import scrub
 from straced.text.units import format_count
 
 if TYPE_CHECKING:
+    from straced.tracers.ebpf.record_session import RecorderOptions
     from straced.tracers.strace.recording import RecordOptions
 
 DEFAULT_MAX_BYTES = "1GB"
+WORDS = "straced.words"
+"""Where a command that stands behind ``--`` is kept until the options have been read."""
+MISSING = "missing target\ngive a pid, or a command behind --"
+
+
+class TargetOrCommand(ExampleCommand):
+    """What stands behind ``--`` is a command to run, and no target."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[WORDS] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
 
 
 @verb(
@@ -25,21 +40,34 @@ DEFAULT_MAX_BYTES = "1GB"
         ("straced trace 4242 -o t.txt", "every call, until Ctrl-C or its end"),
         ("straced trace 4242 -e %file -Z | less", "failed file look-ups, as they happen"),
         ("straced trace 4242 -d 10s --report out.html", "a page about ten seconds of it"),
+        ("straced trace -o t.strc -- make", "a command from its first instruction, by eBPF"),
     ),
+    cls=TargetOrCommand,
 )
-@options.targets()
+@options.targets(required=False)
+@click.option(
+    "--tracer",
+    type=click.Choice(("strace", "ebpf")),
+    help="ebpf records in the kernel, without ptrace.  [default: strace; ebpf for a FILE.strc]",
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write to FILE (mode 0600) instead of stdout.",
+    help="Write to FILE (mode 0600) instead of stdout; FILE.strc keeps records (eBPF).",
 )
 @click.option("--report", type=click.Path(path_type=Path), metavar="OUT", help="Also write an HTML report to OUT.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE and OUT if they exist.")
 @click.option("-e", "trace_set", metavar="SET", help="Only these calls: openat,read or %file or /regex or !futex.")
 @click.option("-P", "paths", multiple=True, metavar="PATH", help="Only calls on PATH; may be repeated.")
 @click.option("-Z", "--failed-only", is_flag=True, help="Only calls that fail.")
+@click.option(
+    "--slower", "slower_ns", type=options.Duration(), metavar="TIME", help="Only calls of TIME or more (eBPF)."
+)
+@click.option(
+    "--ring", "ring_bytes", type=options.Size(), help="Memory for records of each CPU (eBPF).  [default: 8MiB]"
+)
 @click.option(
     "-s",
     "string_bytes",
@@ -60,14 +88,19 @@ DEFAULT_MAX_BYTES = "1GB"
     "--spill", type=options.Size(), default="256MB", show_default=True, help="Maximum data buffered for a slow reader."
 )
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     targets: tuple[TargetSpec, ...],
+    tracer: str | None,
     output: Path | None,
     report: Path | None,
     overwrite: bool,
     trace_set: str | None,
     paths: tuple[str, ...],
     failed_only: bool,
+    slower_ns: int | None,
+    ring_bytes: int | None,
     string_bytes: int,
     follow: bool,
     duration_ns: int | None,
@@ -80,16 +113,35 @@ def command(
 
     The target is slowed down a lot while it lasts (a call costs tens to hundreds of microseconds). It never waits for
     the reader of the trace: what a slow pipe does not take goes to a bounded file, then lines are dropped, and counted.
+
+    By eBPF the target is neither stopped nor slowed down by more than tens of nanoseconds a call, and what stands in
+    buffers is not shown. A command behind -- is traced from its first instruction; the exit status is its own.
     """
     from straced.tracers.strace.filters import trace_set as checked
+
+    words: tuple[str, ...] = ctx.meta.get(WORDS, ())
+    if len(targets) != (not words):
+        raise click.UsageError("one target at a time\nuse one terminal per target" if targets else MISSING)
+    calls = checked(trace_set) if trace_set else None
+    binary = output is not None and output.suffix == ".strc"
+    if tracer == "ebpf" or (tracer is None and binary):
+        _refuse({"-P": paths, "--report": report})
+        options = _recorder_options(
+            calls, failed_only, slower_ns, ring_bytes, follow, duration_ns, max_bytes, min_free, force
+        )
+        from straced.workflows.record import record_command, record_target
+
+        if words:
+            return record_command(words, options, output, overwrite)
+        return record_target(targets[0], options, output, overwrite)
+    if binary or slower_ns is not None or ring_bytes is not None or words:
+        raise click.UsageError("strace writes no records, and is not given a command here\nuse --tracer ebpf")
     from straced.tracers.strace.recording import RecordOptions
     from straced.workflows.trace import trace_target
 
-    if len(targets) != 1:
-        raise click.UsageError("one target at a time\nuse one terminal per target")
     wanted = RecordOptions(
         follow=follow,
-        trace=checked(trace_set) if trace_set else None,
+        trace=calls,
         paths=paths,
         status="failed" if failed_only else None,
         string_bytes=string_bytes,
@@ -102,6 +154,39 @@ def command(
     if report is not None:
         return _with_page(targets[0], wanted, output, report, overwrite)
     return trace_target(targets[0], wanted, output, overwrite)
+
+
+def _refuse(given: dict[str, object]) -> None:
+    for option, value in given.items():
+        if value:
+            raise click.UsageError(f"{option} is for strace only\nleave it out, or use --tracer strace")
+
+
+def _recorder_options(
+    calls: str | None,
+    failed_only: bool,
+    slower_ns: int | None,
+    ring_bytes: int | None,
+    follow: bool,
+    duration_ns: int | None,
+    max_bytes: int,
+    min_free: int | None,
+    force: bool,
+) -> RecorderOptions:
+    from straced.records.call_sets import calls_of
+    from straced.tracers.ebpf.record_engine import RecordFilter
+    from straced.tracers.ebpf.record_session import RecorderOptions
+
+    wanted = RecordFilter(calls=calls_of(calls) if calls else None, failed_only=failed_only, slower_ns=slower_ns or 0)
+    return RecorderOptions(
+        follow=follow,
+        wanted=wanted,
+        ring_bytes=ring_bytes,
+        max_bytes=max_bytes,
+        max_seconds=None if duration_ns is None else duration_ns / 1e9,
+        min_free_bytes=min_free,
+        force=force,
+    )
 
 
 def _with_page(target: TargetSpec, options: RecordOptions, output: Path | None, page: Path, overwrite: bool) -> int:

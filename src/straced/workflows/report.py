@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
+import msgspec
 from msgspec import Struct
 
 from straced.errors import InvalidArgument
 from straced.linux.output_directory import OutputDirectory
 from straced.linux.output_file import OutputFile, temporary_name
+from straced.records.layout import MAGIC
 from straced.traces.report.build import build
 from straced.traces.report.load import load_reading, load_report
 from straced.traces.report.request import ReportRequest
@@ -50,6 +54,7 @@ def make(request: ReportRequest, outputs: Outputs | None = None, *, progress: IO
             hint="straced trace ... -o FILE, then straced report FILE",
         )
     with contextlib.ExitStack() as stack:
+        request = stack.enter_context(as_lines(request))
         page = _open(stack, outputs.html, outputs.overwrite)
         calls = {
             name: _open(stack, path, outputs.overwrite)
@@ -74,6 +79,33 @@ def make(request: ReportRequest, outputs: Outputs | None = None, *, progress: IO
 
             write_calls(request, reading, report, calls, parquet)
     return report
+
+
+@contextlib.contextmanager
+def as_lines(request: ReportRequest) -> Iterator[ReportRequest]:
+    """The request of a trace of lines, made of a file of records (``.strc``) for as long as the block lasts.
+
+    Raises:
+        NoRecords: it begins as such a file, and is none.
+    """
+    if request.file == "-" or not _has_records(request.file):
+        yield request
+        return
+    from straced.workflows.record_text import write_lines
+
+    with tempfile.TemporaryFile() as lines:
+        write_lines(Path(request.file), cast(BinaryIO, lines))
+        lines.flush()
+        path = f"/proc/{os.getpid()}/fd/{lines.fileno()}"  # also for the processes that help to read
+        yield msgspec.structs.replace(request, file=path, name=request.name or request.file)
+
+
+def _has_records(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:  # said by who reads it
+        return False
 
 
 def report_file(path: Path | str, html: Path, *, overwrite: bool = False) -> TraceReport:

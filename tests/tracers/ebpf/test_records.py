@@ -19,7 +19,7 @@ import pytest
 
 from straced.records.reader import RecordFile
 from straced.records.values import BlobKind, OpenDescriptor, Record, RecordKind
-from straced.tracers.ebpf.recorder import RecorderOptions
+from straced.tracers.ebpf.record_session import RecorderOptions
 from straced.tracers.ebpf.ring_drain import RingDrain
 from tests.support import proc
 from tests.support.poll import auntil
@@ -144,7 +144,7 @@ async def test_where_space_returns_it_is_said_how_much_was_lost(
     monkeypatch.setattr(RingDrain, "_run", lambda drain: (go_on.wait(60), run(drain)))
     options = RecorderOptions(ring_bytes=1 << 17)
     async with recording(loop.pid, tmp_path / "t.strc", options) as running:
-        engine = running._loaded.engine
+        engine = running.engine
         await auntil(lambda: any(engine.ring(cpu).untold for cpu in range(engine.cpus)), what="something is lost")
         go_on.set()
         size = running.bytes_written

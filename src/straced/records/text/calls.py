@@ -155,8 +155,6 @@ SIGNATURES: dict[str, str] = {
     "times": "struct_out",
     "arch_prctl": "one(arch_prctl ARCH_???), pointer",
     "membarrier": "one(membarrier MEMBARRIER_CMD_???), flags()",
-    "execve": "path, array_in, vector",
-    "execveat": "dirfd, path, array_in, vector, flags(at AT_???)",
     "pidfd_open": "pid, creation",
     # Time.
     "nanosleep": "timespec_in, timespec_left",

@@ -12,6 +12,7 @@ from straced.records.text.futexes import locking
 from straced.records.text.kinds import Whole
 from straced.records.text.named import named, open_flags
 from straced.records.text.processes import Process
+from straced.records.text.quoting import quoted
 from straced.records.text.results import DUMPABLE
 from straced.records.text.socket_options import option_value, option_words
 from straced.records.text.structures import signal_name
@@ -138,6 +139,32 @@ def socket_option(abi: str, *, asks: bool) -> Whole:
     return texts
 
 
+def becoming(abi: str, first: int, *, words: bool = False) -> Whole:
+    """execve(2), execveat(2). When it has succeeded its arguments are gone, and what they led to was noted before."""
+    at = memory.path(first)
+    names = flags(constants(abi)["at"], "AT_???")
+
+    def argv(record: Record) -> str:
+        noted = record.blobs.get(first + 1)
+        if not words or noted is None or noted.unread:
+            return "[...]"
+        found = [quoted(word) for word in noted.data.removesuffix(b"\0").split(b"\0")]
+        return f"[{', '.join([*found, '...'] if noted.cut else found)}]"
+
+    def texts(record: Record, process: Process) -> list[str]:
+        args = record.args
+        if len(args) < first + 3:
+            known = record.blobs.get(first)
+            return [quoted(known.data, known.cut) if known is not None else "...", argv(record), "[...]"]
+        found = [kinds.directory(args[0], record, process)] if first else []
+        found.append(at(args[first], record, process))
+        found.append(memory.POINTING["array_in"](args[first + 1], record, process))
+        found.append(kinds.pointer(args[first + 2], record, process))
+        return [*found, names(args[4])] if first else found
+
+    return texts
+
+
 def entries(record: Record, process: Process) -> list[str]:
     """getdents64(2): how many entries there were is in the buffer; that there were none is told by the result."""
     place, buffer, length = record.args[:3]
@@ -158,6 +185,8 @@ WHOLE: dict[str, Callable[[str], Whole]] = {
     "openat": partial(opening, first=1),
     "mremap": remapping,
     "clone": cloning,
+    "execve": partial(becoming, first=0),
+    "execveat": partial(becoming, first=1),
     "clone3": lambda abi: cloning_by_structure,
     "futex": locking,
     "prctl": controlling,
@@ -170,3 +199,5 @@ WHOLE: dict[str, Callable[[str], Whole]] = {
     "getdents64": lambda abi: entries,
 }
 """What makes the printer of a call, by its name."""
+BECOMING = {"execve": 0, "execveat": 1}
+"""Calls that make a process another program, with the number of the path."""

@@ -79,6 +79,5 @@ def for_value(named: Callable[[int], str]) -> Formatter:
 SIMPLE: dict[str, Formatter] = {
     "pointer": pointer, "int": signed, "pid": signed, "uint": unsigned, "size": size, "long": signed_long,
     "hex": hexadecimal, "hex32": hexadecimal_32, "id": identity, "mode": octal, "fd": descriptor, "dirfd": directory,
-    "vector": pointer,
 }  # fmt: skip
 """Kinds that need nothing but the value, by name."""

@@ -17,7 +17,8 @@ from straced.records.text.structures import signal_name
 from straced.records.text.tables import constants
 from straced.records.values import Record, RecordingFacts, RecordKind
 
-_START, _EXEC, _EXIT, _LOST = RecordKind.START, RecordKind.EXEC, RecordKind.EXIT, RecordKind.LOST
+_START, _UNFINISHED, _EXEC = RecordKind.START, RecordKind.UNFINISHED, RecordKind.EXEC
+_EXIT, _LOST = RecordKind.EXIT, RecordKind.LOST
 WINDOW_NS = 250_000_000
 BEGUN = -115
 """-EINPROGRESS: a connect that goes on without the program."""
@@ -35,6 +36,8 @@ class LineOptions(Struct, frozen=True, kw_only=True):
     durations: bool = True
     pids: bool = True
     """Each line begins with the number of its task, as with ``-f -o FILE``."""
+    words: bool = True
+    """The words of an execve, which ``-s 0`` leaves out."""
     names: bool = True
     """Descriptors with what they stand for, as with ``-yy``."""
 
@@ -67,6 +70,16 @@ class TextLines:
             return b""
         return self._release(record.end_ns - WINDOW_NS)
 
+    def ready(self, now_ns: int) -> bytes:
+        """Return the lines that need not be held back any longer, for a reader to whom no records come.
+
+        Args:
+            now_ns: CLOCK_MONOTONIC, when the last records were looked for.
+        """
+        if not self.held or now_ns - self._oldest_ns < WINDOW_NS:
+            return b""
+        return self._release(now_ns - WINDOW_NS)
+
     def flush(self) -> bytes:
         """Return the lines of all that is left: there are no more records."""
         return self._release(None)
@@ -85,14 +98,18 @@ class TextLines:
         """The line of one record, with its line feed; empty where there is nothing to be told."""
         kind = record.kind
         if kind is _EXIT or kind is _LOST:
-            return self._exit(record) if kind is _EXIT else ""
+            return self._exit(record) if kind is _EXIT else self._lost(record)
         call = self._calls.get((record.number, record.abi))
         if call is None:
-            call = self._calls[record.number, record.abi] = compile_call(record.number, record.abi)
+            call = self._calls[record.number, record.abi] = compile_call(
+                record.number, record.abi, words=self.options.words
+            )
         process = self._processes.of(record.tid, record.pid)
         begins = self._prefix(record)
         if kind is _START:
             return f"{begins}{call.begun(record, process)} <unfinished ...>\n"
+        if kind is _UNFINISHED and not call.ends:
+            return f"{begins}{call.begun(record, process)} <unfinished ...>) = ?\n"
         text = begins + call.call(record, process)
         if call.effect is not None and self._names and _succeeded(record, call.needed):
             call.effect(record, process, self._processes)
@@ -100,10 +117,8 @@ class TextLines:
             text = text.ljust(COLUMN - 1)
         took = record.duration_ns
         result = call.result(record, process)
-        if not self._durations or (took is None and record.result is not None):
+        if took is None or not self._durations:
             return f"{text} = {result}\n"
-        if took is None:
-            return f"{text} = {result} <unavailable>\n"
         if took < 1_000_000_000:
             return f"{text} = {result} <0.{took // 1000:06d}>\n"
         seconds, rest = divmod(took // 1000, 1_000_000)
@@ -117,6 +132,11 @@ class TextLines:
             core = " (core dumped)" if status & 0x80 else ""
             return f"{self._prefix(record)}+++ killed by {signal_name(low, self._signals)}{core} +++\n"
         return f"{self._prefix(record)}+++ exited with {status >> 8 & 0xFF} +++\n"
+
+    @staticmethod
+    def _lost(record: Record) -> str:
+        """As ``straced trace`` says it of lines of strace, so that a report counts them."""
+        return f"strace: {record.result} lines were dropped: the ring was full\n"
 
     def _prefix(self, record: Record) -> str:
         """The number of the task, and when it began the call."""

@@ -123,5 +123,5 @@ _SHAPES: dict[str, Result] = {
     "sched_getscheduler": _scheduler,
     "prctl": _of_prctl,
 }
-NEVER = frozenset({"exit", "exit_group"})
-"""Calls that do not return."""
+ENDING = frozenset({"exit", "exit_group", "kill", "tkill", "tgkill"})
+"""Calls in which those who make them end: nothing of them is unfinished."""

@@ -6,6 +6,8 @@ import os
 import re
 import time
 
+from msgspec import structs
+
 from straced._version import __version__
 from straced.linux import procfs, sockets
 from straced.model.types import Target
@@ -25,8 +27,12 @@ def facts_of(target: Target, *, follow: bool, wanted: RecordFilter) -> Recording
         wanted: which calls.
     """
     machine = os.uname()
-    epoch_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
     pids = [target.pid, *(procfs.descendants(target.pid) if follow else ())][:MOST_PROCESSES]
+    processes = [each for pid in pids if (each := _process(pid)) is not None]
+    if processes and target.exe is None and target.cmdline:  # a gate, under the name of the program it becomes
+        argv = tuple(map(os.fsencode, target.cmdline))
+        processes[0] = structs.replace(processes[0], comm=os.fsencode(target.comm), argv=argv, exe=b"")
+    epoch_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
     return RecordingFacts(
         straced=__version__,
         host=machine.nodename,
@@ -40,7 +46,7 @@ def facts_of(target: Target, *, follow: bool, wanted: RecordFilter) -> Recording
         failed_only=wanted.failed_only,
         slower_ns=wanted.slower_ns,
         calls=None if wanted.calls is None else tuple(sorted(wanted.calls)),
-        processes=tuple(each for pid in pids if (each := _process(pid)) is not None),
+        processes=tuple(processes),
     )
 
 

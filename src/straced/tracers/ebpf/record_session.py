@@ -1,0 +1,154 @@
+"""One recording: from the attach to the end of its file."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from msgspec import Struct
+
+from straced.concurrency.shielding import carry
+from straced.errors import OutputError
+from straced.logs import logger
+from straced.model.types import Sample
+from straced.records import layout
+from straced.records.values import CallFates, RecordingEnd, label_of
+from straced.tracers.base import Ending
+from straced.tracers.ebpf import record_facts, record_wire, wire
+from straced.tracers.ebpf.record_engine import RecordEngine, RecordFilter
+from straced.tracers.ebpf.ring_drain import RingDrain
+from straced.tracers.ebpf.session import EbpfSession
+
+
+class RecorderOptions(Struct, frozen=True, kw_only=True):
+    """What is recorded, and when it ends by itself."""
+
+    follow: bool = True
+    wanted: RecordFilter = RecordFilter()
+    ring_bytes: int | None = None
+    """Of each CPU; 8 MiB, or less on many CPUs."""
+    max_bytes: int | None = None
+    max_seconds: float | None = None
+    min_free_bytes: int | None = None
+    force: bool = False
+
+
+class EbpfRecording:
+    """A recording that runs until its target ends, a limit is reached, or :meth:`stop` is called."""
+
+    def __init__(
+        self,
+        engine: RecordEngine,
+        session: EbpfSession,
+        options: RecorderOptions,
+        fd: int,
+        floor: int | None,
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.target = session.target
+        self.engine = engine
+        self._session = session
+        self._options = options
+        self._close = close
+        self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[Ending] = self._loop.create_future()
+        self._ending: Ending | None = None
+        self._drain = RingDrain(engine, fd, self._options.max_bytes, floor, self._limit_reached)
+        self.facts = record_facts.facts_of(self.target, follow=self._options.follow, wanted=self._options.wanted)
+        """Whose records they are."""
+        self.end: RecordingEnd | None = None
+        """What became of all calls, once it is over."""
+
+    def start(self) -> None:
+        """Write down whose records they are, and let them flow.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        self._drain.write(layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(self.facts)))
+        if self._drain.failure:
+            raise OutputError("the disk is full; nothing was recorded")
+        self._drain.start()
+
+    @property
+    def bytes_written(self) -> int:
+        """Of the file."""
+        return self._drain.written
+
+    def _limit_reached(self, why: str) -> None:
+        self._loop.call_soon_threadsafe(self._set_over, Ending(reason=why))
+
+    def _target_ended(self, ended: asyncio.Future[Ending]) -> None:
+        if not ended.cancelled():
+            self._set_over(ended.result())
+
+    def _set_over(self, ending: Ending) -> None:
+        if not self._over.done():
+            self._over.set_result(ending)
+
+    async def wait(self) -> Ending:
+        """Wait until it is over by itself, and the file complete."""
+        if self._ending is None:
+            ended = asyncio.ensure_future(self._session.wait())
+            ended.add_done_callback(self._target_ended)
+            try:
+                ending = await asyncio.wait_for(asyncio.shield(self._over), self._options.max_seconds)
+            except TimeoutError:
+                ending = Ending(reason="max_seconds")
+            finally:
+                ended.cancel()
+            return await self.stop(ending)
+        return self._ending
+
+    async def stop(self, ending: Ending | None = None) -> Ending:
+        """End it, with all that was in flight; the file is complete then. Idempotent."""
+        if self._ending is None:
+            self._ending = ending or Ending(reason="detached")
+            await carry(self._finish(self._ending.reason))
+        return self._ending
+
+    async def _finish(self, reason: str) -> None:
+        try:
+            starts = await asyncio.to_thread(self._close_rings)
+            sample = await self._session.detach()
+            if starts:
+                self._drain.write(layout.chunk(layout.RECORDS, starts))
+            self.end = _end_of(sample, self.engine, reason)
+            self._drain.write(layout.chunk(layout.END, msgspec.msgpack.encode(self.end)))
+        finally:
+            await self._close()
+
+    def _close_rings(self) -> bytes:
+        try:
+            self.engine.close_recording()
+            return self.engine.starts()
+        except OSError as error:  # no descriptor: what is in flight is not told, and the sums say so
+            logger.warning("no_starts: %s", error, extra={"straced": {"error": repr(error)}})
+            return b""
+        finally:
+            self._drain.finish()
+
+
+def _end_of(sample: Sample, engine: RecordEngine, reason: str) -> RecordingEnd:
+    counted: Counter[str] = Counter()
+    places: dict[str, int] = {}
+    for row in sample.rows:
+        label = label_of(row.nr or 0, row.abi)
+        counted[label] += row.calls or 0
+        key = wire.ABIS.index(row.abi) << wire.KEY_NR_BITS | (row.nr or 0) & ~wire.X32_SYSCALL_BIT
+        places[label] = record_wire.place_of(key)
+    calls = {}
+    for label, count in counted.items():
+        filtered, lost = engine.fate(places[label])
+        calls[label] = CallFates(count, filtered=filtered, lost=lost)
+    return RecordingEnd(
+        ended_ns=time.monotonic_ns(),
+        reason=reason,
+        exact=sample.lost == 0,
+        calls=calls,
+        other_lost=engine.fate(0)[1],
+    )

@@ -1,0 +1,189 @@
+"""A trace by records in the kernel, taken from a shell: into a ``.strc`` file, or as text in strace's format."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from straced import gating
+from straced.errors import OutputError
+from straced.linux.output_file import OutputFile
+from straced.linux.targets import TargetSpec, process_of, resolve
+from straced.profiling.found_target import find, named_after
+from straced.text.sanitize import scrub
+from straced.text.units import format_bytes, format_count
+from straced.tracers.base import Ending
+from straced.tracers.ebpf import recorder
+from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
+from straced.tracers.ebpf.recorder import LoadedRecorder
+from straced.tracers.strace.recording import OUTPUT_ERRORS
+from straced.workflows.foreground import Foreground
+from straced.workflows.record_text import TextCopier
+
+SUFFIX = ".strc"
+ENDS = {"max_bytes": "the trace has reached its size (--max-bytes)"}
+BROKEN_PIPE = 141
+
+
+def is_binary(output: Path | None) -> bool:
+    """Whether a trace into this file is kept as records."""
+    return output is not None and output.suffix == SUFFIX
+
+
+def record_target(spec: TargetSpec, options: RecorderOptions, output: Path | None, overwrite: bool) -> int:
+    """Record until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
+
+    Args:
+        spec: one process.
+        options: what is recorded.
+        output: the file; stdout when left out.
+        overwrite: replace an existing file.
+
+    Raises:
+        OutputError, AttachError, TracerUnavailable: nothing was recorded, and no file is left.
+    """
+    return asyncio.run(_record_target(process_of(resolve(spec)[0], "trace", "traced"), options, output, overwrite))
+
+
+async def _record_target(pid: int, options: RecorderOptions, output: Path | None, overwrite: bool) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    loaded = await recorder.load(options)
+    async with _trace(loaded, pid, output, overwrite) as trace:
+        if output is not None and sys.stderr.isatty():
+            _say(f"tracing {pid} into {scrub(str(output))}; Ctrl-C ends it")
+        return await trace.until_over(stop)
+
+
+def record_command(words: Sequence[str], options: RecorderOptions, output: Path | None, overwrite: bool) -> int:
+    """Run a command that is recorded from its first instruction; return the status that a shell would see.
+
+    Raises:
+        CommandNotFound, ExecFailed, OutputError, AttachError, TracerUnavailable: nothing was run.
+    """
+    argv = gating.gate(words)
+    with Foreground() as foreground:
+
+        def start() -> subprocess.Popen[bytes]:
+            process = foreground.start(argv, close_fds=False)
+            gating.remember(process.pid)
+            return process
+
+        return asyncio.run(_record_command(start, foreground, options, output, overwrite))
+
+
+async def _record_command(
+    start: Callable[[], subprocess.Popen[bytes]],
+    foreground: Foreground,
+    options: RecorderOptions,
+    output: Path | None,
+    overwrite: bool,
+) -> int:
+    loaded = await recorder.load(options)
+    process = start()
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            trace = await stack.enter_async_context(_trace(loaded, process.pid, output, overwrite))
+        except BaseException:
+            process.kill()  # it is the gate still: the command was never started
+            process.wait()
+            raise
+        over = asyncio.ensure_future(trace.until_over(asyncio.Event()))
+        status = await foreground.wait()
+        process.returncode = status
+        await over
+    return status if status >= 0 else 128 - status
+
+
+class RecordedTrace:
+    """A recording, and where it goes as text, if it does."""
+
+    def __init__(self, recording: EbpfRecording, text: TextCopier | None, output: Path | None) -> None:
+        self._recording = recording
+        self._text = text
+        self._output = output
+
+    async def until_over(self, stop: asyncio.Event) -> int:
+        """Return the exit status.
+
+        Raises:
+            OutputError: the file has no room.
+        """
+        ended = asyncio.ensure_future(self._recording.wait())
+        stopped = asyncio.ensure_future(stop.wait())
+        copied = asyncio.ensure_future(self._text.run()) if self._text else None
+        waiting: set[asyncio.Future[object]] = {ended, stopped, *([copied] if copied else [])}  # type: ignore[arg-type]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        ending = await (ended if ended.done() else self._recording.stop())
+        ended.cancel()
+        if self._text is not None and copied is not None:
+            self._text.finish()
+            if await copied:
+                return BROKEN_PIPE
+        self._say_end(ending)
+        return 0
+
+    def _say_end(self, ending: Ending) -> None:
+        if ending.reason in OUTPUT_ERRORS:
+            raise OutputError(OUTPUT_ERRORS[ending.reason])
+        if word := ENDS.get(ending.reason):
+            _say(word)
+        if (end := self._recording.end) is not None and (lost := sum(each.lost for each in end.calls.values())):
+            _say(f"{format_count(lost)} of {format_count(sum(each.counted for each in end.calls.values()))} calls are "
+                 "missing: they came faster than they could be written (--ring)")  # fmt: skip
+        if self._output is not None and sys.stderr.isatty():
+            with contextlib.suppress(OSError):
+                _say(f"{format_bytes(self._output.stat().st_size)} in {scrub(str(self._output))}")
+
+
+@asynccontextmanager
+async def _trace(
+    loaded: LoadedRecorder, pid: int, output: Path | None, overwrite: bool
+) -> AsyncIterator[RecordedTrace]:
+    """Begin, on a process or on the program behind a gate, which then opens; end it with the block."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(OutputFile(output, overwrite=overwrite)) if output is not None else None
+            if file is not None and is_binary(output):
+                fd = file.fd
+            else:
+                fd = stack.enter_context(tempfile.TemporaryFile()).fileno()
+            recording = await _begin(loaded, pid, fd)
+        except BaseException:
+            await loaded.close()
+            raise
+        text = None
+        try:
+            if file is not None:
+                file.commit()
+            if fd != (file.fd if file else -1):
+                sink = sys.stdout.fileno() if file is None else file.fd
+                text = TextCopier(fd, recording, sink, header=file is not None)
+            yield RecordedTrace(recording, text, output)
+        finally:
+            await asyncio.shield(recording.stop())
+
+
+async def _begin(loaded: LoadedRecorder, pid: int, fd: int) -> EbpfRecording:
+    """Begin; a gate stays shut when that fails: whoever started it ends it."""
+    with gating.asking(pid, gating.COUNTS) as ask:
+        target, program = await find(pid, ask)
+        try:
+            return await loaded.begin(target if program is None else named_after(target, program), fd)
+        except BaseException:
+            ask.gated = False
+            raise
+
+
+def _say(text: str) -> None:
+    print(f"straced: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,123 @@
+"""Records as text in strace's format: while they come, and of a file, so that all that reads traces reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from straced.records.reader import RecordFile
+from straced.records.tailing import LATE_NS, RecordTail
+from straced.records.text.lines import LineOptions, TextLines
+from straced.records.values import RecordedProcess, RecordingEnd, RecordingFacts
+from straced.text.sanitize import scrub_bytes
+from straced.tracers.ebpf.record_session import EbpfRecording
+from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
+
+_PAUSE_S = 0.1
+_OPTIONS = LineOptions(stamp="ttt", durations=True, pids=True, names=True)
+_MANY = 1 << 16
+
+
+class TextCopier:
+    """Writes records as lines while they come.
+
+    Args:
+        fd: where the records are.
+        recording: whose they are.
+        sink: where the lines go.
+        header: begin with the comments that ``straced report`` reads.
+    """
+
+    def __init__(self, fd: int, recording: EbpfRecording, sink: int, *, header: bool) -> None:
+        self._recording = recording
+        self._tail = RecordTail(fd)
+        self._lines = TextLines(recording.facts, _OPTIONS)
+        self._sink = sink
+        self._header = comments_of(recording.facts) if header else b""
+        self._finished = asyncio.Event()
+
+    def finish(self) -> None:
+        """The records are complete."""
+        self._finished.set()
+
+    async def run(self) -> bool:
+        """Copy until all has been; True when nobody reads any more."""
+        try:
+            await asyncio.to_thread(self._write, self._header)
+            while not self._finished.is_set():
+                await asyncio.to_thread(self._copy, time.monotonic_ns() - LATE_NS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._finished.wait(), _PAUSE_S)
+            await asyncio.to_thread(self._copy, None)
+            self._write(lost_lines(self._recording.end))
+        except BrokenPipeError:
+            return True
+        return False
+
+    def _copy(self, until_ns: int | None) -> None:
+        ready = bytearray()
+        for record in self._tail.records(until_ns):
+            ready += self._lines.feed(record)
+            if len(ready) > _MANY:
+                self._write(ready)
+                ready = bytearray()
+        if until_ns is None:
+            ready += self._lines.flush()
+        self._write(ready)
+
+    def _write(self, data: bytes | bytearray) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._sink, view) :]
+
+
+def write_lines(path: Path, to: BinaryIO) -> None:
+    """Write a file of records as a trace that ``straced report`` reads.
+
+    Raises:
+        OSError: it cannot be read.
+        NoRecords: it is none.
+    """
+    file = RecordFile(path)
+    lines = TextLines(file.facts, _OPTIONS)
+    to.write(comments_of(file.facts))
+    for record in file:
+        to.write(lines.feed(record))
+    to.write(lines.flush() + lost_lines(file.end))
+
+
+def lost_lines(end: RecordingEnd | None) -> bytes:
+    """What a trace says that lacks calls, for whoever counts its lines."""
+    lost = sum(each.lost for each in end.calls.values()) if end is not None else 0
+    return b"strace: %d lines were dropped: the reader was too slow\n" % lost if lost else b""
+
+
+def comments_of(facts: RecordingFacts) -> bytes:
+    """What strace does not write down of a target, as the lines that a trace begins with."""
+    header = TraceHeader(
+        host=facts.host,
+        machine=facts.machine,
+        boot_id=facts.boot_id,
+        epoch_s=facts.epoch_ns / 1e9,
+        monotonic_ns=facts.monotonic_ns,
+        utc_offset_s=facts.utc_offset_s,
+        pid=facts.pid,
+    )
+    return comment("trace", header) + b"".join(comment("process", _process(each)) for each in facts.processes)
+
+
+def _process(each: RecordedProcess) -> TracedProcessFacts:
+    return TracedProcessFacts(
+        pid=each.pid,
+        parent=each.parent,
+        name=scrub_bytes(each.comm),
+        argv=[scrub_bytes(word) for word in each.argv],
+        start_ticks=each.start_ticks,
+        tasks=list(each.threads),
+        fds={str(number): scrub_bytes(opened.link) for number, opened in each.descriptors.items()},
+        folder=scrub_bytes(each.cwd),
+    )

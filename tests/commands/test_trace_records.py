@@ -1,0 +1,99 @@
+"""``straced trace`` by eBPF: records in a file, or lines in strace's format; a command from its first instruction.
+
+Of `workflows/record.py` and `workflows/record_text.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from straced.commands import group
+from straced.records.reader import RecordFile
+from straced.records.values import CALLS, RecordKind
+from tests.support import proc
+from tests.support.cli import popen_straced, straced
+from tests.support.poll import until
+from tests.support.records import check_sums
+from tests.support.workload import Starter
+from tests.tracers.ebpf.test_lifecycle import programs_of
+
+LOOP = "import os\nwhile True: os.getppid()"
+
+
+@pytest.mark.needs("ebpf")
+def test_a_command_is_recorded_from_its_first_instruction(tmp_path: Path) -> None:
+    path = tmp_path / "t.strc"
+    done = straced("trace", "-o", path, "--", "sh", "-c", "cat /etc/hostname /there/is/none; exit 3")
+    assert done.status == 3, done.err
+    assert path.stat().st_mode & 0o777 == 0o600
+    file = RecordFile(path)
+    counted = check_sums(file)
+    first = next(each for each in file if each.kind is RecordKind.CALL)
+    assert (first.label, first.blobs[1].data) == ("execve", b"sh\0-c\0cat /etc/hostname /there/is/none; exit 3\0")
+    assert file.facts.processes[0].comm == b"sh"
+    report = json.loads(straced("report", path, "--json").out)
+    rows = {row["name"]: row["calls"] for row in report["summary"]["syscalls"]}
+    assert rows == counted
+    assert "/there/is/none" in json.dumps(report["files"])
+
+
+@pytest.mark.needs("ebpf", "cc")
+def test_lines_of_a_running_process(start: Starter, tmp_path: Path) -> None:
+    target = start("n", 250)
+    process = popen_straced("trace", target.pid, "--tracer", "ebpf", "-e", "getppid,exit_group", "-o", tmp_path / "t")
+    until((tmp_path / "t").exists, 30, "it records")
+    target.finish()
+    target.let_end()
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    calls = re.findall(r"(?m)^\d+ +\d{10}\.\d{6} (\w+)\(", (tmp_path / "t").read_text())
+    assert Counter(calls) == {"getppid": 250, "exit_group": 1}
+
+
+@pytest.mark.needs("ebpf")
+def test_a_killed_owner_leaves_a_target_that_runs_and_a_file_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.strc"
+    with subprocess.Popen([sys.executable, "-c", LOOP]) as loop:
+        try:
+            process = popen_straced("trace", loop.pid, "-o", path)
+            until(lambda: path.exists() and path.stat().st_size > 1 << 20, 30, "it writes")
+            held = programs_of(process.pid)
+            assert held
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=30)
+            assert proc.state(loop.pid) in "RS"
+        finally:
+            loop.kill()
+    file = RecordFile(path)
+    assert file.end is None
+    assert sum(each.kind in CALLS for each in file) > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "missing target"),
+        (["1", "--", "true"], "one target"),
+        (["1", "--tracer", "strace", "-o", "t.strc"], "--tracer ebpf"),
+        (["1", "--slower", "1s"], "--tracer ebpf"),
+        (["1", "--tracer", "ebpf", "-P", "/etc"], "-P is for strace"),
+        (["--tracer", "ebpf", "-e", "%desc", "--", "true"], "only strace knows"),
+        (["-o", "/there/is/no/t.strc", "--", "true"], "/there/is/no"),
+        (["-o", "t.strc", "--", "/there/is/no/program"], "no such file"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert group.run(["trace", *words])
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "t.strc").exists()
