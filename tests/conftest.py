@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from straced import Profiler, StraceManager
 
 pytest_plugins = ["tests.support.limits"]
+TESTS = Path(__file__).parent
+UNHURRIED = ("house", "traces", "views", "model", "syscalls")
 EXPECTED_SIGNALS = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGQUIT: signal.SIG_DFL,
@@ -40,6 +43,27 @@ def pytest_configure(config: pytest.Config) -> None:
     for number, handler in EXPECTED_SIGNALS.items():  # a shell's background jobs, and nohup, ignore them
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what looks at no clock: meanwhile an emulated kernel, which is judged last, has the other CPU."""
+    order = {folder: place for place, folder in enumerate(UNHURRIED)} | {"kernels": len(UNHURRIED) + 1}
+    items.sort(key=lambda item: order.get(_folder(item), len(UNHURRIED)))
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests collect rubbish to see what is still held: this is not to look through all of pytest each time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not session.config.option.collectonly:
+        build.compile_package()
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,7 @@ def damaged(change: Callable[[bytes], bytes]) -> Callable[[Path], Place]:
     """A copy of the package, whose eBPF object is another."""
 
     def make(folder: Path) -> Place:
-        shutil.copytree(Path(package.__file__).parent, folder / "straced", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(Path(package.__file__).parent, folder / "straced")
         path = folder / "straced/tracers/ebpf/profiler.bpf.o"
         path.write_bytes(change(path.read_bytes()))
         return Place(env={"PYTHONPATH": os.pathsep.join((str(folder), environment()["PYTHONPATH"]))})

@@ -17,6 +17,7 @@ import pytest
 from tests.support import proc
 from tests.support.cli import popen_straced, straced
 from tests.support.poll import until
+from tests.support.process_states import zombie
 from tests.support.workload import Starter
 
 pytestmark = pytest.mark.needs("strace", "cc")
@@ -71,6 +72,28 @@ def test_a_bad_pid_fails_within_a_second(start: Starter) -> None:
     assert used < 1.0, "a second of its own, however busy the machine is"
     assert waited < 1.0 + 10 * used, "nothing is waited for"
     result.assert_clear_error(3)
+
+
+@pytest.mark.parametrize("verb", ["trace", "attach"])
+def test_a_zombie_has_one_status(verb: str) -> None:
+    """Each tracer says the same of it, and that is what is said."""
+    with zombie() as pid:
+        done = straced(verb, pid, "-d", "1")
+    done.assert_clear_error(3)
+    assert "zombie" in done.err or "waits for its parent" in done.err
+    assert "eBPF:" not in done.err
+
+
+def test_hints_of_the_verb_at_hand(start: Starter) -> None:
+    target = start("n", 1)
+    first = popen_straced("trace", target.pid)
+    until(lambda: not target.untraced(), 10, "it attaches")
+    done = straced("trace", target.pid)
+    done.assert_clear_error(4)
+    assert f"straced attach {target.pid}" in done.err
+    assert "--tracer" not in done.err
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=15)
 
 
 @pytest.mark.parametrize(

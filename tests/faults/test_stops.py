@@ -185,7 +185,7 @@ async def test_a_vfork_parent_in_state_d(profiler: Profiler, start: Starter) -> 
 @pytest.mark.limit(60)
 async def test_a_vfork_storm_is_stopped(profiler: Profiler, start: Starter) -> None:
     workload = start("storm")
-    for _ in range(5):
+    for _ in range(2):
         session = await profiler.attach(workload.pid)
         before = workload.ticks()
         await auntil(lambda before=before: workload.ticks() > before + 20, what="it runs, traced")  # type: ignore[misc]

@@ -173,7 +173,7 @@ async def test_more_tasks_than_the_cap_are_shed(start: Starter) -> None:
 
 
 async def test_a_target_that_grows_over_the_cap_is_let_go(start: Starter) -> None:
-    workload = start("nthreads", 400, 20000)
+    workload = start("grow", 400)
     async with Profiler(tracer="strace", max_tasks=60) as profiler:
         session = await profiler.attach(workload.pid)
         workload.go()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from straced import Profiler, errors
+from straced.tracers.strace import binary
 from tests.support.cli import straced
 from tests.support.workload import Starter
 
@@ -29,6 +30,7 @@ FAKES = {
 async def test_a_strace_that_is_none(
     start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: str
 ) -> None:
+    monkeypatch.setattr(binary, "ANSWER_S", 0.5)
     workload = start("tick")
     program = tmp_path / "bin" / "strace"
     program.parent.mkdir()

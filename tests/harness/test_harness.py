@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import proc
+from tests.support.poll import until
 from tests.support.world import MARKER, WORLD
 
 pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(120)]
@@ -36,7 +38,7 @@ def test_a_frozen_run_is_ended_and_the_test_named(tmp_path: Path) -> None:
     status, said = nested(
         tmp_path,
         """
-        @pytest.mark.limit(3)
+        @pytest.mark.limit(1)
         def test_frozen():
             subprocess.Popen(["sleep", "600"], env={}, start_new_session=True)
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -47,10 +49,66 @@ def test_a_frozen_run_is_ended_and_the_test_named(tmp_path: Path) -> None:
     assert "hard limit: test_nested.py::test_frozen" in said
 
 
+ASIDE = """
+    from pathlib import Path
+    from tests.support import proc
+    from tests.support.aside import Aside
+    from tests.support.poll import until
+
+    @pytest.fixture(scope="module")
+    def job(tmp_path_factory):
+        script = "echo $$; while read line; do sleep 600 & echo $!; done <>go"
+        os.mkfifo("go")
+        with Aside(["sh", "-c", script], Path("said").absolute()) as job:
+            yield job
+            job.end()
+            Path("ended").touch()
+
+    def said():
+        return [int(line) for line in Path("said").read_text().split()]
+
+    @pytest.fixture
+    def spawned(job):
+        until(said)
+        with open("go", "w") as go:
+            go.write("please\\n")
+        until(lambda: len(said()) == 2)
+    """
+
+
+def test_what_works_beside_the_tests_is_in_no_ones_world(tmp_path: Path) -> None:
+    if not WORLD.cgroup:
+        pytest.skip("cgroup: none can be made here")
+    code = """
+        def test_during(world, spawned):
+            pass
+
+        def test_after(job):
+            assert all(map(proc.alive, said()))
+        """
+    status, said = nested(tmp_path, textwrap.dedent(ASIDE) + textwrap.dedent(code))
+    assert status == 0, said
+    assert not any(map(proc.alive, map(int, (tmp_path / "said").read_text().split())))
+
+
+def test_and_it_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    if not WORLD.cgroup:
+        pytest.skip("cgroup: none can be made here")
+    code = """
+        def test_killed(spawned):
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    status, said = nested(tmp_path, textwrap.dedent(ASIDE) + textwrap.dedent(code))
+    assert status == -signal.SIGKILL, said
+    pids = [int(line) for line in (tmp_path / "said").read_text().split()]
+    assert len(pids) == 2
+    until(lambda: not any(map(proc.alive, pids)), 10, "the watchdog ends what worked beside")
+
+
 MANY = """
     kept = []
 
-    @pytest.mark.limit(3)
+    @pytest.mark.limit(1)
     async def test_slow_in_a_loop():
         import asyncio
         await asyncio.sleep(30)
@@ -105,7 +163,7 @@ def test_what_a_test_leaves_behind_fails_it(tmp_path: Path) -> None:
     status, said = nested(tmp_path, textwrap.dedent(NEED) + textwrap.dedent(MANY), STRACED_TEST_PATIENCE="0.5")
     assert status == 1, said
     for name, message in {
-        "test_slow_in_a_loop": "over its limit of 3 s",
+        "test_slow_in_a_loop": "over its limit of 1 s",
         "test_child": "left running",
         "test_child_that_hides": "left running",
         "test_descriptor": "left open",

@@ -102,3 +102,15 @@ def test_the_check_sees_an_option(code: str) -> None:
 )  # fmt: skip
 def test_a_hint_as_it_is_typed(hint: str, typed: str) -> None:
     assert as_typed(hint) == typed
+
+
+@pytest.mark.parametrize(
+    ("hint", "typed"),
+    [
+        ("count instead: attach(42); or raise max_tasks", "count instead: straced attach 42"),
+        ('wait until it is done, or use tracer="ebpf"', "wait until it is done, or count instead: straced attach 42"),
+        ('tracer="ebpf" needs no ptrace', "straced attach 42 needs no ptrace"),
+    ],
+)
+def test_a_hint_of_a_verb_that_lacks_the_option(hint: str, typed: str) -> None:
+    assert as_typed(hint, "trace", 42) == typed

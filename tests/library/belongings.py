@@ -72,6 +72,5 @@ async def settles_to(before: Held, what: str) -> None:
     while found := Held(before.target).more_than(before):
         if time.monotonic() - began > PATIENCE_S:
             raise AssertionError(f"{what} leaves:\n  " + "\n  ".join(found))
-        if time.monotonic() - began > 1:
-            gc.collect()
+        gc.collect()
         await asyncio.sleep(0.002)

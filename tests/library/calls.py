@@ -372,8 +372,8 @@ async def _manager_spawn(bench: Bench) -> Steps:
     for process in made:
         process.kill()
         await process.wait()
-    await bench.manager.detach_all()
-    await bench.warm()
+        await bench.manager.detach(process.pid)
+    assert bench.manager.attached_pids == []
 
 
 @call("StraceManager.attach_full_trace", "undone", tracers=("strace",))

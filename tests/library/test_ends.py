@@ -19,6 +19,7 @@ from straced.errors import NoSuchProcess, StracedError
 from straced.manager.finished import KEPT, Finished
 from straced.manager.last_errors import KEPT as ERRORS_KEPT
 from straced.model.types import Target
+from straced.tracers.ebpf import tracer as ebpf_tracer
 from tests.library.belongings import Held, settles_to
 from tests.support.needs import require
 from tests.support.poll import auntil
@@ -151,9 +152,10 @@ async def test_a_profiler_goes_without_a_collection(name: str, start: Starter, n
 
 
 async def test_a_profiler_that_nobody_closes_gives_back_what_it_held(
-    tracer: str, start: Starter, no_collection: None
+    tracer: str, start: Starter, no_collection: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is dropped once its sessions are over; its programs and their maps were there to the end of the process."""
+    monkeypatch.setattr(ebpf_tracer, "LINGER_S", 0.2)
     target = start("tick")
     await _dropped(tracer, target.pid)
     before = Held(target.pid)

@@ -44,7 +44,7 @@ MUTANTS = [
 def copy_source(folder: Path, mutant: Mutant | None) -> Path:
     """Copy the straced under test into ``folder``, changed by ``mutant``; what to put on PYTHONPATH."""
     original = Path(straced.__file__).parent
-    shutil.copytree(original, folder / "straced", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(original, folder / "straced")
     if mutant is not None:
         path = folder / "straced" / mutant.file
         text, count = re.subn(mutant.pattern, mutant.replacement, path.read_text())

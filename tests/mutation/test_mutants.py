@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import straced
 from tests.mutation.mutants import MUTANTS, Mutant, copy_source
 from tests.support.world import MARKER
 
-pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(120)]
+pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(300)]
 ROOT = Path(__file__).parent.parent.parent
 SELECTION = [
     "tests/contract/test_attach.py::test_true_means_confirmed_by_the_kernel",
@@ -45,14 +46,29 @@ def run_selection(source: Path, folder: Path) -> tuple[int, str]:
     return process.returncode, out
 
 
-def test_the_unchanged_copy_passes(tmp_path: Path) -> None:
-    status, out = run_selection(copy_source(tmp_path / "source", None), tmp_path)
+Ran = dict[str, tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """The status and words of each run, by the mutant's name; two at a time, for a mutant is mostly waited for."""
+
+    def run(mutant: Mutant | None) -> tuple[int, str]:
+        folder = tmp_path_factory.mktemp("mutant")
+        return run_selection(copy_source(folder / "source", mutant), folder)
+
+    with ThreadPoolExecutor(2) as threads:
+        return dict(zip(["", *(mutant.name for mutant in MUTANTS)], threads.map(run, [None, *MUTANTS]), strict=True))
+
+
+def test_the_unchanged_copy_passes(ran: Ran) -> None:
+    status, out = ran[""]
     assert status == 0, out
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_is_killed(tmp_path: Path, mutant: Mutant) -> None:
-    status, out = run_selection(copy_source(tmp_path / "source", mutant), tmp_path)
+def test_a_mutant_is_killed(ran: Ran, mutant: Mutant) -> None:
+    status, out = ran[mutant.name]
     assert status == 1, f"survived: {mutant.name}\n{out}"
     assert "AssertionError" in out or "Error" in out
     assert "ERROR collecting" not in out, "it must fail a test, not the import"

@@ -17,6 +17,8 @@ WAIT_S = 0.5 if SOAK else 2.0
 MEMORY_BYTES = 200 * 10**6
 STOP_S = 3.0
 TICKS = 5
+HOLDS_S = 2.0 if SOAK else 1.0
+"""For how long after it all of that has to hold."""
 
 
 def rss(pid: int) -> int:
@@ -31,7 +33,7 @@ def peak(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def others_are_served(daemon: Daemon, *, for_s: float = 2.0) -> Iterator[None]:
+def others_are_served(daemon: Daemon, *, for_s: float = HOLDS_S) -> Iterator[None]:
     """Fail unless all of that holds during the block, and for a while after it."""
     assert daemon.process is not None
     pid = daemon.process.pid

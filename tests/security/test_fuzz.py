@@ -1,6 +1,6 @@
 """Several users at once send anything at all: nobody waits, nothing is thrown, memory stays flat.
 
-Twelve seconds, or with STRACED_SOAK=1 ten minutes. A failure names its seed: STRACED_FUZZ_SEED repeats it.
+Six seconds, or with STRACED_SOAK=1 ten minutes. A failure names its seed: STRACED_FUZZ_SEED repeats it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.service.daemon import Daemon
 from tests.service.needs import needs_root
 
 pytestmark = needs_root
-SECONDS = 600.0 if SOAK else 12.0
+SECONDS = 600.0 if SOAK else 6.0
 USERS = (65534, 60001, 60002, 0)
 GROWTH_BYTES = 40 * 10**6
 """Over the last two thirds of the time: what users may hold is bounded, and so is what history takes in memory."""

@@ -49,7 +49,7 @@ def store(folder: Path, name: str, target: int) -> Iterator[str]:
     port = free_port()
     config = folder / "scrape.yml"
     config.write_text(
-        "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: straced\n  honor_labels: true\n"
+        "global: {scrape_interval: 250ms}\nscrape_configs:\n- job_name: straced\n  honor_labels: true\n"
         f"  static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n"
     )
     data, where = folder / "data", f"127.0.0.1:{port}"

@@ -1,13 +1,21 @@
-"""Compile the workloads once a session."""
+"""Compile the workloads, and straced itself, once a session."""
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).parent.parent / "workloads"
+
+
+def compile_package() -> None:
+    """Compile straced as an installer does: hundreds of its processes are started, and may write no bytecode."""
+    import straced
+
+    compileall.compile_dir(str(Path(straced.__file__).parent), quiet=2)
 
 
 def compiler() -> str | None:

@@ -13,12 +13,17 @@ import sys
 import time
 
 
+def groups(cgroup: str) -> list[str]:
+    """The cgroup of the run and those in it, the innermost first."""
+    return [path for path, _folders, _files in os.walk(cgroup, topdown=False)] if cgroup else []
+
+
 def members(cgroup: str, marker: str) -> set[int]:
     """All processes of the run, this one not included."""
     found: set[int] = set()
-    if cgroup:
+    for group in groups(cgroup):
         try:
-            with open(f"{cgroup}/cgroup.procs") as file:
+            with open(f"{group}/cgroup.procs") as file:
                 found.update(int(line) for line in file if int(line) > 0)
         except OSError:
             pass
@@ -48,11 +53,10 @@ def sweep(cgroup: str, marker: str) -> None:
 def remove(cgroup: str) -> None:
     """Remove the cgroup once it is empty."""
     deadline = time.monotonic() + 5
-    while cgroup and time.monotonic() < deadline:
+    while (left := groups(cgroup)) and time.monotonic() < deadline:
         try:
-            return os.rmdir(cgroup)
-        except FileNotFoundError:
-            return
+            for group in left:
+                os.rmdir(group)
         except OSError:
             time.sleep(0.05)
 

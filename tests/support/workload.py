@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import proc
-from tests.support.channel import Channel
+from tests.support.channel import Channel, Silent
 from tests.support.poll import until
 
 _numbers = itertools.count()
@@ -48,6 +48,18 @@ class Workload:
         """Let it work, and wait until it has; it then waits to be allowed to end."""
         self.go()
         self.channel.expect("done", seconds)
+
+    def go_through(self, stands_still_s: float = 20.0) -> None:
+        """Let it work, and wait until it has, as long as its counter goes on: how fast is the machine's affair."""
+        self.go()
+        while True:
+            before = self.ticks()
+            try:
+                self.channel.expect("done", stands_still_s)
+                return
+            except Silent:
+                if self.ticks() == before:
+                    raise
 
     async def work(self, seconds: float = 30.0) -> None:
         """:meth:`finish` beside a running event loop."""

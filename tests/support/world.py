@@ -19,6 +19,8 @@ from tests.support import proc
 MARKER = "STRACED_TEST_SESSION"
 PATIENCE_S = float(os.environ.get("STRACED_TEST_PATIENCE", "3"))
 """How long what a test started may take to go after the test."""
+ASIDE = "aside"
+"""The cgroup, in that of the run, of what works beside the tests."""
 CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
 
 
@@ -53,6 +55,13 @@ class World:
                 os.rmdir(self.cgroup)
                 self.cgroup = ""
 
+    def step_aside(self) -> None:
+        """Take the calling process, a new one, out of every test's world; the watchdog still knows it as of the run."""
+        if self.cgroup:
+            group = Path(self.cgroup, ASIDE)
+            group.mkdir(exist_ok=True)
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
     def processes(self) -> set[int]:
         """All living processes of the run but the runner itself."""
         if self.cgroup:
@@ -71,9 +80,10 @@ class World:
         if not self.cgroup:
             return False
         try:
-            return os.path.basename(self.cgroup) in Path(f"/proc/{pid}/cgroup").read_text()
+            groups = Path(f"/proc/{pid}/cgroup").read_text().split("\n")
         except OSError:
             return False
+        return any(os.path.basename(group) == os.path.basename(self.cgroup) for group in groups)
 
 
 WORLD = World()

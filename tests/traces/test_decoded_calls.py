@@ -13,6 +13,7 @@ import pytest
 from straced.traces.analysis import decoded_call, ordered_pass, tasks
 from straced.traces.parsing import source
 from tests.traces.recorded import record, report
+from tests.traces.written import lines, report_of
 
 SCRIPT = "for i in 1 2 3; do ls /nope /etc | cat > out; (cat out; exec ls out); done; cat out out out | wc -c"
 
@@ -54,3 +55,35 @@ def test_the_data_of_a_transfer_is_no_part_of_what_is_remembered(tmp_path: Path)
     files = {file.path: file for file in report(path).files}
     assert (files["/a"].in_bytes, files["/b"].in_bytes) == (150 * 7, 150 * 7)
     assert (files["/a"].calls, files["/b"].calls) == (301, 301)
+
+
+def test_commands_in_numbers_mean_the_same(tmp_path: Path) -> None:
+    """Of `traces/analysis/raw_commands.py`."""
+    words = (
+        'openat(AT_FDCWD, "/srv/a", O_RDONLY) = 3 <0.000010>',
+        "fcntl(3, F_DUPFD_CLOEXEC, 10) = 10 <0.000010>",
+        "fcntl(3, F_SETFD, FD_CLOEXEC) = 0 <0.000010>",
+        "dup(10) = 11 <0.000010>",
+        "flock(11, LOCK_EX) = 0 <0.700000>",
+        "flock(11, LOCK_UN) = 0 <0.000010>",
+        "fcntl(11, F_SETLKW, {l_type=F_WRLCK}) = 0 <0.500000>",
+        "futex(0x7f00, FUTEX_WAIT_BITSET_PRIVATE|FUTEX_CLOCK_REALTIME, 1, NULL, 0xffffffff) = 0 <0.250000>",
+        "futex(0x7f00, FUTEX_WAKE_PRIVATE, 1) = 1 <0.000010>",
+        'execve("/bin/x", ["x"], 0x1 /* 9 vars */) = 0 <0.000010>',
+        'read(10, "", 9) = 0 <0.000010>',
+        'read(3, "", 9) = 0 <0.000010>',
+    )
+    numbers = {
+        "F_DUPFD_CLOEXEC": "0x406", "F_SETFD, FD_CLOEXEC": "0x2, 0x1", "LOCK_EX": "0x2", "LOCK_UN": "0x8",
+        "F_SETLKW, {l_type=F_WRLCK}": "0x7, 0x7ffe",
+        "FUTEX_WAIT_BITSET_PRIVATE|FUTEX_CLOCK_REALTIME": "0x189", "FUTEX_WAKE_PRIVATE": "0x81", "AT_FDCWD": "-100",
+    }  # fmt: skip
+    raw = lines(*words)
+    for word, number in numbers.items():
+        assert word in raw
+        raw = raw.replace(word, number)
+    found = [report_of(tmp_path, text) for text in (lines(*words), raw)]
+    assert found[0].files == found[1].files
+    first, second = ({each.subject: each.count for each in made.findings} for made in found)
+    assert first == second
+    assert first == {"/srv/a": 2, "0x7f00": 1}  # and no slow call

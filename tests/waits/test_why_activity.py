@@ -28,10 +28,10 @@ _WINDOW_NS = 500_000_000
 _WINDOWS = 6
 
 
-def _watched(ask: Callable[[], Why], shows: Callable[[Why], bool]) -> Why:
-    """The first answer that shows it, of several windows: on a busy machine a process may do little in one."""
-    for _ in range(_WINDOWS):
-        why = ask()
+def _watched(ask: Callable[[int], Why], shows: Callable[[Why], bool], window_ns: int = _WINDOW_NS) -> Why:
+    """The first answer that shows it, of windows twice as long each: on a busy machine a process does little in one."""
+    for doubled in range(_WINDOWS):
+        why = ask(window_ns << doubled)
         if shows(why):
             break
     return why
@@ -42,7 +42,8 @@ def test_sync_after_sync(world: World) -> None:
     """Exact with eBPF. /proc alone sees it where the disk is slow enough for the caller to sleep, and nothing else."""
     target = world.program("sync", world.directory / "journal")
     why = _watched(
-        lambda: why_process(target.pid, _WINDOW_NS, sharpen=by("ebpf"), eager=True), lambda why: bool(why.storms)
+        lambda window_ns: why_process(target.pid, window_ns, sharpen=by("ebpf"), eager=True),
+        lambda why: bool(why.storms),
     )
     assert why.verdict in ("slow", "busy"), sentence(why)
     assert [storm.kind for storm in why.storms] == ["fsync"], report(why)
@@ -67,7 +68,11 @@ def test_storms_counted_by_ebpf(code: str, kind: str, says: str, world: World) -
     """A process at work is counted without being asked for; the sentence has the figure."""
     loop = "\nready()\nwhile True:\n try: call()\n except OSError: pass"
     target = world.python(code + loop)
-    why = _watched(lambda: why_process(target.pid, 1_500_000_000, sharpen=by("auto")), lambda why: bool(why.storms))
+    why = _watched(
+        lambda window_ns: why_process(target.pid, window_ns, sharpen=by("auto")),
+        lambda why: bool(why.storms),
+        1_500_000_000,
+    )
     assert [storm.kind for storm in why.storms] == [kind], report(why)
     assert why.verdict == ("spinning" if kind.startswith("spin") else "busy")
     assert says in sentence(why)
@@ -86,7 +91,7 @@ def test_what_is_asleep_is_not_counted(world: World) -> None:
 
 def test_tiny_writes(world: World) -> None:
     target = world.program("tiny_writes")
-    why = _watched(lambda: why_process(target.pid, _WINDOW_NS), lambda why: bool(why.storms))
+    why = _watched(lambda window_ns: why_process(target.pid, window_ns), lambda why: bool(why.storms))
     assert [storm.kind for storm in why.storms] == ["tiny_writes"]
     assert "move 1.0 bytes each" in report(why)
 
@@ -94,7 +99,7 @@ def test_tiny_writes(world: World) -> None:
 def test_a_spin_that_proc_cannot_name_is_not_named(world: World) -> None:
     """recv(2) is not counted by /proc/PID/io: it is busy, and the next step would tell in what."""
     target = world.program("spin_recv")
-    why = _watched(lambda: why_process(target.pid, _WINDOW_NS), lambda why: why.kernel_share is not None)
+    why = _watched(lambda window_ns: why_process(target.pid, window_ns), lambda why: why.kernel_share is not None)
     assert why.verdict == "busy"
     assert why.next == f"{'' if os.geteuid() == 0 else 'sudo '}straced attach {target.pid} -d 2"
     assert "in the kernel" in sentence(why)
@@ -115,7 +120,9 @@ def test_a_tracer_makes_the_spin_exact(world: World) -> None:
             rows=(row,),
         )
 
-    why = _watched(lambda: why_process(target.pid, _WINDOW_NS, sharpen=count), lambda why: why.verdict == "spinning")
+    why = _watched(
+        lambda window_ns: why_process(target.pid, window_ns, sharpen=count), lambda why: why.verdict == "spinning"
+    )
     assert why.verdict == "spinning"
     assert "recvfrom calls a second fail with EAGAIN" in sentence(why)
 

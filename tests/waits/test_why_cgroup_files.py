@@ -191,7 +191,15 @@ def test_the_kernel_log() -> None:
     """What a program wrote there has a facility of its own."""
     written = enumerate(RECORDS)
     found = oom.kills_in(f"{priority},{n},{n + 5},-;{text}\n SUBSYSTEM=x\n".encode() for n, (priority, text) in written)
-    assert found[4242] == oom.OomKill(pid=4242, monotonic_ns=6000, anon_bytes=48828 << 10, group="/app", of_group=True)
+    assert found[4242] == oom.OomKill(
+        pid=4242,
+        monotonic_ns=6000,
+        anon_bytes=48828 << 10,
+        group="/app",
+        comm="a",
+        task_group="/app/x",
+        of_group=True,
+    )
     causes = {pid: oom.cause(kill).partition(",")[0] for pid, kill in found.items()}
     assert causes == {
         4242: "its cgroup /app had reached its memory limit",

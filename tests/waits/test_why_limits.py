@@ -1,13 +1,11 @@
 """Limits of cgroups and of the process itself: each is named with its file and its figures, and nobody is blamed.
 
-`waits/limits/found.py` and `waits/limits/groups.py` on real groups, and `workflows/killed_for_memory.py`.
+`waits/limits/found.py` and `waits/limits/groups.py` on real groups.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
 
 import pytest
 from tests.support.cli import straced
@@ -185,28 +183,6 @@ def test_ended_by_the_oom_killer(world: World) -> None:
     gone = straced("why", target.pid)
     gone.assert_clear_error(3)
     assert f"the OOM killer ended a process {target.pid}" in gone.err
-
-
-@pytest.mark.parametrize(("shell", "who"), [(False, "the command"), (True, "a process of the command")])
-def test_run_says_that_the_oom_killer_ended_its_command(shell: bool, who: str, world: World) -> None:
-    group = Cgroup(world, "memory", **_SMALL)
-    grow = "import sys; hoard = [bytes(range(256)) * 4096 for _ in range(200)]"
-    code = f"{sys.executable} -I -S -c '{grow}'"
-    # straced itself stays outside: there is no room for it
-    enter = f"echo $$ > {group.path}/cgroup.procs; "
-    words = ("sh", "-c", f"{enter}{code}; exit $?") if shell else ("sh", "-c", f"{enter}exec {code}")
-    done = straced("run", "--tracer", "sampler", "--", *words)
-    assert done.status == 128 + signal.SIGKILL
-    if not shell:
-        assert f"the OOM killer ended {who}" in done.err, done.err
-        assert "50.0 MB" in done.err
-    assert "Traceback" not in done.err
-
-
-def test_run_says_nothing_of_a_command_that_was_killed_otherwise() -> None:
-    done = straced("run", "--tracer", "sampler", "--", "sh", "-c", "kill -KILL $$")
-    assert done.status == 128 + signal.SIGKILL
-    assert "OOM" not in done.err
 
 
 def test_the_bandwidth_of_a_disk(world: World) -> None:

@@ -18,13 +18,13 @@ _numbers = itertools.count()
 class Cgroup:
     """A group for one controller, made before the processes that it is to hold."""
 
-    def __init__(self, world: World, controller: str, v1: dict[str, str], v2: dict[str, str]) -> None:
+    def __init__(self, world: World, controller: str, v1: dict[str, str], v2: dict[str, str], name: str = "") -> None:
         need_root()
         place = _place(controller)
         need("cgroups", place is not None, f"no hierarchy serves the controller {controller}")
         assert place is not None
         mount, is_v2 = place
-        self.name = f"/straced-why-{os.getpid()}-{next(_numbers)}"
+        self.name = name or f"/straced-why-{os.getpid()}-{next(_numbers)}"
         self.path = Path(mount + self.name)
         self.v2 = is_v2
         self.path.mkdir()

@@ -108,6 +108,15 @@ static _Noreturn int threads(int argc, char **argv) /* T idle threads; the leade
     }
 }
 
+static int grow(int argc, char **argv) /* T idle threads, one after the other, after the go */
+{
+    ready();
+    for (long i = number(argc, argv, 0, 100); i > 0; i--)
+        start_thread(idle_body, NULL);
+    done();
+    return 0;
+}
+
 static void *relay_body(void *argument)
 {
     (*ticks)++;
@@ -151,5 +160,5 @@ static int ldead(int argc, char **argv) /* the leader has exited, a thread goes 
 
 const struct mode thread_modes[] = {
     {"nthreads", nthreads}, {"nthrshort", nthrshort}, {"pool", pool}, {"busy", busy}, {"threads", threads},
-    {"relay", relay}, {"ldead", ldead}, {0},
+    {"grow", grow}, {"relay", relay}, {"ldead", ldead}, {0},
 };

@@ -10,14 +10,19 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
+from straced.errors import InvalidArgument
+from straced.model.budgets import BudgetVerdict, parse_limits
 from straced.model.types import Summary
+
+EXAMPLE = "straced run --max fsync=0 --max total=9000 -- CMD"
 
 
 @verb(
     "run",
     examples=(
         ("straced run -- make test", "what did it do? the table goes to stderr"),
-        ("straced run -o counts.json --json -- ./job.sh", "keep the figures, for diff or a budget"),
+        ("straced run --max fsync=0 --max total=9000 -- ./job.sh", "a budget: status 1 when it makes more"),
+        ("straced run -o counts.json --json -- ./job.sh", "keep the figures, for diff"),
     ),
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
 )
@@ -41,6 +46,19 @@ from straced.model.types import Summary
 @click.option(
     "--max-overhead", type=click.FloatRange(min=0), metavar="PCT", help="Detach if the slowdown exceeds PCT percent."
 )
+@click.option(
+    "--max",
+    "most",
+    multiple=True,
+    metavar="NAME=N",
+    help="Status 1 beyond N: of a call (fsync=0), total, errors, an errno; may be repeated.",
+)
+@click.option(
+    "--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write each --max as a test (JUnit XML)."
+)
+@click.option(
+    "--summary", type=click.Path(path_type=Path), metavar="FILE", help="Append a summary in Markdown to FILE, for CI."
+)
 @click.option("--require-trace", is_flag=True, help="Do not run CMD when it cannot be traced.")
 @click.option("--user", "as_caller", is_flag=True, help="Under sudo: run CMD as the invoking user.")
 @click.argument("words", nargs=-1, required=True, metavar="CMD [ARG...]", type=click.UNPROCESSED)
@@ -55,6 +73,9 @@ def command(
     color: str,
     labels: tuple[str, ...],
     max_overhead: float | None,
+    most: tuple[str, ...],
+    junit: Path | None,
+    summary: Path | None,
     require_trace: bool,
     as_caller: bool,
     words: tuple[str, ...],
@@ -64,10 +85,18 @@ def command(
     The report goes to stderr; stdout, stdin, signals and the terminal are CMD's own, and so is the exit status
     (128+n for a signal). Troubles of straced itself have 125, a CMD that cannot be run 126 or 127. If CMD cannot be
     traced, it runs all the same.
+
+    With --max, a CMD that ends with status 0 gives 1 when a limit was broken, and 125 when that is not known.
     """
     from straced.commands.output import SummaryOutput, destination
+    from straced.workflows import budget
     from straced.workflows.run import Launch, run
 
+    limits = _limits(most)
+    if junit is not None and not limits:
+        raise click.UsageError(
+            "--junit tells of limits, so give some\ntype: straced run --max fsync=0 --junit FILE -- CMD"
+        )
     launch = Launch(
         argv=words,
         tracer=tracer,
@@ -78,14 +107,34 @@ def command(
         as_caller=as_caller,
     )
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)
-    with destination(output, overwrite, sys.stderr) as stream:
+    title = " ".join(words)
+    files = budget.BudgetFiles(junit=junit, markdown=summary, overwrite=overwrite)
 
-        def show(summary: Summary) -> None:
+    def say(verdict: BudgetVerdict) -> None:
+        from straced.views.text import budget as table
+        from straced.views.text import terminal
+
+        with contextlib.suppress(OSError, ValueError):
+            terminal.show(table.lines(limits, verdict), sys.stderr, color=options.use_color(sys.stderr, color))
+
+    with destination(output, overwrite, sys.stderr) as stream, budget.told(title, limits, files, say) as tell:
+        seen: list[Summary] = []
+
+        def show(figures: Summary) -> None:
+            seen.append(figures)
             # A stderr that is gone, with its reader or its terminal, is no trouble of the command.
             with contextlib.suppress(*([OSError] if output is None else [])):
-                report.write(summary, stream, title=" ".join(words))
+                report.write(figures, stream, title=title)
 
-        return run(launch, show)
+        status = run(launch, show)
+        return budget.status_with(status, tell(seen[0] if seen else None)) if limits or summary else status
+
+
+def _limits(most: tuple[str, ...]) -> dict[str, int]:
+    try:
+        return parse_limits(most)
+    except InvalidArgument as error:
+        raise click.UsageError(f"--max: {error.reason}; {error.hint}\ntype: {EXAMPLE}") from error
 
 
 def parse_labels(labels: tuple[str, ...]) -> dict[str, str]:

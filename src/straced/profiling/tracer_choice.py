@@ -88,12 +88,14 @@ async def attach(
     if wanted != "auto":
         return "asked for", await by(tracer(wanted))
     ruled_out: list[str] = []
+    refusals: list[StracedError | None] = []
     for name in _ORDER if started_by_us and estimates else _ORDER[:2]:
         try:
             candidate = tracer(name)
             available = candidate.probe(target)
             if not available.usable:
                 ruled_out.append(f"{WORDS[name]}: {available.detail}")
+                refusals.append(available.error)
                 continue
             if name == "strace" and not started_by_us:
                 raise _strace_required(target, ruled_out)
@@ -102,6 +104,9 @@ async def attach(
             raise
         except (TracerUnavailable, AttachError) as error:
             ruled_out.append(f"{WORDS[name]}: {error.reason}")
+            refusals.append(error)
+    if len({type(error) for error in refusals}) == 1 and isinstance(refusals[-1], AttachError):
+        raise refusals[-1]  # all say the same of the target: it is a zombie, or a kernel thread
     raise TracerUnavailable("; ".join(ruled_out) or "no tracer can serve here", hint="straced doctor tells more")
 
 

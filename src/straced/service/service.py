@@ -23,6 +23,7 @@ from straced.profiling.profiler import Profiler
 from straced.service import notices
 from straced.service.alerts.announcer import AlertAnnouncer
 from straced.service.alerts.reactions import Reactions
+from straced.service.alerts.still_threads import StillThreads
 from straced.service.alerts.tracker import AlertBook
 from straced.service.collect.collector import Watcher
 from straced.service.collect.exec_listener import Newcomers
@@ -65,6 +66,7 @@ class Service:
         self.rulebook = Rulebook(paths.rules)
         self.rulebook.configure(config)
         self.alerts = AlertBook(config.alerts)
+        self.still = StillThreads()
         self.profiler = Profiler(
             "ebpf",
             max_rows=config.room.rows,
@@ -157,7 +159,8 @@ class Service:
         self.history.tell_notes()
         for event in happened:
             self.fanout.event(event)
-        changes = self.alerts.judge(tick)
+        await self.still.look(tick, self.config.alerts)
+        changes = self.alerts.judge(tick, self.still.findings(tick))
         self.history.keep_learnt(self.alerts.take_learnt(), tick.epoch_s)
         for alert in changes:
             self._announcer.announce(alert, tick)
@@ -208,6 +211,7 @@ class Service:
         self._stopping = True
         self.newcomers.close()
         self._announcer.stop()
+        self.still.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.6):
                 await asyncio.gather(*others, self.reactions.close(), self.watcher.close(), return_exceptions=True)

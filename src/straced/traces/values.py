@@ -18,7 +18,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     code: str
     """``slow_call``, ``errors``, ``failing_lookups``, ``lookup_storm``, ``tiny_io``, ``fsync``, ``lock_waits``,
     ``retries``, ``repeated_stat``, ``empty_reads``, ``many_processes``, ``failing_calls``, ``fatal_errors``,
-    ``idle_polls``, ``busy_loop``, ``no_vdso``, ``io_uring``, ``killed``."""
+    ``idle_polls``, ``busy_loop``, ``no_vdso``, ``io_uring``, ``killed``, ``slow_file``, ``slow_peer``."""
     text: str
     """One sentence."""
     lines: tuple[int, ...]
@@ -55,6 +55,8 @@ class SlowCall(Struct, frozen=True, kw_only=True):
     """The task's TID."""
     duration_ns: int
     text: str
+    path: str | None = None
+    """What the descriptor that it is about stands for, where the text does not say it."""
 
 
 class TaskAtEnd(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 from straced.linux import procfs
 from straced.linux.procfs import Gone
-from straced.waits.classify.kinds import ENDED, HALTED, SUSPECT
 from straced.waits.facts.activity import Meter
 from straced.waits.facts.proc import ProcReader
 from straced.waits.facts.snapshot import ProcSnapshot
@@ -15,6 +14,7 @@ from straced.waits.limits.window import HostWindow
 from straced.waits.model import ONE_OF, Node, Why, WhyAll, walk
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
+from straced.waits.verdict.judge import is_grave
 from straced.waits.verdict.next_steps import HIDEPID
 from straced.waits.verdict.representative import choose
 
@@ -108,7 +108,7 @@ def rank(why: Why, waiting: int) -> tuple[int, int, int, int]:
     if why.deadlock:
         degree = _DEADLOCK
     elif chain is not None and waiting and not chain.holders and why.verdict in ("stopped", "spinning", "stuck"):
-        degree = _CULPRIT if why.verdict != "stuck" or _is_grave(chain) else _MILD
+        degree = _CULPRIT if why.verdict != "stuck" or is_grave(chain) else _MILD
     elif chain is not None and why.verdict == "stuck":
         degree = _degree_of_stuck(why, chain)
     since = chain.task.wait.since_ns if chain is not None else None
@@ -118,7 +118,7 @@ def rank(why: Why, waiting: int) -> tuple[int, int, int, int]:
 def _degree_of_stuck(why: Why, chain: Node) -> int:
     if is_behind_a_child(why):
         return _LAST
-    if not _is_grave(chain):
+    if not is_grave(chain):
         return _MILD
     ends = {leaf.end for leaf in why.roots}
     return _PROVEN if ends <= {"root cause", ""} else _INFERRED if ends <= {"root cause", "likely", ""} else _ONE_OF
@@ -133,10 +133,6 @@ def is_behind_a_child(why: Why) -> bool:
         and all(node.task.wait.kind == "child" for node in above)
         and all(leaf.task.wait.kind == "sleep" for leaf in why.roots)
     )
-
-
-def _is_grave(chain: Node) -> bool:
-    return any(node.task.wait.kind in SUSPECT | HALTED | ENDED for node in walk(chain))
 
 
 def _is_ours(pid: int, root: str) -> bool:

@@ -118,7 +118,7 @@ def _explain(
             break
     if not settled(look, chain):
         chain = Node(task=chain.task)  # it moves too fast to say who it waits for
-    why = assemble(look, builder, marked(look, chain, wakers), seen, host, counted)
+    why = assemble(look, builder, marked(look, chain, wakers), seen, host, counted, alone=thread is not None)
     refused = (f"who wakes whom ({wakers.refused})",) if wakers.refused else ()
     return msgspec.structs.replace(why, not_seen=(*why.not_seen, *refused))
 

@@ -19,8 +19,24 @@ _TYPED = (
 )
 
 
-def as_typed(hint: str) -> str:
-    """The hint in the language of the command line."""
+_OF_TRACE = (
+    (r"; or raise max_tasks\b", ""),
+    (r'\buse tracer="ebpf"', "count instead: straced attach {pid}"),
+    (r'\btracer="ebpf"', "straced attach {pid}"),
+)
+"""``straced trace`` has neither of these options: what helps there is another verb."""
+
+
+def as_typed(hint: str, verb: str = "", pid: int | None = None) -> str:
+    """The hint in the language of the command line.
+
+    Args:
+        hint: as the library says it.
+        verb: which verb was typed: it may not have the option.
+        pid: of the target, where there is one.
+    """
+    for pattern, replacement in _OF_TRACE if verb == "trace" and pid is not None else ():
+        hint = re.sub(pattern, replacement.format(pid=pid), hint)
     for pattern, replacement in _TYPED:
         hint = re.sub(pattern, replacement, hint)
     return hint

@@ -82,7 +82,11 @@ async def _see_through(
         await delegation.label(process.pid, launch.labels)
         session = await _attach(profiler, process, launch)
         memory = MemoryWatch(process.pid)
-        status = await foreground.wait()
+        looking = asyncio.create_task(memory.keep_looking())
+        try:
+            status = await foreground.wait()
+        finally:
+            looking.cancel()
         process.returncode = status
         if session is not None:
             summary = await session.detach()

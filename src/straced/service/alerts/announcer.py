@@ -41,7 +41,7 @@ class AlertAnnouncer:
             assert alert.pid is not None
             if start_of(alert.pid) != alert.start_ticks:
                 return
-            changed = self._book.explain(alert, await verdict_on(alert.pid, alert.owner))
+            changed = self._book.explain(alert, await verdict_on(_meant(alert), alert.owner))
             if changed is not None:
                 self._fanout.alert(changed)
             self._reactions.opened(changed or alert)
@@ -52,3 +52,9 @@ class AlertAnnouncer:
         """Explain nothing more."""
         if self._explaining is not None:
             self._explaining.cancel()
+
+
+def _meant(alert: AlertRow) -> int:
+    """The thread that an alert is about, else its process."""
+    tid = alert.data.get("tid")
+    return tid if isinstance(tid, int) else alert.pid or 0

@@ -68,13 +68,18 @@ class AlertBook:
             counts[kind] = counts.get(kind, 0) + 1
         return counts
 
-    def judge(self, tick: Tick) -> list[AlertRow]:
-        """The alerts that opened, changed or closed by this tick."""
+    def judge(self, tick: Tick, more: Iterable[Condition] = ()) -> list[AlertRow]:
+        """The alerts that opened, changed or closed by this tick.
+
+        Args:
+            tick: the sample.
+            more: what else was found; of two that are about the same, the sample's own counts.
+        """
         changes = []
         current: set[Key] = set()
-        findings = self._findings(tick) if self._config.enabled else iter(())
-        for finding in findings:
-            key = (finding.kind, finding.subject)
+        findings = {(each.kind, each.subject): each for each in more} if self._config.enabled else {}
+        findings |= {(each.kind, each.subject): each for each in self._findings(tick)} if self._config.enabled else {}
+        for key, finding in findings.items():
             current.add(key)
             change = self._found(key, finding, tick)
             if change is not None:

@@ -59,6 +59,8 @@ class Engine:
         """
         self._process = os.getpid()
         self._object = 0
+        self.requests = 0
+        """Requests made, each of them one call of bpf(2)."""
         self.rows_max, self.owners_max = min(rows, wire.ROWS_LIMIT), owners
         self._user_share = user_share
         self._library = libbpf.load()
@@ -204,6 +206,7 @@ class Engine:
         options = libbpf.TestRunOptions(sz=ctypes.sizeof(libbpf.TestRunOptions))
         options.ctx_in = ctypes.addressof(arguments)
         options.ctx_size_in = ctypes.sizeof(arguments)
+        self.requests += 1
         libbpf.check(self._library.bpf_prog_test_run_opts(program_fd, ctypes.byref(options)), "run")
         return int(options.retval)
 

@@ -76,6 +76,12 @@ class Snapshot(Struct, frozen=True):
     cells: list[Cell]
     places: dict[int, dict[int, None]]
     owners: dict[int, OwnerFacts]
+    requests: int = 0
+    """Requests that the engine had made until then: bpf(2) by whoever reads."""
+
+    def values_of(self, owner: OwnerFacts) -> Iterator[Counters]:
+        """The rows of one owner, decoded."""
+        return self._group(owner).values() if owner.index in self.places else iter(())
 
     def part(self, session: int, before: SnapshotPart | None, members: list[OwnerFacts] | None = None) -> SnapshotPart:
         """The part of a session. What is the same as ``before`` stays so, with all that was worked out of it."""
@@ -130,6 +136,7 @@ class Reader:
         try:
             runs = self._take_changed(again)
             engine.barrier()
+            requests = engine.requests
             copies = [self._copy(first, last) for first, last in runs]
             owner_bytes = self.used_owners()
         finally:
@@ -140,7 +147,7 @@ class Reader:
                 self._move(first, owner_at)
             self._cells[first:last] = map(Cell, raws, keys)
         self._version += bool(runs)
-        return Snapshot(version=self._version, cells=self._cells, places=self._places, owners=owners)
+        return Snapshot(version=self._version, cells=self._cells, places=self._places, owners=owners, requests=requests)
 
     def _take_changed(self, again: Iterable[int]) -> list[tuple[int, int]]:
         """The runs of places whose rows changed; forgets that they did."""

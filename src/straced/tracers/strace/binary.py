@@ -16,6 +16,8 @@ OLDEST = (4, 26)
 """``-A -o`` with a descriptor of ours and ``-c -w`` are older; tables of older versions were never looked at."""
 _Key = tuple[str, int, int, int, int]
 _examined: dict[_Key, Strace] = {}
+ANSWER_S = 5.0
+"""It has to say its version by then."""
 _VERSION = re.compile(rb"strace -- version (\d+)\.(\d+)")
 
 
@@ -71,7 +73,7 @@ def _examine(path: str) -> Strace:
     try:
         with resources():
             output = subprocess.run(
-                asked, capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL, env={"LC_ALL": "C"}
+                asked, capture_output=True, timeout=ANSWER_S, check=False, stdin=subprocess.DEVNULL, env={"LC_ALL": "C"}
             ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StraceMissing(f"{path} cannot be run ({error})", hint="install a working strace") from error

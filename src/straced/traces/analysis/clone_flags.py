@@ -17,6 +17,11 @@ def shares_files(args: bytes) -> bool:
     return _has(args, b"CLONE_FILES", 0x400)
 
 
+def is_vfork(args: bytes) -> bool:
+    """Whether the parent sleeps until its child runs a program (CLONE_VFORK, 0x4000)."""
+    return _has(args, b"CLONE_VFORK", 0x4000)
+
+
 def _has(args: bytes, name: bytes, bit: int) -> bool:
     if name in args:
         return True

@@ -21,6 +21,7 @@ from straced.traces.analysis.decoded_call import (
 )
 from straced.traces.analysis.fd_table import address, socket_name, split_fd
 from straced.traces.analysis.idle_calls import kind_of
+from straced.traces.analysis.raw_commands import in_words
 from straced.traces.parsing.line import find_result
 from straced.traces.parsing.line_format import Form
 
@@ -72,6 +73,7 @@ def _open(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> D
 
 def _dup(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
     if name.startswith("fcntl"):
+        args = in_words(name, args)
         if b"SETLKW" in args:
             return DecodedCall(effects.lock, *target_of(args), errno)
         if b"F_DUPFD" not in args:
@@ -133,11 +135,11 @@ def _sync(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> D
 
 
 def _lock(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
-    return NOTHING if b"LOCK_UN" in args else DecodedCall(effects.lock, *target_of(args), errno)
+    return NOTHING if b"LOCK_UN" in in_words(name, args) else DecodedCall(effects.lock, *target_of(args), errno)
 
 
 def _futex(name: str, args: bytes, result: bytes, errno: Errno, paths: bool) -> DecodedCall:
-    if b"WAIT" not in args[:60]:
+    if b"WAIT" not in in_words(name, args)[:60]:
         return NOTHING
     effect = effects.futex if errno != b"EAGAIN" else effects.futex_changed
     return DecodedCall(effect, label=args[: args.find(b",")])

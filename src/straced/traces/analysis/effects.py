@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from straced.traces.analysis.tasks import TracedTask
 
 Ns = int | None
-_MOST_LOCKS = 20_000
 
 
 def _target(state: AnalysisState, task: TracedTask, call: DecodedCall) -> bytes:
@@ -143,11 +142,13 @@ def sync(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, n
 def lock(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     path = _target(state, task, call)
     state.files.use(path, name, call.errno, ns, n)
-    _waited(state, (-1, path), ns, n)
+    if not state.quiet:
+        state.locks.add(-1, path, ns, n)
 
 
 def futex(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
-    _waited(state, (task.pid, call.label), ns, n)
+    if not state.quiet:
+        state.locks.add(task.pid, call.label, ns, n)
 
 
 def futex_changed(
@@ -160,21 +161,6 @@ def idle(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, n
     """poll or epoll returned with nothing to do."""
     if not state.quiet:
         state.idle.add(task.pid, name, call.label.decode(), -1 if call.value is None else call.value, ns, n)
-
-
-def _waited(state: AnalysisState, key: tuple[int, bytes], ns: Ns, n: int) -> None:
-    if state.quiet:
-        return
-    row = state.locks.get(key)
-    if row is None:
-        if len(state.locks) >= _MOST_LOCKS:
-            return
-        row = state.locks[key] = [0, 0, -1, n]
-    row[0] += 1
-    if ns is not None:
-        row[1] += ns
-        if ns > row[2]:
-            row[2], row[3] = ns, n
 
 
 def fork(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:

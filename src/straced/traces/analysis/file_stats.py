@@ -22,7 +22,7 @@ class PathStats:
         self.line = line
         """The number of the line where the path was first met."""
         self.by: dict[tuple[int, str], list[int]] = {}
-        """(pid, call) -> [calls, time in ns]."""
+        """(pid, call) -> [calls, time in ns, the longest]."""
         self.errors = 0
         self.in_bytes = 0
         self.out_bytes = 0
@@ -38,16 +38,16 @@ class PathStats:
 
     @property
     def count(self) -> int:
-        return sum(count for count, _ in self.by.values())
+        return sum(count for count, _, _ in self.by.values())
 
     @property
     def ns(self) -> int:
-        return sum(ns for _, ns in self.by.values())
+        return sum(ns for _, ns, _ in self.by.values())
 
     @property
     def calls(self) -> dict[str, int]:
         calls: dict[str, int] = {}
-        for (_, name), (count, _) in self.by.items():
+        for (_, name), (count, _, _) in self.by.items():
             calls[name] = calls.get(name, 0) + count
         return calls
 
@@ -55,12 +55,13 @@ class PathStats:
         for name in self.__slots__:
             if name not in ("errno", "by", "line"):
                 setattr(self, name, getattr(self, name) + getattr(other, name))
-        for key, (count, ns) in other.by.items():
+        for key, (count, ns, longest) in other.by.items():
             if key not in self.by and len(self.by) >= MOST_OF_EACH:
                 key = (OTHER_PID, key[1])
-            mine = self.by.setdefault(key, [0, 0])
+            mine = self.by.setdefault(key, [0, 0, 0])
             mine[0] += count
             mine[1] += ns
+            mine[2] = max(mine[2], longest)
         for errno, count in (other.errno or {}).items():
             self.errno = self.errno or {}
             self.errno[errno] = self.errno.get(errno, 0) + count
@@ -86,10 +87,12 @@ class FileRows:
         if sums is None:
             if len(row.by) >= MOST_OF_EACH:
                 key = (OTHER_PID, name)
-            sums = row.by.setdefault(key, [0, 0])
+            sums = row.by.setdefault(key, [0, 0, 0])
         sums[0] += 1
         if ns is not None:
             sums[1] += ns
+            if ns > sums[2]:
+                sums[2] = ns
         if errno is not None and errno != b"?":
             row.errors += 1
             if row.errno is None:

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterator
 
 from straced.model.types import Summary
-from straced.syscalls import category
 from straced.text.sanitize import scrub_bytes
 from straced.text.units import format_bytes, format_count, format_ns
 from straced.traces.analysis.call_findings import CallFindings
 from straced.traces.analysis.file_stats import OTHER, TINY_BYTES, PathStats
+from straced.traces.analysis.outliers import outliers
 from straced.traces.analysis.reader import TraceReading
+from straced.traces.analysis.slow_calls import slow_calls
 from straced.traces.values import Finding
 
 MOST = 25
 """Findings shown, the costliest first."""
 OF_EACH = 4
-_OTHER_END = re.compile(rb"\w+\(\d+<(?:pipe|socket|TCP|UDP|UNIX|NETLINK|anon_inode)")
-"""Who reads from these waits for somebody else."""
 OFTEN = 5
 """Calls of each process on average, below which many calls are just many processes."""
-MISSES, STORM_FOLDERS, TINY, RETRIES, STATS, EMPTY, BURST, SLOW_NS, LOCK_NS = 10, 4, 200, 100, 50, 200, 50, 10**7, 10**6
+MISSES, STORM_FOLDERS, TINY, RETRIES, STATS, EMPTY, BURST, LOCK_NS = 10, 4, 200, 100, 50, 200, 50, 10**6
 _STAT = ("stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat")
 
 
 def find(reading: TraceReading, summary: Summary) -> tuple[Finding, ...]:
     """All findings, the costliest first, then the most frequent."""
     found: list[Finding] = []
-    for seeker in (_syncs, _locks, _misses, _storms, _tiny, _retries, _stats, _empty, _bursts, _slow, _processes):
+    for seeker in (_syncs, _locks, _misses, _storms, _tiny, _retries, _stats, _empty, _bursts, slow_calls, _processes):
         found += heapq.nlargest(OF_EACH, seeker(reading), key=_weight)
     by_code: dict[str, list[Finding]] = {}
-    for finding in CallFindings(reading).all():
+    for finding in (*CallFindings(reading).all(), *outliers(reading)):
         by_code.setdefault(finding.code, []).append(finding)
     for rows in by_code.values():
         found += heapq.nlargest(OF_EACH, rows, key=_weight)
@@ -65,7 +63,11 @@ def _syncs(reading: TraceReading) -> Iterator[Finding]:
         if row.syncs:
             writes = sum(row.calls.get(name, 0) for name in ("write", "pwrite64", "writev", "pwritev"))
             ratio = f", one for every {writes / row.syncs:.1f} writes" if writes else ""
-            each = f", {format_ns(row.sync_ns // row.syncs)} each" if reading.form.durations else ""
+            each = (
+                f", {format_ns(row.sync_ns // row.syncs)}{' each' if row.syncs > 1 else ''}"
+                if reading.form.durations
+                else ""
+            )
             yield Finding(
                 code="fsync",
                 text=f"{format_count(row.syncs)} fsync {'calls' if row.syncs > 1 else 'call'} on {path}{ratio}{each}",
@@ -78,7 +80,7 @@ def _syncs(reading: TraceReading) -> Iterator[Finding]:
 
 def _locks(reading: TraceReading) -> Iterator[Finding]:
     assert reading.state is not None
-    for (pid, key), (waits, ns, longest, line) in reading.state.locks.items():
+    for (pid, key), (waits, ns, longest, line) in reading.state.locks.rows.items():
         if ns >= LOCK_NS or (not reading.form.durations and waits >= RETRIES):
             name = scrub_bytes(key, 200)
             futex = f"futex {name} of process {pid or reading.root}" + (
@@ -88,7 +90,7 @@ def _locks(reading: TraceReading) -> Iterator[Finding]:
             worst = f", the longest {format_ns(longest)} (line {line})" if longest >= 0 else ""
             yield Finding(
                 code="lock_waits",
-                text=f"{format_count(waits)} waits for {what}{worst}",
+                text=f"{format_count(waits)} {'waits' if waits > 1 else 'wait'} for {what}{worst}",
                 lines=(line,),
                 count=waits,
                 cost_ns=_cost(reading, ns),
@@ -119,7 +121,7 @@ def _storms(reading: TraceReading) -> Iterator[Finding]:
         if missing and "/" in path:
             names.setdefault(path.rsplit("/", 1)[1], []).append((path, row, missing))
     for name, rows in names.items():
-        if len(rows) >= STORM_FOLDERS and name:
+        if len(rows) >= STORM_FOLDERS and name not in ("", ".", ".."):
             misses = sum(missing for _, _, missing in rows)
             ns = sum(row.ns * missing // max(row.count, 1) for _, row, missing in rows)
             yield Finding(
@@ -206,24 +208,6 @@ def _bursts(reading: TraceReading) -> Iterator[Finding]:
                 lines=(line,),
                 count=count,
                 subject=f"{name} {errno}",
-            )
-
-
-def _slow(reading: TraceReading) -> Iterator[Finding]:
-    """Single calls that took long without being made to wait."""
-    assert reading.state is not None
-    for duration, place, text in sorted(reading.state.slowest.rows, reverse=True):
-        pid, _, body = text.partition(b" ")
-        name = body[: body.find(b"(")].decode("ascii", "replace")
-        task = pid.decode() if pid.strip(b"0") else str(reading.root or "?")
-        if duration >= SLOW_NS and category(name) != "wait" and not _OTHER_END.match(body):
-            yield Finding(
-                code="slow_call",
-                text=f"one {name} of task {task} took {format_ns(duration)}: {scrub_bytes(body, 120)}",
-                lines=(-place,),
-                count=1,
-                cost_ns=duration,
-                subject=name,
             )
 
 

@@ -22,8 +22,11 @@ from straced.traces.parsing.line_format import Form
 _SHORT_WAIT = b"<0.000050>"
 """Shorter waits for a futex are no waits: the tracer itself takes longer. They are counted in the summary only."""
 _MOST_DURATIONS = 100_000
+_LONGEST_BEGUN = 1 << 20
+"""Bytes of arguments that are kept of a call that did not return yet, however often it is interrupted."""
 _HEADS = roles.heads(roles.ROLE_OF)
 _BIRTHS = frozenset(head for head, (role, _, resumed) in _HEADS.items() if role == roles.FORK and not resumed)
+_FIRST_FD = re.compile(rb"\w+\((\d{1,9})(?=[,) ])")
 _MOVES_DATA = {roles.READ, roles.WRITE}
 Words = tuple[bytes, bytes, bytes, bytes]
 """Of one line: pid, clock, the call with its bracket (or ``<... NAME``), and the rest."""
@@ -54,6 +57,9 @@ class OrderedPass:
         self.read(found)
         self.state.tasks.forget_idle()
 
+    def finish(self) -> None:
+        """All blocks were read."""
+
     def words(self, block: bytes) -> list[Words]:
         """The words of each line of a block."""
         found = self._pattern.findall(block)
@@ -75,7 +81,7 @@ class OrderedPass:
                     task = tasks.get(pid) or of_text(pid)
                     if head[0] == 60:  # resumed, and interrupted once more
                         head, rest = head[5:] + b"(", task.begun() + rest[9:]
-                    task.entered = head, rest, number
+                    task.entered = head, rest[:_LONGEST_BEGUN], number
                     if head in _BIRTHS:
                         born(task.tid)
                     continue
@@ -83,7 +89,7 @@ class OrderedPass:
                     task = tasks.get(pid) or of_text(pid)
                     if head[0] == 60:
                         head, rest = head[5:] + b"(", task.begun() + rest[9:]
-                    task.entered = head, rest.removesuffix(DETACHED), number
+                    task.entered = head, rest.removesuffix(DETACHED)[:_LONGEST_BEGUN], number
                     continue
                 if timed and (tail[:1] == b"<" or rest[-1:] == b">"):
                     self.slow(head, rest, number, pid)
@@ -117,7 +123,7 @@ class OrderedPass:
                 continue
             # the most frequent form: a duration that is known
             text = rest[:-10]
-            if brief and 0 < (comma := text.find(b",")) < (split := text.rfind(b" = ")):
+            if brief and 0 < (comma := text.find(b",")) < (split := text.rfind(b" = ")) and b"<" not in text[:comma]:
                 text = text[:comma] + text[split:]
             decoded = known_texts.get(text)
             if decoded is None:
@@ -153,12 +159,20 @@ class OrderedPass:
         duration = duration_of(rest[rest.rfind(b"<") + 1 : -1])
         if duration is None or not head or self.state.quiet:
             return
+        task = self.state.tasks.by_tid.get(int(pid or 0))
         if head[:1] == b"<":
             task = self.state.tasks.of(int(pid or 0))
             text = head[5:] + b"(" + (task.begun() if task.entered is not None else b"... ") + rest[9:]
         else:
             text = head + rest
-        self.state.slowest.add(duration, number, pid, text)
+        self.state.slowest.add(duration, number, pid, text, self._about(task, text))
+
+    @staticmethod
+    def _about(task: TracedTask | None, text: bytes) -> bytes:
+        fd = _FIRST_FD.match(text)
+        if task is None or task.table is None or fd is None:
+            return b""
+        return task.table.names.get(int(fd[1]), b"")
 
     def _other_line(self, line: bytes, number: int) -> None:
         """A line that does not begin as the calls of its trace do: a signal, an end, a call of another form."""
@@ -182,7 +196,7 @@ class OrderedPass:
         task = self.state.tasks.of(value.pid or 0)
         if value.kind in ("unfinished", "cut", "detached"):
             begun = task.begun() if value.resumed else b""
-            task.entered = (value.name.encode() + b"(", begun + value.args, number)
+            task.entered = (value.name.encode() + b"(", (begun + value.args)[:_LONGEST_BEGUN], number)
         elif value.result is not None and (role := roles.ROLE_OF.get(value.name)) is not None:
             begun = b""
             if value.kind == "resumed":

@@ -26,7 +26,7 @@ class TallyResult(Struct):
 
 
 def result_of(tally: LineTally) -> TallyResult:
-    """Return the counts of a tally, flushed."""
+    """Return the counts of a tally, all of them."""
     tally.flush()
     return TallyResult(
         rows=[
@@ -69,14 +69,15 @@ class PartialCounts:
     def add(self, result: TallyResult) -> None:
         """Add one result."""
         for tid, name, *figures, errno in result.rows:
-            row = self.rows.setdefault((tid, name), TallyRow())
             other = TallyRow()
             (
                 other.calls, other.unfinished, other.resumed, other.no_return, other.timed,
                 other.sum_ns, other.min_ns, other.max_ns,
             ) = figures  # type: ignore[assignment]  # fmt: skip
             other.errno = errno
-            row.add(other)
+            row = self.rows.setdefault((tid, name), other)
+            if row is not other:
+                row.add(other)
         for name, buckets in result.histograms.items():
             mine = self.histograms.setdefault(name, {})
             for place, count in buckets.items():
@@ -93,3 +94,11 @@ class PartialCounts:
         self.unread_lines = sorted(self.unread_lines + result.unread_lines)[:UNREAD_SHOWN]
         self.cut += result.cut
         self.lost += result.lost
+
+    def settle(self) -> None:
+        """Bring rows into an order that does not tell in which parts they were counted."""
+        self.rows = dict(sorted(self.rows.items()))
+        for row in self.rows.values():
+            if row.errno is not None:
+                row.errno = dict(sorted(row.errno.items()))
+        self.ticks = dict(sorted(self.ticks.items()))

@@ -9,15 +9,20 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from straced.traces.analysis.block_counting import BlockCounting, PythonCounting
 from straced.traces.analysis.clocks import Clocks
 from straced.traces.analysis.introduced import introduce
+from straced.traces.analysis.last_calls import EndsOfTasks
 from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.partial_counts import PartialCounts, result_of
 from straced.traces.analysis.selected_pass import SelectedFiles, SelectedPass
 from straced.traces.analysis.state import AnalysisState
 from straced.traces.analysis.tally import LineTally
 from straced.traces.analysis.thread_groups import ThreadGroups
-from straced.traces.analysis.worker import TraceWorker, WorkerTask
+from straced.traces.native.counting import NativeCounting
+from straced.traces.native.library import library
+from straced.traces.native.ordered_pass import NativeOrderedPass
+from straced.traces.native.scanning import in_order
 from straced.traces.parsing.cleaning import LineCleaner
 from straced.traces.parsing.comments import TraceComments
 from straced.traces.parsing.line import COMMENT, parse_line
@@ -46,10 +51,14 @@ class TraceReading:
         self.abi: str | None = None
         """The ABI of the machine that the trace is of, where the caller knows it."""
         self.figures = PartialCounts()
-        self.clocks = Clocks(self.form)
+        self.core = library()
+        """The native core; ``None``: all is done in Python."""
+        self.clocks = Clocks(self.form, in_order(self.core, self.form))
         self.restarts = Restarts(self.form)
         self.waiting: dict[tuple[int, str], int] = {}
         """Interrupted calls that were not entered again until the end, by task and name."""
+        self.ends = EndsOfTasks(self.form)
+        """What tasks did last that a signal ended."""
         self.state: AnalysisState | None = None
         """What the ordered pass found; ``None`` without it."""
         self.threads: ThreadGroups | None = None
@@ -127,6 +136,7 @@ def read(
 
 def _settle(reading: TraceReading) -> None:
     """What is known at the end only."""
+    reading.figures.settle()
     reading.waiting = reading.restarts.finish()
     if reading.state is not None:
         reading.state.tree.settle()
@@ -164,6 +174,7 @@ def _forgive_tail(reading: TraceReading) -> None:
 
 def _each(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:
     """Blocks with the number of their first line, until the end or Ctrl-C."""
+    core = reading.core
     for block in reading.cleaner.clean(blocks):
         if not reading.lines and COMMENT in block:
             reading.comments.feed(block)
@@ -171,7 +182,7 @@ def _each(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | N
                 reading.restarts.at_attach.update(facts.calls)
         yield block, reading.lines + 1
         reading.clocks.feed(block, reading.lines + 1)
-        reading.lines += block.count(b"\n") - 1
+        reading.lines += (block.count(b"\n") if core is None else core.count(block, len(block))) - 1
         reading.bytes += len(block) - 1
         reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
         if progress is not None:
@@ -184,38 +195,35 @@ def _each(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | N
 def _everything(
     reading: TraceReading, blocks: Iterator[bytes], detail: bool, jobs: int, progress: Progress | None
 ) -> None:
-    here = LineTally(reading.form, ticks=detail)
-    ordered = OrderedPass(reading.form) if detail else None
-    if ordered is not None:
+    ordered: OrderedPass | None = None
+    if detail:
+        core, form = reading.core, reading.form
+        ordered = OrderedPass(form) if core is None else NativeOrderedPass(core, form)
         _introduce(reading, ordered)
     reading.state = ordered.state if ordered is not None else None
     reading.threads = None if detail else ThreadGroups(reading.form)
-    workers: list[TraceWorker] = []
-    turn = 0
+    counting: BlockCounting
+    if reading.core is not None:
+        counting = NativeCounting(reading.core, reading.form, reading.restarts, reading.threads, ticks=detail)
+    else:
+        counting = PythonCounting(reading.form, reading.restarts, reading.threads, ticks=detail)
     try:
         for block, number in _each(reading, blocks, progress):
-            if not workers and jobs > 1 and reading.bytes > SMALL_BYTES:
-                helpers = jobs - 1 if detail else jobs  # with detail, this process has enough to do
-                workers = [TraceWorker(WorkerTask(form=reading.form, ticks=detail)) for _ in range(helpers)]
-            if workers:
-                workers[turn % len(workers)].feed(block, number)
-                turn += 1
-            else:
-                here.feed(block, number)
-            reading.restarts.feed(block)
+            if jobs > 1 and reading.bytes > SMALL_BYTES:
+                counting.spread(jobs)
+            counting.feed(block, number)
             if ordered is not None:
                 ordered.state.tasks.root = reading.root
                 if number == 1:
                     introduce(ordered.state, reading.comments)
                 ordered.feed(block)
-            elif reading.threads is not None:
-                reading.threads.feed(block)
-        for worker in workers:
-            reading.figures.add(worker.finish())
+                reading.ends.feed(block, number)
+        for result in counting.finish():
+            reading.figures.add(result)
+        if ordered is not None:
+            ordered.finish()
     finally:
-        for worker in workers:
-            worker.kill()
-    reading.figures.add(result_of(here))
+        counting.close()
 
 
 def _introduce(reading: TraceReading, ordered: OrderedPass) -> None:
@@ -247,6 +255,7 @@ def _selected(reading: TraceReading, blocks: Iterator[bytes], progress: Progress
         if number == 1:
             introduce(ordered.state, reading.comments)
         kept = ordered.feed_selected(block, selected)
+        reading.ends.feed(block, number)
         if len(kept) > 1:
             tally.feed(kept, number)
             reading.restarts.feed(kept)

@@ -38,7 +38,7 @@ _NAMES = {
     CHDIR: "chdir fchdir",
     EXIT: "exit exit_group",
     IDENTITY: "getpid tgkill",
-    POLL: "poll ppoll epoll_wait epoll_pwait epoll_pwait2",
+    POLL: "poll ppoll select _newselect pselect6 epoll_wait epoll_pwait epoll_pwait2",
 }
 ROLE_OF = {name: role for role, names in _NAMES.items() for name in names.split()}
 

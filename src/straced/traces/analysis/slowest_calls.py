@@ -14,12 +14,13 @@ class SlowestCalls:
     """Keeps the ``MOST`` slowest of the calls that are added."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, int, bytes]] = []
-        """A heap of (duration in ns, minus the line number, pid and line): of equal durations the first is kept."""
+        self.rows: list[tuple[int, int, bytes, bytes]] = []
+        """A heap of (duration in ns, minus the line number, pid and line, what its descriptor stands for): of equal
+        durations the first is kept."""
         self.floor = b"<0.000000>"
         """A call whose duration reads like this, or less, is not among them: plain durations sort as text."""
 
-    def add(self, duration_ns: int, line: int, pid: bytes, text: bytes) -> None:
+    def add(self, duration_ns: int, line: int, pid: bytes, text: bytes, about: bytes = b"") -> None:
         """Keep a call if it is among the slowest.
 
         Args:
@@ -27,8 +28,9 @@ class SlowestCalls:
             line: the number of its line.
             pid: the pid as the line has it; empty where it has none.
             text: the line without its prefix.
+            about: what the descriptor stands for that is its first argument; empty where that is not known.
         """
-        row = (duration_ns, -line, pid + b" " + text[:_TEXT_BYTES])
+        row = (duration_ns, -line, pid + b" " + text[:_TEXT_BYTES], about)
         if len(self.rows) < MOST:
             heapq.heappush(self.rows, row)
         elif row > self.rows[0]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from straced.traces.analysis.file_stats import FileRows
 from straced.traces.analysis.idle_calls import IdleCalls
+from straced.traces.analysis.lock_waits import LockWaits
 from straced.traces.analysis.process_tree import ProcessTree
 from straced.traces.analysis.slowest_calls import SlowestCalls
 from straced.traces.analysis.tasks import TaskTable
@@ -28,5 +29,5 @@ class AnalysisState:
         """Signals delivered, by name."""
         self.idle = IdleCalls()
         """Returns of poll and epoll that tell of nothing to do."""
-        self.locks: dict[tuple[int, bytes], list[int]] = {}
-        """(pid, futex address), or (-1, path) of a file lock -> waits, their ns, the longest one's ns, its line."""
+        self.locks = LockWaits()
+        """Waits for locks."""

@@ -7,6 +7,7 @@ order of lines, so that blocks can be counted by several processes and added.
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import Counter
 
@@ -17,6 +18,8 @@ from straced.traces.parsing.line import TraceLine, parse_line
 from straced.traces.parsing.line_format import Form
 
 FLUSH_KEYS = 60_000
+FOLD_LINES = 100_000
+"""So often it is looked at whether there are too many rows: at the end of the block in which so many more lines end."""
 UNREAD_SHOWN = 20
 MOST_ROWS = 60_000
 KEPT_TASKS = 1_500
@@ -106,19 +109,30 @@ class LineTally:
 
     def feed(self, block: bytes, first: int) -> None:
         """Count one block, whose first line has the number ``first``."""
+        if self.passes(self.count(block, first)):
+            self.flush()
+
+    def count(self, block: bytes, first: int) -> int:
+        """The same, without a look at the number of rows; return how many lines it has."""
         found = self._pattern.findall(block)
         found.pop()  # the empty line behind the last newline
         self._counter.update(found)
-        others = [index for index, words in enumerate(found, 1) if not words[1]]
-        if others:
-            self._other_lines([(first + index - 1, found[index - 1][-1]) for index in others])
+        for index, words in enumerate(found):
+            if not words[1]:
+                self.other_line(first + index, words[-1])
         for (pid, call, errno), count in self.errors.feed(block, first).items():
             self.row(int(pid or 0), call.decode()).fail(errno.decode(), count)
         if self.ticks is not None:
             self.ticks.feed(block)
-        self.counted += len(found)
         if len(self._counter) > FLUSH_KEYS:
-            self.flush()
+            self._add_counted()
+        return len(found)
+
+    def passes(self, lines: int) -> bool:
+        """Add to the lines fed so far; whether it is time to look at the number of rows."""
+        before = self.counted
+        self.counted += lines
+        return self.counted // FOLD_LINES > before // FOLD_LINES
 
     def row(self, tid: int, name: str) -> TallyRow:
         """Return the row of one task and call; a new one is empty."""
@@ -127,7 +141,7 @@ class LineTally:
             row = self.rows[tid, name] = TallyRow()
         return row
 
-    def flush(self) -> None:
+    def _add_counted(self) -> None:
         """Add the lines counted since the last flush to the rows."""
         counter, self._counter = self._counter, Counter()
         add = self._timed if self.form.durations else self._untimed
@@ -138,8 +152,6 @@ class LineTally:
                 name = (head[5:] if resumed else head[:-1]).decode()
                 buckets = self.histograms.setdefault(name, {})
                 add(self.row(int(words[0] or 0), name), buckets, resumed, words[2], count)
-        if len(self.rows) > MOST_ROWS:
-            self._fold()
 
     @staticmethod
     def _timed(row: TallyRow, buckets: dict[int, int], resumed: bool, tail: bytes, count: int) -> None:
@@ -172,12 +184,15 @@ class LineTally:
         elif tail == b"u":
             row.unfinished += count
 
-    def _fold(self) -> None:
-        """Keep the tasks with the most calls; all others become the task ``OTHER_TASKS``."""
+    def flush(self) -> None:
+        """Add what was counted to the rows; of too many, keep those of the busiest tasks, and ``OTHER_TASKS``."""
+        self._add_counted()
+        if len(self.rows) <= MOST_ROWS:
+            return
         calls: Counter[int] = Counter()
         for (tid, _), row in self.rows.items():
             calls[tid] += row.calls
-        kept = {tid for tid, _ in calls.most_common(KEPT_TASKS)} - {OTHER_TASKS}
+        kept = set(heapq.nsmallest(KEPT_TASKS, calls, key=lambda tid: (-calls[tid], tid))) - {OTHER_TASKS}
         rows, self.rows = self.rows, {}
         for (tid, name), row in rows.items():
             if tid in kept:
@@ -185,23 +200,21 @@ class LineTally:
             else:
                 self.row(OTHER_TASKS, name).add(row)
 
-    def _other_lines(self, lines: list[tuple[int, bytes]]) -> None:
-        """Lines that the pattern does not take: signals, exits, ``= ?``, other forms, damage."""
-        for number, text in lines:
-            value = parse_line(text)
-            if value is None:
-                if text.strip():
-                    self.unread += 1
-                    if len(self.unread_lines) < UNREAD_SHOWN:
-                        self.unread_lines.append((number, text[:200]))
-                continue
-            if value.kind in _OF_A_CALL:
-                counted = self._start.match(b"\n" + text) is not None
-                self._other_call(value, None if counted else errno_at_end(text))
-            elif value.kind == "note" and (match := _LOST.match(value.args)):
-                self.lost += int(match.group(1))
-            elif value.kind == "abi" and value.pid is not None and len(self.abis) < MOST_ROWS:
-                self.abis.setdefault(value.pid, set()).add(value.abi or "?")
+    def other_line(self, number: int, text: bytes) -> None:
+        """A line that the pattern does not take: a signal, an exit, ``= ?``, another form, damage."""
+        value = parse_line(text)
+        if value is None:
+            if text.strip():
+                self.unread += 1
+                if len(self.unread_lines) < UNREAD_SHOWN:
+                    self.unread_lines.append((number, text[:200]))
+        elif value.kind in _OF_A_CALL:
+            counted = self._start.match(b"\n" + text) is not None
+            self._other_call(value, None if counted else errno_at_end(text))
+        elif value.kind == "note" and (match := _LOST.match(value.args)):
+            self.lost += int(match.group(1))
+        elif value.kind == "abi" and value.pid is not None and len(self.abis) < MOST_ROWS:
+            self.abis.setdefault(value.pid, set()).add(value.abi or "?")
 
     def _other_call(self, value: TraceLine, errno: str | None) -> None:
         row = self.row(value.pid or 0, value.name)

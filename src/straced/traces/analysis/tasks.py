@@ -25,9 +25,14 @@ class TracedTask:
         self.entered: tuple[bytes, bytes, int] | None = None
         """A call that did not return yet: name with its bracket, arguments (``<unfinished ...>`` may follow), line."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is known of it."""
+        return self.table is not None or self.entered is not None
+
     def begun(self) -> bytes:
         """The arguments of the call that did not return yet."""
-        return self.entered[1].removesuffix(UNFINISHED) if self.entered is not None else b""
+        return self.entered[1].removesuffix(UNFINISHED).removesuffix(b" ") if self.entered is not None else b""
 
 
 class TaskTable:
@@ -57,8 +62,15 @@ class TaskTable:
         if task is None:
             if self.with_threads:
                 self._adopt(tid)
-            task = self.by_tid[tid] = TracedTask(tid, self._tree.pid_of(tid))
+            task = self.by_tid[tid] = self.made(tid, self._tree.pid_of(tid))
         return task
+
+    def made(self, tid: int, pid: int) -> TracedTask:
+        """A new task."""
+        return TracedTask(tid, pid)
+
+    def dropped(self, task: TracedTask) -> None:
+        """A task is forgotten."""
 
     def _adopt(self, tid: int) -> None:
         """A task that nobody is seen to make was there when strace attached to all threads of a process."""
@@ -110,8 +122,10 @@ class TaskTable:
 
     def end(self, tid: int) -> None:
         """A task is gone; its TID may come back."""
-        self.by_tid.pop(tid, None)
+        task = self.by_tid.pop(tid, None)
         self.by_text.clear()
+        if task is not None:
+            self.dropped(task)
 
     def supersede(self, tid: int, other: int) -> None:
         """A thread, ``other``, executed a program and took the place of its leader, ``tid``."""
@@ -129,9 +143,13 @@ class TaskTable:
     def forget_idle(self) -> None:
         """Drop the tasks of which nothing is known, when there are many; of far too many, the oldest."""
         if len(self.by_tid) > _MOST_IDLE:
-            self.by_tid = {tid: task for tid, task in self.by_tid.items() if task.table or task.entered}
+            before = self.by_tid
+            self.by_tid = {tid: task for tid, task in before.items() if task.busy}
             if len(self.by_tid) > _MOST_TASKS:
                 self.by_tid = dict(list(self.by_tid.items())[-_MOST_TASKS // 2 :])
+            for tid, task in before.items():
+                if tid not in self.by_tid:
+                    self.dropped(task)
             self.by_text.clear()
         elif len(self.by_text) > _MOST_TASKS:
             self.by_text.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from straced.traces.analysis.clone_flags import is_thread
 from straced.traces.parsing.line_format import Form
@@ -26,9 +27,14 @@ class ThreadGroups:
         self.leader: dict[int, int] = {}
         self.born: set[int] = set()
 
-    def feed(self, block: bytes) -> None:
-        """Read one block of whole lines that begins and ends with a newline."""
-        for begin in self._lines(block):
+    def feed(self, block: bytes, begins: Iterable[int] | None = None) -> None:
+        """Read one block of whole lines that begins and ends with a newline.
+
+        Args:
+            block: the lines.
+            begins: the newlines before those of fork and clone, in order, where they are known.
+        """
+        for begin in self._lines(block) if begins is None else begins:
             match = self._start.match(block, begin)
             if match is None:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import Counter
 
@@ -39,7 +40,11 @@ class TimeBuckets:
             if match is not None:
                 key = (int(match[1] or 0), match[2])
                 counts[key] = counts.get(key, 0) + count
-        if len(counts) > TICK_KEYS:
+        self.limit()
+
+    def limit(self) -> None:
+        """Take coarser steps when there are too many."""
+        if len(self.counts) > TICK_KEYS:
             self._coarser()
 
     def _coarser(self) -> None:
@@ -51,7 +56,7 @@ class TimeBuckets:
         for (tid, _), count in ticks.items():
             lines[tid] += count
         if len(lines) > MOST_TASKS:
-            kept = {tid for tid, _ in lines.most_common(MOST_TASKS // 2)}
+            kept = set(heapq.nsmallest(MOST_TASKS // 2, lines, key=lambda tid: (-lines[tid], tid)))
             ticks = {key: count for key, count in ticks.items() if key[0] in kept}
         for (tid, clock), count in ticks.items():
             key = (tid, clock[: longest - cut])

@@ -62,6 +62,11 @@ class Restarts:
         self.resumed = ResumedSums()
         """What of the figures of restart_syscall belongs to other calls."""
 
+    @property
+    def follows(self) -> bool:
+        """Whether any call is not decided yet."""
+        return bool(self._open or self._again)
+
     def feed(self, block: bytes) -> None:
         """Look through a block."""
         marks = [*_places(block, _ERESTART), *_places(block, _AGAIN)]

@@ -14,10 +14,12 @@ from typing import IO, Protocol
 
 from straced.errors import StracedError
 from straced.traces.parsing.interrupt import InterruptHandler, InterruptiblePipe
-from straced.traces.parsing.line import parse_line
+from straced.traces.parsing.line import COMMENT, parse_line
 from straced.traces.parsing.line_format import SAMPLE_LINES, NotATrace
 
 BLOCK_BYTES = 1 << 20
+MOST_COMMENTS_BYTES = 16 << 20
+"""Of ``straced trace``, before the first call."""
 LONGEST_LINE_BYTES = 4 << 20
 """A longer line is taken apart: nothing that strace writes by default is longer than a few kilobytes."""
 _ZSTD_INPUT_BYTES = 512
@@ -346,7 +348,10 @@ def first_block(source: TraceSource) -> tuple[bytes, Iterator[bytes]]:
     """
     blocks = source.blocks()
     first = next(blocks, b"")
-    while first and first.count(b"\n") < SAMPLE_LINES and len(first) < BLOCK_BYTES:
+    while first and (
+        (first.count(b"\n") < SAMPLE_LINES and len(first) < BLOCK_BYTES)
+        or (first.startswith(COMMENT, first.rfind(b"\n", 0, -1) + 1) and len(first) < MOST_COMMENTS_BYTES)
+    ):
         more = next(blocks, b"")  # a pipe gives a line at a time, and the form shows in many
         if not more:
             break

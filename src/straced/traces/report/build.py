@@ -58,9 +58,9 @@ def build(reading: TraceReading) -> TraceReport:
         "slowest": tuple(
             SlowCall(
                 line=-place, pid=int(text.split(b" ", 1)[0] or 0) or reading.root, duration_ns=duration,
-                text=scrub_bytes(text.split(b" ", 1)[1], 300),
+                text=scrub_bytes(text.split(b" ", 1)[1], 300), path=scrub_bytes(about, 300) if about else None,
             )
-            for duration, place, text in sorted(state.slowest.rows, reverse=True)
+            for duration, place, text, about in sorted(state.slowest.rows, reverse=True)
         ),
         "signals": dict(sorted(state.signal_counts.items(), key=lambda item: -item[1])),
         "findings": findings.find(reading, summary),
@@ -242,7 +242,7 @@ def _flame(reading: TraceReading, processes: tuple[ProcessReport, ...]) -> tuple
     shown = {report.pid for report in processes}
     paths: dict[tuple[int, str], list[tuple[str, int]]] = {}
     for path, file in reading.state.files.rows.items():
-        for (pid, name), (count, ns) in file.by.items():
+        for (pid, name), (count, ns, _) in file.by.items():
             if pid in shown:
                 paths.setdefault((pid, name), []).append((scrub_bytes(path, 200), ns if timed else count))
     flames = []

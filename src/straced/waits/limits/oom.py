@@ -29,10 +29,10 @@ _SLACK_NS = 500_000_000
 """The log has its own clock, and start times are in ticks."""
 _TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 _KILLED = re.compile(
-    rb"(?:(Memory cgroup out)|Out) of memory\b.*: Killed process (\d+) \(.*\) total-vm:\d+kB, anon-rss:(\d+)kB"
+    rb"(?:(Memory cgroup out)|Out) of memory\b.*: Killed process (\d+) \((.*)\) total-vm:\d+kB, anon-rss:(\d+)kB"
 )
 _CONSTRAINT = re.compile(
-    rb"oom-kill:constraint=\w+,.*?,(?:oom_memcg=(.*?),task_memcg=.*|global_oom,.*),pid=(\d+),uid=\d+"
+    rb"oom-kill:constraint=\w+,.*?,(?:oom_memcg=(.*?)|global_oom),task_memcg=(.*),task=.*,pid=(\d+),uid=\d+"
 )
 
 
@@ -44,6 +44,10 @@ class OomKill(Struct, frozen=True, kw_only=True):
     anon_bytes: int
     group: str = ""
     """The memory cgroup that had reached its limit, where that was logged."""
+    comm: str = ""
+    """The name of the process."""
+    task_group: str = ""
+    """Its own memory cgroup, as the kernel has it: also below the one that had reached its limit."""
     of_group: bool = False
     """A memory cgroup had reached its limit, not the machine."""
 
@@ -90,7 +94,7 @@ def _records(fd: int) -> Iterator[bytes]:
 def kills_in(records: Iterable[bytes]) -> dict[int, OomKill]:
     """The last kill of each pid in records of the log; those that a program wrote do not count."""
     found: dict[int, OomKill] = {}
-    groups: dict[int, bytes] = {}
+    groups: dict[int, tuple[bytes, bytes]] = {}
     for record in records:
         head, _, text = record.partition(b";")
         fields = head.split(b",")
@@ -98,14 +102,17 @@ def kills_in(records: Iterable[bytes]) -> dict[int, OomKill]:
             continue
         line = text.split(b"\n", 1)[0]
         if match := _CONSTRAINT.match(line):
-            groups[int(match[2])] = match[1] or b""
+            groups[int(match[3])] = match[1] or b"", match[2]
         elif match := _KILLED.match(line):
             pid = int(match[2])
+            group, task_group = groups.pop(pid, (b"", b""))
             found[pid] = OomKill(
                 pid=pid,
                 monotonic_ns=int(fields[2]) * 1000,
-                anon_bytes=int(match[3]) << 10,
-                group=scrub_bytes(groups.pop(pid, b"")),
+                anon_bytes=int(match[4]) << 10,
+                group=scrub_bytes(group),
+                comm=scrub_bytes(match[3]),
+                task_group=os.fsdecode(task_group),
                 of_group=bool(match[1]),
             )
     return found

@@ -29,6 +29,7 @@ def assemble(
     seen: Observation,
     host: HostWindow,
     counted: Summary | None = None,
+    alone: bool = False,
 ) -> Why:
     """Put the answer together.
 
@@ -39,12 +40,14 @@ def assemble(
         seen: the window before that moment.
         host: the counters of cgroups and of the machine over that window.
         counted: what a tracer counted in that window.
+        alone: the thread itself is asked about: what others of its process do is no answer.
     """
     pid = chain.task.pid
     tids = list(look.tasks(pid))
     raws = (_task_or_none(look, pid, tid) for tid in tids[:MAX_THREADS])
     threads = [builder.describe(raw) for raw in raws if raw is not None]
-    cpu_pct = judge.total_cpu_pct(seen.tasks, [(pid, tid) for tid in tids])
+    meant = [chain.task.tid] if alone else tids
+    cpu_pct = judge.total_cpu_pct(seen.tasks, [(pid, tid) for tid in meant])
     own = seen.tasks.get((pid, chain.task.tid))
     found = storms.find(seen.io, own, look.proc.is_native(pid), counted)
     limits = ReachedLimits(host, look, chain, seen)

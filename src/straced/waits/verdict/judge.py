@@ -10,7 +10,7 @@ from straced.waits.classify.kinds import ENDED, HALTED, IDLE, SUSPECT
 from straced.waits.classify.titles import says_working
 from straced.waits.facts import runtimes
 from straced.waits.facts.activity import Activity
-from straced.waits.model import Node, Resource, Storm, WaitingTask, is_deadlock, leaves
+from straced.waits.model import Node, Resource, Storm, WaitingTask, is_deadlock, leaves, walk
 from straced.waits.verdict.ends import is_open
 
 _BUSY_PCT = 50.0
@@ -126,6 +126,11 @@ def _is_served(node: Node) -> bool:
 def is_suspect(task: WaitingTask) -> bool:
     """Whether a thread, though not the main one, is where nobody rests on purpose."""
     return task.wait.kind in SUSPECT and not task.switches
+
+
+def is_grave(chain: Node) -> bool:
+    """Whether somebody in the chain is where nobody rests on purpose, or is kept from running."""
+    return any(node.task.wait.kind in SUSPECT | HALTED | ENDED for node in walk(chain))
 
 
 def _by_root(chain: Node, activity: Mapping[Key, Activity]) -> tuple[str, str]:

@@ -1,0 +1,76 @@
+"""One test that is counted: around its function, in this process or in a copy of it, and then judged."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from straced.errors import InvalidArgument
+from straced.model.budgets import CallCounts
+from straced.pytest_plugin import marks
+from straced.pytest_plugin.fixture import WINDOW
+from straced.pytest_plugin.run_state import COUNTS, OwnReader, RunState
+from straced.pytest_plugin.windows import CallWindow, KeptGarbage
+from straced.views.text.budget import table
+
+Counting = Generator[None, None, tuple[CallCounts, str]]
+"""Yields where the test is to run, and returns what it called, and why something may be missing of that."""
+MADE = pytest.StashKey[CallCounts]()
+
+
+def counted(item: pytest.Item, state: RunState) -> Generator[None, None, None]:
+    """Let the test run within a window of its calls, and fail it when it made more than it may.
+
+    What the test raises itself goes first. Where calls may have been missed, it is skipped with the reason.
+    """
+    try:
+        budget = marks.of(item)
+    except InvalidArgument as error:
+        pytest.fail(f"{error.reason}: {error.hint}", pytrace=False)
+    is_marked = item.get_closest_marker("syscalls") is not None
+    if state.recorded is not None and is_marked:
+        if item.nodeid not in state.recorded:
+            pytest.fail("not in the lock file; record it: pytest --syscalls-record FILE", pytrace=False)
+        budget = budget.locked(state.recorded[item.nodeid])
+    reader = state.reader()
+    if reader is not None:
+        counts, doubt = yield from _in_this_process(item, reader, budget)
+    elif state.may_fork:
+        counts, doubt = yield from _in_a_copy(item, state, budget)
+    else:
+        pytest.skip(state.refused())
+    if broken := budget.broken_by(counts):
+        head = f"system call budget broken: {len(broken)} limit{'' if len(broken) == 1 else 's'}"
+        pytest.fail("\n".join([head, *table(broken)]), pytrace=False)
+    if doubt:
+        pytest.skip(f"the system call budget was not verified: {doubt}")
+    if is_marked:
+        item.stash[MADE] = counts
+
+
+def _in_this_process(item: pytest.Item, reader: OwnReader, budget: marks.SyscallBudget) -> Counting:
+    with KeptGarbage():
+        window = item.stash[WINDOW] = CallWindow(reader, budget.threads, budget.children)
+        try:
+            yield
+            counts = window.counts()
+        finally:
+            del item.stash[WINDOW]
+    return counts, window.doubt()
+
+
+def _in_a_copy(item: pytest.Item, state: RunState, budget: marks.SyscallBudget) -> Counting:
+    from straced.pytest_plugin.forked import ForkedTest
+
+    test = ForkedTest(item, state, budget)
+    with test.in_place():
+        yield
+    return test.counts, test.doubt
+
+
+def attach_counts(item: pytest.Item, report: Any) -> None:
+    """Give what was counted to the report of the test."""
+    if (counts := item.stash.get(MADE, None)) is not None:
+        setattr(report, COUNTS, marks.recorded_keys(counts))
