@@ -9,6 +9,7 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
+from straced.commands.habits import noted
 from straced.linux.targets import TargetSpec
 from straced.text.sanitize import scrub
 from straced.text.units import format_count
@@ -60,6 +61,8 @@ DEFAULT_MAX_BYTES = "1GB"
     "--spill", type=options.Size(), default="256MB", show_default=True, help="Maximum data buffered for a slow reader."
 )
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
+@noted(f="-f is on by default; --no-follow leaves children out", q="", v="")
+@noted(t="-ttt is on by default", T="-T is on by default", y="-yy is on by default")
 def command(
     targets: tuple[TargetSpec, ...],
     output: Path | None,
@@ -82,11 +85,17 @@ def command(
     the reader of the trace: what a slow pipe does not take goes to a bounded file, then lines are dropped, and counted.
     """
     from straced.tracers.strace.filters import trace_set as checked
+    from straced.tracers.strace.filters import widened
     from straced.tracers.strace.recording import RecordOptions
     from straced.workflows.trace import trace_target
 
     if len(targets) != 1:
-        raise click.UsageError("one target at a time\nuse one terminal per target")
+        first = targets[0]
+        raise click.UsageError(f"one target at a time\ntype: straced trace {first}, and the others in other terminals")
+    if trace_set:
+        trace_set, added = widened(trace_set)
+        if added:
+            click.echo(f"straced: -e {scrub(trace_set)}: programs of today call {', '.join(added)}, too", err=True)
     wanted = RecordOptions(
         follow=follow,
         trace=checked(trace_set) if trace_set else None,
