@@ -100,9 +100,7 @@ def test_a_mistyped_verb_is_answered_with_the_right_one(typed: str, meant: str) 
     assert len(done.stderr.splitlines()) <= 3
 
 
-@pytest.mark.parametrize(
-    "words", [["nope"], ["--nope"], ["completion"], ["completion", "tcsh"], ["completion", "bash", "more"]]
-)
+@pytest.mark.parametrize("words", [["nope"], ["--nope"], ["completion", "tcsh"], ["completion", "bash", "more"]])
 def test_usage_errors_have_status_2_and_three_lines_at_most(words: list[str]) -> None:
     done = straced(*words)
     assert done.returncode == 2

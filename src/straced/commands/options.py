@@ -47,12 +47,26 @@ class TargetType(click.ParamType):
     name = "target"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TargetSpec:
-        return value if isinstance(value, TargetSpec) else target_syntax.parse(value)
+        return value if isinstance(value, TargetSpec) else _target(value, target_syntax.parse, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         if incomplete and not incomplete.isdecimal():
             return [CompletionItem(kind) for kind in ("name:", "unit:", "cgroup:") if kind.startswith(incomplete)]
         return [CompletionItem(str(pid), help=comm) for pid, comm in _running() if str(pid).startswith(incomplete)]
+
+
+class RuleType(click.ParamType):
+    """What a rule of the service is about, as text: the service reads it. A thread's id is its process's."""
+
+    name = "target"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text: str = value
+        if text.isascii() and text.isdecimal() and len(text) < 11:
+            return str(target_syntax.process_of(int(text), "watch", "watched"))
+        if ":" not in text:
+            _target(text, target_syntax.parse, ctx)
+        return text
 
 
 class PidType(TargetType):
@@ -61,7 +75,40 @@ class PidType(TargetType):
     name = "pid"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TargetSpec:
-        return value if isinstance(value, TargetSpec) else TargetSpec("pid", str(target_syntax.validate_pid(value)))
+        return value if isinstance(value, TargetSpec) else _target(value, _pid, ctx)
+
+
+class PidList(PidType):
+    """One pid or several, as ``strace -p 17,18`` and ``strace -p "$(pgrep x)"`` have it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        words = value.replace(",", " ").split()
+        if not words:
+            raise InvalidArgument("-p has no pid", hint="is there such a process? look for it: pgrep -af NAME")
+        return tuple(_target(word, _pid, ctx) for word in words)
+
+
+def _pid(text: str) -> TargetSpec:
+    return TargetSpec("pid", str(target_syntax.validate_pid(text)))
+
+
+def _target(text: str, parse: Callable[[str], TargetSpec], ctx: click.Context | None) -> TargetSpec:
+    try:
+        return parse(text)
+    except InvalidArgument as error:
+        from straced.commands import habits
+
+        raise habits.for_word(text, (ctx and ctx.info_name) or "attach") or error from None
+
+
+def processes(specs: tuple[TargetSpec, ...], verb: str, done: str) -> tuple[TargetSpec, ...]:
+    """The same with the process in place of the id of one of its threads, which is said."""
+    return tuple(
+        TargetSpec("pid", str(target_syntax.process_of(int(spec.value), verb, done))) if spec.kind == "pid" else spec
+        for spec in specs
+    )
 
 
 def _checked(parse: Callable[[], int], param: click.Parameter | None, ctx: click.Context | None) -> int:
@@ -165,7 +212,8 @@ def targets(required: bool = True) -> Callable[[Function], Function]:
     """TARGET... and ``-p PID`` (both may be repeated), as ``targets: tuple[TargetSpec, ...]``, each once."""
 
     def join(ctx: click.Context, param: click.Parameter, value: tuple[TargetSpec, ...]) -> tuple[TargetSpec, ...]:
-        both = tuple(dict.fromkeys((*ctx.params.pop("pids", ()), *value)))
+        listed = (spec for specs in ctx.params.pop("pids", ()) for spec in specs)
+        both = tuple(dict.fromkeys((*listed, *value)))
         if required and not both and not ctx.resilient_parsing:
             raise click.UsageError(f"missing target\n{target_syntax.HINT}", ctx=ctx)
         return both
@@ -176,11 +224,11 @@ def targets(required: bool = True) -> Callable[[Function], Function]:
             "-p",
             "--pid",
             "pids",
-            type=PidType(),
+            type=PidList(),
             multiple=True,
             is_eager=True,
             metavar="PID",
-            help="Target by pid, as in strace.",
+            help="Target by pid, as in strace; also 17,18.",
         )
         return option(argument(function))
 

@@ -68,7 +68,7 @@ class Watcher:
         for rule in self.watchlist.rules:
             if rule.text not in kept:
                 self._gone += self.watchlist.drop(rule)
-        self.watchlist.rules = list(rules)
+        self.watchlist.replace_rules(rules)
 
     async def tick(self, *, look: bool = True, late: bool = False) -> tuple[Tick, list[ServiceEvent]]:
         """Take a sample of all watched processes; with ``look``, see first who came and went."""

@@ -69,6 +69,8 @@ def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = Fal
         return (
             f"{'' if os.geteuid() == 0 else 'sudo '}fsfreeze -u {shlex.quote(name)}" if name.startswith("/") else None
         )
+    if task.wait.kind == "tty_write" and root.ways and task.wait.resource is not None:
+        return f"press Ctrl-Q at {task.wait.resource.name}: its output was stopped there (Ctrl-S)"
     backend = next((node.task for node in walk(chain) if says_working(node.task.wait.title)), None)
     if backend is not None:
         number = own_number(look, backend.pid, backend.pid)
