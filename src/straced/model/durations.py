@@ -19,10 +19,13 @@ class CallDurations(Struct, array_like=True):
     slowest_ns: int = 0
     """The longest; where that is not known, the middle of the last bucket."""
     buckets: Buckets = {}
+    total_ns: int = 0
+    """All of them together."""
 
     def add(self, other: CallDurations) -> None:
         """Add what another part of the same call took."""
         self.slowest_ns = max(self.slowest_ns, other.slowest_ns)
+        self.total_ns += other.total_ns
         for bucket, count in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
