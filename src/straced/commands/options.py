@@ -6,12 +6,14 @@ Text becomes values here, at the door: durations are nanoseconds, targets are :c
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import IO, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from straced.commands import when
 from straced.errors import InvalidArgument
 from straced.linux import targets as target_syntax
 from straced.linux.targets import TargetSpec
@@ -21,6 +23,7 @@ TRACERS = ("auto", "ebpf", "strace", "sampler")
 SORT_KEYS = ("time", "total", "working", "waiting", "calls", "errors", "max", "name")
 DEFAULT_LIMIT = 20
 Function = TypeVar("Function", bound=Callable[..., Any])
+Value = TypeVar("Value")
 
 
 class Duration(click.ParamType):
@@ -30,6 +33,16 @@ class Duration(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         return value if isinstance(value, int) else _checked(lambda: parse_duration_ns(value), param, ctx)
+
+
+class When(click.ParamType):
+    """A moment, as the text that it was written as: what it means depends on the present, and on others."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        _checked(lambda: when.parse(str(value), time.time()), param, ctx)
+        return str(value)
 
 
 class Size(click.ParamType):
@@ -111,7 +124,7 @@ def processes(specs: tuple[TargetSpec, ...], verb: str, done: str) -> tuple[Targ
     )
 
 
-def _checked(parse: Callable[[], int], param: click.Parameter | None, ctx: click.Context | None) -> int:
+def _checked(parse: Callable[[], Value], param: click.Parameter | None, ctx: click.Context | None) -> Value:
     try:
         return parse()
     except InvalidArgument as error:
