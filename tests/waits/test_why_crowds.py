@@ -61,8 +61,8 @@ def test_ten_thousand_connections(world: World) -> None:
     assert (asked.verdict, asked.deadlock, asked.root_cause) == ("stuck", False, None), report(asked)
     assert f"whose other end is {server.pid} ({own.comm})" in sentence(asked)
     assert " more descriptors" in sentence(asked)
-    everybody = _in_time(lambda: why_everybody(_WINDOW_NS))
-    assert {server.pid, client} <= {why.pid for why in everybody.processes}
+    everybody = _in_time(lambda: why_everybody(_WINDOW_NS, [server.pid, client]))
+    assert {server.pid, client} == {why.pid for why in everybody.processes}
     assert overview(everybody)
 
 
