@@ -9,8 +9,21 @@
 #define LONGEST_LINE 65536
 #define UNFINISHED_BYTES 16
 
-static int text_order(const char *one, size_t length, const char *other, size_t other_length)
+static inline uint64_t sorted_word(const char *text) /* words that sort as their texts do */
 {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap64(word_at(text));
+#else
+    return word_at(text);
+#endif
+}
+
+static inline int text_order(const char *one, size_t length, const char *other, size_t other_length)
+{
+    if (length >= 8 && other_length >= 8) {
+        uint64_t a = sorted_word(one), b = sorted_word(other);
+        if (a != b) return a < b ? -1 : 1;
+    }
     int order = memcmp(one, other, length < other_length ? length : other_length);
     return order ? order : (length > other_length) - (length < other_length);
 }
@@ -150,8 +163,14 @@ static int pass_line(struct ordered *core, struct line *line, const char *block,
     int role = name ? core->roles[name->place] : -1;
     if (!angle || text_order(tail, tail_length, core->floor, core->floor_length) > 0) {
         if (ENDS(rest, end, "<unfinished ...>")) {
-            struct task *task = role == R_FORK ? NULL : task_find(&core->tasks, line->tid);
-            return task && enters(core, task, line, number);
+            struct task *task = task_find(&core->tasks, line->tid);
+            if (!task || !enters(core, task, line, number)) return 0;
+            if (role == R_FORK) {
+                struct event event = event_of(line, block, task->tid, number);
+                event.kind = MAKES_TASK;
+                add_event(core, event);
+            }
+            return 1;
         }
         if (ENDS(rest, end, "<detached ...>")) return 0;
         if (timed && tail_length && (*tail == '<' || end[-1] == '>')) {

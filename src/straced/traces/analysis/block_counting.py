@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from straced.traces.analysis.last_calls import EndsOfTasks
 from straced.traces.analysis.partial_counts import TallyResult, result_of
 from straced.traces.analysis.tally import LineTally
 from straced.traces.analysis.thread_groups import ThreadGroups
@@ -31,11 +32,14 @@ class BlockCounting(Protocol):
 class PythonCounting:
     """Counts in Python, here or in worker processes."""
 
-    def __init__(self, form: Form, restarts: Restarts, threads: ThreadGroups | None, *, ticks: bool) -> None:
+    def __init__(
+        self, form: Form, restarts: Restarts, threads: ThreadGroups | None, ends: EndsOfTasks | None, *, ticks: bool
+    ) -> None:
         self._here = LineTally(form, ticks=ticks)
         self._task = WorkerTask(form=form, ticks=ticks)
         self._restarts = restarts
         self._threads = threads
+        self._ends = ends
         self._workers: list[TraceWorker] = []
         self._turn = 0
 
@@ -55,6 +59,8 @@ class PythonCounting:
         self._restarts.feed(block)
         if self._threads is not None:
             self._threads.feed(block)
+        if self._ends is not None:
+            self._ends.feed(block, number)
 
     def finish(self) -> list[TallyResult]:
         """Return the figures of this process and of the workers."""
