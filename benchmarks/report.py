@@ -204,7 +204,8 @@ def run(folder: Path, size: int, rounds: int, keep: Callable[[str], bool]) -> li
         loop_rate = rate if name == LOOP else loop_rate
         share = rate / (loop_rate or rate)
         print(
-            f"{name:<48} {rate:>7.0f} {share:>8.2f} {each_gb:>9.1f} {ratio:>7.1f} {peak / 1e6:>8.0f}  {read_bytes / 1e6:,.0f} MB",
+            f"{name:<48} {rate:>7.0f} {share:>8.2f} {each_gb:>9.1f} {ratio:>7.1f} {peak / 1e6:>8.0f}  "
+            f"{read_bytes / 1e6:,.0f} MB",
             flush=True,
         )
         rows.append({

@@ -2,7 +2,8 @@
 
 Of `traces/native/choice.py`, `traces/native/library.py`, `traces/native/core.py`, `traces/native/tables.py`,
 `traces/native/packed.py`, `traces/native/tally.py`, `traces/native/counting.py`, `traces/native/scanning.py`,
-`traces/native/ordered_pass.py`, `traces/analysis/block_counting.py` and `traces/analysis/lock_waits.py`.
+`traces/native/ordered_pass.py`, `traces/native/finding.py`, `traces/analysis/block_counting.py` and
+`traces/analysis/lock_waits.py`.
 """
 
 from __future__ import annotations
