@@ -208,7 +208,7 @@ class TraceSource:
                 chunk = chunk[chunk.find(b"\n") + 1 :]
                 end = chunk.rfind(b"\n")
             if end >= 0:
-                yield b"".join(rest) + chunk[: end + 1]
+                yield b"".join([*rest, memoryview(chunk)[: end + 1]])  # copied once
                 rest = [b"\n"]
             rest.append(chunk[end + 1 :])
             held = sum(map(len, rest))
