@@ -241,6 +241,28 @@ def test_lines_come_by_their_starts_and_soon() -> None:
     assert stamps == sorted(stamps)
 
 
+def test_secrets_are_hidden_where_that_is_asked_for() -> None:
+    blobs = {0: path(b"/bin/x"), 1: Blob(BlobKind.WORDS, b"x\0--token=hunter2\0")}
+    done = msgspec.structs.replace(call("execve", blobs=blobs), args=())
+    options = LineOptions(stamp="", durations=False, pids=False, redacted=True)
+    assert line(done, options) == 'execve("/bin/x", ["x", "--token=***"], [...]) = 0'
+    assert "hunter2" in line(done)
+
+
+def test_a_report_of_lines_that_come_late_is_exact(tmp_path: Path) -> None:
+    slow = call("read", 0, 0x7000, 10, result=3, at=0.9, took=2 * SECOND)
+    quick = [call("getpid", result=PID, at=1 + place / 1000) for place in range(2500)]
+    text = TextLines(facts())
+    file = tmp_path / "t.strace"
+    file.write_bytes(b"".join(text.feed(each) for each in sorted([slow, *quick], key=lambda each: each.end_ns)))
+    with file.open("ab") as rest:
+        rest.write(text.flush())
+    assert "read" not in file.read_text().splitlines()[0]
+    made = report(file)
+    assert made.summary.quality.kind == "exact"
+    assert {row.name: row.calls for row in made.summary.rows} == {"getpid": 2500, "read": 1}
+
+
 def test_nothing_is_held_back_when_nothing_comes() -> None:
     text = TextLines(facts(), PLAIN)
     assert text.feed(call("getpid", at=1.0)) == b""

@@ -16,6 +16,7 @@ from straced.records.text.processes import Processes
 from straced.records.text.structures import signal_name
 from straced.records.text.tables import constants
 from straced.records.values import Record, RecordingFacts, RecordKind
+from straced.text.redaction import redact
 
 _START, _UNFINISHED, _EXEC = RecordKind.START, RecordKind.UNFINISHED, RecordKind.EXEC
 _EXIT, _LOST = RecordKind.EXIT, RecordKind.LOST
@@ -38,6 +39,8 @@ class LineOptions(Struct, frozen=True, kw_only=True):
     """Each line begins with the number of its task, as with ``-f -o FILE``."""
     words: bool = True
     """The words of an execve, which ``-s 0`` leaves out."""
+    redacted: bool = False
+    """Secrets in paths and words are replaced by ``***``, for lines that others are to see."""
     names: bool = True
     """Descriptors with what they stand for, as with ``-yy``."""
 
@@ -92,7 +95,8 @@ class TextLines:
             count = max(bisect_right(held, until_ns, key=_start_of), len(held) - BATCH // 2)
         self.held = held[count:]
         self._oldest_ns = min((record.end_ns for record in self.held), default=0)
-        return "".join(map(self.line, held[:count])).encode()
+        lines = map(self.line, held[:count])
+        return "".join(map(redact, lines) if self.options.redacted else lines).encode()
 
     def line(self, record: Record) -> str:
         """The line of one record, with its line feed; empty where there is nothing to be told."""
