@@ -96,17 +96,18 @@ __attribute__((noinline)) u32 program_owner(u32 index)
 {
 	struct owner *ended = owner_at(index);
 	struct owner *session = ended ? owner_at(ended->session) : 0;
+	struct program_walk walk = {};
 	struct owner *made_owner;
 	u32 made = 0;
 
 	if (!session || ended->kind != KIND_PROCESS || !(session->flags & SESSION_PROGRAMS) || !ended->program[0])
 		return 0;
+	for (int word = 0; word < PROGRAM_WORDS; word++)
+		walk.name[word] = ended->program[word];
 	for (int i = 0; i < 8; i++) {
-		struct program_walk walk = {};
 		u32 head = *(volatile u32 *)&session->programs;
 
-		for (int word = 0; word < PROGRAM_WORDS; word++)
-			walk.name[word] = ended->program[word];
+		walk.found = 0;
 		walk.at = head;
 		if (head)
 			bpf_loop(2 * PROGRAMS_MAX, program_step, &walk, 0);
