@@ -10,10 +10,12 @@ from __future__ import annotations
 import socket
 import struct
 
+import msgspec
 import pytest
 
+from straced.records.text.effects import EFFECTS
 from straced.records.text.lines import TextLines
-from straced.records.values import Blob, BlobKind, Record
+from straced.records.values import Blob, BlobKind, Record, RecordKind
 from tests.records.made import FD_CWD, PID, call, facts, path
 from tests.records.test_text_lines import PLAIN
 
@@ -85,6 +87,43 @@ def test_who_is_accepted() -> None:
     assert name_after(4, TCP, everywhere, told) == "4<TCP:[?->127.0.0.1:999]>"
     assert name_after(4, TCP, bind, untold) == "4<TCP:[127.0.0.1:80->?]>"
     assert name_after(4, told) == "4<socket:[?]>"
+
+
+LOST = msgspec.structs.replace(call("getpid", at=2.0), kind=RecordKind.LOST, result=7)
+OPENED = call("openat", FD_CWD, 0x7000, 0, result=3, at=1.0, blobs={1: path(b"/x")})
+AGAIN = call("openat", FD_CWD, 0x7000, 0, result=3, at=3.0, blobs={1: path(b"/y")})
+
+
+@pytest.mark.parametrize(
+    ("records", "name"),
+    [
+        ([OPENED, LOST], "3"),
+        ([OPENED, LOST, AGAIN], "3</y>"),
+        ([OPENED, call("io_uring_enter", 9, 1, result=1, at=2)], "3"),
+        ([OPENED, call("close", 3, result=-4, at=2)], "3"),
+        ([OPENED, call("close", 3, result=-9, at=2)], "3</x>"),
+        ([OPENED, call("pidfd_getfd", 9, 9, 0, result=3, at=2)], "3"),
+        ([OPENED, call("getpid", at=2, abi="i386")], "3"),
+        ([call("chroot", 0x7000, blobs={0: path(b"/jail")}), AGAIN], "3"),
+        ([call("chroot", 0x7000, result=-1, blobs={0: path(b"/jail")}), AGAIN], "3</y>"),
+    ],
+)  # fmt: skip
+def test_what_may_have_changed_unseen_has_no_name(records: list[Record], name: str) -> None:
+    assert name_after(3, *records) == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "3</x>"), ({"failed_only": True}, "3"), ({"slower_ns": 1000}, "3"), ({"calls": ("openat", "fsync")}, "3"),
+        ({"calls": tuple(EFFECTS)}, "3</x>"),
+    ],
+)  # fmt: skip
+def test_names_are_followed_where_all_that_changes_them_is_recorded(changes: dict[str, object], name: str) -> None:
+    """A filter may have left out that a number was closed, and given to another file."""
+    text = TextLines(msgspec.structs.replace(facts(), **changes), PLAIN)
+    made = text.feed(OPENED) + text.feed(call("fsync", 3, at=2.0)) + text.flush()
+    assert made.decode().splitlines()[-1].startswith(f"fsync({name})")
 
 
 def test_both_ends_of_a_pipe() -> None:

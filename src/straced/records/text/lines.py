@@ -12,6 +12,7 @@ from bisect import bisect_right
 from msgspec import Struct
 
 from straced.records.text.compiled import CompiledCall, compile_call
+from straced.records.text.effects import is_followed
 from straced.records.text.processes import Processes
 from straced.records.text.structures import signal_name
 from straced.records.text.tables import constants
@@ -21,8 +22,6 @@ from straced.text.redaction import redact
 _START, _UNFINISHED, _EXEC = RecordKind.START, RecordKind.UNFINISHED, RecordKind.EXEC
 _EXIT, _LOST = RecordKind.EXIT, RecordKind.LOST
 WINDOW_NS = 250_000_000
-BEGUN = -115
-"""-EINPROGRESS: a connect that goes on without the program."""
 BATCH = 8192
 """Records that are sorted at once."""
 COLUMN = 40
@@ -52,8 +51,9 @@ class TextLines:
         self.options = options or LineOptions()
         self._epoch_ns = facts.epoch_ns - facts.monotonic_ns
         self._offset_s = facts.utc_offset_s
-        self._processes = Processes(facts.processes if self.options.names else ())
-        self._names, self._durations = self.options.names, self.options.durations
+        self._names = self.options.names and is_followed(facts)
+        self._processes = Processes(facts.processes if self._names else ())
+        self._durations = self.options.durations
         self._calls: dict[tuple[int, str], CompiledCall] = {}
         self.held: list[Record] = []
         self._oldest_ns = self._newest_ns = 0
@@ -115,7 +115,7 @@ class TextLines:
         if kind is _UNFINISHED and not call.ends:
             return f"{begins}{call.begun(record, process)} <unfinished ...>) = ?\n"
         text = begins + call.call(record, process)
-        if call.effect is not None and self._names and _succeeded(record, call.needed):
+        if call.effect is not None and self._names and _took_effect(record, call):
             call.effect(record, process, self._processes)
         if len(text) < COLUMN - 1:
             text = text.ljust(COLUMN - 1)
@@ -137,9 +137,9 @@ class TextLines:
             return f"{self._prefix(record)}+++ killed by {signal_name(low, self._signals)}{core} +++\n"
         return f"{self._prefix(record)}+++ exited with {status >> 8 & 0xFF} +++\n"
 
-    @staticmethod
-    def _lost(record: Record) -> str:
+    def _lost(self, record: Record) -> str:
         """As ``straced trace`` says it of lines of strace, so that a report counts them."""
+        self._processes.forget()
         return f"strace: {record.result} lines were dropped: the ring was full\n"
 
     def _prefix(self, record: Record) -> str:
@@ -162,6 +162,6 @@ def _start_of(record: Record) -> int:
     return record.end_ns if start_ns is None else start_ns
 
 
-def _succeeded(record: Record, needed: int) -> bool:
+def _took_effect(record: Record, call: CompiledCall) -> bool:
     result = record.result
-    return result is not None and (not -4096 < result < 0 or result == BEGUN) and len(record.args) >= needed
+    return result is not None and (not -4096 < result < 0 or result in call.despite) and len(record.args) >= call.needed
