@@ -8,9 +8,8 @@ they get a small workload. What strace costs depends on where the scheduler puts
 
     python benchmarks/overhead.py [--rounds 7] [--json FILE] [--find /usr] [--only getppid,find]
 
-perf and bpftrace need tracefs; where it is not mounted:
-
-    unshare -m sh -c 'mount -t tracefs none /sys/kernel/tracing && python benchmarks/overhead.py'
+perf and bpftrace need tracefs. Where it is not mounted, this has it mounted for itself; where it may not, they are left
+out.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from typing import NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "src")]
 
-from benchmarks import tracers, workloads  # noqa: E402
-from benchmarks.overhead_table import APART, FAST, PERF, SLOW, Results, summarise, table, targets  # noqa: E402
+from benchmarks import tracefs, tracers, workloads  # noqa: E402
+from benchmarks.overhead_table import APART, BY_TRACEFS, FAST, PERF, SLOW, Results, summarise, table, targets  # noqa: E402
 from benchmarks.workloads import Running, Workload  # noqa: E402
 from straced.linux import procfs  # noqa: E402
 from straced.tracers.base import AttachOptions  # noqa: E402
@@ -82,6 +81,9 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> Results:
     if arguments.only:
         chosen = [workload for workload in chosen if workload.name in arguments.only.split(",")]
     names = [name for name in (*FAST, *SLOW) if shutil.which(name.split()[0]) or name in FAST[:5] or name == SLOW[0]]
+    if not tracefs.is_mounted():
+        print(f"tracefs cannot be mounted here: without {', '.join(BY_TRACEFS)}", file=sys.stderr)
+        names = [name for name in names if name not in BY_TRACEFS]
     results: Results = defaultdict(list)
     ours = Tracers(EbpfTracer(unpreempted=False), EbpfTracer(unpreempted=True))
     # somebody to trace while the workload is not: it makes a few calls a second
@@ -130,6 +132,7 @@ def main() -> None:
     parser.add_argument("--find-small", default="/usr/include")
     parser.add_argument("--only", metavar="WORKLOADS", help="only these, separated by commas")
     arguments = parser.parse_args()
+    tracefs.begin_with_it()
     with tempfile.TemporaryDirectory(prefix="straced-benchmark-") as name:
         results = asyncio.run(measure(arguments, Path(name)))
         calls = asyncio.run(calls_of(Path(name), arguments))

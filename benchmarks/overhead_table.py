@@ -10,6 +10,8 @@ FAST = ("untraced", "empty pair", "straced", PERF, "another traced", "bpftrace")
 APART = "strace -c apart"
 SLOW = ("untraced small", "perf trace -s", "strace -c", APART, "strace -f -c")
 """Those that make the small workload take as long as the others the full one."""
+BY_TRACEFS = ("bpftrace", "perf trace -s")
+"""Rivals that cannot do without."""
 Results = dict[tuple[str, str], list[tuple[float, float]]]
 """Wall and CPU time of each run, by workload and tracer."""
 

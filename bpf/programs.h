@@ -91,47 +91,56 @@ INLINE u32 make_program(struct owner *ended, struct owner *session)
 	return index;
 }
 
-/* Who inherits from an ended process in place of its session: the owner of its program; 0: nobody does. */
+/* The owner of the program of an ended process, among those from `head` on; 0: there is none yet. */
+__attribute__((noinline)) u32 find_program(u32 index, u32 head)
+{
+	struct owner *ended = owner_at(index);
+	struct program_walk walk = {};
+
+	if (!ended || !head)
+		return 0;
+	for (int i = 0; i < PROGRAM_WORDS; i++)
+		walk.name[i] = ended->program[i];
+	walk.at = head;
+	bpf_loop(2 * PROGRAMS_MAX, program_step, &walk, 0);
+	return walk.found;
+}
+
+/*
+ * Who inherits from an ended process in place of its session: the owner of its program; 0: nobody does. Not in a loop:
+ * Linux 6.1 allows none around a callback. Whoever loses the race three times goes without a name.
+ */
 __attribute__((noinline)) u32 program_owner(u32 index)
 {
 	struct owner *ended = owner_at(index);
 	struct owner *session = ended ? owner_at(ended->session) : 0;
-	struct owner *made_owner;
-	u32 made = 0;
+	struct owner *owner;
+	u32 head, found, made;
 
 	if (!session || ended->kind != KIND_PROCESS || !(session->flags & SESSION_PROGRAMS) || !ended->program[0])
 		return 0;
-	for (int i = 0; i < 8; i++) {
-		struct program_walk walk = {};
-		u32 head = *(volatile u32 *)&session->programs;
-
-		for (int word = 0; word < PROGRAM_WORDS; word++)
-			walk.name[word] = ended->program[word];
-		walk.at = head;
-		if (head)
-			bpf_loop(2 * PROGRAMS_MAX, program_step, &walk, 0);
-		made_owner = made ? owner_at(made) : 0;
-		if (walk.found) {
-			if (made_owner)	/* another CPU was first */
-				give_owner(made, made_owner);
-			return walk.found;
-		}
-		if (!made_owner) {
-			made = make_program(ended, session);
-			made_owner = made ? owner_at(made) : 0;
-			if (!made_owner)
-				return 0;
-		}
-		made_owner->sibling = head;
+	head = *(volatile u32 *)&session->programs;
+	found = find_program(index, head);
+	if (found)
+		return found;
+	made = make_program(ended, session);
+	owner = made ? owner_at(made) : 0;
+	if (!owner)
+		return 0;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < 3; i++) {
+		owner->sibling = head;
 		if (__sync_val_compare_and_swap(&session->programs, head, made) == head) {
 			ADD(session->program_count, 1);
 			return made;
 		}
+		head = *(volatile u32 *)&session->programs;
+		found = find_program(index, head);	/* another CPU was first */
+		if (found)
+			break;
 	}
-	made_owner = owner_at(made);
-	if (made && made_owner)
-		give_owner(made, made_owner);
-	return 0;
+	give_owner(made, owner);
+	return found;
 }
 
 #endif

@@ -18,6 +18,12 @@ struct idle_row {
     wide ns;
 };
 
+enum event_kind { LEAVES = 1, ALL_LEAVE, ENDED };
+struct event { /* of a task, for the tree of processes, which Python has */
+    uint64_t kind, line, clock, clock_length; /* the clock as a place in the block */
+    int64_t tid, status; /* status -1: it is not told */
+};
+
 struct ordered {
     struct form form;
     struct strings strings, names; /* names: of calls that have a role; they stay */
@@ -33,6 +39,8 @@ struct ordered {
     char floor[FLOOR_BYTES]; /* durations that read like this, or less, are none of the slowest */
     size_t floor_length;
     int64_t least_ns; /* a call that took no longer is none of them; -1: any may be */
+    struct event *events; /* that Python has not taken yet */
+    size_t events_count, events_room;
     char *joined;     /* the two halves of a call */
     size_t joined_room;
 };
@@ -50,6 +58,16 @@ static struct str *role_name(struct ordered *core, const char *text, size_t leng
     core->roles[core->roles_count] = -1;
     name->place = (int64_t)core->roles_count++;
     return name;
+}
+
+static void add_event(struct ordered *core, struct event event)
+{
+    if (core->events_count == core->events_room) {
+        size_t room = core->events_room ? core->events_room * 2 : 64;
+        core->events = resized(core->events, room, sizeof *core->events);
+        core->events_room = room;
+    }
+    core->events[core->events_count++] = event;
 }
 
 static void lock_waited(struct ordered *core, int64_t pid, struct str *what, int64_t ns, uint64_t line)

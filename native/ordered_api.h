@@ -43,6 +43,7 @@ EXPORT void straced_ordered_free(struct ordered_handle *handle)
     free(core->idle);
     free(core->signals);
     free(core->joined);
+    free(core->events);
     free(core->roles);
     strings_free(&core->strings);
     strings_free(&core->names);
@@ -66,19 +67,23 @@ EXPORT void straced_ordered_floor(struct ordered_handle *handle, const char *flo
 }
 
 /* Read a block from the line that begins at `place` on. Returns where the line begins that Python has to read, or the size
-   of the block; OUT_OF_MEMORY. told: the number of that line (of the last one), its length. */
+   of the block; OUT_OF_MEMORY. told: the number of that line (of the last one), its length, and how many
+   events were met before it, which are to be taken first. */
 EXPORT int64_t straced_ordered_feed(struct ordered_handle *handle, const char *block, size_t size, size_t place,
                                     uint64_t before, uint64_t *told)
 {
     GUARDED(OUT_OF_MEMORY);
     const char *end = block + size;
     told[0] = before;
+    told[2] = handle->core.events_count = 0;
     for (const char *p = block + place; p < end;) {
         struct line line = {.start = p};
         line.end = memchr(p, '\n', (size_t)(end - p));
         if (!line.end) line.end = end;
         told[0]++;
-        if (!pass_line(&handle->core, &line, told[0])) {
+        int done = pass_line(&handle->core, &line, block, told[0]);
+        told[2] = handle->core.events_count;
+        if (!done) {
             told[1] = (uint64_t)(line.end - line.start);
             return p - block;
         }
@@ -86,6 +91,8 @@ EXPORT int64_t straced_ordered_feed(struct ordered_handle *handle, const char *b
     }
     return (int64_t)size;
 }
+
+EXPORT const struct event *straced_ordered_events(const struct ordered_handle *handle) { return handle->core.events; }
 
 /* One call on a path. kind: 0 use, 1 opened, 2 read, 3 written, 4 synced; errno_length 0: none failed, or `?`. */
 EXPORT int straced_ordered_use(struct ordered_handle *handle, int kind, const char *path, size_t path_length,

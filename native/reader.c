@@ -4,7 +4,7 @@
 #include "tasks_api.h"
 
 #ifndef STRACED_SOURCES
-#define STRACED_SOURCES "unknown"
+#define STRACED_SOURCES "0000000000000000"
 #endif
 
 /* The digest of the sources that this was built from. */

@@ -186,8 +186,14 @@ EXPORT int straced_clocks(const int32_t *flags, const char *block, size_t size, 
 EXPORT size_t straced_count(const char *block, size_t size)
 {
     size_t count = 0;
-    for (size_t each = 0; each < size; each++) count += block[each] == '\n';
+    const char *p = block, *end = block + size;
+    while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) count++, p++;
     return count;
+}
+
+EXPORT int straced_contains(const char *block, size_t size, const char *what, size_t length)
+{
+    return memmem(block, size, what, length) != NULL;
 }
 
 #endif

@@ -101,8 +101,8 @@ static void task_free(struct strings *strings, struct task *task)
     free(task);
 }
 
-/* Take a task out, and free it. */
-static void task_end(struct strings *strings, struct tasks *tasks, struct task *task)
+/* No line is of this task any longer; what Python has of it stays. */
+static void task_unlink(struct tasks *tasks, const struct task *task)
 {
     size_t mask = tasks->room - 1, hole = task_home(tasks->room, task->tid);
     while (tasks->slots[hole] && tasks->slots[hole] != task) hole = (hole + 1) & mask;
@@ -115,7 +115,6 @@ static void task_end(struct strings *strings, struct tasks *tasks, struct task *
     }
     tasks->slots[hole] = NULL;
     tasks->used--;
-    task_free(strings, task);
 }
 
 #endif

@@ -12,7 +12,8 @@ EXPORT struct task *straced_task_new(struct ordered_handle *handle, int64_t tid,
 
 EXPORT void straced_task_end(struct ordered_handle *handle, struct task *task)
 {
-    task_end(&handle->core.strings, &handle->core.tasks, task);
+    task_unlink(&handle->core.tasks, task);
+    task_free(&handle->core.strings, task);
 }
 
 EXPORT int64_t straced_task_pid(const struct task *task) { return task->pid; }

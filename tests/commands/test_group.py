@@ -17,6 +17,7 @@ from straced import __version__
 from straced.commands import error_report
 from straced.commands.registry import VERBS, available
 from straced.errors import ExecFailed, NoSuchProcess, StracedError
+from straced.traces.native import choice
 
 LIMIT_S = 30
 
@@ -54,7 +55,8 @@ def cpu_s(*argv: str, rounds: int = 7) -> float:
 @pytest.mark.parametrize("flag", ["--version", "-V"])
 def test_version(flag: str) -> None:
     done = straced(flag)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"straced {__version__}\n", "")
+    expected = f"straced {__version__}\ntraces are read by {choice.describe()}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
 
 
 def test_version_costs_at_most_five_bare_interpreters() -> None:
@@ -98,9 +100,7 @@ def test_a_mistyped_verb_is_answered_with_the_right_one(typed: str, meant: str) 
     assert len(done.stderr.splitlines()) <= 3
 
 
-@pytest.mark.parametrize(
-    "words", [["nope"], ["--nope"], ["completion"], ["completion", "tcsh"], ["completion", "bash", "more"]]
-)
+@pytest.mark.parametrize("words", [["nope"], ["--nope"], ["completion", "tcsh"], ["completion", "bash", "more"]])
 def test_usage_errors_have_status_2_and_three_lines_at_most(words: list[str]) -> None:
     done = straced(*words)
     assert done.returncode == 2

@@ -80,11 +80,18 @@ def test_bad_values_are_usage_errors(argv: list[str]) -> None:
         parsed(*argv)
 
 
-@pytest.mark.parametrize("text", ["0", "12abc", "17 999", "17,18", "+17", str(2**31), str(10**11)])
+@pytest.mark.parametrize("text", ["0", "12abc", "17 x", "17,+18", "+17", str(2**31), str(10**11), ","])
 @pytest.mark.parametrize("argv", [[], ["-p"]])
 def test_bad_pids_are_refused_at_the_door(argv: list[str], text: str) -> None:
     with pytest.raises(InvalidArgument):
         parsed(*argv, text)
+
+
+@pytest.mark.parametrize("text", ["17 999", "17,999", "17\n999\n"])
+def test_several_pids_stand_in_the_pid_option_alone(text: str) -> None:
+    assert parsed("-p", text)["targets"] == (TargetSpec("pid", "17"), TargetSpec("pid", "999"))
+    with pytest.raises(InvalidArgument):
+        parsed(text)
 
 
 def test_pid_option_takes_no_names() -> None:

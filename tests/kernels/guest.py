@@ -10,10 +10,10 @@ import sys
 import time
 from typing import Any
 
-from tests.kernels import lifecycles, verbs, wakes
+from tests.kernels import lifecycles, recordings, verbs, wakes
 from tests.kernels.checks import CHECKS
 
-__all__ = ["lifecycles", "verbs", "wakes"]
+__all__ = ["lifecycles", "recordings", "verbs", "wakes"]
 """They register their checks."""
 
 

@@ -114,6 +114,17 @@ def test_a_pid_is_taken_unseen() -> None:
     assert resolved("1") == (1,)
 
 
+def test_a_title_that_a_process_gives_itself_is_a_name(program: Path) -> None:
+    title = f"{program.name}: 14/main: writer"
+    process = subprocess.Popen([title, "60"], executable=program)
+    try:
+        until(lambda: procfs.cmdline(process.pid)[:1] == (title,), real.LIMIT_S, "it has exec'd")
+        assert resolved(f"name:{program.name}: 14/* writer") == (process.pid,)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_name_is_one_process(program: Path) -> None:
     with real.running(str(program), "60") as pid:
         assert resolved(f"name:{program.name}") == (pid,)

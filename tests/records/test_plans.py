@@ -5,15 +5,24 @@ Of `records/plans.py` and `records/call_sets.py`.
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 
 from straced.errors import InvalidArgument
 from straced.records.call_sets import calls_of
 from straced.records.plans import UNKNOWN, plan_of
 from straced.records.values import BlobKind
-from straced.syscalls import names
+from straced.syscalls import names, native_abi
+from straced.tracers.ebpf import perf_events
 from straced.tracers.ebpf.record_wire import CAPTURES
 from straced.tracers.strace.filters import trace_set
+from tests.support.needs import unavailable
+
+OTHER_FIELDS = 5
+"""Of a format, before those of the call."""
+STRING = re.compile(r"field:(?:const )?char \* ?\w+;")
 
 
 def test_each_call_has_a_plan_that_the_programs_can_keep() -> None:
@@ -23,6 +32,27 @@ def test_each_call_has_a_plan_that_the_programs_can_keep() -> None:
         assert len(plan.captures) <= CAPTURES, name
         assert all(each.bytes <= 128 for each in plan.captures), name
     assert plan_of("syscall_0x3e8") == UNKNOWN
+
+
+@pytest.mark.needs("ebpf")
+def test_calls_have_as_many_arguments_as_the_kernel_says() -> None:
+    """Where it was built to describe its calls (CONFIG_FTRACE_SYSCALLS)."""
+    checked = 0
+    with perf_events._tracefs() as root:
+        for name in names(native_abi()).values():
+            try:
+                fd = os.open(f"events/syscalls/sys_enter_{name}/format", os.O_RDONLY, dir_fd=root)
+            except FileNotFoundError:
+                continue
+            with open(fd) as file:
+                fields = [line for line in file if "\tfield:" in line][OTHER_FIELDS:]
+            assert plan_of(name).nargs == len(fields), name
+            strings = {place for place, line in enumerate(fields) if STRING.search(line)}
+            assert strings >= {each.argument for each in plan_of(name).captures if each.kind is BlobKind.PATH}, name
+            checked += 1
+    if not checked:
+        unavailable("syscall-formats", "the kernel does not describe its calls")
+    assert checked > 250
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ async def test_stuck_says_why_and_starts_a_trace_and_a_command(tmp_path: Path) -
                 (trace,) = (daemon.state / "traces").iterdir()
                 assert stat.S_IMODE(trace.stat().st_mode) == 0o600
                 assert "flock(" in trace.read_text()
+                assert trace.read_text().startswith("# straced trace {")
                 keeper.kill()
                 keeper.wait()
                 assert process.stdout is not None

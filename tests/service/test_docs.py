@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 from straced.config.loader import parse, table_of_keys
+from straced.model.durations import CallDurations, DurationBatch, ProgramDurations
 from straced.model.facts import HostFacts, OwnCost, Pressure
+from straced.model.histogram import bucket
 from straced.service.metrics.openmetrics import Totals
-from tests.service.samples import NOON, calls, process, tick
+from tests.service.samples import ME, NOON, calls, process, tick
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -44,6 +46,8 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
         processes=1,
     )
     totals.tick(tick(NOON, process(made=(calls(errors=1),)), host=pressed))
+    took = ProgramDurations("", "worker", ME, {"read": CallDurations(1000, {bucket(1000): 1})})
+    totals.durations(DurationBatch(NOON, (took,)))
     there = set(re.findall(r"^(straced_\w+)", totals.text(), re.MULTILINE))
     there |= {"straced_alerts_open", "straced_late_ticks_total"}  # of a service, see the test with one
     board = json.loads((DOCS / "grafana-dashboard.json").read_text())
@@ -52,3 +56,18 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
     for expression in asked:
         for name in re.findall(r"straced_\w+", expression):
             assert name in there, (name, expression)
+
+
+def test_no_axis_of_the_dashboard_has_two_units() -> None:
+    """Each panel has one unit, each query of it the same kind of figure, and job and program can be chosen."""
+    board = json.loads((DOCS / "grafana-dashboard.json").read_text())
+    assert {"instance", "job", "program"} <= {each["name"] for each in board["templating"]["list"]}
+    assert [panel["title"] for panel in board["panels"] if panel["type"] == "stat"]
+    assert board["annotations"]["list"][0]["expr"].startswith("straced_alerts_open")
+    ends = {"ratio": "percentunit", "bytes": "bytes", "seconds": "s"}
+    for panel in board["panels"]:
+        unit = panel["fieldConfig"]["defaults"]["unit"]
+        assert unit, panel["title"]
+        for target in panel["targets"]:
+            gauges = re.findall(r"straced_\w+_(ratio|bytes|seconds)\b", target["expr"])
+            assert all(ends[each] == unit for each in gauges), panel["title"]

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from straced.config.schema import Config, ConfigError, Metrics
+from straced.errors import OutputExists
 from straced.ipc.messages import Select
 from straced.linux import procfs
 from straced.service.daemon import unit
@@ -222,6 +224,42 @@ def test_the_unit_is_right_and_hardened(tmp_path: Path) -> None:
     )
     level = float(judged.stdout.rpartition("straced.service: ")[2].split()[0])
     assert level < 4.0
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_the_unit_keeps_its_configuration_and_may_write_where_that_says(tmp_path: Path) -> None:
+    """A file name may hold what systemd takes for something else."""
+    folder = Path("/etc/straced test 100%")
+    config = Config(state="/srv/straced $x", metrics=Metrics(textfile="/var/lib/node exporter/straced.prom"))
+    target = unit.install(tmp_path / "straced.service", config=folder / "straced.toml", read=config)
+    text = target.read_text()
+    assert 'serve -c "/etc/straced test 100%%/straced.toml"' in text
+    assert [line for line in text.splitlines() if line.startswith("ReadWritePaths=")] == [
+        'ReadWritePaths="-/srv/straced $x"',
+        'ReadWritePaths="-/var/lib/node exporter"',
+    ]
+    assert "AF_NETLINK" in text
+    done = subprocess.run(["systemd-analyze", "verify", target], capture_output=True, text=True, timeout=60)
+    assert [line for line in done.stderr.splitlines() if "straced" in line] == []
+
+
+def test_a_unit_is_not_replaced_unasked(tmp_path: Path) -> None:
+    target = unit.install(tmp_path / "straced.service")
+    assert unit.install(target) == target, "it is the same"
+    edited = target.read_text().replace("RestartSec=2", "RestartSec=9")
+    target.write_text(edited)
+    with pytest.raises(OutputExists) as caught:
+        unit.install(target)
+    assert "--overwrite" in caught.value.hint
+    assert target.read_text() == edited
+    assert "RestartSec=2" in unit.install(target, overwrite=True).read_text()
+
+
+@pytest.mark.needs("root")
+def test_a_configuration_that_the_unit_could_not_see_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a /tmp of its own"):
+        unit.install(tmp_path / "straced.service", config=Path("/tmp/straced.toml"))
+    assert not (tmp_path / "straced.service").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Metrics: right, bounded, and for this host alone.
 
-Of `service/metrics/exposition.py`, `service/metrics/gauges.py`, `commands/metrics.py` and `service/sinks/fanout.py`.
+Of `service/metrics/exposition.py`, `service/metrics/gauges.py`, `service/metrics/latency.py`, `commands/metrics.py` and
+`service/sinks/fanout.py`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import pytest
 
 from straced.config import schema
 from straced.config.schema import ConfigError, Metrics, Nanoseconds, Otlp
+from straced.model.durations import CallDurations, DurationBatch, ProgramDurations
+from straced.model.histogram import bucket
 from straced.model.tick import ServiceEvent
 from straced.service.metrics.http import MetricsServer
 from straced.service.metrics.openmetrics import Totals
 from straced.service.metrics.otlp import OtlpPusher
 from straced.service.sinks.ndjson import NdjsonSink
-from tests.service.samples import NOON, calls, process, tick
+from tests.service.samples import ME, NOON, calls, process, tick
 from tests.support.poll import until
 
 needs_parser = pytest.mark.needs("prometheus_client")
@@ -71,6 +74,39 @@ def test_labels_are_bounded_and_nothing_is_lost() -> None:
     series = [value for (name, _labels), value in found.items() if name == "straced_syscalls_total"]
     assert len(series) <= 52
     assert sum(series) == 1500
+
+
+@needs_parser
+def test_latency_is_a_classic_histogram_by_job_and_class() -> None:
+    totals = Totals(5000)
+    made = {
+        "read": CallDurations(3_000_000, {bucket(1000): 7, bucket(3_000_000): 2}, 6_007_000),
+        "fsync": CallDurations(2 * 10**9, {bucket(2 * 10**9): 3}, 6 * 10**9),
+        "epoll_wait": CallDurations(9 * 10**9, {bucket(9 * 10**9): 4}, 36 * 10**9),
+    }
+    for _ in range(2):
+        totals.durations(DurationBatch(NOON, (ProgramDurations("b", "db", ME, made),)))
+    found = read(totals.text())
+    labels = frozenset({("job", "b"), ("class", "file")})
+    name = "straced_syscall_duration_seconds"
+    steps = {float(dict(key)["le"]): value for (each, key), value in found.items() if labels < key}
+    assert steps == {**steps, 2**10 / 1e9: 14, 2**21 / 1e9: 14, 2**22 / 1e9: 18, 2**30 / 1e9: 18, 2**31 / 1e9: 24}
+    assert steps[float("inf")] == found[f"{name}_count", labels] == 24
+    assert [steps[bound] for bound in sorted(steps)] == sorted(steps.values())
+    assert found[f"{name}_sum", labels] == pytest.approx(12.012014)
+    assert found["straced_slow_calls_total", frozenset({("job", "b"), ("program", "db")})] == 6, "but no epoll_wait"
+
+
+@needs_parser
+def test_histograms_are_bounded_too() -> None:
+    totals = Totals(100)
+    for number in range(500):
+        made = {"read": CallDurations(1000, {bucket(1000): 3}, 3000)}
+        totals.durations(DurationBatch(NOON, (ProgramDurations(f"j{number}", f"p{number}", ME, made),)))
+    found = read(totals.text())
+    counts = [value for (name, _labels), value in found.items() if name == "straced_syscall_duration_seconds_count"]
+    assert len(counts) <= 4
+    assert sum(counts) == 1500
 
 
 @needs_parser

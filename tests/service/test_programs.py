@@ -1,6 +1,6 @@
 """Short-lived processes are counted under their own program, also after an exec: each call once, in all that is told.
 
-Of `service/collect/row_changes.py`, `service/collect/program_names.py`.
+Of `service/collect/row_changes.py`, `service/collect/program_names.py` and `service/collect/durations.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from straced.config import schema, watch_rules
+from straced.model.durations import DurationBatch
 from straced.model.tick import Calls
-from straced.model.types import Counters, Sample
+from straced.model.types import Counters
 from straced.service.collect.collector import Watcher
 from straced.service.collect.counted_calls import difference
 from straced.service.collect.row_changes import RowChanges
@@ -26,6 +27,9 @@ from tests.service.build_truth import Build, Counts
 from tests.service.needs import needs_ebpf
 from tests.service.processes import popen
 from tests.support.poll import until
+
+NEVER_TIMED = ("exit", "exit_group")
+"""They do not return."""
 
 
 @pytest.fixture
@@ -41,12 +45,15 @@ async def test_a_build_says_the_same_as_strace_by_program_and_call(build: Build,
     watcher, totals = Watcher(EbpfTracer()), Totals(100_000)
     store = HistoryWriter(tmp_path / "state" / "history.db", schema.StoreConfig())
     store.start()
+    timed: Counts = collections.Counter()
     try:
         root = until(build.waiting, 20)
         watcher.set_rules([watch_rules.parse(str(root), {"job": "build"})])
         ended = False
-        for _ in range(100_000):
+        for number in range(100_000):
             tick, happened = await watcher.tick()
+            if not number % 7:
+                _add(timed, await watcher.durations.take(tick.epoch_s))
             for sink in (totals, store):
                 sink.tick(tick)
                 for event in happened:
@@ -57,6 +64,7 @@ async def test_a_build_says_the_same_as_strace_by_program_and_call(build: Build,
             if tick.processes and not build.gone:
                 build.go()
         assert ended
+        _add(timed, await watcher.durations.take(tick.epoch_s))
         assert build.wait() == 0
         assert store.flush()
     finally:
@@ -67,6 +75,15 @@ async def test_a_build_says_the_same_as_strace_by_program_and_call(build: Build,
     assert truth["cc1", "mmap"] > 0
     assert _metrics(totals) == truth
     assert _history(store.path) == truth
+    returning = {key: count for key, count in truth.items() if key[1] not in NEVER_TIMED}
+    assert {key: count for key, count in timed.items() if key[1] not in NEVER_TIMED} == returning
+
+
+def _add(timed: Counts, batch: DurationBatch) -> None:
+    for each in batch.programs:
+        assert each.job == "build"
+        for name, made in each.by_name.items():
+            timed[each.program, name] += made.calls
 
 
 def _metrics(totals: Totals) -> Counts:
@@ -133,7 +150,7 @@ def row(program: str | None, calls: int, pid: int | None = None) -> Counters:
 
 def told(changes: RowChanges, *rows: Counters) -> dict[tuple[int | None, str], int]:
     """What is new in a reading, by pid and program."""
-    taken, _gone = changes.take(Sample(monotonic_ns=0, epoch_s=0, rows=rows))
+    taken, _gone = changes.take(rows)
     made = [(row.pid, difference(row, known, "other")) for row, known in taken]
     return {(pid, each.program): each.calls or 0 for pid, each in made if each is not None}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import socket
 import subprocess
 import time
@@ -25,6 +26,14 @@ from tests.service.needs import needs_ebpf
 from tests.service.processes import READY, running
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
+RULES = DASHBOARD.with_name("prometheus-rules.yml")
+RULES_TEST = Path(__file__).with_name("rules_test.yml")
+MEDIAN = (
+    "histogram_quantile(0.5, sum by (le)"
+    ' (rate(straced_syscall_duration_seconds_bucket{job="build-42",class="wait",NONCE}[15s]))) > 0'
+)
+BETWEEN_S = (2**23 / 1e9, 2**26 / 1e9)
+"""Of a sleep of 10 ms: the bucket of that begins with the first, and a machine that is at work may need longer."""
 GETPPIDS = 1009
 WORK = (
     "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
@@ -111,7 +120,31 @@ def queries() -> list[str]:
     """The dashboard's, as Grafana would send them for all instances."""
     board = json.loads(DASHBOARD.read_text())
     asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-    return [each.replace("$instance", ".*").replace("$__rate_interval", "15s") for each in asked]
+    for name, value in (("$instance", ".*"), ("$job", ".*"), ("$program", ".*"), ("$__rate_interval", "15s")):
+        asked = [each.replace(name, value) for each in asked]
+    return asked
+
+
+def rules() -> list[tuple[str, str]]:
+    """Kind and expression of each rule in the documentation."""
+    found = re.findall(r"- (record|alert): .*\n    expr: (?:\|\n((?:      .*\n)+)|(.*)\n)", RULES.read_text())
+    return [(kind, " ".join((several or one).split())) for kind, several, one in found]
+
+
+def accepted(address: str, query: str) -> bool:
+    """Whether a query is one at all, with or without an answer now."""
+    with urllib.request.urlopen(
+        f"{address}/api/v1/query?{urllib.parse.urlencode({'query': query})}", timeout=10
+    ) as got:
+        return bool(json.load(got)["status"] == "success")
+
+
+@pytest.mark.needs("promtool")
+def test_the_rules_fire_when_they_should_and_not_before() -> None:
+    assert len(rules()) == 8
+    for words in (("check", "rules", str(RULES)), ("test", "rules", str(RULES_TEST))):
+        done = subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -140,5 +173,11 @@ def test_every_query_of_the_dashboard_returns_data(tmp_path: Path, name: str) ->
             for query in queries():
                 values = until_data(address, "/api/v1/query", deadline, query=query)
                 assert all(float(each["value"][1]) >= 0 for each in values), query
+            for kind, query in rules():
+                if kind == "record" and "job_program:" not in query:
+                    until_data(address, "/api/v1/query", deadline, query=query)
+                assert accepted(address, query), query
+            (median,) = until_data(address, "/api/v1/query", deadline, query=MEDIAN)
+            assert BETWEEN_S[0] <= float(median["value"][1]) <= BETWEEN_S[1], "within its bucket, a power of two"
             names = until_data(address, "/api/v1/label/instance/values", deadline, **{"match[]": "straced_build_info"})
             assert names == [f"127.0.0.1:{port}"]

@@ -20,6 +20,7 @@ from straced.linux import credentials, procfs
 from straced.linux.credentials import Peer
 from straced.model.owner import Owner
 from straced.service.collect.watchlist import Watchlist
+from straced.service.rule_store import Rulebook
 from tests.service.needs import needs_root
 from tests.service.processes import READY, as_nobody, running
 from tests.support.poll import until
@@ -53,6 +54,36 @@ def test_a_tree_with_its_labels() -> None:
         until(lambda: process.poll() is not None, 10)
         assert {each.pid for each in found.look().ended} == {process.pid, child}
         assert found.watched == {}
+
+
+def test_a_rule_that_is_added_again_gets_further_labels(tmp_path: Path) -> None:
+    """Of `service/rule_store.py`."""
+    book = Rulebook(tmp_path / "rules.json")
+
+    def add(owner: int | None = None, **labels: str) -> watch_rules.Rule:
+        return book.add(watch_rules.parse("name:x", labels, owner))
+
+    add(job="db", stage="test")
+    assert add(stage="live").labels == {"job": "db", "stage": "live"}
+    assert add(owner=1000, team="a").labels == {"team": "a"}, "another user's is another rule"
+    assert len(book.added) == 2
+    again = Rulebook(tmp_path / "rules.json")
+    again.load()
+    assert [rule.labels for rule in again.added] == [{"job": "db", "stage": "live"}, {"team": "a"}]
+    with pytest.raises(InvalidArgument, match="more than 16 labels"):
+        add(**{f"label_{number}": "x" for number in range(15)})
+
+
+def test_processes_that_are_watched_get_the_labels_that_their_rule_has_got() -> None:
+    with running() as process:
+        text = str(process.pid)
+        found = watching(text, labels={"job": "db"})
+        found.look()
+        found.replace_rules([watch_rules.parse(text, {"job": "db", "stage": "live"})])
+        assert found.watched[process.pid].labels == {"job": "db", "stage": "live"}
+        mine, theirs = watch_rules.parse(text, {"a": "1"}, 1000), watch_rules.parse(text, {"b": "2"}, 1001)
+        found.replace_rules([mine, theirs])
+        assert found.watched[process.pid].labels == {"job": "db", "stage": "live"}, "whose rule named it is not known"
 
 
 def test_an_orphan_stays_watched() -> None:

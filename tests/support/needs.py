@@ -49,6 +49,18 @@ def _ebpf() -> str:
     return "" if error is None else error.reason
 
 
+def _other_user() -> str:
+    """Whether programs of another user can be started that import straced; `make test` sees to the second."""
+    if not shutil.which("setpriv"):
+        return "setpriv is not installed"
+    import straced
+
+    words = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", 'cat "$0"', straced.__file__)
+    if os.geteuid() == 0 and subprocess.run(words, capture_output=True, timeout=20).returncode:
+        return "another user cannot read this tree (scripts/readable runs a command in a copy)"
+    return ""
+
+
 def _works(*argv: str) -> Callable[[], str]:
     def check() -> str:
         try:
@@ -93,6 +105,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "root": _root,
     "ebpf": _ebpf,
     "chromium": _any_program("chromium", "chromium-browser", "google-chrome", "headless_shell"),
+    "setpriv": _other_user,
     "cc": lambda: "" if compiler() else "no C compiler",
     "freezer": _freezer,
     "kernels": _kernels,

@@ -1,6 +1,6 @@
 """Reads logs with the Python reader and with the native core, and compares what comes out, byte by byte.
 
-``python -m tests.traces.differ LIBRARY MUTATIONS SEED LOG...`` does so with mutations of logs, and says where they differ.
+``python -m tests.traces.differ LIBRARY MUTATIONS SEED LOG...`` does so with mutations, up to the first that differs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from straced.errors import StracedError
 from straced.traces.analysis.reader import read
-from straced.traces.native import library
+from straced.traces.native import choice, library
 from straced.traces.parsing.source import TraceSource
 from straced.traces.report.build import build
 from tests.traces.test_damage import mutate
@@ -28,7 +28,7 @@ def outcome(log: bytes, reader: str, *, counts: bool = False, jobs: int = 1) -> 
     """The report of a log as JSON, by one reader; or the words of its refusal."""
     source = TraceSource("log")
     source._stream = io.BytesIO(log)
-    with mock.patch.dict(os.environ, {library.CHOICE: reader}):
+    with mock.patch.dict(os.environ, {choice.CHOICE: reader}):
         try:
             return msgspec.json.encode(build(read(source, detail=not counts, jobs=jobs)))
         except StracedError as error:
@@ -69,7 +69,7 @@ def mutated(log: bytes, dice: random.Random) -> bytes:
 
 def main(path: str, mutations: str, seed: str, *logs: str) -> int:
     """Compare, and print the first log on which the readers differ."""
-    library.PATH = Path(path)
+    choice.PATH = Path(path)
     if library.library() is None:
         print(f"{path} cannot be loaded")
         return 2

@@ -1,6 +1,6 @@
 """What ``straced trace`` writes into a trace for ``straced report``, and every other reader skips.
 
-Of `traces/analysis/introduced.py` and `workflows/trace_header.py`.
+Of `traces/analysis/introduced.py` and `tracers/strace/trace_header.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
+from tests.support import proc
 from tests.support.cli import popen_straced
 from tests.support.poll import until
 from tests.traces.independent_count import count
@@ -54,7 +55,8 @@ def test_comments_are_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("strace")
-def test_a_live_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("to_stdout", [False, True])
+def test_a_live_process(tmp_path: Path, to_stdout: bool) -> None:
     kept, path = tmp_path / "kept", tmp_path / "trace"
     kept.write_text("abc")
     target = subprocess.Popen(
@@ -64,8 +66,12 @@ def test_a_live_process(tmp_path: Path) -> None:
     assert target.stdout is not None
     with target:
         assert target.stdout.readline() == b"ready\n"
-        trace = popen_straced("trace", target.pid, "-o", str(path))
-        until(path.exists, 30, "it attaches")
+        if to_stdout:
+            with path.open("wb") as sink:
+                trace = popen_straced("trace", target.pid, stdout=sink)
+        else:
+            trace = popen_straced("trace", target.pid, "-o", str(path))
+        until(lambda: path.exists() and proc.tracer(target.pid) != 0, 30, "it attaches")
         target.stdin.write(b"\n")
         target.stdin.close()
         target.wait(30)

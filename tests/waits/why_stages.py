@@ -571,7 +571,8 @@ def frozen_v2(world: World) -> Stage:
 def make_waits_for_token(world: World) -> Stage:
     """A sub-make has work left, and all tokens are with a recipe of the outer make and one of its own."""
     top, sub = world.directory / "Makefile", world.directory / "sub.mk"
-    top.write_text("all: one two\none:\n\t+@$(MAKE) --no-print-directory -f sub.mk\ntwo:\n\t@exec sleep 601\n")
+    # the recipe of the outer make first: it has its token when the sub-make asks for another
+    top.write_text("all: two one\none:\n\t+@$(MAKE) --no-print-directory -f sub.mk\ntwo:\n\t@exec sleep 601\n")
     sub.write_text("all: x y\nx:\n\t@exec sleep 602\ny:\n\t@exec sleep 603\n")
     outer = world.command("make", "-j2", cwd=world.directory, stdout=-3)
 

@@ -16,6 +16,7 @@ import pytest
 
 from straced.web.access import Access
 from straced.web.token import TokenFile
+from tests.support.poll import until
 from tests.web.site import API, ASSETS, Site, site
 
 FILES = ("/", *(f"/{each.name}" for each in ASSETS.iterdir() if each.name != "index.html"))
@@ -137,8 +138,8 @@ def test_only_this_host_and_its_owner(page: Site) -> None:
     assert stat.S_IMODE(page.file.stat().st_mode) == 0o600
     assert page.url == f"{page.base}/#{page.token}"
     assert len(page.token) == 43
+    until(lambda: str(page.file) in page.daemon.log.read_text(), 10, "it is said where the address is")
     assert page.token not in page.daemon.log.read_text()
-    assert str(page.file) in page.daemon.log.read_text()
     assert [each.name for each in page.daemon.state.iterdir() if each.name.startswith("web")] == ["web.url"]
 
 

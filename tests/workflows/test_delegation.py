@@ -91,7 +91,10 @@ def test_trace_where_there_is_no_strace(own: subprocess.Popen[str], public: Path
         done = nobody(daemon, *words, path="/nonexistent")
     assert done.returncode == 0, done.stderr
     assert "is traced by the service, since: " in done.stderr
-    lines = [line for line in out.read_text().splitlines() if "(" in line]
+    head, *text = out.read_text().splitlines()
+    assert head.startswith("# straced trace {")
+    assert text[0].startswith(f'# straced process {{"pid":{own.pid},')
+    lines = [line for line in text if "(" in line and not line.startswith("# straced ")]
     assert lines
     assert all("getppid(" in line for line in lines)  # the last may have been left in the middle of a call
     assert out.stat().st_uid == 65534

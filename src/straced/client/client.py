@@ -11,6 +11,7 @@ Everything that the service refuses is raised here as the error that it was ther
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -272,6 +273,7 @@ class Client(ServiceQueries):
 
     async def _trace(self, params: messages.TraceParams, file: OutputFile, floor: int | None) -> RemoteTrace:
         try:
+            await asyncio.to_thread(_introduce, file, params)
             attached = await self.request("trace", params, messages.Attached)
         except BaseException:
             file.discard()
@@ -283,6 +285,14 @@ class Client(ServiceQueries):
             await abandon(trace)
             raise
         return trace
+
+
+def _introduce(file: OutputFile, params: messages.TraceParams) -> None:
+    """Write down what strace does not, as far as the caller may see it: the service has other rights."""
+    from straced.tracers.strace.trace_header import header_of
+
+    with contextlib.suppress(OSError):  # a full disk ends the trace itself
+        os.write(file.fd, header_of(params.pid, follow=params.follow))
 
 
 __all__ = ["Client", "Gap", "RemoteSession", "RemoteTrace", "Select", "is_there"]

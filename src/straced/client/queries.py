@@ -7,6 +7,7 @@ from straced.client.notifications import tick_of
 from straced.ipc import messages
 from straced.ipc.messages import Select, Status, TickPart, WatchRule
 from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
+from straced.model.moment import CallLatency, Moment
 from straced.model.tick import Tick
 
 
@@ -184,6 +185,41 @@ class ServiceQueries(Channel):
             StracedError: what else the service refused with, as its own type.
         """
         return await self.request("top", select, list[Ranked])
+
+    async def moment(self, select: Select) -> Moment:
+        """Ask what happened in a span: step by step, by program, with what was slow, what failed, and alerts.
+
+        Args:
+            select: the span, and of which processes; ``limit`` programs and calls are named.
+
+        Returns:
+            All of it, from the roll-ups.
+
+        Raises:
+            InvalidArgument: the span is in the future, or ends before it begins.
+            StoreError: history cannot be read.
+            TooMuch: the answer took too long.
+            ServiceUnreachable: there is no service, or it does not answer.
+            StracedError: what else the service refused with, as its own type.
+        """
+        return await self.request("moment", select, Moment)
+
+    async def risen(self, select: Select) -> list[CallLatency]:
+        """List the calls of programs whose 99th percentile rose against the time of the same length before.
+
+        Args:
+            select: the span, and how many.
+
+        Returns:
+            Those that rose most first.
+
+        Raises:
+            StoreError: history cannot be read.
+            TooMuch: the answer took too long.
+            ServiceUnreachable: there is no service, or it does not answer.
+            StracedError: what else the service refused with, as its own type.
+        """
+        return await self.request("risen", select, list[CallLatency])
 
     async def events(self, select: Select) -> list[KeptEvent]:
         """List events that were kept.

@@ -15,7 +15,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status. ``--version`` is answered before a parser is loaded."""
     words = list(sys.argv[1:] if argv is None else argv)
     if len(words) == 1 and words[0] in VERSION_FLAGS:
-        print(f"straced {__version__}")
+        from straced.traces.native.choice import describe
+
+        print(f"straced {__version__}\ntraces are read by {describe()}")
         raise SystemExit(0)
     from straced.commands.group import run
 

@@ -9,6 +9,7 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
+from straced.commands.habits import noted
 from straced.linux.targets import TargetSpec
 from straced.model.types import Summary
 
@@ -44,6 +45,7 @@ from straced.model.types import Summary
     help="Maximum number of tasks to ptrace.",
 )
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
+@noted(f="-f is on by default; --no-follow leaves children out", c="-c is what attach does", q="")
 def command(
     targets: tuple[TargetSpec, ...],
     tracer: str,

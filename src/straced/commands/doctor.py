@@ -30,7 +30,9 @@ def command(targets: tuple[TargetSpec, ...], as_json: bool, color: str) -> int:
     """
     from straced.workflows import doctor
 
-    pids: tuple[int | None, ...] = resolve_all(targets) if targets else (None,)
+    pids: tuple[int | None, ...] = (None,)
+    if targets:
+        pids = resolve_all(options.processes(targets, "doctor", "checked"))
     diagnosed = [doctor.examine(pid) for pid in pids]
     for diagnosis in diagnosed:
         if as_json:

@@ -46,7 +46,10 @@ def explain(error: BaseException, verb: str = "") -> list[str]:
     """What, why, what to type next: at most three lines."""
     name = f"straced {verb}".strip()
     if isinstance(error, StracedError):
-        lines = [f"{name}: {error.reason}", *as_typed(error.hint, verb, error.pid).splitlines()]
+        from straced.commands import habits
+
+        hint = habits.hint_of(error, verb) or as_typed(error.hint, verb, error.pid)
+        lines = [f"{name}: {error.reason}", *hint.splitlines()]
     elif isinstance(error, click.ClickException):
         lines = _usage_lines(error, name)
     elif isinstance(error, OSError):

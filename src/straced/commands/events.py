@@ -10,8 +10,9 @@ import msgspec
 
 from straced.commands import options, service_query
 from straced.commands.group import verb
+from straced.model.event_folding import EventLine, folded
 from straced.model.history import KeptAlert, KeptEvent
-from straced.views.text.history import alert_text, event_text
+from straced.views.text.history import alert_text, event_text, fold_text
 
 DAY_S = 86400.0
 
@@ -27,19 +28,21 @@ DAY_S = 86400.0
 @service_query.since
 @click.option("-f", "--follow", "go_on", is_flag=True, help="Follow new events until Ctrl-C.")
 @click.option("--alerts", "alerts_only", is_flag=True, help="Only alerts.")
+@click.option("--each", is_flag=True, help="Each process that came or went, not a line for those of one name.")
 @options.json
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum number of events."
 )
 def command(
-    subject: str | None, since_ns: int | None, go_on: bool, alerts_only: bool, as_json: bool, limit: int
+    subject: str | None, since_ns: int | None, go_on: bool, alerts_only: bool, each: bool, as_json: bool, limit: int
 ) -> int:
-    """Show events and alerts, oldest first."""
+    """Show events and alerts, the newest last; comings and goings of processes of one name are one line."""
     from straced.store import events as journal
 
     start = service_query.moment(since_ns, DAY_S)
-    chosen = service_query.select(subject, since=start, limit=limit)
-    only = {"since": start, "pid": chosen.pid, "job": chosen.job, "limit": limit}
+    folds = not (each or as_json)
+    chosen = service_query.select(subject, since=start, limit=journal.MAX_EVENTS if folds else limit)
+    only = {"since": start, "pid": chosen.pid, "job": chosen.job, "limit": chosen.limit}
     alerts = service_query.ask_history(
         lambda client: client.alerts(chosen),
         lambda history: journal.alerts(history, **only),  # type: ignore[arg-type]
@@ -50,23 +53,27 @@ def command(
             lambda client: client.events(chosen),
             lambda history: journal.events(history, **only),  # type: ignore[arg-type]
         )
-    both: list[KeptEvent | KeptAlert] = [*events, *alerts]
-    for each in sorted(both, key=_when)[-limit:]:
-        _show(each, as_json)
+    lines = [*(folded(events) if folds else events), *alerts]
+    for line in sorted(lines, key=_when)[-limit:]:
+        _show(line, as_json)
     if go_on:
         asyncio.run(_follow(chosen.pid, chosen.job, alerts_only, as_json))
     return 0
 
 
-def _when(each: KeptEvent | KeptAlert) -> float:
-    return each.opened if isinstance(each, KeptAlert) else each.time
+def _when(line: EventLine | KeptEvent | KeptAlert) -> float:
+    if isinstance(line, EventLine):
+        return line.last.time
+    return line.opened if isinstance(line, KeptAlert) else line.time
 
 
-def _show(each: KeptEvent | KeptAlert, as_json: bool) -> None:
+def _show(line: EventLine | KeptEvent | KeptAlert, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(msgspec.json.encode(each).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    elif isinstance(line, EventLine):
+        sys.stdout.write(fold_text(line) + "\n")
     else:
-        sys.stdout.write((alert_text(each) if isinstance(each, KeptAlert) else event_text(each)) + "\n")
+        sys.stdout.write((alert_text(line) if isinstance(line, KeptAlert) else event_text(line)) + "\n")
     sys.stdout.flush()
 
 

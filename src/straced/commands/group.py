@@ -106,14 +106,18 @@ class VerbGroup(click.Group):
 
 def unknown_verb(args: Sequence[str]) -> str:
     """Say what was probably meant by a first word that is no verb, as two lines."""
+    from straced.commands import habits
+
     word = args[0]
     names = [each.name for each in available()]
     if word.isdecimal() and "attach" in names:
         meant = f"{PROGRAM} attach {word}"
+    elif line := habits.verb_of_others(args):
+        meant = line
     elif near := _nearest(word, names):
         meant = f"{PROGRAM} {near}"
     elif "run" in names and shutil.which(word):
-        meant = f"{PROGRAM} run -- {word}"
+        meant = f"{PROGRAM} run -- {' '.join(args)}"
     else:
         return f"no such verb: {word}"
     return f"no such verb: {word}\ndid you mean: {meant}"
@@ -164,6 +168,10 @@ def _invoke(argv: Sequence[str]) -> int:
             result = cli.invoke(context)
     except click.exceptions.Exit as request:
         return request.exit_code
+    except click.NoSuchOption as error:
+        from straced.commands import habits
+
+        raise habits.explained(error, verb_of(argv), argv) from error
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
 
 

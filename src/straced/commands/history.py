@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import click
 import msgspec
 
-from straced.commands import options, service_query
+from straced.commands import options, service_query, when
 from straced.commands.group import verb
 from straced.views.text import terminal
 from straced.views.text.history import answer_lines, report_lines, timeline_lines, top_lines
@@ -23,18 +24,29 @@ FOREVER_S = 10 * 365 * 86400.0
         ("straced history 4242 --since 2h30m", "what this process did, dead or alive"),
         ("straced history build-42", "the resources of a job: peaks, calls, errors, alerts"),
         ("straced history name:nginx --since 7d --every 1h", "hour by hour"),
+        ("straced history --at 08:12 --until 08:20", "what happened then, minute by minute"),
+        ("straced history --by errors --since 1d", "who made most failing calls"),
+        ("straced history --by p99 --since 1h", "whose calls became slower than in the hour before"),
     ),
 )
 @click.argument("subject", required=False, metavar="[TARGET|JOB]")
 @service_query.since
 @click.option(
+    "--at",
+    "at",
+    type=options.When(),
+    metavar="TIME",
+    help="What happened then: 08:12, 'yesterday 08:12', '2026-10-25 08:12'.",
+)
+@click.option("--until", type=options.When(), metavar="TIME", help="The end of --at; one minute by default.")
+@click.option(
     "--every", "step_ns", type=options.Duration(), metavar="TIME", help="Time series with this step, at least 1m."
 )
 @click.option(
     "--by",
-    type=click.Choice(("calls", "errors", "time", "cpu", "rss")),
+    type=click.Choice(("calls", "errors", "time", "cpu", "rss", "p99")),
     default="calls",
-    help="Order of the busiest processes.",
+    help="Order of the busiest processes; p99: the calls of programs that became slower.",
 )
 @options.json
 @options.sort
@@ -43,6 +55,8 @@ FOREVER_S = 10 * 365 * 86400.0
 def command(
     subject: str | None,
     since_ns: int | None,
+    at: str | None,
+    until: str | None,
     step_ns: int | None,
     by: str,
     as_json: bool,
@@ -52,10 +66,14 @@ def command(
 ) -> int:
     """Show recorded history: of a process (pid or name:GLOB), of a job, or of the busiest processes.
 
-    Spans begin with the minute, further back than a week with the hour. Without a service, its file is read.
+    Spans begin with the minute, further back than a week with the hour; --at for more than an hour, too. Without a
+    service, its file is read. Percentiles of --at leave out calls that wait for work (poll, accept, wait4, ...).
     """
     from straced.store import events
 
+    _check(subject, since_ns, at, until, step_ns, by)
+    if at is not None or by == "p99":
+        return _of_span(subject, since_ns, at, until, by, as_json=as_json, limit=limit, color=color)
     is_job = subject is not None and not subject.isdecimal() and ":" not in subject
     is_job = is_job or (subject or "").startswith("job:")
     start = service_query.moment(since_ns, FOREVER_S if is_job else HOUR_S)
@@ -90,6 +108,65 @@ def command(
     if as_json:
         for each in made if isinstance(made, list) else [made]:
             sys.stdout.write(msgspec.json.encode(each).decode() + "\n")
+    else:
+        terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, color))
+    return 0
+
+
+def _check(
+    subject: str | None, since_ns: int | None, at: str | None, until: str | None, step_ns: int | None, by: str
+) -> None:
+    """Refuse options that do not go together."""
+    if step_ns is not None and subject is None:
+        raise click.UsageError(
+            "--every needs a TARGET or JOB\nof all together, minute by minute: --at TIME --until TIME"
+        )
+    if at is not None and (since_ns is not None or step_ns is not None):
+        raise click.UsageError("--at takes neither --since nor --every")
+    if until is not None and at is None:
+        raise click.UsageError("--until needs --at")
+    if by == "p99" and subject is not None:
+        raise click.UsageError("--by p99 is of all programs, without a TARGET")
+
+
+def _of_span(
+    subject: str | None,
+    since_ns: int | None,
+    at: str | None,
+    until: str | None,
+    by: str,
+    *,
+    as_json: bool,
+    limit: int | None,
+    color: str,
+) -> int:
+    """What happened in a span, or which calls became slower in it."""
+    from straced.store import moment, percentiles
+    from straced.views.text.moment import moment_lines, risen_lines
+
+    notes: list[str] = []
+    if at is not None:
+        start, end, notes = when.span(at, until, time.time())
+    else:
+        start, end = service_query.moment(since_ns, HOUR_S), time.time()
+    chosen = service_query.select(subject, since=start, until=end, limit=limit or moment.MOST_NAMED)
+    width = terminal.width_of(sys.stdout)
+    if by == "p99":
+        risen = service_query.ask_history(
+            lambda client: client.risen(chosen),
+            lambda history: percentiles.risen(history, start, end, limit=chosen.limit),
+        )
+        made: list[object] = [*risen]
+        lines = risen_lines(risen, width)
+    else:
+        names = {"pid": chosen.pid, "name": chosen.name, "job": chosen.job}
+        found = service_query.ask_history(
+            lambda client: client.moment(chosen),
+            lambda history: moment.moment(history, start, end, limit=chosen.limit, **names),  # type: ignore[arg-type]
+        )
+        made, lines = [found], moment_lines(found, subject, width, notes)
+    if as_json:
+        sys.stdout.writelines(msgspec.json.encode(each).decode() + "\n" for each in made)
     else:
         terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, color))
     return 0

@@ -6,12 +6,14 @@ Text becomes values here, at the door: durations are nanoseconds, targets are :c
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import IO, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from straced.commands import when
 from straced.errors import InvalidArgument
 from straced.linux import targets as target_syntax
 from straced.linux.targets import TargetSpec
@@ -21,6 +23,7 @@ TRACERS = ("auto", "ebpf", "strace", "sampler")
 SORT_KEYS = ("time", "total", "working", "waiting", "calls", "errors", "max", "name")
 DEFAULT_LIMIT = 20
 Function = TypeVar("Function", bound=Callable[..., Any])
+Value = TypeVar("Value")
 
 
 class Duration(click.ParamType):
@@ -30,6 +33,16 @@ class Duration(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         return value if isinstance(value, int) else _checked(lambda: parse_duration_ns(value), param, ctx)
+
+
+class When(click.ParamType):
+    """A moment, as the text that it was written as: what it means depends on the present, and on others."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        _checked(lambda: when.parse(str(value), time.time()), param, ctx)
+        return str(value)
 
 
 class Size(click.ParamType):
@@ -47,12 +60,26 @@ class TargetType(click.ParamType):
     name = "target"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TargetSpec:
-        return value if isinstance(value, TargetSpec) else target_syntax.parse(value)
+        return value if isinstance(value, TargetSpec) else _target(value, target_syntax.parse, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         if incomplete and not incomplete.isdecimal():
             return [CompletionItem(kind) for kind in ("name:", "unit:", "cgroup:") if kind.startswith(incomplete)]
         return [CompletionItem(str(pid), help=comm) for pid, comm in _running() if str(pid).startswith(incomplete)]
+
+
+class RuleType(click.ParamType):
+    """What a rule of the service is about, as text: the service reads it. A thread's id is its process's."""
+
+    name = "target"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text: str = value
+        if text.isascii() and text.isdecimal() and len(text) < 11:
+            return str(target_syntax.process_of(int(text), "watch", "watched"))
+        if ":" not in text:
+            _target(text, target_syntax.parse, ctx)
+        return text
 
 
 class PidType(TargetType):
@@ -61,10 +88,43 @@ class PidType(TargetType):
     name = "pid"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TargetSpec:
-        return value if isinstance(value, TargetSpec) else TargetSpec("pid", str(target_syntax.validate_pid(value)))
+        return value if isinstance(value, TargetSpec) else _target(value, _pid, ctx)
 
 
-def _checked(parse: Callable[[], int], param: click.Parameter | None, ctx: click.Context | None) -> int:
+class PidList(PidType):
+    """One pid or several, as ``strace -p 17,18`` and ``strace -p "$(pgrep x)"`` have it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        words = value.replace(",", " ").split()
+        if not words:
+            raise InvalidArgument("-p has no pid", hint="is there such a process? look for it: pgrep -af NAME")
+        return tuple(_target(word, _pid, ctx) for word in words)
+
+
+def _pid(text: str) -> TargetSpec:
+    return TargetSpec("pid", str(target_syntax.validate_pid(text)))
+
+
+def _target(text: str, parse: Callable[[str], TargetSpec], ctx: click.Context | None) -> TargetSpec:
+    try:
+        return parse(text)
+    except InvalidArgument as error:
+        from straced.commands import habits
+
+        raise habits.for_word(text, (ctx and ctx.info_name) or "attach") or error from None
+
+
+def processes(specs: tuple[TargetSpec, ...], verb: str, done: str) -> tuple[TargetSpec, ...]:
+    """The same with the process in place of the id of one of its threads, which is said."""
+    return tuple(
+        TargetSpec("pid", str(target_syntax.process_of(int(spec.value), verb, done))) if spec.kind == "pid" else spec
+        for spec in specs
+    )
+
+
+def _checked(parse: Callable[[], Value], param: click.Parameter | None, ctx: click.Context | None) -> Value:
     try:
         return parse()
     except InvalidArgument as error:
@@ -165,7 +225,8 @@ def targets(required: bool = True) -> Callable[[Function], Function]:
     """TARGET... and ``-p PID`` (both may be repeated), as ``targets: tuple[TargetSpec, ...]``, each once."""
 
     def join(ctx: click.Context, param: click.Parameter, value: tuple[TargetSpec, ...]) -> tuple[TargetSpec, ...]:
-        both = tuple(dict.fromkeys((*ctx.params.pop("pids", ()), *value)))
+        listed = (spec for specs in ctx.params.pop("pids", ()) for spec in specs)
+        both = tuple(dict.fromkeys((*listed, *value)))
         if required and not both and not ctx.resilient_parsing:
             raise click.UsageError(f"missing target\n{target_syntax.HINT}", ctx=ctx)
         return both
@@ -176,11 +237,11 @@ def targets(required: bool = True) -> Callable[[Function], Function]:
             "-p",
             "--pid",
             "pids",
-            type=PidType(),
+            type=PidList(),
             multiple=True,
             is_eager=True,
             metavar="PID",
-            help="Target by pid, as in strace.",
+            help="Target by pid, as in strace; also 17,18.",
         )
         return option(argument(function))
 

@@ -10,6 +10,7 @@ import click
 
 from straced.commands import options
 from straced.commands.group import verb
+from straced.commands.habits import noted
 from straced.errors import InvalidArgument
 from straced.model.budgets import BudgetVerdict, parse_limits
 from straced.model.types import Summary
@@ -61,6 +62,7 @@ EXAMPLE = "straced run --max fsync=0 --max total=9000 -- CMD"
 )
 @click.option("--require-trace", is_flag=True, help="Do not run CMD when it cannot be traced.")
 @click.option("--user", "as_caller", is_flag=True, help="Under sudo: run CMD as the invoking user.")
+@noted(f="-f is on by default; --no-follow leaves children out", c="-c is what run does", q="")
 @click.argument("words", nargs=-1, required=True, metavar="CMD [ARG...]", type=click.UNPROCESSED)
 def command(
     tracer: str,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,8 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from straced.errors import InvalidArgument, ServiceUnreachable
+from straced.text.units import format_ns
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from straced.client.client import Client
     from straced.ipc.messages import Select
     from straced.store.history import History
@@ -43,6 +48,7 @@ def ask_history(question: Callable[[Client], Awaitable[Answer]], otherwise: Call
         return ask(question)
     except ServiceUnreachable:
         from straced.config import paths
+        from straced.store.database import StoreError
         from straced.store.history import History
         from straced.workflows.serve import find_config
 
@@ -51,11 +57,30 @@ def ask_history(question: Callable[[Client], Awaitable[Answer]], otherwise: Call
         path = where.history if not config.store.path else type(where.history)(config.store.path)
         if not os.access(path, os.R_OK):
             raise
-        history = History(path)
+        say_file(path)
         try:
-            return otherwise(history)
-        finally:
-            history.close()
+            history = History(path)
+            try:
+                return otherwise(history)
+            finally:
+                history.close()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{path} cannot be read: {error}", hint=_hint(error)) from error
+
+
+def say_file(path: Path) -> None:
+    """Say, beside the answer, that no service gave it, and out of which file it is."""
+    written = max(each.stat().st_mtime for each in (path, path.with_name(f"{path.name}-wal")) if each.exists())
+    ago = format_ns(max(1, int(time.time() - written)) * 10**9)
+    print(f"straced: no service answers; read from {path}, last written {ago} ago", file=sys.stderr)
+
+
+def _hint(error: sqlite3.DatabaseError) -> str:
+    """What to do about it: the usual causes are a full disk, which has no room for a journal, and a damaged file."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return "is the disk full? SQLite needs room beside the file: copy it elsewhere, or make room"
+    return "straced serve moves a damaged file aside and begins a new one"
 
 
 def since(function: Function) -> Function:

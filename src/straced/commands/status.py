@@ -48,8 +48,8 @@ def lines(status: Status) -> list[str]:
     ]
     if status.host is not None:
         own = status.host.own
-        late = f", {status.late_ticks} of {status.ticks} samples late" if status.late_ticks else ""
-        text.append(f"uses       {format_pct(own.cpu_pct)} CPU, {format_bytes(own.rss_bytes)}{late}")
+        missed = f", {_many(status.late_ticks, 'sample')} missed, {status.ticks} taken" if status.late_ticks else ""
+        text.append(f"uses       {format_pct(own.cpu_pct)} CPU, {format_bytes(own.rss_bytes)}{missed}")
     if status.config_error:
         text.append(f"not in use {status.config_error}")
     return text

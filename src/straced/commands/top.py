@@ -114,7 +114,7 @@ def command(
     if interval_ns is not None and interval_ns < MIN_INTERVAL_NS:
         raise click.UsageError("the interval must be at least 100ms")
     screen = Screen(
-        targets=targets,
+        targets=options.processes(targets, "top", "shown"),
         tracer=tracer,
         place=_place(source, history_ns, local=bool(targets) or tracer != "auto"),
         back_s=(history_ns or 0) / 1e9,

@@ -9,6 +9,7 @@ import click
 
 from straced.commands import options
 from straced.commands.group import ExampleCommand, verb
+from straced.commands.habits import noted
 from straced.linux.targets import TargetSpec
 from straced.text.sanitize import scrub
 from straced.text.units import format_count
@@ -88,6 +89,8 @@ class TargetOrCommand(ExampleCommand):
     "--spill", type=options.Size(), default="256MB", show_default=True, help="Maximum data buffered for a slow reader."
 )
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
+@noted(f="-f is on by default; --no-follow leaves children out", q="", v="")
+@noted(t="-ttt is on by default", T="-T is on by default", y="-yy is on by default")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -118,13 +121,22 @@ def command(
     buffers is not shown. A command behind -- is traced from its first instruction; the exit status is its own.
     """
     from straced.tracers.strace.filters import trace_set as checked
+    from straced.tracers.strace.filters import widened
 
     words: tuple[str, ...] = ctx.meta.get(WORDS, ())
     if len(targets) != (not words):
-        raise click.UsageError("one target at a time\nuse one terminal per target" if targets else MISSING)
+        raise click.UsageError(
+            f"one target at a time\ntype: straced trace {targets[0]}, and the others in other terminals"
+            if targets
+            else MISSING
+        )
+    if trace_set:
+        trace_set, added = widened(trace_set)
+        if added:
+            click.echo(f"straced: -e {scrub(trace_set)}: programs of today call {', '.join(added)}, too", err=True)
     calls = checked(trace_set) if trace_set else None
     binary = output is not None and output.suffix == ".strc"
-    if tracer == "ebpf" or (tracer is None and binary):
+    if tracer == "ebpf" or (tracer is None and (binary or words)):
         _refuse({"-P": paths, "--report": report})
         options = _recorder_options(
             calls, failed_only, slower_ns, ring_bytes, follow, duration_ns, max_bytes, min_free, force

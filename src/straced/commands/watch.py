@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from straced.commands import options, service_query
+from straced.commands import habits, options, service_query
 from straced.commands.group import verb, write_examples
 from straced.commands.run import parse_labels
 
@@ -22,6 +22,13 @@ class WatchGroup(click.Group):
         write_examples(formatter, EXAMPLES)
         super().format_help(ctx, formatter)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"no such verb: {args[0]}\n{habits.for_group('watch', args[0])}", ctx=ctx)
+        return super().resolve_command(ctx, args)
+
 
 @click.group("watch", cls=WatchGroup)
 def command() -> None:
@@ -29,7 +36,7 @@ def command() -> None:
 
 
 @verb("add", examples=EXAMPLES[:2])
-@click.argument("target")
+@click.argument("target", type=options.RuleType())
 @click.option(
     "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label stored with all their data; may be repeated."
 )

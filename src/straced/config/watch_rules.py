@@ -119,7 +119,7 @@ class Candidate(Struct):
     ppid: int
     raw_comm: bytes
     names: tuple[str, ...] | None = None
-    """Comm, program and first word of the command line; read when a rule asks."""
+    """Comm, program and first word of the command line, which is its title if it has one; read when a rule asks."""
     uid: int | None = None
     fits: dict[str, bool] = {}
     """What came of comparing its names with a pattern: that is done once."""
@@ -192,7 +192,7 @@ class Matcher:
             try:
                 words = procfs.cmdline(each.pid, self._root)
                 program = (procfs.exe(each.pid, self._root) or "").removesuffix(" (deleted)")
-                names |= {os.path.basename(path) for path in (program, *words[:1]) if path}
+                names |= {*words[:1], *(os.path.basename(path) for path in (program, *words[:1]) if path)}
             except (procfs.Gone, OSError):
                 pass
             each.names = tuple(name[:_NAME_CHARS] for name in names)

@@ -152,7 +152,10 @@ def describe(pids: Sequence[int], root: str = procfs.ROOT) -> str:
 
 
 def _by_name(pattern: str, root: str) -> list[int]:
-    """Processes whose comm, executable or first word of the command line matches; kernel threads have none."""
+    """Processes whose comm, executable or first word of the command line matches; kernel threads have none.
+
+    A title that a process gives itself (``postgres: writer``) is that word.
+    """
     return [pid for pid in procfs.pids(root) if any(fnmatch.fnmatchcase(name, pattern) for name in _names(pid, root))]
 
 
@@ -165,7 +168,7 @@ def _names(pid: int, root: str) -> set[str]:
     except (procfs.Gone, OSError):
         return set()
     program = (procfs.exe(pid, root) or "").removesuffix(" (deleted)")
-    return {facts.comm, *(os.path.basename(path) for path in (program, *words[:1]) if path)}
+    return {facts.comm, *words[:1], *(os.path.basename(path) for path in (program, *words[:1]) if path)}
 
 
 def _in_group(spec: TargetSpec, root: str) -> list[int]:

@@ -74,7 +74,8 @@ class ServiceEvent(Struct, frozen=True, kw_only=True):
 
     epoch_s: float
     kind: str
-    """``started``, ``ended``, ``not_counted``, ``alert_opened``, ``alert_closed``, ``service_started``, ..."""
+    """``started``, ``found`` (an earlier service watched it), ``ended``, ``not_counted``, ``alert_opened``,
+    ``alert_closed``, ``service_started``, ..."""
     text: str = ""
     pid: int | None = None
     start_ticks: int | None = None

@@ -84,15 +84,19 @@ class Rulebook:
             self._added.append(rule)
 
     def add(self, rule: Rule) -> Rule:
-        """Add a rule; one of the same text and owner is replaced.
+        """Add a rule; one of the same text and owner is there already gets its labels besides those that it has.
 
         Raises:
             NoSuchProcess: it names a pid that is not there.
+            InvalidArgument: it would have too many labels.
             TooMuch: this user has too many.
         """
         rule = pinned(rule, must_exist=True)
         key = (rule.text, rule.owner)
         others = [each for each in self._added if (each.text, each.owner) != key]
+        for same in self._added:
+            if same not in others and same.start_ticks == rule.start_ticks:
+                rule = msgspec.structs.replace(rule, labels=watch_rules.checked({**same.labels, **rule.labels}))
         if sum(each.owner == rule.owner for each in others) >= self._limit:
             raise TooMuch(f"you have {self._limit} rules already", hint="straced watch rm TARGET")
         self._added = [*others, rule]

@@ -101,6 +101,8 @@ class Service:
         self.rulebook.load()
         self._take_rules()
         self.history.open(self.config)
+        if self.store is not None:
+            self.watcher.lived = self.store.lived()
 
     def announce(self) -> None:
         """Say that the service has started, once clients can connect."""
@@ -156,6 +158,8 @@ class Service:
         self.last_tick = tick
         self._by_rule = None
         self.fanout.tick(tick)
+        if (moment := self.watcher.durations.due(now_ns, tick.epoch_s)) is not None:
+            self.fanout.durations(await self.watcher.durations.take(moment))
         self.history.tell_notes()
         for event in happened:
             self.fanout.event(event)
@@ -212,6 +216,7 @@ class Service:
         self.newcomers.close()
         self._announcer.stop()
         self.still.close()
+        self.fanout.durations(await self.watcher.durations.take(time.time()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.6):
                 await asyncio.gather(*others, self.reactions.close(), self.watcher.close(), return_exceptions=True)

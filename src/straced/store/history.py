@@ -50,11 +50,16 @@ class History:
             return True
         return self._peer.may_see(Owner(uid, gid, bool(private)))
 
-    def theirs(self) -> tuple[str, list[int]]:
-        """:meth:`may_see` as a condition with its values: what is cut to the newest is theirs, not everybody's."""
+    def theirs(self, of: str = "") -> tuple[str, list[int]]:
+        """:meth:`may_see` as a condition with its values: what is cut to the newest is theirs, not everybody's.
+
+        Args:
+            of: what stands before the names of columns.
+        """
         if self._peer is None or self._peer.is_root:
             return "1", []
-        return "(uid is null or gid is null or (uid = ? and gid = ? and not private))", [self._peer.uid, self._peer.gid]
+        mine = f"({of}uid is null or {of}gid is null or ({of}uid = ? and {of}gid = ? and not {of}private))"
+        return mine, [self._peer.uid, self._peer.gid]
 
     # --- which processes ---
 
@@ -103,7 +108,7 @@ class History:
         first = self.connection.execute("select min(first_ms) from series").fetchone()[0]
         return HistoryAnswer(
             start=max(start, first or start) / 1000,
-            end=end / 1000,
+            end=max(start / 1000, min(end / 1000, time.time())),
             processes=tuple(series),
             rows=rows,
             total=total,
@@ -117,7 +122,7 @@ class History:
             ),
             counted=roll.sums.counted,
             lost=None if self.cut else roll.sums.lost,
-            gaps_s=self._gaps_s(start, end),
+            gaps_s=self.gaps_s(start, end),
         )
 
     def _span(self, since: float, until: float | None) -> tuple[int, int]:
@@ -178,7 +183,7 @@ class History:
         rows, total = aggregation.table(aggregation.merge_rows(counters), "wall")
         return rows, total if sums.counted else Total()
 
-    def _gaps_s(self, start: int, end: int) -> float:
+    def gaps_s(self, start: int, end: int) -> float:
         """Time without rows of the host: the service did not run. Known for as long as each sample is kept."""
         times = [
             row[0] for row in self.connection.execute("select ts from host where ts >= ? and ts < ?", (start, end))

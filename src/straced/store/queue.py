@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from straced.model.alerts import AlertRow
+from straced.model.durations import DurationBatch
 from straced.model.tick import ProcessSample, ServiceEvent, Tick
 
 MAX_WEIGHT = 120_000
@@ -35,7 +36,7 @@ class LearntRows(Struct, frozen=True):
     rows: list[tuple[str, str, str]]
 
 
-Item = Tick | ServiceEvent | AlertRow | LearntRows | threading.Event
+Item = Tick | ServiceEvent | AlertRow | LearntRows | DurationBatch | threading.Event
 Key = tuple[int, int]
 
 
@@ -136,6 +137,10 @@ class WriteQueue:
     def _without(self, each: _QueuedItem, uid: int) -> _QueuedItem | None:
         """What is left of an item without a user's part; ``None`` when nothing is."""
         tick = each.item
+        if isinstance(tick, DurationBatch):
+            others = {other: weight for other, weight in each.shares.items() if other != uid}
+            left = tuple(program for program in tick.programs if program.owner.uid != uid)
+            return _QueuedItem(msgspec.structs.replace(tick, programs=left), others) if left else None
         if not isinstance(tick, Tick):
             return None
         for sample in tick.processes:
@@ -177,6 +182,11 @@ def _shares(item: Item) -> dict[int, int]:
             weight = 1 + (len(sample.calls or ()) + len(sample.ended) + len(sample.others)) // 2
             shares[uid] = shares.get(uid, 0) + weight
         return shares or {SERVICE: 1}
+    if isinstance(item, DurationBatch):
+        by_user: dict[int, int] = {SERVICE: 0}
+        for each in item.programs:
+            by_user[each.owner.uid] = by_user.get(each.owner.uid, 0) + 1 + len(each.by_name) // 2
+        return by_user
     if isinstance(item, LearntRows):
         return {item.uid: 1 + len(item.rows) // 4}
     if isinstance(item, threading.Event):

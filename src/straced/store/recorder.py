@@ -11,10 +11,11 @@ import msgspec
 from straced.config import schema
 from straced.linux import procfs
 from straced.model.alerts import AlertRow
+from straced.model.durations import DurationBatch
 from straced.model.facts import HostFacts
 from straced.model.owner import NOBODY, Owner
 from straced.model.tick import ProcessSample, ServiceEvent, Tick, by_program
-from straced.store import database, retention, rollup
+from straced.store import database, latency, retention, rollup
 from straced.store.alerts import write_alert
 from straced.store.packing import PackedRow, encode, facts_of, pack_calls, pack_facts
 from straced.store.queue import SERVICE, Item, Key, LearntRows, LostCalls
@@ -50,6 +51,8 @@ class Recorder:
             self.write_event(item)
         elif isinstance(item, AlertRow):
             write_alert(connection, item)
+        elif isinstance(item, DurationBatch):
+            latency.add(connection, item)
         elif isinstance(item, LearntRows):
             when = int(item.epoch_s * 1000)
             rows = [(program, kind, what, when) for program, kind, what in item.rows]

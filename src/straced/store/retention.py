@@ -45,6 +45,8 @@ def expire(connection: sqlite3.Connection, now_ms: int, keep: schema.StoreConfig
     connection.execute("delete from host where ts < ?", (now_ms - keep.minutes // 10**6,))
     connection.execute("delete from minute where ts < ?", (now_ms - keep.minutes // 10**6,))
     connection.execute("delete from hour where ts < ?", (now_ms - keep.hours // 10**6,))
+    connection.execute("delete from latency where ts < ?", (now_ms - keep.minutes // 10**6,))
+    connection.execute("delete from latency_hour where ts < ?", (now_ms - keep.hours // 10**6,))
     connection.execute("delete from event where ts < ?", (now_ms - keep.events // 10**6,))
     connection.execute(
         "delete from alert where closed_ms is not null and opened_ms < ?", (now_ms - keep.events // 10**6,)
@@ -82,6 +84,9 @@ def weights(connection: sqlite3.Connection) -> dict[tuple[int, str], int]:
     for table, columns in (("event", "text comm labels data"), ("alert", "text subject comm data")):
         size = " + ".join(f"length({name})" for name in columns.split())
         add(table, f"select coalesce(uid, {SERVICE}), sum({size} + {SERIES_BYTES}) from {table} group by 1")
+    for table in ("latency", "latency_hour"):
+        size = f"length(data) + length(job) + length(program) + {ROW_BYTES}"
+        add(table, f"select uid, sum({size}) from {table} group by 1")
     add("host", f"select {SERVICE}, coalesce(sum(length(data) + {ROW_BYTES}), 0) from host")
     for program, size in connection.execute(
         f"select program, sum(length(program) + length(what) + {ROW_BYTES}) from known group by 1"

@@ -6,16 +6,26 @@ import sqlite3
 
 from straced.errors import StracedError
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x73747263
 """``strc``: tells our files from other databases (sqlite.org/pragma.html#pragma_application_id)."""
 
-TABLES = """
+_LATENCY = """
+create table latency (
+    ts integer, uid integer, gid integer, private integer, job text, program text, data blob not null,
+    primary key (ts, uid, gid, private, job, program)) without rowid;
+create table latency_hour (
+    ts integer, uid integer, gid integer, private integer, job text, program text, data blob not null,
+    primary key (ts, uid, gid, private, job, program)) without rowid;
+"""
+"""How long calls took, by minute and hour."""
+TABLES = (
+    """
 create table meta (key text primary key, value text not null) without rowid;
 create table names (id integer primary key, name text not null, abi text not null, unique (name, abi));
 create table series (
     id integer primary key,
-    kind text not null,              -- process, or the descendants of a tree that have ended: ended, others (root's)
+    kind text not null,              -- process, or what ended in a tree: program, ended, others (root's)
     boot_id text not null,
     pid integer not null,
     start_ticks integer not null,
@@ -65,7 +75,9 @@ create index alert_by_time on alert (opened_ms);
 create table known (program text, kind text, what text, first_ms integer not null, primary key (program, kind, what)
     ) without rowid;
 """
-MIGRATIONS: dict[int, str] = {}
+    + _LATENCY
+)
+MIGRATIONS: dict[int, str] = {1: _LATENCY}
 """Version to the statements that lead to the next one."""
 
 

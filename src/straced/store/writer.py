@@ -15,7 +15,9 @@ from pathlib import Path
 
 from straced.config import schema
 from straced.errors import StracedError
+from straced.linux import procfs
 from straced.model.alerts import AlertRow
+from straced.model.durations import DurationBatch
 from straced.model.tick import ServiceEvent, Tick
 from straced.store import database
 from straced.store.history_file import HistoryFile
@@ -105,6 +107,25 @@ class HistoryWriter:
             connection.close()
         return [(program, kind, what, ms / 1000) for program, kind, what, ms in rows]
 
+    def lived(self) -> set[tuple[int, int]]:
+        """Processes of this boot, pid and start time, of which an earlier service did not see the end."""
+        if self.state != "ok":
+            return set()
+        connection = database.open_for_reading(self.path)
+        try:
+            return set(
+                connection.execute(
+                    "select pid, start_ticks from series where kind = 'process' and boot_id = ?"
+                    " and (end is null or end in ('interrupted', 'service_stopped'))",
+                    (procfs.boot_id(),),
+                )
+            )
+        except sqlite3.DatabaseError as error:
+            self.suspect(str(error))
+            return set()
+        finally:
+            connection.close()
+
     def tick(self, tick: Tick) -> None:
         """Keep a sample."""
         self.put(tick)
@@ -116,6 +137,11 @@ class HistoryWriter:
     def alert(self, alert: AlertRow) -> None:
         """Keep an alert as it stands."""
         self.put(alert)
+
+    def durations(self, batch: DurationBatch) -> None:
+        """Keep how long calls took."""
+        if batch.programs:
+            self.put(batch)
 
     def put(self, item: Item) -> None:
         """Hand over a tick, an event, an alert, or something learnt; never blocks on the disk."""

@@ -19,7 +19,7 @@ TRAIL = 60
 """Values of each process for its sparkline."""
 TOTALS = 900
 NOTES = 300
-UNNOTED = ("started", "ended")
+UNNOTED = ("started", "found", "ended")
 """Processes come and go by the hundred; a page about one asks history about that one."""
 ALERTS = 200
 

@@ -20,6 +20,7 @@ from straced.profiling import tracer_choice
 from straced.text.sanitize import scrub
 from straced.tracers.base import Availability
 from straced.tracers.strace import binary
+from straced.traces.native import choice
 from straced.workflows.doctor_target import about, describe
 from straced.workflows.hints import as_typed
 
@@ -50,7 +51,7 @@ def examine(pid: int | None = None, root: str = procfs.ROOT) -> Diagnosis:
         uid=me.uid,
         target=None if target is None else describe(target, root),
         tracers=tuple(tracer(name, target, me, root) for name in TRACERS),
-        here=(strace(), ptrace(me, root), *bpf(me, root), cgroup(root), terminal()),
+        here=(strace(), ptrace(me, root), *bpf(me, root), cgroup(root), terminal(), traces()),
         about_target=() if target is None else about(target, root),
         unseen=UNSEEN,
     )
@@ -170,3 +171,16 @@ def terminal() -> DoctorCheck:
     if encoding not in ("utf-8", "utf8"):
         return DoctorCheck(name="terminal", state="limited", detail=detail, remedy=("export LC_ALL=C.UTF-8",))
     return DoctorCheck(name="terminal", state="yes", detail=detail)
+
+
+def traces() -> DoctorCheck:
+    """Which reader serves ``report`` and ``diff``."""
+    detail = f"read by {choice.describe()}"
+    if not choice.is_wanted():
+        return DoctorCheck(name="traces", state="info", detail=detail)
+    if choice.is_there():
+        return DoctorCheck(name="traces", state="yes", detail=detail)
+    remedy = (
+        "install a C compiler (apt-get install gcc libc6-dev), then straced once more: pip install --force-reinstall"
+    )
+    return DoctorCheck(name="traces", state="limited", detail=detail, remedy=(remedy,))

@@ -58,8 +58,9 @@ async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrit
     async with Profiler("strace") as profiler:
         if output is not None:
             return await _into_file(profiler, pid, options, output, overwrite, stop, page)
+        header = b"" if sys.stdout.isatty() else _header(pid, options)
         recording = await profiler.record(pid, None, options)
-        relay = LineCopier(recording.readers, sys.stdout.fileno())
+        relay = LineCopier(recording.readers, sys.stdout.fileno(), header=header)
         ending = await _until_over(recording, stop)
         await asyncio.to_thread(relay.join)
         relay.say_dropped(recording.dropped_lines)
@@ -79,7 +80,8 @@ async def _into_file(
     options = msgspec.structs.replace(options, spill_bytes=None)
     with OutputFile(path, overwrite=overwrite) as file:
         try:
-            recording = await record_into(file, lambda fd: _begin(profiler, pid, fd, options))
+            header = _header(pid, options)
+            recording = await record_into(file, lambda fd: profiler.record(pid, fd, options), header=header)
         except delegation.LACKING as error:
             return await _by_the_service(pid, options, path, overwrite, stop, error)
         if sys.stderr.isatty():
@@ -95,18 +97,15 @@ async def _into_file(
     return _status(ending)
 
 
+def _header(pid: int, options: RecordOptions) -> bytes:
+    from straced.tracers.strace.trace_header import header_of
+
+    return header_of(pid, follow=options.follow)
+
+
 def _status(ending: Ending) -> int:
     """A trace that is cut because its strace died is none that others should take for whole."""
     return TracerCrashed.exit_code if ending.reason.startswith("tracer_crashed") else 0
-
-
-async def _begin(profiler: Profiler, pid: int, fd: int, options: RecordOptions) -> Recording:
-    """Begin a trace into a file that tells first what strace does not."""
-    from straced.workflows.trace_header import header_of
-
-    with contextlib.suppress(OSError):  # a full disk is refused by the trace itself
-        os.write(fd, header_of(pid, follow=options.follow))
-    return await profiler.record(pid, fd, options)
 
 
 async def _by_the_service(
@@ -170,10 +169,17 @@ async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:
 
 
 class LineCopier:
-    """Copies whole lines of one or more straces to a descriptor, each strace on a thread of its own."""
+    """Copies whole lines of one or more straces to a descriptor, each strace on a thread of its own.
 
-    def __init__(self, readers: list[int], sink: int) -> None:
+    Args:
+        readers: of one strace each; closed here.
+        sink: where the lines go.
+        header: what goes there first.
+    """
+
+    def __init__(self, readers: list[int], sink: int, *, header: bytes = b"") -> None:
         self._sink = sink
+        self._header = header
         self._lock = threading.Lock()
         self._last = b"\n"
         self.broken = threading.Event()
@@ -209,6 +215,7 @@ class LineCopier:
 
     def _write(self, data: bytes) -> None:
         with self._lock:
+            data, self._header = self._header + data, b""
             self._last = data[-1:] or self._last
             view = memoryview(data)
             while view:

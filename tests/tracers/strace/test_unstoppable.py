@@ -1,11 +1,15 @@
 """What cannot be stopped is refused before ptrace has it (`tracers/strace/unstoppable.py`).
 
-What a stop would end is said before (`workflows/ptrace_warning.py`, `tracers/strace/interrupted_calls.py`).
+What a stop would end is said before (`workflows/ptrace_warning.py`, `tracers/strace/interrupted_calls.py`,
+`tracers/strace/socket_timeouts.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +81,37 @@ def test_before_calls_are_ended_it_is_said(words: tuple[str, ...], call: str, st
     assert [line.removeprefix("straced: the attach makes waiting calls") for line in said] == [ends] * bool(
         _CALLS[call]
     )
+
+
+_RECEIVES = """
+import ctypes, socket, struct
+one, other = socket.socketpair()
+one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int({seconds}), 0))
+libc = ctypes.CDLL(None, use_errno=True)
+print("ready", flush=True)
+print(libc.recv(one.fileno(), ctypes.create_string_buffer(1), 1, 0), ctypes.get_errno(), flush=True)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(600, True), (0, False)])
+def test_a_socket_with_a_timeout_is_known(seconds: int, ends: bool, tmp_path: Path) -> None:
+    """Its waiting call is not restarted; one without a timeout is, and the socket itself is none the worse for it."""
+    code = _RECEIVES.format(seconds=seconds)
+    target = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert target.stdout is not None
+        assert target.stdout.readline() == "ready\n"
+        until(lambda: proc.state(target.pid) == "S", what="it waits")
+        process = popen_straced("trace", target.pid, "-d", "0.5", "-o", str(tmp_path / "trace"))
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+        said = "return EINTR: recvfrom in 1 task" in err.decode()
+        assert said == ends, err
+        if ends:
+            assert target.stdout.readline() == f"-1 {errno.EINTR}\n"
+        else:
+            assert proc.state(target.pid) == "S"
+    finally:
+        target.kill()
+        target.wait()
+        target.stdout.close()

@@ -1,4 +1,8 @@
-"""Compare an answer about a real server with the truth: right, unknown (it says less), or wrong."""
+"""Compare an answer about a real server with the truth.
+
+It is right; or says "one of", with the truth among those it names and the command that ends the question; or says less
+(unknown); or is wrong.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from straced.views.why.report import report, sentence
 from straced.waits.model import HOLDS, LIKELY, Node, Why, walk
 from straced.waits.process import why_process
 
-GRADES = ("right", "unknown", "wrong", "not staged")
+GRADES = ("right", "one of", "unknown", "wrong", "not staged")
 _MARKED = re.compile(r"^[\s│├└]*(\d+)(?:/(\d+))? .*<- root cause$")
 
 
@@ -35,8 +39,12 @@ class Truth(Struct, frozen=True, kw_only=True):
     deadlock: bool = False
     window_s: float = 0.1
     """How long to watch, at least."""
-    may_be_unknown: bool = False
-    """/proc cannot tell more: "unknown", or "one of" with the truth among them, is all that is asked for."""
+    may_be_one_of: bool = False
+    """The kernel cannot tell more: that the truth is among those who are named is all that is asked for."""
+
+    def accepts(self, word: str) -> bool:
+        """Whether an answer of this grade is as good as can be had."""
+        return word == "right" or (word == "one of" and self.may_be_one_of)
 
 
 def ask(truth: Truth, duration_s: float = 0.0) -> tuple[str, str]:
@@ -50,8 +58,9 @@ def grade(truth: Truth, why: Why) -> tuple[str, str]:
     false = _falsehoods(truth, why, text)
     if false:
         return "wrong", f"{sentence(why)} [{'; '.join(false)}]"
-    less = _left_out(truth, why, text)
-    return ("unknown", f"{sentence(why)} [{'; '.join(less)}]") if less else ("right", sentence(why))
+    less, open_ = _left_out(truth, why, text), _left_open(truth, why)
+    word = "unknown" if less else "one of" if open_ else "right"
+    return word, f"{sentence(why)} [{'; '.join((*less, *open_))}]" if less or open_ else sentence(why)
 
 
 def _falsehoods(truth: Truth, why: Why, text: str) -> list[str]:
@@ -77,6 +86,12 @@ def _left_out(truth: Truth, why: Why, text: str) -> list[str]:
         found.append(f"verdict {why.verdict}")
     if truth.next not in (why.next or ""):
         found.append(f"next is {why.next!r}, without {truth.next!r}")
+    return found
+
+
+def _left_open(truth: Truth, why: Why) -> list[str]:
+    """What is said of several, where it is so of one or two of them."""
+    found = []
     sure = [leaf for leaf in why.roots if leaf.relation in (HOLDS, LIKELY)]
     if truth.culprits and not truth.deadlock and not any(_names(truth.culprits, leaf) for leaf in sure):
         found.append(f"does not name {sorted(truth.culprits)} alone")
@@ -106,5 +121,5 @@ def _is_reserved(leaf: Node) -> bool:
 
 def worst(words: list[str]) -> str:
     """The grade of several answers together."""
-    order = ("wrong", "not staged", "unknown", "right")
+    order = ("wrong", "not staged", "unknown", "one of", "right")
     return min(words, key=order.index) if words else "not staged"

@@ -146,7 +146,7 @@ def postgres_client_of_a_blocked_backend(field: Field, world: World) -> Truth:
 
 @scenario("postgres")
 def postgres_checkpoint(field: Field, world: World) -> list[Truth]:
-    """A backend waits for a checkpoint, which takes its time: the checkpointer ends that wait, not the postmaster."""
+    """A backend waits for a checkpoint, which takes its time: who sets its latch then, the server alone knows."""
     server = field.shared(Postgres)
     checkpointer = server.worker("checkpointer")
     writer, waiter, ender = (server.session(world) for _ in range(3))
@@ -157,9 +157,9 @@ def postgres_checkpoint(field: Field, world: World) -> list[Truth]:
     workers = [pid for pid in server.pids if pid not in (checkpointer, waiter.backend)]
     waits = Truth(
         target=waiter.backend,
-        verdicts=("stuck", "idle"),
-        culprits=frozenset({checkpointer}),
-        may_be_unknown=True,
+        verdicts=("stuck",),
+        says=("its latch, which any process of its server may set", "SELECT"),
+        next=f"SELECT wait_event_type, wait_event FROM pg_stat_activity WHERE pid = {waiter.backend}",
     )
     return [waits, *(_idle(pid) for pid in workers)]
 
@@ -189,7 +189,8 @@ def postgres_stopped_holder_of_a_light_lock(field: Field, world: World) -> Truth
         target=waiter.backend,
         verdicts=("stuck",),
         culprits=frozenset({holder.backend}),
-        may_be_unknown=True,
+        next=f"kill -CONT {holder.backend}",
+        may_be_one_of=True,
     )
 
 

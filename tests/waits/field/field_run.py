@@ -37,7 +37,7 @@ def hogs(count: int) -> Iterator[None]:
 
 
 def run(runs: int, names: list[str], duration_s: float) -> dict[str, Counted]:
-    """Scenario -> how often the answer was right, unknown or wrong; what was not right is said."""
+    """Scenario -> how often the answer was of each grade; what was not right is said."""
     found: dict[str, Counted] = {}
     with tempfile.TemporaryDirectory(prefix="straced-") as directory:
         roles = build_roles(Path(directory))

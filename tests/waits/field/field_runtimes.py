@@ -43,14 +43,15 @@ def _java(field: Field, world: World, name: str, *args: object) -> Role:
 
 @scenario("javac")
 def java_deadlock_of_two_monitors(field: Field, world: World) -> Truth:
-    """A monitor's owner is known to the virtual machine alone."""
+    """A monitor's owner is known to the virtual machine alone: that it is one of these two is said, and what to ask."""
     target = _java(field, world, "Monitors")
     return Truth(
         target=target.pid,
         verdicts=("stuck",),
+        says=(" (first)", " (second)"),
         next=f"jcmd {target.pid} Thread.print",
         deadlock=True,
-        may_be_unknown=True,
+        may_be_one_of=True,
     )
 
 
@@ -109,9 +110,8 @@ def node_idle_and_its_client(field: Field, world: World) -> list[Truth]:
             verdicts=TICKS,
             culprits=frozenset({target.pid}),
             says=(str(target.pid),),
-            may_be_unknown=True,
         ),
-        *(Truth(target=tid, verdicts=("idle",), may_be_unknown=True) for tid in sorted(threads - {target.pid})[:3]),
+        *(Truth(target=tid, verdicts=("idle",)) for tid in sorted(threads - {target.pid})[:3]),
     ]
 
 
@@ -121,7 +121,7 @@ def go_deadlock_beside_a_listener(field: Field, world: World) -> Truth:
     built = field.shared(_built_go)
     target = _says_ready(world, str(built), field.host)
     world.rests(target.pid)
-    return Truth(target=target.pid, verdicts=("idle",), next=f"kill -QUIT {target.pid}", may_be_unknown=True)
+    return Truth(target=target.pid, verdicts=("idle",), next=f"kill -QUIT {target.pid}")
 
 
 def _built_go(field: Field) -> Path:

@@ -60,7 +60,7 @@ def redis_blocked_pop(field: Field, world: World) -> Truth:
     pusher = server.client(world, "PING")
     client = server.client(world, "BLPOP queue 0")
     world.rests(client.pid, pusher.pid)
-    return Truth(target=client.pid, verdicts=TICKS, says=(str(server.pid),), may_be_unknown=True)
+    return Truth(target=client.pid, verdicts=TICKS, says=(str(server.pid),))
 
 
 @scenario("redis-server")
@@ -70,7 +70,7 @@ def redis_slow_script(field: Field, world: World) -> Truth:
     client = server.client(world, "GET one")
     world.until(lambda: procfs.stat(server.pid).state == "R", "the script does not run")
     world.rests(client.pid)
-    return Truth(target=client.pid, verdicts=("slow",), culprits=frozenset({server.pid}), may_be_unknown=True)
+    return Truth(target=client.pid, verdicts=("slow",), culprits=frozenset({server.pid}))
 
 
 @scenario("redis-server")

@@ -166,7 +166,7 @@ def proxy_chain_of_three(field: Field, world: World) -> Truth:
     )
     world.rests_in(("clock_nanosleep",), last.pid)
     world.rests(target.pid, *(proxy.pid for proxy in proxies))
-    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({last.pid}), may_be_unknown=True)
+    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({last.pid}))
 
 
 def _rest(world: World, pids: list[int], count: int) -> bool:
@@ -194,9 +194,15 @@ result.get()
     workers = procfs.children(parent.pid)
     pids = frozenset({parent.pid, *map(int, procfs.tasks(parent.pid))})
     return [
-        Truth(target=parent.pid, verdicts=(*TICKS, "idle"), may_be_unknown=True),
+        Truth(target=parent.pid, verdicts=(*TICKS, "idle")),
         *(
-            Truth(target=pid, verdicts=(*TICKS, "idle"), culprits=pids | set(workers), may_be_unknown=True)
+            Truth(
+                target=pid,
+                verdicts=(*TICKS, "idle"),
+                culprits=pids | set(workers),
+                next=f"py-spy dump --pid {parent.pid}",
+                may_be_one_of=True,
+            )
             for pid in workers
         ),
     ]

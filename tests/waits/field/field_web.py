@@ -11,6 +11,8 @@ from field_judge import TICKS, Truth
 from field_world import Field, program, scenario
 from why_world import World
 
+from straced.linux import procfs
+
 TELL = """
 def tell(path):
     with open(path, 'w') as file: file.write(f'{threading.get_native_id()}.')
@@ -95,14 +97,21 @@ class Haproxy(Proxy):
 
 def _behind(proxy: Proxy, field: Field, world: World, client: str) -> Truth:
     """Two clients: one is served and keeps its connection, the other waits for the slow worker."""
-    world.python(_APP, field.host, proxy.behind)
+    app = world.python(_APP, field.host, proxy.behind)
     served = world.python(CLIENT + "rest()", field.host, proxy.port, "/quick")
     told = world.directory / "handler"
     target = world.python(client, field.host, proxy.port, f"/slow?{told}")
     handler = number_in(world, told)
     world.rests_in(("clock_nanosleep",), served.pid, handler)
     world.rests(target.pid)
-    return Truth(target=target.pid, verdicts=TICKS, culprits=frozenset({handler}), may_be_unknown=True)
+    return Truth(
+        target=target.pid,
+        verdicts=TICKS,
+        culprits=frozenset({handler}),
+        says=(" sent data ", "and nothing came back since"),
+        next=f"py-spy dump --pid {app.pid}",
+        may_be_one_of=True,
+    )
 
 
 @scenario("nginx")
@@ -128,7 +137,7 @@ def nginx_stopped(field: Field, world: World) -> Truth:
     world.stop(worker)
     target = world.python(CLIENT, field.host, nginx.port, "/own")
     world.rests(target.pid)
-    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({worker}), may_be_unknown=True)
+    return Truth(target=target.pid, verdicts=("stuck",), culprits=frozenset({worker}))
 
 
 _WSGI = (
@@ -159,7 +168,7 @@ async def app(scope, receive, send):
 )
 
 
-def _served_by_a_thread(field: Field, world: World, code: str, *argv: str) -> Truth:
+def _served_by_a_thread(field: Field, world: World, code: str, *argv: str, may_be_one_of: bool = False) -> Truth:
     port = field.port()
     (world.directory / "app.py").write_text(code)
     words = [word.format(host=field.host, port=port) for word in argv]
@@ -170,7 +179,13 @@ def _served_by_a_thread(field: Field, world: World, code: str, *argv: str) -> Tr
     target = world.python(CLIENT, field.host, port, f"/slow?{said}")
     handler = number_in(world, said)
     world.rests(target.pid, handler)
-    return Truth(target=target.pid, verdicts=TICKS, culprits=frozenset({handler}), may_be_unknown=True)
+    return Truth(
+        target=target.pid,
+        verdicts=TICKS,
+        culprits=frozenset({handler}),
+        next=f"py-spy dump --pid {procfs.status(handler)['Tgid']}",
+        may_be_one_of=may_be_one_of,
+    )
 
 
 @scenario("gunicorn")
@@ -182,4 +197,6 @@ def gunicorn_with_threads(field: Field, world: World) -> Truth:
 
 @scenario("uvicorn")
 def uvicorn_with_a_thread(field: Field, world: World) -> Truth:
-    return _served_by_a_thread(field, world, _ASGI, "uvicorn", "--host={host}", "--port={port}", "--log-level=error")
+    return _served_by_a_thread(
+        field, world, _ASGI, "uvicorn", "--host={host}", "--port={port}", "--log-level=error", may_be_one_of=True
+    )

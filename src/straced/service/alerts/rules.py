@@ -9,6 +9,7 @@ from msgspec import Struct
 from straced.config.schema import Alerts
 from straced.model.owner import Owner
 from straced.model.tick import ProcessSample, Tick
+from straced.syscalls.waiting import WAITS_FOR_WORK
 from straced.text.units import format_bytes
 
 Value = str | int | float | bool | None
@@ -16,28 +17,6 @@ MIN_SPIKE_BYTES = 64 << 20
 MEAN_NS = 600 * 10**9
 MIN_AGE_NS = 60 * 10**9
 """A mean is worth something after this."""
-IDLE = frozenset(
-    {
-        "accept",
-        "accept4",
-        "clock_nanosleep",
-        "epoll_pwait",
-        "epoll_pwait2",
-        "epoll_wait",
-        "io_getevents",
-        "nanosleep",
-        "pause",
-        "poll",
-        "ppoll",
-        "pselect6",
-        "rt_sigsuspend",
-        "rt_sigtimedwait",
-        "select",
-        "wait4",
-        "waitid",
-    }
-)
-"""Calls in which a program waits for work, or for its children: being in one of them is no trouble."""
 
 
 class Condition(Struct, frozen=True, kw_only=True):
@@ -145,7 +124,7 @@ def _uninterruptible(sample: ProcessSample, memory: Memory, now_ns: int, config:
 
 
 def _stuck(sample: ProcessSample, memory: Memory, now_ns: int, config: Alerts) -> Condition | None:
-    waits = bool(sample.in_flight) and not IDLE & sample.in_flight.keys()
+    waits = bool(sample.in_flight) and not WAITS_FOR_WORK & sample.in_flight.keys()
     moves = any(call.calls for call in sample.calls or ()) or (sample.facts.cpu_delta_ns or 0) > STIR_NS
     if not config.stuck or not waits or moves:
         memory.stuck_since_ns = None

@@ -22,6 +22,8 @@ from straced.service.api.connection import Connection
 from straced.service.api.facade import Facade
 from straced.service.daemon.stalls import timed
 from straced.store import events as journal
+from straced.store import moment as moments
+from straced.store import percentiles
 from straced.store.database import StoreError, is_damage
 from straced.store.history import History
 
@@ -184,6 +186,25 @@ class Methods:
             client, lambda history: history.top(params.since, params.until, by=params.by, limit=params.limit)
         )
 
+    async def moment(self, client: Connection, params: messages.Select) -> object:
+        return await self._ask(
+            client,
+            lambda history: moments.moment(
+                history,
+                params.since,
+                params.until,
+                pid=params.pid,
+                name=params.name,
+                job=params.job,
+                limit=params.limit,
+            ),
+        )
+
+    async def risen(self, client: Connection, params: messages.Select) -> object:
+        return await self._ask(
+            client, lambda history: percentiles.risen(history, params.since, params.until, limit=params.limit)
+        )
+
     async def events(self, client: Connection, params: messages.Select) -> list[KeptEvent]:
         return await self._ask(  # type: ignore[return-value]
             client,
@@ -280,6 +301,8 @@ METHODS: dict[str, Method] = {
     "history": Method(messages.Select, Methods.history),
     "timeline": Method(messages.Select, Methods.timeline),
     "top": Method(messages.Select, Methods.top),
+    "moment": Method(messages.Select, Methods.moment),
+    "risen": Method(messages.Select, Methods.risen),
     "events": Method(messages.Select, Methods.events),
     "alerts": Method(messages.Select, Methods.alerts),
     "report": Method(messages.Select, Methods.report),

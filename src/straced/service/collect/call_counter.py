@@ -16,7 +16,7 @@ from straced.linux import procfs
 from straced.model.tick import OTHER_PROGRAMS, Calls
 from straced.model.types import Counters, Sample, Target
 from straced.service.collect.counted_calls import CountedCalls, Key, difference
-from straced.service.collect.counted_tree import CountedTree
+from straced.service.collect.counted_tree import ChangedRows, CountedTree
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import (
     CHANGED_USER,
@@ -54,6 +54,8 @@ class CallCounter:
         self._found = found
         self._start_of = start_time or start_of
         self._trees: dict[Key, CountedTree] = {}
+        self._late: list[ChangedRows] | None = None
+        """Of trees that were dropped; ``None``: nobody asks for it."""
         self.refused: dict[Key, StracedError] = {}
         self.endings: dict[Key, Ending] = {}
         """How roots of trees ended, where the tracer knows."""
@@ -112,6 +114,8 @@ class CallCounter:
         if tree is not None:
             for each in filter(None, (tree, tree.heir)):
                 self._add(each, await each.session.detach(), counted)
+                if self._late is not None:
+                    self._late.append(each.changed())
             if self._start_of(root[0]) != root[1]:
                 ending = await tree.session.wait()
                 if ending.reason == CHANGED_USER and tree.heir is not None:
@@ -131,6 +135,13 @@ class CallCounter:
             if sample is not None:
                 self._add(tree, sample, counted)
         return counted
+
+    def changed_rows(self) -> list[ChangedRows]:
+        """What is new in the rows of all trees since this was last asked, those included that ended since."""
+        late, self._late = self._late or [], []
+        trees = list(self._trees.values())
+        heirs = [tree.heir for tree in trees if tree.heir is not None]
+        return [*late, *(tree.changed() for tree in [*trees, *heirs])]
 
     async def close(self) -> None:
         """Let go of everything."""

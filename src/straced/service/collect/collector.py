@@ -19,6 +19,7 @@ from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick
 from straced.service.collect.attribution import Attribution, of_tree, user_of
 from straced.service.collect.call_counter import CallCounter, start_of
 from straced.service.collect.counted_calls import CountedCalls, Key
+from straced.service.collect.durations import DurationCollector
 from straced.service.collect.owners import OwnerCache
 from straced.service.collect.program_names import ProgramNames
 from straced.service.collect.watchlist import Watched, Watchlist, WatchScan
@@ -49,6 +50,8 @@ class Watcher:
         epoch_s: Callable[[], float] = time.time,
     ) -> None:
         self._clock_ns, self._epoch_s = clock_ns, epoch_s
+        self.lived: set[Key] = set()
+        """Processes that an earlier service watched: they have not started now, but are found again."""
         self.watchlist = Watchlist(helpers, allowed)
         self.counting = CallCounter(tracer, self._found, user_of=user_of)
         self._attribution = Attribution()
@@ -57,6 +60,7 @@ class Watcher:
         self.host = HostCollector(clock_ns, gpus=Gpus())
         self._collector = ProcessCollector(clock_ns)
         self._last: dict[Key, ProcessSample] = {}
+        self.durations = DurationCollector(self.counting, self._last_of)
         self._before_ns: int | None = None
         self._census: WatchScan = WatchScan()
         self._happened: list[ServiceEvent] = []
@@ -68,7 +72,7 @@ class Watcher:
         for rule in self.watchlist.rules:
             if rule.text not in kept:
                 self._gone += self.watchlist.drop(rule)
-        self.watchlist.rules = list(rules)
+        self.watchlist.replace_rules(rules)
 
     async def tick(self, *, look: bool = True, late: bool = False) -> tuple[Tick, list[ServiceEvent]]:
         """Take a sample of all watched processes; with ``look``, see first who came and went."""
@@ -143,7 +147,7 @@ class Watcher:
             known = self._last.get(watched.key)
             owner = self.owners.of(facts, self._collector.shown_owner(watched.pid))
             if known is None:
-                self._happen("started", facts.comm, watched, epoch_s)
+                self._happen("found" if watched.key in self.lived else "started", facts.comm, watched, epoch_s)
                 if self._before_ns is not None and facts.age_s * 1e9 < self._clock_ns() - self._before_ns:
                     facts = msgspec.structs.replace(facts, cpu_delta_ns=facts.cpu_ns)  # all of it is new
             calls = () if self.counting.is_counted(watched.root) else None
@@ -155,6 +159,8 @@ class Watcher:
         alive = {watched.root for watched in self.watchlist.watched.values()}
         for root in self.counting.counted():
             if root not in alive:
+                if (sample := self._last.get(root)) is not None:
+                    self.durations.note_gone(sample)
                 last = await self.counting.drop(root)
                 for key, calls in last.by_process.items():
                     counted.by_process.setdefault(key, []).extend(calls)
@@ -213,6 +219,9 @@ class Watcher:
                 )
             )
         return joined
+
+    def _last_of(self, key: Key) -> ProcessSample | None:
+        return self._last.get(key)
 
     def owner_of(self, key: Key) -> Owner:
         """Whose a watched process was when it was last looked at."""

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from straced.model.types import Counters, Sample
 from straced.service.collect.counted_calls import Key
 from straced.service.collect.row_changes import RowChange, RowChanges
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import Rights, TracerSession, UserSession
+
+
+class ChangedRows(NamedTuple):
+    """What is new in the rows of a tree, and to whom that may be told."""
+
+    root: Key
+    is_heir: bool
+    user: tuple[int, int] | None
+    starts: dict[int, int]
+    """The start time of each process."""
+    rows: list[RowChange]
 
 
 class CountedTree:
@@ -27,6 +39,8 @@ class CountedTree:
         self.heir = CountedTree(heir, root, is_heir=True) if heir is not None else None
         self.starts: dict[int, int] = {root.pid: root.start_ticks}
         self.changes = RowChanges()
+        self._timed = RowChanges()
+        """The reading of which durations were taken last."""
         self.lost: int | None = 0
         self.in_flight: dict[Key, dict[str, int]] = {}
 
@@ -37,12 +51,18 @@ class CountedTree:
 
     def take(self, sample: Sample) -> list[RowChange]:
         """The rows that differ from the reading before."""
-        changes, gone = self.changes.take(sample)
+        changes, gone = self.changes.take(sample.rows)
         for pid in gone:
             start = self.starts.pop(pid, None)
             if start is not None:
                 self.in_flight.pop((pid, start), None)
         return changes
+
+    def changed(self) -> ChangedRows:
+        """The rows that differ from those when this was last asked."""
+        user = None if self.user is None else (self.user.uid, self.user.gid)
+        rows, _gone = self._timed.take(self.last)
+        return ChangedRows(self.root.key, self.is_heir, user, self.starts.copy(), rows)
 
     def note_in_flight(self, owner: Key, row: Counters) -> None:
         known = self.in_flight.get(owner, {})

@@ -7,9 +7,10 @@ its session, or to those of the session itself where it had no room. That part w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
-from straced.model.types import Counters, Sample
+from straced.model.types import Counters
 
 RowKey = tuple[int | None, str, str, str]
 """Pid (``None``: of ended descendants, or of a former program), program of those (empty: not known), call, ABI."""
@@ -34,12 +35,12 @@ class RowChanges:
         self._unplaced: dict[_Row, list[Counters]] = {}
         """Told already, and part of the session's own rows, whenever those change."""
 
-    def take(self, sample: Sample) -> tuple[list[RowChange], set[int]]:
+    def take(self, rows: Sequence[Counters]) -> tuple[list[RowChange], set[int]]:
         """The rows that differ from the reading before, and the pids whose rows were handed on.
 
         Rows that did not change are the same objects.
         """
-        rows, known = sample.rows, self._rows
+        known = self._rows
         now_ids = set(map(id, rows))
         stale = [row for row in self.last if id(row) not in now_ids]
         fresh: list[tuple[RowKey, Counters, Counters | None]] = []
@@ -122,4 +123,10 @@ def excess(row: Counters, known: list[Counters]) -> Counters | None:
         errno={word: count for word, count in errno.items() if count > 0},
         wall_ns=max(0, sum(each.wall_ns or 0 for each in known) - (row.wall_ns or 0)),
         waiting_ns=max(0, sum(each.waiting_ns or 0 for each in known) - (row.waiting_ns or 0)),
+        histogram=_excess([each.histogram or () for each in known], row.histogram or ()),
     )
+
+
+def _excess(known: list[tuple[int, ...]], there: tuple[int, ...]) -> tuple[int, ...]:
+    counts = map(sum, zip_longest(*known, fillvalue=0))
+    return tuple(max(0, all_ - here) for all_, here in zip_longest(counts, there, fillvalue=0))

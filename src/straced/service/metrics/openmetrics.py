@@ -17,6 +17,7 @@ from straced._version import __version__
 from straced.errors import OutputError
 from straced.linux.output_file import TEXTFILE_MODE, OutputFile
 from straced.model.alerts import AlertRow
+from straced.model.durations import DurationBatch
 from straced.model.tick import Calls, ServiceEvent, Tick, by_program
 from straced.service.metrics import gauges
 from straced.service.metrics.exposition import (
@@ -29,6 +30,7 @@ from straced.service.metrics.exposition import (
     group_of,
     labels_of,
 )
+from straced.service.metrics.latency import LatencyTotals
 
 if TYPE_CHECKING:
     from straced.service.service import Service
@@ -51,6 +53,7 @@ class Totals:
         self._known: set[Group] = set()
         self._cpu_ns: dict[Group, int] = {}
         """Of groups of which a process was seen: of those that lived too short for that it is not known."""
+        self._latency = LatencyTotals(max_series)
         self._last: Tick | None = None
         self.lost = 0
         self.overflowed = 0
@@ -61,6 +64,10 @@ class Totals:
 
     def alert(self, alert: AlertRow) -> None:
         """Open alerts are counted where they are kept."""
+
+    def durations(self, batch: DurationBatch) -> None:
+        """Add how long calls took."""
+        self._latency.add(batch)
 
     def tick(self, tick: Tick) -> None:
         """Add a tick."""
@@ -148,6 +155,7 @@ class Totals:
             for (j, p, s, e), count in self._errors.items()
         ]
         yield "straced_syscall_errors", "counter", "System calls that failed, by errno.", errors
+        yield from self._latency.families()
         cpu: list[Line] = [("_total", labels_of(group), ns / 1e9) for group, ns in self._cpu_ns.items()]
         yield "straced_cpu_seconds", "counter", "CPU time of watched processes.", cpu
         yield "straced_lost_calls", "counter", "Calls that could not be counted.", [("_total", (), self.lost)]

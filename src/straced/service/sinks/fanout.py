@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from straced.model.alerts import AlertRow
+from straced.model.durations import DurationBatch
 from straced.model.tick import ServiceEvent, Tick
 from straced.text.sanitize import scrub
 
@@ -24,6 +25,14 @@ class TickSink(Protocol):
         """Take an alert that opened, changed or closed."""
 
 
+@runtime_checkable
+class DurationSink(Protocol):
+    """A sink that also wants to know how long calls took."""
+
+    def durations(self, batch: DurationBatch) -> None:
+        """Take what returned since the batch before."""
+
+
 class Fanout:
     """Hands on what happened, to each sink in turn. None of them makes the collector wait."""
 
@@ -39,6 +48,12 @@ class Fanout:
         """Hand on a sample."""
         for sink in self.sinks:
             sink.tick(tick)
+
+    def durations(self, batch: DurationBatch) -> None:
+        """Hand on how long calls took."""
+        for sink in self.sinks:
+            if isinstance(sink, DurationSink):
+                sink.durations(batch)
 
     def event(self, event: ServiceEvent) -> None:
         """Hand on an event; its text may hold what somebody wrote."""

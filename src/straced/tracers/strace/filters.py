@@ -9,7 +9,7 @@ import difflib
 import re
 
 from straced.errors import InvalidArgument
-from straced.syscalls import ABIS, names
+from straced.syscalls import ABIS, names, native_abi, number_of
 from straced.text.sanitize import scrub
 
 CLASSES = frozenset(
@@ -19,6 +19,35 @@ CLASSES = frozenset(
 STATUSES = ("successful", "failed", "unfinished", "unavailable", "detached")
 _REGEX = re.compile(r"/[A-Za-z0-9_^$.*+?()|\[\]\\-]{1,200}")
 _NUMBER = re.compile(r"\d{1,5}")
+
+SIBLINGS = {
+    "open": ("openat", "openat2"), "creat": ("openat", "openat2"), "stat": ("newfstatat", "statx"),
+    "lstat": ("newfstatat", "statx"), "access": ("faccessat", "faccessat2"), "mkdir": ("mkdirat",),
+    "rmdir": ("unlinkat",), "unlink": ("unlinkat",), "rename": ("renameat", "renameat2"), "link": ("linkat",),
+    "symlink": ("symlinkat",), "readlink": ("readlinkat",), "chmod": ("fchmodat", "fchmodat2"), "chown": ("fchownat",),
+    "mknod": ("mknodat",), "poll": ("ppoll",), "select": ("pselect6",), "epoll_wait": ("epoll_pwait", "epoll_pwait2"),
+    "fork": ("vfork", "clone", "clone3"), "clone": ("clone3",), "pipe": ("pipe2",), "dup2": ("dup3",),
+    "accept": ("accept4",), "send": ("sendto",), "recv": ("recvfrom",), "signal": ("rt_sigaction",),
+}  # fmt: skip
+"""Calls that C libraries of today make in place of one of the same name as their function."""
+
+
+def widened(text: str) -> tuple[str, list[str]]:
+    """Add to a set the calls that are made in place of those in it, and return them apart, too.
+
+    strace ignores those that it does not know, and so a name that this machine has no call of.
+    """
+    head, equals, body = text.rpartition("=")
+    negated = "!" if body.startswith("!") else ""
+    words = body.removeprefix("!").split(",")
+    added = [name for word in words for name in SIBLINGS.get(word, ()) if name not in words]
+    added = list(dict.fromkeys(added))
+    if not added:
+        return text, []
+    known = [
+        word if word not in SIBLINGS or number_of(word, native_abi()) is not None else f"?{word}" for word in words
+    ]
+    return f"{head}{equals}{negated}{','.join([*known, *(f'?{name}' for name in added)])}", added
 
 
 def trace_set(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from straced.linux import procfs
 from straced.model.types import Reason
+from straced.tracers.strace.socket_timeouts import timed_call
 
 LOOKED_AT = 100
 """Tasks; with more, the first of them stand for all."""
@@ -31,7 +32,8 @@ def waiting_in(pid: int) -> dict[str, int]:
             wchan = procfs.read(f"{pid}/task/{tid}/wchan").decode("ascii", "replace")
         except (procfs.Gone, OSError):
             continue
-        if name := NOT_RESTARTED.get(wchan.partition(".")[0]):  # compilers name clones do_sigtimedwait.isra.0
+        # compilers name clones do_sigtimedwait.isra.0
+        if name := NOT_RESTARTED.get(wchan.partition(".")[0]) or timed_call(pid, tid):
             found[name] = found.get(name, 0) + 1
     return found
 

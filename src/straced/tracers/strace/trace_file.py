@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 TAIL_BYTES = 1 << 20
 
 
-async def record_into(output: OutputFile, begin: Callable[[int], Awaitable[Recording]]) -> Recording:
+async def record_into(
+    output: OutputFile, begin: Callable[[int], Awaitable[Recording]], *, header: bytes = b""
+) -> Recording:
     """Begin a trace with ``begin(descriptor)``, and give its file its name; an old one of that name makes way.
 
     Args:
         output: stays the caller's, to be closed at the end of the trace.
+        header: what the file begins with.
 
     Raises:
         OutputError: the file cannot have its name; the trace was ended again.
         AttachError, TracerUnavailable: nothing was traced. In both cases nothing is left of the file.
     """
     try:
+        if header:
+            with contextlib.suppress(OSError):  # a full disk is refused by the trace itself
+                os.write(output.fd, header)
         recording = await begin(output.fd)
         try:
             output.commit()

@@ -15,6 +15,8 @@ STEP_BYTES, SMALL_BYTES = 1 << 12, 1 << 16
 FAR = 10
 """How many times as far as from each other its neighbours are from a clock that is taken for damage."""
 CLOSE_NS = 3600 * 10**9
+SAME_EPOCH, SAME_DAY = 8, 3
+"""How many characters are equal of clocks less than an hour apart: 17900000.., 10:..."""
 LONGEST_TRACE_NS = 10 * 365 * DAY_NS
 _FIGURES = re.compile(rb"\d\d:\d\d:\d\d(?:\.\d{1,9})?|\d{1,12}(?:\.\d{1,9})?")
 
@@ -69,18 +71,29 @@ class Clocks:
                 return
         before: int | None = None
         start = 0
+        shown = waiting = b""
         for place in (*range(0, len(block) - 1, STEP_BYTES), len(block) - 1):
             place = block.rfind(b"\n", 0, place) if place else 0
             if place == start and place:
                 continue  # a long line
             match = self._clocks.match(block, place)
-            ns = clock_ns(match.group(2)) if match else None
+            text = match.group(2) if match else b""
+            if _is_close_behind(shown, text):  # as most are: what it is in ns matters of the last only
+                shown, waiting, start = text, text, place
+                continue
+            if waiting:
+                before, waiting = clock_ns(waiting), b""
+                self._see(before, number)
+            shown = text if _FIGURES.fullmatch(text) else b""
+            ns = clock_ns(text) if text else None
             if place and (ns is None or before is None or not 0 <= ns - before < CLOSE_NS):
                 end = block.find(b"\n", place + 1) + 1
                 self._each(block[start:end], number + block.count(b"\n", 1, start + 1))
             elif ns is not None:
                 self._see(ns, number)
             before, start = ns, place
+        if waiting:
+            self._see(clock_ns(waiting), number)
 
     @staticmethod
     def _in_order(words: list[bytes]) -> bool:
@@ -143,6 +156,17 @@ class Clocks:
         if self._relative:
             return self._last
         return None if self._first is None else self._last - self._first
+
+
+def _is_close_behind(before: bytes, after: bytes) -> bool:
+    """Whether a clock is as long as that before it and a little later, by its text: all but its seconds is equal."""
+    same = SAME_DAY if after[2:3] == b":" else SAME_EPOCH
+    return (
+        len(before) == len(after)
+        and before[:same] == after[:same]
+        and before <= after
+        and _FIGURES.fullmatch(after) is not None
+    )
 
 
 def _is_plausible(ns: int | None) -> bool:

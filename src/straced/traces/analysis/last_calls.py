@@ -7,6 +7,7 @@ from collections import deque
 
 from msgspec import Struct
 
+from straced.traces.native.finding import contains
 from straced.traces.parsing.line_format import Form
 from straced.traces.parsing.strings import unescape
 
@@ -48,7 +49,7 @@ class EndsOfTasks:
 
     def feed(self, block: bytes, number: int) -> None:
         """Look through a block whose first line has this number."""
-        if self._looked < MOST_ENDS and _KILLED in block:
+        if self._looked < MOST_ENDS and contains(block, _KILLED):
             self._look(block, number)
         self._blocks.append(block)
         self._held += len(block) - 1

@@ -109,11 +109,12 @@ class OrderedPass:
                     task.entered = None
                 continue
             if resumed:
-                if task.entered is None:
+                entered = task.entered
+                if entered is None:
                     continue  # what it is about stood in its first half
                 if tail[-1:] != b">" and b" = " not in rest:
                     continue  # cut: it did not return
-                line = task.entered[2]  # evidence is where the call began
+                line = entered[2]  # evidence is where the call began
                 rest = task.begun() + rest[9:]
                 task.entered = None
             files.pid = task.pid

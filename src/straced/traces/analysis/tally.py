@@ -109,8 +109,8 @@ class LineTally:
 
     def feed(self, block: bytes, first: int) -> None:
         """Count one block, whose first line has the number ``first``."""
-        if self.passes(self.count(block, first)):
-            self.flush()
+        if self.passes(self.count(block, first)) and len(self.rows) + len(self._counter) > MOST_ROWS:
+            self.flush()  # with fewer there is nothing to fold
 
     def count(self, block: bytes, first: int) -> int:
         """The same, without a look at the number of rows; return how many lines it has."""

@@ -32,7 +32,8 @@ class TracedTask:
 
     def begun(self) -> bytes:
         """The arguments of the call that did not return yet."""
-        return self.entered[1].removesuffix(UNFINISHED).removesuffix(b" ") if self.entered is not None else b""
+        entered = self.entered
+        return entered[1].removesuffix(UNFINISHED).removesuffix(b" ") if entered is not None else b""
 
 
 class TaskTable:

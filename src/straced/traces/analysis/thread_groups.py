@@ -21,7 +21,7 @@ class ThreadGroups:
     """
 
     def __init__(self, form: Form) -> None:
-        self._start = re.compile(rb"\n" + form.prefix(clock=False) + rb"(<\.\.\. )?(clone3?|v?fork)(?: resumed>|\()")
+        self._start = re.compile(rb"\n" + form.prefix(clock=False) + rb"(<\.\.\. )?(clone3?|v?fork)(?(2) resumed>|\()")
         self._open: dict[int, bool] = {}
         """Tasks in a clone: whether that makes a thread."""
         self.leader: dict[int, int] = {}

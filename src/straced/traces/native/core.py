@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from straced.traces.analysis import file_stats, idle_calls, lock_waits, roles
 from straced.traces.analysis.fd_table import DescriptorTable
@@ -13,11 +11,8 @@ from straced.traces.analysis.file_stats import FileRows, PathStats
 from straced.traces.analysis.idle_calls import IdleCalls
 from straced.traces.analysis.lock_waits import LockWaits
 from straced.traces.native.library import NativeLibrary, check, flags_of
-from straced.traces.native.packed import PackedSums
+from straced.traces.native.packed import NativeSums
 from straced.traces.parsing.line_format import Form
-
-if TYPE_CHECKING:
-    from straced.traces.native.tables import NativeTable
 
 
 class OrderedCore:
@@ -34,28 +29,19 @@ class OrderedCore:
             raise MemoryError("the reader of the trace ran out of memory")
         for name, role in roles.ROLE_OF.items():
             check(library.ordered_role(self.handle, name.encode(), len(name), role))
-        self._taken: tuple[DescriptorTable, NativeTable] | None = None
+        self.taken_over: tuple[DescriptorTable, DescriptorTable] | None = None
+        """The last table that was made in Python, and what stands for it here: several tasks may share it."""
 
     def __del__(self) -> None:
         if getattr(self, "handle", None) is not None:
-            self._taken = None
+            self.taken_over = None
             self.library.ordered_free(self.handle)
 
-    def taken_over(
-        self, table: DescriptorTable, make: Callable[[OrderedCore, DescriptorTable], NativeTable]
-    ) -> NativeTable:
-        """Return what stands for a table here; several tasks may share it."""
-        if self._taken is not None and self._taken[0] is table:
-            return self._taken[1]
-        native = make(self, table)
-        self._taken = None if native is None else (table, native)
-        return native
-
-    def sums(self) -> PackedSums:
+    def sums(self) -> NativeSums:
         """Return all sums."""
         place = ctypes.c_void_p()
         length = check(self.library.ordered_sums(self.handle, ctypes.byref(place)))
-        return PackedSums(ctypes.string_at(place, length) if length else b"")
+        return NativeSums(ctypes.string_at(place, length) if length else b"")
 
 
 class NativeFiles(FileRows):
@@ -118,7 +104,7 @@ class NativeIdle(IdleCalls):
         )
 
 
-def path_stats(data: PackedSums, names: dict[int, str]) -> tuple[bytes, PathStats]:
+def path_stats(data: NativeSums, names: dict[int, str]) -> tuple[bytes, PathStats]:
     """Read one row of paths."""
     path, row = data.text(), PathStats(0)
     row.line, row.errors, row.opens, row.transfers, row.tiny, row.tiny_bytes, row.empty, row.syncs = data.words(8)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
+from straced.traces.native import choice
 from straced.traces.parsing.line_format import Form
 
-PATH = Path(__file__).with_name("libstraced_reader.so")
-CHOICE = "STRACED_READER"
-"""The environment variable that chooses: ``python`` never takes the core."""
 OUT_OF_MEMORY = -1
 _TEXT = (c_char_p, c_size_t)
 
@@ -26,6 +23,7 @@ _LONG: dict[str, tuple[object, tuple[object, ...]]] = {
     "straced_clocks": (c_int, (POINTER(c_int32), c_char_p, c_size_t, POINTER(c_int64))),
     "straced_ordered_feed": (c_int64, (c_void_p, c_char_p, c_size_t, c_size_t, c_uint64, POINTER(c_uint64))),
     "straced_count": (c_size_t, (c_char_p, c_size_t)),
+    "straced_contains": (c_int, (c_char_p, c_size_t, c_char_p, c_size_t)),
 }
 _SHORT: dict[str, tuple[object, tuple[object, ...]]] = {
     "straced_tally_new": (c_void_p, (POINTER(c_int32), c_uint64, c_uint64)),
@@ -36,6 +34,7 @@ _SHORT: dict[str, tuple[object, tuple[object, ...]]] = {
     "straced_tally_rows": (c_int64, (c_void_p, POINTER(c_void_p))),
     "straced_tally_bursts": (c_int64, (c_void_p, POINTER(c_void_p))),
     "straced_ordered_new": (c_void_p, (POINTER(c_int32), POINTER(c_uint64), c_uint64)),
+    "straced_ordered_events": (c_void_p, (c_void_p,)),
     "straced_ordered_free": (None, (c_void_p,)),
     "straced_ordered_role": (c_int, (c_void_p, *_TEXT, c_int)),
     "straced_ordered_floor": (None, (c_void_p, *_TEXT, c_int64)),
@@ -74,8 +73,8 @@ class NativeLibrary:
                 function = getattr(library, name)
                 function.restype, function.argtypes = result, arguments
                 setattr(self, name.removeprefix("straced_"), function)
-        self.sources = ctypes.c_char.in_dll(library, "straced_sources")
-        """Where the digest of the sources begins that it was built from."""
+        self.sources = (ctypes.c_char * 16).in_dll(library, "straced_sources").value.decode()
+        """The digest of the sources that it was built from."""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
@@ -91,14 +90,7 @@ def _loaded(path: Path) -> NativeLibrary | None:
 
 def library() -> NativeLibrary | None:
     """Return the core; ``None`` where it was not built, or is not wanted."""
-    return None if os.environ.get(CHOICE) == "python" else _loaded(PATH)
-
-
-def describe() -> str:
-    """Return which reader serves, in words."""
-    if os.environ.get(CHOICE) == "python":
-        return f"Python, by {CHOICE}"
-    return "native" if _loaded(PATH) is not None else "Python: the native core was not built (a C compiler was missing)"
+    return _loaded(choice.PATH) if choice.is_wanted() else None
 
 
 def flags_of(form: Form) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ The state that lines change is in the core for both; the tree of processes, sign
 from __future__ import annotations
 
 import ctypes
+import struct
 
 from straced.traces.analysis.ordered_pass import OrderedPass
 from straced.traces.analysis.slowest_calls import MOST
@@ -13,6 +14,9 @@ from straced.traces.native.core import NativeFiles, NativeIdle, NativeLocks, Ord
 from straced.traces.native.library import NativeLibrary, check
 from straced.traces.native.tables import NativeTaskTable
 from straced.traces.parsing.line_format import Form
+
+_EVENT = struct.Struct("<4Q2q")
+_ALL_LEAVE, _ENDED = 2, 3
 
 
 class NativeOrderedPass(OrderedPass):
@@ -24,7 +28,7 @@ class NativeOrderedPass(OrderedPass):
         state = self.state
         state.tasks = NativeTaskTable(state.tree, self._core)
         state.locks, state.idle = NativeLocks(self._core), NativeIdle(self._core)
-        self._told = (ctypes.c_uint64 * 2)()
+        self._told = (ctypes.c_uint64 * 3)()
         self._floor = b""
         self._set_floor()
 
@@ -34,16 +38,32 @@ class NativeOrderedPass(OrderedPass):
             self.state.first_tid = next((int(pid) for pid in words if pid), None)
         core, told, size = self._core, self._told, len(block)
         number, place = self.lines, 1
-        while (place := check(core.library.ordered_feed(core.handle, block, size, place, number, told))) < size:
-            number, length = told
+        while True:
+            place = check(core.library.ordered_feed(core.handle, block, size, place, number, told))
+            number, length, events = told
+            if events:
+                self._take_events(block, events)
+            self.lines = number
+            if place == size:
+                break
             self.lines = number - 1
-            line = block[place : place + length]
-            self.read(self._pattern.findall(b"\n" + line))
+            self.read(self._pattern.findall(b"\n" + block[place : place + length]))
             if self.state.slowest.floor != self._floor:
                 self._set_floor()
             place += length + 1
-        self.lines = told[0]
         self.state.tasks.forget_idle()
+
+    def _take_events(self, block: bytes, count: int) -> None:
+        """Let the tree of processes know of exits, and of ends."""
+        tree, tasks = self.state.tree, self.state.tasks
+        found = ctypes.string_at(self._core.library.ordered_events(self._core.handle), count * _EVENT.size)
+        for kind, line, place, length, tid, status in _EVENT.iter_unpack(found):
+            clock = block[place : place + length]
+            if kind == _ENDED:
+                tasks.end(tid)
+                tree.end(tid, clock, line, status=status)
+            else:
+                tree.leaves(tid, status, whole=kind == _ALL_LEAVE, clock=clock, line=line)
 
     def _set_floor(self) -> None:
         """Tell the core which calls are none of the slowest."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 
-class PackedSums:
+class NativeSums:
     """A buffer, read from its beginning to its end."""
 
     def __init__(self, data: bytes) -> None:

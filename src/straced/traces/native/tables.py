@@ -42,12 +42,18 @@ class NativeTable(DescriptorTable):
         self._core.library.table_drop(self._core.handle, self.handle)
 
     @classmethod
-    def made(cls, core: OrderedCore, other: DescriptorTable) -> NativeTable:
-        """Take a table over."""
+    def of(cls, core: OrderedCore, other: DescriptorTable) -> NativeTable:
+        """What stands for a table in the core."""
+        if isinstance(other, NativeTable):
+            return other
+        known = core.taken_over
+        if known is not None and known[0] is other and isinstance(known[1], NativeTable):
+            return known[1]
         handle = core.library.table_new(core.handle, other.origin, len(other.origin), other.folder, len(other.folder))
         table = cls(core, _present(handle))
         for fd, name in other.names.items():
             table.put(fd, name, fd in other.cloexec)
+        core.taken_over = other, table
         return table
 
     @property
@@ -126,7 +132,7 @@ class NativeTask(TracedTask):
     @table.setter
     def table(self, table: DescriptorTable | None) -> None:
         assert table is not None
-        native = table if isinstance(table, NativeTable) else self._core.taken_over(table, NativeTable.made)
+        native = NativeTable.of(self._core, table)
         self._core.library.task_share(self._core.handle, self.handle, native.handle)
 
     @property

@@ -19,7 +19,7 @@ from straced.traces.analysis.partial_counts import TallyResult, result_of
 from straced.traces.analysis.tally import LineTally, TallyRow
 from straced.traces.analysis.time_buckets import TimeBuckets
 from straced.traces.native.library import NativeLibrary, check, flags_of
-from straced.traces.native.packed import PackedSums
+from straced.traces.native.packed import NativeSums
 from straced.traces.parsing.line_format import Form
 
 _BUCKETS = 136
@@ -78,6 +78,7 @@ class NativeTally:
             slow.flush()
         if self._ticks is not None and ticks + len(self._ticks.counts) > time_buckets.TICK_KEYS:
             self._take_ticks(self._ticks)
+            self._ticks.limit()
         return found
 
     def _others(self, block: bytes, spans: list[tuple[int, int, int]]) -> None:
@@ -109,10 +110,10 @@ class NativeTally:
         self.close()
         return result_of(slow)
 
-    def _taken(self, function: Callable[..., int]) -> PackedSums:
+    def _taken(self, function: Callable[..., int]) -> NativeSums:
         place = ctypes.c_void_p()
         length = check(function(self._core, ctypes.byref(place)))
-        return PackedSums(ctypes.string_at(place, length) if length else b"")
+        return NativeSums(ctypes.string_at(place, length) if length else b"")
 
     def _take_rows(self) -> None:
         """Move what the core has counted to the Python tally."""
@@ -148,7 +149,6 @@ class NativeTally:
             tid, count = data.words(2)
             key = tid, data.text()
             counts[key] = counts.get(key, 0) + count
-        ticks.limit()
 
 
 def _spans(place: int, count: int) -> Iterator[tuple[int, int, int]]:

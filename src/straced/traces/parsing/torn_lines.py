@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from straced.traces.native.finding import contains
 from straced.traces.parsing.line import BRACKETS, CLOCKS, OWN_WORDS, RELATIVE, own_words, parse_line
 from straced.traces.parsing.line_format import Form
 
@@ -58,7 +59,7 @@ class TornLines:
         return self._whole(held) if held else b""
 
     def _whole(self, block: bytes) -> bytes:
-        if _WORDS in block:
+        if contains(block, _WORDS):
             self._shared = True
             block = self._without_words(block)
         return self._rejoined(block) if self._shared and self._suspect.search(block) else block

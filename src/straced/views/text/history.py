@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from straced.model.aggregation import sort_rows
+from straced.model.event_folding import COMINGS, EventLine
 from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
 from straced.model.types import Quality, Summary, Target, Window
 from straced.text.sanitize import scrub
@@ -85,12 +86,12 @@ def top_lines(ranked: Sequence[Ranked], width: int | None) -> list[Line]:
     """The busiest, a line each."""
     if not ranked:
         return [_line("no history for this period; what is watched: straced watch ls", "weak")]
-    lines = [_line(f"{'process':<32} {'calls':>13} {'errors':>10} {'time':>8} {'CPU':>8} {'memory':>9}  job", "title")]
+    lines = [_line(f"{'process':<26} {'calls':>13} {'errors':>9} {'time':>7} {'CPU':>7} {'memory':>8}  job", "title")]
     for each in ranked:
         job = scrub(each.process.labels.get("job", ""), 30)
         cells = (
-            f"{name_of(each.process)[:32]:<32} {format_count(each.calls):>13} {format_count(each.errors):>10}"
-            f" {format_ns(each.wall_ns):>8} {format_ns(each.cpu_ns):>8} {format_bytes(each.rss_max_bytes):>9}  {job}"
+            f"{name_of(each.process)[:26]:<26} {format_count(each.calls):>13} {format_count(each.errors):>9}"
+            f" {format_ns(each.wall_ns):>7} {format_ns(each.cpu_ns):>7} {format_bytes(each.rss_max_bytes):>8}  {job}"
         )
         lines.append(_line(cells.rstrip()[:width]))
     return lines
@@ -145,6 +146,18 @@ def event_text(event: KeptEvent) -> str:
     why = event.data.get("why")
     killed = f", {why}" if isinstance(why, str) and why.startswith("killed") else ""
     return f"{clock(event.time)}  {event.kind:<16} {scrub(event.text, 300)}{end}{killed}"
+
+
+def fold_text(line: EventLine) -> str:
+    """An event, or the comings and goings of the processes of one name, on one line."""
+    if not line.is_folded:
+        return event_text(line.last)
+    last = line.last
+    counts = ", ".join(f"{format_count(line.counts[kind])} {kind}" for kind in COMINGS if kind in line.counts)
+    failed = f" ({format_count(line.failed)} of them not with 0)" if line.failed else ""
+    job = f", job {scrub(last.job, 40)}" if last.job else ""
+    begun = time.strftime("%H:%M:%S", time.localtime(line.since))
+    return f"{clock(last.time)}  {'processes':<16} {scrub(last.comm, 40)}: {counts}{failed} since {begun}{job}"
 
 
 def alert_text(alert: KeptAlert) -> str:

@@ -6,6 +6,7 @@ import re
 
 from straced.linux import procfs
 from straced.linux.procfs import Gone
+from straced.linux.terminals import unread_bytes
 from straced.waits.classify.file_systems import mount_of
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
@@ -137,14 +138,28 @@ def file_server(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
 
 
 def terminal(look: ProcSnapshot, raw: RawTask, wait: Wait) -> list[Holder]:
-    """The process with the master side of a pseudoterminal that takes no more output."""
-    name = wait.resource.name if wait.resource else ""
+    """The process with the master side of a pseudoterminal that takes no more output; nobody where it was stopped."""
+    if wait.resource is None or is_stopped(look, wait):
+        return []
+    found = {pid for pid, _ in _masters(look, wait.resource.name)}
+    evidence = f"{wait.resource.name}: master side"
+    return from_pids(look, found, evidence, sure=everybody_seen(look)) if found else []
+
+
+def is_stopped(look: ProcSnapshot, wait: Wait) -> bool:
+    """Whether a pseudoterminal takes no output though all of it has been read: somebody pressed Ctrl-S (termios(3))."""
+    masters = _masters(look, wait.resource.name if wait.resource else "")
+    return bool(masters) and all(unread_bytes(pid, number) == 0 for pid, number in masters)
+
+
+def _masters(look: ProcSnapshot, name: str) -> list[tuple[int, int]]:
+    """The processes with the master side of a pseudoterminal, and their descriptors of it."""
     if not name.startswith("/dev/pts/"):
         return []
-    found = set()
+    found = []
     for pid, number in look.owners.table.get(b"/ptmx", []):
         info = fds.info(look.proc, pid, number)
         match = _TTY_INDEX.search(info.text) if info else None
         if match and int(match[1]) == int(name.rpartition("/")[2]):
-            found.add(pid)
-    return from_pids(look, found, f"{name}: master side", sure=everybody_seen(look)) if found else []
+            found.append((pid, number))
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from straced.linux.procfs import Gone
+from straced.text.units import format_ns
 from straced.waits.classify.polls import MAX_WATCHED, Watched, epoll_targets, watched_of
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
@@ -50,6 +51,14 @@ def are_answered(look: ProcSnapshot, raw: RawTask, watched: Sequence[Resource]) 
     times = [space.tcp_times.get(one.inode or 0) for one in watched if not one.internal and one.kind == "tcp"]
     others = [one for one in watched if not one.internal and one.kind != "tcp"]
     return bool(times) and not others and all(each is not None and not each.is_owed for each in times)
+
+
+def asked(look: ProcSnapshot, raw: RawTask, resource: Resource) -> str:
+    """What TCP knows of a connection that the one in the middle has made, and that owes it an answer; else ``""``."""
+    times = look.sockets.namespace(raw.pid).tcp_times.get(resource.inode or 0) if resource.kind == "tcp" else None
+    if times is None or not times.is_unanswered or is_client(look, raw, resource):
+        return ""
+    return f"{raw.tid} sent data {format_ns(times.sent_ms * 10**6)} ago, and nothing came back since"
 
 
 def _all_watched(look: ProcSnapshot, raw: RawTask) -> list[Watched]:

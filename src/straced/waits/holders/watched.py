@@ -66,7 +66,7 @@ def _on_behalf(look: ProcSnapshot, raw: RawTask, wait: Wait, asked_through: tupl
     others = [one for one in watched if one not in connections]
     found = _Found(look, raw)
     for one in others[: 4 * _MOST_FOLLOWED]:
-        found.add(one)
+        found.add(one, proxies.asked(look, raw, one))
     left = max(len(others), proxies.count(look, raw, wait.watched)) - 4 * _MOST_FOLLOWED
     if left > 0:
         found.ways.append(Way(kind="anybody", text=f"{left} more descriptors"))
@@ -119,8 +119,13 @@ class _Found:
         """The ways that several descriptors open."""
         return tuple(_distinct(way for one in resources if (way := self.way(one)) is not None))
 
-    def add(self, resource: Resource) -> None:
-        """One descriptor more."""
+    def add(self, resource: Resource, evidence: str = "") -> None:
+        """One descriptor more.
+
+        Args:
+            resource: what is watched.
+            evidence: what else is known of it.
+        """
         way = self.way(resource)
         if way is not None:
             self.ways.append(way)
@@ -131,6 +136,8 @@ class _Found:
         holders = behind(self._look, self._raw, resource)
         for holder in holders:
             if holder.pid != self._raw.pid:
+                if evidence:
+                    holder = replace(holder, evidence=f"{holder.evidence}; {evidence}")
                 self.holders.setdefault((holder.pid, holder.tid), holder)
         if not holders and way is None and resource.kind in ("unix", "tcp", "udp", "pipe", "fifo"):
             self.ways.append(_unseen(resource))

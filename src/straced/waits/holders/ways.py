@@ -10,6 +10,7 @@ from straced.waits.facts import fds
 from straced.waits.facts.file_systems import mounts
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.holders import files
 from straced.waits.model import Resource, Wait, Way
 
 _VALUE = re.compile(rb"^it_value: \((\d+), (\d+)\)", re.MULTILINE)
@@ -26,6 +27,8 @@ def of_wait(look: ProcSnapshot, raw: RawTask, wait: Wait) -> tuple[Way, ...]:
         return (Way(kind="anybody", text="a signal"),)
     if wait.kind == "io_uring":
         return (Way(kind="kernel", text="a completion of io_uring"),)
+    if resource is not None and wait.kind == "tty_write" and files.is_stopped(look, wait):
+        return (Way(kind="person", text=f"Ctrl-Q at {resource.name}, whose output was stopped (Ctrl-S)"),)
     if resource is None or wait.kind not in ("event_read", "accept", "tty_read", "ipc", "socket_read"):
         return ()
     if wait.kind == "ipc":

@@ -69,6 +69,8 @@ def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = Fal
         return (
             f"{'' if os.geteuid() == 0 else 'sudo '}fsfreeze -u {shlex.quote(name)}" if name.startswith("/") else None
         )
+    if task.wait.kind == "tty_write" and root.ways and task.wait.resource is not None:
+        return f"press Ctrl-Q at {task.wait.resource.name}: its output was stopped there (Ctrl-S)"
     backend = next((node.task for node in walk(chain) if says_working(node.task.wait.title)), None)
     if backend is not None:
         number = own_number(look, backend.pid, backend.pid)
@@ -82,4 +84,4 @@ def next_step(look: ProcSnapshot, chain: Node, verdict: str, counted: bool = Fal
     if verdict in ("busy", "spinning", "slow") and task.wait.kind in ("running", "file_io"):
         verb = f"trace {task.pid} -d 1" if counted else f"attach {task.pid} -d 2"
         return f"{'' if os.geteuid() == 0 else 'sudo '}straced {verb}"
-    return runtime_command(look, root, verdict)
+    return next(filter(None, (runtime_command(look, leaf, verdict) for leaf in leaves(chain))), None)

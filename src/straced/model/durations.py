@@ -1,0 +1,67 @@
+"""How long calls took, by job, program and call: what percentiles of history and buckets of metrics are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from straced.model import histogram
+from straced.model.owner import Owner
+
+Buckets = dict[int, int]
+"""Calls by bucket of :mod:`straced.model.histogram`."""
+
+
+class CallDurations(Struct, array_like=True):
+    """Of one call."""
+
+    slowest_ns: int = 0
+    """The longest; where that is not known, the middle of the last bucket."""
+    buckets: Buckets = {}
+    total_ns: int = 0
+    """All of them together."""
+
+    def add(self, other: CallDurations) -> None:
+        """Add what another part of the same call took."""
+        self.slowest_ns = max(self.slowest_ns, other.slowest_ns)
+        self.total_ns += other.total_ns
+        for bucket, count in other.buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
+
+    @property
+    def calls(self) -> int:
+        """How many returned."""
+        return sum(self.buckets.values())
+
+    def percentile_ns(self, share: float) -> int | None:
+        """What ``share`` of them (0 to 1) did not exceed, to the precision of the buckets."""
+        counts = [0] * (max(self.buckets, default=-1) + 1)
+        for bucket, count in self.buckets.items():
+            counts[bucket] = count
+        found = histogram.percentile_ns(counts, share)
+        return found if found is None or not self.slowest_ns else min(found, self.slowest_ns)
+
+
+class ProgramDurations(Struct, frozen=True):
+    """Of one program in one job, of processes of one owner."""
+
+    job: str
+    program: str
+    owner: Owner
+    by_name: Mapping[str, CallDurations]
+
+
+class DurationBatch(Struct, frozen=True):
+    """What returned since the batch before."""
+
+    epoch_s: float
+    programs: tuple[ProgramDurations, ...]
+
+
+def together(parts: Iterable[CallDurations]) -> CallDurations:
+    """Several calls as one."""
+    whole = CallDurations(0, {})
+    for part in parts:
+        whole.add(part)
+    return whole

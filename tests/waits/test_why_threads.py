@@ -1,0 +1,38 @@
+"""One thread is asked about: what the others of its process do is no answer to that.
+
+Of `waits/threads.py`.
+"""
+
+from __future__ import annotations
+
+from why_world import World
+
+from straced.linux import procfs
+from straced.views.why.report import report
+from straced.waits.process import why_process
+from straced.waits.threads import stuck_threads
+
+_BESIDE = """
+def wait():
+    ready(threading.get_native_id())
+    file = open(ARGS[0], 'w')
+    fcntl.flock(file, fcntl.LOCK_EX)
+threading.Thread(target=wait, daemon=True).start()
+while True: sum(range(1000))
+"""
+_HOLDS = "file = open(ARGS[0], 'w'); fcntl.flock(file, fcntl.LOCK_EX); ready(); rest()"
+_WINDOW_NS = 300_000_000
+
+
+def test_a_thread_that_is_stuck_beside_a_busy_one(world: World) -> None:
+    lock = world.directory / "lock"
+    holder = world.python(_HOLDS, lock)
+    target = world.python(_BESIDE, lock)
+    thread = int(target.words[0])
+    world.until(lambda: procfs.read(f"{target.pid}/task/{thread}/wchan").startswith(b"locks_"), "it has the lock")
+    why = why_process(thread, _WINDOW_NS)
+    assert why.verdict == "stuck", report(why)
+    assert [root.task.pid for root in why.roots] == [holder.pid]
+    keys = [(target.pid, target.pid), (target.pid, thread), (holder.pid, holder.pid)]
+    found = stuck_threads(_WINDOW_NS, keys)
+    assert [each.chain.task.tid for each in found if each.chain is not None] == [thread]
