@@ -9,12 +9,13 @@ from msgspec import Struct
 from straced.records.plans import plan_of
 from straced.records.text import kinds, memory
 from straced.records.text.calls import SIGNATURES
-from straced.records.text.dependent import BECOMING, WHOLE, becoming
+from straced.records.text.dependent import WHOLE
 from straced.records.text.descriptor_effects import Effect, distrusted, unknown
 from straced.records.text.effects import DESPITE, EFFECTS
 from straced.records.text.named import named
 from straced.records.text.processes import Process
 from straced.records.text.results import DESCRIPTORS, ENDING, Result, result_of
+from straced.records.text.task_calls import BECOMING, becoming
 from straced.records.values import Record
 from straced.syscalls import syscall_name
 

@@ -12,7 +12,7 @@ from straced.records.text.descriptor_effects import (
     opened,
     requested,
 )
-from straced.records.text.new_descriptors import anonymous, memory_file, pair, pipe_end, socket_end
+from straced.records.text.new_descriptors import anonymous, memory_file, pair, pipe_ends, socket_ends
 from straced.records.text.socket_effects import SOCKET_EFFECTS
 from straced.records.text.task_effects import (
     executed,
@@ -38,9 +38,9 @@ EFFECTS: dict[str, Effect] = {
     "ioctl": requested,
     "close": closed,
     "close_range": closed_range,
-    "pipe": pair(0, None, pipe_end),
-    "pipe2": pair(0, 1, pipe_end),
-    "socketpair": pair(3, 1, socket_end),
+    "pipe": pair(0, None, pipe_ends),
+    "pipe2": pair(0, 1, pipe_ends),
+    "socketpair": pair(3, 1, socket_ends),
     "epoll_create": anonymous("[eventpoll]", None),
     "epoll_create1": anonymous("[eventpoll]", 0),
     "eventfd": anonymous("[eventfd]", None),

@@ -25,6 +25,7 @@ class Processes:
     """All tasks of a recording by tid; threads that nothing was said of have what their process has."""
 
     def __init__(self, processes: Iterable[RecordedProcess] = ()) -> None:
+        self._numbers = 0
         self._tasks: dict[int, Process] = {}
         self._undecided: dict[int, tuple[Process, Process]] = {}
         for each in processes:
@@ -32,6 +33,11 @@ class Processes:
             found = Process(DescriptorNames(files), DirectoryHolder())
             found.directory.move(each.cwd)
             self._tasks |= dict.fromkeys([each.pid, *each.threads], found)
+
+    def number(self) -> str:
+        """A number in place of an inode that no record tells: each pipe and each socket has one of its own."""
+        self._numbers += 1
+        return f"?{self._numbers}"
 
     def of(self, tid: int, pid: int) -> Process:
         """The process of a task; a new one of which nothing is known where none of its threads was met before."""
