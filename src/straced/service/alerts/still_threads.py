@@ -17,8 +17,9 @@ from straced.concurrency.pacing import Pace
 from straced.config.schema import Alerts
 from straced.linux import procfs
 from straced.model.tick import ProcessSample, Tick
-from straced.service.alerts.rules import IDLE, Condition
+from straced.service.alerts.rules import Condition
 from straced.service.alerts.suspects import Inquiry, Stuck, Suspect
+from straced.syscalls.waiting import WAITS_FOR_WORK
 from straced.text.sanitize import scrub
 
 MOST_THREADS = 500
@@ -113,7 +114,7 @@ def _call(pid: int, tid: int) -> str:
 
 def _suspects(key: Key, threads: dict[int, StillThread]) -> Iterable[Suspect]:
     calls = {tid: each.call for tid, each in threads.items() if each.call}
-    whole = len(calls) == len(threads) and not IDLE & set(calls.values())
+    whole = len(calls) == len(threads) and not WAITS_FOR_WORK & set(calls.values())
     for tid, call in calls.items():
         if call in GRAVE or call in FUTEXES:
             yield Suspect(key, tid, threads[tid].since_ns, alone=whole)
