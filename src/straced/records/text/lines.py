@@ -34,6 +34,8 @@ class LineOptions(Struct, frozen=True, kw_only=True):
     stamp: str = "tt"
     """``t``, ``tt`` or ``ttt``, as the options of strace; empty for no time."""
     durations: bool = True
+    nanoseconds: bool = False
+    """Times of nine digits, as ``--syscall-times=ns``, instead of six: many calls take less than a microsecond."""
     pids: bool = True
     """Each line begins with the number of its task, as with ``-f -o FILE``."""
     words: bool = True
@@ -58,6 +60,8 @@ class TextLines:
         self.held: list[Record] = []
         self._oldest_ns = self._newest_ns = 0
         self._second, self._clock = -1, ""
+        self.lost = 0
+        """Records that were lost, as lines have said so far."""
         self._signals = dict(constants("x86_64")["signal"])
 
     def feed(self, record: Record) -> bytes:
@@ -123,10 +127,13 @@ class TextLines:
         result = call.result(record, process)
         if took is None or not self._durations:
             return f"{text} = {result}\n"
-        if took < 1_000_000_000:
-            return f"{text} = {result} <0.{took // 1000:06d}>\n"
-        seconds, rest = divmod(took // 1000, 1_000_000)
-        return f"{text} = {result} <{seconds}.{rest:06d}>\n"
+        return f"{text} = {result} <{self._time(took)}>\n"
+
+    def _time(self, took_ns: int) -> str:
+        if took_ns < 1_000_000_000:
+            return f"0.{took_ns:09d}" if self.options.nanoseconds else f"0.{took_ns // 1000:06d}"
+        seconds, rest = divmod(took_ns, 1_000_000_000)
+        return f"{seconds}.{rest:09d}" if self.options.nanoseconds else f"{seconds}.{rest // 1000:06d}"
 
     def _exit(self, record: Record) -> str:
         status = record.result or 0
@@ -140,6 +147,7 @@ class TextLines:
     def _lost(self, record: Record) -> str:
         """As ``straced trace`` says it of lines of strace, so that a report counts them."""
         self._processes.forget()
+        self.lost += record.result or 0
         return f"strace: {record.result} lines were dropped: the ring was full\n"
 
     def _prefix(self, record: Record) -> str:
@@ -147,12 +155,15 @@ class TextLines:
         stamp = self.options.stamp
         if not stamp:
             return f"{record.tid:<5} " if self.options.pids else ""
-        second, rest = divmod((_start_of(record) + self._epoch_ns) // 1000, 1_000_000)
+        second, rest = divmod(_start_of(record) + self._epoch_ns, 1_000_000_000)
         if second != self._second:
             self._second = second
             day = time.gmtime(second + self._offset_s)
             self._clock = str(second) if stamp == "ttt" else time.strftime("%H:%M:%S", day)
-        begun = self._clock if stamp == "t" else f"{self._clock}.{rest:06d}"
+        if stamp == "t":
+            begun = self._clock
+        else:
+            begun = f"{self._clock}.{rest:09d}" if self.options.nanoseconds else f"{self._clock}.{rest // 1000:06d}"
         return f"{record.tid:<5} {begun} " if self.options.pids else f"{begun} "
 
 
