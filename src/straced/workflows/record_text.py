@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from straced.errors import OutputError
 from straced.records.reader import RecordFile
 from straced.records.tailing import LATE_NS, RecordTail
 from straced.records.text.lines import LineOptions, TextLines
@@ -45,7 +46,11 @@ class TextCopier:
         self._finished.set()
 
     async def run(self) -> bool:
-        """Copy until all has been; True when nobody reads any more."""
+        """Copy until all has been; True when nobody reads any more.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         try:
             await asyncio.to_thread(self._write, self._header)
             while not self._finished.is_set():
@@ -56,6 +61,8 @@ class TextCopier:
             self._write(lost_lines(self._recording.end, self._lines.lost))
         except BrokenPipeError:
             return True
+        except OSError as error:
+            raise OutputError(f"the trace is cut: {error.strerror}") from error
         return False
 
     def _copy(self, until_ns: int | None) -> None:
