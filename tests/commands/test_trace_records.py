@@ -56,7 +56,7 @@ def test_lines_of_a_running_process(start: Starter, tmp_path: Path) -> None:
     target.let_end()
     _out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    calls = re.findall(r"(?m)^\d+ +\d{10}\.\d{6} (\w+)\(", (tmp_path / "t").read_text())
+    calls = re.findall(r"(?m)^\d+ +\d{10}\.\d{9} (\w+)\(", (tmp_path / "t").read_text())
     assert Counter(calls) == {"getppid": 250, "exit_group": 1}
 
 
