@@ -20,7 +20,7 @@ INLINE void tell_start(struct seq_file *seq, struct task_struct *task, struct ou
 	if (!is_wanted(outcome, plan))
 		return;
 	if (with_arguments)
-		arguments_in((struct pt_regs *)bpf_task_pt_regs(task), outcome->key, record.args);
+		arguments_in((struct pt_regs *)bpf_task_pt_regs(task), outcome->key, record.args, ARGUMENTS);
 	size = RECORD_HEAD + (with_arguments ? plan->nargs & 7 : 0) * sizeof(u64);
 	fill(&record, outcome, size, (size - RECORD_HEAD) / sizeof(u64), task);
 	barrier_var(size);

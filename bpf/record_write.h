@@ -36,39 +36,38 @@ struct pt_regs___arm64_arguments {
 
 #pragma clang attribute pop
 
-/* The arguments of the call that the registers are of, before they are overwritten by execve or sigreturn. */
-INLINE void arguments_in(struct pt_regs *regs, u32 key, u64 *args)
+/* An argument of the call that the registers are of, before they are overwritten by execve or sigreturn. */
+INLINE u64 argument_in(struct pt_regs *regs, u32 abi, int i)
 {
-	u32 abi = key >> KEY_NR_BITS;
+	struct pt_regs___arm64_arguments *arm = (void *)regs;
+	struct pt_regs___x86_arguments *x86 = (void *)regs;
 
 	if (is_arm64()) {
-		struct pt_regs___arm64_arguments *arm = (void *)regs;
+		u64 value = i ? arm->regs[i] : arm->orig_x0;
 
-		args[0] = arm->orig_x0;
-		for (int i = 1; i < ARGUMENTS; i++)
-			args[i] = arm->regs[i];
-	} else {
-		struct pt_regs___x86_arguments *x86 = (void *)regs;
-
-		if (abi == ABI_I386) {
-			args[0] = x86->bx;
-			args[1] = x86->cx;
-			args[2] = x86->dx;
-			args[3] = x86->si;
-			args[4] = x86->di;
-			args[5] = x86->bp;
-		} else {
-			args[0] = x86->di;
-			args[1] = x86->si;
-			args[2] = x86->dx;
-			args[3] = x86->r10;
-			args[4] = x86->r8;
-			args[5] = x86->r9;
-		}
+		return abi == ABI_ARM ? (u32)value : value;
 	}
-	if (abi == ABI_I386 || abi == ABI_ARM)
-		for (int i = 0; i < ARGUMENTS; i++)
-			args[i] = (u32)args[i];
+	switch (i) {
+	case 0:
+		return abi == ABI_I386 ? (u32)x86->bx : x86->di;
+	case 1:
+		return abi == ABI_I386 ? (u32)x86->cx : x86->si;
+	case 2:
+		return abi == ABI_I386 ? (u32)x86->dx : x86->dx;
+	case 3:
+		return abi == ABI_I386 ? (u32)x86->si : x86->r10;
+	case 4:
+		return abi == ABI_I386 ? (u32)x86->di : x86->r8;
+	}
+	return abi == ABI_I386 ? (u32)x86->bp : x86->r9;
+}
+
+INLINE void arguments_in(struct pt_regs *regs, u32 key, u64 *args, u32 nargs)
+{
+#pragma unroll
+	for (int i = 0; i < ARGUMENTS; i++)
+		if (i < nargs)
+			args[i] = argument_in(regs, key >> KEY_NR_BITS, i);
 }
 
 INLINE u32 tid_of(struct task_struct *task)
@@ -98,21 +97,27 @@ INLINE void fill(struct record *record, const struct outcome *outcome, u32 size,
 /* Space has returned: a record says how much was lost before it. */
 __attribute__((noinline)) static int tell_lost(struct ring *ring, void *memory)
 {
-	u64 lost = __sync_lock_test_and_set(&ring->untold, 0);
-	struct outcome outcome = { 0, RECORD_LOST, bpf_ktime_get_ns(), NO_TIME, 0, lost };
-	u64 at;
+	struct record *record;
+	u64 at, lost;
 
-	if (!reserve(ring, memory, RECORD_HEAD, &at)) {
-		ADD(ring->untold, lost);
+	if (!reserve(ring, memory, RECORD_HEAD, &at))
 		return 0;
-	}
-	fill(memory + (at & (recording_config.ring_bytes - 8)), &outcome, RECORD_HEAD, 0, bpf_get_current_task_btf());
+	lost = __sync_lock_test_and_set(&ring->untold, 0);
+	record = memory + (at & (recording_config.ring_bytes - 8));
+	record->size = RECORD_HEAD;
+	record->kind = RECORD_LOST;
+	record->nargs = 0;
+	record->tid = record->pid = record->key = 0;
+	record->end_ns = bpf_ktime_get_ns();
+	record->duration_ns = NO_TIME;
+	record->waiting_ns = 0;
+	record->result = lost;
 	commit(ring, at, RECORD_HEAD);
 	return 0;
 }
 
 /* Writes a record of the current task: its blobs, which stand in the scratch place, behind its arguments. */
-INLINE void put_record(struct task_struct *task, struct outcome *outcome, u32 nargs, u32 blobs)
+INLINE void put_record(struct task_struct *task, struct outcome *outcome, struct pt_regs *regs, u32 nargs, u32 blobs)
 {
 	u32 cpu = bpf_get_smp_processor_id(), zero = 0;
 	struct ring *ring = bpf_map_lookup_elem(&rings, &cpu);
@@ -133,9 +138,8 @@ INLINE void put_record(struct task_struct *task, struct outcome *outcome, u32 na
 	}
 	record = memory + (at & (recording_config.ring_bytes - 8));
 	fill(record, outcome, size, nargs, task);
-	for (u32 i = 0; i < ARGUMENTS; i++)
-		if (i < nargs)
-			record->args[i] = outcome->args[i];
+	if (nargs)
+		arguments_in(regs, outcome->key, record->args, nargs);
 	if (blobs) {
 		struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
 		u64 behind = at + RECORD_HEAD + nargs * sizeof(u64);
@@ -155,8 +159,10 @@ INLINE void put_record(struct task_struct *task, struct outcome *outcome, u32 na
  */
 __attribute__((noinline)) int write_record(struct outcome *outcome, u32 nargs, u32 blobs)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
+
 	if (outcome)
-		put_record(bpf_get_current_task_btf(), outcome, nargs, blobs);
+		put_record(task, outcome, (struct pt_regs *)bpf_task_pt_regs(task), nargs, blobs);
 	return 0;
 }
 
@@ -183,55 +189,54 @@ INLINE struct plan *plan_of(u32 key)
 /* Reads what the plan of a call says, and writes its record; without blobs where this program was preempted in that. */
 __attribute__((noinline)) int record_with_blobs(struct outcome *outcome)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct scratch *scratch = take_scratch();
 	struct plan *plan;
-	u32 blobs;
+	u32 blobs = 0;
 
 	if (!outcome)
 		return 0;
 	plan = plan_of(outcome->key);
 	if (!plan)
 		return 0;
-	if (!scratch)
-		return write_record(outcome, plan->nargs, 0);
-	for (int i = 0; i < ARGUMENTS; i++)
-		scratch->args[i] = outcome->args[i];
-	blobs = read_blobs(scratch, plan, outcome->result);
-	put_record(bpf_get_current_task_btf(), outcome, plan->nargs, blobs);
-	give_scratch(scratch);
+	if (scratch) {
+		arguments_in(regs, outcome->key, scratch->args, ARGUMENTS);
+		blobs = read_blobs(scratch, plan, outcome->result);
+	}
+	put_record(task, outcome, regs, plan->nargs, blobs);
+	if (scratch)
+		give_scratch(scratch);
 	return 0;
 }
 
-/* A call of the current task has returned; `task` where it matters how long this takes, else 0. After an execve that succeeded its registers are the new program's. */
+/*
+ * A call of the current task has returned; `task` and its registers where it matters how long this takes, else 0. After
+ * an execve that succeeded the registers are the new program's.
+ */
 INLINE void record_call(struct task_struct *task, struct outcome *outcome, struct pt_regs *regs)
 {
 	struct plan *plan = plan_of(outcome->key);
 
 	if (!is_wanted(outcome, plan))
 		return;
-	if (plan->flags & PLAN_EXEC && !outcome->result) {
+	if (plan->flags & PLAN_EXEC && !outcome->result)
 		write_record(outcome, 0, 0);
-		return;
-	}
-	if (plan->nargs)
-		arguments_in(regs, outcome->key, outcome->args);
-	if (plan->captures[0].kind)
+	else if (plan->captures[0].kind)
 		record_with_blobs(outcome);
 	else if (task)
-		put_record(task, outcome, plan->nargs, 0);
+		put_record(task, outcome, regs, plan->nargs, 0);
 	else
 		write_record(outcome, plan->nargs, 0);
 }
 
 /* The thread ends in a call; its memory is gone by now. */
-INLINE void record_killed(struct outcome *outcome, struct pt_regs *regs)
+INLINE void record_killed(struct outcome *outcome)
 {
 	struct plan *plan = plan_of(outcome->key);
 
-	if (!is_wanted(outcome, plan))
-		return;
-	arguments_in(regs, outcome->key, outcome->args);
-	write_record(outcome, plan->nargs, 0);
+	if (is_wanted(outcome, plan))
+		write_record(outcome, plan->nargs, 0);
 }
 
 /* Without arguments: they are gone, or there is no call. */

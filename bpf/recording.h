@@ -17,7 +17,7 @@ enum record_kind { RECORD_PAD, RECORD_CALL, RECORD_START, RECORD_UNFINISHED, REC
 
 #define ARGUMENTS 6
 
-/* What is told of a call. */
+/* What is told of a call, besides its arguments, which are in the registers of its task. */
 struct outcome {
 	u32 key;
 	u32 kind;
@@ -25,7 +25,6 @@ struct outcome {
 	u64 duration_ns;
 	u64 waiting_ns;
 	s64 result;
-	u64 args[ARGUMENTS];
 };
 
 #ifdef RECORDING
@@ -54,21 +53,21 @@ INLINE void record_return(struct task_struct *task, u32 key, u32 row, u64 end_ns
 }
 
 /* A call of which only the exit was seen. */
-INLINE void record_exit_only(u32 key, u32 row, long ret, struct pt_regs *regs)
+INLINE void record_exit_only(u32 key, u32 row, long ret)
 {
 	struct outcome outcome = { key, RECORD_CALL | RECORD_NO_ENTER, bpf_ktime_get_ns(), NO_TIME, 0, ret };
 
 	if (row)
-		record_call(0, &outcome, regs);
+		record_call(0, &outcome, 0);
 }
 
 /* A call that a signal handler has turned into an error. */
-INLINE void record_interrupted(struct suspended *call, long ret, struct pt_regs *regs)
+INLINE void record_interrupted(struct suspended *call, long ret)
 {
 	struct outcome outcome = { call->key, RECORD_CALL, bpf_ktime_get_ns(), call->wall_ns, call->waiting_ns, ret };
 
 	if (call->row)
-		record_call(0, &outcome, regs);
+		record_call(0, &outcome, 0);
 }
 
 /* A call that never returns, whose arguments are gone. */
@@ -116,7 +115,6 @@ INLINE void record_stored(struct running *run, struct task_state *state)
 /* A thread ends in a call: exit, or it is killed. What it was in is claimed, in whatever state the recording is. */
 INLINE void record_last(struct task_state *state, struct task_struct *task)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	struct outcome outcome = { 0, RECORD_UNFINISHED | RECORD_NO_RESULT, bpf_ktime_get_ns() };
 	u32 zero = 0, row = 0;
 	struct running *run = bpf_map_lookup_elem(&running, &zero);
@@ -137,7 +135,7 @@ INLINE void record_last(struct task_state *state, struct task_struct *task)
 	if (outcome.key && row) {
 		outcome.duration_ns = outcome.end_ns - since_ns;
 		abandon(row);
-		record_killed(&outcome, regs);
+		record_killed(&outcome);
 	}
 	for (int i = 0; i < SUSPENDED_MAX; i++) {
 		struct suspended *call = &state->suspended[i];
@@ -166,8 +164,8 @@ INLINE void record_end(struct task_struct *task)
 #define record_only(value) 0
 #define recording_closed() false
 #define record_return(task, key, row, end_ns, wall_ns, waiting_ns, ret, regs) ((void)0)
-#define record_exit_only(key, row, ret, regs) ((void)0)
-#define record_interrupted(call, ret, regs) ((void)0)
+#define record_exit_only(key, row, ret) ((void)0)
+#define record_interrupted(call, ret) ((void)0)
 #define record_abandoned_call(call) ((void)0)
 #define record_abandoned_suspended(call) ((void)0)
 #define record_loaded(state) ((void)0)

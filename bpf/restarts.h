@@ -135,7 +135,7 @@ INLINE void interrupted(struct running *run, struct task_state *state, u64 handl
 		return;
 	}
 	finish(top->row, top->wall_ns, top->waiting_ns, -EINTR);
-	record_interrupted(top, -EINTR, (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+	record_interrupted(top, -EINTR);
 	drop_to(run, state, state->depth - 1);
 }
 

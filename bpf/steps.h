@@ -65,7 +65,7 @@ __attribute__((noinline)) static int exit_only(struct running *run, struct pt_re
 		add_slot(index, -ret, 1);
 	begin(index);
 	abandon(index);
-	record_exit_only(key, index, ret, regs);
+	record_exit_only(key, index, ret);
 	ADD(control.skipped_enters, 1);
 	return 0;
 }

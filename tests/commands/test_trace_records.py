@@ -20,6 +20,7 @@ from straced.records.reader import RecordFile
 from straced.records.values import CALLS, RecordKind
 from tests.support import proc
 from tests.support.cli import popen_straced, straced
+from tests.support.owner import NOBODY
 from tests.support.poll import until
 from tests.support.records import check_sums
 from tests.support.workload import Starter
@@ -43,6 +44,7 @@ def test_a_command_is_recorded_from_its_first_instruction(tmp_path: Path) -> Non
     rows = {row["name"]: row["calls"] for row in report["summary"]["syscalls"]}
     assert rows == counted
     assert "/there/is/none" in json.dumps(report["files"])
+    assert "calls, errnos and paths are the same" in straced("diff", path, path).out
 
 
 @pytest.mark.needs("ebpf", "cc")
@@ -54,8 +56,23 @@ def test_lines_of_a_running_process(start: Starter, tmp_path: Path) -> None:
     target.let_end()
     _out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    calls = re.findall(r"(?m)^\d+ +\d{10}\.\d{6} (\w+)\(", (tmp_path / "t").read_text())
+    calls = re.findall(r"(?m)^\d+ +\d{10}\.\d{9} (\w+)\(", (tmp_path / "t").read_text())
     assert Counter(calls) == {"getppid": 250, "exit_group": 1}
+
+
+@pytest.mark.needs("ebpf")
+def test_lines_of_a_command_leave_it_its_stdout() -> None:
+    done = straced("trace", "-e", "execve,exit_group", "--", "sh", "-c", "echo its own; exit 4")
+    assert (done.status, done.out) == (4, "its own\n")
+    assert re.search(r'execve\("\S*/sh", \["sh", "-c", "echo its own; exit 4"\]', done.err)
+    assert re.search(r"exit_group\(4\) += \?", done.err)
+
+
+@pytest.mark.needs("root", "setpriv")
+def test_a_command_is_not_run_when_it_cannot_be_recorded() -> None:
+    done = straced("trace", "--", "sh", "-c", "echo it ran", prefix=NOBODY)
+    assert (done.status, done.out) == (5, "")
+    assert "eBPF needs root" in done.err
 
 
 @pytest.mark.needs("ebpf")
@@ -91,9 +108,9 @@ def test_a_killed_owner_leaves_a_target_that_runs_and_a_file_that_is_read(tmp_pa
     ],
 )
 def test_what_cannot_be_is_said(
-    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert group.run(["trace", *words])
-    assert said in capsys.readouterr().err
+    assert said in capfd.readouterr().err
     assert not (tmp_path / "t.strc").exists()

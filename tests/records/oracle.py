@@ -124,7 +124,7 @@ def normal(tasks: dict[str, list[str]]) -> list[list[str]]:
 
     def line(text: str) -> str:
         text = re.sub(r",\s+", ", ", re.sub(r"\s+= ", " = ", text))
-        text = _UNNAMED.sub("?", text)
+        text = re.sub(r"\?\d+", "?", _UNNAMED.sub("?", text))
         text = _INODE.sub("?", pid.sub(lambda match: numbers[match[1]], text))
         text = _NAMED.sub(lambda match: f"<{os.path.realpath(match[1])}>", text)
         text = _CHANGING.sub("...", _EPHEMERAL.sub("PORT", text))

@@ -3,8 +3,8 @@
 Of `records/text/addresses.py`, `records/text/calls.py`, `records/text/compiled.py`, `records/text/controls.py`,
 `records/text/dependent.py`, `records/text/flags.py`, `records/text/futexes.py`, `records/text/kinds.py`,
 `records/text/memory.py`, `records/text/named.py`, `records/text/results.py`, `records/text/socket_options.py`,
-`records/text/structures.py`, `records/text/tables/__init__.py`, `records/text/tables/x86_64.py` and
-`records/text/tables/arm64.py`.
+`records/text/structures.py`, `records/text/task_calls.py`, `records/text/tables/__init__.py`,
+`records/text/tables/x86_64.py` and `records/text/tables/arm64.py`.
 """
 
 from __future__ import annotations

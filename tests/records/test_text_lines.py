@@ -42,6 +42,12 @@ def test_the_width_and_the_times_are_those_of_strace() -> None:
     assert lines([record], LineOptions(stamp="ttt", pids=False, durations=False)) == [
         '1700000001.250000 read(3, ""..., 100)   = 7'
     ]
+    exact = LineOptions(stamp="ttt", nanoseconds=True, pids=False)
+    assert lines([record, call("getpid", result=PID, at=3.0, took=123)], exact) == [
+        '1700000001.250000000 read(3, ""..., 100) = 7 <0.001234567>',
+        "1700000003.000000000 getpid()           = 4000 <0.000000123>",
+    ]
+    assert lines([call("getpid", result=PID, took=3 * SECOND + 5)], exact)[0].endswith("<3.000000005>")
     assert lines([call("getpid", result=PID)]) == ["getpid()                                = 4000"]
 
 
@@ -247,6 +253,13 @@ def test_secrets_are_hidden_where_that_is_asked_for() -> None:
     options = LineOptions(stamp="", durations=False, pids=False, redacted=True)
     assert line(done, options) == 'execve("/bin/x", ["x", "--token=***"], [...]) = 0'
     assert "hunter2" in line(done)
+
+
+def test_a_report_has_times_to_the_nanosecond(tmp_path: Path) -> None:
+    text = TextLines(facts(), LineOptions(stamp="ttt", nanoseconds=True))
+    file = tmp_path / "t.strace"
+    file.write_bytes(b"".join(text.feed(call("getpid", at=1.0, took=123)) for _ in range(10)) + text.flush())
+    assert [row.wall_ns for row in report(file).summary.rows] == [1230]
 
 
 def test_a_report_of_lines_that_come_late_is_exact(tmp_path: Path) -> None:

@@ -118,7 +118,8 @@ def command(
     the reader of the trace: what a slow pipe does not take goes to a bounded file, then lines are dropped, and counted.
 
     By eBPF the target is neither stopped nor slowed down by more than tens of nanoseconds a call, and what stands in
-    buffers is not shown. A command behind -- is traced from its first instruction; the exit status is its own.
+    buffers is not shown. A command behind -- is traced so from its first instruction: its lines go to stderr unless
+    -o says where, and the exit status is its own.
     """
     from straced.tracers.strace.filters import trace_set as checked
     from straced.tracers.strace.filters import widened

@@ -30,10 +30,9 @@ _WITHOUT_POINTERS = """
    sched_setattr sched_setscheduler seccomp semget semop sendmsg set_mempolicy setitimer setpriority setresgid
    setresuid shmat shmctl shmget sigaction signalfd sigprocmask socket sysfs syslog tgkill timer_create write writev
 4: cachestat epoll_wait fadvise64 fallocate futex_requeue futex_wake io_uring_register landlock_add_rule listmount
-   lsm_get_self_attr lsm_set_self_attr migrate_pages msgsnd pidfd_send_signal pkey_mprotect pread64 prlimit64 ptrace
-   pwrite64 quotactl_fd reboot rseq rt_sigaction rt_sigtimedwait rt_tgsigqueueinfo sched_getattr semctl semtimedop
-   sendfile sendfile64 sendmmsg set_mempolicy_home_node signalfd4 statmount sync_file_range tee timer_settime
-   timerfd_settime vmsplice
+   lsm_get_self_attr lsm_set_self_attr migrate_pages msgsnd pidfd_send_signal pkey_mprotect pread64 ptrace pwrite64
+   quotactl_fd reboot rseq rt_sigtimedwait rt_tgsigqueueinfo sched_getattr semctl semtimedop sendfile sendfile64
+   sendmmsg set_mempolicy_home_node signalfd4 statmount sync_file_range tee timer_settime timerfd_settime vmsplice
 5: _llseek clone futex_waitv get_mempolicy getsockopt io_getevents kcmp kexec_file_load kexec_load keyctl
    mq_timedreceive mq_timedsend mremap msgrcv perf_event_open prctl preadv process_madvise pwritev recvmmsg
    remap_file_pages select setsockopt waitid
@@ -52,13 +51,13 @@ listxattrat 5 p1; llistxattr 3 p0; lremovexattr 2 p0 p1; lsetxattr 5 p0 p1; lsta
 memfd_create 2 p0; mkdir 2 p0; mkdirat 3 p1; mknod 3 p0; mknodat 4 p1; mount 5 p0 p1 p2; mount_setattr 5 p1
 move_mount 5 p1 p3; mq_open 4 p0; mq_unlink 1 p0; name_to_handle_at 5 p1; nanosleep 2 i0:16; newfstatat 4 p1
 oldlstat 2 p0; oldstat 2 p0; open 3 p0; open_tree 3 p1; open_tree_attr 5 p1; openat 4 p1; openat2 4 p1 i2:24
-pipe 1 o0:8; pipe2 2 o0:8; pivot_root 2 p0 p1; ppoll 5 i2:16 i3:8; quotactl 4 p1; readlink 3 p0; readlinkat 4 p1
-recvfrom 6 A4; removexattr 2 p0 p1; removexattrat 4 p1 p3; rename 2 p0 p1; renameat 4 p1 p3; renameat2 5 p1 p3
-request_key 4 p0 p1; rmdir 1 p0; rt_sigprocmask 4 i1:8 o2:8; rt_sigsuspend 2 i0:8; sendto 6 a4; setdomainname 2
-sethostname 2; setxattr 5 p0 p1; setxattrat 6 p1 p3; socketpair 4 o3:8; stat 2 p0; stat64 2 p0; statfs 2 p0
-statfs64 3 p0; statx 5 p1; swapoff 1 p0; swapon 2 p0; symlink 2 p0 p1; symlinkat 3 p0 p2; truncate 2 p0
-truncate64 4 p0; umount 1 p0; umount2 2 p0; unlink 1 p0; unlinkat 3 p1; uselib 1 p0; utime 2 p0; utimensat 4 p1 i2:32
-utimes 2 p0; wait4 4 o1:4
+pipe 1 o0:8; pipe2 2 o0:8; pivot_root 2 p0 p1; ppoll 5 i2:16 i3:8; prlimit64 4 i2:16 o3:16; quotactl 4 p1
+readlink 3 p0; readlinkat 4 p1; recvfrom 6 A4; removexattr 2 p0 p1; removexattrat 4 p1 p3; rename 2 p0 p1
+renameat 4 p1 p3; renameat2 5 p1 p3; request_key 4 p0 p1; rmdir 1 p0; rt_sigaction 4 i1:32 o2:32
+rt_sigprocmask 4 i1:8 o2:8; rt_sigsuspend 2 i0:8; sendto 6 a4; setdomainname 2; sethostname 2; setxattr 5 p0 p1
+setxattrat 6 p1 p3; socketpair 4 o3:8; stat 2 p0; stat64 2 p0; statfs 2 p0; statfs64 3 p0; statx 5 p1; swapoff 1 p0
+swapon 2 p0; symlink 2 p0 p1; symlinkat 3 p0 p2; truncate 2 p0; truncate64 4 p0; umount 1 p0; umount2 2 p0
+unlink 1 p0; unlinkat 3 p1; uselib 1 p0; utime 2 p0; utimensat 4 p1 i2:32; utimes 2 p0; wait4 4 o1:4
 """
 _KINDS = {
     "p": BlobKind.PATH,

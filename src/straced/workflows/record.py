@@ -58,7 +58,7 @@ async def _record_target(pid: int, options: RecorderOptions, output: Path | None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     loaded = await recorder.load(options)
-    async with _trace(loaded, pid, output, overwrite) as trace:
+    async with _trace(loaded, pid, output, overwrite, sys.stdout.fileno()) as trace:
         if output is not None and sys.stderr.isatty():
             _say(f"tracing {pid} into {scrub(str(output))}; Ctrl-C ends it")
         return await trace.until_over(stop)
@@ -66,6 +66,8 @@ async def _record_target(pid: int, options: RecorderOptions, output: Path | None
 
 def record_command(words: Sequence[str], options: RecorderOptions, output: Path | None, overwrite: bool) -> int:
     """Run a command that is recorded from its first instruction; return the status that a shell would see.
+
+    Without a file lines go to stderr, as strace's do.
 
     Raises:
         CommandNotFound, ExecFailed, OutputError, AttachError, TracerUnavailable: nothing was run.
@@ -92,7 +94,8 @@ async def _record_command(
     process = start()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            trace = await stack.enter_async_context(_trace(loaded, process.pid, output, overwrite))
+            lines = _trace(loaded, process.pid, output, overwrite, sys.stderr.fileno())  # stdout is the command's
+            trace = await stack.enter_async_context(lines)
         except BaseException:
             process.kill()  # it is the gate still: the command was never started
             process.wait()
@@ -148,9 +151,12 @@ class RecordedTrace:
 
 @asynccontextmanager
 async def _trace(
-    loaded: LoadedRecorder, pid: int, output: Path | None, overwrite: bool
+    loaded: LoadedRecorder, pid: int, output: Path | None, overwrite: bool, screen: int
 ) -> AsyncIterator[RecordedTrace]:
-    """Begin, on a process or on the program behind a gate, which then opens; end it with the block."""
+    """Begin, on a process or on the program behind a gate, which then opens; end it with the block.
+
+    Without ``output`` the lines go to the descriptor ``screen``.
+    """
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(OutputFile(output, overwrite=overwrite)) if output is not None else None
@@ -167,7 +173,7 @@ async def _trace(
             if file is not None:
                 file.commit()
             if fd != (file.fd if file else -1):
-                sink = sys.stdout.fileno() if file is None else file.fd
+                sink = screen if file is None else file.fd
                 text = TextCopier(fd, recording, sink, header=file is not None)
             yield RecordedTrace(recording, text, output)
         finally:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from straced.errors import OutputError
 from straced.records.reader import RecordFile
 from straced.records.tailing import LATE_NS, RecordTail
 from straced.records.text.lines import LineOptions, TextLines
@@ -18,7 +19,7 @@ from straced.tracers.ebpf.record_session import EbpfRecording
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
 
 _PAUSE_S = 0.1
-_OPTIONS = LineOptions(stamp="ttt", durations=True, pids=True, names=True)
+_OPTIONS = LineOptions(stamp="ttt", nanoseconds=True)
 _MANY = 1 << 16
 
 
@@ -45,7 +46,11 @@ class TextCopier:
         self._finished.set()
 
     async def run(self) -> bool:
-        """Copy until all has been; True when nobody reads any more."""
+        """Copy until all has been; True when nobody reads any more.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         try:
             await asyncio.to_thread(self._write, self._header)
             while not self._finished.is_set():
@@ -53,9 +58,11 @@ class TextCopier:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._finished.wait(), _PAUSE_S)
             await asyncio.to_thread(self._copy, None)
-            self._write(lost_lines(self._recording.end))
+            self._write(lost_lines(self._recording.end, self._lines.lost))
         except BrokenPipeError:
             return True
+        except OSError as error:
+            raise OutputError(f"the trace is cut: {error.strerror}") from error
         return False
 
     def _copy(self, until_ns: int | None) -> None:
@@ -67,6 +74,8 @@ class TextCopier:
                 ready = bytearray()
         if until_ns is None:
             ready += self._lines.flush()
+        else:
+            ready += self._lines.ready(until_ns)
         self._write(ready)
 
     def _write(self, data: bytes | bytearray) -> None:
@@ -87,13 +96,14 @@ def write_lines(path: Path, to: BinaryIO) -> None:
     to.write(comments_of(file.facts))
     for record in file:
         to.write(lines.feed(record))
-    to.write(lines.flush() + lost_lines(file.end))
+    to.write(lines.flush())
+    to.write(lost_lines(file.end, lines.lost))
 
 
-def lost_lines(end: RecordingEnd | None) -> bytes:
-    """What a trace says that lacks calls, for whoever counts its lines."""
-    lost = sum(each.lost for each in end.calls.values()) if end is not None else 0
-    return b"strace: %d lines were dropped: the reader was too slow\n" % lost if lost else b""
+def lost_lines(end: RecordingEnd | None, told: int) -> bytes:
+    """What a trace says that lacks calls, for whoever counts its lines: those that no line has told yet."""
+    lost = sum(each.lost for each in end.calls.values()) - told if end is not None else 0
+    return b"strace: %d lines were dropped: the reader was too slow\n" % lost if lost > 0 else b""
 
 
 def comments_of(facts: RecordingFacts) -> bytes:

@@ -1,6 +1,6 @@
-"""The arguments of each call by kind, in the order of the call; what is not here is printed in hexadecimal.
+"""The arguments of each call by kind: kinds.py, memory.py and named.py make their printers, of words in parentheses.
 
-A kind is a name in kinds.py, with words for it in parentheses: the number of another argument, or the name of a set.
+What is neither here nor in dependent.py is printed in hexadecimal.
 """
 
 from __future__ import annotations

@@ -9,12 +9,13 @@ from msgspec import Struct
 from straced.records.plans import plan_of
 from straced.records.text import kinds, memory
 from straced.records.text.calls import SIGNATURES
-from straced.records.text.dependent import BECOMING, WHOLE, becoming
-from straced.records.text.descriptor_effects import Effect
-from straced.records.text.effects import EFFECTS
+from straced.records.text.dependent import WHOLE
+from straced.records.text.descriptor_effects import Effect, distrusted, unknown
+from straced.records.text.effects import DESPITE, EFFECTS
 from straced.records.text.named import named
 from straced.records.text.processes import Process
-from straced.records.text.results import ENDING, Result, result_of
+from straced.records.text.results import DESCRIPTORS, ENDING, Result, result_of
+from straced.records.text.task_calls import BECOMING, becoming
 from straced.records.values import Record
 from straced.syscalls import syscall_name
 
@@ -33,6 +34,8 @@ class CompiledCall(Struct, frozen=True):
     effect: Effect | None
     needed: int
     """The arguments without which there is nothing to tell."""
+    despite: frozenset[int] = frozenset()
+    """Errors with which it has its effect."""
     ends: bool = False
     """Whether those who make the call end in it."""
 
@@ -47,24 +50,28 @@ def compile_call(number: int, abi: str, *, words: bool = False) -> CompiledCall:
     """
     name = syscall_name(number, abi)
     result = result_of(name, abi)
-    effect = EFFECTS.get(name)
+    effect = EFFECTS.get(name) or (unknown if name in DESCRIPTORS else None)
     head = f"{name}("
+
+    def compiled(call: Printer, begun: Printer, needed: int) -> CompiledCall:
+        despite = DESPITE.get(name, frozenset())
+        return CompiledCall(name, call, begun, result, effect, needed, despite, name in ENDING)
+
     if abi not in ("x86_64", "arm64"):  # arguments may be parts of others, or structures of another size
-        return CompiledCall(name, _of_list(head, _hexadecimal), _begun(head, _hexadecimal, 6), result, None, 0)
+        effect = distrusted
+        return compiled(_of_list(head, _hexadecimal), _begun(head, _hexadecimal, 6), 0)
     if name in WHOLE:
         texts, needed = WHOLE[name](abi), plan_of(name).nargs
         if name in BECOMING:  # which has something to tell also when its arguments are gone
             texts, needed = becoming(abi, BECOMING[name], words=words), 0
-        return CompiledCall(
-            name, _of_list(head, texts, needed), _begun(head, texts, 6, needed), result, effect, needed, name in ENDING
-        )
+        return compiled(_of_list(head, texts, needed), _begun(head, texts, 6, needed), needed)
     if name not in SIGNATURES:
-        return CompiledCall(name, _of_list(head, _hexadecimal), _begun(head, _hexadecimal, 6), result, effect, 0)
+        return compiled(_of_list(head, _hexadecimal), _begun(head, _hexadecimal, 6), 0)
     kinds_of = words_of(name)
     formatters = [_formatter(word, place, abi) for place, word in enumerate(kinds_of)]
     filled = next((place for place, word in enumerate(kinds_of) if word.partition("(")[0].endswith(memory.FILLED)), 6)
     begun = _begun(head, _one_by_one(formatters), filled, len(kinds_of))
-    return CompiledCall(name, _of_signature(head, formatters), begun, result, effect, len(kinds_of), name in ENDING)
+    return compiled(_of_signature(head, formatters), begun, len(kinds_of))
 
 
 def words_of(name: str) -> list[str]:

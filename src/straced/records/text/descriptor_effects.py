@@ -53,6 +53,8 @@ def resolved(record: Record, process: Process, place: int, index: int) -> bytes:
     blob = record.blobs.get(index)
     if blob is None or blob.unread or blob.cut:
         return b""
+    if blob.data.startswith(b"/") and not process.directory.rooted:
+        return b""
     if blob.data.startswith(b"/"):
         found = normal(blob.data)
         return b"/proc/%d%b" % (record.pid, found[10:]) if found.startswith(b"/proc/self/") else found
@@ -73,6 +75,16 @@ def forget_result(record: Record, process: Process) -> None:
     """The number that was returned stands for something that is not known."""
     if record.result is not None:
         process.files.drop(record.result, record.end_ns)
+
+
+def unknown(record: Record, process: Process, processes: Processes) -> None:
+    """A call that makes a descriptor of something that is not told here."""
+    forget_result(record, process)
+
+
+def distrusted(record: Record, process: Process, processes: Processes) -> None:
+    """A call by which descriptors may have come and gone unseen: io_uring, and calls of another ABI."""
+    process.files.forget()
 
 
 def duplicated(record: Record, process: Process, processes: Processes) -> None:
@@ -118,7 +130,7 @@ def closed_range(record: Record, process: Process, processes: Processes) -> None
     first, last, how = (each & 0xFFFFFFFF for each in record.args[:3])
     if how & 2:
         process = replace(process, files=process.files.copy())
-        processes.replace(record.tid, process)
+        processes.assign(record.tid, process)
     for number in [each for each in process.files.entries if first <= each <= last]:
         if how & 4:
             process.files.bind(number, replace(process.files.entries[number], cloexec=True))

@@ -40,7 +40,7 @@ def _text(number: int, entry: Descriptor) -> str:
 class DescriptorNames:
     """The descriptors that threads share, by number."""
 
-    __slots__ = ("_dropped", "_texts", "entries")
+    __slots__ = ("_texts", "entries")
 
     def __init__(self, entries: dict[int, Descriptor] | None = None) -> None:
         self.entries = entries if entries is not None else {}
@@ -67,6 +67,11 @@ class DescriptorNames:
             del self.entries[number]
             del self._texts[number]
 
+    def forget(self) -> None:
+        """Nothing is known of any number any more: what has happened to it was not recorded."""
+        self.entries.clear()
+        self._texts.clear()
+
     def copy(self, *, executed: bool = False) -> DescriptorNames:
         """A table of its own, as after a fork; after an execve without what is closed by it."""
         return DescriptorNames({n: each for n, each in self.entries.items() if not (executed and each.cloexec)})
@@ -77,6 +82,8 @@ class DirectoryHolder(Struct):
 
     path: bytes = b""
     text: str = "AT_FDCWD"
+    rooted: bool = True
+    """Whether paths from the root on are those of the attach."""
 
     def move(self, path: bytes) -> None:
         """It is this one from now on."""

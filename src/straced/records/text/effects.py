@@ -7,13 +7,24 @@ from straced.records.text.descriptor_effects import (
     closed,
     closed_range,
     commanded,
+    distrusted,
     duplicated,
     opened,
     requested,
 )
-from straced.records.text.new_descriptors import anonymous, memory_file, pair, pipe_end, socket_end
+from straced.records.text.new_descriptors import anonymous, memory_file, pair, pipe_ends, socket_ends
 from straced.records.text.socket_effects import SOCKET_EFFECTS
-from straced.records.text.task_effects import executed, flags_in_memory, forked, moved, moved_by_descriptor, unshared
+from straced.records.text.task_effects import (
+    executed,
+    flags_in_memory,
+    forked,
+    moved,
+    moved_by_descriptor,
+    unshared,
+    uprooted,
+)
+from straced.records.values import RecordingFacts
+from straced.syscalls import names
 
 EFFECTS: dict[str, Effect] = {
     "open": opened(None, 0, 1),
@@ -27,9 +38,9 @@ EFFECTS: dict[str, Effect] = {
     "ioctl": requested,
     "close": closed,
     "close_range": closed_range,
-    "pipe": pair(0, None, pipe_end),
-    "pipe2": pair(0, 1, pipe_end),
-    "socketpair": pair(3, 1, socket_end),
+    "pipe": pair(0, None, pipe_ends),
+    "pipe2": pair(0, 1, pipe_ends),
+    "socketpair": pair(3, 1, socket_ends),
     "epoll_create": anonymous("[eventpoll]", None),
     "epoll_create1": anonymous("[eventpoll]", 0),
     "eventfd": anonymous("[eventfd]", None),
@@ -48,6 +59,21 @@ EFFECTS: dict[str, Effect] = {
     "clone3": forked(flags_in_memory),
     "execve": executed,
     "execveat": executed,
+    "chroot": uprooted,
+    "pivot_root": uprooted,
+    "setns": uprooted,
+    "io_uring_enter": distrusted,
     **SOCKET_EFFECTS,
 }
 """By call."""
+EINTR, EIO, ENOSPC, EINPROGRESS, EDQUOT = -4, -5, -28, -115, -122
+DESPITE = {"connect": frozenset({EINTR, EINPROGRESS}), "close": frozenset({EINTR, EIO, ENOSPC, EDQUOT})}
+"""Errors with which a call has its effect all the same: it goes on without the program, or is done but for an error."""
+
+
+def is_followed(facts: RecordingFacts) -> bool:
+    """Whether a recording holds all calls that change what descriptors stand for."""
+    if facts.failed_only or facts.slower_ns:
+        return False
+    native = names("arm64" if facts.machine == "aarch64" else "x86_64").values()
+    return facts.calls is None or {name for name in EFFECTS if name in native} <= set(facts.calls)

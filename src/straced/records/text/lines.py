@@ -12,6 +12,7 @@ from bisect import bisect_right
 from msgspec import Struct
 
 from straced.records.text.compiled import CompiledCall, compile_call
+from straced.records.text.effects import is_followed
 from straced.records.text.processes import Processes
 from straced.records.text.structures import signal_name
 from straced.records.text.tables import constants
@@ -21,8 +22,6 @@ from straced.text.redaction import redact
 _START, _UNFINISHED, _EXEC = RecordKind.START, RecordKind.UNFINISHED, RecordKind.EXEC
 _EXIT, _LOST = RecordKind.EXIT, RecordKind.LOST
 WINDOW_NS = 250_000_000
-BEGUN = -115
-"""-EINPROGRESS: a connect that goes on without the program."""
 BATCH = 8192
 """Records that are sorted at once."""
 COLUMN = 40
@@ -35,6 +34,8 @@ class LineOptions(Struct, frozen=True, kw_only=True):
     stamp: str = "tt"
     """``t``, ``tt`` or ``ttt``, as the options of strace; empty for no time."""
     durations: bool = True
+    nanoseconds: bool = False
+    """Times of nine digits, as ``--syscall-times=ns``, instead of six: many calls take less than a microsecond."""
     pids: bool = True
     """Each line begins with the number of its task, as with ``-f -o FILE``."""
     words: bool = True
@@ -52,12 +53,15 @@ class TextLines:
         self.options = options or LineOptions()
         self._epoch_ns = facts.epoch_ns - facts.monotonic_ns
         self._offset_s = facts.utc_offset_s
-        self._processes = Processes(facts.processes if self.options.names else ())
-        self._names, self._durations = self.options.names, self.options.durations
+        self._names = self.options.names and is_followed(facts)
+        self._processes = Processes(facts.processes if self._names else ())
+        self._durations = self.options.durations
         self._calls: dict[tuple[int, str], CompiledCall] = {}
         self.held: list[Record] = []
         self._oldest_ns = self._newest_ns = 0
         self._second, self._clock = -1, ""
+        self.lost = 0
+        """Records that were lost, as lines have said so far."""
         self._signals = dict(constants("x86_64")["signal"])
 
     def feed(self, record: Record) -> bytes:
@@ -115,7 +119,7 @@ class TextLines:
         if kind is _UNFINISHED and not call.ends:
             return f"{begins}{call.begun(record, process)} <unfinished ...>) = ?\n"
         text = begins + call.call(record, process)
-        if call.effect is not None and self._names and _succeeded(record, call.needed):
+        if call.effect is not None and self._names and _took_effect(record, call):
             call.effect(record, process, self._processes)
         if len(text) < COLUMN - 1:
             text = text.ljust(COLUMN - 1)
@@ -123,10 +127,13 @@ class TextLines:
         result = call.result(record, process)
         if took is None or not self._durations:
             return f"{text} = {result}\n"
-        if took < 1_000_000_000:
-            return f"{text} = {result} <0.{took // 1000:06d}>\n"
-        seconds, rest = divmod(took // 1000, 1_000_000)
-        return f"{text} = {result} <{seconds}.{rest:06d}>\n"
+        return f"{text} = {result} <{self._time(took)}>\n"
+
+    def _time(self, took_ns: int) -> str:
+        if took_ns < 1_000_000_000:
+            return f"0.{took_ns:09d}" if self.options.nanoseconds else f"0.{took_ns // 1000:06d}"
+        seconds, rest = divmod(took_ns, 1_000_000_000)
+        return f"{seconds}.{rest:09d}" if self.options.nanoseconds else f"{seconds}.{rest // 1000:06d}"
 
     def _exit(self, record: Record) -> str:
         status = record.result or 0
@@ -137,9 +144,10 @@ class TextLines:
             return f"{self._prefix(record)}+++ killed by {signal_name(low, self._signals)}{core} +++\n"
         return f"{self._prefix(record)}+++ exited with {status >> 8 & 0xFF} +++\n"
 
-    @staticmethod
-    def _lost(record: Record) -> str:
+    def _lost(self, record: Record) -> str:
         """As ``straced trace`` says it of lines of strace, so that a report counts them."""
+        self._processes.forget()
+        self.lost += record.result or 0
         return f"strace: {record.result} lines were dropped: the ring was full\n"
 
     def _prefix(self, record: Record) -> str:
@@ -147,12 +155,15 @@ class TextLines:
         stamp = self.options.stamp
         if not stamp:
             return f"{record.tid:<5} " if self.options.pids else ""
-        second, rest = divmod((_start_of(record) + self._epoch_ns) // 1000, 1_000_000)
+        second, rest = divmod(_start_of(record) + self._epoch_ns, 1_000_000_000)
         if second != self._second:
             self._second = second
             day = time.gmtime(second + self._offset_s)
             self._clock = str(second) if stamp == "ttt" else time.strftime("%H:%M:%S", day)
-        begun = self._clock if stamp == "t" else f"{self._clock}.{rest:06d}"
+        if stamp == "t":
+            begun = self._clock
+        else:
+            begun = f"{self._clock}.{rest:09d}" if self.options.nanoseconds else f"{self._clock}.{rest // 1000:06d}"
         return f"{record.tid:<5} {begun} " if self.options.pids else f"{begun} "
 
 
@@ -162,6 +173,6 @@ def _start_of(record: Record) -> int:
     return record.end_ns if start_ns is None else start_ns
 
 
-def _succeeded(record: Record, needed: int) -> bool:
+def _took_effect(record: Record, call: CompiledCall) -> bool:
     result = record.result
-    return result is not None and (not -4096 < result < 0 or result == BEGUN) and len(record.args) >= needed
+    return result is not None and (not -4096 < result < 0 or result in call.despite) and len(record.args) >= call.needed

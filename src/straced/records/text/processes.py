@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from straced.records.text.descriptors import DescriptorNames, DirectoryHolder
 from straced.records.text.initial import descriptor_at_attach
@@ -24,6 +25,7 @@ class Processes:
     """All tasks of a recording by tid; threads that nothing was said of have what their process has."""
 
     def __init__(self, processes: Iterable[RecordedProcess] = ()) -> None:
+        self._numbers = 0
         self._tasks: dict[int, Process] = {}
         self._undecided: dict[int, tuple[Process, Process]] = {}
         for each in processes:
@@ -31,6 +33,11 @@ class Processes:
             found = Process(DescriptorNames(files), DirectoryHolder())
             found.directory.move(each.cwd)
             self._tasks |= dict.fromkeys([each.pid, *each.threads], found)
+
+    def number(self) -> str:
+        """A number in place of an inode that no record tells: each pipe and each socket has one of its own."""
+        self._numbers += 1
+        return f"?{self._numbers}"
 
     def of(self, tid: int, pid: int) -> Process:
         """The process of a task; a new one of which nothing is known where none of its threads was met before."""
@@ -46,7 +53,7 @@ class Processes:
             self._tasks[tid] = found
         return found
 
-    def replace(self, tid: int, process: Process) -> None:
+    def assign(self, tid: int, process: Process) -> None:
         """A task has left what it shared with others."""
         self._tasks[tid] = process
 
@@ -60,21 +67,28 @@ class Processes:
                 process of its own nothing, which is seen from its first record.
         """
         if flags is None:
-            copied = DirectoryHolder(parent.directory.path, parent.directory.text)
+            copied = replace(parent.directory)
             self._undecided[child] = parent, Process(parent.files.copy(), copied)
             return
         self._tasks[child] = Process(
             parent.files if flags & CLONE_FILES else parent.files.copy(),
-            parent.directory if flags & CLONE_FS else DirectoryHolder(parent.directory.path, parent.directory.text),
+            parent.directory if flags & CLONE_FS else replace(parent.directory),
         )
 
     def execute(self, tid: int, pid: int) -> None:
         """A process has become another program: what it shared is its own now, less what the execve closed."""
         before = self.of(tid, pid)
-        directory = DirectoryHolder(before.directory.path, before.directory.text)
+        directory = replace(before.directory)
         self._tasks[pid] = Process(before.files.copy(executed=True), directory)
         if tid != pid:
             del self._tasks[tid]
+
+    def forget(self) -> None:
+        """Calls were lost: no descriptor and no working directory is known until it is told anew."""
+        for each in self._tasks.values():
+            each.files.forget()
+            each.directory.move(b"")
+        self._undecided.clear()
 
     def end(self, tid: int) -> None:
         """A task is gone, and its number may be given to another."""

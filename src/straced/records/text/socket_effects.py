@@ -16,7 +16,10 @@ from straced.records.values import Record
 def _made(record: Record, process: Process, processes: Processes) -> None:
     family, kind, protocol = (each & 0xFFFFFFFF for each in record.args[:3])
     name = created(family, kind, protocol)
-    text = name.text() if name is not None else f"socket:[{UNKNOWN}]"
+    number = processes.number()
+    if name is not None:
+        name.number = number
+    text = name.text() if name is not None else f"socket:[{number}]"
     entry = Descriptor(text, record.end_ns, bool(kind & O_CLOEXEC), name)
     process.files.bind(record.result or 0, entry)
 
@@ -62,11 +65,12 @@ def _connected(record: Record, process: Process, processes: Processes) -> None:
 def _accepted(record: Record, process: Process, processes: Processes) -> None:
     listener, address = _known(record, process), _address(record)
     flags = record.args[3] if len(record.args) > 3 else 0
-    entry = Descriptor(f"socket:[{UNKNOWN}]", record.end_ns, bool(flags & O_CLOEXEC))
+    number = processes.number()
+    entry = Descriptor(f"socket:[{number}]", record.end_ns, bool(flags & O_CLOEXEC))
     if listener is not None and listener.socket is not None:
         name = listener.socket
         peer = UNKNOWN if name.family == UNIX or not address else end_of(address) or UNKNOWN
-        entry.socket = replace(name, peer=peer, local="" if is_wildcard(name.local) else name.local)
+        entry.socket = replace(name, number=number, peer=peer, local="" if is_wildcard(name.local) else name.local)
         entry.name = entry.socket.text()
     process.files.bind(record.result or 0, entry)
 

@@ -1,7 +1,7 @@
 """The names of sockets as ``strace -yy`` writes them, as far as the arguments of calls tell them.
 
 strace asks the kernel. Here the local end of a connect, and the inode that stands for a socket without an address, are
-known to nobody: they are question marks.
+known to nobody: they are question marks, with numbers that tell one from another.
 """
 
 from __future__ import annotations
@@ -35,19 +35,21 @@ class SocketName(Struct):
     family: int
     local: str = ""
     peer: str = ""
-    """Of a netlink socket the name of its protocol."""
+    """Of a local socket the number of the other one, of a netlink socket the name of its protocol."""
     path: str = ""
     """Of a socket of the family AF_UNIX, in quotes."""
+    number: str = UNKNOWN
+    """In place of its inode."""
 
     def text(self) -> str:
         """What stands between the angle brackets."""
         if self.family == UNIX:
-            ends = f"{UNKNOWN}->{UNKNOWN}" if self.peer else UNKNOWN
+            ends = f"{self.number}->{self.peer}" if self.peer else self.number
             return f"{self.protocol}:[{ends},{self.path}]" if self.path else f"{self.protocol}:[{ends}]"
         if self.family == NETLINK and self.local:
             return f"{self.protocol}:[{self.peer}:{self.local}]"
         if self.family == NETLINK or not (self.local or self.peer):
-            return f"{self.protocol}:[{UNKNOWN}]"
+            return f"{self.protocol}:[{self.number}]"
         ends = self.local or UNKNOWN
         return f"{self.protocol}:[{ends}->{self.peer}]" if self.peer else f"{self.protocol}:[{ends}]"
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from straced.records.text.descriptor_effects import Effect, resolved
 from straced.records.text.descriptors import DIRECTORY
-from straced.records.text.processes import CLONE_FILES, Process, Processes
+from straced.records.text.processes import CLONE_FILES, CLONE_FS, Process, Processes
 from straced.records.values import Record
 
 
@@ -22,12 +24,20 @@ def moved_by_descriptor(record: Record, process: Process, processes: Processes) 
     process.directory.move(known.path if known is not None else b"")
 
 
+def uprooted(record: Record, process: Process, processes: Processes) -> None:
+    """chroot, pivot_root, setns: what paths from the root on stand for is not known any more."""
+    process.directory.rooted = False
+    process.directory.move(b"")
+
+
 def unshared(record: Record, process: Process, processes: Processes) -> None:
     """unshare(2)."""
     own = Process(process.files, process.directory)
     if record.args[0] & CLONE_FILES:
         own.files = process.files.copy()
-    processes.replace(record.tid, own)
+    if record.args[0] & CLONE_FS:
+        own.directory = replace(process.directory)
+    processes.assign(record.tid, own)
 
 
 def forked(how: Callable[[Record], int | None]) -> Effect:

@@ -40,7 +40,8 @@ def _title(report: TraceReport, width: int | None) -> str:
     """Which trace, and of what; where there is room, how long."""
     target = report.summary.target
     name = f"{target.pid} ({target.comm})" if target.comm else ""
-    lines = f"{format_count(report.lines)} lines" if not name or width is None or width >= WIDE else ""
+    what = "records" if report.source.endswith(".strc") else "lines"
+    lines = f"{format_count(report.lines)} {what}" if not name or width is None or width >= WIDE else ""
     return f"{report.source}: {', '.join(filter(None, (lines, name)))}"
 
 
