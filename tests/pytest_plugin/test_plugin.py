@@ -7,6 +7,7 @@ Of `pytest_plugin/__init__.py`, `pytest_plugin/run_test.py`, `pytest_plugin/run_
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -143,6 +144,11 @@ def test_budgets_are_the_same_whoever_counts(inner: InnerPytest, tracer: str) ->
         table = [" ".join(line.split()) for line in done.messages[name].splitlines()]
         assert [row for row in rows if row not in table] == [], done.messages[name]
         assert f"budget broken: {len(rows)} limit" in done.messages[name]
+    if tracer == "strace":
+        said = done.messages["test_broken"]
+        assert re.search(r'ENOENT: newfstatat\(AT_FDCWD.*, "/nowhere", .* = -1 ENOENT ', said), said
+        assert re.search(r"fsync: fsync\(\d+</.*/x>\) += 0$", said, re.MULTILINE), said
+        assert "getpgid (new): getpgid(0)" in done.messages["test_new"]
     assert "assert 'this' == 'that'" in done.messages["test_its_own_failure_goes_first"]
     assert "not today" in done.messages["test_its_own_skip_goes_first"]
     assert "perhaps openat" in done.messages["test_a_marker_that_cannot_be_understood"]

@@ -15,8 +15,8 @@ from straced.pytest_plugin.run_state import COUNTS, OwnReader, RunState
 from straced.pytest_plugin.windows import CallWindow, KeptGarbage
 from straced.views.text.budget import table
 
-Counting = Generator[None, None, tuple[CallCounts, str]]
-"""Yields where the test is to run, and returns what it called, and why something may be missing of that."""
+Counting = Generator[None, None, tuple[CallCounts, str, list[str]]]
+"""Yields where the test is to run; returns what it called, why something may be missing of that, and calls to show."""
 MADE = pytest.StashKey[CallCounts]()
 
 
@@ -36,14 +36,14 @@ def counted(item: pytest.Item, state: RunState) -> Generator[None, None, None]:
         budget = budget.locked(state.recorded[item.nodeid])
     reader = state.reader()
     if reader is not None:
-        counts, doubt = yield from _in_this_process(item, reader, budget)
+        counts, doubt, shown = yield from _in_this_process(item, reader, budget)
     elif state.may_fork:
-        counts, doubt = yield from _in_a_copy(item, state, budget)
+        counts, doubt, shown = yield from _in_a_copy(item, state, budget)
     else:
         pytest.skip(state.refused())
     if broken := budget.broken_by(counts):
         head = f"system call budget broken: {len(broken)} limit{'' if len(broken) == 1 else 's'}"
-        pytest.fail("\n".join([head, *table(broken)]), pytrace=False)
+        pytest.fail("\n".join([head, *table(broken), *(f"  {call}" for call in shown)]), pytrace=False)
     if doubt:
         pytest.skip(f"the system call budget was not verified: {doubt}")
     if is_marked:
@@ -58,7 +58,7 @@ def _in_this_process(item: pytest.Item, reader: OwnReader, budget: marks.Syscall
             counts = window.counts()
         finally:
             del item.stash[WINDOW]
-    return counts, window.doubt()
+    return counts, window.doubt(), []
 
 
 def _in_a_copy(item: pytest.Item, state: RunState, budget: marks.SyscallBudget) -> Counting:
@@ -67,7 +67,7 @@ def _in_a_copy(item: pytest.Item, state: RunState, budget: marks.SyscallBudget) 
     test = ForkedTest(item, state, budget)
     with test.in_place():
         yield
-    return test.counts, test.doubt
+    return test.counts, test.doubt, test.shown
 
 
 def attach_counts(item: pytest.Item, report: Any) -> None:
