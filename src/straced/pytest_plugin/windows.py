@@ -78,12 +78,12 @@ def between(before: OwnReading, after: OwnReading, me: tuple[int, int], threads:
         ran_before = key[1] != 0 and key in before.tasks and key in after.tasks
         return threads == "all" or (threads and not ran_before)
 
-    found = CallCounts({"bpf": before.requests - after.requests})
+    found = CallCounts()
     for reading, factor in ((after, 1), (before, -1)):
         for key, counts in reading.tasks.items():
             if is_meant(key):
                 found = found.plus(counts, factor)
-    return found
+    return found.plus(CallCounts({"bpf": after.requests - before.requests}), -1)
 
 
 class KeptGarbage:
