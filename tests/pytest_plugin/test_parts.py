@@ -54,6 +54,17 @@ def test_whose_calls_are_meant(threads: Scope, children: Scope, calls: int) -> N
     assert between(BEFORE, AFTER, ME, threads, children).calls == {"getppid": calls}
 
 
+def test_what_may_be_of_something_that_ran_before_and_ended_is_told_apart() -> None:
+    left = OwnReading(
+        {key: counts for key, counts in AFTER.tasks.items() if key[:2] not in ((10, 11), (20, 0), (20, 20))}, 0, 0
+    )
+    assert between(BEFORE, left, ME, True, False, surely=True).calls == {"getppid": 1 + 4}, "thread 11 ended"
+    assert between(BEFORE, left, ME, False, True, surely=True).calls == {"getppid": 1 + 1000}, "child 20 ended"
+    for everything in (between(BEFORE, AFTER, ME, True, True), between(BEFORE, AFTER, ME, True, True, surely=True)):
+        assert everything.calls == {"getppid": 1 + 40 + 4 + 200 + 1000}
+    assert between(BEFORE, left, ME, "all", "all", surely=True) == between(BEFORE, left, ME, "all", "all")
+
+
 def test_calls_of_the_reading_itself_are_not_in_it() -> None:
     before = OwnReading({(10, 10, 0): CallCounts({"bpf": 5})}, 5, 0)
     after = OwnReading({(10, 10, 0): CallCounts({"bpf": 9, "read": 1})}, 8, 0)

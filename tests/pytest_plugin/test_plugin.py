@@ -115,6 +115,33 @@ TESTS = """
     def test_unmarked():
         calls(100)
 """
+LEFT_BEHIND = """
+    import os, threading
+    import pytest
+
+    go, done = threading.Event(), []
+
+    def linger():
+        go.wait()
+        done.extend(os.getppid() for _ in range(50))
+
+    thread = threading.Thread(target=linger)
+
+    @pytest.mark.syscalls(max={"getppid": 0})
+    def test_starts_it():
+        thread.start()
+
+    @pytest.mark.syscalls(max={"getppid": 9})
+    def test_it_ends_here():
+        go.set()
+        thread.join()
+        assert len(done) == 50
+
+    @pytest.mark.syscalls(max={"getppid": 9})
+    def test_breaks_it_alone():
+        for _ in range(10):
+            os.getppid()
+"""
 PASSED = [
     "test_asyncio", "test_fixture", "test_kept", "test_unmarked", "test_without_children", "test_without_threads",
 ]  # fmt: skip
@@ -181,6 +208,16 @@ def test_where_nobody_may_count_a_test_is_skipped_with_the_reason(inner: InnerPy
     done = inner.run("--syscalls-tracer", "ebpf", prefix=NOBODY if os.geteuid() == 0 else ())
     assert done.outcomes == {"test_it": "skipped"}, done.text
     assert "system calls cannot be counted here: eBPF: eBPF needs root" in done.messages["test_it"]
+
+
+@pytest.mark.needs("ebpf")
+def test_a_thread_that_another_test_left_behind_breaks_no_budget(inner: InnerPytest) -> None:
+    inner.write(LEFT_BEHIND)
+    done = inner.run("--syscalls-tracer", "ebpf")
+    assert done.outcomes == {
+        "test_starts_it": "passed", "test_it_ends_here": "skipped", "test_breaks_it_alone": "failed",
+    }, done.text  # fmt: skip
+    assert "ran before the test ended during it" in done.messages["test_it_ends_here"]
 
 
 @pytest.mark.needs("ebpf")
