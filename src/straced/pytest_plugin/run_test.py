@@ -17,7 +17,7 @@ from straced.pytest_plugin.windows import CallWindow, KeptGarbage
 from straced.views.text.budget import table
 
 
-class CountedCalls(Struct, frozen=True, kw_only=True):
+class CallsMade(Struct, frozen=True, kw_only=True):
     """What a test called."""
 
     counts: CallCounts
@@ -29,7 +29,7 @@ class CountedCalls(Struct, frozen=True, kw_only=True):
     """Of the calls that broke the budget, a few."""
 
 
-Counting = Generator[None, None, CountedCalls]
+Counting = Generator[None, None, CallsMade]
 """Yields where the test is to run."""
 MIXED = "a thread or child that ran before the test ended during it, and its calls cannot be told apart"
 MADE = pytest.StashKey[CallCounts]()
@@ -75,7 +75,7 @@ def _in_this_process(item: pytest.Item, reader: OwnReader, budget: marks.Syscall
             counts = window.counts()
         finally:
             del item.stash[WINDOW]
-    return CountedCalls(counts=counts, least=window.least(), doubt=window.doubt())
+    return CallsMade(counts=counts, least=window.least(), doubt=window.doubt())
 
 
 def _in_a_copy(item: pytest.Item, state: RunState, budget: marks.SyscallBudget) -> Counting:
@@ -84,7 +84,7 @@ def _in_a_copy(item: pytest.Item, state: RunState, budget: marks.SyscallBudget) 
     test = ForkedTest(item, state, budget)
     with test.in_place():
         yield
-    return CountedCalls(counts=test.counts, least=test.counts, doubt=test.doubt, shown=test.shown)
+    return CallsMade(counts=test.counts, least=test.counts, doubt=test.doubt, shown=test.shown)
 
 
 def attach_counts(item: pytest.Item, report: Any) -> None:
