@@ -311,7 +311,6 @@ static void signals(void) {
     sigaltstack(&stack, 0);
     sigaltstack(0, &stack);
     call(rt_sigpending, &set, 8);
-    alarm(100);
     alarm(0);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     read(fd, buffer, 128);
