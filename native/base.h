@@ -39,9 +39,16 @@ static void *zeroed(size_t count, size_t size)
 
 /* --- bytes ----------------------------------------------------------------------------------------------------------- */
 
+enum { DIGIT = 1, LETTER = 2, OF_CLOCK = 4 };
+static const unsigned char kinds[256] = {
+    ['0' ... '9'] = DIGIT | OF_CLOCK, [':'] = OF_CLOCK, ['.'] = OF_CLOCK,
+    ['A' ... 'Z'] = LETTER, ['a' ... 'z'] = LETTER, ['_'] = LETTER,
+};
+
 static inline int is_digit(char c) { return (unsigned char)(c - '0') < 10; }
-static inline int is_letter(char c) { return (unsigned char)((c | 32) - 'a') < 26 || c == '_'; }
-static inline int is_word(char c) { return is_letter(c) || is_digit(c); }
+static inline int is_letter(char c) { return kinds[(unsigned char)c] & LETTER; }
+static inline int is_word(char c) { return kinds[(unsigned char)c] & (LETTER | DIGIT); }
+static inline int is_of_clock(char c) { return kinds[(unsigned char)c] & OF_CLOCK; }
 
 static inline int starts(const char *text, const char *end, const char *with, size_t length)
 {

@@ -111,7 +111,19 @@ static inline int add_tick(struct tally *tally, const char *start, const char *e
     tally->tick_text = text->text; /* the key holds it until the ticks are taken */
     tally->tick_tid = tid;
     tally->tick_length = length;
+    tally->tick_whole = length > 3 && clock[length - 3] == '.';
     return 1;
+}
+
+/* The same for a line that was sliced: most are in the same hundredth of a second as the one before. */
+static inline int add_tick_of(struct tally *tally, const struct line *line)
+{
+    if (tally->tick_text && tally->tick_whole && line->tid == tally->tick_tid && line->clock_length >= tally->tick_length
+        && !memcmp(line->clock, tally->tick_text, tally->tick_length)) {
+        tally->ticks[tally->tick_place]++;
+        return 1;
+    }
+    return add_tick(tally, line->start, line->end);
 }
 
 #endif

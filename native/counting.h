@@ -111,7 +111,7 @@ static int64_t tally_block(struct tally *tally, const char *block, size_t size, 
         line.end = memchr(p, '\n', (size_t)(end - p));
         if (!line.end) break;
         count_line(tally, &line, block, first + (uint64_t)lines);
-        if (tally->with_ticks && !add_tick(tally, line.start, line.end)) {
+        if (tally->with_ticks && !(line.rest ? add_tick_of(tally, &line) : add_tick(tally, line.start, line.end))) {
             struct span span = {(uint64_t)(p - block) | ITS_TICK, (uint64_t)(line.end - p), first + (uint64_t)lines};
             add_span(&tally->others, &tally->others_count, &tally->others_room, span);
         }

@@ -23,7 +23,7 @@ static inline const char *spaces(const char *p, const char *end)
 }
 
 /* What stands before the call; NULL: something else. */
-static inline const char *behind_prefix(const struct form *form, struct line *line)
+static inline __attribute__((always_inline)) const char *behind_prefix(const struct form *form, struct line *line)
 {
     const char *p = line->start, *end = line->end, *from = p;
     uint32_t tid = 0;
@@ -40,7 +40,7 @@ static inline const char *behind_prefix(const struct form *form, struct line *li
     line->clock = p;
     line->clock_length = 0;
     if (form->clock) {
-        while (p < end && (is_digit(*p) || *p == ':' || *p == '.')) p++;
+        while (p < end && is_of_clock(*p)) p++;
         if (p == line->clock || p >= end || *p != ' ') return NULL;
         line->clock_length = (uint32_t)(p - line->clock);
         p++;
@@ -49,7 +49,7 @@ static inline const char *behind_prefix(const struct form *form, struct line *li
         if (!STARTS(p, end, "(+")) return NULL;
         p = spaces(p + 2, end);
         const char *word = p;
-        while (p < end && (is_digit(*p) || *p == ':' || *p == '.') && p - word < 30) p++;
+        while (p < end && is_of_clock(*p) && p - word < 30) p++;
         if (p == word || !STARTS(p, end, ") ")) return NULL;
         p += 2;
     }

@@ -18,7 +18,7 @@ struct idle_row {
     wide ns;
 };
 
-enum event_kind { LEAVES = 1, ALL_LEAVE, ENDED };
+enum event_kind { LEAVES = 1, ALL_LEAVE, ENDED, MAKES_TASK };
 struct event { /* of a task, for the tree of processes, which Python has */
     uint64_t kind, line, clock, clock_length; /* the clock as a place in the block */
     int64_t tid, status; /* status -1: it is not told */

@@ -51,6 +51,7 @@ struct tally {
     const char *tick_text;
     size_t tick_place;
     uint32_t tick_length, tick_tid;
+    int tick_whole; /* it has both digits behind the point, so that what follows does not matter */
 };
 
 static void add_span(struct span **spans, size_t *count, size_t *room, struct span span)
@@ -73,11 +74,12 @@ static inline unsigned bucket_of(uint64_t ns)
 
 static uint64_t name_place(struct tally *tally, const char *text, size_t length)
 {
-    struct str *name = str_of(&tally->strings, text, length);
-    if (name->place >= 0) {
-        str_drop(&tally->strings, name); /* it is held by the table already */
-        return (uint64_t)name->place;
+    if (tally->strings.room) {
+        size_t slot;
+        struct str *known = str_seek(&tally->strings, text, length, hash_of(text, length, tally->strings.seed), &slot);
+        if (known && known->place >= 0) return (uint64_t)known->place;
     }
+    struct str *name = str_of(&tally->strings, text, length);
     if (tally->names_count == tally->names_room) {
         size_t room = tally->names_room ? tally->names_room * 2 : 64;
         tally->names = resized(tally->names, room, sizeof *tally->names);

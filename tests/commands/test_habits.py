@@ -32,7 +32,7 @@ MISTAKES = {
     "-p 42 -o t.txt": "straced trace 42 -o t.txt",
     "-f -e open -p 42": "straced trace 42 -e open",
     "-c ls -l": "straced run -- ls -l",
-    "-f -o t.txt ls": "straced run -- ls",
+    "-f -o t.txt ls": "straced trace -o t.txt -- ls",
     "42": "straced attach 42",
     "ls -l": "straced run -- ls -l",
     # verbs of others
@@ -56,7 +56,7 @@ MISTAKES = {
     "trace 42 -k": "straced why 42 --python-stack",
     "trace 42 --json": "straced attach 42 --json",
     "run -p 42": "straced attach 42",
-    "run -e open -- ls": "straced run -- ls",
+    "run -e open -- ls": "straced trace -e SET -- ls",
     "run -d 30s -- sleep 9": "straced run -- timeout 30 sleep 9",
     "run -u me -- ls": "straced run --user -- ls",
     "top -d 5": "straced top -i 5s",

@@ -44,6 +44,7 @@ def test_a_command_is_recorded_from_its_first_instruction(tmp_path: Path) -> Non
     rows = {row["name"]: row["calls"] for row in report["summary"]["syscalls"]}
     assert rows == counted
     assert "/there/is/none" in json.dumps(report["files"])
+    assert "calls, errnos and paths are the same" in straced("diff", path, path).out
 
 
 @pytest.mark.needs("ebpf", "cc")

@@ -67,7 +67,7 @@ def as_nobody(code: str, *words: object, env: dict[str, str] | None = None) -> s
 
 
 def plant(code: str, folder: Path) -> None:
-    """Have nobody run one statement in a folder."""
+    """Have nobody run some statements in a folder."""
     process = as_nobody(f"import os; os.chdir({str(folder)!r}); {code}")
     process.communicate(timeout=20)
     assert process.returncode == 0, code

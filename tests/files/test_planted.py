@@ -72,8 +72,9 @@ PLANTED = {
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("what", PLANTED)
 def test_what_has_the_name_is_not_followed(shared: Shared, writer: str, what: str) -> None:
-    for name in (NAME, f".{NAME}.new", f".{NAME}.{os.getpid()}"):  # the last two: what was easily guessed
-        plant(f"name, victim = {name!r}, {str(shared.victim)!r}; {PLANTED[what]}", shared.folder)
+    names = (NAME, f".{NAME}.new", f".{NAME}.{os.getpid()}")  # the last two: what was easily guessed
+    code = [f"name, victim = {name!r}, {str(shared.victim)!r}; {PLANTED[what]}" for name in names]
+    plant("\n".join(code), shared.folder)
     with contextlib.suppress(StracedError):
         WRITERS[writer](shared.folder / NAME)
     shared.assert_unharmed()

@@ -6,7 +6,8 @@ Of `pytest_plugin/windows.py`, `pytest_plugin/marks.py`, `pytest_plugin/lock_fil
 
 from __future__ import annotations
 
-import gc
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +18,8 @@ from straced.errors import InvalidArgument, StracedError
 from straced.model.budgets import CallCounts
 from straced.pytest_plugin import lock_file, marks
 from straced.pytest_plugin.run_state import LockWriter
-from straced.pytest_plugin.trace_reader import counted_lines
-from straced.pytest_plugin.windows import KeptGarbage, Scope, between
+from straced.pytest_plugin.trace_reader import TraceReader, counted_lines
+from straced.pytest_plugin.windows import Scope, between
 from straced.tracers.ebpf.own_process import OwnReading
 
 ME = (10, 10)
@@ -53,27 +54,56 @@ def test_whose_calls_are_meant(threads: Scope, children: Scope, calls: int) -> N
     assert between(BEFORE, AFTER, ME, threads, children).calls == {"getppid": calls}
 
 
+def test_what_may_be_of_something_that_ran_before_and_ended_is_told_apart() -> None:
+    left = OwnReading(
+        {key: counts for key, counts in AFTER.tasks.items() if key[:2] not in ((10, 11), (20, 0), (20, 20))}, 0, 0
+    )
+    assert between(BEFORE, left, ME, True, False, surely=True).calls == {"getppid": 1 + 4}, "thread 11 ended"
+    assert between(BEFORE, left, ME, False, True, surely=True).calls == {"getppid": 1 + 1000}, "child 20 ended"
+    for everything in (between(BEFORE, AFTER, ME, True, True), between(BEFORE, AFTER, ME, True, True, surely=True)):
+        assert everything.calls == {"getppid": 1 + 40 + 4 + 200 + 1000}
+    assert between(BEFORE, left, ME, "all", "all", surely=True) == between(BEFORE, left, ME, "all", "all")
+
+
 def test_calls_of_the_reading_itself_are_not_in_it() -> None:
     before = OwnReading({(10, 10, 0): CallCounts({"bpf": 5})}, 5, 0)
     after = OwnReading({(10, 10, 0): CallCounts({"bpf": 9, "read": 1})}, 8, 0)
     assert between(before, after, ME, True, True).calls == {"bpf": 1, "read": 1}, "one of them the test made"
+    assert between(reading(), reading(), ME, True, True) == CallCounts()
+
+
+GARBAGE = """
+import gc
+from straced.pytest_plugin.windows import KeptGarbage
+
+class Loud:
+    def __del__(self):
+        gone.append(self.name)
+
+def make(name):
+    loud = Loud()
+    loud.itself, loud.name = loud, name
+
+gone = []
+make("before")
+with KeptGarbage():
+    make("the test's own")
+    gc.collect()
+    assert gone == ["the test's own"], gone
+gc.collect()
+assert gone == ["the test's own", "before"], gone
+gc.freeze()
+frozen = gc.get_freeze_count()
+with KeptGarbage():
+    pass
+assert gc.get_freeze_count() == frozen, "what a program has frozen itself stays so"
+"""
 
 
 def test_garbage_from_before_is_kept_until_after() -> None:
-    class Loud:
-        def __del__(self) -> None:
-            gone.append(True)
-
-    gone: list[bool] = []
-    loud: Any = Loud()
-    loud.itself = loud
-    with KeptGarbage():
-        del loud
-        gc.collect()
-        assert gone == []
-    gc.collect()
-    assert gone == [True]
-    assert gc.get_freeze_count() == 0
+    """In a process of its own: this one has frozen objects."""
+    done = subprocess.run([sys.executable, "-c", GARBAGE], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def item(*given: dict[str, Any]) -> Any:
@@ -158,6 +188,30 @@ TRACE = b"""\
 10 12:00:00 access("/straced/x/on", F_OK) = -1 ENOENT (No such file or directory)
 10 12:00:00 write(1, "\\"/straced/x/", 12) = 12
 10 12:00:00 access("/straced/x/off", F_O"""
+
+
+@pytest.mark.parametrize(
+    ("key", "calls"),
+    [
+        (
+            "openat",
+            ['openat(AT_FDCWD, "/a", 0) = 3', 'openat(AT_FDCWD, "/b", 0) = -1 ENOENT (No such file)'],
+        ),
+        ("ENOENT", ['openat(AT_FDCWD, "/b", 0) = -1 ENOENT (No such file)']),
+        ("openat.EACCES", []),
+        ("getpid (new)", ["getpid() = 7"]),
+        ("total", []),
+    ],
+)
+def test_the_calls_that_broke_a_limit_are_shown_as_strace_has_them(key: str, calls: list[str], tmp_path: Path) -> None:
+    reader = TraceReader(tmp_path / "trace")
+    reader._lines = [
+        b'10 1.5 openat(AT_FDCWD, "/a", 0) = 3 <0.000001>\n',
+        b"10    1.5 getpid() = 7 <0.000001>\n",
+        b'11 1.5 openat(AT_FDCWD, "/b", 0) = -1 ENOENT (No such file) <0.000001>\n',
+        b"11 1.5 +++ exited with 0 +++\n",
+    ]
+    assert reader.calls_of(key) == calls
 
 
 def test_of_the_reading_thread_counts_what_is_between_two_readings() -> None:

@@ -160,6 +160,27 @@ async def test_only_for_this_host() -> None:
         ask(port)
 
 
+async def test_a_scrape_while_the_service_stops_is_told_so() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        asked.set()
+        go_on.wait(30)
+        return "# EOF\n"
+
+    server = MetricsServer(slow)
+    try:
+        await server.listen(Metrics(listen="127.0.0.1:0"))
+        assert server.port is not None
+        scrape = asyncio.create_task(asyncio.to_thread(ask, server.port))
+        assert await asyncio.to_thread(asked.wait, 30)
+        await server.close()
+        assert await scrape == (503, b"the service is stopping\n")
+    finally:
+        go_on.set()
+        await server.close()
+
+
 async def test_a_taken_port_is_said() -> None:
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))

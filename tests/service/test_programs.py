@@ -20,6 +20,7 @@ from straced.service.collect.collector import Watcher
 from straced.service.collect.counted_calls import difference
 from straced.service.collect.row_changes import RowChanges
 from straced.service.metrics.openmetrics import Totals
+from straced.store import events
 from straced.store.history import History
 from straced.store.writer import HistoryWriter
 from straced.tracers.ebpf import EbpfTracer
@@ -106,6 +107,10 @@ def _history(path: Path) -> Counts:
             found[program, row.name] += row.calls or 0
     whole = history.answer(series, 0)
     assert whole.total.calls == found.total()
+    report = events.report(history, "build")
+    assert {use.program: use.calls for use in report.programs} == {
+        program: sum(count for (who, _name), count in found.items() if who == program) for program, _call in found
+    }
     history.close()
     return found
 

@@ -19,10 +19,10 @@ from straced.model.event_folding import folded
 from straced.model.histogram import ERROR_PCT
 from straced.model.history import KeptEvent
 from straced.model.moment import Moment
-from straced.store import percentiles, schema
+from straced.store import events, percentiles, schema
 from straced.store.history import History
 from straced.store.moment import moment
-from straced.views.text.history import top_lines
+from straced.views.text.history import report_lines, top_lines
 from straced.views.text.moment import moment_lines, risen_lines
 from tests.service.samples import NOON
 from tests.store import recorded_day as day
@@ -150,6 +150,18 @@ def test_of_one_job_or_name_alone(history: History) -> None:
     assert any("never watched" in line for line in text(at(history, 8.2, name="never")))
 
 
+def test_the_programs_of_a_job_are_all_of_it(history: History) -> None:
+    report = events.report(history, "shop", BEGIN, BEGIN + 86400)
+    assert {use.program: use.calls for use in report.programs} == {
+        "web": day.MINUTES * (day.READS + day.OPENS),
+        "db": day.MINUTES * day.SYNCS,
+    }
+    assert sum(use.calls or 0 for use in report.programs) == report.answer.total.calls
+    assert near(report.programs[1].p99_ns, day.SLOW_NS)
+    lines = ["".join(span.text for span in line) for line in report_lines(report, sort="total", limit=20, width=80)]
+    assert any(line.startswith("web (shop)") for line in lines)
+
+
 def test_eighty_columns_are_enough(history: History) -> None:
     lines = text(at(history, 8.2, 10))
     assert len(lines) < 60
@@ -185,9 +197,9 @@ def test_comings_and_goings_are_one_line(history: History) -> None:
 
 def test_other_events_stand_among_them_the_newest_last() -> None:
     kinds = ("started", "alert_opened", "started", "history_cut", "ended")
-    events = [KeptEvent(id=n, time=10.0 * n, kind=kind, text=kind, comm="sh") for n, kind in enumerate(kinds)]
+    happened = [KeptEvent(id=n, time=10.0 * n, kind=kind, text=kind, comm="sh") for n, kind in enumerate(kinds)]
     late = KeptEvent(id=9, time=9000.0, kind="started", text="late", comm="sh")
-    lines = folded([*events, late])
+    lines = folded([*happened, late])
     assert [line.last.kind for line in lines] == ["alert_opened", "history_cut", "ended", "started"]
     assert lines[2].counts == {"started": 2, "ended": 1}
 

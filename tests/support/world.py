@@ -73,17 +73,8 @@ class World:
 
     def zombies(self) -> set[int]:
         """Ended processes of the run that their parent did not wait for; what pid 1 inherited, it reaps in its time."""
-        found = {pid for pid in proc.pids() if proc.state(pid) == "Z" and pid not in self.own and proc.parent(pid) != 1}
-        return {pid for pid in found if proc.parent(pid) == os.getpid() or self._was_ours(pid)}
-
-    def _was_ours(self, pid: int) -> bool:
-        if not self.cgroup:
-            return False
-        try:
-            groups = Path(f"/proc/{pid}/cgroup").read_text().split("\n")
-        except OSError:
-            return False
-        return any(os.path.basename(group) == os.path.basename(self.cgroup) for group in groups)
+        below = {child for parent in (os.getpid(), *self.processes()) for child in proc.offspring(parent)}
+        return {pid for pid in below if proc.state(pid) == "Z" and pid not in self.own}
 
 
 WORLD = World()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from why_world import World
 
 from straced.linux import procfs
-from straced.views.why.report import report
+from straced.views.why.report import report, sentence
 from straced.waits.process import why_process
 from straced.waits.threads import stuck_threads
 
@@ -36,3 +36,35 @@ def test_a_thread_that_is_stuck_beside_a_busy_one(world: World) -> None:
     keys = [(target.pid, target.pid), (target.pid, thread), (holder.pid, holder.pid)]
     found = stuck_threads(_WINDOW_NS, keys)
     assert [each.chain.task.tid for each in found if each.chain is not None] == [thread]
+
+
+_CAUGHT = """
+import ctypes
+lock = ctypes.CDLL(None).pthread_mutex_lock
+both = threading.Barrier(3)
+def take(first, second):
+    lock(first)
+    both.wait()
+    lock(second)
+one, other = (ctypes.c_byte * 40)(), (ctypes.c_byte * 40)()
+for pair in ((one, other), (other, one)): threading.Thread(target=take, args=pair, daemon=True).start()
+both.wait()
+ready()
+while True: sum(range(1000))
+"""
+
+
+def _in_mutexes(pid: int) -> int:
+    """How many threads of a process wait for a futex and do not run."""
+    places = [procfs.read(f"{pid}/task/{tid}/wchan") for tid in procfs.tasks(pid) if tid != pid]
+    return sum(place.startswith(b"futex") for place in places)
+
+
+def test_a_deadlock_beside_a_busy_thread(world: World) -> None:
+    """It is proven, and never ends: that the process computes meanwhile is the smaller news."""
+    target = world.python(_CAUGHT)
+    world.until(lambda: _in_mutexes(target.pid) == 2, "they do not wait for each other")
+    why = why_process(target.pid, _WINDOW_NS)
+    assert (why.verdict, why.deadlock) == ("stuck", True), report(why)
+    assert sentence(why).startswith("thread ")
+    assert sentence(why).endswith(": a deadlock.")

@@ -48,14 +48,14 @@ def command(
     """
     from straced.traces.diff.checks import check
     from straced.traces.diff.compare import compare
-    from straced.traces.diff.profile import load
     from straced.views.text import terminal
     from straced.views.text.diff import render
+    from straced.workflows.report import profile_of
 
     before_names, after_names = sides(files)
     progress = sys.stderr if sys.stderr.isatty() else None
-    before = [load(name, jobs=jobs, progress=progress) for name in before_names]
-    after = [load(name, jobs=jobs, progress=progress) for name in after_names]
+    before = [profile_of(name, jobs=jobs, progress=progress) for name in before_names]
+    after = [profile_of(name, jobs=jobs, progress=progress) for name in after_names]
     difference = compare(before, after)
     checks = check(difference, after, fail_on, most)
     status = 1 if any(each.failed for each in checks) else 0

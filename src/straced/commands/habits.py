@@ -49,13 +49,14 @@ def without_verb(argv: Sequence[str]) -> str | None:
     given = dict(options)
     pids = [value for name, value in options if name in ("-p", "--attach", "--pid")]
     wants_lines = any(name in given for name in ("-e", "-o", "--output", "--trace", "-t", "-T", "-y", "-P"))
+    further = [f"-e {given['-e']}"] if "-e" in given else []
+    further += [f"-o {given['-o']}"] if "-o" in given else []
     if not pids:
-        return f"straced run -- {' '.join(words)}" if words else None
+        verb = ["trace", *further] if wants_lines and "-c" not in given else ["run"]
+        return " ".join(["straced", *verb, "--", *words]) if words else None
     who = " ".join(pid for text in pids for pid in text.replace(",", " ").split())
     if "-c" in given or not wants_lines:
         return f"straced attach {who}"
-    further = [f"-e {given['-e']}"] if "-e" in given else []
-    further += [f"-o {given['-o']}"] if "-o" in given else []
     return " ".join(["straced trace", who, *further])
 
 

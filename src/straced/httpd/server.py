@@ -147,7 +147,13 @@ class HttpServer:
         except Malformed as error:
             await _send_answer(text(400, str(error)), send)
             return
-        answer = await self._answer(request)
+        try:
+            answer = await self._answer(request)
+        except asyncio.CancelledError:
+            if self._server is None:  # closed, and not to make room for others
+                stopping = text(503, "the service is stopping")
+                writer.write(stopping.head() + stopping.body)
+            raise
         await _send_answer(answer, send, head_only=request.method == "HEAD", closed=reader)
 
     async def _answer(self, request: HttpRequest) -> Response:

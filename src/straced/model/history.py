@@ -112,6 +112,20 @@ class KeptAlert(Struct, frozen=True, kw_only=True):
     data: dict[str, str | int | float | bool | None] = {}
 
 
+class ProgramUse(Struct, frozen=True, kw_only=True):
+    """One program of a job in the span, all its processes added up, those that lived too short to be seen included."""
+
+    program: str
+    job: str = ""
+    calls: int | None = None
+    errors: int | None = None
+    wall_ns: int | None = None
+    cpu_ns: int = 0
+    p50_ns: int | None = None
+    p99_ns: int | None = None
+    max_ns: int | None = None
+
+
 class JobReport(Struct, frozen=True, kw_only=True):
     """The resources of a job: what it took, what it did, and what was seen to go wrong."""
 
@@ -121,3 +135,5 @@ class JobReport(Struct, frozen=True, kw_only=True):
     """Ended processes by how they ended."""
     events: tuple[KeptEvent, ...] = ()
     alerts: tuple[KeptAlert, ...] = ()
+    programs: tuple[ProgramUse, ...] = ()
+    """By program, the busiest first: all of them together are what the job did."""

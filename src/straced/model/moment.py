@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from straced.model.history import KeptAlert, KeptEvent
+from straced.model.history import KeptAlert, KeptEvent, ProgramUse
 
 
 class MomentStep(Struct, frozen=True, kw_only=True):
@@ -16,20 +16,6 @@ class MomentStep(Struct, frozen=True, kw_only=True):
     """Its end; never in the future."""
     calls: int | None = None
     errors: int | None = None
-    cpu_ns: int = 0
-    p50_ns: int | None = None
-    p99_ns: int | None = None
-    max_ns: int | None = None
-
-
-class ProgramUse(Struct, frozen=True, kw_only=True):
-    """One program of a job in the span, all its processes added up, those that lived too short to be seen included."""
-
-    program: str
-    job: str = ""
-    calls: int | None = None
-    errors: int | None = None
-    wall_ns: int | None = None
     cpu_ns: int = 0
     p50_ns: int | None = None
     p99_ns: int | None = None

@@ -25,7 +25,7 @@ from straced.blocking import BlockingProfiler
 from straced.errors import StracedError
 from straced.model.budgets import CallCounts
 from straced.pytest_plugin.fixture import WINDOW
-from straced.pytest_plugin.trace_reader import MARK_BYTES, TraceReader
+from straced.pytest_plugin.trace_reader import STRING_BYTES, TraceReader
 from straced.pytest_plugin.windows import CallWindow
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class ForkedTest:
         self._original: Callable[[], object] = item.runtest
         self.counts = CallCounts()
         self.doubt = ""
+        self.shown: list[str] = []
+        """Of the calls that broke the budget, the first of each kind."""
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -67,6 +69,7 @@ class ForkedTest:
             shutil.rmtree(directory, ignore_errors=True)
         self.counts = CallCounts(told["calls"], {(name, errno): count for name, errno, count in told["errors"]})
         self.doubt = told["doubt"]
+        self.shown = told["shown"]
         if end := _OUTCOMES.get(told["outcome"]):
             options: dict[str, Any] = {"pytrace": False} if end is pytest.fail else {}
             end(told["text"], **options)
@@ -91,7 +94,7 @@ class ForkedTest:
         try:
             with BlockingProfiler("strace") as profiler, open(result, "rb") as told:
                 try:
-                    profiler.trace(pid, path, timestamps="s", decode_fds=False, string_bytes=MARK_BYTES)
+                    profiler.trace(pid, path, string_bytes=STRING_BYTES)
                 except StracedError as error:
                     pytest.skip(self._state.refused(error.reason))
                 os.write(begin, _GO)
@@ -110,20 +113,21 @@ class ForkedTest:
 
     def _be_the_copy(self, path: Path, begin: int, result: int) -> NoReturn:
         """Run the test, tell how it ended, and end without what a process does at its end: that is the original's."""
-        told: dict[str, Any] = {"outcome": "failed", "text": "", "doubt": "", "calls": {}, "errors": []}
+        told: dict[str, Any] = {"outcome": "failed", "text": "", "doubt": "", "calls": {}, "errors": [], "shown": []}
         try:
             ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1))
             if os.read(begin, 1) != _GO:
                 os._exit(1)
             os.close(begin)
-            window = self._item.stash[WINDOW] = CallWindow(
-                TraceReader(path), self._budget.threads, self._budget.children
-            )
+            reader = TraceReader(path)
+            window = self._item.stash[WINDOW] = CallWindow(reader, self._budget.threads, self._budget.children)
             told["outcome"], told["text"] = self._outcome()
             counts = window.counts()
             told["calls"] = dict(counts.calls)
             told["errors"] = [(*key, count) for key, count in counts.errors.items()]
             told["doubt"] = window.doubt()
+            for breach in self._budget.broken_by(counts):
+                told["shown"] += [f"{breach.key}: {call}" for call in reader.calls_of(breach.key)]
         except BaseException as error:
             told["text"] = f"{type(error).__name__}: {error}"
         finally:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from straced.errors import InvalidArgument
 from straced.model.budgets import ACCIDENTAL, Breach, CallCounts, breaches, checked_key
+from straced.pytest_plugin.trace_reader import NEW
 from straced.pytest_plugin.windows import Scope
 
 SCOPES = (False, True, "all")
@@ -38,7 +39,7 @@ class SyscallBudget(Struct, frozen=True, kw_only=True):
             return found
         named = {key.partition(".")[0] for key in self.limits}
         new = [name for name in counts.calls if name not in named and name not in ACCIDENTAL]
-        return (*found, *(Breach(f"{name} (new)", 0, counts.calls[name]) for name in new))
+        return (*found, *(Breach(f"{name}{NEW}", 0, counts.calls[name]) for name in new))
 
 
 def recorded_keys(counts: CallCounts) -> dict[str, int]:

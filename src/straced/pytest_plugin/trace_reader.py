@@ -7,19 +7,26 @@ the second is the reading itself, and what it called before the first reading ca
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from straced.errors import StracedError
 from straced.model.budgets import CallCounts, counts_of
 from straced.syscalls import native_abi
+from straced.text.sanitize import scrub_bytes
 from straced.tracers.ebpf.own_process import OwnReading, TaskKey
 from straced.traces.analysis.counters import CallSums
 from straced.traces.analysis.reader import read
 from straced.traces.parsing.line_format import NotATrace
 from straced.traces.parsing.source import open_source
 
-MARK_BYTES = 64
-"""More than a mark is long: strings of the trace must have this much."""
+STRING_BYTES = 100
+"""Of a string in the trace, at least as much as a mark is long."""
+SHOWN, SHOWN_CHARS = 3, 160
+NEW = " (new)"
+"""What stands behind the name of a call that a budget does not name."""
+_CALL = re.compile(rb"\d+ +[\d.]+ (\w+)\(")
+_DURATION = re.compile(rb" <[\d.]+>$")
 
 
 class TraceReader:
@@ -34,6 +41,7 @@ class TraceReader:
         self._mark = f"/straced/{os.urandom(8).hex()}/"
         self._me = b"%d " % os.getpid()
         self._unread = ""
+        self._lines: list[bytes] = []
 
     def read(self) -> OwnReading:
         """The calls so far."""
@@ -46,6 +54,22 @@ class TraceReader:
         """What could not be read."""
         return self._unread
 
+    def calls_of(self, key: str) -> list[str]:
+        """The first calls of the last reading that a key of a limit names, as strace wrote them.
+
+        Args:
+            key: as of :class:`straced.model.budgets.Breach`; of ``total`` and ``errors`` there are none.
+        """
+        name, _, errno = key.removesuffix(NEW).rpartition(".") if "." in key else (key.removesuffix(NEW), "", "")
+        if name[:1] == "E":
+            name, errno = "", name
+        found = []
+        for line in self._lines:
+            match = _CALL.match(line)
+            if match and (not name or match[1] == name.encode()) and (not errno or f" {errno} ".encode() in line):
+                found.append(scrub_bytes(_DURATION.sub(b"", line[match.start(1) :].rstrip()), SHOWN_CHARS))
+        return found[:SHOWN]
+
     def _look_up(self, what: str) -> None:
         os.access(f"{self._mark}{what}", os.F_OK)
 
@@ -55,8 +79,9 @@ class TraceReader:
             trace = file.read(size)
         fd = os.memfd_create("straced-window", os.MFD_CLOEXEC)
         try:
+            self._lines = counted_lines(trace, self._me, self._mark.encode())
             with open(fd, "wb", closefd=False) as lines:
-                lines.write(b"".join(counted_lines(trace, self._me, self._mark.encode())))
+                lines.write(b"".join(self._lines))
             return self._counted(f"/proc/self/fd/{fd}")
         finally:
             os.close(fd)

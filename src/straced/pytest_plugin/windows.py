@@ -40,8 +40,13 @@ class CallWindow:
         self._before = self._reader.read()
 
     def counts(self) -> CallCounts:
-        """The calls since the begin."""
-        return between(self._before, self._reader.read(), self._me, *self._scopes)
+        """The calls since the begin; with those of what ran before and ended since, where that cannot be told apart."""
+        self._after = self._reader.read()
+        return between(self._before, self._after, self._me, *self._scopes)
+
+    def least(self) -> CallCounts:
+        """Of the last :meth:`counts`, without what may be of others."""
+        return between(self._before, self._after, self._me, *self._scopes, surely=True)
 
     def part(self) -> CallWindow:
         """Another span, from now on, of the same tasks."""
@@ -55,7 +60,15 @@ class CallWindow:
         return self._reader.doubt()
 
 
-def between(before: OwnReading, after: OwnReading, me: tuple[int, int], threads: Scope, children: Scope) -> CallCounts:
+def between(
+    before: OwnReading,
+    after: OwnReading,
+    me: tuple[int, int],
+    threads: Scope,
+    children: Scope,
+    *,
+    surely: bool = False,
+) -> CallCounts:
     """The calls of the tasks in question.
 
     Args:
@@ -64,8 +77,10 @@ def between(before: OwnReading, after: OwnReading, me: tuple[int, int], threads:
         me: process and thread of the test.
         threads: which others of its process.
         children: which descendants.
+        surely: leave out what ended and cannot be told from what ran before and ended, too.
     """
     pid, _ = me
+    mixed = _mixed(before, after, pid) if surely else frozenset()
     old_children = {
         key[0] for key in before.tasks.keys() & after.tasks.keys() if key[1] == 0 and key[0] not in (0, pid)
     }
@@ -73,17 +88,28 @@ def between(before: OwnReading, after: OwnReading, me: tuple[int, int], threads:
     def is_meant(key: TaskKey) -> bool:
         if key[:2] == me:
             return True
+        scope, ended = (threads, (pid, 0)) if key[0] == pid else (children, (0, 0))
+        if scope != "all" and ended in mixed and (key[:2] == ended or key not in after.tasks):
+            return False
         if key[0] != pid:
             return children == "all" or (children and key[0] not in old_children)
         ran_before = key[1] != 0 and key in before.tasks and key in after.tasks
         return threads == "all" or (threads and not ran_before)
 
-    found = CallCounts({"bpf": before.requests - after.requests})
+    found = CallCounts()
     for reading, factor in ((after, 1), (before, -1)):
         for key, counts in reading.tasks.items():
             if is_meant(key):
                 found = found.plus(counts, factor)
-    return found
+    return found.plus(CallCounts({"bpf": after.requests - before.requests}), -1)
+
+
+def _mixed(before: OwnReading, after: OwnReading, pid: int) -> frozenset[tuple[int, int]]:
+    """The rows of what ended in which there is what ran before the window and ended in it: its calls went there."""
+    gone = before.tasks.keys() - after.tasks.keys()
+    threads = any(key[0] == pid and key[1] for key in gone)
+    children = any(key[0] not in (0, pid) and not key[1] for key in gone)
+    return frozenset({(pid, 0)} if threads else ()) | frozenset({(0, 0)} if children else ())
 
 
 class KeptGarbage:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import msgspec
 
-from straced.model.history import JobReport, KeptAlert, KeptEvent
+from straced.model.history import JobReport, KeptAlert, KeptEvent, ProgramUse, SeriesInfo
+from straced.store import latency
 from straced.store.history import History
+from straced.store.latency import ByName
+from straced.store.percentiles import percentiles, working
 
 MAX_EVENTS = 10_000
 
@@ -114,15 +118,42 @@ def report(history: History, job: str, since: float = 0.0, until: float | None =
     """What a job took and did, with its events and alerts."""
     processes = history.find(job=job, since=since, until=until)
     ends: dict[str, int] = {}
-    for each in processes:
+    for each in {(each.pid, each.start_ticks, each.boot_id): each for each in processes[::-1]}.values():
         if each.kind == "process" and each.end is not None:
             word = each.end if each.exit_status is None else f"{each.end} {each.exit_status}"
             ends[word] = ends.get(word, 0) + 1
     start = max(since, min((each.first_s for each in processes), default=since))
     return JobReport(
         job=job,
+        programs=tuple(_programs(history, job, processes, start, until)),
         answer=history.answer(processes, start, until),
         exit_statuses=ends,
         events=tuple(events(history, since=since, until=until, job=job, limit=1000)),
         alerts=tuple(alerts(history, since=since, until=until, job=job)),
     )
+
+
+def _programs(
+    history: History, job: str, processes: list[SeriesInfo], start: float, until: float | None
+) -> Iterator[ProgramUse]:
+    """What each program did, by the same rows as the sum of all; the busiest first."""
+    end_ms = int((until if until is not None else time.time()) * 1000)
+    took: dict[str, list[ByName]] = {}
+    for found in latency.read(history, int(start * 1000), end_ms, job=job).values():
+        for (_job, program), by_name in found.items():
+            took.setdefault(program, []).append(by_name)
+    by_program: dict[str, list[SeriesInfo]] = {}
+    for each in processes:
+        by_program.setdefault(each.program, []).append(each)
+    answers = {program: history.answer(series, start, until) for program, series in by_program.items()}
+    for program in sorted(answers, key=lambda program: -(answers[program].total.calls or 0)):
+        answer = answers[program]
+        yield ProgramUse(
+            program=program,
+            job=job,
+            calls=answer.total.calls,
+            errors=answer.total.errors,
+            wall_ns=answer.total.wall_ns,
+            cpu_ns=answer.peaks.cpu_ns,
+            **percentiles(working(took.get(program, ()))),
+        )

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
 
-from straced.model.moment import FailingCall, MomentStep, ProgramUse
+from straced.model.history import ProgramUse
+from straced.model.moment import FailingCall, MomentStep
 from straced.store import latency, rollup
 from straced.store.history import History
 from straced.store.latency import ByName, Program

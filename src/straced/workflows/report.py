@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,9 @@ from straced.traces.report.build import build
 from straced.traces.report.load import load_reading, load_report
 from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
+
+if TYPE_CHECKING:
+    from straced.traces.diff.profile import Profile
 
 
 class Outputs(Struct, frozen=True, kw_only=True):
@@ -106,6 +109,20 @@ def _has_records(path: str) -> bool:
             return file.read(len(MAGIC)) == MAGIC
     except OSError:  # said by who reads it
         return False
+
+
+def profile_of(name: str, *, jobs: int | None = None, progress: IO[str] | None = None) -> Profile:
+    """What ``straced diff`` compares of a trace, of records, or of a saved summary.
+
+    Raises:
+        StracedError: it is none of them.
+    """
+    from straced.traces.diff.profile import load, of_report
+
+    with as_lines(ReportRequest(file=name, jobs=jobs)) as request:
+        if request.file == name:
+            return load(name, jobs=jobs, progress=progress)
+        return of_report(load_report(request, progress=progress), name)
 
 
 def report_file(path: Path | str, html: Path, *, overwrite: bool = False) -> TraceReport:

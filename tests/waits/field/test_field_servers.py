@@ -12,6 +12,8 @@ from why_world import World
 
 from straced.views.why.report import sentence
 
+_ASKS = 10
+"""On a busy machine a loop that looks at its clock may be met at that, and less is said; nothing wrong, ever."""
 IN_SUITE = [name for name, found in SCENARIOS.items() if found.in_suite]
 
 
@@ -21,7 +23,10 @@ def test_scenario(name: str, field: Field, world: World) -> None:
     require("root", *found.needs)  # an ordinary user is told less, and other tests look at that
     staged = found.stage(field, world)
     for truth in staged if isinstance(staged, list) else [staged]:
-        word, text = ask(truth)
+        for _ in range(_ASKS):
+            word, text = ask(truth)
+            if word == "wrong" or truth.accepts(word):
+                break
         assert truth.accepts(word), f"{word}: {text}"
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from straced.traces.analysis.last_calls import EndsOfTasks
 from straced.traces.analysis.partial_counts import TallyResult, result_of
 from straced.traces.analysis.tally import LineTally
 from straced.traces.analysis.thread_groups import ThreadGroups
-from straced.traces.analysis.worker import TraceWorker, WorkerTask
 from straced.traces.parsing.line_format import Form
 from straced.traces.parsing.restarts import Restarts
+
+if TYPE_CHECKING:
+    from straced.traces.analysis.worker import TraceWorker
 
 
 class BlockCounting(Protocol):
@@ -31,11 +34,14 @@ class BlockCounting(Protocol):
 class PythonCounting:
     """Counts in Python, here or in worker processes."""
 
-    def __init__(self, form: Form, restarts: Restarts, threads: ThreadGroups | None, *, ticks: bool) -> None:
+    def __init__(
+        self, form: Form, restarts: Restarts, threads: ThreadGroups | None, ends: EndsOfTasks | None, *, ticks: bool
+    ) -> None:
         self._here = LineTally(form, ticks=ticks)
-        self._task = WorkerTask(form=form, ticks=ticks)
+        self._form, self._ticks = form, ticks
         self._restarts = restarts
         self._threads = threads
+        self._ends = ends
         self._workers: list[TraceWorker] = []
         self._turn = 0
 
@@ -43,7 +49,10 @@ class PythonCounting:
         """Start worker processes; with the ordered pass, this one has enough to do."""
         if not self._workers:
             helpers = jobs - 1 if self._threads is None else jobs
-            self._workers = [TraceWorker(self._task) for _ in range(helpers)]
+            from straced.traces.analysis.worker import TraceWorker, WorkerTask
+
+            task = WorkerTask(form=self._form, ticks=self._ticks)
+            self._workers = [TraceWorker(task) for _ in range(helpers)]
 
     def feed(self, block: bytes, number: int) -> None:
         """Count a block."""
@@ -55,6 +64,8 @@ class PythonCounting:
         self._restarts.feed(block)
         if self._threads is not None:
             self._threads.feed(block)
+        if self._ends is not None:
+            self._ends.feed(block, number)
 
     def finish(self) -> list[TallyResult]:
         """Return the figures of this process and of the workers."""

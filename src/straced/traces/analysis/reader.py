@@ -27,6 +27,7 @@ from straced.traces.parsing.cleaning import LineCleaner
 from straced.traces.parsing.comments import TraceComments
 from straced.traces.parsing.line import COMMENT, parse_line
 from straced.traces.parsing.line_format import Form, detect
+from straced.traces.parsing.read_ahead import ReadAhead
 from straced.traces.parsing.restarts import Restarts
 from straced.traces.parsing.selection import TraceSelection
 from straced.traces.parsing.source import TraceSource, first_block
@@ -172,23 +173,33 @@ def _forgive_tail(reading: TraceReading) -> None:
         figures.cut += 1
 
 
-def _each(reading: TraceReading, blocks: Iterator[bytes], progress: Progress | None) -> Iterator[tuple[bytes, int]]:
-    """Blocks with the number of their first line, until the end or Ctrl-C."""
-    core = reading.core
-    for block in reading.cleaner.clean(blocks):
-        if not reading.lines and COMMENT in block:
-            reading.comments.feed(block)
-            for facts in reading.comments.processes.values():
-                reading.restarts.at_attach.update(facts.calls)
-        yield block, reading.lines + 1
-        reading.clocks.feed(block, reading.lines + 1)
-        reading.lines += (block.count(b"\n") if core is None else core.count(block, len(block))) - 1
-        reading.bytes += len(block) - 1
-        reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
-        if progress is not None:
-            progress(reading.source)
-        if reading.source.stopped:
-            break
+def _each(
+    reading: TraceReading, blocks: Iterator[bytes], progress: Progress | None, *, ahead: bool = False
+) -> Iterator[tuple[bytes, int]]:
+    """Blocks with the number of their first line, until the end or Ctrl-C; ``ahead``: a thread reads the next ones."""
+    core, cleaned = reading.core, reading.cleaner.clean(blocks)
+    reader: ReadAhead | None = None
+    try:
+        while (block := next(cleaned if reader is None else reader, None)) is not None:
+            if not reading.lines and COMMENT in block:
+                reading.comments.feed(block)
+            before = reading.lines
+            yield block, before + 1
+            reading.clocks.feed(block, before + 1)
+            if reading.lines == before:  # nobody who read the block counted
+                reading.lines += (block.count(b"\n") if core is None else core.count(block, len(block))) - 1
+            reading.bytes += len(block) - 1
+            reading.tail = block[block.rfind(b"\n", 0, len(block) - 1) + 1 : -1]
+            if progress is not None:
+                progress(reading.source)
+            if reading.source.stopped:
+                break
+            # what a terminal's lines say of their root is to be known no sooner than they are read
+            if ahead and reading.bytes > SMALL_BYTES and reading.cleaner.pids is None:
+                reader, ahead = ReadAhead.started(cleaned), False
+    finally:
+        if reader is not None:
+            reader.close()
     reading.interrupted = reading.source.stopped
 
 
@@ -202,13 +213,15 @@ def _everything(
         _introduce(reading, ordered)
     reading.state = ordered.state if ordered is not None else None
     reading.threads = None if detail else ThreadGroups(reading.form)
+    ends = reading.ends if detail else None
     counting: BlockCounting
     if reading.core is not None:
-        counting = NativeCounting(reading.core, reading.form, reading.restarts, reading.threads, ticks=detail)
+        counting = NativeCounting(reading.core, reading.form, reading.restarts, reading.threads, ends, ticks=detail)
     else:
-        counting = PythonCounting(reading.form, reading.restarts, reading.threads, ticks=detail)
+        counting = PythonCounting(reading.form, reading.restarts, reading.threads, ends, ticks=detail)
+    ahead = reading.core is not None and jobs > 1
     try:
-        for block, number in _each(reading, blocks, progress):
+        for block, number in _each(reading, blocks, progress, ahead=ahead):
             if jobs > 1 and reading.bytes > SMALL_BYTES:
                 counting.spread(jobs)
             counting.feed(block, number)
@@ -217,7 +230,7 @@ def _everything(
                 if number == 1:
                     introduce(ordered.state, reading.comments)
                 ordered.feed(block)
-                reading.ends.feed(block, number)
+                reading.lines = ordered.lines
         for result in counting.finish():
             reading.figures.add(result)
         if ordered is not None:

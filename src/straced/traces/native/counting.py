@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 
+from straced.traces.analysis.last_calls import EndsOfTasks
 from straced.traces.analysis.partial_counts import TallyResult
 from straced.traces.analysis.thread_groups import ThreadGroups
 from straced.traces.native.library import NativeLibrary
@@ -23,20 +24,35 @@ class NativeCounting:
     """Figures, restarts and threads of one trace."""
 
     def __init__(
-        self, library: NativeLibrary, form: Form, restarts: Restarts, threads: ThreadGroups | None, *, ticks: bool
+        self,
+        library: NativeLibrary,
+        form: Form,
+        restarts: Restarts,
+        threads: ThreadGroups | None,
+        ends: EndsOfTasks | None,
+        *,
+        ticks: bool,
     ) -> None:
         self._tally = NativeTally(library, form, ticks=ticks)
         self._restarts = restarts
         self._threads = threads
+        self._ends = ends
         self._waiting: queue.Queue[tuple[bytes, int] | None] = queue.Queue(_MOST_WAITING)
         self._thread: threading.Thread | None = None
+        self._alone = False
+        """No thread could be had."""
         self._failure: BaseException | None = None
 
     def spread(self, jobs: int) -> None:
-        """Count in a thread from now on."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="straced-counting", daemon=True)
-            self._thread.start()
+        """Count in a thread from now on, where one can be had."""
+        if self._thread is None and not self._alone:
+            thread = threading.Thread(target=self._serve, name="straced-counting", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                self._alone = True
+            else:
+                self._thread = thread
 
     def feed(self, block: bytes, number: int) -> None:
         """Count a block, or leave it to the thread; waits when that is behind."""
@@ -77,3 +93,5 @@ class NativeCounting:
             self._restarts.feed(block)
         if self._threads is not None and found.births:
             self._threads.feed(block, found.births)
+        if self._ends is not None:
+            self._ends.feed(block, number)

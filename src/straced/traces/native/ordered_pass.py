@@ -16,7 +16,7 @@ from straced.traces.native.tables import NativeTaskTable
 from straced.traces.parsing.line_format import Form
 
 _EVENT = struct.Struct("<4Q2q")
-_ALL_LEAVE, _ENDED = 2, 3
+_ALL_LEAVE, _ENDED, _MAKES_TASK = 2, 3, 4
 
 
 class NativeOrderedPass(OrderedPass):
@@ -54,7 +54,7 @@ class NativeOrderedPass(OrderedPass):
         self.state.tasks.forget_idle()
 
     def _take_events(self, block: bytes, count: int) -> None:
-        """Let the tree of processes know of exits, and of ends."""
+        """Let the tree of processes know of exits, ends and births."""
         tree, tasks = self.state.tree, self.state.tasks
         found = ctypes.string_at(self._core.library.ordered_events(self._core.handle), count * _EVENT.size)
         for kind, line, place, length, tid, status in _EVENT.iter_unpack(found):
@@ -62,6 +62,8 @@ class NativeOrderedPass(OrderedPass):
             if kind == _ENDED:
                 tasks.end(tid)
                 tree.end(tid, clock, line, status=status)
+            elif kind == _MAKES_TASK:
+                tasks.born(tid)
             else:
                 tree.leaves(tid, status, whole=kind == _ALL_LEAVE, clock=clock, line=line)
 

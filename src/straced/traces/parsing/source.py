@@ -24,6 +24,8 @@ LONGEST_LINE_BYTES = 4 << 20
 """A longer line is taken apart: nothing that strace writes by default is longer than a few kilobytes."""
 _ZSTD_INPUT_BYTES = 512
 """Little at a time: a hostile file makes 128 KiB of four bytes, so this bounds what one step can give."""
+_ZSTD_OUTPUT_BYTES = 1 << 18
+"""So much is put together before it is looked at: a block costs, however short it is."""
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -145,20 +147,26 @@ class TraceSource:
             ) from None
         engine, fresh = zstandard.ZstdDecompressor().decompressobj(), False
         data = first
+        held: list[bytes] = []
         while data:
             self.consumed += len(data)
             try:
                 while data:
                     fresh = False
                     if out := engine.decompress(data):
-                        yield out
+                        held.append(out)
                     data = b""
                     if engine.eof:
                         data, engine, fresh = engine.unused_data, zstandard.ZstdDecompressor().decompressobj(), True
             except zstandard.ZstdError as error:
                 self.notes.append(f"the zstd data is damaged after {self.consumed:,} bytes ({error})")
+                yield b"".join(held)
                 return
+            if sum(map(len, held)) >= _ZSTD_OUTPUT_BYTES:
+                yield b"".join(held)
+                held = []
             data = stream.read(_ZSTD_INPUT_BYTES)
+        yield b"".join(held)
         if not fresh:
             self.notes.append("the zstd data ends early (truncated file)")
 
@@ -200,7 +208,7 @@ class TraceSource:
                 chunk = chunk[chunk.find(b"\n") + 1 :]
                 end = chunk.rfind(b"\n")
             if end >= 0:
-                yield b"".join(rest) + chunk[: end + 1]
+                yield b"".join([*rest, memoryview(chunk)[: end + 1]])  # copied once
                 rest = [b"\n"]
             rest.append(chunk[end + 1 :])
             held = sum(map(len, rest))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from straced.model.aggregation import sort_rows
 from straced.model.event_folding import COMINGS, EventLine
-from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, Ranked, SeriesInfo
+from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, ProgramUse, Ranked, SeriesInfo
 from straced.model.types import Quality, Summary, Target, Window
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count, format_ns
@@ -117,18 +117,39 @@ def timeline_lines(points: Sequence[Point]) -> list[Line]:
 def report_lines(report: JobReport, *, sort: str, limit: int | None, width: int | None) -> list[Line]:
     """The resources of a job."""
     answer = report.answer
-    count = sum(each.kind == "process" for each in answer.processes)
+    count = len({(each.pid, each.start_ticks) for each in answer.processes if each.kind == "process"})
     lines = [
         _line(f"job {scrub(report.job, 100)}: {count} process{'' if count == 1 else 'es'} seen", "strong"),
         _line(""),
     ]
     if not answer.processes:
         return [_line(f'no history for job "{scrub(report.job, 100)}"', "weak")]
-    lines += [*_calls(answer, sort, limit, width), _line(""), *_facts(answer)]
+    lines += [*_calls(answer, sort, limit, width), _line(""), *uses_lines(report.programs[:limit]), _line("")]
+    lines += _facts(answer)
     if report.exit_statuses:
         lines.append(_line(_exits(report.exit_statuses)))
     lines += [_line(alert_text(alert), "bad") for alert in report.alerts]
     lines += [_line(event_text(event)) for event in report.events[-SHOWN_EVENTS:]]
+    return lines
+
+
+def program_of(job: str, program: str, room: int) -> str:
+    """A program with its job, cut where there is no room for both."""
+    name = f"{scrub(program, 40)} ({scrub(job, 30)})" if job else scrub(program, 40)
+    return name if len(name) <= room else f"{name[: room - 1]}…"
+
+
+def uses_lines(programs: Sequence[ProgramUse]) -> list[Line]:
+    """A line for each program; those that lived too short to be seen are there, too."""
+    lines = [_line(f"{'program (job)':<24} {'calls':>12} {'errors':>9} {'p99':>8} {'max':>8} {'CPU':>8}", "title")]
+    for use in programs:
+        name = program_of(use.job, use.program, 24)
+        lines.append(
+            _line(
+                f"{name:<24} {format_count(use.calls):>12} {format_count(use.errors):>9}"
+                f" {format_ns(use.p99_ns):>8} {format_ns(use.max_ns):>8} {format_ns(use.cpu_ns):>8}"
+            )
+        )
     return lines
 
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable, Sequence
 
 from straced.model.event_folding import folded
-from straced.model.moment import CallLatency, FailingCall, Moment, MomentStep, ProgramUse
+from straced.model.moment import CallLatency, FailingCall, Moment, MomentStep
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
-from straced.views.text.history import alert_text, clock, fold_text
+from straced.views.text.history import alert_text, clock, fold_text, program_of, uses_lines
 from straced.views.text.summary import Line, Span
 
 SHOWN = 8
@@ -30,7 +30,7 @@ def moment_lines(moment: Moment, subject: str | None, width: int | None, notes: 
     if moment.steps:
         lines += [_line(""), *_steps(moment.steps)]
     for rows, shown in (
-        (moment.programs, _uses(moment.programs[:SHOWN])),
+        (moment.programs, uses_lines(moment.programs[:SHOWN])),
         (moment.failing, _failures(moment.failing[:SHOWN])),
         (moment.slow, _slowest(moment.slow[:SHOWN])),
     ):
@@ -78,27 +78,10 @@ def _steps(steps: Sequence[MomentStep]) -> list[Line]:
     return lines
 
 
-def _program(job: str, program: str, room: int) -> str:
-    name = f"{scrub(program, 40)} ({scrub(job, 30)})" if job else scrub(program, 40)
-    return name if len(name) <= room else f"{name[: room - 1]}…"
-
-
-def _uses(programs: Sequence[ProgramUse]) -> list[Line]:
-    lines = [_line(f"{'program (job)':<24} {'calls':>12} {'errors':>9} {'p99':>8} {'max':>8} {'CPU':>8}", "title")]
-    for use in programs:
-        lines.append(
-            _line(
-                f"{_program(use.job, use.program, 24):<24} {format_count(use.calls):>12} {format_count(use.errors):>9}"
-                f" {format_ns(use.p99_ns):>8} {format_ns(use.max_ns):>8} {format_ns(use.cpu_ns):>8}"
-            )
-        )
-    return lines
-
-
 def _failures(failing: Sequence[FailingCall]) -> list[Line]:
     lines = [_line(f"{'most failing calls':<24} {'call':<18} {'errno':<16} {'times':>12}", "title")]
     for each in failing:
-        name = _program(each.job, each.program, 24)
+        name = program_of(each.job, each.program, 24)
         call = f"{scrub(each.syscall, 18):<18} {scrub(each.errno, 16):<16}"
         lines.append(_line(f"{name:<24} {call} {format_count(each.errors):>12}"))
     return lines
@@ -107,7 +90,7 @@ def _failures(failing: Sequence[FailingCall]) -> list[Line]:
 def _slowest(slow: Sequence[CallLatency]) -> list[Line]:
     lines = [_line(f"{'slowest calls':<24} {'call':<18} {'max':>8} {'p99':>8} {'calls':>12}", "title")]
     for each in slow:
-        name = _program(each.job, each.program, 24)
+        name = program_of(each.job, each.program, 24)
         times = f"{format_ns(each.max_ns):>8} {format_ns(each.p99_ns):>8} {format_count(each.calls):>12}"
         lines.append(_line(f"{name:<24} {scrub(each.syscall, 18):<18} {times}"))
     return lines
@@ -120,7 +103,7 @@ def risen_lines(risen: Sequence[CallLatency], width: int | None) -> list[Line]:
     head = f"{'p99 rose':<24} {'call':<18} {'before':>8} {'p99':>8} {'max':>8} {'calls':>9}"
     lines = [_line(head, "title")]
     for each in risen:
-        name = _program(each.job, each.program, 24)
+        name = program_of(each.job, each.program, 24)
         times = f"{format_ns(each.p99_before_ns):>8} {format_ns(each.p99_ns):>8} {format_ns(each.max_ns):>8}"
         lines.append(_line(f"{name:<24} {scrub(each.syscall, 18):<18} {times} {format_count(each.calls):>9}"))
     return [_cut(line, width) for line in lines]

@@ -20,6 +20,7 @@ from straced.waits.classify.polls import Watched, epoll_targets
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
 from straced.waits.facts.snapshot import ProcSnapshot
+from straced.waits.holders import proxies
 from straced.waits.model import LIKELY, ONE_OF, Holder, Wait
 
 MOST_THREADS = 500
@@ -78,6 +79,7 @@ def threads_of(look: ProcSnapshot, holder: Holder, is_busy: IsBusy) -> tuple[lis
         )
         joined = f"{holder.evidence}; {evidence}" if holder.evidence else evidence
         return [replace(holder, tid=found[0].raw.tid, relation=_inferred(holder), guessed=True, evidence=joined)], 1
+    found.sort(key=lambda thread: (thread.rank, not _has_asked(look, thread)))
     return [replace(holder, tid=thread.raw.tid, relation=ONE_OF, guessed=True) for thread in found], 1
 
 
@@ -156,6 +158,11 @@ def _watched(look: ProcSnapshot, pid: int, fd: fds.Fd) -> list[Watched]:
 def _polls(look: ProcSnapshot, thread: _Thread, loops: set[int]) -> bool:
     name = look.call_name(thread.raw) or ""
     return name.startswith("epoll") and bool(thread.raw.args) and thread.raw.args[0] & 0xFFFFFFFF in loops
+
+
+def _has_asked(look: ProcSnapshot, thread: _Thread) -> bool:
+    """Whether a thread polls a connection that its process has made, and that owes it an answer."""
+    return thread.wait.kind == "poll" and any(proxies.asked(look, thread.raw, one) for one in thread.wait.watched)
 
 
 def _concerns(thread: _Thread, numbers: tuple[int, ...]) -> bool:

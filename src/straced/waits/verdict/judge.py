@@ -47,6 +47,8 @@ def judge(
     own = activity.get((task.pid, task.tid))
     if task.wait.kind in HALTED:
         return ("slow", "it runs under a tracer") if own is not None and own.switches else ("stopped", "")
+    if is_deadlock(chain):
+        return "stuck", "deadlock"
     works = cpu_pct is not None and cpu_pct >= _BUSY_PCT
     spins = [storm for storm in storms if storm.kind.startswith(("empty_", "spin_"))]
     if spins and (works or task.wait.kind == "running"):
@@ -58,8 +60,6 @@ def judge(
             return "idle", ""
         working = own is None or not own.calls or own.runs_mostly
         return ("busy" if working else "slow"), starving(own, starved_by)
-    if is_deadlock(chain):
-        return "stuck", "deadlock"
     if all(leaf.task.wait.kind == "asking" for leaf in leaves(chain)):
         return "idle", ""
     if task.wait.kind == "kernel":

@@ -10,6 +10,8 @@ from straced.waits.model import Node, WaitingTask, is_deadlock
 from straced.waits.verdict import judge
 from straced.waits.verdict.chain import ChainBuilder
 
+_OF_THREADS = frozenset({"mutex", "lock"})
+"""Waits in which threads of one process catch each other."""
 MAX_THREADS = 500
 """Threads of one process that are explained; all are counted and watched."""
 
@@ -17,13 +19,14 @@ MAX_THREADS = 500
 def choose(builder: ChainBuilder, look: ProcSnapshot, pid: int, thread: int | None = None) -> Node:
     """The chain of the thread that stands for the process.
 
-    That is the thread asked for; else one in a deadlock; else one that is where nobody rests on purpose; else the
-    representative one.
+    That is the thread asked for; else one in a deadlock, whatever others do; else one that runs; else one that is where
+    nobody rests on purpose; else the representative one.
     """
     if thread is not None:
         return builder.build(pid, thread)
     usual = builder.build(pid, builder.representative(pid))
-    if usual.task.wait.kind == "running" or is_deadlock(usual):
+    runs = usual.task.wait.kind == "running"
+    if is_deadlock(usual):
         return usual
     best = usual
     for tid in list(look.tasks(pid))[:MAX_THREADS]:
@@ -31,16 +34,18 @@ def choose(builder: ChainBuilder, look: ProcSnapshot, pid: int, thread: int | No
             continue
         try:
             task = builder.describe(look.task(pid, tid))
-            if not judge.is_suspect(task):
+            if not judge.is_suspect(task) or (runs and task.wait.kind not in _OF_THREADS):
                 continue
             chain = builder.build(pid, tid)
         except Gone:
             continue
         if is_deadlock(chain):
             return chain
+        if runs:
+            continue
         if best is usual and (judge.is_idle(usual) or usual.task.wait.kind == "futex") and chain.holders:
             best = chain
-    if best is usual and _rests_on_some_futex(usual):
+    if best is usual and not runs and _rests_on_some_futex(usual):
         best = _thread(builder, look, pid, _has_asked) or _thread(builder, look, pid, _waits_for_work) or usual
     return best
 
