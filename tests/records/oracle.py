@@ -113,7 +113,8 @@ class Comparison(msgspec.Struct):
 
 
 TELL_TASKS = frozenset(
-    """getpid gettid getpgrp getpgid getsid setsid set_tid_address fork vfork clone clone3 wait4 waitid kill tkill tgkill
+    """
+    getpid gettid getpgrp getpgid getsid setsid set_tid_address fork vfork clone clone3 wait4 waitid kill tkill tgkill
     fcntl futex""".split()  # noqa: SIM905
 )
 """Calls in whose lines there are numbers of tasks."""
