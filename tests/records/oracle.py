@@ -112,6 +112,14 @@ class Comparison(msgspec.Struct):
             self.different.setdefault(name, []).append((mine, strace))
 
 
+TELL_TASKS = frozenset(
+    """
+    getpid gettid getpgrp getpgid getsid setsid set_tid_address fork vfork clone clone3 wait4 waitid kill tkill tgkill
+    fcntl futex""".split()  # noqa: SIM905
+)
+"""Calls in whose lines there are numbers of tasks."""
+
+
 def name_of(line: str) -> str:
     """The call of a line."""
     return line.partition("(")[0] if "(" in line else line.partition(" ")[0]
@@ -121,11 +129,13 @@ def normal(tasks: dict[str, list[str]]) -> list[list[str]]:
     """Lines without what differs from run to run: addresses, numbers of tasks and inodes, and width."""
     numbers = {pid: f"PID{place}" for place, pid in enumerate(tasks)}
     pid = re.compile(rf"\b({'|'.join(numbers)})\b")
+    in_proc = re.compile(rf"(?<=/proc/)({'|'.join(numbers)})\b")
 
     def line(text: str) -> str:
         text = re.sub(r",\s+", ", ", re.sub(r"\s+= ", " = ", text))
         text = re.sub(r"\?\d+", "?", _UNNAMED.sub("?", text))
-        text = _INODE.sub("?", pid.sub(lambda match: numbers[match[1]], text))
+        where = pid if name_of(text) in TELL_TASKS else in_proc  # elsewhere a number of bytes may be the same
+        text = _INODE.sub("?", where.sub(lambda match: numbers[match[1]], text))
         text = _NAMED.sub(lambda match: f"<{os.path.realpath(match[1])}>", text)
         text = _CHANGING.sub("...", _EPHEMERAL.sub("PORT", text))
         return _COUNT.sub(r"\1", _ADDRESS.sub("ADDRESS", text))

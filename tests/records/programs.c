@@ -311,7 +311,6 @@ static void signals(void) {
     sigaltstack(&stack, 0);
     sigaltstack(0, &stack);
     call(rt_sigpending, &set, 8);
-    alarm(100);
     alarm(0);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     read(fd, buffer, 128);
@@ -624,6 +623,9 @@ static const struct { const char *name; void (*run)(void); } programs[] = {
 
 /* The second argument is an address of this machine that no other program uses. */
 int main(int argc, char **argv) {
+    sigset_t none; /* those who start it may have blocked some */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, 0);
     host = inet_addr(argc > 2 ? argv[2] : "127.0.0.1");
     for (size_t i = 0; argc > 1 && i < sizeof programs / sizeof *programs; i++)
         if (!strcmp(programs[i].name, argv[1]))

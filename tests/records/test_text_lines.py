@@ -287,6 +287,7 @@ def test_nothing_is_held_back_when_nothing_comes() -> None:
 @pytest.mark.parametrize("abi", ["x86_64", "arm64"])
 def test_each_call_is_printed_whatever_its_arguments_are(abi: str) -> None:
     """Nothing in a damaged file raises."""
+    text = TextLines(facts(), PLAIN)
     for name in sorted(SIGNATURES.keys() | WHOLE.keys()):
         number = number_of(name, abi)
         if name in SIGNATURES:
@@ -294,5 +295,5 @@ def test_each_call_is_printed_whatever_its_arguments_are(abi: str) -> None:
         for value in (0, 5, (1 << 64) - 1, 0x7FFC_0000_0000):
             for result in (0, 7, -14, -512, None) if number is not None else ():
                 record = call(name, *(value,) * plan_of(name).nargs, result=result, abi=abi)
-                assert line(record).startswith(f"{name}("), name
-                assert line(msgspec.structs.replace(record, args=())).startswith(f"{name}("), name
+                assert text.line(record).startswith(f"{name}("), name
+                assert text.line(msgspec.structs.replace(record, args=())).startswith(f"{name}("), name
