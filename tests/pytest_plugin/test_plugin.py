@@ -221,7 +221,7 @@ def test_a_thread_that_another_test_left_behind_breaks_no_budget(inner: InnerPyt
     assert "ran before the test ended during it" in done.messages["test_it_ends_here"]
 
 
-@pytest.mark.needs("ebpf")
+@pytest.mark.needs("ebpf", "xdist")
 def test_the_lock_file_is_made_by_workers_and_checked_by_anybody(inner: InnerPytest) -> None:
     inner.write("""
         import os, pytest

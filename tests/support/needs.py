@@ -112,6 +112,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "fuse": _fuse,
     "anyio": _module("anyio"),
     "uvloop": _module("uvloop"),
+    "xdist": _module("xdist"),
     "victoriametrics": _program("victoria-metrics"),
     "postgres": _server("postgres"),
     "nginx": _server("nginx"),
