@@ -19,10 +19,12 @@ from pathlib import Path
 
 import pytest
 
+from straced.commands.status import lines
 from straced.config.schema import Config, ConfigError, Metrics
 from straced.errors import OutputExists
-from straced.ipc.messages import Select
+from straced.ipc.messages import Select, Status
 from straced.linux import procfs
+from straced.model.facts import HostFacts
 from straced.service.daemon import unit
 from straced.store.history import History
 from tests.service.daemon import SOURCE, Daemon, serving
@@ -224,6 +226,44 @@ def test_the_unit_is_right_and_hardened(tmp_path: Path) -> None:
     )
     level = float(judged.stdout.rpartition("straced.service: ")[2].split()[0])
     assert level < 4.0
+
+
+async def test_what_an_earlier_service_watched_has_not_started_again(tmp_path: Path) -> None:
+    async def told(daemon: Daemon, wanted: int) -> list[tuple[str, int | None]]:
+        async with daemon.client() as client, asyncio.timeout(30):
+            while True:
+                events = await client.events(Select())
+                kinds = [(event.kind, event.pid) for event in events if event.kind in ("started", "found", "ended")]
+                if len(kinds) >= wanted:
+                    return kinds
+                await asyncio.sleep(0.02)
+
+    with running() as process, running() as other:
+        watch = f'tracer = "none"\n[[watch]]\ntarget = "{process.pid}"\n'
+        with serving(tmp_path, watch) as daemon:
+            assert await told(daemon, 1) == [("started", process.pid)]
+        watch += f'[[watch]]\ntarget = "{other.pid}"\n'
+        with serving(tmp_path, watch) as daemon:
+            again = await told(daemon, 3)
+            assert sorted(again[1:]) == sorted([("found", process.pid), ("started", other.pid)])
+        with serving(tmp_path, watch) as daemon:
+            assert {kind for kind, _pid in (await told(daemon, 5))[3:]} == {"found"}
+
+
+def test_missed_samples_are_no_share_of_those_that_were_taken() -> None:
+    """A service that stood still for longer than it ran has missed more than it took."""
+    status = Status(
+        version="1",
+        pid=1,
+        system=False,
+        started=time.time(),
+        interval_ns=10**9,
+        tracer=None,
+        ticks=5,
+        late_ticks=8,
+        host=HostFacts(epoch_s=0.0, monotonic_ns=0, cpus=1),
+    )
+    assert any("8 samples missed, 5 taken" in line for line in lines(status))
 
 
 @pytest.mark.needs("systemd-analyze")

@@ -24,10 +24,9 @@ from straced.store.history import History
 from straced.store.moment import moment
 from straced.views.text.history import report_lines, top_lines
 from straced.views.text.moment import moment_lines, risen_lines
-from tests.service.samples import NOON
 from tests.store import recorded_day as day
 
-BEGIN = NOON - 43200
+BEGIN = time.time() // 3600 * 3600 - 2 * 86400
 MOST_S = 0.3
 HOUR = 3600.0
 
