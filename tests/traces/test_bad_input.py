@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from straced.traces.analysis.tally import LineTally
+from straced.traces.native.library import CHOICE
 from straced.traces.parsing import source as sources
 from straced.traces.parsing.source import InputError
 from straced.traces.report.request import ReportRequest
@@ -152,3 +154,24 @@ def test_numbers_that_no_kernel_has(tmp_path: Path) -> None:
     made = report_of(tmp_path, text)
     assert made.summary.syscalls["getppid"].calls
     assert made.to_dict()
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_blank_lines_by_the_million_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: bool) -> None:
+    """Two gigabytes of them are two megabytes of gzip."""
+    monkeypatch.setenv(CHOICE, "python")
+    path, blank = tmp_path / "log.gz", 6 << 20
+    path.write_bytes(gzip.compress(GOOD + b"\n" * blank + GOOD, 1))
+    looked_at: list[int] = []
+    real = LineTally.feed
+
+    def feed(self: LineTally, block: bytes, first: int) -> None:
+        looked_at.append(len(block))
+        real(self, block, first)
+
+    monkeypatch.setattr(LineTally, "feed", feed)
+    made = report(path, counts=counts)
+    assert (calls_of(made), made.lines, made.unread) == ({"getppid": 2}, blank + 2, 0)
+    assert sum(looked_at) < 3 << 20
+    if not counts:
+        assert [each.line for each in made.slowest] == [1, blank + 2]

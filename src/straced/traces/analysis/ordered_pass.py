@@ -97,7 +97,8 @@ class OrderedPass:
             known = calls.get(head)
             if known is None:
                 if not head:
-                    self._other_line(rest, number)
+                    if rest:
+                        self._other_line(rest, number)
                 elif head[0] == 60:
                     (tasks.get(pid) or of_text(pid)).entered = None
                 continue

@@ -183,9 +183,12 @@ def _each(
         while (block := next(cleaned if reader is None else reader, None)) is not None:
             if not reading.lines and COMMENT in block:
                 reading.comments.feed(block)
+                for facts in reading.comments.processes.values():
+                    reading.restarts.at_attach.update(facts.calls)
             before = reading.lines
             yield block, before + 1
-            reading.clocks.feed(block, before + 1)
+            if not _is_blank(block):
+                reading.clocks.feed(block, before + 1)
             if reading.lines == before:  # nobody who read the block counted
                 reading.lines += (block.count(b"\n") if core is None else core.count(block, len(block))) - 1
             reading.bytes += len(block) - 1
@@ -201,6 +204,11 @@ def _each(
         if reader is not None:
             reader.close()
     reading.interrupted = reading.source.stopped
+
+
+def _is_blank(block: bytes) -> bool:
+    """Whether there is nothing but ends of lines in it: gigabytes of them are a few megabytes of a packed file."""
+    return block.startswith(b"\n\n") and block.count(b"\n") == len(block)
 
 
 def _everything(
@@ -224,6 +232,11 @@ def _everything(
         for block, number in _each(reading, blocks, progress, ahead=ahead):
             if jobs > 1 and reading.bytes > SMALL_BYTES:
                 counting.spread(jobs)
+            if _is_blank(block):
+                if ordered is not None:
+                    ordered.lines += block.count(b"\n") - 1
+                    reading.ends.feed(block, number)
+                continue
             counting.feed(block, number)
             if ordered is not None:
                 ordered.state.tasks.root = reading.root
@@ -262,6 +275,10 @@ def _selected(reading: TraceReading, blocks: Iterator[bytes], progress: Progress
         return inside
 
     for block, number in _each(reading, blocks, progress):
+        if _is_blank(block):
+            ordered.lines += block.count(b"\n") - 1
+            reading.ends.feed(block, number)
+            continue
         if limits is None:
             limits = TimeLimits(chosen, block, reading.form)
         ordered.state.tasks.root = reading.root

@@ -202,7 +202,7 @@ class LineTally:
 
     def other_line(self, number: int, text: bytes) -> None:
         """A line that the pattern does not take: a signal, an exit, ``= ?``, another form, damage."""
-        value = parse_line(text)
+        value = parse_line(text) if text else None
         if value is None:
             if text.strip():
                 self.unread += 1

@@ -113,11 +113,14 @@ def serve(stdin: BinaryIO, stdout: BinaryIO) -> int:
     length, _ = FRAME.unpack(stdin.read(FRAME.size))
     task = msgspec.msgpack.decode(stdin.read(length), type=WorkerTask)
     tally = LineTally(task.form, ticks=task.ticks)
-    while head := stdin.read(FRAME.size):
+    while len(head := stdin.read(FRAME.size)) == FRAME.size:
         length, number = FRAME.unpack(head)
         if length == 0:
-            stdout.write(msgspec.msgpack.encode(result_of(tally)))
-            stdout.flush()
+            try:
+                stdout.write(msgspec.msgpack.encode(result_of(tally)))
+                stdout.flush()
+            except BrokenPipeError:
+                return 1  # the owner died
             return 0
         tally.feed(stdin.read(length), number)
     return 1  # the owner died
