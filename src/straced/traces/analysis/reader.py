@@ -183,6 +183,8 @@ def _each(
         while (block := next(cleaned if reader is None else reader, None)) is not None:
             if not reading.lines and COMMENT in block:
                 reading.comments.feed(block)
+                for facts in reading.comments.processes.values():
+                    reading.restarts.at_attach.update(facts.calls)
             before = reading.lines
             yield block, before + 1
             reading.clocks.feed(block, before + 1)
