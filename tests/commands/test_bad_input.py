@@ -22,8 +22,8 @@ STRACE = ("--tracer", "strace")
      ("4194303", {2, 3}), ("1 2", {2}), ("٤٢", {2}), ("0x10", {2}), ("unit:", {2}), ("name:", {2})],
 )  # fmt: skip
 def test_pids_that_cannot_be(verb: str, pid: str, statuses: set[int]) -> None:
-    words = STRACE if verb == "attach" else ()
-    result = straced(verb, *words, "--", pid)
+    words = (*STRACE, "--") if verb == "attach" else ()  # behind -- of trace stands a command
+    result = straced(verb, *words, pid)
     assert result.status in statuses, result.err
     result.assert_clear_error(result.status)
 

@@ -426,7 +426,8 @@ async def test_a_user_profiles_their_own_by_a_service_of_root_and_nothing_else(p
             "seen then": [own.pid],
         }
         trace = folder / "own.txt"
-        assert trace.read_text().count("getppid()") == 11
+        calls = [line for line in trace.read_text().splitlines() if not line.startswith("#")]
+        assert "\n".join(calls).count("getppid()") == 11
         assert trace.stat().st_uid == 65534
         assert stat.S_IMODE(trace.stat().st_mode) == 0o600
         assert not (folder / "theirs.txt").exists()
