@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from straced.traces.analysis.tally import LineTally
-from straced.traces.native.library import CHOICE
+from straced.traces.native.choice import CHOICE
 from straced.traces.parsing import source as sources
 from straced.traces.parsing.source import InputError
 from straced.traces.report.request import ReportRequest

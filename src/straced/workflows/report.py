@@ -105,6 +105,8 @@ def as_lines(request: ReportRequest) -> Iterator[ReportRequest]:
 
 def _has_records(path: str) -> bool:
     try:
+        if not os.path.isfile(path):
+            return False  # what is read from a pipe or a device is gone
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC
     except OSError:  # said by who reads it
