@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,7 +106,7 @@ def as_lines(request: ReportRequest) -> Iterator[ReportRequest]:
 def _has_records(path: str) -> bool:
     """Of a file that can be read twice: what is read of a pipe is gone."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC
