@@ -132,8 +132,11 @@ def test_the_end_of_a_program_that_has_just_ended(monkeypatch: pytest.MonkeyPatc
     """Its status is asyncio's, which is told of the end by the loop: 255 and a warning were all that it had."""
 
     async def main() -> int:
-        process = await children.start(["true"], {})
+        reader, writer = os.pipe()
+        process = await children.start(["cat"], {"stdin": reader})  # it ends below, where no loop turns
+        os.close(reader)
         pidfd = os.pidfd_open(process.pid)
+        os.close(writer)
         select.select([pidfd], [], [])
         os.close(pidfd)
         await children.end(process)
