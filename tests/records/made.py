@@ -57,7 +57,7 @@ def ended(status: int, at: float = 9.0, tid: int = PID) -> Record:
     )
 
 
-def facts(descriptors: dict[int, OpenDescriptor] | None = None, cwd: bytes = b"/work") -> RecordingFacts:
+def facts(descriptors: dict[int, OpenDescriptor] | None = None, cwd: bytes = b"/repo") -> RecordingFacts:
     """Facts of a recording of one process."""
     process = RecordedProcess(
         pid=PID, parent=1, comm=b"x", exe=b"/x", argv=(), cwd=cwd, start_ticks=0, threads={PID: b"x"},

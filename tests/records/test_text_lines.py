@@ -99,10 +99,10 @@ def test_a_descriptor_that_another_thread_changes_has_no_name() -> None:
     later = call("read", 3, 0x7000, 10, result=1, at=3.0)
     found = lines([OPENED, closing, again, later, reading])
     assert found[1:] == [
-        "close(3</work/data>)                    = 0",
-        'openat(AT_FDCWD</work>, "other", O_RDONLY) = 3</work/other>',
+        "close(3</repo/data>)                    = 0",
+        'openat(AT_FDCWD</repo>, "other", O_RDONLY) = 3</repo/other>',
         'read(3, ""..., 10)                      = 1',
-        'read(3</work/other>, ""..., 10)         = 1',
+        'read(3</repo/other>, ""..., 10)         = 1',
     ]
     slow = call("openat", FD_CWD, 0x7000, 0, result=3, at=2.2, took=900_000_000, blobs={1: path(b"slow")})
     early = call("read", 3, 0x7000, 10, result=1, at=2.4, tid=PID + 1)
@@ -114,7 +114,7 @@ def test_a_close_that_is_slower_than_who_takes_its_number() -> None:
     closing = call("close", 3, at=2.0, took=500_000_000)
     again = call("openat", FD_CWD, 0x7000, 0, result=3, at=2.1, blobs={1: path(b"other")}, tid=PID + 1)
     found = lines([OPENED, again, closing, call("fsync", 3, at=3.0)])
-    assert found[-1] == "fsync(3</work/other>)                   = 0"
+    assert found[-1] == "fsync(3</repo/other>)                   = 0"
 
 
 def test_a_child_has_a_copy_and_a_thread_shares() -> None:
@@ -130,8 +130,8 @@ def test_a_child_has_a_copy_and_a_thread_shares() -> None:
     ]  # fmt: skip
     found = [" ".join(each.split()) for each in lines(records)[3:]]
     assert found == [
-        "close(3</work/data>) = 0", 'chdir("..") = 0', "fsync(3) = 0", "fsync(3</work/data>) = 0",
-        "close(3</work/data>) = 0", "fsync(3) = 0",
+        "close(3</repo/data>) = 0", 'chdir("..") = 0', "fsync(3) = 0", "fsync(3</repo/data>) = 0",
+        "close(3</repo/data>) = 0", "fsync(3) = 0",
         'openat(AT_FDCWD</>, "x", O_RDONLY) = -1 ENOENT (No such file or directory)',
     ]  # fmt: skip
 
@@ -149,7 +149,7 @@ def test_a_task_of_clone3(known: bool) -> None:
         call("fsync", 3, at=2.4, tid=PID + 7, pid=PID + 7),
     ]  # fmt: skip
     assert [" ".join(each.split()) for each in lines(records)[3:]] == [
-        "fsync(3</work/data>) = 0", "close(3</work/data>) = 0", "fsync(3) = 0", "fsync(3</work/data>) = 0",
+        "fsync(3</repo/data>) = 0", "close(3</repo/data>) = 0", "fsync(3) = 0", "fsync(3</repo/data>) = 0",
     ]  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_a_child_that_is_recorded_before_its_clone_returns() -> None:
     """As after vfork(2)."""
     closing = call("close", 3, at=2.1, tid=PID + 5, pid=PID + 5)
     vfork = call("vfork", result=PID + 5, at=2.0, took=150_000_000)
-    assert lines([OPENED, closing, vfork])[2] == "close(3</work/data>)                    = 0"
+    assert lines([OPENED, closing, vfork])[2] == "close(3</repo/data>)                    = 0"
 
 
 def test_an_execve_closes_what_is_to_be_closed() -> None:
@@ -168,7 +168,7 @@ def test_an_execve_closes_what_is_to_be_closed() -> None:
     records = [OPENED, hidden, marked, unmarked, execve, *(call("fsync", number, at=3.0) for number in (3, 4, 5))]
     found = [" ".join(each.split()) for each in lines(records)[4:]]
     assert found == [
-        'execve("/bin/true", [...], 0x7000) = 0', "fsync(3) = 0", "fsync(4) = 0", "fsync(5</work/data>) = 0",
+        'execve("/bin/true", [...], 0x7000) = 0', "fsync(3) = 0", "fsync(4) = 0", "fsync(5</repo/data>) = 0",
     ]  # fmt: skip
 
 
@@ -176,13 +176,13 @@ def test_a_mark_of_a_child_is_its_own() -> None:
     fork = call("fork", result=PID + 5, at=2.0)
     marked = call("fcntl", 3, 2, 1, at=2.1, tid=PID + 5, pid=PID + 5)
     execve = call("execve", 0x7000, 0x7000, 0x7000, at=2.2, blobs={0: path(b"/bin/true")})
-    assert lines([OPENED, fork, marked, execve, call("fsync", 3, at=3.0)])[-1].startswith("fsync(3</work/data>)")
+    assert lines([OPENED, fork, marked, execve, call("fsync", 3, at=3.0)])[-1].startswith("fsync(3</repo/data>)")
 
 
 def test_what_is_unknown_is_a_number() -> None:
     assert line(msgspec.structs.replace(call("read", result=5), args=())) == "read(...) = 5"
     assert line(call("openat", FD_CWD, 0x7000, 0, result=3, blobs={1: Blob(BlobKind.PATH, b"", unread=True)})) == (
-        "openat(AT_FDCWD</work>, 0x7000, O_RDONLY) = 3"
+        "openat(AT_FDCWD</repo>, 0x7000, O_RDONLY) = 3"
     )
     assert line(call("io_uring_enter", 3, 1, 0, 0, 0, 0)) == "io_uring_enter(0x3, 0x1, 0, 0, 0, 0) = 0"
     assert line(call("openat", FD_CWD, 0x7000, 0, result=3, abi="i386", blobs={1: path(b"x")})).startswith(
