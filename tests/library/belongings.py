@@ -69,11 +69,9 @@ class Held:
 async def settles_to(before: Held, what: str) -> None:
     """Fail unless no more is held than before, soon."""
     began = time.monotonic()
-    pause_s = 0.1
     while found := Held(before.target).more_than(before):
         if time.monotonic() - began > PATIENCE_S:
             raise AssertionError(f"{what} leaves:\n  " + "\n  ".join(found))
-        if time.monotonic() - began > pause_s:
+        if time.monotonic() - began > 1:
             gc.collect()
-            pause_s *= 2
         await asyncio.sleep(0.002)
