@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from straced import StraceManager
 from straced.errors import OwnProcess
+from straced.tracers.strace import guard as guard_folder
 from straced.tracers.strace.own_helpers import own_helpers
 from tests.support import proc
 from tests.support.owner import start_owner
@@ -155,3 +158,28 @@ async def test_the_spare_goes_when_the_owner_is_done(measured: StraceManager, st
     await measured.detach_all()
     await auntil(lambda: not proc.alive(waiting), 3, "the spare is gone")
     assert proc.state(waiting) == "", "and reaped by the guard"
+
+
+HUNG_UP_ON = """
+import os, socket, sys
+sys.path.insert(0, sys.argv[1])
+import loop
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+guard = loop.Guard(theirs.detach(), os.pidfd_open(os.getppid()))
+make = guard.spares.make
+def made(now):
+    done = make(now)
+    if done:
+        ours.shutdown(socket.SHUT_RDWR)
+    return done
+guard.spares.make, guard.spares.due = made, 0
+guard.run()
+assert guard.leaving and guard.spares.waiting is None
+"""
+
+
+def test_an_owner_that_hangs_up_while_a_spare_is_made_is_noticed() -> None:
+    """The guard learns it from what it can not say, and then nothing else would have woken it."""
+    folder = os.path.dirname(guard_folder.__file__)
+    done = subprocess.run([sys.executable, "-I", "-c", HUNG_UP_ON, folder], timeout=20, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -60,8 +60,11 @@ class Guard:
 
     def run(self):
         """Serve until the owner is gone, or says so, and every helper has ended."""
-        while not self.leaving or self.helpers or self.spares.waiting:
-            for fd, events in self.wait_until(self.step_all()):
+        while True:
+            due = self.step_all()
+            if self.leaving and not self.helpers and not self.spares.waiting:
+                return
+            for fd, events in self.wait_until(due):
                 if handler := self.handlers.get(fd):
                     handler(events)
 
@@ -72,11 +75,11 @@ class Guard:
             helper, waits = found
             self.say("attached", helper.number, waits)
             self.spares.postpone(now)
-        if self.leaving:
-            self.spares.end()
-        elif self.attaching.due is None and self.spares.make(now):
+        if not self.leaving and self.attaching.due is None and self.spares.make(now):
             self.say("spare", self.spares.waiting.pid)
         due = [helper.step(now) for helper in self.helpers.values()]
+        if self.leaving:  # that may have been learnt just now, by what could not be said
+            self.spares.end()
         due.append(self.spares.due if self.attaching.due is None else self.attaching.due)
         return min((at for at in due if at is not None), default=None)
 
