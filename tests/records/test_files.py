@@ -5,7 +5,9 @@ Of `records/layout.py`, `records/decoding.py`, `records/reader.py` and `records/
 
 from __future__ import annotations
 
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -164,3 +166,46 @@ def test_a_file_is_read_while_it_grows(tmp_path: Path) -> None:
         assert [each.end_ns for each in found] == [20]
         found += tail.records(None)
     assert found == every
+
+
+def test_a_file_that_lacks_records_says_so(tmp_path: Path) -> None:
+    data, path = whole(), tmp_path / "t.strc"
+
+    def said(content: bytes) -> str:
+        path.write_bytes(content)
+        file = RecordFile(path)
+        list(file)
+        return " ".join(file.troubles())
+
+    assert said(data) == ""
+    assert f"{len(data):,} bytes of the file are no records" in said(data + data)
+    second = data.index(chunk(layout.RECORDS, record(1, 20) + record(1, 40), 1))
+    damaged = said(data[:second] + b"\0" + data[second + 1 :])
+    assert f"{len(data) - second:,} bytes of the file are no records" in damaged
+    assert "has no end" in damaged
+    inside = second + struct.calcsize("<" + layout.CHUNK_HEAD)
+    assert f"{2 * len(record(1, 20))} bytes of the file are no records" in said(
+        data[:inside] + b"\0" + data[inside + 1 :]
+    )
+    torn = said(data[: inside + 20])
+    assert "has no end" in torn
+    assert "no records" not in torn
+    inexact = chunk(layout.END, msgspec.msgpack.encode(msgspec.structs.replace(END, exact=False)))
+    assert "nobody knows" in said(data.replace(chunk(layout.END, msgspec.msgpack.encode(END)), inexact))
+
+
+def test_a_chunk_of_any_length_is_read_in_pieces(tmp_path: Path) -> None:
+    path, filled = tmp_path / "t.strc", 3 << 19
+    one = record(1, 20, blobs=blob(1, 1, bytes(1000)))
+    several = one * (filled // len(one))
+    head = struct.pack("<" + layout.CHUNK_HEAD, layout.CHUNK_MARK, layout.RECORDS, 0, 1 << 40)
+    path.write_bytes(whole() + head + several)
+    os.truncate(path, 1 << 40)
+    tracemalloc.start()
+    try:
+        file = RecordFile(path)
+        assert sum(1 for _ in file) == 4 + filled // len(one)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert "are no records" in file.troubles()[0]

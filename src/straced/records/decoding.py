@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from straced.records import layout
 from straced.records.values import X32_BIT, Blob, BlobKind, Record, RecordKind
@@ -27,21 +27,25 @@ class Decoder:
         self._args = [struct.Struct(f"{order}{count}Q") for count in range(7)]
         self._sequences: dict[int, int] = {}
 
-    def records(self, data: bytes | memoryview, cpu: int) -> Iterator[Record]:
+    def records(self, data: bytes | memoryview, cpu: int) -> Generator[Record, None, int]:
         """Decode the whole records of a piece of one CPU's ring; a torn one at the end is left out.
 
         Args:
             data: what was copied from it.
             cpu: its number; -1 for START records.
+
+        Returns:
+            How many bytes the whole ones are.
         """
         at, end = 0, len(data)
         while end - at >= 8:
             size = int.from_bytes(data[at : at + 2], "big" if self._head.format[0] == ">" else "little")
             if size < 8 or size % 8 or at + size > end:
-                return
+                break
             if size >= self._head.size and (kind := _KINDS.get(data[at + 2] & 63)) is not None:
                 yield self._record(data, at, size, cpu, kind)
             at += size
+        return at
 
     def _record(self, data: bytes | memoryview, at: int, size: int, cpu: int, kind: RecordKind) -> Record:
         head = self._head.unpack_from(data, at)

@@ -18,11 +18,15 @@ from straced.records.decoding import Decoder
 from straced.records.values import Record, RecordingEnd, RecordingFacts, RecordKind
 
 _LARGEST_FACTS = 1 << 28
+_PIECE_BYTES = 1 << 20
+"""So much of a chunk is in memory at once, however long the file says it is; no record is longer than 64 KiB."""
 _BY_TIME = attrgetter("end_ns", "cpu", "sequence")
 
 
 class NoRecords(StracedError):
     """The file is none of records, or of a later version."""
+
+    exit_code = 2
 
 
 class RecordFile:
@@ -38,9 +42,11 @@ class RecordFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._left_out = 0
         with open(path, "rb") as file:
             self._order = _order_of(file.read(16), path)
             self._chunk = struct.Struct(self._order + layout.CHUNK_HEAD)
+            self._size = os.fstat(file.fileno()).st_size
             self._chunks = list(self._find_chunks(file.fileno()))
         self.facts = self._facts()
         """Whose records they are."""
@@ -49,11 +55,12 @@ class RecordFile:
 
     def _find_chunks(self, fd: int) -> Iterator[tuple[int, int, int, int]]:
         """Kind, CPU, place and bytes of each chunk; of one that was cut, the bytes that are there."""
-        at, total = 16, os.fstat(fd).st_size
+        at, total = 16, self._size
         while total - at >= self._chunk.size:
             mark, kind, cpu, size = self._chunk.unpack(os.pread(fd, self._chunk.size, at))
             at += self._chunk.size
             if mark != layout.CHUNK_MARK:
+                self._left_out = total - at + self._chunk.size
                 return
             yield kind, cpu, at, min(size, total - at)
             at += size + -size % 8
@@ -77,6 +84,17 @@ class RecordFile:
                     return os.pread(file.fileno(), size, at)
         return b""
 
+    def troubles(self) -> list[str]:
+        """Return why calls may be missing, in words; all of it once the records were read."""
+        found = []
+        if self._left_out:
+            found.append(f"{self._left_out:,} bytes of the file are no records, and were left out")
+        if self.end is None:
+            found.append("the file has no end: the recording was cut, or goes on, and its last calls are missing")
+        elif not self.end.exact:
+            found.append("the counters missed calls, so that nobody knows whether records are missing")
+        return found
+
     def __iter__(self) -> Iterator[Record]:
         """All records, in order; what an EXEC tells is in the CALL of its execve, too."""
         decoder = Decoder(self._order)
@@ -88,7 +106,17 @@ class RecordFile:
         with open(self.path, "rb") as file:
             for kind, cpu, at, size in self._chunks:
                 if kind == layout.RECORDS and cpu == wanted:
-                    yield from decoder.records(os.pread(file.fileno(), size, at), number)
+                    yield from self._of_chunk(decoder, file.fileno(), number, at, at + size)
+
+    def _of_chunk(self, decoder: Decoder, fd: int, number: int, at: int, end: int) -> Iterator[Record]:
+        while at < end:
+            piece = os.pread(fd, min(_PIECE_BYTES, end - at), at)
+            whole = yield from decoder.records(piece, number)
+            if not whole:
+                torn = self.end is None and end == self._size
+                self._left_out += 0 if torn else end - at
+                return
+            at += whole
 
 
 def _order_of(head: bytes, path: Path) -> str:

@@ -84,8 +84,11 @@ class TextCopier:
             view = view[os.write(self._sink, view) :]
 
 
-def write_lines(path: Path, to: BinaryIO) -> None:
+def write_lines(path: Path, to: BinaryIO) -> list[str]:
     """Write a file of records as a trace that ``straced report`` reads.
+
+    Returns:
+        Why calls may be missing, in words.
 
     Raises:
         OSError: it cannot be read.
@@ -98,6 +101,7 @@ def write_lines(path: Path, to: BinaryIO) -> None:
         to.write(lines.feed(record))
     to.write(lines.flush())
     to.write(lost_lines(file.end, lines.lost))
+    return file.troubles()
 
 
 def lost_lines(end: RecordingEnd | None, told: int) -> bytes:

@@ -97,10 +97,10 @@ def as_lines(request: ReportRequest) -> Iterator[ReportRequest]:
     from straced.workflows.record_text import write_lines
 
     with tempfile.TemporaryFile() as lines:
-        write_lines(Path(request.file), cast(BinaryIO, lines))
+        notes = tuple(write_lines(Path(request.file), cast(BinaryIO, lines)))
         lines.flush()
         path = f"/proc/{os.getpid()}/fd/{lines.fileno()}"  # also for the processes that help to read
-        yield msgspec.structs.replace(request, file=path, name=request.name or request.file)
+        yield msgspec.structs.replace(request, file=path, name=request.name or request.file, notes=notes)
 
 
 def _has_records(path: str) -> bool:

@@ -29,6 +29,7 @@ def load_reading(request: ReportRequest, *, progress: IO[str] | None = None) -> 
         source = open_source(request.file, stop)
         if request.name is not None:
             source.name = request.name
+        source.notes += request.notes
         return read(
             source,
             detail=not request.counts_only or bool(request.selection),

@@ -14,6 +14,8 @@ class ReportRequest(Struct, frozen=True, kw_only=True):
     """The path of the trace, the prefix of ``strace -ff`` files, or ``-`` for standard input."""
     name: str | None = None
     """The name of the trace in the report; ``None``: that of the file."""
+    notes: tuple[str, ...] = ()
+    """What is already known to be wrong with the trace."""
     selection: TraceSelection = TraceSelection()
     """The lines to keep, already checked (:meth:`TraceSelection.check`)."""
     counts_only: bool = False
