@@ -94,6 +94,27 @@ def test_a_killed_owner_leaves_a_target_that_runs_and_a_file_that_is_read(tmp_pa
     assert sum(each.kind in CALLS for each in file) > 1000
 
 
+@pytest.mark.needs("ebpf")
+@pytest.mark.parametrize("name", ["t.strc", "t.txt"])
+def test_a_command_has_its_own_status_when_its_trace_is_cut(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    many = "import os\nfor _ in range(30000): os.getppid()\nprint('done', flush=True); os._exit(7)"
+    limits = ["sh", "-c", 'trap "" XFSZ; ulimit -S -f 128; exec "$@"', "-"]
+    command = ["sh", "-c", 'ulimit -S -f unlimited; exec "$@"', "-", sys.executable, "-c", many]
+    done = straced("trace", "-o", path, "--", *command, prefix=limits)
+    assert (done.status, done.out) == (7, "done\n")
+    assert "ulimit -f" in done.err
+
+
+@pytest.mark.needs("ebpf")
+def test_a_signal_before_the_command_began_is_no_fault() -> None:
+    process = popen_straced("trace", "-e", "getppid", "--", "sleep", "60")
+    until(lambda: proc.children(process.pid), 30, "it has started the gate")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from straced import gating
-from straced.errors import OutputError
+from straced.errors import OutputError, StracedError
 from straced.linux.output_file import OutputFile
 from straced.linux.targets import TargetSpec, process_of, resolve
 from straced.profiling.found_target import find, named_after
@@ -96,15 +96,26 @@ async def _record_command(
         try:
             lines = _trace(loaded, process.pid, output, overwrite, sys.stderr.fileno())  # stdout is the command's
             trace = await stack.enter_async_context(lines)
-        except BaseException:
+        except BaseException as error:
+            ended = process.poll()
             process.kill()  # it is the gate still: the command was never started
             process.wait()
+            if isinstance(error, StracedError) and ended is not None and ended < 0:
+                return 128 - ended  # Ctrl-C: that is what ended it, and no fault
             raise
-        over = asyncio.ensure_future(trace.until_over(asyncio.Event()))
+        over = asyncio.ensure_future(_until_over(trace))
         status = await foreground.wait()
         process.returncode = status
         await over
     return status if status >= 0 else 128 - status
+
+
+async def _until_over(trace: RecordedTrace) -> None:
+    """Wait for the end of a trace whose failure is said at once, and is not the command's."""
+    try:
+        await trace.until_over(asyncio.Event())
+    except StracedError as error:
+        _say(scrub(str(error)))
 
 
 class RecordedTrace:
