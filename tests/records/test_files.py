@@ -133,6 +133,7 @@ def test_what_is_whole_of_a_cut_file_is_read(tmp_path: Path) -> None:
         (b"1 execve(...) = 0\n", "no file of records"),
         (whole()[:16], "whose records"),
         (struct.pack("<" + layout.FILE_HEAD, layout.MAGIC, 2, layout.ORDER, 0), "version 2"),
+        (whole().replace(b"x86_64", b"x86\x80\xff4"), "whose records"),
     ],
 )
 def test_what_is_no_file_of_records_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
@@ -190,6 +191,8 @@ def test_a_file_that_lacks_records_says_so(tmp_path: Path) -> None:
     torn = said(data[: inside + 20])
     assert "has no end" in torn
     assert "no records" not in torn
+    unknown = msgspec.msgpack.encode(END).replace(b"exited", b"exit\xff\xff")
+    assert "has no end" in said(data.replace(msgspec.msgpack.encode(END), unknown))
     inexact = chunk(layout.END, msgspec.msgpack.encode(msgspec.structs.replace(END, exact=False)))
     assert "nobody knows" in said(data.replace(chunk(layout.END, msgspec.msgpack.encode(END)), inexact))
 

@@ -297,3 +297,10 @@ def test_each_call_is_printed_whatever_its_arguments_are(abi: str) -> None:
                 record = call(name, *(value,) * plan_of(name).nargs, result=result, abi=abi)
                 assert text.line(record).startswith(f"{name}("), name
                 assert text.line(msgspec.structs.replace(record, args=())).startswith(f"{name}("), name
+
+
+def test_a_call_of_no_known_abi_is_printed_by_its_number() -> None:
+    text = TextLines(facts(), PLAIN)
+    record = msgspec.structs.replace(call("openat", 1, 2, result=-2), abi="")
+    assert text.line(record).startswith("syscall_0x101(0x1, 0x2, 0, 0)")
+    assert "= -1 ENOENT" in text.line(record)

@@ -20,6 +20,7 @@ from straced.records.values import Record, RecordingEnd, RecordingFacts, RecordK
 _LARGEST_FACTS = 1 << 28
 _PIECE_BYTES = 1 << 20
 """So much of a chunk is in memory at once, however long the file says it is; no record is longer than 64 KiB."""
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 _BY_TIME = attrgetter("end_ns", "cpu", "sequence")
 
 
@@ -68,13 +69,13 @@ class RecordFile:
     def _facts(self) -> RecordingFacts:
         try:
             return msgspec.msgpack.decode(self._one(layout.FACTS), type=RecordingFacts)
-        except msgspec.MsgspecError as error:
+        except _UNDECODABLE as error:
             raise NoRecords(f"{self.path.name}: it does not say whose records it has") from error
 
     def _end(self) -> RecordingEnd | None:
         try:
             return msgspec.msgpack.decode(self._one(layout.END), type=RecordingEnd)
-        except msgspec.MsgspecError:
+        except _UNDECODABLE:
             return None
 
     def _one(self, wanted: int) -> bytes:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 Constants = tuple[tuple[int, str], ...]
 """Values with their names, in the order in which strace prints those of a set of flags."""
-_LIKE = {"i386": "x86_64", "x32": "x86_64", "arm": "arm64"}
-"""32-bit ABIs have the constants of their 64-bit machine, but for a few that are not in these sets."""
+_LIKE = {"i386": "x86_64", "x32": "x86_64", "arm": "arm64", "": "x86_64"}
+"""A damaged record names no ABI, and its errnos are those of all.
+32-bit ABIs have the constants of their 64-bit machine, but for a few that are not in these sets."""
 
 
 @functools.cache
