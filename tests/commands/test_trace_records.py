@@ -41,6 +41,7 @@ def test_a_command_is_recorded_from_its_first_instruction(tmp_path: Path) -> Non
     assert (first.label, first.blobs[1].data) == ("execve", b"sh\0-c\0cat /etc/hostname /there/is/none; exit 3\0")
     assert file.facts.processes[0].comm == b"sh"
     report = json.loads(straced("report", path, "--json").out)
+    assert (report["summary"]["tracer"], report["notes"]) == ("ebpf", [])
     rows = {row["name"]: row["calls"] for row in report["summary"]["syscalls"]}
     assert rows == counted
     assert "/there/is/none" in json.dumps(report["files"])
@@ -92,6 +93,9 @@ def test_a_killed_owner_leaves_a_target_that_runs_and_a_file_that_is_read(tmp_pa
     file = RecordFile(path)
     assert file.end is None
     assert sum(each.kind in CALLS for each in file) > 1000
+    quality = json.loads(straced("report", path, "--json").out)["summary"]["quality"]
+    assert (quality["kind"], quality["lost"]) == ("partial", None)
+    assert "has no end" in quality["reasons"][-1]["text"]
 
 
 @pytest.mark.needs("ebpf")

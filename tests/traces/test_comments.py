@@ -54,6 +54,25 @@ def test_comments_are_believed(tmp_path: Path) -> None:
     assert (lean.processes, lean.threads) == (1, 2)
 
 
+def test_who_made_no_call_was_there_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    facts = TracedProcessFacts(pid=70, name="web", argv=["web"], tasks=[70, 71])
+    child = TracedProcessFacts(pid=80, parent=70, name="job", tasks=[80])
+    path.write_bytes(comment("trace", TraceHeader(pid=70)) + comment("process", facts) + comment("process", child))
+    for made in (report(path), report(path, counts=True)):
+        assert (made.summary.processes, made.summary.threads, made.summary.total.calls) == (2, 3, 0)
+        assert made.summary.target.pid == 70
+    silent = report(path)
+    assert (silent.summary.target.comm, silent.summary.end) == ("web", "still running when the trace ends")
+    assert {pid: (each.name, each.calls) for pid, each in processes_of(silent).items()} == {
+        70: ("web", 0),
+        80: ("job", 0),
+    }
+    with path.open("a") as more:
+        more.write(lines("close(3) = 0", pid=70))
+    assert (report(path).summary.processes, report(path).summary.threads) == (2, 3)
+
+
 @pytest.mark.needs("strace")
 @pytest.mark.parametrize("to_stdout", [False, True])
 def test_a_live_process(tmp_path: Path, to_stdout: bool) -> None:

@@ -18,12 +18,19 @@ class Population:
         self._reading = reading
         rows = reading.figures.rows
         self._tids = {tid for tid, _ in rows} - {OTHER_TASKS}
+        if not reading.selection:
+            self._tids |= self._silent()
         self._pids = {reading.pid_of(tid) for tid in self._tids}
         self._executed = {
             tid for (tid, name), row in rows.items() if name == "execve" and row.calls > sum((row.errno or {}).values())
         }
         self.first_pid = min(self._pids, default=reading.root)
         self.root = self._root()
+
+    def _silent(self) -> set[int]:
+        """Tasks that were there at the attach, and may have slept from then on."""
+        tasks = {tid for facts in self._reading.comments.processes.values() for tid in facts.tasks}
+        return tasks - {self._reading.root} if 0 in self._tids else tasks
 
     @property
     def threads(self) -> int:
@@ -53,6 +60,9 @@ class Population:
         first = state.tree.procs.get(self._reading.pid_of(state.first_tid)) if state.first_tid is not None else None
         if first is not None:
             return first
+        header = self._reading.comments.header
+        if state.first_tid is None and header is not None and header.pid in state.tree.procs:
+            return state.tree.procs[header.pid]  # it made no call
         return next((proc for proc in state.tree.procs.values() if proc.execs or proc.children), None)
 
     def was_seen(self, proc: TracedProcess) -> bool:

@@ -116,7 +116,7 @@ def summarise(reading: TraceReading) -> Summary:
             comm=_name(root) if root is not None else "",
             cmdline=tuple(scrub_bytes(root.execs[-1].argv, 300).split("\n")) if root and root.execs else (),
         ),
-        tracer="strace",
+        tracer="ebpf" if _by_ebpf(reading) else "strace",
         tracer_reason=f"from {scrub(reading.source.name, 200)}",
         quality=_quality(reading),
         window=Window(start=start, end=start + (duration or 0) / 1e9, duration_ns=duration),
@@ -132,6 +132,11 @@ def summarise(reading: TraceReading) -> Summary:
 def _boot_id(reading: TraceReading) -> str:
     header = reading.comments.header
     return "" if header is None else scrub(header.boot_id, 60)
+
+
+def _by_ebpf(reading: TraceReading) -> bool:
+    header = reading.comments.header
+    return header is not None and header.tracer == "ebpf"
 
 
 def _end(root: TracedProcess | None, reading: TraceReading) -> str | None:
@@ -152,7 +157,8 @@ def _quality(reading: TraceReading) -> Quality:
         )
     if not reading.shown_form.calls:
         whom = f" to {reading.cleaner.pids.root}" if reading.cleaner.pids and reading.root else ""
-        reasons.append(Reason("nothing", f"strace attached{whom}, and no call was made until the end of its log"))
+        who = "eBPF" if _by_ebpf(reading) else "strace"
+        reasons.append(Reason("nothing", f"{who} attached{whom}, and no call was made until the end of its log"))
     if reading.interrupted:
         reasons.append(Reason("interrupted", "reading was interrupted: this is the part until then"))
     reasons += [Reason("input", note) for note in reading.source.notes]
