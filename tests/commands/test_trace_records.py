@@ -111,8 +111,8 @@ def test_a_command_has_its_own_status_when_its_trace_is_cut(tmp_path: Path, name
 
 
 @pytest.mark.needs("ebpf")
-def test_a_signal_before_the_command_began_is_no_fault() -> None:
-    process = popen_straced("trace", "-e", "getppid", "--", "sleep", "60")
+def test_a_signal_before_the_command_began_is_no_fault(tmp_path: Path) -> None:
+    process = popen_straced("trace", "-o", tmp_path / "t.strc", "--", "sleep", "60")
     until(lambda: proc.children(process.pid), 30, "it has started the gate")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
