@@ -120,7 +120,7 @@ def comments_of(facts: RecordingFacts) -> bytes:
         monotonic_ns=facts.monotonic_ns,
         utc_offset_s=facts.utc_offset_s,
         pid=facts.pid,
-        tracer="ebpf",
+        by_ebpf=True,
     )
     return comment("trace", header) + b"".join(comment("process", _process(each)) for each in facts.processes)
 

@@ -31,8 +31,8 @@ class TraceHeader(Struct, kw_only=True):
     utc_offset_s: int | None = None
     """How far local time is ahead of UTC: -t and -tt print local time."""
     pid: int | None = None
-    tracer: str = "strace"
-    """Or ``ebpf``."""
+    by_ebpf: bool = False
+    """Whether the kernel recorded it, without strace."""
 
 
 class TracedProcessFacts(Struct, kw_only=True):

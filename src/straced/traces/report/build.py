@@ -136,7 +136,7 @@ def _boot_id(reading: TraceReading) -> str:
 
 def _by_ebpf(reading: TraceReading) -> bool:
     header = reading.comments.header
-    return header is not None and header.tracer == "ebpf"
+    return header is not None and header.by_ebpf
 
 
 def _end(root: TracedProcess | None, reading: TraceReading) -> str | None:
