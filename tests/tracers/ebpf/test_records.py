@@ -136,6 +136,26 @@ async def test_a_file_that_takes_no_more_ends_it_at_a_whole_chunk(
     assert proc.state(loop.pid) in "RS"
 
 
+async def test_a_file_that_does_not_take_the_last_records_is_said_to_all_who_end_it(
+    loop: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader stands still until the end."""
+    monkeypatch.setattr(RingDrain, "_run", lambda drain: drain._stop.wait(60))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with recording(loop.pid, tmp_path / "t.strc") as running:
+        size = running.bytes_written
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            await auntil(
+                lambda: any(running.engine.ring(cpu).head for cpu in range(running.engine.cpus)), what="it records"
+            )
+            endings = await asyncio.gather(running.stop(), running.stop(), running.wait())
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {each.reason for each in endings} == {"file_limit"}
+    assert (tmp_path / "t.strc").stat().st_size == size
+
+
 async def test_where_space_returns_it_is_said_how_much_was_lost(
     loop: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

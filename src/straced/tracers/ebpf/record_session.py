@@ -57,6 +57,7 @@ class EbpfRecording:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[Ending] = self._loop.create_future()
         self._ending: Ending | None = None
+        self._finished = asyncio.Event()
         self._drain = RingDrain(engine, fd, self._options.max_bytes, floor, self._limit_reached)
         self.facts = record_facts.facts_of(self.target, follow=self._options.follow, wanted=self._options.wanted)
         """Whose records they are."""
@@ -102,13 +103,14 @@ class EbpfRecording:
             finally:
                 ended.cancel()
             return await self.stop(ending)
-        return self._ending
+        return await self.stop()
 
     async def stop(self, ending: Ending | None = None) -> Ending:
         """End it, with all that was in flight; the file is complete then. Idempotent."""
         if self._ending is None:
             self._ending = ending or Ending(reason="detached")
             await carry(self._finish(self._ending.reason))
+        await self._finished.wait()  # another may be about it
         return self._ending
 
     async def _finish(self, reason: str) -> None:
@@ -120,7 +122,12 @@ class EbpfRecording:
             self.end = _end_of(sample, self.engine, reason)
             self._drain.write(layout.chunk(layout.END, msgspec.msgpack.encode(self.end)))
         finally:
-            await self._close()
+            if self._drain.failure:  # perhaps only now, with the last records
+                self._ending = Ending(reason=self._drain.failure)
+            try:
+                await self._close()
+            finally:
+                self._finished.set()
 
     def _close_rings(self) -> bytes:
         try:
