@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from straced.commands import group
 from straced.records.reader import RecordFile
 from straced.records.values import CALLS, RecordKind
 from tests.support import proc
@@ -132,10 +131,9 @@ def test_a_signal_before_the_command_began_is_no_fault(tmp_path: Path) -> None:
         (["-o", "t.strc", "--", "/there/is/no/program"], "no such file"),
     ],
 )
-def test_what_cannot_be_is_said(
-    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_is_said(words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert group.run(["trace", *words])
-    assert said in capfd.readouterr().err
+    done = straced("trace", *words)
+    assert done.status
+    assert said in done.err
     assert not (tmp_path / "t.strc").exists()

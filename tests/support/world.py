@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import time
 import uuid
 from pathlib import Path
@@ -94,6 +95,7 @@ class Snapshot:
         self.zombies = WORLD.zombies()
         self.fds = proc.fds()
         self.pins = _pins()
+        self.blocked = _blocked()
 
     def trouble(self, temporary: Path) -> list[str]:
         """What is left of the test now; empty when the world is clean."""
@@ -102,12 +104,18 @@ class Snapshot:
         found += [f"left open: fd {fd} {what}" for fd, what in sorted(self._opened().items())]
         found += [f"left in TMPDIR: {path}" for path in sorted(temporary.rglob("*"))]
         found += [f"left pinned: {path}" for path in sorted(_pins() - self.pins)]
+        found += [f"left blocked: {number!r}" for number in sorted(_blocked() - self.blocked)]
         return found
 
     def _opened(self) -> dict[int, str]:
         """Descriptors that were not there before; BPF objects live as long as these, so they are covered too."""
         now = proc.fds()
         return {fd: what for fd, what in now.items() if self.fds.get(fd) != what and not what.endswith("/fd")}
+
+
+def _blocked() -> set[int]:
+    """Signals that no child of this thread would receive."""
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
 def _pins() -> set[str]:
@@ -126,5 +134,6 @@ def assert_world_clean(before: Snapshot, temporary: Path) -> None:
             for pid in WORLD.processes() - before.processes:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, 9)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before.blocked)
             raise AssertionError("the world is not clean:\n  " + "\n  ".join(trouble))
         time.sleep(0.01)
