@@ -159,7 +159,7 @@ class Service:
         self._by_rule = None
         self.fanout.tick(tick)
         if (moment := self.watcher.durations.due(now_ns, tick.epoch_s)) is not None:
-            self.fanout.durations(await self.watcher.durations.take(moment))
+            await self._tell_durations(moment)
         self.history.tell_notes()
         for event in happened:
             self.fanout.event(event)
@@ -216,7 +216,9 @@ class Service:
         self.newcomers.close()
         self._announcer.stop()
         self.still.close()
-        self.fanout.durations(await self.watcher.durations.take(time.time()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s * 0.1):
+                await self._tell_durations(time.time())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.6):
                 await asyncio.gather(*others, self.reactions.close(), self.watcher.close(), return_exceptions=True)
@@ -229,6 +231,13 @@ class Service:
         """Close the stream and history."""
         self.stream.close()
         await self.history.close(timeout_s * 0.4)
+
+    async def _tell_durations(self, epoch_s: float) -> None:
+        """What returned since the last time; a fault of it holds up nothing else, least of all the end."""
+        try:
+            self.fanout.durations(await self.watcher.durations.take(epoch_s))
+        except Exception as error:
+            faults.tell("durations_failed", error)
 
     # --- what is watched ---
 
