@@ -6,8 +6,8 @@ import json
 import random
 
 _METHODS = """
-hello status watch.add watch.remove watch.list label snapshot subscribe metrics processes history timeline top events
-alerts report attach attach.children trace trace.read session.read session.summary session.wait session.result
+hello status watch.add watch.remove watch.list label snapshot subscribe metrics processes history timeline top moment
+risen events alerts report attach attach.children trace trace.read session.read session.summary session.wait session.result
 session.detach session.listen session.events session.unlisten
 """
 _KEYS = """

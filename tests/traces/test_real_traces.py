@@ -82,7 +82,7 @@ def independent(path: Path) -> tuple[Counter[str], Counter[tuple[str, str]]]:
     calls: Counter[str] = Counter()
     errors: Counter[tuple[str, str]] = Counter()
     lead = r"^\d+ +(?:[\d:.]+ +)?"
-    begin = re.compile(lead + r"([a-z_][a-z0-9_]*)\(")
+    begin = re.compile(lead + r"([a-z_][a-z0-9_]*|\?\?\?)\(")
     again = re.compile(lead + r"<\.\.\. ([a-z0-9_]+) resumed>")
     failed = re.compile(r"\) += -1 (E[A-Z0-9]+) \([A-Z][^<>()]*\)(?: <\d+\.\d+>)?$")
     for line in path.read_text("latin-1").split("\n"):
