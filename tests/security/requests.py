@@ -6,9 +6,9 @@ import json
 import random
 
 _METHODS = """
-hello status watch.add watch.remove watch.list label snapshot subscribe metrics processes history timeline top moment
-risen events alerts report attach attach.children trace trace.read session.read session.summary session.wait session.result
-session.detach session.listen session.events session.unlisten
+hello status watch.add watch.remove watch.list label snapshot subscribe metrics processes history timeline top
+moment risen events alerts report attach attach.children trace trace.read session.read session.summary
+session.wait session.result session.detach session.listen session.events session.unlisten
 """
 _KEYS = """
 protocol client target labels pid topics name job since until step_s by limit after open_only follow time per_thread
