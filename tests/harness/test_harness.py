@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import proc
+from tests.support.needs import unavailable
 from tests.support.poll import until
 from tests.support.world import MARKER, WORLD
 
@@ -78,7 +79,7 @@ ASIDE = """
 
 def test_what_works_beside_the_tests_is_in_no_ones_world(tmp_path: Path) -> None:
     if not WORLD.cgroup:
-        pytest.skip("cgroup: none can be made here")
+        unavailable("cgroup", "none can be made here")
     code = """
         def test_during(world, spawned):
             pass
@@ -93,7 +94,7 @@ def test_what_works_beside_the_tests_is_in_no_ones_world(tmp_path: Path) -> None
 
 def test_and_it_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
     if not WORLD.cgroup:
-        pytest.skip("cgroup: none can be made here")
+        unavailable("cgroup", "none can be made here")
     code = """
         def test_killed(spawned):
             os.kill(os.getpid(), signal.SIGKILL)

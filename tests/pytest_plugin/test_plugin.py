@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.pytest_plugin.inner import InnerPytest
+from tests.support.needs import unavailable
 from tests.support.owner import NOBODY
 
 TESTS = """
@@ -261,7 +262,7 @@ def test_a_leak_sanitizer_is_none_the_wiser(inner: InnerPytest, tmp_path: Path) 
     built = subprocess.run(["gcc", "-shared", "-fPIC", "-fsanitize=leak", "-o", library, source], capture_output=True)
     runtime = subprocess.run(["gcc", "-print-file-name=liblsan.so"], capture_output=True, text=True).stdout.strip()
     if built.returncode or not os.path.isabs(runtime):
-        pytest.skip("no compiler with a sanitizer")
+        unavailable("sanitizer", "no compiler that has one")
     inner.write(f"""
         import ctypes, os, pytest
 
