@@ -150,7 +150,7 @@ def test_a_signal_from_the_keyboard_reaches_the_process(tmp_path: Path) -> None:
     ):
         screen.until(lambda text: str(worker.pid) in text, "the process")
         screen.press("x")
-        shown = screen.until(lambda text: "Send a signal" in text, "the question")
+        shown = screen.until(lambda text: "Send a signal" in text and "y sends SIGTERM" in text, "the question")
         assert f"{worker.pid} ({procfs.stat(worker.pid).comm})" in shown
         screen.press("Enter")
         screen.until(lambda text: "Enter alone sends nothing" in text, "a word about that")
@@ -169,7 +169,7 @@ def test_a_full_trace_from_the_keyboard(tmp_path: Path) -> None:
         with terminal(tmp_path, ["sh", "-c", line], (100, 30), PYTHONPATH=str(Path("src").absolute())) as screen:
             screen.until(lambda text: str(worker.pid) in text, "the process")
             screen.press("t")
-            screen.until(lambda text: "slows it down a lot" in text, "the question")
+            screen.until(lambda text: "slows it down a lot" in text and "Enter to start" in text, "the question")
             screen.press("Enter")
             screen.until(lambda text: f"TRACING {worker.pid}" in text, "the trace")
             screen.press("t")
@@ -257,7 +257,7 @@ def test_a_process_of_another_user(tmp_path: Path) -> None:
             words = next(line.lstrip("▸ ").split() for line in shown.splitlines() if line.startswith("▸"))
             assert words[:2] == [str(process.pid), "S"]
             screen.press("x")
-            screen.until(lambda text: "Send a signal" in text and "user nobody (65534)" in text, "the question")
+            screen.until(lambda text: "y sends SIGTERM" in text and "user nobody (65534)" in text, "the question")
             screen.press("y")
             screen.until(lambda text: "another user's process" in text, "that it may not be signalled")
             screen.press("q")

@@ -74,7 +74,7 @@ def test_a_filter_in_one_write_is_a_filter(tmp_path: Path, size: tuple[int, int]
         shown = screen.until(lambda text: 'filter "xy-nginx"' in text, "the filter")
         assert "╭" not in shown
         screen.press("x")
-        shown = screen.until(lambda text: "Send a signal" in text, "the question")
+        shown = screen.until(lambda text: "Send a signal" in text and "y sends SIGTERM" in text, "the question")
         assert f"Send a signal to {wanted.pid} (xy-nginx)?" in shown
         assert f"{tmp_path}/xy-nginx"[:60] in shown
         screen.press("y")
@@ -92,7 +92,9 @@ def test_a_signal_in_one_write_is_not_sent(tmp_path: Path, text: str) -> None:
     ):
         screen.until(lambda shown: f"{victim.pid} S" in shown, "the process")
         write(screen, text)
-        screen.until(lambda shown: f"Send a signal to {victim.pid}" in shown, "the question")
+        screen.until(
+            lambda shown: f"Send a signal to {victim.pid}" in shown and "y sends SIGTERM" in shown, "the question"
+        )
         write(screen, "y", bracketed=True)
         screen.press("Down")  # behind all of it
         screen.until(lambda shown: "y sends SIGINT" in shown, "the question, still")
@@ -117,7 +119,9 @@ def test_who_got_the_pid_gets_no_signal(tmp_path: Path) -> None:
         screen.press("p")
         screen.until(lambda text: "PAUSED" in text, "a picture that stays")
         screen.press("x")
-        screen.until(lambda text: "Send a signal to 3000 (sleep)" in text, "the question")
+        screen.until(
+            lambda text: "Send a signal to 3000 (sleep)" in text and "y sends SIGTERM to 3000" in text, "the question"
+        )
         told.write_text("now")
         screen.until(lambda _: done.exists(), "another process")
         screen.press("y")

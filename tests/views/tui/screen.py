@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from straced.views.tui import reaction
 from straced.views.tui.app import TopApp
 from straced.views.tui.rows import ProcessRows
 from tests.support.poll import auntil
@@ -23,13 +24,19 @@ DEADLINE_S = 10.0
 
 @contextlib.asynccontextmanager
 async def running(
-    feed: ScriptedFeed, size: tuple[int, int] = (120, 40), *, rows: ProcessRows | None = None, age_s: float = 0.4
+    feed: ScriptedFeed,
+    size: tuple[int, int] = (120, 40),
+    *,
+    rows: ProcessRows | None = None,
+    age_s: float = 0.4,
+    reaction_s: float = 0.0,
 ) -> AsyncIterator[tuple[TopApp, Pilot[None]]]:
-    """The app on a screen of ``size``, with all that its feed gave shown."""
+    """The app on a screen of ``size``, with all that its feed gave shown; who presses its keys reacts at once."""
     app = TopApp(feed, interval_s=1.0, rows=rows or ProcessRows(), clock=lambda: AT_NS + int(age_s * 1e9))
     with pytest.MonkeyPatch.context() as patch:
         for module in ("textual.app", "textual.pilot"):
             patch.setattr(f"{module}.wait_for_idle", lambda *_: settled(app))
+        patch.setattr(reaction, "REACTION_S", reaction_s)
         async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
             yield app, pilot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from rich.text import Text
@@ -79,6 +80,7 @@ class TopApp(RowSelection, Keyboard, App[None]):
         self.entry = FilterLine()
         self.list = Grid(id="list")
         self.panel = Panel()
+        self.unreported = deque()
 
     def compose(self) -> ComposeResult:
         with Vertical(id="all"):

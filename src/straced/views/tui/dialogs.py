@@ -11,6 +11,7 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Static
@@ -18,30 +19,40 @@ from textual.widgets import Static
 from straced.model.frame import ProcessRow
 from straced.views.tui import palette, status_lines
 from straced.views.tui.key_bindings import HELP, MEANINGS
+from straced.views.tui.reaction import Reaction
 
 CLOSING = ("escape", "ctrl+c")
 """These close any box, at any time."""
 
 
+class Painted(Message):
+    """To the app: a box is painted, and what shows it is on its way to the terminal when this is heard."""
+
+    def __init__(self, box: Box) -> None:
+        super().__init__()
+        self.box = box
+
+
 class BoxText(Static):
-    """The text of a box, which knows since when it is to be seen."""
+    """The text of a box, which knows since when it is painted."""
 
     def __init__(self, text: Text) -> None:
         super().__init__(text, id="words", markup=False)
-        self.seen_at: float | None = None
+        self.painted_at: float | None = None
         """On the clock by which Textual tells when a key came."""
 
     def render_line(self, y: int) -> Strip:
-        if self.seen_at is None:
-            self.seen_at = time.monotonic()
+        if self.painted_at is None:
+            self.painted_at = time.monotonic()
+            if isinstance(self.screen, Box):
+                self.app.post_message(Painted(self.screen))
         return super().render_line(y)
 
 
 class Box(ModalScreen[int | None]):
     """A titled text; any closing key ends it.
 
-    A key that was typed before the box was to be seen is no answer to it: of all that came in one read with the key
-    that opened it, a paste for instance, only Esc and Ctrl-C count.
+    A key that came before the box was painted is no answer to it: only Esc and Ctrl-C count.
     """
 
     DEFAULT_CSS = """
@@ -93,11 +104,15 @@ class Box(ModalScreen[int | None]):
         """Take a key."""
         if event.key in CLOSING:
             self.dismiss(None)
-        elif self._words.seen_at is not None and event.time > self._words.seen_at:
+        elif self.counts(event.time):
             self.answer(event)
 
+    def counts(self, at: float) -> bool:
+        """Whether a key that came at some time may be meant for the box."""
+        return self._words.painted_at is not None and at > self._words.painted_at
+
     def answer(self, event: events.Key) -> None:
-        """Take a key that was typed in sight of the box."""
+        """Take a key that counts."""
         if event.key in self.SCROLLS:
             self.query_one(VerticalScroll).scroll_relative(y=self.SCROLLS[event.key], animate=False)
         elif event.key in ("enter", "q", "h", "question_mark", "y"):
@@ -141,14 +156,39 @@ class WhyBox(Box):
 class RiskBox(Box):
     """Asks before something is done to a process, and knows it by pid and start time.
 
+    A key decides only if it was typed in sight of the question: from then on the box says which key does what.
     It stays open when its process goes, since the keys that were meant for it would else go to the list.
     """
 
     def __init__(self, row: ProcessRow, title: str) -> None:
         self.row = row
         self.gone = False
+        self._reaction = Reaction()
+        self._listens = False
         super().__init__(f"{title} {row.pid} ({row.comm})")
         self.draw()
+
+    def seen(self, at: float) -> None:
+        """The question is on the screen of the terminal."""
+        self._reaction.seen(at)
+        self._listen()
+
+    def counts(self, at: float) -> bool:
+        counts = self._reaction.counts(at)
+        if not counts:
+            self._listens = False
+            self.draw()
+            self._listen()
+        return counts
+
+    def _listen(self) -> None:
+        """Say which key decides, as soon as one does."""
+        left_s = self._reaction.left_s(time.monotonic())
+        if left_s == 0.0:
+            self._listens = True
+            self.draw()
+        elif left_s is not None and self.is_running:
+            self.set_timer(left_s, self._listen)
 
     def follow(self, now: ProcessRow | None) -> None:
         """Show the process as it is in a new frame; ``None``: it is in none any more."""
@@ -162,7 +202,7 @@ class RiskBox(Box):
         else:
             self.show(
                 (*self.question(), *status_lines.whose(self.row, status_lines.boottime_s()), "", *self.choices()),
-                self.keys(),
+                self.keys() if self._listens else "Esc closes; other keys count in a moment",
             )
 
     def question(self) -> Sequence[str]:

@@ -8,11 +8,14 @@ next.
 
 from __future__ import annotations
 
+import time
+from collections import deque
+
 from textual import events
 
-from straced.views.tui import key_bindings
+from straced.views.tui import key_bindings, reaction
 from straced.views.tui.actions import ActionHandlers
-from straced.views.tui.dialogs import CLOSING, Box
+from straced.views.tui.dialogs import CLOSING, Box, Painted, RiskBox
 from straced.views.tui.filter_line import FilterLine
 from straced.views.tui.grid import Grid
 
@@ -22,6 +25,8 @@ class Keyboard(ActionHandlers):
 
     list: Grid
     entry: FilterLine
+    unreported: deque[RiskBox]
+    """Those whose painting the terminal has not reported yet, in the order in which it will."""
 
     @property
     def table(self) -> Grid:
@@ -41,8 +46,32 @@ class Keyboard(ActionHandlers):
         if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
             self.app_focus = True  # a terminal that tells of its focus may tell it late
             self.list.call_later(self._take, event)
+        elif isinstance(event, events.CursorPosition):
+            self.list.call_later(self._reported, event.time)  # behind the keys that came before it
         else:
             await super().on_event(event)
+
+    def on_painted(self, message: Painted) -> None:
+        """Ask the terminal to report when it has a question on its screen."""
+        box = message.box
+        if not isinstance(box, RiskBox):
+            return
+        if self._driver is None or self.is_headless:  # there is no terminal
+            box.seen(message.time)
+            return
+        self.unreported.append(box)
+        self._driver.write(reaction.ASK)
+        self._driver.flush()
+        self.set_timer(reaction.REPORT_S, lambda: self._give_up(box))
+
+    def _reported(self, at: float) -> None:
+        if self.unreported:
+            self.unreported.popleft().seen(at)
+
+    def _give_up(self, box: RiskBox) -> None:
+        if box in self.unreported:
+            self.unreported.remove(box)
+            box.seen(time.monotonic())
 
     async def _take(self, event: events.Key | events.Paste) -> None:
         box = self.screen
