@@ -15,6 +15,17 @@ def has_ended(pidfd: int) -> bool:
     return bool(_poll([pidfd], 0))
 
 
+def is_reaped(pidfd: int) -> bool:
+    """Whether a process has ended and was waited for: then its pid may be another one's. Signal 0 only asks."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is another user's, and lives
+        return False
+    return False
+
+
 def end(pidfds: dict[int, int], others: Iterable[int], sig: int, timeout_s: float) -> list[int]:
     """Signal processes, wait for them together, and tell who still lives.
 

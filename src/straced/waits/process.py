@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from straced import errors
-from straced.linux import procfs
+from straced.linux import pidfds, procfs
 from straced.linux.procfs import Gone
 from straced.model.types import Summary
 from straced.waits.call_counts import FIRST_LOOK_SHARE, Sharpen, is_worth_it
@@ -57,8 +58,8 @@ def why_process(
     started_ns = time.monotonic_ns()
     leader, thread = _resolve(pid, root)
     try:
-        start = procfs.stat(leader, root).start_ticks
-        return _explain(leader, thread, start, duration_ns, root, sharpen, eager, wakes)
+        with _held(leader, root) as same:
+            return _explain(leader, thread, same, duration_ns, root, sharpen, eager, wakes)
     except Gone:
         killed = oom.words_of(leader, started_ns) if root == procfs.ROOT else ""
         return Why(pid=leader, start_ticks=0, comm="", uid=None, verdict="gone", reason=killed, window_ns=duration_ns)
@@ -93,10 +94,29 @@ def _is_hidden(pid: int) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def _held(pid: int, root: str) -> Iterator[Callable[[], bool]]:
+    """Whether a pid still is of the process that has it now, its zombie included.
+
+    By pidfd. The start time alone would not tell: it has a resolution of a tick, in which a process may end and another
+    one get its pid. It decides where there is no pidfd: under another root, or without a free descriptor.
+    """
+    pidfd = None
+    if root == procfs.ROOT:
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+    try:
+        start = procfs.stat(pid, root).start_ticks
+        yield lambda: procfs.stat(pid, root).start_ticks == start and (pidfd is None or not pidfds.is_reaped(pidfd))
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
+
+
 def _explain(
     pid: int,
     thread: int | None,
-    start: int,
+    same: Callable[[], bool],
     duration_ns: int,
     root: str,
     sharpen: Sharpen | None,
@@ -110,8 +130,6 @@ def _explain(
     host.close()
     for attempt in range(_ATTEMPTS):
         look = ProcSnapshot(ProcReader(root))
-        if look.proc.stat(pid).start_ticks != start:
-            raise Gone(str(pid))
         builder = ChainBuilder(look, seen.tasks)
         chain = choose(builder, look, pid, thread)
         if settled(look, chain) or attempt == _ATTEMPTS - 1:
@@ -119,6 +137,8 @@ def _explain(
     if not settled(look, chain):
         chain = Node(task=chain.task)  # it moves too fast to say who it waits for
     why = assemble(look, builder, marked(look, chain, wakers), seen, host, counted, alone=thread is not None)
+    if not same():
+        raise Gone(str(pid))
     refused = (f"who wakes whom ({wakers.refused})",) if wakers.refused else ()
     return msgspec.structs.replace(why, not_seen=(*why.not_seen, *refused))
 
