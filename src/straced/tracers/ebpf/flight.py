@@ -17,7 +17,7 @@ from straced.tracers.ebpf.flight_dump import Dumped
 from straced.tracers.ebpf.flight_engine import FlightEngine, check_ring
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.record_engine import RecordFilter
-from straced.tracers.ebpf.record_sums import CallSums
+from straced.tracers.ebpf.record_sums import CountedNames
 from straced.tracers.ebpf.session import EbpfSession
 
 
@@ -44,7 +44,7 @@ class FlightRecorder:
         self.options = options
         self.instance = Instance(engine)
         self._sessions: dict[int, EbpfSession] = {}
-        self._counted_gone = CallSums()
+        self._counted_gone = CountedNames()
         self._exact = True
         self._begun: RecordingFacts | None = None
         """As it was at the attach."""
@@ -167,9 +167,9 @@ class FlightRecorder:
         processes = tuple(structs.replace(each, descriptors={}, cwd=b"") for each in now.processes)
         return structs.replace(now, pid=begun.pid, processes=processes)
 
-    def _counted(self) -> tuple[CallSums, bool]:
+    def _counted(self) -> tuple[CountedNames, bool]:
         """All calls by name; and whether none was missed."""
-        found = CallSums()
+        found = CountedNames()
         found.calls.update(self._counted_gone.calls)
         found.places.update(self._counted_gone.places)
         exact = self._exact

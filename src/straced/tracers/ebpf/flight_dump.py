@@ -15,7 +15,7 @@ from straced.records.values import CallFates, RecordingEnd, RecordingFacts
 from straced.text.units import format_bytes
 from straced.tracers.ebpf.flight_cut import Cut
 from straced.tracers.ebpf.flight_engine import FlightEngine
-from straced.tracers.ebpf.record_sums import CallSums
+from straced.tracers.ebpf.record_sums import CountedNames
 from straced.tracers.ebpf.record_wire import PART
 from straced.tracers.strace.free_space import floor_bytes, free_bytes
 
@@ -47,7 +47,7 @@ def write(
     fd: int,
     cut: Cut,
     about: tuple[RecordingFacts, RecordingFacts],
-    counted: tuple[CallSums, CallSums],
+    counted: tuple[CountedNames, CountedNames],
     *,
     exact: bool,
     reason: str,
@@ -135,7 +135,7 @@ def _append(fd: int, *parts: bytes | memoryview) -> None:
 
 def _end(
     cut: Cut,
-    counted: tuple[CallSums, CallSums],
+    counted: tuple[CountedNames, CountedNames],
     older: list[int],
     kept: list[int],
     exact: bool,

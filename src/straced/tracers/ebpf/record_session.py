@@ -18,7 +18,7 @@ from straced.records.values import CallFates, RecordingEnd
 from straced.tracers.base import Ending
 from straced.tracers.ebpf import record_facts
 from straced.tracers.ebpf.record_engine import RecordEngine, RecordFilter
-from straced.tracers.ebpf.record_sums import CallSums
+from straced.tracers.ebpf.record_sums import CountedNames
 from straced.tracers.ebpf.ring_drain import RingDrain
 from straced.tracers.ebpf.session import EbpfSession
 
@@ -141,7 +141,7 @@ class EbpfRecording:
 
 
 def _end_of(sample: Sample, engine: RecordEngine, reason: str) -> RecordingEnd:
-    counted = CallSums()
+    counted = CountedNames()
     counted.add(sample.rows)
     calls = {}
     for label, count in counted.calls.items():

@@ -10,7 +10,7 @@ from straced.records.values import label_of
 from straced.tracers.ebpf import record_wire, wire
 
 
-class CallSums:
+class CountedNames:
     """Calls as they were counted, by the name under which records have them."""
 
     def __init__(self) -> None:
