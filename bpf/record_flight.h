@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * START records at the end of a recording: the calls that are still inside, each told once.
+ * START records: the calls that are still inside. At the end of a recording each is told once.
  *
  * The recording is closed first, and user space waits until no program runs that began before (RCU). From then on no
  * call begins, ends or is loaded into a CPU's place; it only goes from there to its task when that is switched out, and
  * whoever tells of it claims it by exchange: this pass, or the end of its thread. In the moment of that switch a pass may
  * see it in neither place; so there is a second pass, after all such moments are over.
+ *
+ * For a dump nothing is closed, and nobody claims. What is read of a call while it ends and another begins may be of
+ * both: user space keeps what two passes have seen alike. Calls that the filters leave out are told, too, as RECORD_PAD: such
+ * a one has not been counted yet.
  */
 #ifndef STRACED_RECORD_FLIGHT_H
 #define STRACED_RECORD_FLIGHT_H
@@ -17,7 +21,12 @@ INLINE void tell_start(struct seq_file *seq, struct task_struct *task, struct ou
 	u32 size;
 
 	outcome->kind = RECORD_START | RECORD_NO_RESULT;
-	if (!is_wanted(outcome, plan))
+	if (recording_closed() ? !is_wanted(outcome, plan) : !is_chosen(outcome, plan)) {
+		if (recording_closed())
+			return;
+		outcome->kind = RECORD_PAD;
+	}
+	if (!plan)
 		return;
 	if (with_arguments)
 		arguments_in((struct pt_regs *)bpf_task_pt_regs(task), outcome->key, record.args, ARGUMENTS);
@@ -28,9 +37,18 @@ INLINE void tell_start(struct seq_file *seq, struct task_struct *task, struct ou
 		bpf_seq_write(seq, &record, size);
 }
 
-INLINE void tell_call(struct seq_file *seq, struct task_struct *task, struct call *call, u64 now)
+INLINE u32 key_inside(u32 *key)
 {
-	struct outcome outcome = { claim_key(&call->key), 0, now, now - call->enter_ns, call->waiting_ns };
+	return recording_closed() ? claim_key(key) : *(volatile u32 *)key;
+}
+
+/* `off_ns`: since when the task does not run; 0 where it does. */
+INLINE void tell_call(struct seq_file *seq, struct task_struct *task, struct call *call, u64 now, u64 off_ns)
+{
+	struct outcome outcome = { key_inside(&call->key), 0, now, now - call->enter_ns, call->waiting_ns };
+
+	if (off_ns && off_ns < now)
+		outcome.waiting_ns += now - off_ns;
 
 	if (outcome.key && call->row)
 		tell_start(seq, task, &outcome, true);
@@ -55,16 +73,16 @@ int tell(struct bpf_iter__task *ctx)
 		struct running *run = bpf_map_lookup_percpu_elem(&running, &zero, place - 1);
 
 		if (run && *(volatile u64 *)&run->task == (u64)task)
-			tell_call(seq, task, &run->call, now);
+			tell_call(seq, task, &run->call, now, 0);
 	}
-	tell_call(seq, task, &state->call, now);
+	tell_call(seq, task, &state->call, now, state->off_ns);
 	for (int i = 0; i < SUSPENDED_MAX; i++) {
 		struct suspended *call = &state->suspended[i];
 		struct outcome outcome = { 0, 0, now, call->wall_ns, call->waiting_ns };
 
 		if (i >= state->depth)
 			break;
-		outcome.key = claim_key(&call->key);
+		outcome.key = key_inside(&call->key);
 		if (outcome.key && call->row)
 			tell_start(seq, task, &outcome, false);
 	}

@@ -33,6 +33,8 @@ struct ring {
 	u64 tail;	/* taken out by the reader, in whole sub-buffers: `done` is of one lap at a time */
 	u64 ready;	/* may be taken out; by `drain` */
 	u64 untold;	/* lost since the last record LOST */
+	u64 gone;	/* given up, in whole sub-buffers; see record_overwrite.h */
+	u64 limit;	/* may be given up while a dump copies */
 	u64 done[RING_PARTS_MAX];
 };
 
@@ -47,11 +49,14 @@ struct recording_config {
 	u32 ring_bytes;
 	u32 failed_only;
 	u64 slower_ns;
+	u32 overwrite;	/* what is oldest makes way */
+	u32 reserve;	/* bytes, then */
 };
 
 struct recording_state {
 	u32 closed;
-	u32 unused;
+	u32 table;	/* of `count` */
+	u64 before_ns;	/* of `count` */
 };
 
 const volatile struct recording_config recording_config SEC(".rodata.recording") = { RING_DEFAULT };

@@ -94,6 +94,8 @@ INLINE void fill(struct record *record, const struct outcome *outcome, u32 size,
 	record->result = outcome->result;
 }
 
+#include "record_overwrite.h"
+
 /* Space has returned: a record says how much was lost before it. */
 __attribute__((noinline)) static int tell_lost(struct ring *ring, void *memory)
 {
@@ -130,6 +132,7 @@ INLINE void put_record(struct task_struct *task, struct outcome *outcome, struct
 		count_lost(0, outcome->key);
 		return;
 	}
+	make_room(ring, cpu);
 	if (*(volatile u64 *)&ring->untold)
 		tell_lost(ring, memory);
 	if (!reserve(ring, memory, size, &at)) {
@@ -166,14 +169,19 @@ __attribute__((noinline)) int write_record(struct outcome *outcome, u32 nargs, u
 	return 0;
 }
 
-/* Whether a call is to be told of; counts it where it is not. */
-INLINE bool is_wanted(const struct outcome *outcome, struct plan *plan)
+/* Whether a call is to be told of; is_wanted counts it where it is not. */
+INLINE bool is_chosen(const struct outcome *outcome, struct plan *plan)
 {
 	bool failed = !(outcome->kind & RECORD_NO_RESULT) && outcome->result < 0 && outcome->result >= -4095;
 
-	if (plan && plan->flags & PLAN_WANTED && (failed || !recording_config.failed_only) &&
-	    (!recording_config.slower_ns ||
-	     (outcome->duration_ns != NO_TIME && outcome->duration_ns >= recording_config.slower_ns)))
+	return plan && plan->flags & PLAN_WANTED && (failed || !recording_config.failed_only) &&
+	       (!recording_config.slower_ns ||
+		(outcome->duration_ns != NO_TIME && outcome->duration_ns >= recording_config.slower_ns));
+}
+
+INLINE bool is_wanted(const struct outcome *outcome, struct plan *plan)
+{
+	if (is_chosen(outcome, plan))
 		return true;
 	count_filtered(outcome->key);
 	return false;

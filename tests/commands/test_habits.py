@@ -37,12 +37,10 @@ MISTAKES = {
     "ls -l": "straced run -- ls -l",
     # verbs of others
     "strace ls -l": "straced run -- ls -l",
-    "record 42": "straced trace 42 -o FILE",
     "stat 42": "straced attach 42",
     "start": "straced serve",
     "ps": "straced top --once",
     "help attach": "straced attach --help",
-    "dump 42": "straced why 42",
     "compare a b": "straced diff a b",
     "atach 42": "straced attach",
     # options that a verb does not have

@@ -33,6 +33,8 @@ VERBS = (
     Verb("why", "Why is this process stuck, and who holds it up?", LOOK),
     Verb("top", "Live view of processes and their system calls.", LOOK),
     Verb("trace", "Write every call of a process, in strace's format.", LOOK),
+    Verb("record", "Keep the last calls of a process in memory, for straced dump.", LOOK),
+    Verb("dump", "Write down what a flight recorder holds.", LOOK),
     Verb("report", "Summarise a trace file.", LOOK),
     Verb("diff", "Compare two recordings.", LOOK),
     Verb("serve", "Run the service: watch processes and keep their history.", KEEP),

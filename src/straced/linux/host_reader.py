@@ -135,3 +135,8 @@ def census(root: str = procfs.ROOT) -> tuple[int, int]:
             total += 1
             zombies += data[data.rfind(b")") + 2 : data.rfind(b")") + 3] == b"Z"
     return total, zombies
+
+
+def memory_available(root: str = procfs.ROOT) -> int | None:
+    """Memory that programs can have without swapping (MemAvailable); ``None`` where the kernel does not say."""
+    return HostCollector(root=root)._memory().get("MemAvailable")

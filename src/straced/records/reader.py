@@ -16,6 +16,7 @@ from straced.errors import StracedError
 from straced.records import layout
 from straced.records.decoding import Decoder
 from straced.records.values import Record, RecordingEnd, RecordingFacts, RecordKind
+from straced.text.units import format_count, format_ns
 
 _LARGEST_FACTS = 1 << 28
 _PIECE_BYTES = 1 << 20
@@ -88,6 +89,12 @@ class RecordFile:
     def troubles(self) -> list[str]:
         """Return why calls may be missing, in words; all of it once the records were read."""
         found = []
+        if self.facts.since_ns is not None and self.end is not None:
+            gone = sum(each.overwritten for each in self.end.calls.values())
+            span = format_ns(self.end.ended_ns - self.facts.since_ns)
+            found.append(
+                f"a dump: it has all calls of the last {span}; {format_count(gone)} before them were overwritten"
+            )
         if self._left_out:
             found.append(f"{self._left_out:,} bytes of the file are no records, and were left out")
         if self.end is None:

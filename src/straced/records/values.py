@@ -138,6 +138,9 @@ class RecordingFacts(Struct, frozen=True, kw_only=True):
     slower_ns: int = 0
     calls: tuple[str, ...] | None = None
     """The names that were asked for; ``None`` for all."""
+    since_ns: int | None = None
+    """Of a dump: all that ended from this moment on (CLOCK_MONOTONIC) is there, as far as it was recorded; of what
+    ended before there is a part at most. ``None`` of a recording that was written down as it came."""
     processes: tuple[RecordedProcess, ...] = ()
 
 
@@ -163,6 +166,9 @@ class RecordingEnd(Struct, frozen=True, kw_only=True):
     """By :attr:`Record.label`: ``openat``, ``open/i386``."""
     other_lost: int = 0
     """Records of other kinds (EXEC, EXIT) that found no room."""
+    meanwhile: int = 0
+    """Calls that began while a dump was taken of a recorder that went on. The counters were read before and after;
+    where they differ ``counted`` is what the dump accounts for, and lies between the two if it is ``exact``."""
 
 
 NUMBERS = 2048

@@ -19,7 +19,7 @@ RING_BYTES = 8 << 20
 """Of each CPU, where there are not many."""
 _RINGS_BYTES = 256 << 20
 """Of all CPUs together."""
-_SHARED = ("_rings", "ring_memory", "fates", "_state")
+_SHARED = ("_rings", "ring_memory", "fates", "_state", "_tallies")
 
 
 class RecordFilter(Struct, frozen=True, kw_only=True):
@@ -48,8 +48,8 @@ class RecordEngine(Engine):
 
     def __init__(self, wanted: RecordFilter, *, ring_bytes: int | None = None, unpreempted: bool = False) -> None:
         self._wanted = wanted
-        self.cpus = _cpus()
-        self.ring_bytes = _ring_size(ring_bytes, self.cpus)
+        self.cpus = cpu_count()
+        self.ring_bytes = ring_size(ring_bytes, self.cpus)
         elf = Path(__file__).with_name("recorder.bpf.o").read_bytes()
         super().__init__(elf, unpreempted=unpreempted)
 
@@ -60,8 +60,12 @@ class RecordEngine(Engine):
         size = self.ring_bytes + record_wire.SLACK
         libbpf.check(library.bpf_map__set_value_size(self._map("ring_memory"), size), "map ring_memory")
         config = record_wire.RecordingConfig.from_address(self._initial_value(".rodata.recording"))
+        self._configure_recording(config)
         config.ring_bytes = self.ring_bytes
         config.failed_only, config.slower_ns = self._wanted.failed_only, self._wanted.slower_ns
+
+    def _configure_recording(self, config: record_wire.RecordingConfig) -> None:
+        """What is set before the load, besides."""
 
     def _load(self) -> None:
         super()._load()
@@ -94,12 +98,13 @@ class RecordEngine(Engine):
 
     def starts(self) -> bytes:
         """A START record for each call in flight, once the recording is closed."""
-        found = [self._tell()]
+        found = [self.inside()]
         self.settle()  # what was between a CPU and its task in the first pass has arrived
-        found.append(self._tell())
+        found.append(self.inside())
         return b"".join(found)
 
-    def _tell(self) -> bytes:
+    def inside(self) -> bytes:
+        """A START record for each call in flight that the one pass sees; each once where the recording is closed."""
         library = self._library
         link = libbpf.check_pointer(library.bpf_program__attach_iter(self.program("tell"), None), "iterate tell")
         try:
@@ -111,19 +116,24 @@ class RecordEngine(Engine):
         finally:
             library.bpf_link__destroy(link)
 
+    def all_fates(self) -> list[int]:
+        """Of all places, filtered and lost in turns."""
+        return self.fates[: record_wire.PLACES * ctypes.sizeof(record_wire.WireFate)].cast("Q").tolist()
+
     def fate(self, place: int) -> tuple[int, int]:
         """How many calls of a place were filtered, and how many lost."""
         fate = record_wire.WireFate.from_buffer(self.fates, place * ctypes.sizeof(record_wire.WireFate))
         return int(fate.filtered), int(fate.lost)
 
 
-def _cpus() -> int:
+def cpu_count() -> int:
     """One more than the highest number of a CPU that is online; what comes later has no ring: its calls are lost."""
     with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
         return int(file.read().strip().replace("-", ",").split(",")[-1]) + 1
 
 
-def _ring_size(wanted: int | None, cpus: int) -> int:
+def ring_size(wanted: int | None, cpus: int) -> int:
+    """Of one CPU, in bytes."""
     size = min(RING_BYTES, _RINGS_BYTES // cpus) if wanted is None else wanted
     size = max(2 * record_wire.PART, min(size, record_wire.RING_MOST))
     return 1 << (size.bit_length() - 1)

@@ -18,17 +18,20 @@ MOST_PROCESSES, MOST_DESCRIPTORS, MOST_THREADS, MOST_WORDS, MOST_BYTES = 200, 50
 _SOCKET = re.compile(rb"socket:\[(\d+)\]")
 
 
-def facts_of(target: Target, *, follow: bool, wanted: RecordFilter) -> RecordingFacts:
+def facts_of(target: Target, *others: Target, follow: bool, wanted: RecordFilter) -> RecordingFacts:
     """What a file of records of this process begins with, and of all below it where they are followed.
 
     Args:
         target: the process.
+        others: more of them.
         follow: whether its descendants are recorded, too.
         wanted: which calls.
     """
     machine = os.uname()
-    pids = [target.pid, *(procfs.descendants(target.pid) if follow else ())][:MOST_PROCESSES]
-    processes = [each for pid in pids if (each := _process(pid)) is not None]
+    pids = dict.fromkeys(each.pid for each in (target, *others))
+    for pid in list(pids) if follow else ():
+        pids |= dict.fromkeys(procfs.descendants(pid))
+    processes = [each for pid in list(pids)[:MOST_PROCESSES] if (each := _process(pid)) is not None]
     if processes and target.exe is None and target.cmdline:  # a gate, under the name of the program it becomes
         argv = tuple(map(os.fsencode, target.cmdline))
         processes[0] = structs.replace(processes[0], comm=os.fsencode(target.comm), argv=argv, exe=b"")

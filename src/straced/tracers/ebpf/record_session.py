@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -15,10 +14,11 @@ from straced.errors import OutputError
 from straced.logs import logger
 from straced.model.types import Sample
 from straced.records import layout
-from straced.records.values import CallFates, RecordingEnd, label_of
+from straced.records.values import CallFates, RecordingEnd
 from straced.tracers.base import Ending
-from straced.tracers.ebpf import record_facts, record_wire, wire
+from straced.tracers.ebpf import record_facts
 from straced.tracers.ebpf.record_engine import RecordEngine, RecordFilter
+from straced.tracers.ebpf.record_sums import CountedNames
 from straced.tracers.ebpf.ring_drain import RingDrain
 from straced.tracers.ebpf.session import EbpfSession
 
@@ -141,16 +141,11 @@ class EbpfRecording:
 
 
 def _end_of(sample: Sample, engine: RecordEngine, reason: str) -> RecordingEnd:
-    counted: Counter[str] = Counter()
-    places: dict[str, int] = {}
-    for row in sample.rows:
-        label = label_of(row.nr or 0, row.abi)
-        counted[label] += row.calls or 0
-        key = wire.ABIS.index(row.abi) << wire.KEY_NR_BITS | (row.nr or 0) & ~wire.X32_SYSCALL_BIT
-        places[label] = record_wire.place_of(key)
+    counted = CountedNames()
+    counted.add(sample.rows)
     calls = {}
-    for label, count in counted.items():
-        filtered, lost = engine.fate(places[label])
+    for label, count in counted.calls.items():
+        filtered, lost = engine.fate(counted.places[label])
         calls[label] = CallFates(count, filtered=filtered, lost=lost)
     return RecordingEnd(
         ended_ns=time.monotonic_ns(),

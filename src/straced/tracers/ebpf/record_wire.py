@@ -15,6 +15,8 @@ PARTS_MAX = 1024
 RING_MOST = PART * PARTS_MAX
 PLACES = 6 * NUMBERS
 PLAN_WANTED, PLAN_EXEC = 1, 2
+KEEP_ALL, KEEP_FROM, KEEP_NOTHING = 0, 1, 2
+NOT_YET = (1 << 64) - 1
 CAPTURES = 3
 
 
@@ -26,6 +28,8 @@ class Ring(ctypes.Structure):
         ("tail", c_uint64),
         ("ready", c_uint64),
         ("untold", c_uint64),
+        ("gone", c_uint64),
+        ("limit", c_uint64),
         ("done", c_uint64 * PARTS_MAX),
     )
 
@@ -36,16 +40,28 @@ class WireFate(ctypes.Structure):
     _fields_ = (("filtered", c_uint64), ("lost", c_uint64))
 
 
+class Tally(ctypes.Structure):
+    """Records by place."""
+
+    _fields_ = (("records", c_uint64 * PLACES),)
+
+
 class RecordingConfig(ctypes.Structure):
     """Set before the load."""
 
-    _fields_ = (("ring_bytes", c_uint32), ("failed_only", c_uint32), ("slower_ns", c_uint64))
+    _fields_ = (
+        ("ring_bytes", c_uint32),
+        ("failed_only", c_uint32),
+        ("slower_ns", c_uint64),
+        ("overwrite", c_uint32),
+        ("reserve", c_uint32),
+    )
 
 
 class RecordingState(ctypes.Structure):
-    """Whether it is closed."""
+    """Whether it is closed; what ``count`` is to do."""
 
-    _fields_ = (("closed", c_uint32), ("unused", c_uint32))
+    _fields_ = (("closed", c_uint32), ("table", c_uint32), ("before_ns", c_uint64))
 
 
 class WireCapture(ctypes.Structure):
@@ -93,6 +109,7 @@ LAYOUTS: dict[str, type[ctypes.Structure]] = {
     **wire.LAYOUTS,
     "ring": Ring,
     "fate": WireFate,
+    "tally": Tally,
     "recording_config": RecordingConfig,
     "recording_state": RecordingState,
     "capture": WireCapture,

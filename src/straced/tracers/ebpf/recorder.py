@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 from straced.concurrency.shielding import carry
 from straced.linux import procfs
@@ -15,6 +17,8 @@ from straced.tracers.ebpf.record_engine import RecordEngine
 from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
 from straced.tracers.ebpf.session import EbpfSession
 from straced.tracers.strace import free_space
+
+Made = TypeVar("Made")
 
 
 class LoadedRecorder:
@@ -49,28 +53,41 @@ class LoadedRecorder:
 
     def _begin(self, target: Target, fd: int) -> EbpfRecording:
         floor = free_space.floor_bytes(fd, self.options.min_free_bytes)
-        probe.check_target(target, force=self.options.force)
-        session = self._attach(target)
+        session = attach(self.instance, target, follow=self.options.follow, force=self.options.force)
         recording = EbpfRecording(self.engine, session, self.options, fd, floor, self.close)
         recording.start()
         return recording
 
-    def _attach(self, target: Target) -> EbpfSession:
-        try:
-            pidfd = os.pidfd_open(target.pid)
-        except ProcessLookupError:
+
+def attach(instance: Instance, target: Target, *, follow: bool, force: bool) -> EbpfSession:
+    """Let an engine record a process from now on.
+
+    Args:
+        instance: of the engine.
+        target: the process.
+        follow: its descendants, too.
+        force: also pid 1 of the host.
+
+    Raises:
+        AttachError: this target cannot be had.
+        EbpfUnavailable: eBPF cannot serve here.
+    """
+    probe.check_target(target, force=force)
+    try:
+        pidfd = os.pidfd_open(target.pid)
+    except ProcessLookupError:
+        raise probe.gone(target.pid) from None
+    try:
+        if procfs.stat(target.pid).start_ticks != target.start_ticks:
+            raise probe.gone(target.pid)
+        return instance.attach(target, AttachOptions(follow=follow), pidfd)
+    except BaseException as error:
+        os.close(pidfd)
+        if isinstance(error, procfs.Gone):
             raise probe.gone(target.pid) from None
-        try:
-            if procfs.stat(target.pid).start_ticks != target.start_ticks:
-                raise probe.gone(target.pid)
-            return self.instance.attach(target, AttachOptions(follow=self.options.follow), pidfd)
-        except BaseException as error:
-            os.close(pidfd)
-            if isinstance(error, procfs.Gone):
-                raise probe.gone(target.pid) from None
-            if isinstance(error, OSError):
-                raise probe.load_error(error) from error
-            raise
+        if isinstance(error, OSError):
+            raise probe.load_error(error) from error
+        raise
 
 
 async def load(options: RecorderOptions) -> LoadedRecorder:
@@ -79,21 +96,36 @@ async def load(options: RecorderOptions) -> LoadedRecorder:
     Raises:
         EbpfUnavailable: eBPF cannot serve here.
     """
+
+    def make(unpreempted: bool) -> LoadedRecorder:
+        engine = RecordEngine(options.wanted, ring_bytes=options.ring_bytes, unpreempted=unpreempted)
+        try:
+            return LoadedRecorder(engine, options)
+        except BaseException:
+            engine.close()
+            raise
+
+    return await carry(loading.load(maker(make)), LoadedRecorder.close)
+
+
+def maker(make: Callable[[bool], Made]) -> Callable[[], Made]:
+    """What loads programs that record, and says in our errors why it cannot.
+
+    Args:
+        make: told whether the programs are to be those that no task can be preempted in.
+
+    Raises:
+        EbpfUnavailable: eBPF cannot serve here.
+    """
     if (error := probe.missing()) is not None:
         raise error
 
-    def make() -> LoadedRecorder:
+    def load_here() -> Made:
         try:
             if lacking := probe.lacking():
                 raise OSError(22, f"no {lacking}")
-            unpreempted = preemption.programs_are_preempted() and perf_events.may_open(tuple(TRACEPOINTS.values()))
-            engine = RecordEngine(options.wanted, ring_bytes=options.ring_bytes, unpreempted=unpreempted)
-            try:
-                return LoadedRecorder(engine, options)
-            except BaseException:
-                engine.close()
-                raise
+            return make(preemption.programs_are_preempted() and perf_events.may_open(tuple(TRACEPOINTS.values())))
         except OSError as failure:
             raise probe.load_error(failure) from failure
 
-    return await carry(loading.load(make), LoadedRecorder.close)
+    return load_here

@@ -1,0 +1,165 @@
+"""From the rings of a flight recorder to a file: ranges of bytes as they are, the oldest first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+import msgspec
+from msgspec import Struct, structs
+
+from straced.errors import OutputError
+from straced.records import layout
+from straced.records.values import CallFates, RecordingEnd, RecordingFacts
+from straced.text.units import format_bytes
+from straced.tracers.ebpf.flight_cut import Cut
+from straced.tracers.ebpf.flight_engine import FlightEngine
+from straced.tracers.ebpf.record_sums import CountedNames
+from straced.tracers.ebpf.record_wire import PART
+from straced.tracers.strace.free_space import floor_bytes, free_bytes
+
+_PIECE = 16 * PART
+
+
+class Dumped(Struct, frozen=True, kw_only=True):
+    """A dump that was taken."""
+
+    bytes: int
+    facts: RecordingFacts
+    end: RecordingEnd
+    took_ns: int
+
+    @property
+    def calls(self) -> int:
+        """Of which it has records."""
+        fates = self.end.calls.values()
+        return sum(each.counted - each.filtered - each.overwritten - each.lost for each in fates)
+
+    @property
+    def span_ns(self) -> int:
+        """How far back all of it goes."""
+        return self.end.ended_ns - (self.facts.since_ns or 0)
+
+
+def write(
+    engine: FlightEngine,
+    fd: int,
+    cut: Cut,
+    about: tuple[RecordingFacts, RecordingFacts],
+    counted: tuple[CountedNames, CountedNames],
+    *,
+    exact: bool,
+    reason: str,
+    last_ns: int | None = None,
+    min_free_bytes: int | None = None,
+) -> Dumped:
+    """Write all that a cut holds, and let it go piece by piece.
+
+    Args:
+        engine: of the cut.
+        fd: an empty regular file.
+        cut: what is to be written.
+        about: whose records they are, as it was at the attach, and as it is now.
+        counted: the counters before the cut, and after it.
+        exact: they have missed nothing.
+        reason: why it ended.
+        last_ns: only calls that ended so long before the cut, or later.
+        min_free_bytes: to leave free on the file system.
+
+    Raises:
+        OutputError: there is no room for it; the file is empty again.
+    """
+    began_ns = time.monotonic_ns()
+    _check_room(fd, cut, min_free_bytes)
+    before_ns = max(0, cut.taken_ns - last_ns) if last_ns is not None else 0
+    engine.forget_counted()
+    pieces = [
+        (engine.count(cpu, start, end, before_ns) if before_ns else start, end)
+        for cpu, (start, end) in enumerate(cut.pieces)
+    ]
+    older = engine.counted()
+    engine.forget_counted()
+    since_ns = max(cut.since_ns or 0, before_ns)
+    at_attach, now = about
+    facts = structs.replace(
+        now if since_ns > at_attach.monotonic_ns else at_attach, since_ns=max(since_ns, at_attach.monotonic_ns)
+    )
+    try:
+        _append(fd, layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(facts)))
+        for cpu, (start, end) in enumerate(pieces):
+            _copy(engine, fd, cpu, start, end)
+        if cut.starts:
+            _append(fd, layout.chunk(layout.RECORDS, cut.starts))
+        end_facts = _end(cut, counted, older, engine.counted(), exact, reason)
+        _append(fd, layout.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what is no regular file keeps what it took
+            os.ftruncate(fd, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+        raise OutputError(f"the dump could not be written: {error.strerror}", hint="write it elsewhere") from error
+    size = os.fstat(fd).st_size
+    return Dumped(bytes=size, facts=facts, end=end_facts, took_ns=time.monotonic_ns() - began_ns)
+
+
+def _check_room(fd: int, cut: Cut, min_free_bytes: int | None) -> None:
+    floor = floor_bytes(fd, min_free_bytes)
+    free = free_bytes(os.fstatvfs(fd))
+    wanted = sum(end - start for start, end in cut.pieces)
+    if floor is not None and free is not None and free < wanted + floor:
+        raise OutputError(
+            f"the disk has no room for a dump of {format_bytes(wanted)}: {format_bytes(free)} are free, and "
+            f"{format_bytes(floor)} stay so",
+            hint="write it elsewhere, or the last seconds alone",
+        )
+
+
+def _copy(engine: FlightEngine, fd: int, cpu: int, start: int, end: int) -> None:
+    while start < end:
+        stop = min(end, (start // PART) * PART + _PIECE)
+        engine.count(cpu, start, stop)
+        _append(fd, layout.chunk_head(layout.RECORDS, stop - start, cpu), *engine.ranges(cpu, start, stop))
+        start = stop
+        engine.keep_from(cpu, start // PART * PART)
+
+
+def _append(fd: int, *parts: bytes | memoryview) -> None:
+    rest = [memoryview(part) for part in parts if len(part)]
+    while rest:
+        count = os.writev(fd, rest)
+        while rest and count >= len(rest[0]):
+            count -= len(rest.pop(0))
+        if rest:
+            rest[0] = rest[0][count:]
+
+
+def _end(
+    cut: Cut,
+    counted: tuple[CountedNames, CountedNames],
+    older: list[int],
+    kept: list[int],
+    exact: bool,
+    reason: str,
+) -> RecordingEnd:
+    before, after = counted
+    calls = {}
+    for label, most in after.calls.items():
+        place = after.places[label]
+        filtered, lost = cut.fates[2 * place : 2 * place + 2]
+        filtered += older[place]
+        overwritten = cut.overwritten[place]
+        told = kept[place] + cut.begun[place] + filtered + overwritten + lost
+        inside = min(cut.unwanted[place], max(0, before.calls[label] - told))  # the others have ended since
+        filtered, told = filtered + inside, told + inside
+        if not before.calls[label] <= told <= most:
+            exact, told = False, most
+        if told:
+            calls[label] = CallFates(told, filtered=filtered, overwritten=overwritten, lost=lost)
+    return RecordingEnd(
+        ended_ns=cut.taken_ns,
+        reason=reason,
+        exact=exact,
+        calls=calls,
+        other_lost=cut.fates[1],
+        meanwhile=sum((after.calls - before.calls).values()),
+    )

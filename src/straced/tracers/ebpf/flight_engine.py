@@ -1,0 +1,146 @@
+"""The object that records, with rings in which the oldest records make way (``bpf/record_overwrite.h``)."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import time
+
+from straced.errors import InvalidArgument
+from straced.linux.host_reader import memory_available
+from straced.text.units import format_bytes
+from straced.tracers.ebpf import libbpf, record_wire
+from straced.tracers.ebpf.record_engine import RecordEngine, cpu_count
+
+LEAST = 8 * record_wire.PART
+_WAIT_S = 2.0
+_MEMORY_SHARE = 2
+
+
+class FlightEngine(RecordEngine):
+    """One loaded object whose rings nobody drains.
+
+    Args:
+        wanted: which calls.
+        ring_bytes: of each CPU, rounded down to a power of two; as of :class:`RecordEngine` when left out.
+        unpreempted: as of :class:`Engine`.
+
+    Raises:
+        OSError: libbpf is missing, or the kernel refused; errno says why.
+    """
+
+    def _configure(self) -> None:
+        super()._configure()
+        self._kept = self.cpus  # the tally of `count`, behind those of the CPUs
+        libbpf.check(self._library.bpf_map__set_max_entries(self._map("tallies"), self.cpus + 1), "map tallies")
+
+    def _configure_recording(self, config: record_wire.RecordingConfig) -> None:
+        config.overwrite = 1
+        config.reserve = max(2 * record_wire.PART, self.ring_bytes // 16)
+
+    def _load(self) -> None:
+        super()._load()
+        self._keep_fd, self._look_fd = self.program_fd("keep"), self.program_fd("look")
+        self._count_fd = self.program_fd("count")
+        self._tallies = self._mapped("tallies", (self.cpus + 1) * ctypes.sizeof(record_wire.Tally))
+
+    def kept_bytes(self) -> int:
+        """Of all records that are still there."""
+        rings = [self.ring(cpu) for cpu in range(self.cpus)]
+        return sum(int(ring.head - ring.tail) for ring in rings)
+
+    def keep_all(self, cpu: int) -> int:
+        """Let nothing of a ring be overwritten from now on; returns where its oldest record is.
+
+        Raises:
+            OSError: EBUSY, a program is preempted in this moment, and does not come back.
+        """
+        until = time.monotonic() + _WAIT_S
+        while True:
+            self._run(self._keep_fd, cpu, record_wire.KEEP_ALL, 0)
+            if (ready := int(self.ring(cpu).ready)) != record_wire.NOT_YET:
+                return ready
+            _pause(until)
+
+    def keep_from(self, cpu: int, position: int) -> None:
+        """Let what is before a position be overwritten again."""
+        self._run(self._keep_fd, cpu, record_wire.KEEP_FROM, position)
+
+    def keep_nothing(self, cpu: int) -> None:
+        """Let all of it be overwritten again."""
+        self._run(self._keep_fd, cpu, record_wire.KEEP_NOTHING, 0)
+
+    def whole_until(self, cpu: int, start: int) -> int:
+        """Up to where all is written that was begun by now.
+
+        Raises:
+            OSError: EBUSY, as of :meth:`keep_all`.
+        """
+        wanted, until = int(self.ring(cpu).head), time.monotonic() + _WAIT_S
+        while True:
+            self._run(self._look_fd, cpu, start, 0)
+            if (ready := int(self.ring(cpu).ready)) >= wanted:
+                return ready
+            _pause(until)
+
+    def ranges(self, cpu: int, start: int, end: int) -> tuple[memoryview, memoryview]:
+        """What stands in a ring, in one part or two."""
+        size = self.ring_bytes
+        base, at, count = cpu * (size + record_wire.SLACK), start & (size - 1), end - start
+        memory = self.ring_memory[base : base + size]
+        return memory[at : min(at + count, size)], memory[: max(0, at + count - size)]
+
+    def bytes_of(self, cpu: int, start: int, end: int) -> bytes:
+        """A copy of it."""
+        return b"".join(self.ranges(cpu, start, end))
+
+    def count(self, cpu: int, start: int, end: int, before_ns: int = 0) -> int:
+        """Count records for :meth:`counted`, up to the first of ``before_ns`` or later; returns where that is."""
+        state = record_wire.RecordingState.from_buffer(self._state)
+        state.table, state.before_ns = self._kept, before_ns
+        self._run(self._count_fd, cpu, start, end)
+        return int(self.ring(cpu).ready)
+
+    def forget_counted(self) -> None:
+        """Begin to count anew."""
+        size = ctypes.sizeof(record_wire.Tally)
+        self._tallies[self._kept * size :] = bytes(size)
+
+    def counted(self) -> list[int]:
+        """What :meth:`count` has counted, by place."""
+        return self._tally(self._kept)
+
+    def overwritten(self) -> list[int]:
+        """Records that are gone, by place; of all rings for which :meth:`keep_all` has been called it stays so."""
+        return [sum(each) for each in zip(*map(self._tally, range(self.cpus)), strict=True)]
+
+    def _tally(self, index: int) -> list[int]:
+        size = ctypes.sizeof(record_wire.Tally)
+        return self._tallies[index * size : (index + 1) * size].cast("Q").tolist()
+
+
+def _pause(until: float) -> None:
+    if time.monotonic() > until:
+        raise OSError(errno.EBUSY, "a program that records was preempted, and does not come back")
+    time.sleep(0.0005)
+
+
+def check_ring(ring_bytes: int | None) -> None:
+    """Refuse rings that cannot be.
+
+    Raises:
+        InvalidArgument: too small, too large, or more than the machine has room for.
+    """
+    if ring_bytes is None:
+        return
+    most = record_wire.RING_MOST
+    if not LEAST <= ring_bytes <= most:
+        size = f"{format_bytes(ring_bytes)} is no size of a ring"
+        raise InvalidArgument(size, hint=f"{format_bytes(LEAST)} to {format_bytes(most)} a CPU")
+    free, wanted = memory_available(), ring_bytes * cpu_count()
+    if free is not None and wanted > free // _MEMORY_SHARE:
+        raise InvalidArgument(
+            f"rings of {format_bytes(ring_bytes)} take {format_bytes(wanted)} on {cpu_count()} CPUs, and "
+            f"{format_bytes(free)} of memory are free",
+            hint="at most half of that: smaller rings",
+        )
