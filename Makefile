@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything lives in .venv; system parts are looked for, and installed only as root.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format soak field bench kernels matrix bpf gate wheel-check lock picture changelog clean
+.PHONY: help run test lint format docs docs-check soak field bench kernels matrix bpf gate wheel-check lock picture changelog clean
 PYTHON := .venv/bin/python
 CMD ?= du -sh /usr/bin
 TESTS ?= tests
@@ -31,6 +31,15 @@ format: ## Format the sources
 	@scripts/bootstrap dev
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+docs: ## Build the documentation into build/docs, strictly
+	@scripts/bootstrap docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
+
+docs-check: ## Run every command and example of README and docs, also the slow ones, and build the documentation
+	@scripts/bootstrap docs
+	STRACED_DOCS=1 scripts/readable $(PYTHON) -m pytest tests/docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
 
 soak: ## Thousands of attaches, kills and cancels, hostile users: no orphan, no stopped target, no growth, no wait
 	@scripts/bootstrap dev

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +43,18 @@ def test_every_thing_that_does_not_serve_comes_with_a_line_to_type() -> None:
     views = [doctor.examine(), real.seen_by(real.be_nobody, ask)] if not os.geteuid() else [doctor.examine()]
     for diagnosis in views:
         assert [tracer.name for tracer in diagnosis.tracers] == ["ebpf", "strace", "sampler"]
-        names = ("strace", "ptrace", "libbpf.so.1", "BTF", "BPF rights", "tracefs", "cgroups", "terminal", "traces")
+        names = (
+            "strace",
+            "ptrace",
+            "libbpf.so.1",
+            "BTF",
+            "BPF rights",
+            "tracefs",
+            "cgroups",
+            "terminal",
+            "traces",
+            "sudo",
+        )
         assert set(names) == set(by_name(diagnosis.here))
         for finding in diagnosis.here:
             assert finding.state in ("yes", "limited", "no", "info")
@@ -170,3 +183,31 @@ def test_what_it_says_holds_no_control_characters() -> None:
     assert "\x1b" not in text
     assert "\x07" not in text
     assert len(text.splitlines()) == len(doctor_text.lines(made))
+
+
+@pytest.mark.parametrize(
+    ("program", "state", "words"),
+    [
+        ("/usr/bin/straced", "yes", ["sudo straced"]),
+        (
+            "/opt/my env/bin/straced",
+            "info",
+            ["sudo '/opt/my env/bin/straced'", "sudo ln -s '/opt/my env/bin/straced' "],
+        ),
+    ],
+)
+def test_the_line_for_sudo(program: str, state: str, words: list[str]) -> None:
+    found = doctor.sudo(program)
+    assert found.state == state
+    assert all(each in found.detail for each in words)
+
+
+def test_the_line_for_sudo_works_with_the_path_of_sudo() -> None:
+    """From a virtual environment too: a login of root's own has neither its path nor its variables."""
+    typed = shlex.split(doctor.sudo().detail.partition(";")[0])
+    assert typed[0] == "sudo"
+    done = subprocess.run(
+        [*typed[1:], "--version"] if "/" in typed[1] else [shutil.which("straced") or "", "--version"],
+        env={"PATH": ":".join(doctor.SUDO_PATH)}, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.split()[:1]) == (0, ["straced"]), done.stderr

@@ -76,12 +76,12 @@ def test_values_go_the_way_that_is_drawn(row: list[str]) -> None:
     module = "straced." + home[0].removesuffix(".py").replace("/", ".")
     for room in (*maker, *readers):
         assert (module, value[0]) in imported(room), f"{room} does not know {value[0]}"
-    drawing = TEXT.partition("```\n")[2].partition("```")[0]
+    drawing = TEXT.partition("```text\n")[2].partition("```")[0]
     assert re.search(rf"\b{value[0]}\b", drawing)
 
 
 def test_the_drawing_names_packages_that_exist() -> None:
-    drawing = TEXT.partition("```\n")[2].partition("```")[0]
+    drawing = TEXT.partition("```text\n")[2].partition("```")[0]
     named = re.findall(r"(?<![\w/])[a-z]+(?:/[a-z]+)?(?=\s+[─┐┘│]|\s*$|\s+─|\s*─)", drawing, re.MULTILINE)
     assert len(named) > 20
     assert [name for name in named if not (PACKAGE / name).is_dir()] == []

@@ -140,10 +140,14 @@ def in_initial_user_namespace(root: str = procfs.ROOT) -> bool:
     return _user_namespace("self", root) in (None, INITIAL_USER_NAMESPACE)
 
 
+def program() -> str:
+    """Where ``straced`` is, beside the interpreter that runs."""
+    return os.path.join(os.path.dirname(sys.executable), "straced")
+
+
 def sudo_line(pid: int | None = None) -> str:
     """The command line that was typed, with sudo and full paths: sudo's PATH has no virtual environment."""
-    program = os.path.join(os.path.dirname(sys.executable), "straced")
-    command = [program] if os.access(program, os.X_OK) else [sys.executable, "-m", "straced"]
+    command = [program()] if os.access(program(), os.X_OK) else [sys.executable, "-m", "straced"]
     if sys.argv and f"/{sys.argv[0]}".endswith(("/straced", "/straced/__main__.py")):
         return shlex.join(["sudo", *command, *sys.argv[1:]])
     return shlex.join(["sudo", *command, "attach", str(pid) if pid else "PID"])

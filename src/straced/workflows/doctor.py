@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import shlex
 import sys
 
 from straced._version import __version__
@@ -31,6 +32,9 @@ UNSEEN = (
 )
 UNIT_LINE = "in a systemd unit: AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE (never setcap on an interpreter)"
 
+SUDO_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where sudo looks, as distributions configure it (``secure_path``)."""
+
 
 def examine(pid: int | None = None, root: str = procfs.ROOT) -> Diagnosis:
     """Look at this machine and, given a pid, at that process.
@@ -51,7 +55,7 @@ def examine(pid: int | None = None, root: str = procfs.ROOT) -> Diagnosis:
         uid=me.uid,
         target=None if target is None else describe(target, root),
         tracers=tuple(tracer(name, target, me, root) for name in TRACERS),
-        here=(strace(), ptrace(me, root), *bpf(me, root), cgroup(root), terminal(), traces()),
+        here=(strace(), ptrace(me, root), *bpf(me, root), cgroup(root), terminal(), traces(), sudo()),
         about_target=() if target is None else about(target, root),
         unseen=UNSEEN,
     )
@@ -184,3 +188,12 @@ def traces() -> DoctorCheck:
         "install a C compiler (apt-get install gcc libc6-dev), then straced once more: pip install --force-reinstall"
     )
     return DoctorCheck(name="traces", state="limited", detail=detail, remedy=(remedy,))
+
+
+def sudo(program: str = "") -> DoctorCheck:
+    """How it is called by sudo, whose path has no virtual environment."""
+    program = program or capabilities.program()
+    if os.path.dirname(program) in SUDO_PATH:
+        return DoctorCheck(name="sudo", state="yes", detail="sudo straced")
+    once = f"sudo ln -s {shlex.quote(program)} /usr/local/bin/straced"
+    return DoctorCheck(name="sudo", state="info", detail=f"sudo {shlex.quote(program)}; without the path after: {once}")
