@@ -147,7 +147,8 @@ def test_what_is_missing_is_said(shared: Path, tmp_path: Path) -> None:
     folder = tmp_path / "srv"
     shutil.copytree(shared, folder)
     file_of(folder, "hours", "web-03", EIGHT).unlink()
-    _found, said = fleet.ask(folder, lambda fleet: fleet.top(Select(since=EIGHT, until=EIGHT + 2 * HOUR)))
+    found, said = fleet.ask(folder, lambda fleet: fleet.top(Select(since=EIGHT, until=EIGHT + HOUR)))
+    assert {each.process.host for each in found} == {"web-00", "web-01", "web-02"}, "an hour is whole, or not there"
     assert said == ["of 1 host (web-03) nothing was exported for a part of this time"]
     _found, said = fleet.ask(folder, lambda fleet: fleet.top(Select(since=EIGHT, until=EIGHT + 5 * HOUR)), "web-00")
     assert said == [f"exported until {EIGHT + 2 * HOUR}: what came later is not in it"]

@@ -64,10 +64,13 @@ class ExportedFiles:
         """When the newest complete hour ended."""
 
     def of(self, table: str, start: float, end: float) -> list[ExportedFile]:
-        """The files of a table whose hour has a part in a span."""
+        """The files of a table whose hour has a part in a span, of hours that are complete."""
         first, last = time.strftime(_DATE, time.gmtime(max(0, start))), time.strftime(_DATE, time.gmtime(end))
-        dates = self._dates if table == HOURS else self._listing.dates(table)
-        found = [each for date in dates if first <= date <= last for each in self._days(table, date)]
+        found: list[ExportedFile] = []
+        for date in self._dates:
+            if first <= date <= last:
+                complete = {(each.host, each.hour_s) for each in self._days(HOURS, date)}
+                found += [each for each in self._days(table, date) if (each.host, each.hour_s) in complete]
         return [each for each in found if each.hour_s < end and each.hour_s + 3600 > start]
 
     def missing(self, start: float, end: float) -> list[str]:
