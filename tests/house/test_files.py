@@ -42,7 +42,7 @@ ALLOWED = {
         "tempfile.TemporaryFile",
     ): "records on their way to text; has no name that could be planted",
     ("workflows/report.py", "tempfile.TemporaryFile"): "records as lines; has no name that could be planted",
-    ("store/export.py", "tempfile.TemporaryFile"): "has no name that could be planted",
+    ("store/parquet.py", "tempfile.TemporaryFile"): "has no name that could be planted",
     ("manager/helper_journal.py", "open"): "a descriptor of open_kept",
     ("service/sinks/ndjson.py", "open"): "a descriptor of open_kept",
     ("workflows/budget.py", "open"): "a descriptor of open_kept",

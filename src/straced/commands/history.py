@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import click
 import msgspec
@@ -14,7 +16,9 @@ from straced.views.text import terminal
 from straced.views.text.history import answer_lines, report_lines, timeline_lines, top_lines
 
 HOUR_S = 3600.0
-FOREVER_S = 10 * 365 * 86400.0
+DAY_S = 86400.0
+FOREVER_S = 10 * 365 * DAY_S
+Asker = Callable[[Callable[[Any], Awaitable[Any]], Callable[[Any], Any]], Any]
 
 
 @verb(
@@ -27,6 +31,7 @@ FOREVER_S = 10 * 365 * 86400.0
         ("straced history --at 08:12 --until 08:20", "what happened then, minute by minute"),
         ("straced history --by errors --since 1d", "who made most failing calls"),
         ("straced history --by p99 --since 1h", "whose calls became slower than in the hour before"),
+        ("straced history --from /srv/straced --host 'web-*' --at 08:12", "what many hosts did then, by their exports"),
     ),
 )
 @click.argument("subject", required=False, metavar="[TARGET|JOB]")
@@ -48,6 +53,13 @@ FOREVER_S = 10 * 365 * 86400.0
     default="calls",
     help="Order of the busiest processes; p99: the calls of programs that became slower.",
 )
+@click.option(
+    "--from",
+    "folder",
+    metavar="DIR",
+    help="Of many hosts, by what their services export into DIR, or a bucket (s3://...).",
+)
+@click.option("--host", "hosts", metavar="GLOB", help="With --from: of these hosts alone.")
 @options.json
 @options.sort
 @options.limit
@@ -59,6 +71,8 @@ def command(
     until: str | None,
     step_ns: int | None,
     by: str,
+    folder: str | None,
+    hosts: str | None,
     as_json: bool,
     sort: str,
     limit: int | None,
@@ -68,41 +82,46 @@ def command(
 
     Spans begin with the minute, further back than a week with the hour; --at for more than an hour, too. Without a
     service, its file is read. Percentiles of --at leave out calls that wait for work (poll, accept, wait4, ...).
+    With --from, the span is a day unless told otherwise: the last hour is not exported yet.
     """
     from straced.store import events
 
     _check(subject, since_ns, at, until, step_ns, by)
+    if hosts is not None and folder is None:
+        raise click.UsageError("--host needs --from DIR")
+    ask = _asker(folder, hosts)
+    usual_s = HOUR_S if folder is None else DAY_S
     if at is not None or by == "p99":
-        return _of_span(subject, since_ns, at, until, by, as_json=as_json, limit=limit, color=color)
+        return _of_span(ask, usual_s, subject, since_ns, at, until, by, as_json=as_json, limit=limit, color=color)
     is_job = subject is not None and not subject.isdecimal() and ":" not in subject
     is_job = is_job or (subject or "").startswith("job:")
-    start = service_query.moment(since_ns, FOREVER_S if is_job else HOUR_S)
+    start = service_query.moment(since_ns, FOREVER_S if is_job and folder is None else usual_s)
     chosen = service_query.select(subject, since=start, by=by, limit=limit or 1000, step_s=(step_ns or 0) / 1e9)
     names = {"pid": chosen.pid, "name": chosen.name, "job": chosen.job}
     width = terminal.width_of(sys.stdout)
     if subject is None:
-        ranked = service_query.ask_history(
+        ranked = ask(
             lambda client: client.top(chosen),
             lambda history: history.top(start, by=by, limit=limit or 1000),
         )
         made: object = ranked
         lines = top_lines(ranked, width)
     elif step_ns is not None:
-        points = service_query.ask_history(
+        points = ask(
             lambda client: client.timeline(chosen),
-            lambda history: history.timeline(history.find(since=start, **names), start, None, chosen.step_s),  # type: ignore[arg-type]
+            lambda history: history.timeline(history.find(since=start, **names), start, None, chosen.step_s),
         )
         made, lines = points, timeline_lines(points)
     elif chosen.job is not None:
-        report = service_query.ask_history(
+        report = ask(
             lambda client: client.report(chosen.job or "", start),
             lambda history: events.report(history, chosen.job or "", start),
         )
         made, lines = report, report_lines(report, sort=sort, limit=limit, width=width)
     else:
-        answer = service_query.ask_history(
+        answer = ask(
             lambda client: client.history(chosen),
-            lambda history: history.answer(history.find(since=start, **names), start),  # type: ignore[arg-type]
+            lambda history: history.answer(history.find(since=start, **names), start),
         )
         made, lines = answer, answer_lines(answer, sort=sort, limit=limit, width=width)
     if as_json:
@@ -129,7 +148,16 @@ def _check(
         raise click.UsageError("--by p99 is of all programs, without a TARGET")
 
 
+def _asker(folder: str | None, hosts: str | None) -> Asker:
+    """Who answers: the service or its file, or what many services have exported."""
+    if folder is None:
+        return service_query.ask_history
+    return lambda question, _of_file: service_query.ask_exports(folder, hosts, question)
+
+
 def _of_span(
+    ask: Asker,
+    usual_s: float,
     subject: str | None,
     since_ns: int | None,
     at: str | None,
@@ -148,11 +176,11 @@ def _of_span(
     if at is not None:
         start, end, notes = when.span(at, until, time.time())
     else:
-        start, end = service_query.moment(since_ns, HOUR_S), time.time()
+        start, end = service_query.moment(since_ns, usual_s), time.time()
     chosen = service_query.select(subject, since=start, until=end, limit=limit or moment.MOST_NAMED)
     width = terminal.width_of(sys.stdout)
     if by == "p99":
-        risen = service_query.ask_history(
+        risen = ask(
             lambda client: client.risen(chosen),
             lambda history: percentiles.risen(history, start, end, limit=chosen.limit),
         )
@@ -160,7 +188,7 @@ def _of_span(
         lines = risen_lines(risen, width)
     else:
         names = {"pid": chosen.pid, "name": chosen.name, "job": chosen.job}
-        found = service_query.ask_history(
+        found = ask(
             lambda client: client.moment(chosen),
             lambda history: moment.moment(history, start, end, limit=chosen.limit, **names),  # type: ignore[arg-type]
         )

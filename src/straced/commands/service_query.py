@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from straced.client.client import Client
     from straced.ipc.messages import Select
+    from straced.store.fleet.fleet_history import FleetHistory
     from straced.store.history import History
 
 Answer = TypeVar("Answer")
@@ -66,6 +67,25 @@ def ask_history(question: Callable[[Client], Awaitable[Answer]], otherwise: Call
                 history.close()
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{path} cannot be read: {error}", hint=_hint(error)) from error
+
+
+def ask_exports(folder: str, hosts: str | None, question: Callable[[FleetHistory], Awaitable[Answer]]) -> Answer:
+    """Ask what services have exported; what there is to say beside the answer goes to stderr.
+
+    Args:
+        folder: a directory, or a bucket.
+        hosts: which hosts; a glob.
+    """
+    from straced.store.fleet.dataset import opened
+    from straced.store.fleet.fleet_history import FleetHistory
+    from straced.views.text.history import clock
+
+    with opened(folder, hosts, lambda words: print(f"straced: {words}", file=sys.stderr)) as data:
+        return asyncio.run(_answer(question(FleetHistory(data, clock))))
+
+
+async def _answer(asked: Awaitable[Answer]) -> Answer:
+    return await asked
 
 
 def say_file(path: Path) -> None:

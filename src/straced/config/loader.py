@@ -18,7 +18,16 @@ from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from straced.config.schema import MAX_INTERVAL_NS, MIN_INTERVAL_NS, TRACERS, Bytes, Config, ConfigError, Nanoseconds
+from straced.config.schema import (
+    HOST,
+    MAX_INTERVAL_NS,
+    MIN_INTERVAL_NS,
+    TRACERS,
+    Bytes,
+    Config,
+    ConfigError,
+    Nanoseconds,
+)
 from straced.errors import InvalidArgument
 from straced.text.sanitize import scrub
 from straced.text.units import parse_duration_ns, parse_size_bytes
@@ -130,6 +139,8 @@ class _TableReader:
         for path, each in ((("discover",), config.discover), (("otlp", "interval"), config.otlp.interval)):
             if each < MIN_INTERVAL_NS:
                 self.refuse(path, "expected 0.2s or more")
+        if config.export.host and not HOST.fullmatch(config.export.host):
+            self.refuse(("export", "host"), "expected letters, digits, '.', '_' and '-'")
         if config.tracer not in TRACERS:
             self.refuse(("tracer",), f"expected one of {', '.join(TRACERS)}")
         for number, watch in enumerate(config.watch):

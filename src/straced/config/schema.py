@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -64,6 +65,18 @@ class StreamConfig(Struct, frozen=True, kw_only=True):
     path: Annotated[str, Meta(description="The file; empty: none.")] = ""
     max_bytes: Annotated[Bytes, Meta(description="At this size a new file is begun.")] = Bytes(100 * 10**6)
     files: Annotated[int, Meta(ge=1, description="How many old files are kept.")] = 5
+
+
+class ExportConfig(Struct, frozen=True, kw_only=True):
+    """History as Parquet, by date and host, each hour (extra ``analytics``)."""
+
+    directory: Annotated[str, Meta(description="Where; empty: nowhere. Several hosts may share it.")] = ""
+    host: Annotated[
+        str, Meta(description="The name of this host in it, which no other has; empty: the one of the kernel.")
+    ] = ""
+    keep: Annotated[
+        Nanoseconds, Meta(description="How long its files are kept, whole days of this host alone; 0: for ever.")
+    ] = Nanoseconds(90 * DAY)
 
 
 class Ipc(Struct, frozen=True, kw_only=True):
@@ -235,6 +248,7 @@ class Config(Struct, frozen=True, kw_only=True):
     watch: Annotated[tuple[WatchConfig, ...], Meta(description="The rules, each a `[[watch]]`.")] = ()
     store: StoreConfig = field(default_factory=StoreConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
     ipc: Ipc = field(default_factory=Ipc)
     room: Room = field(default_factory=Room)
     alerts: Alerts = field(default_factory=Alerts)
@@ -246,3 +260,5 @@ class Config(Struct, frozen=True, kw_only=True):
 
 TRACERS = ("auto", "ebpf", "none")
 MIN_INTERVAL_NS, MAX_INTERVAL_NS = S // 5, 3600 * S
+HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
+"""The name of a host, as a part of a path."""

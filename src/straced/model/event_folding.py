@@ -39,12 +39,12 @@ def folded(events: Iterable[KeptEvent]) -> list[EventLine]:
         events: oldest first.
     """
     closed: list[EventLine] = []
-    going: dict[tuple[str, str], EventLine] = {}
+    going: dict[tuple[str, str, str], EventLine] = {}
     for event in events:
         if event.kind not in COMINGS:
             closed.append(EventLine(last=event, since=event.time, counts={event.kind: 1}))
             continue
-        key = event.comm, event.job
+        key = event.host, event.comm, event.job
         known = going.pop(key, None)
         if known is not None and event.time - known.last.time > APART_S:
             closed.append(known)

@@ -26,6 +26,8 @@ class SeriesInfo(Struct, frozen=True, kw_only=True):
     last_s: float
     end: str | None = None
     exit_status: int | None = None
+    host: str = ""
+    """Where several were asked: which one."""
 
 
 class Peaks(Struct, frozen=True, kw_only=True):
@@ -94,6 +96,8 @@ class KeptEvent(Struct, frozen=True, kw_only=True):
     job: str = ""
     labels: dict[str, str] = {}
     data: dict[str, str | int | float | bool | None] = {}
+    host: str = ""
+    """Where several were asked: which one."""
 
 
 class KeptAlert(Struct, frozen=True, kw_only=True):
@@ -110,6 +114,8 @@ class KeptAlert(Struct, frozen=True, kw_only=True):
     comm: str = ""
     job: str = ""
     data: dict[str, str | int | float | bool | None] = {}
+    host: str = ""
+    """Where several were asked: which one."""
 
 
 class ProgramUse(Struct, frozen=True, kw_only=True):
@@ -124,6 +130,8 @@ class ProgramUse(Struct, frozen=True, kw_only=True):
     p50_ns: int | None = None
     p99_ns: int | None = None
     max_ns: int | None = None
+    host: str = ""
+    """Where several were asked: which one."""
 
 
 class JobReport(Struct, frozen=True, kw_only=True):

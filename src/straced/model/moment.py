@@ -34,6 +34,8 @@ class CallLatency(Struct, frozen=True, kw_only=True):
     max_ns: int | None = None
     p99_before_ns: int | None = None
     """In the time of the same length before; ``None``: not asked for, or there were none."""
+    host: str = ""
+    """Where several were asked: which one."""
 
 
 class FailingCall(Struct, frozen=True, kw_only=True):
@@ -44,6 +46,8 @@ class FailingCall(Struct, frozen=True, kw_only=True):
     syscall: str
     errno: str
     errors: int
+    host: str = ""
+    """Where several were asked: which one."""
 
 
 class Moment(Struct, frozen=True, kw_only=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno as errno_module
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -43,6 +44,15 @@ class History:
     def close(self) -> None:
         """Close the file."""
         self.connection.close()
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """All that is read within is of one moment: a minute that is closed meanwhile is seen once."""
+        self.connection.execute("begin")
+        try:
+            yield
+        finally:
+            self.connection.rollback()
 
     def may_see(self, uid: int | None, gid: int | None, private: object) -> bool:
         """Whether the one who asks may see a row; one without an owner is about the service itself."""

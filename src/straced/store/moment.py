@@ -46,11 +46,8 @@ def moment(
     start_ms = start_ms // step * step
     end_ms = min(-(-end_ms // step) * step, last_ms)
     reading = SpanReading(history, start_ms, end_ms, step, pid=pid, name=name, job=job)
-    history.connection.execute("begin")  # a minute that is closed meanwhile must not be seen twice, or not at all
-    try:
+    with history.at_once():
         reading.read()
-    finally:
-        history.connection.rollback()
     span = {"since": start_ms / 1000, "until": end_ms / 1000, "pid": pid, "job": job}
     happened = events.events(history, limit=MOST_EVENTS, **span)  # type: ignore[arg-type]
     alerts = events.alerts(history, **span)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import TypedDict
 
 from straced.model.durations import CallDurations, together
 from straced.model.moment import CallLatency
@@ -23,7 +24,15 @@ def working(parts: Iterable[ByName]) -> CallDurations:
     return together(made for by_name in parts for name, made in by_name.items() if name not in WAITS_FOR_WORK)
 
 
-def percentiles(made: CallDurations) -> dict[str, int | None]:
+class PercentileFields(TypedDict):
+    """Fields that several values have."""
+
+    p50_ns: int | None
+    p99_ns: int | None
+    max_ns: int | None
+
+
+def percentiles(made: CallDurations) -> PercentileFields:
     """As fields; null where nothing is known."""
     return {
         "p50_ns": made.percentile_ns(0.5),

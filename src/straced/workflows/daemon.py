@@ -11,6 +11,7 @@ from straced.service.api.methods import Methods
 from straced.service.api.publisher import Publisher
 from straced.service.api.server import Server
 from straced.service.api.sessions import Sessions
+from straced.service.hourly_exporter import HourlyExporter
 from straced.service.metrics.http import MetricsServer
 from straced.service.metrics.openmetrics import Totals
 from straced.service.metrics.otlp import OtlpPusher
@@ -40,9 +41,10 @@ class Daemon:
         self._metrics = MetricsServer(facade.metrics_text)
         self._otlp = OtlpPusher(self.totals)
         self._web = WebServer(service, facade, http)
+        self._export = HourlyExporter(config.export, service.history_path, service.say)
         service.fanout.sinks.insert(0, self.totals)
         service.fanout.sinks.append(publisher)
-        service.after_tick.append(self._write_textfile)
+        service.after_tick += [self._write_textfile, self._export.look]
         service.after_reload.append(self._take)
 
     def start(self) -> None:
@@ -68,7 +70,12 @@ class Daemon:
     async def stop(self) -> None:
         """End everything, all at once, within ``STOP_S``."""
         await asyncio.gather(
-            self._metrics.close(), self._otlp.close(), self._web.close(), self._stop_service(), return_exceptions=True
+            self._metrics.close(),
+            self._otlp.close(),
+            self._web.close(),
+            self._export.close(),
+            self._stop_service(),
+            return_exceptions=True,
         )
 
     async def _stop_service(self) -> None:
@@ -83,3 +90,4 @@ class Daemon:
     def _take(self, config: Config) -> None:
         self.server.limits = config.ipc
         self.totals.max_series = config.metrics.max_series
+        self._export.configure(config.export)

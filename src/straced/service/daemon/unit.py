@@ -106,7 +106,7 @@ def written_by(config: Config) -> list[Path]:
     """What a configuration has the service write to besides ``/var/lib/straced`` and ``/run/straced``."""
     files = [config.store.path, config.stream.path, config.metrics.textfile, config.ipc.socket]
     files.append(config.metrics.listen.removeprefix("unix:") if config.metrics.listen.startswith("unix:") else "")
-    folders = {Path(config.state)} if config.state else set()
+    folders = {Path(name) for name in (config.state, config.export.directory) if name}
     folders |= {Path(name).parent for name in files if name}
     own = (Path("/var/lib/straced"), Path("/run/straced"))
     return sorted(folder for folder in folders if not any(folder.is_relative_to(each) for each in own))

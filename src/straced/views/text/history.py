@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from straced.model.aggregation import sort_rows
 from straced.model.event_folding import COMINGS, EventLine
 from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, ProgramUse, Ranked, SeriesInfo
+from straced.model.moment import CallLatency, FailingCall
 from straced.model.types import Quality, Summary, Target, Window
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count, format_ns
@@ -27,6 +28,10 @@ def clock(epoch_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_s))
 
 
+def _named(process: SeriesInfo) -> str:
+    return on_host(process.host, name_of(process), 80) if process.host else name_of(process)
+
+
 def name_of(process: SeriesInfo) -> str:
     """``4242 (make)``; descendants that have ended are said to be."""
     if process.kind == "program":
@@ -42,7 +47,7 @@ def answer_lines(answer: HistoryAnswer, *, sort: str, limit: int | None, width: 
     named = [each for each in answer.processes if each.kind == "process"]
     if not answer.processes:
         return [_line("no history for these processes in this period", "weak")]
-    names = ", ".join(name_of(each) for each in named[:NAMED]) + (", ..." if len(named) > NAMED else "")
+    names = ", ".join(_named(each) for each in named[:NAMED]) + (", ..." if len(named) > NAMED else "")
     lines = [_line(f"{names}: {clock(answer.start)} to {clock(min(answer.end, time.time()))}", "strong")]
     lines += [_line(""), *_calls(answer, sort, limit, width), _line(""), *_facts(answer)]
     return lines
@@ -86,12 +91,19 @@ def top_lines(ranked: Sequence[Ranked], width: int | None) -> list[Line]:
     """The busiest, a line each."""
     if not ranked:
         return [_line("no history for this period; what is watched: straced watch ls", "weak")]
-    lines = [_line(f"{'process':<26} {'calls':>13} {'errors':>9} {'time':>7} {'CPU':>7} {'memory':>8}  job", "title")]
+    room = 36 if any(each.process.host for each in ranked) else 26
+    memory, job = ("", "") if room > 26 else (f" {'memory':>8}", "  job")
+    head = f"{'process':<{room}} {'calls':>13} {'errors':>9} {'time':>7} {'CPU':>7}{memory}{job}"
+    lines = [_line(head, "title")]
     for each in ranked:
-        job = scrub(each.process.labels.get("job", ""), 30)
+        if each.process.host:
+            name, more = on_host(each.process.host, name_of(each.process), room), ""
+        else:
+            name = name_of(each.process)[:room]
+            more = f" {format_bytes(each.rss_max_bytes):>8}  {scrub(each.process.labels.get('job', ''), 30)}"
         cells = (
-            f"{name_of(each.process)[:26]:<26} {format_count(each.calls):>13} {format_count(each.errors):>9}"
-            f" {format_ns(each.wall_ns):>7} {format_ns(each.cpu_ns):>7} {format_bytes(each.rss_max_bytes):>8}  {job}"
+            f"{name:<{room}} {format_count(each.calls):>13} {format_count(each.errors):>9}"
+            f" {format_ns(each.wall_ns):>7} {format_ns(each.cpu_ns):>7}{more}"
         )
         lines.append(_line(cells.rstrip()[:width]))
     return lines
@@ -133,24 +145,46 @@ def report_lines(report: JobReport, *, sort: str, limit: int | None, width: int 
     return lines
 
 
-def program_of(job: str, program: str, room: int) -> str:
-    """A program with its job, cut where there is no room for both."""
+def program_of(job: str, program: str, room: int, host: str = "") -> str:
+    """A program with its job and host, cut where there is no room for all."""
     name = f"{scrub(program, 40)} ({scrub(job, 30)})" if job else scrub(program, 40)
+    if host:
+        return on_host(host, name, room)
     return name if len(name) <= room else f"{name[: room - 1]}…"
+
+
+def on_host(host: str, name: str, room: int) -> str:
+    """A name with its host; of a long one the end stays, which tells it from others."""
+    host = scrub(host, 260)
+    left = max(8, room - len(name) - 2)
+    host = host if len(host) <= left else f"…{host[1 - left :]}"
+    whole = f"{host}: {name}"
+    return whole if len(whole) <= room else f"{whole[: room - 1]}…"
+
+
+def room_of(rows: Sequence[ProgramUse] | Sequence[FailingCall] | Sequence[CallLatency]) -> int:
+    """Columns for the names of programs."""
+    return 30 if any(row.host for row in rows) else 24
 
 
 def uses_lines(programs: Sequence[ProgramUse]) -> list[Line]:
     """A line for each program; those that lived too short to be seen are there, too."""
-    lines = [_line(f"{'program (job)':<24} {'calls':>12} {'errors':>9} {'p99':>8} {'max':>8} {'CPU':>8}", "title")]
+    room = room_of(programs)
+    head = f"{'program (job)':<{room}} {'calls':>12} {'errors':>9} {'p99':>8} {'max':>8} {'CPU':>8}"
+    lines = [_line(head, "title")]
     for use in programs:
-        name = program_of(use.job, use.program, 24)
+        name = program_of(use.job, use.program, room, use.host)
         lines.append(
             _line(
-                f"{name:<24} {format_count(use.calls):>12} {format_count(use.errors):>9}"
+                f"{name:<{room}} {format_count(use.calls):>12} {format_count(use.errors):>9}"
                 f" {format_ns(use.p99_ns):>8} {format_ns(use.max_ns):>8} {format_ns(use.cpu_ns):>8}"
             )
         )
     return lines
+
+
+def _at(host: str) -> str:
+    return f"{scrub(host, 260)}: " if host else ""
 
 
 def _exits(statuses: dict[str, int]) -> str:
@@ -166,7 +200,7 @@ def event_text(event: KeptEvent) -> str:
     end = "" if status is None else f" with {status}" if isinstance(status, int) and status >= 0 else ""
     why = event.data.get("why")
     killed = f", {why}" if isinstance(why, str) and why.startswith("killed") else ""
-    return f"{clock(event.time)}  {event.kind:<16} {scrub(event.text, 300)}{end}{killed}"
+    return f"{clock(event.time)}  {event.kind:<16} {_at(event.host)}{scrub(event.text, 300)}{end}{killed}"
 
 
 def fold_text(line: EventLine) -> str:
@@ -178,10 +212,11 @@ def fold_text(line: EventLine) -> str:
     failed = f" ({format_count(line.failed)} of them not with 0)" if line.failed else ""
     job = f", job {scrub(last.job, 40)}" if last.job else ""
     begun = time.strftime("%H:%M:%S", time.localtime(line.since))
-    return f"{clock(last.time)}  {'processes':<16} {scrub(last.comm, 40)}: {counts}{failed} since {begun}{job}"
+    name = f"{_at(last.host)}{scrub(last.comm, 40)}"
+    return f"{clock(last.time)}  {'processes':<16} {name}: {counts}{failed} since {begun}{job}"
 
 
 def alert_text(alert: KeptAlert) -> str:
     """An alert on one line."""
     until = "open" if alert.closed is None else f"for {format_ns(int((alert.closed - alert.opened) * 1e9))}"
-    return f"{clock(alert.opened)}  {alert.kind:<16} {scrub(alert.text, 300)} ({until})"
+    return f"{clock(alert.opened)}  {alert.kind:<16} {_at(alert.host)}{scrub(alert.text, 300)} ({until})"

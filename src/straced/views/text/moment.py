@@ -10,7 +10,7 @@ from straced.model.event_folding import folded
 from straced.model.moment import CallLatency, FailingCall, Moment, MomentStep
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
-from straced.views.text.history import alert_text, clock, fold_text, program_of, uses_lines
+from straced.views.text.history import alert_text, clock, fold_text, program_of, room_of, uses_lines
 from straced.views.text.summary import Line, Span
 
 SHOWN = 8
@@ -79,20 +79,22 @@ def _steps(steps: Sequence[MomentStep]) -> list[Line]:
 
 
 def _failures(failing: Sequence[FailingCall]) -> list[Line]:
-    lines = [_line(f"{'most failing calls':<24} {'call':<18} {'errno':<16} {'times':>12}", "title")]
+    room = room_of(failing)
+    lines = [_line(f"{'most failing calls':<{room}} {'call':<18} {'errno':<16} {'times':>12}", "title")]
     for each in failing:
-        name = program_of(each.job, each.program, 24)
+        name = program_of(each.job, each.program, room, each.host)
         call = f"{scrub(each.syscall, 18):<18} {scrub(each.errno, 16):<16}"
-        lines.append(_line(f"{name:<24} {call} {format_count(each.errors):>12}"))
+        lines.append(_line(f"{name:<{room}} {call} {format_count(each.errors):>12}"))
     return lines
 
 
 def _slowest(slow: Sequence[CallLatency]) -> list[Line]:
-    lines = [_line(f"{'slowest calls':<24} {'call':<18} {'max':>8} {'p99':>8} {'calls':>12}", "title")]
+    room = room_of(slow)
+    lines = [_line(f"{'slowest calls':<{room}} {'call':<18} {'max':>8} {'p99':>8} {'calls':>12}", "title")]
     for each in slow:
-        name = program_of(each.job, each.program, 24)
+        name = program_of(each.job, each.program, room, each.host)
         times = f"{format_ns(each.max_ns):>8} {format_ns(each.p99_ns):>8} {format_count(each.calls):>12}"
-        lines.append(_line(f"{name:<24} {scrub(each.syscall, 18):<18} {times}"))
+        lines.append(_line(f"{name:<{room}} {scrub(each.syscall, 18):<18} {times}"))
     return lines
 
 
@@ -100,12 +102,14 @@ def risen_lines(risen: Sequence[CallLatency], width: int | None) -> list[Line]:
     """The calls whose 99th percentile rose, the one that rose most first."""
     if not risen:
         return [_line("no call of any program has a higher p99 than in the time before", "weak")]
-    head = f"{'p99 rose':<24} {'call':<18} {'before':>8} {'p99':>8} {'max':>8} {'calls':>9}"
+    room = room_of(risen)
+    head = f"{'p99 rose':<{room}} {'call':<{42 - room}} {'before':>8} {'p99':>8} {'max':>8} {'calls':>9}"
     lines = [_line(head, "title")]
     for each in risen:
-        name = program_of(each.job, each.program, 24)
+        name = program_of(each.job, each.program, room, each.host)
         times = f"{format_ns(each.p99_before_ns):>8} {format_ns(each.p99_ns):>8} {format_ns(each.max_ns):>8}"
-        lines.append(_line(f"{name:<24} {scrub(each.syscall, 18):<18} {times} {format_count(each.calls):>9}"))
+        call = scrub(each.syscall, 42 - room)
+        lines.append(_line(f"{name:<{room}} {call:<{42 - room}} {times} {format_count(each.calls):>9}"))
     return [_cut(line, width) for line in lines]
 
 

@@ -1,0 +1,1 @@
+"""History of many hosts, read from what their services have exported."""
