@@ -21,6 +21,7 @@ from straced.web.frame_diff import EncodedFrame, encode_frame
 from straced.web.history import HistoryFailed, HistoryReader
 from straced.web.process_detail import ProcessView
 from straced.web.recent import ALERTS, Recent
+from straced.web.why_answers import WhyAnswers
 
 if TYPE_CHECKING:
     from straced.service.api.facade import Facade
@@ -49,6 +50,7 @@ class FrameFeed:
         self._facade = facade
         self.recent = Recent()
         self.past = HistoryReader(service)
+        self.why = WhyAnswers(self._watched)
         self.shot: EncodedFrame | None = None
         self.seen: dict[Key, bytes] = {}
         """Of each process that is looked at, its JSON as of the last shot."""
@@ -109,8 +111,13 @@ class FrameFeed:
         """Return the state of the service."""
         return self._facade.status(self._peer)
 
+    def _watched(self) -> set[Key]:
+        tick = self.service.last_tick
+        return set() if tick is None else {sample.facts.key for sample in tick.processes}
+
     async def close(self) -> None:
         """End what is under way."""
+        await self.why.close()
         tasks = [each for each in (self._building, self._seeding) if each is not None]
         for task in tasks:
             task.cancel()

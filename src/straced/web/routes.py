@@ -16,6 +16,8 @@ from straced.web import history as past
 from straced.web.access import Access
 from straced.web.event_stream import ViewerStream
 from straced.web.feed import FrameFeed
+from straced.web.latency import latency_of
+from straced.web.why_answers import NotAnswered
 
 LANDING = frozenset({"/"})
 LONGEST_S = 90 * 86400.0
@@ -63,6 +65,8 @@ class WebRoutes:
             "/api/calls": self._calls,
             "/api/host": self._host,
             "/api/minute": self._minute,
+            "/api/latency": self._latency,
+            "/api/why": self._why,
         }
 
     async def answer(self, request: HttpRequest) -> Response:
@@ -87,6 +91,8 @@ class WebRoutes:
             return await route(request)
         except WrongQuery as error:
             return text(400, str(error))
+        except NotAnswered as error:
+            return text(error.status, str(error))
         except past.HistoryFailed as error:
             return text(503, f"the history cannot be read at the moment: {error}")
 
@@ -107,6 +113,14 @@ class WebRoutes:
     async def _calls(self, request: HttpRequest) -> Response:
         key, (since, until) = _key(request), _span(request)
         return _json(await self._feed.past.ask(lambda history: past.calls_of(history, key, since, until)))
+
+    async def _latency(self, request: HttpRequest) -> Response:
+        key, (since, until) = _key(request), _span(request)
+        name = _name(request, "call")
+        return _json(await self._feed.past.ask(lambda history: latency_of(history, key, name, since, until)))
+
+    async def _why(self, request: HttpRequest) -> Response:
+        return Response(body=await self._feed.why.answer(_key(request)), kind="application/json")
 
     async def _host(self, request: HttpRequest) -> Response:
         since, until = _span(request)
@@ -131,6 +145,14 @@ def _span(request: HttpRequest) -> tuple[float, float]:
     if not since < until <= since + LONGEST_S:
         raise WrongQuery("since and until do not form a period")
     return since, min(until, time.time() + 1)
+
+
+def _name(request: HttpRequest, name: str) -> str:
+    """The name of a call."""
+    word = request.query.get(name, "")
+    if not (0 < len(word) < 60 and word.isascii() and word.replace("_", "").isalnum()):
+        raise WrongQuery(f"{name}: expected the name of a system call")
+    return word
 
 
 def _number(request: HttpRequest, name: str, *, whole: bool = False) -> float:

@@ -9,18 +9,37 @@ from typing import NamedTuple
 from straced.views.text.summary import Line, Span
 from straced.views.why.phrases import duration, polled, resource_name, shorten
 from straced.waits.classify.kinds import HALTED
-from straced.waits.model import LIKELY, Node, is_deadlock
+from straced.waits.model import LIKELY, Node, WaitingTask, is_deadlock
 
 _LONGEST_RESOURCE, _SHORTEST_RESOURCE, _SHORTEST_WHO = 60, 16, 20
 _GAP = 2
 
 
-class _TreeRow(NamedTuple):
-    who: str
+class TreeRow(NamedTuple):
+    """One line of the tree; ``guide`` draws it, and stands before ``who``."""
+
+    guide: str
+    name: str
     call: str
     resource: str
     ran: str
     mark: str
+    task: WaitingTask | None = None
+    """``None``: the line says how many are left out."""
+
+    @property
+    def who(self) -> str:
+        return self.guide + self.name
+
+
+def tree_rows(chain: Node) -> list[TreeRow]:
+    """Return the lines of the tree as values, from the top.
+
+    Args:
+        chain: the chain, from its top.
+    """
+    closing = "again: deadlock" if is_deadlock(chain) else "again"
+    return list(_rows(chain, "", "", set(), closing))
 
 
 def tree(chain: Node, width: int | None = None) -> list[Line]:
@@ -30,9 +49,9 @@ def tree(chain: Node, width: int | None = None) -> list[Line]:
         chain: the chain, from its top.
         width: columns there are: where they are few, long names lose their middle.
     """
-    closing = "again: deadlock" if is_deadlock(chain) else "again"
-    rows = list(_rows(chain, "", "", set(), closing))
-    who, call, resource = (max(len(row[column]) for row in rows) for column in range(3))
+    rows = tree_rows(chain)
+    who = max(len(row.who) for row in rows)
+    call, resource = max(len(row.call) for row in rows), max(len(row.resource) for row in rows)
     if width is not None:
         room = width - max(len(row.ran) + len(row.mark) for row in rows) - call - 3 * _GAP
         resource = min(resource, max(_SHORTEST_RESOURCE, room - who))
@@ -80,7 +99,7 @@ def _guide(who: str, following: str) -> str:
     return own + ("│ " if child else "  ")
 
 
-def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closing: str) -> Iterator[_TreeRow]:
+def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closing: str) -> Iterator[TreeRow]:
     task, wait = node.task, node.task.wait
     top, again = not shown, (task.pid, task.tid) in shown and bool(node.holders)
     shown.add((task.pid, task.tid))
@@ -101,14 +120,14 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closin
     call = wait.call or wait.kind.replace("_", " ")
     if wait.kind in HALTED:
         call = wait.kind
-    yield _TreeRow(first + who, call, shorten(resource.removeprefix("the "), _LONGEST_RESOURCE), ran, mark)
+    yield TreeRow(first, who, call, shorten(resource.removeprefix("the "), _LONGEST_RESOURCE), ran, mark, task)
     if again:
         return
     for index, holder in enumerate(node.holders):
         last = index == len(node.holders) - 1 and not node.more
         yield from _rows(holder, f"{rest}{'└' if last else '├'} ", rest + ("  " if last else "│ "), shown, closing)
     if node.more:
-        yield _TreeRow(f"{rest}└ {node.more} more", "", "", "", "")
+        yield TreeRow(f"{rest}└ ", f"{node.more} more", "", "", "", "")
 
 
 _ENDS = {

@@ -1,16 +1,19 @@
 // Which page is shown, whether the line stands, and how far the figures hold.
 
 import { Alerts } from "./alerts.js";
-import { arrange, byId, el, name, say } from "./dom.js";
+import { arrange, byId, el, say } from "./dom.js";
+import { help, steps } from "./keys.js";
 import { Line, Locked, unlock } from "./line.js";
 import { Overview } from "./overview.js";
 import { Process } from "./process.js";
+import { here } from "./route.js";
 import { State } from "./state.js";
 import { age, clock, count, known, sentence, share } from "./words.js";
 
 const TRACERS = { ebpf: "eBPF", strace: "strace", sampler: "sampler" };
 const state = new State();
 let page = null;
+let shown = null;
 let line = null;
 let lost = null;
 let gap = null;
@@ -29,14 +32,24 @@ const told = {
   locked,
 };
 
+/** Open the page that the URL names; one that is open already shows what else the URL says. */
 function open() {
-  const parts = location.hash.split("/");
+  const { path, fields } = here();
+  const parts = path.split("/");
+  if (page && shown === path) {
+    page.restore?.(fields);
+    return;
+  }
+  shown = path;
   page?.close();
   const made = parts[1] === "process" && /^\d+-\d+$/.test(parts[2] || "") ? new Process(state, parts[2]) : parts[1] === "alerts" ? new Alerts(state) : new Overview(state);
   document.title = state.head ? `straced · ${state.head.host}` : "straced";
   page = made;
   byId("page").replaceChildren(page.node);
-  for (const link of document.querySelectorAll("nav a")) link.toggleAttribute("aria-current", link.dataset.page === (parts[1] || "overview"));
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.page === (parts[1] || "overview")) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  };
   listen();
   page.show();
   scrollTo(0, 0);
@@ -80,7 +93,7 @@ function frame() {
   say(alarms, String(state.open.length));
   document.body.classList.toggle("old", Boolean(lost || slow));
   arrange(byId("banners"), banners(head, since, slow).map(([kind, text]) => el("p", { class: kind }, text)));
-  if (head) byId("quality").replaceChildren(...quality(head));
+  if (head) quality(head);
 }
 
 function banners(head, since, slow) {
@@ -97,11 +110,15 @@ function banners(head, since, slow) {
   return found;
 }
 
+const words = el("bdi");
+
 function quality(head) {
+  const node = byId("quality");
+  if (!node.firstChild) node.append(el("p", {}, words), el("p", {}, '"-" means unknown, not zero · ', el("button", { type: "button", class: "plain", onclick: help }, "keys: ?")));
+
   const lossless = known(head.quality.lost) ? `${count(head.quality.lost)} lost` : "lost: unknown";
   const counted = head.tracer ? [head.quality.kind, TRACERS[head.tracer] || head.tracer, lossless] : ["/proc only"];
-  const words = [`every ${age(head.interval_ns / 1e9)}`, ...counted, `straced itself ${share(head.cost_pct)} % CPU`, `${count(head.late_ticks)} late`, `${count(head.rules)} rules`, `history ${head.history}`, `straced ${head.version}`];
-  return [name(words.join(" · ")), " ", el("span", {}, '"-" means unknown, not zero')];
+  say(words, [`every ${age(head.interval_ns / 1e9)}`, ...counted, `straced itself ${share(head.cost_pct)} % CPU`, `${count(head.late_ticks)} late`, `${count(head.rules)} rule${head.rules === 1 ? "" : "s"}`, `history ${head.history}`, `straced ${head.version}`].join(" · "));
 }
 
 async function start() {
@@ -120,7 +137,13 @@ async function start() {
 }
 
 addEventListener("hashchange", () => { if (/^#[A-Za-z0-9_-]{43}$/.test(location.hash)) start(); else if (page) open(); });
-addEventListener("keydown", (event) => page?.key?.(event));
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, dialog")) return;
+  const step = event.key === "?" ? help : page?.key?.(event) || steps[event.key];
+  if (!step) return;
+  event.preventDefault();
+  step();
+});
 document.addEventListener("visibilitychange", () => { if (page) listen(); });
 setInterval(() => { if (page) frame(); }, 1000);
 start();

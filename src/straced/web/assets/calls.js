@@ -1,7 +1,8 @@
 // The system calls of one process: in the last interval, since attach, or in the span of the charts.
 
-import { histogram } from "./charts.js";
 import { el, say } from "./dom.js";
+import { histogram } from "./histogram.js";
+import { note } from "./route.js";
 import { Table } from "./table.js";
 import { age, clock, count, known, rate, share, time } from "./words.js";
 
@@ -46,25 +47,49 @@ function small(td, row) {
 }
 
 export class CallsPart {
-  constructor(ask) {
+  /** ask(): the calls of the span of the charts; picked(): another call is looked at. */
+  constructor(ask, picked) {
     this.ask = ask;
+    this.told = picked;
     this.source = "whole";
     this.sort = "share";
     this.descending = true;
     this.chosen = null;
     this.span = null;
-    this.table = new Table(COLUMNS, { keyOf, sorted: (id) => this.sortBy(id), picked: (row) => { this.chosen = keyOf(row); this.draw(); }, label: "system calls" });
+    this.table = new Table(COLUMNS, { keyOf, sorted: (id) => this.sortBy(id), picked: (row) => this.pick(keyOf(row)), label: "system calls" });
     this.choice = el("div", { class: "choice", role: "group", "aria-label": "calls of" },
-      ...SOURCES.map(([id, title]) => el("button", { type: "button", "data-source": id, onclick: () => this.choose(id) }, title)));
-    this.note = el("small");
+      ...SOURCES.map(([id, title]) => el("button", { type: "button", "data-source": id, onclick: () => { note({ calls: id === "whole" ? null : id }); this.choose(id); } }, title)));
+    this.words = el("small");
     this.picture = el("figure", { class: "big-histogram", hidden: true });
-    this.node = el("section", { id: "calls" }, el("div", { class: "bar" }, el("h2", {}, "System calls"), this.choice, this.note), this.picture, this.table.node);
+    this.node = el("section", { id: "calls" }, el("div", { class: "bar" }, el("h2", {}, "System calls"), this.choice, this.words), this.picture, this.table.node);
     new ResizeObserver(() => this.drawPicture()).observe(this.picture);
     this.mark();
   }
 
   mark() {
     for (const button of this.choice.children) button.setAttribute("aria-pressed", String(button.dataset.source === this.source));
+  }
+
+  /** What the URL says is shown. */
+  restore({ calls = "whole", call = null, by = "share", turned }) {
+    this.chosen = call;
+    this.sort = COLUMNS.some((column) => column.sort && column.id === by) ? by : "share";
+    this.descending = (this.sort !== "name") !== (turned === "1");
+    if (SOURCES.some(([id]) => id === calls) && calls !== this.source) this.choose(calls);
+    else this.draw();
+  }
+
+  pick(key) {
+    this.chosen = key;
+    note({ call: key });
+    this.draw();
+    this.told();
+  }
+
+  /** The call that is looked at: the one that was picked, or the first. */
+  get picked() {
+    const row = (this.shown || []).find((each) => keyOf(each) === this.chosen) || this.shown?.[0];
+    return row ? row.name : this.chosen ? this.chosen.split("@")[0] : null;
   }
 
   async choose(source) {
@@ -80,13 +105,14 @@ export class CallsPart {
       this.span = await this.ask();
       this.draw();
     } catch (error) {
-      say(this.note, error.message);
+      say(this.words, error.message);
     }
   }
 
   sortBy(id) {
     this.descending = id === this.sort ? !this.descending : id !== "name";
     this.sort = id;
+    note({ by: id === "share" ? null : id, turned: this.descending === (id !== "name") ? null : "1" });
     this.draw();
   }
 
@@ -115,11 +141,11 @@ export class CallsPart {
     this.table.mark(this.sort, this.descending);
     this.table.node.classList.toggle("no-rate", this.source === "whole");
     this.table.show(this.shown);
-    say(this.note, this.words(calls, seconds));
+    say(this.words, this.said(calls, seconds));
     this.drawPicture();
   }
 
-  words(calls, seconds) {
+  said(calls, seconds) {
     if (this.source === "span" && !this.span) return this.span === null ? "no history" : "asking";
     if (!calls) return this.head?.tracer === null ? `not counted: ${this.head.tracer_reason}` : "calls not counted (yet)";
     if (this.source === "whole") return `${count(calls.reduce((sum, row) => sum + (row.calls || 0), 0))} calls`;

@@ -1,23 +1,15 @@
-// Pictures: lines over time with marks, a sparkline, a histogram. SVG, sized to the room there is.
+// Charts: lines, areas or a heat map over time, with marks. SVG, sized to the room there is.
 
+import { Dragging } from "./dragging.js";
 import { el, svg, tip } from "./dom.js";
-import { clock, count, known, moment, time } from "./words.js";
+import { heat, octaves, scale } from "./histogram.js";
+import { closest, lines, stacked } from "./lines.js";
+import { clock, known, moment, time } from "./words.js";
 
 const LEFT = 46;
 const RIGHT = 8;
 const BOTTOM = 18;
 const TOP = 6;
-
-/** The points of a sparkline, the highest at the top. */
-export function spark(values, width, height) {
-  const highest = Math.max(...values, 0);
-  if (!values.length) return "";
-  const step = width / Math.max(1, 59);
-  const first = width - step * (values.length - 1);
-  return values
-    .map((value, at) => `${(first + at * step).toFixed(1)},${(height - 1 - (highest ? (value / highest) * (height - 2) : 0)).toFixed(1)}`)
-    .join(" ");
-}
 
 function nice(value) {
   if (value <= 0) return 1;
@@ -44,29 +36,30 @@ const dated = (at, step) => {
 
 /**
  * Lines over time. A hole in time is a hole in the line.
- * series: [{name, color, values: [[time, value]], area}], marks: [{time, until, text, severe}].
+ * series: [{name, color, values: [[time, value]], area}], marks: [{time, until, text, severe, kind}].
+ * With `stack` the series stand on top of each other; `shade` is a span that is looked at; with `log` the values are
+ * nanoseconds on a logarithmic axis, behind which `cells` ({points, step}) make a heat map.
  */
 export class Chart {
-  constructor(title, { format, most = null, height = 120, picked = null }) {
-    Object.assign(this, { format, most, height, picked });
+  constructor(title, { format, most = null, height = 120, picked = null, dragged = null, stack = false, log = false }) {
+    Object.assign(this, { format, most, height, stack, log, title });
     this.key = el("span", { class: "key" });
     this.box = el("div", { class: "plot" });
+    this.box.style.height = `${height}px`;
     this.node = el("figure", { class: "chart" }, el("figcaption", {}, el("b", {}, title), this.key), this.box);
     this.data = null;
     new ResizeObserver(() => this.draw()).observe(this.box);
     this.box.addEventListener("pointermove", (event) => this.hover(event));
     this.box.addEventListener("pointerleave", () => this.leave());
-    if (picked) {
-      this.box.classList.add("pick");
-      this.box.addEventListener("click", (event) => picked(this.timeAt(event)));
-    }
+    if (picked || dragged) new Dragging(this.box, { at: (event) => this.timeAt(event), x: (at) => this.scale.x(at), picked, dragged });
   }
 
   /** What is drawn already is not drawn again within a second. */
   show(data) {
     const same = this.data && data.until - this.data.until < 1 && data.until >= this.data.until && data.until - data.since - (this.data.until - this.data.since) < 1;
-    if (same && performance.now() - this.drawn < 900 && data.series.length === this.data.series.length) return;
-    this.data = data;
+    const alike = same && data.series.length === this.data.series.length && data.shade?.[0] === this.data.shade?.[0] && data.cells === this.data.cells;
+    if (alike && performance.now() - this.drawn < 900) return;
+    this.data = this.stack ? { ...data, series: stacked(data.series) } : data;
     this.draw();
   }
 
@@ -74,43 +67,74 @@ export class Chart {
     const width = this.box.clientWidth;
     if (!this.data || width < 60) return;
     this.drawn = performance.now();
-    const { series, since, until, marks = [] } = this.data;
+    const { series, since, until, marks = [], shade, cells } = this.data;
     const { height } = this;
-    const values = series.flatMap((each) => each.values.map(([, value]) => value)).filter(known);
-    const top = Math.max(nice(Math.max(...values, 0)), this.most && values.length && Math.max(...values) > this.most / 2 ? this.most : 0);
-    const x = (at) => LEFT + ((Math.min(at, until) - since) / (until - since)) * (width - LEFT - RIGHT);
-    const y = (value) => TOP + (1 - value / top) * (height - TOP - BOTTOM);
+    const x = (at) => LEFT + ((Math.min(Math.max(at, since), until) - since) / (until - since)) * (width - LEFT - RIGHT);
+    const values = series.flatMap((each) => each.values.map(([, value, , ceiling]) => ceiling ?? value)).filter(known);
+    const axis = this.log ? this.octaves(series, cells) : this.linear(values);
+    const { y, labels } = axis;
     this.scale = { x, y, since, until, width };
     const { step, ticks } = timeTicks(since, until, Math.max(2, Math.floor(width / 90)));
-    const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
-    for (const part of [0, 0.5, 1]) {
+    const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": this.title });
+    for (const [at, words] of labels) {
       picture.append(
-        svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(part * top), y2: y(part * top) }),
-        svg("text", { class: "axis", x: LEFT - 5, y: y(part * top) + 4, "text-anchor": "end" }, this.format(part * top)),
+        svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(at), y2: y(at) }),
+        svg("text", { class: "axis", x: LEFT - 5, y: y(at) + 4, "text-anchor": "end" }, words),
       );
     }
     for (const at of ticks) {
       const anchor = x(at) > width - 28 ? "end" : "middle";
       picture.append(svg("text", { class: "axis", x: Math.min(x(at), width - 2), y: height - 4, "text-anchor": anchor }, dated(at, step)));
     }
+    if (shade && shade[1] > since && shade[0] < until) picture.append(svg("rect", { class: "minute", x: x(shade[0]), y: TOP, width: Math.max(2, x(shade[1]) - x(shade[0])), height: height - TOP - BOTTOM }));
+    if (cells) picture.append(...heat(cells.points, cells.step, { x, since, until, top: TOP, bottom: height - BOTTOM, low: axis.low, high: axis.high }));
     for (const mark of marks) picture.append(...this.mark(mark, x, height));
-    for (const each of series) picture.append(...lines(each, x, y, height - BOTTOM));
+    for (const each of series) picture.append(...lines({ ...each, values: each.values.filter(([at]) => at >= since && at <= until) }, x, y));
     this.cross = svg("line", { class: "cross", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     picture.append(this.cross);
-    if (!values.length) picture.append(svg("text", { class: "axis", x: width / 2, y: height / 2, "text-anchor": "middle" }, "nothing is known of this time"));
-    this.box.replaceChildren(picture);
-    this.key.replaceChildren(...series.map((each) => el("span", { class: each.color }, each.name)));
+    if (!values.length) picture.append(svg("text", { class: "axis", x: width / 2, y: height / 2, "text-anchor": "middle" }, this.data.none || "nothing is known of this time"));
+    this.box.querySelector("svg")?.remove();
+    this.box.prepend(picture);
+    this.legend(series, marks.filter((mark) => (mark.until ?? mark.time) >= since && mark.time <= until), cells);
+  }
+
+  linear(values) {
+    const top = Math.max(nice(Math.max(...values, 0)), this.most && values.length && Math.max(...values) > this.most / 2 ? this.most : 0);
+    return { y: (value) => TOP + (1 - value / top) * (this.height - TOP - BOTTOM), labels: [0, 0.5, 1].map((part) => [part * top, this.format(part * top)]) };
+  }
+
+  octaves(series, cells) {
+    const seen = [...(cells?.points || []).flatMap((point) => octaves(point.bars).map(([octave]) => octave)),
+      ...series.flatMap((each) => each.values.map(([, value]) => (value > 0 ? Math.floor(Math.log2(value)) : null)).filter(known))];
+    const low = seen.length ? Math.min(...seen) : 6;
+    const high = Math.max(low + 3, (seen.length ? Math.max(...seen) : 6) + 1);
+    const y = (ns) => TOP + (1 - (Math.log2(Math.max(1, ns)) - low) / (high - low)) * (this.height - TOP - BOTTOM);
+    return { y, low, high, labels: [low, Math.round((low + high) / 2), high].map((octave) => [2 ** octave, time(2 ** octave)]) };
+  }
+
+  legend(series, marks, cells) {
+    const found = series.filter((each) => each.name).map((each) => el("span", { class: each.color }, each.name));
+    if (cells) found.push(scale());
+    if (marks.some((mark) => mark.severe)) found.push(el("span", { class: "k-alert" }, "alert"));
+    if (marks.some((mark) => !mark.severe)) found.push(el("span", { class: "k-event" }, "event"));
+    const words = found.map((each) => each.textContent).join();
+    if (this.key.dataset.words === words) return;
+    this.key.dataset.words = words;
+    this.key.replaceChildren(...found);
   }
 
   mark({ time: at, until = null, severe }, x, height) {
     const { since } = this.data;
     const kind = severe ? "mark severe" : "mark";
     const found = [];
-    if (until !== null) {
+    if (until !== null && until > since) {
       const left = x(Math.max(at, since));
       found.push(svg("rect", { class: "span", x: left, y: TOP, width: Math.max(1, x(until) - left), height: height - TOP - BOTTOM }));
     }
-    if (at >= since) found.push(svg("line", { class: kind, x1: x(at), x2: x(at), y1: TOP, y2: height - BOTTOM }));
+    if (at >= since && at <= this.data.until) {
+      found.push(svg("line", { class: kind, x1: x(at), x2: x(at), y1: TOP, y2: height - BOTTOM }));
+      if (severe) found.push(svg("path", { class: "flag", d: `M${x(at)} ${TOP}l7 3.5l-7 3.5z` }));
+    }
     return found;
   }
 
@@ -121,11 +145,11 @@ export class Chart {
   }
 
   hover(event) {
-    if (!this.scale || !this.data) return;
+    if (!this.scale || !this.data || event.target.classList.contains("heat")) return;
     const at = this.timeAt(event);
     const texts = [];
     let nearest = null;
-    for (const each of this.data.series) {
+    for (const each of this.data.series.filter(({ name }) => name)) {
       const found = closest(each.values, at);
       if (found && known(found[1])) {
         texts.push(`${each.name} ${this.format(found[1])}`);
@@ -133,7 +157,7 @@ export class Chart {
       }
     }
     const room = ((this.data.until - this.data.since) / this.scale.width) * 5;
-    const near = (this.data.marks || []).filter((mark) => Math.abs(mark.time - at) < room).slice(0, 4);
+    const near = (this.data.marks || []).filter((mark) => Math.abs(mark.time - at) < room || (mark.time <= at && mark.until >= at)).slice(0, 4);
     if (!texts.length && !near.length) {
       this.leave();
       return;
@@ -149,67 +173,4 @@ export class Chart {
     this.cross?.setAttribute("visibility", "hidden");
     tip(null);
   }
-}
-
-function closest(values, at) {
-  let low = 0;
-  let high = values.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (values[middle][0] < at) low = middle + 1;
-    else high = middle;
-  }
-  const pair = [values[low - 1], values[low]].filter(Boolean);
-  return pair.sort((a, b) => Math.abs(a[0] - at) - Math.abs(b[0] - at))[0];
-}
-
-function lines({ values, color, area }, x, y, floor) {
-  const steps = values.slice(1).map(([at], index) => at - values[index][0]).sort((a, b) => a - b);
-  const hole = 3 * (steps[steps.length >> 1] || 1);
-  const runs = [];
-  let before = null;
-  for (const [at, value] of values) {
-    if (!known(value)) {
-      before = null;
-      continue;
-    }
-    if (before === null || at - before > hole) runs.push([]);
-    runs.at(-1).push([x(at), y(value)]);
-    before = at;
-  }
-  return runs.flatMap((run) => {
-    const points = run.map(([a, b]) => `${a.toFixed(1)},${b.toFixed(1)}`).join(" ");
-    if (run.length === 1) return [svg("circle", { class: `dot ${color}`, cx: run[0][0], cy: run[0][1], r: 1.8 })];
-    const line = svg("polyline", { class: `line ${color}`, points });
-    if (!area) return [line];
-    return [svg("polygon", { class: `area ${color}`, points: `${run[0][0]},${floor} ${points} ${run.at(-1)[0]},${floor}` }), line];
-  });
-}
-
-/** Calls by duration: one bar a bucket (four an octave), on a logarithmic axis; bars: [[lower, upper, calls]]. */
-export function histogram(bars, width, height, labelled) {
-  const picture = svg("svg", { class: "histogram", width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
-  if (!bars?.length) return picture;
-  const low = Math.log2(Math.max(1, bars[0][0]));
-  const high = Math.max(Math.log2(bars.at(-1)[1]), low + (labelled ? 4 : 6));
-  const floor = labelled ? height - 18 : height;
-  const highest = Math.max(...bars.map((bar) => bar[2]));
-  const x = (ns) => ((Math.log2(Math.max(1, ns)) - low) / (high - low)) * width;
-  for (const [lower, upper, calls] of bars) {
-    const tall = Math.max(1.5, (calls / highest) * (floor - 4));
-    const bar = svg("rect", { x: x(lower), y: floor - tall, width: Math.max(1, x(upper) - x(lower) - (labelled ? 1 : 0.4)), height: tall });
-    if (labelled) {
-      const words = `${count(calls)} calls took ${time(lower)} to ${time(upper)}`;
-      bar.addEventListener("pointermove", (event) => tip(event, words));
-      bar.addEventListener("pointerleave", () => tip(null));
-    }
-    picture.append(bar);
-  }
-  if (!labelled) return picture;
-  const each = Math.ceil((high - low) / Math.max(2, Math.floor(width / 70)));
-  for (let octave = Math.ceil(low); octave < high - 0.3; octave += each) {
-    const at = ((octave - low) / (high - low)) * width;
-    picture.append(svg("text", { class: "axis", x: at, y: height - 4, "text-anchor": at < 20 ? "start" : "middle" }, time(2 ** octave)));
-  }
-  return picture;
 }

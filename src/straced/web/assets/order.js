@@ -1,5 +1,6 @@
 // Which processes are shown, in which order, how deep in the tree; as straced top has it.
 
+import { grouped } from "./groups.js";
 import { known } from "./words.js";
 
 const FIELDS = {
@@ -17,8 +18,8 @@ const rank = (row, sort) => {
   return known(value) ? value : -Infinity;
 };
 
-/** Lines, top to bottom: {row, depth} or {job}. */
-export function order(rows, { sort, descending, filter, flat }) {
+/** Lines, top to bottom: {row, depth} or {job}; `group` is tree, flat, program or job, `opened` has the open groups. */
+export function order(rows, { sort, descending, filter, group, opened }) {
   const shown = [...rows].filter((row) => matches(row, filter.trim().toLowerCase()));
   const sign = descending ? 1 : -1;
   const compare = (a, b) => {
@@ -28,7 +29,11 @@ export function order(rows, { sort, descending, filter, flat }) {
     if (left === -Infinity || right === -Infinity) return left === -Infinity ? 1 : -1;
     return sign * (right - left);
   };
-  if (flat || sort === "name") return shown.sort(compare).map((row) => ({ row, depth: 0 }));
+  if (group === "program" || group === "job") {
+    return grouped(shown, group).sort(compare).flatMap((row) => [{ row, depth: 0 },
+      ...(opened.has(row.group_) ? row.members_.sort(compare).map((member) => ({ row: member, depth: 1 })) : [])]);
+  }
+  if (group === "flat" || sort === "name") return shown.sort(compare).map((row) => ({ row, depth: 0 }));
   const jobs = [...new Set(shown.map((row) => row.job).filter(known))].sort();
   return [
     ...jobs.flatMap((job) => [{ job }, ...tree(shown.filter((row) => row.job === job), sort, sign, 1)]),

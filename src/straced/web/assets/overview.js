@@ -1,70 +1,31 @@
 // All processes: the machine, the past of both, and the table.
 
-import { Chart, spark } from "./charts.js";
-import { arrange, byId, el, name, say, svg } from "./dom.js";
+import { Cards } from "./cards.js";
+import { Chart } from "./charts.js";
+import { COLUMNS } from "./columns.js";
+import { arrange, byId, el, say } from "./dom.js";
 import { ask } from "./line.js";
 import { order } from "./order.js";
+import { here, link, note, number } from "./route.js";
 import { Spans, begin } from "./spans.js";
 import { keyOf } from "./state.js";
 import { Table } from "./table.js";
-import { clock, command, count, known, moment, rate, share, size } from "./words.js";
+import { clock, count, moment, rate, share } from "./words.js";
 
 const SHOWN = 300;
-const CLICK = "click a moment to see the processes of its minute";
-const COLUMNS = [
-  { id: "name", title: "command", class: "text", hint: "the command line; below its parent", node: commandCell, sort: true },
-  { id: "pid", title: "PID", class: "wide", text: (row) => (row.job_ ? "" : String(row.pid)), sort: true },
-  { id: "state", title: "S", class: "mid left", hint: "R running, S sleeping, D waiting uninterruptibly, T stopped, Z ended", text: (row) => (row.state === "?" ? "-" : row.state || "") },
-  { id: "cpu", title: "CPU %", hint: "of one CPU", text: (row) => (row.job_ ? "" : share(row.cpu_pct)), sort: true },
-  { id: "rss", title: "RSS", class: "mid", hint: "resident memory, bytes", text: (row) => (row.job_ ? "" : size(row.rss_bytes)), sort: true },
-  { id: "calls", title: "calls/s", hint: "system calls entered a second", text: (row) => (row.job_ ? "" : rate(row.calls_s)), sort: true },
-  { id: "errors", title: "err/s", hint: "system calls that failed, a second", node: errorCell, sort: true },
-  { id: "working", title: "work %", class: "wide", hint: "time on a CPU inside calls, of one thread's time", text: (row) => (row.job_ ? "" : share(row.working_pct)), sort: true },
-  { id: "waiting", title: "wait %", class: "mid", hint: "time switched out inside calls, of one thread's time", text: waitText, sort: true },
-  { id: "now", title: "now in", class: "mid left mono", hint: "a call that is in flight", text: (row) => (row.job_ ? "" : row.now || "-") },
-  { id: "trend", title: "trend", class: "wide", hint: "calls a second of the last 60 refreshes, the highest full", node: trendCell },
-];
-
-function commandCell(td, row) {
-  const text = row.job_ || command(row);
-  if (td.dataset.text === text && td.dataset.depth === String(row.depth_)) return;
-  td.dataset.text = text;
-  td.dataset.depth = row.depth_;
-  td.style.setProperty("--depth", Math.min(row.depth_, 12));
-  const short = text.length > 400 ? `${text.slice(0, 400)}…` : text;
-  td.replaceChildren(row.job_ ? el("b", {}, "job ", name(short)) : el("a", { href: `#/process/${keyOf(row)}`, title: short }, name(short)));
-}
-
-function errorCell(td, row) {
-  say(td, row.job_ ? "" : rate(row.errors_s));
-  td.classList.toggle("bad", row.errors_s > 0);
-}
-
-function waitText(row) {
-  if (row.job_) return "";
-  const text = share(row.waiting_pct);
-  return row.waits_longer && known(row.waiting_pct) ? `>${text.replace(/^</, "")}` : text;
-}
-
-function trendCell(td, row) {
-  if (row.job_) return td.replaceChildren();
-  if (!td.firstChild) td.append(svg("svg", { class: "spark", width: 92, height: 20, viewBox: "0 0 92 20" }, svg("polyline")));
-  const points = spark(row.trail, 92, 20);
-  const line = td.firstChild.firstChild;
-  if (line.getAttribute("points") !== points) line.setAttribute("points", points);
-  return undefined;
-}
+const HINT = "click: the processes of that minute · drag: zoom";
+const GROUPS = [["tree", "as a tree"], ["flat", "flat"], ["program", "by program"], ["job", "by job"]];
+const SORT = "cpu";
 
 export class Overview {
   constructor(state) {
     this.state = state;
-    this.sort = "cpu";
-    this.descending = true;
-    this.flat = false;
     this.all = false;
     this.past = null;
     this.asked = 0;
+    this.opened = new Set();
     this.build();
+    this.restore(here().fields);
   }
 
   get query() {
@@ -72,53 +33,90 @@ export class Overview {
   }
 
   build() {
-    this.cards = new Map(["CPU", "memory", "load", "pressure", "calls/s", "errors/s", "processes", "alerts"].map((title) => {
-      const value = el("b");
-      const more = el("small");
-      return [title, { value, more, node: el("div", { class: "card", "data-card": title }, el("span", {}, title), value, more) }];
-    }));
-    const picked = (at) => this.goTo(at);
+    this.cards = new Cards();
+    const options = { picked: (at) => this.goTo(Math.floor(at / 60) * 60), dragged: (since, until) => this.spans.drag(since, until) };
     this.charts = {
-      calls: new Chart("System calls a second", { format: rate, picked }),
-      cpu: new Chart("CPU of the machine, %", { format: share, most: 100, picked }),
+      calls: new Chart("System calls a second", { format: rate, ...options }),
+      cpu: new Chart("CPU of the machine, %", { format: share, most: 100, ...options }),
     };
     this.spans = new Spans(() => this.load());
-    this.word = el("small", {}, CLICK);
-    this.search = el("input", { type: "search", id: "filter", placeholder: "filter: name, PID, job, call   ( / )", "aria-label": "filter", autocomplete: "off", spellcheck: "false", oninput: () => this.draw() });
-    this.tree = el("button", { type: "button", "aria-pressed": "true", onclick: () => { this.flat = !this.flat; this.draw(); } }, "tree");
-    this.shape = el("select", { "aria-label": "sort", class: "narrow", onchange: (event) => this.sortBy(event.target.value, true) },
+    this.word = el("small", {}, HINT);
+    this.search = el("input", { type: "search", id: "filter", placeholder: "filter: name, PID, job, call   ( / )", "aria-label": "filter", autocomplete: "off", spellcheck: "false",
+      oninput: () => { note({ filter: this.search.value || null }, false); this.draw(); } });
+    this.shape = el("select", { "aria-label": "shown", id: "group", onchange: () => this.groupBy(this.shape.value) }, ...GROUPS.map(([value, title]) => el("option", { value }, title)));
+    this.sorts = el("select", { "aria-label": "sort", class: "narrow", onchange: () => this.sortBy(this.sorts.value, true) },
       ...COLUMNS.filter((column) => column.sort).map((column) => el("option", { value: column.id }, `by ${column.title}`)));
-    this.table = new Table(COLUMNS, { keyOf: (row) => row.key_, sorted: (id) => this.sortBy(id), label: "processes",
-      picked: (row) => { if (!row.job_) location.hash = `#/process/${keyOf(row)}`; } });
+    this.found = el("small", { role: "status" });
+    this.table = new Table(COLUMNS, { keyOf: (row) => row.key_, sorted: (id) => this.sortBy(id), label: "processes", picked: (row) => this.pick(row) });
     this.more = el("button", { type: "button", class: "more", hidden: true, onclick: () => { this.all = true; this.draw(); } });
     this.then = el("p", { class: "then", hidden: true });
     this.empty = el("p", { class: "empty", hidden: true });
-    this.node = el("div", { class: "overview" },
-      el("div", { class: "cards" }, ...[...this.cards.values()].map((card) => card.node)),
+    this.node = el("div", { class: "overview" }, el("h1", { class: "unseen" }, "Processes"), this.cards.node,
       el("section", { class: "past" }, el("div", { class: "bar" }, el("h2", {}, "The last"), this.spans.node, this.word),
         el("div", { class: "pair" }, this.charts.calls.node, this.charts.cpu.node)),
-      el("div", { class: "bar tools" }, this.search, this.tree, this.shape),
+      el("div", { class: "bar tools" }, this.search, this.shape, this.sorts, this.found),
       this.then, this.table.node, this.empty, this.more);
+  }
+
+  /** What the URL says is shown. */
+  restore(fields) {
+    this.sort = COLUMNS.some((column) => column.sort && column.id === fields.sort) ? fields.sort : SORT;
+    this.descending = fields.order ? fields.order === "down" : this.sort !== "name";
+    this.group = GROUPS.some(([value]) => value === fields.group) ? fields.group : "tree";
+    if (document.activeElement !== this.search) this.search.value = fields.filter || "";
+    this.spans.restore(fields);
+    const minute = number(fields.minute);
+    if (minute !== this.minute) this.goTo(minute, false);
+    this.load();
+    this.draw();
   }
 
   sortBy(id, keep = false) {
     this.descending = id === this.sort && !keep ? !this.descending : id !== "name";
     this.sort = id;
+    const usual = this.descending === (id !== "name");
+    note({ sort: id === SORT ? null : id, order: usual ? null : this.descending ? "down" : "up" });
     this.draw();
   }
 
+  groupBy(group) {
+    this.group = group;
+    note({ group: group === "tree" ? null : group });
+    this.draw();
+  }
+
+  pick(row) {
+    if (row.group_ !== undefined) {
+      if (!this.opened.delete(row.group_)) this.opened.add(row.group_);
+      this.draw();
+    } else if (row.job_ === undefined) location.hash = link(`/process/${keyOf(row)}`);
+  }
+
   key(event) {
-    if (event.key !== "/" || event.target.closest("input, select")) return;
-    event.preventDefault();
-    this.search.focus();
+    const steps = { "/": () => this.search.focus(), j: () => this.table.step(1), k: () => this.table.step(-1), ArrowDown: () => this.table.step(1), ArrowUp: () => this.table.step(-1),
+      w: () => this.why(), g: () => this.groupBy(GROUPS[(GROUPS.findIndex(([value]) => value === this.group) + 1) % GROUPS.length][0]),
+      s: () => this.sortBy(this.nextSort(), true), "[": () => this.goTo((this.minute ?? Math.floor(Date.now() / 60000) * 60) - 60), "]": () => this.minute && this.goTo(this.minute + 60),
+      Escape: () => (this.minute !== null ? this.goTo(null) : this.spans.out()) };
+    return steps[event.key];
+  }
+
+  nextSort() {
+    const sorts = COLUMNS.filter((column) => column.sort).map((column) => column.id);
+    return sorts[(sorts.indexOf(this.sort) + 1) % sorts.length];
+  }
+
+  why() {
+    const row = this.table.focused;
+    if (row && row.pid && row.group_ === undefined) location.hash = link(`/process/${keyOf(row)}`, { why: "1" });
   }
 
   async load() {
     this.span = null;
-    say(this.word, CLICK);
-    if (this.spans.seconds > 900) {
-      const until = Date.now() / 1000;
-      const since = until - this.spans.seconds;
+    say(this.word, HINT);
+    const now = this.state.head ? this.state.head.epoch_s : Date.now() / 1000;
+    const { since, until } = this.spans.range(now);
+    const kept = this.state.totals.length ? this.state.totals[0].time : now;
+    if (this.spans.zoom ? since < kept : this.spans.seconds > 900) {
       this.asked = performance.now();
       const points = await this.ask("/api/host", { since: since.toFixed(0), until: until.toFixed(0) });
       if (points === null) say(this.word, "no history");
@@ -127,10 +125,14 @@ export class Overview {
     this.drawCharts();
   }
 
-  async goTo(at) {
+  /** The processes of a minute; null: of now. */
+  async goTo(at, step = true) {
+    this.minute = at;
+    if (step) note({ minute: at });
     const found = at === null ? null : await this.ask("/api/minute", { at: at.toFixed(0) });
-    if (found === undefined) return;
+    if (found === undefined || this.minute !== at) return;
     this.past = at !== null && found === null ? { none: true } : found;
+    this.drawCharts();
     this.draw();
   }
 
@@ -145,58 +147,42 @@ export class Overview {
   }
 
   show() {
-    if (this.span && performance.now() - this.asked > 60000) this.load();
-    this.drawCards();
+    if (this.span && !this.spans.zoom && performance.now() - this.asked > 60000) this.load();
+    if (this.state.head) this.cards.show(this.state.head, this.state.rows.size);
     this.drawCharts();
     this.draw();
   }
 
-  drawCards() {
-    const { head } = this.state;
-    if (!head) return;
-    const { machine } = head;
-    const set = (title, value, more, bad = false) => {
-      const card = this.cards.get(title);
-      say(card.value, value);
-      say(card.more, more);
-      card.node.classList.toggle("bad", bad);
-    };
-    set("CPU", `${share(machine.cpu_pct)} %`, `of ${machine.cpus} CPUs`);
-    set("memory", size(machine.memory_used_bytes), `of ${size(machine.memory_bytes)}`);
-    set("load", machine.load ? machine.load[0].toFixed(2) : "-", machine.load ? machine.load.slice(1).map((value) => value.toFixed(2)).join("  ") : "");
-    const pressures = Object.entries(machine.pressure || {});
-    set("pressure", pressures.length ? `${share(Math.max(...pressures.map(([, value]) => value)))} %` : "-", pressures.map(([what, value]) => `${what.slice(0, 3)} ${share(value)}`).join("  ") || "no PSI here");
-    set("calls/s", rate(head.calls_s), head.tracer ? "entered" : "not counted");
-    set("errors/s", rate(head.errors_s), "failed", head.errors_s > 0);
-    set("processes", count(this.state.rows.size), head.tracer === null ? "not counted" : `${count(head.watched)} counted`);
-    set("alerts", count(head.alerts), head.alerts ? "open" : "none open", head.alerts > 0);
-  }
-
   drawCharts() {
-    const live = this.span === null || this.span === undefined;
     const now = this.state.head ? this.state.head.epoch_s : Date.now() / 1000;
-    const points = live ? this.state.totals : this.span.points;
-    const [since, until] = live ? [begin(points, now - 900, now), now] : [this.span.since, this.span.until];
+    const points = this.span ? this.span.points : this.state.totals;
+    const range = this.span || this.spans.range(now);
+    const since = this.span || this.spans.zoom ? range.since : begin(points, range.since, range.until);
+    const { until } = range;
+    const shade = this.minute ? [this.minute, this.minute + 60] : null;
     const line = (field) => points.map((point) => [point.time, point[field]]);
     const marks = [
-      ...this.state.alerts.map((alert) => ({ time: alert.opened, until: alert.closed ?? until, text: `alert: ${alert.text}`, severe: true })),
-      ...this.state.notes.filter((note) => note.kind.startsWith("service_")).map((note) => ({ time: note.epoch_s, text: note.text })),
+      ...this.state.alerts.map((alert) => ({ time: alert.opened, until: alert.closed ?? now, text: `alert: ${alert.text}`, severe: true })),
+      ...this.state.notes.filter((each) => each.kind.startsWith("service_")).map((each) => ({ time: each.epoch_s, text: each.text })),
     ].filter((mark) => (mark.until ?? mark.time) >= since);
-    this.charts.calls.show({ since, until, marks, series: [{ name: "calls", color: "c-calls", values: line("calls_s"), area: true }, { name: "errors", color: "c-errors", values: line("errors_s") }] });
-    this.charts.cpu.show({ since, until, marks, series: [{ name: "CPU", color: "c-cpu", values: line("cpu_pct"), area: true }, { name: "pressure", color: "c-wait", values: line("pressure_pct") }] });
+    this.charts.calls.show({ since, until, marks, shade, series: [{ name: "calls", color: "c-calls", values: line("calls_s"), area: true }, { name: "errors", color: "c-errors", values: line("errors_s") }] });
+    this.charts.cpu.show({ since, until, marks, shade, series: [{ name: "CPU", color: "c-cpu", values: line("cpu_pct"), area: true }, { name: "pressure", color: "c-wait", values: line("pressure_pct") }] });
   }
 
   draw() {
     this.table.mark(this.sort, this.descending);
-    this.shape.value = this.sort;
-    this.tree.setAttribute("aria-pressed", String(!this.flat));
+    this.sorts.value = this.sort;
+    this.shape.value = this.group;
     const rows = this.past ? (this.past.processes || []).map((row) => ({ ...row, trail: row.trail || [] })) : this.state.rows.values();
-    const lines = order(rows, { sort: this.sort, descending: this.descending, filter: this.search.value, flat: this.flat })
-      .map(({ row, depth, job }) => (row ? { ...row, depth_: depth, key_: keyOf(row) } : { job_: job, depth_: 0, key_: `job ${job}`, kind_: "job" }));
+    const lines = order(rows, { sort: this.sort, descending: this.descending, filter: this.search.value, group: this.group, opened: this.opened })
+      .map(({ row, depth, job }) => (!row ? { job_: job, depth_: 0, key_: `job ${job}`, kind_: "job" }
+        : row.group_ !== undefined ? { ...row, depth_: 0, key_: `group ${row.group_}`, kind_: "group", open_: this.opened.has(row.group_) } : { ...row, depth_: depth, key_: keyOf(row) }));
     const shown = this.all ? lines : lines.slice(0, SHOWN);
     this.table.show(shown);
     this.more.hidden = shown.length === lines.length;
     say(this.more, `${count(lines.length - shown.length)} more: show all`);
+    const processes = lines.reduce((sum, row) => sum + (row.job_ !== undefined ? 0 : row.group_ !== undefined ? (row.open_ ? 0 : row.count_) : 1), 0);
+    say(this.found, this.search.value ? `${count(processes)} of ${count(this.past ? (this.past.processes || []).length : this.state.rows.size)}` : "");
     this.drawThen();
     this.empty.hidden = lines.length > 0 || !this.state.head;
     say(this.empty, this.search.value ? "No process has this in its name, PID, job or call." : "Nothing is watched. Type: straced watch add name:PROGRAM");
@@ -204,12 +190,13 @@ export class Overview {
 
   drawThen() {
     this.then.hidden = this.past === null;
-    if (this.past === null || this.then.dataset.at === String(this.past.epoch_s)) return;
-    this.then.dataset.at = this.past.epoch_s;
-    const at = this.past.epoch_s;
-    const go = (text, to) => el("button", { type: "button", onclick: () => this.goTo(to) }, text);
-    const words = this.past.none ? ["No history."] : [go("◀", at - 60), el("b", {}, `The minute of ${moment(at).replace(/:\d\d$/, "")} to ${clock(at + 60, false)}`), go("▶", at + 60)];
-    arrange(this.then, [...words.map((each) => (typeof each === "string" ? el("b", {}, each) : each)), el("button", { type: "button", class: "now", onclick: () => { this.then.dataset.at = ""; this.goTo(null); } }, "back to now"),
+    if (this.past === null) this.then.dataset.at = "";
+    const at = this.minute;
+    if (this.past === null || this.then.dataset.at === `${at} ${this.past.none}`) return;
+    this.then.dataset.at = `${at} ${this.past.none}`;
+    const go = (text, to, label) => el("button", { type: "button", "aria-label": label, onclick: () => this.goTo(to) }, text);
+    const words = this.past.none ? [el("b", {}, "No history.")] : [go("◀", at - 60, "a minute earlier"), el("b", {}, `The minute of ${moment(at).replace(/:\d\d$/, "")} to ${clock(at + 60, false)}`), go("▶", at + 60, "a minute later")];
+    arrange(this.then, [...words, el("button", { type: "button", class: "now", onclick: () => this.goTo(null) }, "back to now"),
       el("small", {}, this.past.none ? "" : this.past.quality.reasons.map((reason) => reason.text).join("; "))]);
   }
 

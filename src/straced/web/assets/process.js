@@ -3,10 +3,13 @@
 import { CallsPart } from "./calls.js";
 import { Chart } from "./charts.js";
 import { byId, el, name, say } from "./dom.js";
+import { Latency } from "./latency.js";
 import { ask } from "./line.js";
+import { here } from "./route.js";
 import { Spans, begin } from "./spans.js";
 import { Table } from "./table.js";
-import { age, clock, command, count, known, moment, rate, share, size, time } from "./words.js";
+import { WhyPart } from "./why.js";
+import { age, clock, command, count, known, moment, rate, share, size, spoken, time } from "./words.js";
 
 const THREADS = [
   { id: "tid", title: "TID", text: (row) => String(row.tid) },
@@ -34,13 +37,25 @@ export function named(td, text) {
 export class Process {
   constructor(state, key) {
     this.state = state;
-    this.key = key;
+    this.key_ = key;
     [this.pid, this.start] = key.split("-").map(Number);
     this.asked = 0;
     this.past = null;
     this.last = null;
     this.build();
+    this.restore(here().fields);
+  }
+
+  /** What the URL says is shown. */
+  restore(fields) {
+    this.spans.restore(fields);
+    this.calls.restore(fields);
+    this.why.restore();
     this.load();
+  }
+
+  key(event) {
+    return { w: () => this.why.toggle(), Escape: () => { if (!this.spans.out()) location.hash = "#/"; } }[event.key];
   }
 
   get query() {
@@ -53,21 +68,23 @@ export class Process {
     this.facts = el("dl", { class: "facts" });
     this.spans = new Spans(() => this.load());
     this.note = el("small");
-    const chart = (title, options) => new Chart(title, options);
+    this.why = new WhyPart(this.key_);
+    const chart = (title, options) => new Chart(title, { dragged: (since, until) => this.spans.drag(since, until), ...options });
     this.charts = {
       calls: chart("System calls a second", { format: rate }),
-      time: chart("Time, %", { format: share }),
+      time: chart("Thread time, %", { format: share, stack: true }),
       memory: chart("Resident memory", { format: size }),
     };
-    this.calls = new CallsPart(() => this.spanCalls());
+    this.latency = new Latency(this.key_, { dragged: (since, until) => this.spans.drag(since, until) });
+    this.calls = new CallsPart(() => this.spanCalls(), () => this.drawLatency());
     this.threads = new Table(THREADS, { keyOf: (row) => row.tid, label: "threads" });
     this.files = new Table(FILES, { keyOf: (row) => row.fd, label: "files" });
     this.counts = { threads: el("small"), files: el("small") };
     this.events = el("ol", { class: "events" });
     const part = (title, id, ...inside) => el("section", { id }, el("div", { class: "bar" }, el("h2", {}, title), this.counts[id] || null), ...inside);
-    this.node = el("div", { class: "process" }, el("p", { class: "back" }, el("a", { href: "#/" }, "◀ all processes")), this.title, this.words, this.facts,
+    this.node = el("div", { class: "process" }, el("p", { class: "back" }, el("a", { href: "#/" }, "◀ all processes")), el("div", { class: "head" }, this.title, this.why.button), this.words, this.why.node, this.facts,
       el("section", { id: "history" }, el("div", { class: "bar" }, el("h2", {}, "History"), this.spans.node, this.note),
-        el("div", { class: "pair three" }, ...Object.values(this.charts).map((each) => each.node))),
+        el("div", { class: "pair three" }, ...Object.values(this.charts).map((each) => each.node)), this.latency.node),
       this.calls.node,
       el("div", { class: "columns" }, part("Threads", "threads", this.threads.node), part("Events and alerts", "events", this.events)),
       part("Files and sockets", "files", this.files.node));
@@ -75,7 +92,7 @@ export class Process {
 
   span() {
     const until = this.state.head ? this.state.head.epoch_s + 0.001 : Date.now() / 1000;
-    return { since: Math.max(0, until - this.spans.seconds), until };
+    return this.spans.range(until);
   }
 
   async load() {
@@ -90,6 +107,7 @@ export class Process {
     }
     this.drawPast();
     this.paint();
+    this.drawLatency();
     if (this.calls.source === "span") await this.calls.load();
   }
 
@@ -101,12 +119,13 @@ export class Process {
   show() {
     this.paint();
     const interval = this.state.head ? this.state.head.interval_ns / 1e6 : 5000;
+    if (this.spans.zoom) return;
     const patience = this.spans.seconds <= 900 ? Math.max(2000, interval) : 30000;
     if (performance.now() - this.asked > patience) this.load();
   }
 
   paint() {
-    const row = this.state.rows.get(this.key);
+    const row = this.state.rows.get(this.key_);
     if (row) this.last = row;
     const { seen } = this.state;
     const mine = seen && seen.key[0] === this.pid && seen.key[1] === this.start ? seen : null;
@@ -121,12 +140,16 @@ export class Process {
       say(this.title, this.past ? `Process ${this.pid} is not watched now, nor in this span of the history` : "looking");
       return;
     }
-    if (this.title.dataset.text !== row.comm + ended) {
-      this.title.dataset.text = row.comm + ended;
-      this.title.replaceChildren(String(this.pid), " ", name(row.comm), ended ? el("em", { class: "ended" }, "ended") : "");
+    this.why.button.hidden = Boolean(ended);
+    const [first, rest] = spoken(row);
+    const short = first.slice(0, 15) === row.comm.slice(0, 15) ? first + rest : row.comm;
+    if (this.title.dataset.text !== short + ended) {
+      this.title.dataset.text = short + ended;
+      this.title.replaceChildren(String(this.pid), " ", name(short.length > 80 ? `${short.slice(0, 80)}…` : short), ended ? el("em", { class: "ended" }, "ended") : "");
       document.title = `${this.pid} · straced`;
     }
     named(this.words, command(row));
+    this.words.title = command(row);
     const facts = [["job", row.job], ["user id", row.uid], ["parent", row.ppid], ["state", row.state], ["threads", row.threads], ["CPU", known(row.cpu_pct) && `${share(row.cpu_pct)} %`],
       ["memory", known(row.rss_bytes) && size(row.rss_bytes)], ["calls/s", rate(row.calls_s)], ["errors/s", rate(row.errors_s)],
       ["working", `${share(row.working_pct)} %`], ["waiting", `${row.waits_longer ? "> " : ""}${share(row.waiting_pct)} %`], ["now in", row.now]];
@@ -138,6 +161,7 @@ export class Process {
 
   drawSeen({ detail, whole }) {
     this.calls.show(detail, whole, this.state.head);
+    this.drawLatency();
     const threads = [...(detail.threads || [])].sort((a, b) => (b.for_ns ?? -1) - (a.for_ns ?? -1) || a.tid - b.tid);
     this.threads.show(threads);
     say(this.counts.threads, detail.threads ? count(threads.length) : "not to be seen");
@@ -148,14 +172,16 @@ export class Process {
   drawPast() {
     const { until, points, notes, alerts, none, fine } = this.past;
     const since = fine ? begin(points, this.past.since, until) : this.past.since;
+    this.begin = since;
     say(this.note, none ? "no history" : fine ? "from each sample" : "from one-minute and one-hour sums: a wait stands where it ended");
     const line = (field) => points.map((point) => [point.time, point[field] ?? null]);
-    const marks = [
-      ...alerts.map((alert) => ({ time: alert.opened, until: alert.closed ?? until, text: `alert: ${alert.text}`, severe: true })),
+    const outside = points.map(({ time, cpu_pct, working_pct }) => [time, known(cpu_pct) && known(working_pct) ? Math.max(0, cpu_pct - working_pct) : null]);
+    const marks = this.marks = [
+      ...alerts.map((alert) => ({ time: alert.opened, until: alert.closed ?? Infinity, text: `alert: ${alert.text}`, severe: true })),
       ...notes.filter((note) => !note.kind.startsWith("alert_")).map((note) => ({ time: note.epoch_s, text: `${note.kind}: ${note.text}`, severe: note.severe })),
     ];
     this.charts.calls.show({ since, until, marks, series: [{ name: "calls", color: "c-calls", values: line("calls_s"), area: true }, { name: "errors", color: "c-errors", values: line("errors_s") }] });
-    this.charts.time.show({ since, until, marks, series: [{ name: "CPU", color: "c-cpu", values: line("cpu_pct"), area: true }, { name: "working", color: "c-work", values: line("working_pct") }, { name: "waiting", color: "c-wait", values: line("waiting_pct") }] });
+    this.charts.time.show({ since, until, marks, series: [{ name: "CPU in calls", color: "c-work", values: line("working_pct"), area: true }, { name: "outside", color: "c-cpu", values: outside, area: true }, { name: "waiting", color: "c-wait", values: line("waiting_pct"), area: true }] });
     this.charts.memory.show({ since, until, marks, series: [{ name: "RSS", color: "c-memory", values: line("rss_bytes"), area: true }] });
     const lines = [...alerts.map((alert) => ({ time: alert.opened, kind: "alert", text: alert.text + (alert.closed ? ` (closed after ${age(alert.closed - alert.opened)})` : ""), severe: !alert.closed })),
       ...notes.map((note) => ({ time: note.epoch_s, kind: note.kind, text: note.text, severe: note.severe }))].sort((a, b) => b.time - a.time);
@@ -163,7 +189,14 @@ export class Process {
     if (!lines.length) this.events.append(el("li", { class: "none" }, "nothing in this span"));
   }
 
+  drawLatency() {
+    if (!this.past) return;
+    const { since, until } = this.past;
+    this.latency.show(this.calls.picked, { since, until, live: !this.spans.zoom, begin: this.begin }, this.marks || []);
+  }
+
   close() {
+    this.why.close();
     byId("tip").hidden = true;
   }
 }

@@ -41,7 +41,25 @@ export class Table {
       return line.node;
     });
     this.known = kept;
+    const focused = document.activeElement;
+    const within = this.body.contains(focused);
     arrange(this.body, nodes);
+    if (within && document.activeElement !== focused) focused.focus({ preventScroll: true });  // its row was moved
+  }
+
+  /** The row that has the keyboard's focus. */
+  get focused() {
+    const line = document.activeElement?.closest("tr");
+    return (line && this.known.get(line.dataset.key)?.row) || null;
+  }
+
+  /** Move the focus to another row that can be opened: down by 1 or up by -1. */
+  step(by) {
+    const all = [...this.body.querySelectorAll("td:first-child :is(a, button)")];
+    const at = all.indexOf(document.activeElement);
+    const next = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))];
+    next?.focus();
+    next?.scrollIntoView({ block: "nearest" });
   }
 
   make(key) {

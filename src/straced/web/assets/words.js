@@ -68,4 +68,13 @@ export function moment(epoch) {
 
 export const command = (row) => row.cmdline || `[${row.comm}]`;
 
+/** The command line in two: the program, without its directory where that is plain, and the rest; as in straced top. */
+export function spoken(row) {
+  const words = command(row);
+  const blank = words.indexOf(" ");
+  const first = blank < 0 ? words : words.slice(0, blank);
+  const base = first.slice(first.lastIndexOf("/") + 1);
+  return [base && base.slice(0, 15) === row.comm.slice(0, 15) ? base : first, blank < 0 ? "" : words.slice(blank)];
+}
+
 export const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".") : "");

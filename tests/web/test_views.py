@@ -1,0 +1,172 @@
+"""What a page shows stands in its URL: why, zoom, sort, filter and groups come back by a link and by "back"."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service.processes import running
+from tests.support.chromium import Page
+from tests.support.poll import until
+from tests.web.site import site
+from tests.web.test_page import READ, keep_an_hour, open_page
+
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.limit(150)]
+URL = "location.hash"
+SEVERE = ("serious", "critical")
+
+
+@pytest.fixture
+def browser() -> Iterator[Page]:
+    with Page() as page:
+        yield page
+
+
+def violations(browser: Page) -> list[str]:
+    """What axe-core calls serious or critical of what is shown now, in the dark and in the light."""
+    script = importlib.resources.files("axe_core_python").joinpath("axe.min.js").read_text()
+    found = []
+    for dark in (False, True):
+        browser.dark(dark)
+        browser.value(f"{script}; 0")
+        results = browser.value(
+            "axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map(each => "
+            "[each.impact, each.id, each.nodes.slice(0, 3).map(node => node.html).join(' ')]))"
+        )
+        found += [f"{name}: {nodes}" for impact, name, nodes in results if impact in SEVERE]
+    browser.dark(False)
+    return found
+
+
+def back(browser: Page) -> None:
+    browser.value("history.back(), 0")
+
+
+def press(browser: Page, key: str) -> None:
+    browser.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key if len(key) == 1 else "")
+    browser.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+
+def drag(browser: Page, chart: str, begin: float, end: float) -> None:
+    """Drag over a part of a chart, 0 to 1 of its width."""
+    browser.value(f"document.querySelector('{chart}').scrollIntoView({{block: 'center', behavior: 'instant'}})")
+    left, top, width = browser.value(
+        f"(b => [b.left + 46, b.top + 50, b.width - 54])(document.querySelector('{chart}').getBoundingClientRect())"
+    )
+    browser.mouse("mousePressed", left + width * begin, top)
+    browser.mouse("mouseMoved", left + width * (begin + end) / 2, top)
+    browser.mouse("mouseMoved", left + width * end, top)
+    browser.mouse("mouseReleased", left + width * end, top)
+
+
+def waits_for_lock(pid: int) -> bool:
+    """Whether proc_locks(5) has it among those that wait: ``1: -> FLOCK ADVISORY WRITE PID ...``."""
+    return any(words[1] == "->" and words[5] == str(pid) for words in map(str.split, open("/proc/locks")))
+
+
+def test_why_is_one_sentence_and_the_chain(tmp_path: Path, browser: Page) -> None:
+    lock = str(tmp_path / "lock")
+    hold = f"import fcntl\nfile = open({lock!r}, 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+    ready = "import sys\nprint('ready', flush=True)\n"
+    with (
+        running(hold + ready + "sys.stdin.read()", name="holder") as holder,
+        running(ready + hold, name="waiter") as waiter,
+    ):
+        until(lambda: waits_for_lock(waiter.pid), 10)
+        rules = "".join(f'[[watch]]\ntarget = "{each.pid}"\n' for each in (holder, waiter))
+        with site(tmp_path, rules) as page:
+            open_page(browser, page, "document.querySelectorAll('tbody tr').length === 2")
+            browser.value(f"document.querySelector('tbody tr[data-key^=\"{waiter.pid}-\"] a').focus()")
+            press(browser, "w")
+            browser.until("document.querySelector('.sentence') !== null")
+            sentence = browser.text(".sentence")
+            assert f"held by {holder.pid}" in sentence
+            assert "file lock" in sentence
+            rows = browser.value("[...document.querySelectorAll('.chain li')].map(row => row.innerText)")
+            assert len(rows) >= 2
+            assert str(waiter.pid) in rows[0]
+            assert "flock(LOCK_EX)" in rows[0]
+            assert "/lock held by" in sentence
+            assert str(holder.pid) in rows[1]
+            assert browser.value(URL).endswith("?why=1")
+            assert violations(browser) == []
+            browser.click(".chain li:nth-child(2) a")  # who holds it up has a page, and is asked, too
+            browser.until(
+                f"location.hash.startsWith('#/process/{holder.pid}-') && document.querySelector('.sentence') !== null"
+            )
+            assert str(holder.pid) in browser.text(".sentence")
+            back(browser)
+            browser.until(f"location.hash.startsWith('#/process/{waiter.pid}-')")
+            browser.click("#why")
+            browser.until("document.querySelector('#answer').hidden")
+            assert not browser.value(URL).endswith("why=1")
+            press(browser, "Escape")
+            browser.until(f"{READ} !== null && location.hash === '#/'")
+            assert browser.errors == []
+
+
+def test_a_link_shows_the_same_and_back_goes_back(tmp_path: Path, browser: Page) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    began = keep_an_hour(tmp_path)
+    with running(name="alpha") as first, running(name="beta") as second, running(name="/opt/x/beta") as third:
+        rules = "".join(f'[[watch]]\ntarget = "{each.pid}"\n' for each in (first, second, third))
+        with site(tmp_path, rules) as page:
+            open_page(browser, page, "document.querySelectorAll('tbody tr').length === 3")
+            browser.click("th[data-column=name] button")
+            press(browser, "/")
+            browser.type("a")
+            assert browser.value(URL) == "#/?sort=name&filter=a"
+            browser.value(
+                f"history.replaceState(null, '', {'#/?sort=name&order=down&filter=opt'!r}), location.reload()"
+            )
+            browser.until(
+                "document.querySelectorAll('tbody tr').length === 1 && document.body.innerText.includes('live')"
+            )
+            assert browser.value("document.querySelector('#filter').value") == "opt"
+            assert browser.value("document.querySelector('th[data-column=name]').ariaSort") == "descending"
+            browser.value("location.hash = '#/?group=program'")
+            browser.until("document.querySelectorAll('tr.group').length === 2")
+            beta = "tr[data-key='group beta']"
+            assert "× 2" in browser.text(beta)
+            browser.click(f"{beta} .fold")
+            browser.until("document.querySelectorAll('tbody tr').length === 4")
+            assert violations(browser) == []
+
+            span = f"since={began:.0f}&until={began + 180:.0f}"
+            browser.value(f"location.hash = '#/?{span}&minute={began + 60:.0f}'")
+            browser.until("document.querySelector('tbody')?.innerText.includes('old story')")
+            browser.until("document.querySelectorAll('.past .minute').length === 2")  # on both charts
+            assert "The minute of" in browser.text(".then")
+            shade = browser.value(
+                "(b => [b.x.baseVal.value, b.width.baseVal.value])(document.querySelector('.past .minute'))"
+            )
+            width = browser.value("document.querySelector('.past .plot').clientWidth") - 54
+            assert abs((shade[0] - 46) / width - 1 / 3) < 0.02
+            assert abs(shade[1] / width - 1 / 3) < 0.02
+            press(browser, "Escape")
+            browser.until("document.querySelectorAll('.minute').length === 0 && !location.hash.includes('minute')")
+
+            browser.value(f"location.hash = '#/process/4242-7?{span}'")
+            browser.until("document.querySelectorAll('#history .line.c-calls').length >= 1")
+            drag(browser, "#history .plot", 0.25, 0.75)
+            browser.until(f"/since=[\\d.]+&until=[\\d.]+/.test(location.hash) && !location.hash.endsWith({span!r})")
+            since, ending = browser.value(
+                "['since', 'until'].map(name => +new URLSearchParams(location.hash.split('?')[1]).get(name))"
+            )
+            assert abs(since - (began + 45)) < 3
+            assert abs(ending - (began + 135)) < 3
+            zoomed = browser.value(URL)
+            back(browser)
+            browser.until(f"location.hash.endsWith({span!r})")
+            browser.open(f"{page.base}/{zoomed}", "document.querySelector('.zoomed')?.innerText.includes(' to ')")
+            browser.until("document.querySelectorAll('#history .line.c-calls').length >= 1")
+            assert "old story" in browser.text("main")
+            assert violations(browser) == []
+            press(browser, "?")
+            assert "why does it wait" in browser.text("dialog")
+            browser.click("dialog button")
+            assert browser.errors == []
+            assert {url.split("/")[2] for url in browser.requests} == {f"127.0.0.1:{page.port}"}
