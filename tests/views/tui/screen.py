@@ -23,15 +23,26 @@ DEADLINE_S = 10.0
 
 @contextlib.asynccontextmanager
 async def running(
-    feed: ScriptedFeed, size: tuple[int, int] = (120, 40), *, rows: ProcessRows | None = None, age_s: float = 0.4
+    feed: ScriptedFeed,
+    size: tuple[int, int] = (120, 40),
+    *,
+    rows: ProcessRows | None = None,
+    age_s: float = 0.4,
+    busiest: bool = False,
 ) -> AsyncIterator[tuple[TopApp, Pilot[None]]]:
-    """The app on a screen of ``size``, with all that its feed gave shown."""
+    """The app on a screen of ``size``, with all that its feed gave shown.
+
+    The first line is selected; ``busiest``: what the screen itself selects.
+    """
     app = TopApp(feed, interval_s=1.0, rows=rows or ProcessRows(), clock=lambda: AT_NS + int(age_s * 1e9))
     with pytest.MonkeyPatch.context() as patch:
         for module in ("textual.app", "textual.pilot"):
             patch.setattr(f"{module}.wait_for_idle", lambda *_: settled(app))
         async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
+            if not busiest:
+                app.list.action_jump(0)
+                await pilot.pause()
             yield app, pilot
 
 
