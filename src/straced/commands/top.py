@@ -33,7 +33,7 @@ class Screen(Struct, frozen=True, kw_only=True):
     """``local``, ``service`` or ``history``."""
     back_s: float = 0.0
     interval_s: float = 1.0
-    sort: str = "cpu"
+    sort: str = "calls"
     filter: str = ""
     flat: bool = False
     limit: int | None = None
@@ -72,7 +72,7 @@ class Screen(Struct, frozen=True, kw_only=True):
 @click.option(
     "--history", "history_ns", type=options.Duration(), metavar="TIME", help="Start TIME ago; step with [ and ]."
 )
-@click.option("--sort", type=click.Choice(SORTS), default="cpu", show_default=True, help="The column to sort by.")
+@click.option("--sort", type=click.Choice(SORTS), default="calls", show_default=True, help="The column to sort by.")
 @click.option("--filter", "filter_text", default="", metavar="TEXT", help="Show only processes matching TEXT.")
 @click.option("--flat", is_flag=True, help="A list instead of a tree.")
 @click.option("--once", is_flag=True, help="Print one frame as text and exit.")

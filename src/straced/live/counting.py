@@ -70,6 +70,13 @@ class LiveCounter:
         """Why this tracer, or why none."""
         return next((session.tracer_reason for session in self._sessions.values()), self.unavailable)
 
+    @property
+    def hint(self) -> str:
+        """What to do where no tracer can serve, in a line."""
+        if not self.unavailable or self._profiler is None:
+            return ""
+        return "run with sudo" if os.geteuid() else "straced doctor says why, and what to do"
+
     def roots(self) -> list[int]:
         """The targets that are counted now."""
         return [session.target.pid for session in self._sessions.values()]

@@ -81,6 +81,7 @@ class LocalSource:
             host=scrub(os.uname().nodename, 64),
             tracer=self._counting.tracer,
             tracer_reason=scrub(self._counting.tracer_reason, 300),
+            tracer_hint=self._counting.hint,
             quality=self._counting.quality(),
             cost_pct=self._cost.read(at_ns),
             counting_pct=self._counting_cost(totals[0], per_s),

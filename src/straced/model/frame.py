@@ -149,6 +149,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     tracer: str | None = None
     """``None``: nothing counts calls, ``tracer_reason`` says why."""
     tracer_reason: str = ""
+    tracer_hint: str = ""
+    """What to do, so that calls are counted."""
     quality: Quality = Quality(kind="partial", lost=None)
     cost_pct: float | None = None
     """What straced itself takes: percent of one CPU."""
@@ -166,6 +168,11 @@ class Frame(Struct, frozen=True, kw_only=True):
     """The last ones, oldest first."""
     disconnected: str | None = None
     """Why this frame is an old one: the service does not answer."""
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether nothing counts calls, and nothing will: ``tracer_reason`` says why."""
+        return self.tracer is None and bool(self.tracer_reason)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of this frame, schema ``straced.top/1``."""

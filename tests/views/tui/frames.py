@@ -113,6 +113,7 @@ def without_rights() -> Frame:
         *rows,
         tracer=None,
         tracer_reason="eBPF needs root, or CAP_BPF and CAP_PERFMON; run it with sudo",
+        tracer_hint="run with sudo",
         quality=Quality(kind="partial", lost=None),
         counting_pct=None,
         calls_s=None,

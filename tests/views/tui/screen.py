@@ -30,8 +30,12 @@ async def running(
     rows: ProcessRows | None = None,
     age_s: float = 0.4,
     reaction_s: float = 0.0,
+    busiest: bool = False,
 ) -> AsyncIterator[tuple[TopApp, Pilot[None]]]:
-    """The app on a screen of ``size``, with all that its feed gave shown; who presses its keys reacts at once."""
+    """The app on a screen of ``size``, with all that its feed gave shown; who presses its keys reacts at once.
+
+    The first line is selected; ``busiest``: what the screen itself selects.
+    """
     app = TopApp(feed, interval_s=1.0, rows=rows or ProcessRows(), clock=lambda: AT_NS + int(age_s * 1e9))
     with pytest.MonkeyPatch.context() as patch:
         for module in ("textual.app", "textual.pilot"):
@@ -39,6 +43,9 @@ async def running(
         patch.setattr(reaction, "REACTION_S", reaction_s)
         async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
+            if not busiest:
+                app.list.action_jump(0)
+                await pilot.pause()
             yield app, pilot
 
 

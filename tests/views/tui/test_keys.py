@@ -79,7 +79,7 @@ async def test_enter_opens_the_process_and_escape_comes_back() -> None:
 
 
 async def test_tab_gives_the_keys_to_the_panel_and_back() -> None:
-    async with running(ScriptedFeed(NOW)) as (app, pilot):
+    async with running(ScriptedFeed(NOW), rows=ProcessRows("cpu")) as (app, pilot):
         await pilot.press("tab", "j")
         await pilot.pause()
         assert app.panel.grid.has_focus
@@ -103,9 +103,9 @@ async def test_tab_does_nothing_where_only_the_list_is_shown() -> None:
         (["1"], "syscall  "),
         (["2"], "in call ≥"),
         (["3"], "0.0.0.0:80 listen"),
-        (["4"], "another user's process"),
+        (["G", "4"], "another user's process"),
         (["right"], "in call ≥"),
-        (["left"], "another user's process"),
+        (["G", "left"], "another user's process"),
         (["right", "right", "right", "right"], "syscall  "),
     ],
 )
@@ -159,9 +159,9 @@ async def test_s_goes_through_all_sorts_and_shift_s_back() -> None:
             await pilot.press("s")
             seen.append(app.rows.sort)
         assert sorted(seen) == sorted(SORTS)
-        assert seen[-1] == "cpu"
+        assert seen[-1] == "calls"
         await pilot.press("S")
-        assert app.rows.sort == SORTS[-1]
+        assert app.rows.sort == SORTS[SORTS.index("calls") - 1]
 
 
 async def test_sorting_by_errors_puts_most_errors_first() -> None:
@@ -173,7 +173,7 @@ async def test_sorting_by_errors_puts_most_errors_first() -> None:
 
 
 async def test_w_goes_from_working_to_waiting_to_wall() -> None:
-    async with running(ScriptedFeed(NOW)) as (app, pilot):
+    async with running(ScriptedFeed(NOW), rows=ProcessRows("cpu")) as (app, pilot):
         for word, first in (("waiting", "epoll_wait"), ("wall", "epoll_wait"), ("on-CPU", "read")):
             await pilot.press("w")
             await pilot.pause()
@@ -346,7 +346,8 @@ async def test_a_process_that_ends_while_it_is_looked_at_stays_and_says_so() -> 
         shown = all_of(app)
         assert "ENDED nginx: worker process" in shown
         assert "ENDED 4243" in shown
-        assert "process has exited" in shown
+        assert "EAGAIN 3" in shown  # what it did last
+        assert "9,800" in next(line for line in shown.splitlines() if "ENDED nginx" in line)
         await pilot.press("j", "k", "k", "j")
         await pilot.pause()
         assert "ENDED" not in all_of(app)

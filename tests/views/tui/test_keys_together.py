@@ -114,7 +114,7 @@ async def test_a_filter_is_edited_and_has_an_end() -> None:
         assert app.rows.filter == "nginx"
         await pilot.press("slash", "ctrl+u", *"a" * 250)
         assert len(app.rows.filter) == 200
-        assert f'filter "{"a" * 23}…" · box' in text_of(app)[0]
+        assert f'filter "{"a" * 23}…": 0 of 4 · box' in text_of(app)[0]
         await pilot.press("ctrl+c")
         assert app.rows.filter == ""
         assert app.is_running

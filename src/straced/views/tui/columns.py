@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from rich.style import Style
@@ -11,10 +11,12 @@ from straced.model.frame import ProcessRow
 from straced.views.tui import cells, palette
 from straced.views.tui.segments import Piece, Pieces
 
-COMMAND_WIDTH = 19
+COMMAND_WIDTH = 24
 """The least room for the command; it gets all that is left."""
 COMMAND_ENOUGH = 44
 """From here on, other columns grow too."""
+BRANCHES_MOST = 8
+"""Cells of the tree before a command."""
 COMM_MAX = 15
 """TASK_COMM_LEN less its end: a longer name is cut by the kernel."""
 
@@ -84,18 +86,25 @@ COLUMNS = (
     ),
     _column("wall%", 5, lambda row: _at_least(row.wall_pct, row), lambda row: _lit(row.wall_pct, palette.NOTHING)),
     Column("thread time", 11, _time_bar, right=False, most=16),
-    _column("now in", 12, lambda row: row.now or "-", lambda row: palette.of_call(row.now or ""), right=False, most=16),
     Column(
         "trend", 8, lambda row, room: (Piece(cells.sparkline(row.trail, room), palette.RATE),), right=False, most=24
     ),
+    _column("now in", 12, lambda row: row.now or "-", lambda row: palette.of_call(row.now or ""), right=False, most=16),
 )
 _FIRST_TO_GO = ("wall%", "trend", "thread time", "RSS", "now in", "err/s", "wait%", "work%", "S", "CPU%", "calls/s")
 _TIMES = {"work%": "working", "wait%": "waiting", "wall%": "wall"}
+NEED_A_TRACER = frozenset(("calls/s", "err/s", "work%", "wait%", "wall%", "thread time", "trend"))
+"""Columns of nothing but dashes where nobody counts."""
+SORT_OF = {
+    "PID": "pid", "CPU%": "cpu", "RSS": "rss", "calls/s": "calls", "err/s": "errors", "work%": "working",
+    "wait%": "waiting", "wall%": "wall", "command": "name",
+}  # fmt: skip
+"""The order that a click on a title asks for."""
 
 
-def fitting(width: int, mode: str = "working") -> tuple[Column, ...]:
-    """The columns that fit, with the time that ``mode`` (working, waiting or wall) names kept longest."""
-    kept = list(COLUMNS)
+def fitting(width: int, mode: str = "working", without: Collection[str] = ()) -> tuple[Column, ...]:
+    """The columns that fit, but those ``without``; the time of ``mode`` (working, waiting or wall) stays longest."""
+    kept = [column for column in COLUMNS if column.title not in without]
     favourite = [title for title, name in _TIMES.items() if name == mode]
     order = [title for title in _FIRST_TO_GO if title not in favourite] + favourite
     for title in order:
@@ -128,29 +137,43 @@ def title_line(columns: Sequence[Column], mark: str = "") -> Pieces:
             style = palette.SORTED
             if len(title) < column.width:
                 title = f"▼{title}" if column.right else f"{title}▼"
-        pieces += (Piece(cells.fit(title, column.width, right=column.right), style), Piece(" "))
+        sort = SORT_OF.get(column.title)
+        action = f"sort_by('{sort}')" if sort else ""
+        pieces += (Piece(cells.fit(title, column.width, right=column.right), style, action), Piece(" "))
     last = ("command▼", palette.SORTED) if mark == "command" else ("command", palette.TITLE)
-    return (*pieces, Piece(*last), Piece(""))
+    return (*pieces, Piece(*last, f"sort_by('{SORT_OF['command']}')"), Piece(""))
 
 
-def row_line(columns: Sequence[Column], row: ProcessRow, indent: str) -> Pieces:
-    """One process; the tree is drawn by ``indent`` before its command."""
-    pieces: list[Piece] = []
-    for column in columns:
-        pieces += (*column.draw(row, column.width), Piece(" "))
+def row_line(columns: Sequence[Column], row: ProcessRow, indent: str, phrase: str = "") -> Pieces:
+    """One process; the tree is drawn by ``indent`` before its command, in which ``phrase`` stands out."""
     name, rest = spoken(row)
-    return (*pieces, Piece(indent, palette.DIM), Piece(name, palette.STRONG), Piece(rest))
+    words = (*_marked(name, phrase, palette.STRONG), *_marked(rest, phrase, palette.NOTHING))
+    return (*_figures(columns, row), Piece(_branches(indent), palette.DIM), *words, Piece(""))
 
 
 def ended_line(columns: Sequence[Column], row: ProcessRow, missing: str) -> Pieces:
-    """A process that is in the list no more: its name, and no figures."""
+    """A process that is in the list no more, with the figures that it had last."""
     word = "ENDED" if missing == "has ended" else missing
-    parts = [cells.fit(str(row.pid) if column.title == "PID" else "", column.width, right=True) for column in columns]
-    return (
-        Piece(" ".join((*parts, "")), palette.DIM),
-        Piece(f"{word} ", palette.BAD),
-        Piece(command(row), palette.DIM),
-    )
+    last = "".join(piece.text for piece in _figures(columns, row))
+    return Piece(last, palette.DIM), Piece(f"{word} ", palette.BAD), Piece(command(row), palette.DIM)
+
+
+def _figures(columns: Sequence[Column], row: ProcessRow) -> Pieces:
+    return tuple(piece for column in columns for piece in (*column.draw(row, column.width), Piece(" ")))
+
+
+def _branches(indent: str) -> str:
+    """A deep tree leaves room for the commands in it."""
+    return indent if len(indent) <= BRANCHES_MOST else "‥" + indent[1 - BRANCHES_MOST :]
+
+
+def _marked(text: str, phrase: str, style: Style) -> Pieces:
+    """A text in which what was filtered by stands out."""
+    at = text.casefold().find(phrase.casefold()) if phrase else -1
+    if at < 0 or len(text.casefold()) != len(text):
+        return (Piece(text, style),)
+    end = at + len(phrase)
+    return Piece(text[:at], style), Piece(text[at:end], palette.MATCH), Piece(text[end:], style)
 
 
 def command(row: ProcessRow) -> str:

@@ -19,7 +19,8 @@ from textual.widget import Widget
 
 from straced.views.tui import palette
 from straced.views.tui.cells import fit
-from straced.views.tui.segments import Piece, Pieces
+from straced.views.tui.click_line import Clicked
+from straced.views.tui.segments import Piece, Pieces, action_at
 
 _MARGIN, _MARK = Piece(" "), Piece("▸", palette.KEY)
 
@@ -44,6 +45,8 @@ class Grid(Widget, can_focus=True):
         self._drawn: dict[int, Hashable | None] = {}
         self._title: Callable[[int], Pieces] = lambda width: ()
         self._line: Callable[[int, int], Pieces] = lambda index, width: ()
+        self.empty: Pieces = ()
+        """What stands there while there are no lines."""
         self.on_move: Callable[[int], None] = lambda index: None
 
     @property
@@ -82,6 +85,11 @@ class Grid(Widget, can_focus=True):
         self._chosen = self._ids[index] if index < len(self._ids) else None
         self._follow()
 
+    def go_to(self, chosen: Hashable) -> None:
+        """Choose a line by what it is about, and tell of it."""
+        if chosen in self._ids:
+            self._go(self._ids.index(chosen), 1)
+
     def action_move(self, by: int) -> None:
         self._go(self._place if self.cursor is None else self.cursor + by, by)
 
@@ -92,7 +100,12 @@ class Grid(Widget, can_focus=True):
         self._go(to if to >= 0 else self.count - 1, 1 if to >= 0 else -1)
 
     def on_click(self, event: events.Click) -> None:
-        """Choose what was to be seen there, wherever its line is now."""
+        """Choose what was to be seen there, wherever its line is now; or do what the title stands for."""
+        if event.y == 0:
+            action = action_at(self._title(self.size.width), event.x - len(_MARGIN.text))
+            if action:
+                self.post_message(Clicked(action))
+            return
         clicked = self._drawn.get(event.y)
         if clicked is not None and clicked in self._ids:
             self._go(self._ids.index(clicked), 1)
@@ -114,7 +127,7 @@ class Grid(Widget, can_focus=True):
         index = self.top + y - 1
         self._drawn[y] = self._ids[index] if index < self.count else None
         if index >= self.count:
-            return Strip.blank(width)
+            return _strip((_MARGIN, *self.empty), width) if y == 2 and not self.count else Strip.blank(width)
         if index != self.cursor:
             return _strip((_MARGIN, *self._line(index, width)), width)
         return _strip((_MARK, *self._line(index, width)), width, palette.cursor(focused=self.has_focus))

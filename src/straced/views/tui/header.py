@@ -46,12 +46,14 @@ class RateTrail:
 
 
 def head(frame: Frame, state: status_lines.State) -> Pieces:
-    """``straced top · filter "x" · box · local · 12:00:01 · sorted by CPU · showing on-CPU time``"""
+    """``straced top · filter "x": 3 of 48 · box · local · 12:00:01 · sorted by CPU · showing on-CPU time``"""
     pieces = [Piece("straced top", palette.KEY)]
+    found = f"{format_count(state.matching)} of {format_count(len(frame.processes))}"
+    filtered = f'filter "{_cut(state.filter)}": {found}' if state.filter else ""
     sort, mode = SORT_WORDS.get(state.sort, state.sort), MODE_WORDS.get(state.mode, state.mode)
     order = f"sorted by {sort} · showing {mode} time"
     for text, style in (
-        (f'filter "{_cut(state.filter)}"' if state.filter else "", palette.WARN),  # what hides rows stays in sight
+        (filtered, palette.WARN),  # what hides rows stays in sight
         (frame.host, palette.STRONG),
         (frame.source, palette.LABEL),
         (time.strftime("%H:%M:%S", time.localtime(frame.epoch_s)), palette.NOTHING),

@@ -27,7 +27,7 @@ KEYS = (
     Key("4", "tab(3)", "", ""),
     Key("left", "turn(-1)", "", ""),
     Key("right", "turn(1)", "Left Right", "previous or next panel"),
-    Key("slash", "filter", "/", "filter by name, command line, pid, job or call"),
+    Key("slash", "filter", "/", "filter: any text, or call:NAME user:NAME job:NAME"),
     Key("s", "sort(1)", "s S", "sort by the next or previous column"),
     Key("S", "sort(-1)", "", ""),
     Key("w", "mode", "w", "show on-CPU, waiting or wall time"),
@@ -47,10 +47,29 @@ HELP = (
     ("Up Down j k", "move the selection; also PgUp PgDn Home End g G"),
     *((each.shown, each.meaning) for each in KEYS if each.shown),
 )
-HINTS = (
-    ("q", "quit"), ("h", "help"), ("Enter", "open"), ("/", "filter"), ("s", "sort"), ("w", "times"), ("y", "why"),
-    ("t", "trace"), ("x", "signal"), ("p", "pause"), ("Tab", "panel"), ("1-4", "tabs"), ("l", "flat"),
-)  # fmt: skip
+_QUIT, _HELP, _BACK = ("q", "quit", "quit"), ("h", "help", "help"), ("Esc", "back", "leave")
+_ABOUT = (("y", "why", "why"), ("t", "trace", "trace"), ("x", "signal", "signal"))
+_MINUTES = (("[", "earlier", "travel(-1)"), ("]", "later", "travel(1)"))
+HINTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "list": (
+        _QUIT, _HELP, ("Enter", "open", "open"), ("/", "filter", "filter"), ("s", "sort", "sort(1)"), *_ABOUT,
+        ("p", "pause", "pause"), ("w", "times", "mode"), ("Tab", "panel", "other_table"), ("l", "flat", "flat"),
+    ),
+    "history": (
+        _QUIT, _HELP, *_MINUTES, ("Enter", "open", "open"), ("/", "filter", "filter"), ("s", "sort", "sort(1)"),
+        ("w", "times", "mode"), ("l", "flat", "flat"),
+    ),
+    "panel": (_QUIT, _HELP, _BACK, ("1-4", "tabs", "turn(1)"), *_ABOUT, ("w", "times", "mode"),
+              ("p", "pause", "pause")),
+    "filter": (("Enter", "keep", "keep_filter"), ("Esc", "clear", "clear_filter"),
+               ("call: user: job:", "one column", "")),
+    "time": (("Enter", "go there", "keep_filter"), ("Esc", "stay", "clear_filter")),
+    "filtered": (_QUIT, _HELP, ("Esc", "clear the filter", "leave"), ("/", "change it", "filter"),
+                 ("Enter", "open", "open"), *_ABOUT, ("s", "sort", "sort(1)"), ("p", "pause", "pause")),
+    "ended": (_QUIT, _HELP, ("g", "to the top", "top"), ("/", "filter", "filter"), ("s", "sort", "sort(1)")),
+    "paused": (_QUIT, _HELP, ("p", "resume", "pause"), ("Enter", "open", "open"), ("/", "filter", "filter"), *_ABOUT),
+}  # fmt: skip
+"""The last line by what the next key goes to: keys, what they do, and what a click on them does."""
 MEANINGS = (
     "",
     "CPU% and overhead are percent of one CPU; work% is on-CPU time in",
@@ -64,14 +83,14 @@ ACTIONS = {key: each.action for each in KEYS for key in each.keys.split(",")}
 """By key, as Textual names it."""
 
 
-def hints(width: int) -> Pieces:
-    """The last line of the screen: as many of the keys as fit."""
+def hints(width: int, place: str = "list") -> Pieces:
+    """The last line of the screen: as many of the keys of a place as fit."""
     pieces: list[Piece] = []
     used = 0
-    for shown, word in HINTS:
+    for shown, word, action in HINTS[place]:
         size = len(shown) + len(word) + 1
         if used + size > width:
             break
-        pieces += (Piece(shown, palette.KEY), Piece(f" {word}  ", palette.DIM))
+        pieces += (Piece(shown, palette.KEY, action), Piece(f" {word}", palette.DIM, action), Piece("  "))
         used += size + 2
     return tuple(pieces)

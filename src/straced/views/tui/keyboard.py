@@ -15,9 +15,12 @@ from textual import events
 
 from straced.views.tui import key_bindings, reaction
 from straced.views.tui.actions import ActionHandlers
+from straced.views.tui.click_line import Clicked
 from straced.views.tui.dialogs import CLOSING, Box, Painted, RiskBox
-from straced.views.tui.filter_line import FilterLine
+from straced.views.tui.filter_line import FILTERS, FilterLine
 from straced.views.tui.grid import Grid
+
+FILTER_ACTIONS = ("keep_filter", "clear_filter")
 
 
 class Keyboard(ActionHandlers):
@@ -27,6 +30,8 @@ class Keyboard(ActionHandlers):
     entry: FilterLine
     unreported: deque[RiskBox]
     """Those whose painting the terminal has not reported yet, in the order in which it will."""
+    picks: bool
+    """Whether the screen selects the busiest process by itself: nobody has done anything yet."""
 
     @property
     def table(self) -> Grid:
@@ -38,8 +43,12 @@ class Keyboard(ActionHandlers):
         """Whether nothing but a word about that is on the screen."""
         raise NotImplementedError
 
-    def filter_by(self, text: str) -> None:
-        """Show only what some text occurs in."""
+    def typed(self, text: str) -> None:
+        """Another text stands in the line."""
+        raise NotImplementedError
+
+    def entered(self, text: str) -> None:
+        """A text was typed to its end."""
         raise NotImplementedError
 
     async def on_event(self, event: events.Event) -> None:
@@ -73,8 +82,21 @@ class Keyboard(ActionHandlers):
             self.unreported.remove(box)
             box.seen(time.monotonic())
 
+    def on_clicked(self, message: Clicked) -> None:
+        """What was clicked goes the way of the keys, behind those that came before it."""
+        message.stop()
+        self.list.call_later(self._act, message.action)
+
+    async def _act(self, action: str) -> None:
+        if isinstance(self.screen, Box) or self.too_small:
+            return
+        if self.entry.display and action not in FILTER_ACTIONS:
+            self.close_filter()
+        await self.run_action(action)
+
     async def _take(self, event: events.Key | events.Paste) -> None:
         box = self.screen
+        self.picks = False
         if self.too_small and not (isinstance(event, events.Key) and event.key in ("q", "ctrl+q", *CLOSING)):
             return
         if isinstance(box, Box):
@@ -91,19 +113,32 @@ class Keyboard(ActionHandlers):
 
     async def _filter(self, event: events.Key | events.Paste) -> None:
         if isinstance(event, events.Key) and event.key in (*CLOSING, "enter"):
-            if event.key != "enter":
-                self.entry.value = ""
-            self.close_filter()
+            await self.run_action("keep_filter" if event.key == "enter" else "clear_filter")
         else:
             self.screen.set_focus(self.entry)  # a click may have taken it
             await self.entry.take(event)
-        self.filter_by(self.entry.value)
+            self.typed(self.entry.value)
 
     def action_filter(self) -> None:
-        self.entry.display = True
+        self.open_line(FILTERS)
+
+    def action_keep_filter(self) -> None:
+        """Done typing: what stands in the line counts."""
+        self.close_filter()
+        self.entered(self.entry.value)
+
+    def action_clear_filter(self) -> None:
+        """Done typing, and nothing was meant."""
+        self.entry.value = ""
+        self.close_filter()
+        self.typed("")
+
+    def open_line(self, kind: tuple[str, str], text: str = "") -> None:
+        """Every key is the line's from now on."""
+        self.entry.open(kind, text)
         self.screen.set_focus(self.entry)
 
     def close_filter(self) -> None:
-        """What is typed next is not for the filter."""
-        self.entry.display = False
+        """What is typed next is not for the line."""
+        self.entry.close()
         self.screen.set_focus(self.list)

@@ -18,11 +18,11 @@ def lines(
 ) -> list[TextLine]:
     """The head, the list and how far it holds, as :mod:`straced.views.text.terminal` writes them."""
     room = width or WIDTH
-    kept = columns.fitting(room)
+    kept = columns.fitting(room, without=columns.NEED_A_TRACER if frame.uncounted else ())
     listed = rows.lines()
     shown = listed if limit is None else listed[:limit]
     found: list[TextLine] = [(Span(status_lines.machine_line(frame)),), (Span(status_lines.totals_line(frame)),), ()]
-    found.append((Span(_text(columns.title_line(kept, TITLES[rows.sort]), room), "title"),))
+    found.append((Span(_text(columns.title_line(kept, TITLES[rows.order]), room), "title"),))
     for line in shown:
         if line.row is None:
             found.append((Span(cells.fit(line.job, room).rstrip(), "strong"),))

@@ -5,8 +5,6 @@ Nothing is said by colour alone: with NO_COLOR, what remains is bold, dim and re
 
 from __future__ import annotations
 
-import os
-
 from rich.style import Style
 
 from straced.syscalls.classes import category
@@ -22,6 +20,7 @@ BAD = Style(color="red", bold=True)
 TITLE = Style(color="cyan", bold=True)
 SORTED = Style(color="cyan", bold=True, reverse=True)
 TAB = Style(color="cyan", bold=True, reverse=True)
+MATCH = Style(color="yellow", bold=True, underline=True)
 RATE = Style(color="cyan")
 IN_PROGRAM, WORKING, WAITING = Style(color="green"), Style(color="yellow"), Style(color="bright_blue")
 BANNERS = {
@@ -46,12 +45,10 @@ _KINDS = {
 
 
 def cursor(*, focused: bool) -> Style:
-    """The chosen line; where another table has the keys it stays in sight."""
+    """The chosen line, legible whatever the terminal's theme; where another table has the keys it stays in sight."""
     if not focused:
         return STRONG
-    if os.environ.get("NO_COLOR"):
-        return Style(reverse=True, dim=False)
-    return Style(color="bright_white", bgcolor="blue", bold=True, dim=False)
+    return Style(color="default", bgcolor="default", reverse=True, dim=False)
 
 
 def of_call(name: str) -> Style:

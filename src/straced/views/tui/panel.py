@@ -14,10 +14,12 @@ from straced.model.types import SyscallStats
 from straced.text.units import format_count
 from straced.views.text.table import label
 from straced.views.tui import palette, panels, plots
+from straced.views.tui.click_line import ClickLine
 from straced.views.tui.columns import command
 from straced.views.tui.grid import Grid
 from straced.views.tui.segments import Piece, Pieces, whole
 
+_AROUND = 3
 MOST_BARS = 5
 """Lines that the durations of the chosen call take at most."""
 
@@ -41,9 +43,8 @@ class Panel(Vertical):
         self._notes: Sequence[Note] = ()
         self._calls: tuple[SyscallStats, ...] = ()
         self._sort, self._mode = "cpu", "working"
-        self._about_line, self._tab_line, self._histogram = (
-            Static(id=name, markup=False) for name in ("about", "tabs", "histogram")
-        )
+        self._about_line, self._histogram = (Static(id=name, markup=False) for name in ("about", "histogram"))
+        self._tab_line = ClickLine(id="tabs")
         self.grid = Grid(id="table")
         self.grid.on_move = lambda index: self._show_histogram()
 
@@ -52,6 +53,11 @@ class Panel(Vertical):
         yield self._tab_line
         yield self.grid
         yield self._histogram
+
+    @property
+    def lines(self) -> int:
+        """Lines that it has to show, those around its table included."""
+        return self.grid.count + _AROUND + (MOST_BARS + 1 if self._histogram.display else 0)
 
     def turn(self, tab: int) -> None:
         """Show another tab."""
@@ -72,7 +78,7 @@ class Panel(Vertical):
         if not self.is_mounted:
             return
         self._about_line.update(self._about())
-        self._tab_line.update(self._tabs())
+        self._tab_line.put(self._tabs())
         self._draw_table()
         self._show_histogram()
 
@@ -96,40 +102,44 @@ class Panel(Vertical):
     def _width(self) -> int:
         return self.size.width or self.app.size.width
 
-    def _tabs(self) -> Text:
-        text = Text(no_wrap=True, overflow="ellipsis")
+    def _tabs(self) -> Pieces:
+        pieces: list[Piece] = []
         counts = self._counts()
         for number, name in enumerate(panels.TABS):
-            words = f"{name}{counts[number]} "
+            action, words = f"tab({number})", f"{name}{counts[number]} "
             if number == self.tab:
-                text.append(f" {number + 1} {words}", palette.TAB)
+                pieces.append(Piece(f" {number + 1} {words}", palette.TAB, action))
             else:
-                text.append(f" {number + 1} ", palette.KEY)
-                text.append(words, palette.DIM)
-            text.append(" ")
-        return text
+                pieces += (Piece(f" {number + 1} ", palette.KEY, action), Piece(words, palette.DIM, action))
+            pieces.append(Piece(" "))
+        return tuple(pieces)
 
     def _counts(self) -> tuple[str, str, str, str]:
-        detail = self._detail
-        if detail is None or detail.gone:
-            return "", "", "", f" {len(self._notes)}"
+        detail, events = self._detail, f" {len(self._own_notes)}"
+        if detail is None:
+            return "", "", "", events
         calls = "" if detail.calls is None else f" {format_count(detail.total.calls)}"
         threads = "" if detail.threads is None else f" {len(detail.threads)}"
         files = "" if detail.files is None else f" {len(detail.files) + detail.more_files}"
-        return calls, threads, files, f" {len(self._notes)}"
+        return calls, threads, files, events
+
+    @property
+    def _own_notes(self) -> list[Note]:
+        """What happened to this process; without one, to all of them."""
+        return [note for note in self._notes if self._row is None or note.pid == self._row.pid]
 
     def _draw_table(self) -> None:
         detail, name = self._detail, panels.TABS[self.tab]
         self._calls = panels.sorted_calls(detail, self._sort, self._mode) if detail is not None else ()
         if name == "events":
-            pid = self._row.pid if self._row is not None else None
-            self.grid.show_texts(panels.EVENTS_TITLE, panels.event_lines(self._notes, pid))
-        elif detail is None or detail.gone:
+            lines = panels.event_lines(self._own_notes)
+            self.grid.show_texts(panels.EVENTS_TITLE, lines or [whole(" no event of this process yet", palette.DIM)])
+        elif detail is None or (detail.gone and detail.calls is None and detail.threads is None):
             word = "process has exited" if detail is not None else "looking" if self._row is not None else ""
             self.grid.show_texts((), [whole(f" {word}", palette.DIM)])
         elif name == "calls":
             table = panels.CallsTable(detail, self._calls, self._width - 1)
-            self.grid.show_texts(table.title, self._call_lines(detail, table))
+            self.grid.show_texts(table.title if table.lines else panels.THREADS_TITLE, self._call_lines(detail, table))
         elif name == "threads":
             self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
         elif detail.files is None:
@@ -138,9 +148,12 @@ class Panel(Vertical):
             self.grid.show_texts(panels.FILES_TITLE, panels.file_lines(detail.files, detail.more_files))
 
     def _call_lines(self, detail: ProcessDetail, table: panels.CallsTable) -> list[Pieces]:
-        if detail.calls is None:
-            return [whole(" calls not counted (yet)", palette.WARN)]
-        return table.lines or [whole(" no call in this window", palette.DIM)]
+        """The calls; where there are none, what its threads stand in instead."""
+        if table.lines:
+            return table.lines
+        counted = detail.calls is not None
+        words = " no call in this window; y asks why" if counted else " calls not counted (yet)"
+        return [*panels.thread_lines(detail.threads or ()), whole(words, palette.DIM if counted else palette.WARN)]
 
     def _show_histogram(self) -> None:
         """The durations of the chosen call: one line of bars, more where the panel is high."""

@@ -18,7 +18,7 @@ _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}
 _CALLS = (
     f"{'syscall':<16} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'in flight':>9} "
 )
-THREADS_TITLE = whole(f"{'TID':>7} S {'CPU%':>4} {'in call ≥':>12} {'call':<18} {'name':<15} blocked in", palette.TITLE)
+THREADS_TITLE = whole(f"{'TID':>7} S {'CPU%':>4} {'in call ≥':>12} {'syscall':<18} {'name':<15} blocked in", palette.TITLE)
 FILES_TITLE = whole(f"{'fd':>5} {'kind':<10} {'mode':<6} {'position':>14} name", palette.TITLE)
 EVENTS_TITLE = whole(f"{'time':<8} {'what':<13} {'PID':>7} text", palette.TITLE)
 _ERRORS_WIDTH = 20
@@ -135,14 +135,14 @@ def file_lines(rows: Sequence[DescriptorRow], more: int) -> list[Pieces]:
     return [*lines, whole(f" ({format_count(more)} more)", palette.DIM)] if more else lines
 
 
-def event_lines(notes: Sequence[Note], pid: int | None) -> list[Pieces]:
-    """The time line, the latest first; what concerns the chosen process stands out."""
+def event_lines(notes: Sequence[Note]) -> list[Pieces]:
+    """What happened, the latest first."""
     return [
         (
             Piece(time.strftime("%H:%M:%S ", time.localtime(note.epoch_s)), palette.DIM),
             Piece(cells.fit(note.kind, 13) + " ", palette.BAD if note.severe else palette.of_note(note.kind)),
             Piece(("-" if note.pid is None else str(note.pid)).rjust(7) + " "),
-            Piece(note.text, palette.STRONG if note.pid == pid and pid is not None else palette.NOTHING),
+            Piece(note.text),
         )
         for note in reversed(notes)
     ]

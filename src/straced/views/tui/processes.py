@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from straced.views.tui import columns, palette
 from straced.views.tui.rows import TITLES, Line, ProcessRows
-from straced.views.tui.segments import Piece, Pieces
+from straced.views.tui.segments import Piece, Pieces, whole
 
 
 class ProcessLines:
@@ -15,11 +15,20 @@ class ProcessLines:
     def __init__(self, rows: ProcessRows, listed: Sequence[Line], width: int, mode: str) -> None:
         self._rows = rows
         self._listed = listed
-        self._columns = columns.fitting(width, mode)
+        uncounted = rows.frame is not None and rows.frame.uncounted
+        self._columns = columns.fitting(width, mode, columns.NEED_A_TRACER if uncounted else ())
+
+    @property
+    def empty(self) -> Pieces:
+        """What stands in a list without a process, and what to do about it."""
+        if self._rows.filter:
+            words = f'No process matches "{self._rows.filter}".'
+            return Piece(words, palette.STRONG), Piece("  Esc clears the filter, / changes it.", palette.DIM)
+        return whole("No processes.", palette.DIM) if self._rows.frame is not None else ()
 
     def title(self, width: int) -> Pieces:
         """The titles of the columns."""
-        return columns.title_line(self._columns, TITLES[self._rows.sort])
+        return columns.title_line(self._columns, TITLES[self._rows.order])
 
     def line(self, index: int, width: int) -> Pieces:
         """The head of a job, a process, or one that is no more."""
@@ -28,4 +37,4 @@ class ProcessLines:
             return Piece("▾ ", palette.LABEL), Piece(line.job, palette.KEY)
         if line.ended:
             return columns.ended_line(self._columns, line.row, self._rows.missing)
-        return columns.row_line(self._columns, self._rows.with_trail(line.row), line.indent)
+        return columns.row_line(self._columns, self._rows.with_trail(line.row), line.indent, self._rows.wanted.phrase)

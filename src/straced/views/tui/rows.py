@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from straced.model.frame import Frame, Key, ProcessRow
+from straced.views.tui.row_filter import RowFilter
 
 SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
 _FIELDS = {
@@ -24,6 +25,8 @@ TITLES = {
     "cpu": "CPU%", "calls": "calls/s", "errors": "err/s", "working": "work%", "waiting": "wait%", "wall": "wall%",
     "rss": "RSS", "pid": "PID", "name": "command",
 }  # fmt: skip
+COUNTED = ("calls", "errors", "working", "waiting", "wall")
+"""Orders that need a tracer."""
 TRAIL = 60
 """Values that are kept of each process for its sparkline."""
 
@@ -46,7 +49,7 @@ class Line(NamedTuple):
 class ProcessRows:
     """Lines from frames: filtered, sorted, as a tree or flat; remembers what each process did before."""
 
-    def __init__(self, sort: str = "cpu", filter_text: str = "", *, flat: bool = False) -> None:
+    def __init__(self, sort: str = "calls", filter_text: str = "", *, flat: bool = False) -> None:
         self.sort = sort
         self.filter = filter_text
         self.flat = flat
@@ -71,6 +74,33 @@ class ProcessRows:
             now = self.find(self._looked_at.key)
             self._ended = now is None
             self._looked_at = now or self._looked_at
+
+    @property
+    def filter(self) -> str:
+        """What is filtered by, as it was typed."""
+        return self._filter
+
+    @filter.setter
+    def filter(self, text: str) -> None:
+        self._filter = text
+        self.wanted = RowFilter(text)
+
+    @property
+    def order(self) -> str:
+        """What the rows are sorted by: CPU, where nobody counts what they should be."""
+        uncounted = self.frame is not None and self.frame.uncounted
+        return "cpu" if uncounted and self.sort in COUNTED else self.sort
+
+    @property
+    def busiest(self) -> Key | None:
+        """The process that is first in this order, whatever it hangs below; ``None`` while no figure is known."""
+        known = [row for row in self.shown if self._rank(row)[0] < 1.0]
+        return min(known, key=self._rank).key if known else None
+
+    @property
+    def shown(self) -> list[ProcessRow]:
+        """The processes that the filter leaves."""
+        return [row for row in self.frame.processes if self.wanted.matches(row)] if self.frame is not None else []
 
     @property
     def looked_at(self) -> ProcessRow | None:
@@ -106,11 +136,11 @@ class ProcessRows:
         """All lines, top to bottom."""
         if self.frame is None:
             return []
-        rows = [row for row in self.frame.processes if self._matches(row)]
-        ghost = self._looked_at if self._ended and self._looked_at and self._matches(self._looked_at) else None
+        rows = self.shown
+        ghost = self._looked_at if self._ended and self._looked_at and self.wanted.matches(self._looked_at) else None
         if ghost is not None:
             rows.append(ghost)
-        if self.flat or self.sort == "name":
+        if self.flat or self.order == "name":
             return [Line(row, ended=row is ghost) for row in sorted(rows, key=self._rank)]
         jobs = sorted({row.job for row in rows if row.job is not None})
         found: list[Line] = []
@@ -119,16 +149,8 @@ class ProcessRows:
             found += self._tree([row for row in rows if row.job == job], ghost, "  ")
         return found + self._tree([row for row in rows if row.job is None], ghost, "")
 
-    def _matches(self, row: ProcessRow) -> bool:
-        wanted = self.filter.casefold()
-        if not wanted:
-            return True
-        return any(
-            wanted in text.casefold() for text in (row.cmdline, row.comm, str(row.pid), row.job or "", row.now or "")
-        )
-
     def _rank(self, row: ProcessRow) -> tuple[float, int]:
-        field = _FIELDS.get(self.sort)
+        field = _FIELDS.get(self.order)
         if field is None:
             return 0.0, row.pid
         value = getattr(row, field)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import time
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count
 from straced.views.text.summary import TRACER_NAMES, Span, sentence
 from straced.views.tui.cells import rate, share, size
+from straced.views.tui.row_filter import user_name
 
 
 class State(NamedTuple):
@@ -24,6 +24,10 @@ class State(NamedTuple):
     sort: str = "cpu"
     mode: str = "working"
     filter: str = ""
+    matching: int = 0
+    """Processes that the filter leaves."""
+    place: str = "list"
+    """What the next key goes to; see :data:`straced.views.tui.key_bindings.HINTS`."""
     traces: tuple[TraceState, ...] = ()
     """Full traces that run."""
 
@@ -88,9 +92,13 @@ def banners(frame: Frame, state: State) -> list[Span]:
     elif frame.quality.reasons and frame.tracer is not None:
         found.append(Span(" ".join(sentence(reason.text) for reason in frame.quality.reasons), "weak"))
     if frame.tracer is None:
-        word = sentence(f"Calls not counted: {frame.tracer_reason}") if frame.tracer_reason else "Attaching."
-        found.append(Span(word, "weak"))
+        found.append(Span(uncounted(frame) if frame.tracer_reason else "Attaching.", "weak"))
     return found
+
+
+def uncounted(frame: Frame) -> str:
+    """One line that stands for the columns that cannot be known here, and says what to do."""
+    return sentence(f"Calls not counted: {frame.tracer_hint or frame.tracer_reason}")
 
 
 def tracing(trace: TraceState) -> str:
@@ -113,10 +121,8 @@ def whose(row: ProcessRow, boottime_s: float) -> tuple[str, str]:
 def _user(uid: int | None) -> str:
     if uid is None:
         return "unknown"
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
-    except KeyError:
-        return str(uid)
+    name = user_name(uid)
+    return name if name == str(uid) else f"{name} ({uid})"
 
 
 def boottime_s() -> float:

@@ -1,0 +1,145 @@
+"""What keys and clicks do to the view itself: which rows, in which order, and how much of them."""
+
+from __future__ import annotations
+
+from textual.widget import Widget
+
+from straced.views.tui.filter_line import FILTERS
+from straced.views.tui.grid import Grid
+from straced.views.tui.keyboard import Keyboard
+from straced.views.tui.panel import Panel
+from straced.views.tui.rows import SORTS, ProcessRows
+
+MODES = ("working", "waiting", "wall")
+
+
+class ViewActions(Keyboard):
+    """The part of the app that changes what is shown; nothing in here touches a process."""
+
+    rows: ProcessRows
+    panel: Panel
+    opened: bool
+    """Whether the selected process has the whole screen."""
+    paused: bool
+    mode: str
+
+    def redraw(self) -> None:
+        """Draw everything anew."""
+        raise NotImplementedError
+
+    def lay_out(self) -> None:
+        """Share the room out anew."""
+        raise NotImplementedError
+
+    def draw_words(self) -> None:
+        """Draw the lines around list and panel anew."""
+        raise NotImplementedError
+
+    @property
+    def table(self) -> Grid:
+        in_panel = self.opened or self.screen_stack[0].focused is self.panel.grid
+        return self.panel.grid if in_panel else self.list
+
+    @property
+    def place(self) -> str:
+        """What the next key goes to, for the line that says what keys there are."""
+        frame = self.rows.frame
+        if self.entry.display:
+            return "filter"
+        if self.table is self.panel.grid:
+            return "panel"
+        if self.paused:
+            return "paused"
+        if self.rows.ended:
+            return "ended"
+        if self.rows.filter:
+            return "filtered"
+        return "history" if frame is not None and frame.source == "history" else "list"
+
+    def action_open(self) -> None:
+        if self.opened or self.subject() is not None:
+            self.opened = not self.opened
+            self.lay_out()
+
+    def action_leave(self) -> None:
+        if self.opened:
+            self.opened = False
+            self.lay_out()
+        elif self.table is self.panel.grid:
+            self.action_other_table()
+        elif self.rows.filter:
+            self.filter_by("")
+
+    def action_top(self) -> None:
+        self.list.action_jump(0)
+
+    def action_other_table(self) -> None:
+        other: Widget = self.panel.grid if self.table is self.list else self.list
+        if other.display and self.panel.display:
+            self.screen.set_focus(other)
+            self.draw_words()
+
+    def action_tab(self, number: int) -> None:
+        self.panel.turn(number)
+
+    def action_turn(self, by: int) -> None:
+        self.panel.turn(self.panel.tab + by)
+
+    def action_sort(self, by: int) -> None:
+        self.action_sort_by(SORTS[(SORTS.index(self.rows.sort) + by) % len(SORTS)])
+
+    def action_sort_by(self, column: str) -> None:
+        self.rows.sort = column
+        self.redraw()
+
+    def action_mode(self) -> None:
+        self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
+        if self.rows.sort in MODES:
+            self.rows.sort = self.mode
+        self.redraw()
+
+    def action_flat(self) -> None:
+        self.rows.flat = not self.rows.flat
+        self.redraw()
+
+    def action_pause(self) -> None:
+        self.paused = not self.paused
+        self.draw_words()
+
+    def action_filter(self) -> None:
+        if self.opened:  # what is filtered is to be seen
+            self.opened = False
+            self.lay_out()
+        self.open_line(FILTERS, self.rows.filter)
+        self.say_found()
+        self.draw_words()
+
+    def close_filter(self) -> None:
+        super().close_filter()
+        self.draw_words()
+
+    def typed(self, text: str) -> None:
+        self.filter_by(text)
+        self.say_found()
+
+    def entered(self, text: str) -> None:
+        self.filter_by(text)
+
+    def filter_by(self, text: str) -> None:
+        """Show only what some text occurs in."""
+        if text == self.rows.filter:
+            return
+        self.rows.filter = text
+        self.redraw()
+        if self.list.cursor is None:
+            self.list.action_jump(0)
+
+    def say_found(self) -> None:
+        """Tell who types a filter what it leaves."""
+        if self.place != "filter":
+            return
+        if self.entry.value and self.rows.frame is not None:
+            found = len(self.rows.shown)
+            self.entry.say(f"{found:,} of {len(self.rows.frame.processes):,}", bad=not found)
+        else:
+            self.entry.say("")
