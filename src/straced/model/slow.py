@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -86,6 +86,13 @@ def since(earlier: SlowCalls | None, moment_ns: int, later: SlowCalls | None) ->
     calls = tuple(call for call in later.calls if call.inside or call.start_ns + call.duration_ns > moment_ns)
     counts = {name: getattr(later, name) - getattr(earlier, name) for name in ("seen", "waits", "untold", "lost")}
     return replace(later, calls=calls, **counts)
+
+
+def without(slow: SlowCalls | None, hidden: Collection[int]) -> SlowCalls | None:
+    """The same without the calls of some processes, which are not to be known of."""
+    if slow is None:
+        return None
+    return replace(slow, calls=tuple(call for call in slow.calls if call.pid not in hidden))
 
 
 def together(parts: Iterable[SlowCalls | None]) -> SlowCalls | None:

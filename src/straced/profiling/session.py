@@ -171,7 +171,7 @@ class Session(AttendedTarget):
         """Listen to the calls that take longer than the limit that this session was given, from this call on.
 
         Returns:
-            An asynchronous iterator of :class:`~straced.model.slow.SlowSyscall`, each as it returns, and before that
+            An asynchronous iterator of :class:`straced.SlowSyscall`, each as it returns, and before that
             once while it is inside, until the session is over. It listens until it is closed, left as an ``async with``
             block, or dropped.
 

@@ -104,7 +104,7 @@ async def _attach(
     attempts = (profiler.attach_for(None, pid, options) for pid in pids)
     tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
     if wanted.tracer in ("auto", "ebpf") and wanted.max_overhead_pct is None:
-        tried = await _by_the_service(pids, tried, wanted.follow, owned)
+        tried = await _by_the_service(pids, tried, wanted, owned)
     sessions = [result for result in tried if not isinstance(result, BaseException)]
     refused = [result for result in tried if isinstance(result, StracedError)]
     for result in tried:
@@ -118,7 +118,10 @@ async def _attach(
 
 
 async def _by_the_service(
-    pids: Sequence[int], tried: list[AnySession | BaseException], follow: bool, owned: contextlib.AsyncExitStack
+    pids: Sequence[int],
+    tried: list[AnySession | BaseException],
+    wanted: AttachRequest,
+    owned: contextlib.AsyncExitStack,
 ) -> list[AnySession | BaseException]:
     """Have a service of root count those for whom our own rights do not suffice; what it refuses too stays refused."""
     lacking = [(at, error) for at, error in enumerate(tried) if isinstance(error, delegation.LACKING)]
@@ -129,7 +132,9 @@ async def _by_the_service(
     tried = list(tried)
     for at, error in lacking:
         with contextlib.suppress(StracedError):
-            tried[at] = await service.attach(pids[at], follow=follow)
+            slower_than = None if wanted.slower_ns is None else wanted.slower_ns / 1e9
+            waits = wanted.slow_waits
+            tried[at] = await service.attach(pids[at], follow=wanted.follow, slower_than=slower_than, waits=waits)
             delegation.say("attach", f"{pids[at]} is counted", error)
     return tried
 
