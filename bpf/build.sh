@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the objects that ship in the package, and notes what it was built with.
-#   bpf/build.sh [FOLDER]     default: src/straced/tracers/ebpf
+#   bpf/build.sh [FOLDER [NAME...]]     default: all, to src/straced/tracers/ebpf; of some alone there are no notes
 # The same clang gives the same bytes wherever the tree stands; needs clang, llvm, bpftool and libbpf's headers.
 # CLANG names another one than the clang on PATH.
 set -eu
@@ -10,18 +10,21 @@ out=$(mkdir -p "${1:-$here/../src/straced/tracers/ebpf}" && cd "${1:-$here/../sr
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 cd "$here"
-for name in profiler recorder starts preemption wakes; do
+[ $# -gt 1 ] && shift && some=yes || { some=; set -- profiler recorder details starts preemption wakes; }
+for name in "$@"; do
 	"$clang" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Wno-unused-function -Wno-visibility \
 		-ffile-prefix-map="$here"=. -fdebug-compilation-dir=. -c "$name.bpf.c" -o "$temporary/compiled.o"
 	llvm-strip -g "$temporary/compiled.o"
 	bpftool gen object "$temporary/linked.o" "$temporary/compiled.o"
 	mv "$temporary/linked.o" "$out/$name.bpf.o"
 done
+[ -z "$some" ] || exit 0
 {
 	echo "profiler.bpf.o is built from bpf/ by bpf/build.sh; it is the same object for x86-64 and arm64 (there: emulated)."
 	echo "clang: $("$clang" --version | head -n 1)"
 	echo "bpftool: $(bpftool version | tr '\n' ' ')"
-	echo "sources: $(cat ./*.h ./profiler.bpf.c ./recorder.bpf.c | sha256sum | cut -d ' ' -f 1)"
+	echo "sources: $(cat ./*.h ./profiler.bpf.c ./recorder.bpf.c ./details.bpf.c | sha256sum | cut -d ' ' -f 1)"
 	echo "object: $(sha256sum <"$out/profiler.bpf.o" | cut -d ' ' -f 1)"
+	echo "details: $(sha256sum <"$out/details.bpf.o" | cut -d ' ' -f 1)"
 	echo "recorder: $(sha256sum <"$out/recorder.bpf.o" | cut -d ' ' -f 1)"
 } >"$out/profiler.bpf.o.txt"

@@ -6,6 +6,8 @@
 #ifndef STRACED_RECORD_BLOBS_H
 #define STRACED_RECORD_BLOBS_H
 
+#include "record_places.h"
+
 #define CAPTURES 3
 #define PLAN_WANTED 1
 #define PLAN_EXEC 2
@@ -37,6 +39,9 @@ struct blob {
 	u32 unused;
 };
 
+/* Makes the layout known in the object's BTF. */
+struct blob *blob_layout;
+
 struct scratch {
 	u32 busy;	/* by a program that this one has preempted */
 	u32 unused;
@@ -58,6 +63,13 @@ struct {
 	__type(key, u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
+
+INLINE struct plan *plan_of(u32 key)
+{
+	u32 place = place_of(key);
+
+	return bpf_map_lookup_elem(&plans, &place);
+}
 
 INLINE struct scratch *take_scratch(void)
 {

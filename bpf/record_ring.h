@@ -20,13 +20,13 @@
 #ifndef STRACED_RECORD_RING_H
 #define STRACED_RECORD_RING_H
 
+#include "record_places.h"
+
 #define RING_PART_LOG2 16
 #define RING_PART (1 << RING_PART_LOG2)	/* a sub-buffer */
 #define RING_PARTS_MAX 1024
 #define RING_SLACK 32768	/* behind each ring; never touched: for the verifier, which does not know that nothing straddles */
 #define RING_DEFAULT (8 << 20)
-#define NUMBERS 2048	/* of an ABI; those from the last one on share it */
-#define PLACES (6 * NUMBERS)
 
 struct ring {
 	u64 head;	/* reserved */
@@ -85,13 +85,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct fate);
 } fates SEC(".maps");
-
-INLINE u32 place_of(u32 key)
-{
-	u32 nr = key & KEY_NR_MASK;
-
-	return (key >> KEY_NR_BITS) * NUMBERS + (nr < NUMBERS ? nr : NUMBERS - 1);
-}
 
 INLINE struct fate *fate_of(u32 key)
 {

@@ -159,6 +159,10 @@ INLINE void record_end(struct task_struct *task)
 	record_bare(&outcome);
 }
 
+#elif defined(DETAILS)
+
+#include "details.h"
+
 #else
 
 #define record_only(value) 0

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from straced.manager.process_group import ProcessGroupManager as ProcessGroupManager
     from straced.manager.strace_manager import StraceManager as StraceManager
     from straced.manager.trace_summary import TraceSummary as TraceSummary
+    from straced.model.slow import SlowCalls as SlowCalls
+    from straced.model.slow import SlowSyscall as SlowSyscall
     from straced.model.types import Event as Event
     from straced.model.types import Quality as Quality
     from straced.model.types import Sample as Sample
@@ -54,6 +56,8 @@ _HOMES = {
     "Recording": "tracers.strace.recording",
     "Sample": "model.types",
     "Session": "profiling.session",
+    "SlowCalls": "model.slow",
+    "SlowSyscall": "model.slow",
     "StraceManager": "manager.strace_manager",
     "StracedError": "errors",
     "Summary": "model.types",

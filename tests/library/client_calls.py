@@ -226,6 +226,21 @@ _of_events("__aenter__", "waits", lambda events: events.__aenter__)
 _of_events("aclose", "waits", lambda events: events.aclose)
 
 
+def _of_slow_calls(
+    name: str, after: str, work: Callable[[RemoteSession], Callable[[], Any]], endless: bool = False
+) -> None:
+    @_call(name, after, endless=endless)
+    async def steps(bench: ClientBench) -> Steps:
+        session = await bench.client.attach(bench.pid, slower_than=1000.0)
+        yield work(session)
+        await session.detach()
+
+
+_of_slow_calls("RemoteSession.slow_calls", "waits", lambda session: session.slow_calls().__anext__, endless=True)
+_of_slow_calls("RemoteSlowCalls.__aenter__", "waits", lambda session: session.slow_calls().__aenter__)
+_of_slow_calls("RemoteSlowCalls.aclose", "waits", lambda session: session.slow_calls().aclose)
+
+
 def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless: bool = False) -> None:
     @_call(f"RemoteTrace.{name}", after, endless=endless)
     async def steps(bench: ClientBench) -> Steps:

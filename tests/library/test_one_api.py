@@ -25,7 +25,7 @@ import pytest
 import straced
 from straced import blocking, client
 from straced.profiling import api
-from straced.tracers.event_stream import EventStream
+from straced.tracers.event_stream import EventStream, SlowCallStream
 from tests.service.daemon import Daemon, serving
 from tests.support.poll import auntil
 from tests.support.workload import Starter
@@ -36,18 +36,21 @@ FACES: dict[str, list[tuple[type, type]]] = {
         (api.AsyncSession, straced.Session),
         (api.AsyncRecording, straced.Recording),
         (api.AsyncEvents, EventStream),
+        (api.AsyncSlowCalls, SlowCallStream),
     ],
     "Client": [
         (api.AsyncProfiler, client.Client),
         (api.AsyncSession, client.RemoteSession),
         (api.AsyncRecording, client.RemoteTrace),
         (api.AsyncEvents, client.RemoteEvents),
+        (api.AsyncSlowCalls, client.RemoteSlowCalls),
     ],
     "blocking": [
         (api.SyncProfiler, blocking.Profiler),
         (api.SyncSession, blocking.Session),
         (api.SyncRecording, blocking.Recording),
         (api.SyncEvents, blocking.BlockingEvents),
+        (api.SyncSlowCalls, blocking.BlockingSlowCalls),
     ],
 }
 TWINS = [
@@ -55,11 +58,12 @@ TWINS = [
     (api.AsyncSession, api.SyncSession),
     (api.AsyncRecording, api.SyncRecording),
     (api.AsyncEvents, api.SyncEvents),
+    (api.AsyncSlowCalls, api.SyncSlowCalls),
 ]
 PROMISED = {
     api.AsyncProfiler: {"attach", "spawn", "trace", "sessions", "watch_children"},
     api.AsyncSession: {
-        "read", "summary", "every", "events", "result", "detach", "alive", "ended", "process",
+        "read", "summary", "every", "events", "slow_calls", "result", "detach", "alive", "ended", "process",
     },
 }  # fmt: skip
 MISSING = object()

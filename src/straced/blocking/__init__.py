@@ -13,7 +13,7 @@ from __future__ import annotations
 from straced.blocking.profiler import BlockingProfiler
 from straced.blocking.recording import BlockingRecording
 from straced.blocking.session import BlockingSession
-from straced.blocking.streams import BlockingEvents, BlockingWindows
+from straced.blocking.streams import BlockingEvents, BlockingSlowCalls, BlockingWindows
 
 Profiler = BlockingProfiler
 Session = BlockingSession
@@ -24,6 +24,7 @@ __all__ = [
     "BlockingProfiler",
     "BlockingRecording",
     "BlockingSession",
+    "BlockingSlowCalls",
     "BlockingWindows",
     "Profiler",
     "Recording",

@@ -15,7 +15,7 @@ from straced.blocking.recording import BlockingRecording
 from straced.blocking.session import BlockingSession
 from straced.errors import resources
 from straced.model.choices import TimeKind, Timestamps, TracerName
-from straced.profiling.arguments import check_time
+from straced.profiling.arguments import check_limit, check_time
 from straced.profiling.profiler import Profiler
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class BlockingProfiler:
         time: TimeKind = "wall",
         force: bool = False,
         per_thread: bool = False,
+        slower_than: float | None = None,
+        waits: bool = False,
     ) -> BlockingSession:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
@@ -97,12 +99,14 @@ class BlockingProfiler:
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``, see strace(1)); eBPF tells both.
             force: allow the host's pid 1.
             per_thread: rows of each thread (eBPF).
+            slower_than: tell each call of so many seconds or more, with its file or peer (eBPF).
+            waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
 
         Raises:
-            InvalidArgument: no process or time can be called that.
+            InvalidArgument: no process or time can be called that, or be a limit.
             AttachError: the process runs on, untraced; ``reason`` and ``hint`` say why.
             TracerUnavailable: no tracer can serve.
             ForkedCopy: this is a copy in a forked child.
@@ -113,7 +117,14 @@ class BlockingProfiler:
                 self._loop,
                 self.wait_for(
                     self._profiler.attach(
-                        pid, follow=follow, labels=labels, time=time, force=force, per_thread=per_thread
+                        pid,
+                        follow=follow,
+                        labels=labels,
+                        time=time,
+                        force=force,
+                        per_thread=per_thread,
+                        slower_than=slower_than,
+                        waits=waits,
                     )
                 ),
             )
@@ -144,6 +155,8 @@ class BlockingProfiler:
         follow: bool = True,
         labels: dict[str, str] | None = None,
         time: TimeKind = "wall",
+        slower_than: float | None = None,
+        waits: bool = False,
         **popen_options: Any,
     ) -> BlockingSession:
         """Start a program that is counted from its first instruction; ``session.process`` is the caller's own.
@@ -153,13 +166,15 @@ class BlockingProfiler:
             follow: as for :meth:`attach`.
             labels: as for :meth:`attach`.
             time: as for :meth:`attach`.
+            slower_than: as for :meth:`attach`.
+            waits: as for :meth:`attach`.
             popen_options: as for ``subprocess.Popen``: ``stdin``, ``cwd``, ``env``, ``text`` and so on.
 
         Returns:
             The session; ``session.process`` is a ``subprocess.Popen``.
 
         Raises:
-            InvalidArgument: no time can be called that; nothing was started.
+            InvalidArgument: no time can be called that, or be a limit; nothing was started.
             CommandNotFound: there is no such program; nothing was started.
             ExecFailed: it is not executable; nothing was started.
             NoResources: it cannot be started now.
@@ -169,12 +184,15 @@ class BlockingProfiler:
             StracedError: this profiler was closed meanwhile, by another thread.
         """
         check_time(time)
+        check_limit(slower_than, self._profiler.wanted)
         self.wait_for(self._profiler.load())  # a forked copy starts nothing
         with resources():
             process = subprocess.Popen(gating.gate(argv), **popen_options)
         gating.remember(process.pid)
         try:
-            session = self.attach(process.pid, follow=follow, labels=labels, time=time)
+            session = self.attach(
+                process.pid, follow=follow, labels=labels, time=time, slower_than=slower_than, waits=waits
+            )
         except Exception as error:
             gating.refused(process.pid)
             error.process = process  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from straced.blocking.loop_thread import SharedLoop
-from straced.blocking.streams import BlockingEvents, BlockingWindows
+from straced.blocking.streams import BlockingEvents, BlockingSlowCalls, BlockingWindows
 from straced.model.types import Sample, Summary, Target
 from straced.tracers.base import Ending
 
@@ -125,6 +125,20 @@ class BlockingSession:
             StracedError: the profiler was closed meanwhile, by another thread.
         """
         return BlockingEvents(self._loop, self._loop.call(self._session.events))
+
+    def slow_calls(self) -> BlockingSlowCalls:
+        """Listen to the calls that take longer than the limit that this session was given, from this call on.
+
+        Returns:
+            An iterator of :class:`straced.SlowSyscall`, each as it returns, and before that once while it is inside,
+            until the session is over. It listens until it is closed, left as a ``with`` block, or dropped.
+
+        Raises:
+            NotLive: the session has no limit, or this tracer cannot tell.
+            ForkedCopy: this is a copy in a forked child.
+            StracedError: the profiler was closed meanwhile, by another thread.
+        """
+        return BlockingSlowCalls(self._loop, self._loop.call(self._session.slow_calls))
 
     def wait(self) -> Ending:
         """Wait until the session is over.

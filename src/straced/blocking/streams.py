@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from straced.blocking.loop_thread import SharedLoop
+from straced.model.slow import SlowSyscall
 from straced.model.types import Event, Summary
-from straced.tracers.event_stream import EventStream
+from straced.tracers.event_stream import LiveStream
+
+Item = TypeVar("Item")
 
 
 class BlockingWindows:
@@ -31,18 +34,18 @@ class BlockingWindows:
         return summary
 
 
-class BlockingEvents:
-    """Forks, execs and exits in the order in which they happened; made by :meth:`BlockingSession.events`."""
+class BlockingStream(Generic[Item]):
+    """What a session tells, in the order in which it happened; each step waits."""
 
-    def __init__(self, loop: SharedLoop, events: EventStream) -> None:
+    def __init__(self, loop: SharedLoop, stream: LiveStream[Item]) -> None:
         self._loop = loop
-        self._events = events
+        self._stream = stream
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Event:
-        found = self._loop.wait_for(self._events.read(1))
+    def __next__(self) -> Item:
+        found = self._loop.wait_for(self._stream.read(1))
         if not found:
             raise StopIteration
         return found[0]
@@ -54,7 +57,7 @@ class BlockingEvents:
             ForkedCopy: this is a copy in a forked child.
             StracedError: the profiler was closed meanwhile, by another thread.
         """
-        self._loop.wait_for(self._events.aclose())
+        self._loop.wait_for(self._stream.aclose())
 
     def __enter__(self) -> Self:
         return self
@@ -63,3 +66,11 @@ class BlockingEvents:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class BlockingEvents(BlockingStream[Event]):
+    """Forks, execs and exits; made by :meth:`BlockingSession.events`."""
+
+
+class BlockingSlowCalls(BlockingStream[SlowSyscall]):
+    """Calls over the limit; made by :meth:`BlockingSession.slow_calls`."""

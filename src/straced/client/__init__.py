@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from straced.client.client import Client as Client
     from straced.client.events import RemoteEvents as RemoteEvents
+    from straced.client.events import RemoteSlowCalls as RemoteSlowCalls
     from straced.client.remote_trace import RemoteTrace as RemoteTrace
     from straced.client.service_socket import is_there as is_there
     from straced.client.sessions import RemoteSession as RemoteSession
@@ -19,6 +20,7 @@ _HOMES = {
     "Gap": "ipc.messages",
     "RemoteEvents": "client.events",
     "RemoteSession": "client.sessions",
+    "RemoteSlowCalls": "client.events",
     "RemoteTrace": "client.remote_trace",
     "Select": "ipc.messages",
     "is_there": "client.service_socket",

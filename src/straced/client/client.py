@@ -27,7 +27,7 @@ from straced.ipc import messages
 from straced.ipc.messages import Gap, Select
 from straced.linux.output_file import OutputFile
 from straced.model.choices import TimeKind, Timestamps, TracerName
-from straced.profiling.arguments import check_pid, check_time, check_trace, check_tracer
+from straced.profiling.arguments import check_limit, check_pid, check_time, check_trace, check_tracer
 from straced.tracers.strace import free_space
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Client(ServiceQueries):
         time: TimeKind = "wall",
         force: bool = False,
         per_thread: bool = False,
+        slower_than: float | None = None,
+        waits: bool = False,
     ) -> RemoteSession:
         """Have the service count what a process does; returns once the kernel has confirmed it.
 
@@ -76,12 +78,14 @@ class Client(ServiceQueries):
             time: of no effect: a service counts by eBPF, which tells wall and CPU time of each call.
             force: of no effect: a service never forces anything.
             per_thread: rows of each thread.
+            slower_than: tell each call of so many seconds or more, with its file or peer.
+            waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
 
         Raises:
-            InvalidArgument: no process or time can be called that.
+            InvalidArgument: no process or time can be called that, or be a limit.
             AttachError: the process runs on, untraced; ``reason`` and ``hint`` say why.
             TracerUnavailable: the service cannot count.
             TooMuch: the caller has as many sessions already as a user may have.
@@ -92,7 +96,14 @@ class Client(ServiceQueries):
         check_time(time)
         check_pid(pid)
         params = messages.AttachParams(
-            pid=pid, follow=follow, labels=labels or {}, time=time, per_thread=per_thread, tracer=self._wanted
+            pid=pid,
+            follow=follow,
+            labels=labels or {},
+            time=time,
+            per_thread=per_thread,
+            tracer=self._wanted,
+            slower_ns=check_limit(slower_than, self._wanted),
+            slow_waits=waits,
         )
         return await carry(self._attach("attach", params, labels), lambda session: session.detach())
 
@@ -135,6 +146,8 @@ class Client(ServiceQueries):
         follow: bool = True,
         labels: dict[str, str] | None = None,
         time: TimeKind = "wall",
+        slower_than: float | None = None,
+        waits: bool = False,
         **popen_options: Any,
     ) -> RemoteSession:
         """Start a program, here and as oneself, that the service counts from its first instruction.
@@ -146,13 +159,15 @@ class Client(ServiceQueries):
             follow: as for :meth:`attach`.
             labels: as for :meth:`attach`.
             time: as for :meth:`attach`.
+            slower_than: as for :meth:`attach`.
+            waits: as for :meth:`attach`.
             popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
 
         Returns:
             The session; ``session.process`` is the program, the caller's own.
 
         Raises:
-            InvalidArgument: no time can be called that; nothing was started.
+            InvalidArgument: no time can be called that, or be a limit; nothing was started.
             CommandNotFound: there is no such program; nothing was started.
             ExecFailed: it is not executable; nothing was started.
             AttachError: not counted; the program runs all the same, ``error.process`` is it.
@@ -166,12 +181,15 @@ class Client(ServiceQueries):
         from straced.concurrency import children
 
         check_time(time)
+        check_limit(slower_than, self._wanted)
         running_loop()
 
         async def start() -> RemoteSession:
             process = await children.start(gating.gate(argv), popen_options)
             try:
-                session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
+                session = await self.attach(
+                    process.pid, follow=follow, labels=labels, time=time, slower_than=slower_than, waits=waits
+                )
             except asyncio.CancelledError:
                 await children.end(process)
                 raise

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from straced.client.connection import Channel
-from straced.client.events import RemoteEvents
+from straced.client.events import RemoteEvents, RemoteSlowCalls
 from straced.concurrency.shielding import carry
 from straced.errors import NotLive
 from straced.ipc import messages
@@ -138,6 +138,19 @@ class RemoteSession:
             NoEventLoop: no asyncio loop runs here.
         """
         return RemoteEvents(self._client, self._params)
+
+    def slow_calls(self) -> RemoteSlowCalls:
+        """Listen to the calls that take longer than the limit that this session was given.
+
+        Returns:
+            An asynchronous iterator of :class:`straced.SlowSyscall`, each as it returns, and before that once while it
+            is inside, until the session is over. The service is asked at this call; without a limit it refuses at the
+            first step. Enter the iterator as an ``async with`` block to be told of all that happens in it.
+
+        Raises:
+            NoEventLoop: no asyncio loop runs here.
+        """
+        return RemoteSlowCalls(self._client, self._params)
 
     def every(self, seconds: float) -> AsyncIterator[Summary]:
         """Sum up each interval, on a fixed cadence, until the session is over.

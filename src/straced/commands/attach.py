@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from straced.commands import options
+from straced.commands import options, slow_options
 from straced.commands.group import verb
 from straced.commands.habits import noted
 from straced.linux.targets import TargetSpec
@@ -19,6 +19,7 @@ from straced.model.types import Summary
     examples=(
         ("straced attach 4242", "what is it doing? until Ctrl-C"),
         ("straced attach name:postgres -d 30s --json", "half a minute of it, for a program"),
+        ("straced attach 4242 --slower 10ms", "and each call that took longer, with its file or peer"),
     ),
 )
 @options.targets()
@@ -44,6 +45,7 @@ from straced.model.types import Summary
     show_default=True,
     help="Maximum number of tasks to ptrace.",
 )
+@slow_options.slower
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
 @noted(f="-f is on by default; --no-follow leaves children out", c="-c is what attach does", q="")
 def command(
@@ -60,6 +62,8 @@ def command(
     color: str,
     max_overhead: float | None,
     max_tasks: int,
+    slower_ns: int | None,
+    waits: bool,
     force: bool,
 ) -> int:
     """Count the system calls of running processes until Ctrl-C, the end of -d, or their own end.
@@ -78,6 +82,8 @@ def command(
         interval_s=None if interval_ns is None else interval_ns / 1e9,
         max_overhead_pct=max_overhead,
         max_tasks=max_tasks,
+        slower_ns=slow_options.limit_of_slow(slower_ns, waits, tracer),
+        slow_waits=waits,
         force=force,
     )
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)

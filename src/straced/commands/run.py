@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from straced.commands import options
+from straced.commands import options, slow_options
 from straced.commands.group import verb
 from straced.commands.habits import noted
 from straced.errors import InvalidArgument
@@ -60,6 +60,7 @@ EXAMPLE = "straced run --max fsync=0 --max total=9000 -- CMD"
 @click.option(
     "--summary", type=click.Path(path_type=Path), metavar="FILE", help="Append a summary in Markdown to FILE, for CI."
 )
+@slow_options.slower
 @click.option("--require-trace", is_flag=True, help="Do not run CMD when it cannot be traced.")
 @click.option("--user", "as_caller", is_flag=True, help="Under sudo: run CMD as the invoking user.")
 @noted(f="-f is on by default; --no-follow leaves children out", c="-c is what run does", q="")
@@ -78,6 +79,8 @@ def command(
     most: tuple[str, ...],
     junit: Path | None,
     summary: Path | None,
+    slower_ns: int | None,
+    waits: bool,
     require_trace: bool,
     as_caller: bool,
     words: tuple[str, ...],
@@ -105,6 +108,8 @@ def command(
         follow=follow,
         labels=parse_labels(labels),
         max_overhead_pct=max_overhead,
+        slower_ns=slow_options.limit_of_slow(slower_ns, waits, tracer),
+        slow_waits=waits,
         require_trace=require_trace,
         as_caller=as_caller,
     )

@@ -161,6 +161,8 @@ class AttachParams(Struct, frozen=True, kw_only=True):
     time: str = "wall"
     per_thread: bool = False
     tracer: str = "auto"
+    slower_ns: Annotated[int, Meta(ge=1, le=1 << 60)] | None = None
+    slow_waits: bool = False
 
 
 class Attached(Struct, frozen=True, kw_only=True):
@@ -190,6 +192,16 @@ class ChildrenParams(Struct, frozen=True, kw_only=True):
 
     pid: Pid
     labels: dict[str, str] = {}
+
+
+Told = Literal["events", "slow_calls"]
+
+
+class ListenParams(Struct, frozen=True, kw_only=True):
+    """A session, and what of it somebody wants to listen to."""
+
+    session: Number
+    what: Told = "events"
 
 
 class Listening(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from straced.model.slow import SlowCalls
+
 SUMMARY_SCHEMA = "straced.summary/1"
 
 
@@ -133,6 +135,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     """Why the rows are not simply exact."""
     kind: str = "exact"
     """The quality of the rows, as :attr:`Quality.kind`."""
+    slow: SlowCalls | None = None
+    """Calls over the limit that was asked for; ``None`` where none was, or this tracer cannot tell."""
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -255,6 +259,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     """A row for each call, the one with the most time first; ``syscalls`` in JSON."""
     total: Total = Total()
     """The sums of all rows."""
+    slow: SlowCalls | None = None
+    """Calls over the limit that was asked for; ``None`` where none was, or this tracer cannot tell."""
 
     @property
     def syscalls(self) -> dict[str, SyscallStats]:

@@ -62,6 +62,17 @@ def check_trace(
         raise InvalidArgument(f"max_seconds={max_seconds!r} is no time", hint="seconds, more than 0")
 
 
+def check_limit(slower_than: float | None, tracer: TracerName) -> int | None:
+    """Return a limit in nanoseconds; raise InvalidArgument for what is none, or none of this tracer."""
+    if slower_than is None:
+        return None
+    if isinstance(slower_than, bool) or not isinstance(slower_than, (int, float)) or not 1e-9 <= slower_than < 1e9:
+        raise InvalidArgument(f"slower_than={slower_than!r} is no time", hint="seconds, more than 0")
+    if tracer not in ("auto", "ebpf"):
+        raise InvalidArgument(f"slow calls are told by eBPF, not by {tracer}", hint='use tracer="ebpf"')
+    return int(slower_than * 1e9)
+
+
 def check_interval(seconds: float) -> None:
     """Raise InvalidArgument for what cannot be the length of an interval."""
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:

@@ -18,7 +18,7 @@ from straced.concurrency.shielding import Operation, all_done, attempt, carry
 from straced.model.choices import TimeKind, Timestamps, TracerName
 from straced.model.types import Sample
 from straced.profiling import attaching, full_traces, handover, readings, tracer_choice
-from straced.profiling.arguments import check_budgets, check_time, check_trace, check_tracer
+from straced.profiling.arguments import check_budgets, check_limit, check_time, check_trace, check_tracer
 from straced.profiling.attaching import AttachedTarget
 from straced.profiling.limits import watch_limits
 from straced.profiling.session import Session
@@ -63,9 +63,8 @@ class Profiler:
         user_share: float = 1.0,
         max_per_process: int | None = None,
     ) -> None:
-        check_tracer(tracer)
+        self._wanted = check_tracer(tracer)
         check_budgets(max_overhead_pct, max_tasks)
-        self._wanted = tracer
         self._options = AttachOptions(max_overhead_pct=max_overhead_pct, max_tasks=max_tasks)
         given = {"rows": max_rows, "instances": max_per_process}
         self._tracers = TracerSet(user_share=user_share, **{k: v for k, v in given.items() if v is not None})
@@ -85,6 +84,11 @@ class Profiler:
     def mine(self) -> bool:
         """Whether this is no forked copy, which is inert. One that was not in use before the fork is none."""
         return self._owner.here
+
+    @property
+    def wanted(self) -> TracerName:
+        """The tracer that was asked for, or ``auto``."""
+        return self._wanted
 
     @property
     def sessions(self) -> list[Session]:
@@ -129,6 +133,8 @@ class Profiler:
         time: TimeKind = "wall",
         force: bool = False,
         per_thread: bool = False,
+        slower_than: float | None = None,
+        waits: bool = False,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
@@ -143,18 +149,27 @@ class Profiler:
             time: ``wall``, or ``cpu`` for CPU time in the kernel (plain ``strace -c``, see strace(1)); eBPF tells both.
             force: allow the host's pid 1.
             per_thread: rows of each thread (eBPF).
+            slower_than: tell each call of so many seconds or more, with its file or peer (eBPF).
+            waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
 
         Raises:
-            InvalidArgument: no process or time can be called that.
+            InvalidArgument: no process or time can be called that, or be a limit.
             AttachError: the process runs on, untraced; ``reason`` and ``hint`` say why.
             TracerUnavailable: no tracer can serve.
             ForkedCopy: this is a copy in a forked child.
             NoEventLoop: no asyncio loop runs here (under trio, say), or another one uses this profiler.
         """
-        options = AttachOptions(follow=follow, time=time, force=force, per_thread=per_thread)
+        options = AttachOptions(
+            follow=follow,
+            time=time,
+            force=force,
+            per_thread=per_thread,
+            slower_ns=check_limit(slower_than, self._wanted),
+            slow_waits=waits,
+        )
         return await self.attach_for(None, pid, options, labels)
 
     async def attach_for(
@@ -259,6 +274,8 @@ class Profiler:
         follow: bool = True,
         labels: dict[str, str] | None = None,
         time: TimeKind = "wall",
+        slower_than: float | None = None,
+        waits: bool = False,
         **popen_options: Any,
     ) -> Session:
         """Start a program that is counted from its first instruction; ``session.process`` is the caller's own.
@@ -270,13 +287,15 @@ class Profiler:
             follow: as for :meth:`attach`.
             labels: as for :meth:`attach`.
             time: as for :meth:`attach`.
+            slower_than: as for :meth:`attach`.
+            waits: as for :meth:`attach`.
             popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
 
         Returns:
             The session.
 
         Raises:
-            InvalidArgument: no time can be called that; nothing was started.
+            InvalidArgument: no time can be called that, or be a limit; nothing was started.
             CommandNotFound: there is no such program; nothing was started.
             ExecFailed: it is not executable; nothing was started.
             AttachError: not counted; the program runs all the same, ``error.process`` is it.
@@ -285,6 +304,7 @@ class Profiler:
             NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
         check_time(time)
+        check_limit(slower_than, self._wanted)
         self._owner.enter()
 
         async def start() -> Session:
@@ -293,7 +313,9 @@ class Profiler:
             process = await children.start(gated, popen_options)
             gating.remember(process.pid)
             try:
-                session = await self.attach(process.pid, follow=follow, labels=labels, time=time)
+                session = await self.attach(
+                    process.pid, follow=follow, labels=labels, time=time, slower_than=slower_than, waits=waits
+                )
             except asyncio.CancelledError:
                 await children.end(process)
                 raise

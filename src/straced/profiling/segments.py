@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from straced.linux import procfs
 from straced.model import aggregation as rows_of
+from straced.model import slow as slow_calls
 from straced.model.types import Counters, Overhead, Part, Quality, Reason, Sample, Summary, Target, Window
 from straced.tracers.base import Ending, TracerSession
 
@@ -70,6 +71,7 @@ def between(since: Sample | None, sample: Sample) -> Sample:
         time=sample.time,
         reasons=sample.reasons,
         kind=sample.kind,
+        slow=slow_calls.since(since.slow, since.monotonic_ns, sample.slow),
     )
 
 
@@ -123,6 +125,7 @@ def summary(
         labels=labels,
         rows=table,
         total=type(total)() if unknown else total,
+        slow=slow_calls.together(piece.sample.slow for piece in stretches),
     )
 
 

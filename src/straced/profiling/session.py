@@ -13,8 +13,8 @@ from straced.model.types import Overhead, Sample, Summary
 from straced.profiling import segments
 from straced.profiling.arguments import check_interval
 from straced.profiling.attendance import AttendedTarget
-from straced.tracers.base import Ending, EventSource
-from straced.tracers.event_stream import EventStream
+from straced.tracers.base import Ending, EventSource, SlowCallSource
+from straced.tracers.event_stream import EventStream, SlowCallStream
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import Recording
@@ -166,6 +166,30 @@ class Session(AttendedTarget):
             nothing.end()
             return nothing
         raise NotLive(f"the {self.tracer} tracer tells no events", hint='use tracer="ebpf"', pid=self.target.pid)
+
+    def slow_calls(self) -> SlowCallStream:
+        """Listen to the calls that take longer than the limit that this session was given, from this call on.
+
+        Returns:
+            An asynchronous iterator of :class:`straced.SlowSyscall`, each as it returns, and before that
+            once while it is inside, until the session is over. It listens until it is closed, left as an ``async with``
+            block, or dropped.
+
+        Raises:
+            NotLive: the session has no limit, or this tracer cannot tell.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this session.
+        """
+        self._enter()
+        if self.options.slower_ns is None:
+            raise NotLive("this session has no limit over which calls are slow", pid=self.target.pid)
+        if isinstance(self._inner, SlowCallSource):
+            return self._inner.slow_calls()
+        if self._result is not None and self._tracer.tells_events:
+            nothing = SlowCallStream()
+            nothing.end()
+            return nothing
+        raise NotLive(f"the {self.tracer} tracer tells no slow calls", hint='use tracer="ebpf"', pid=self.target.pid)
 
     def every(self, seconds: float) -> AsyncIterator[Summary]:
         """Sum up each interval, on a fixed cadence, until the session is over.

@@ -45,6 +45,10 @@ class BlobKind(enum.IntEnum):
     """One that the call has filled in: the two descriptors of a pipe. Not read of a call that failed."""
     WORDS = 6
     """The words of an argv, each ended by NUL."""
+    FILE = 7
+    """What a descriptor stands for, or what the working directory is (``bpf/details_names.h``)."""
+    SOCKET = 8
+    """The same of a socket."""
 
 
 class Blob(Struct, frozen=True):

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from straced.errors import StracedError
 from straced.model.types import Overhead, Sample, Target
-from straced.tracers.event_stream import EventStream
+from straced.tracers.event_stream import EventStream, SlowCallStream
 
 CHANGED_USER = "changed_user"
 """Why a session is over: an execve took the target away from the user for whom it was traced."""
@@ -49,6 +49,12 @@ class AttachOptions(Struct, frozen=True, kw_only=True):
     """Rows of what has ended are told apart by program, also at an execve; not together with ``per_thread`` (eBPF)."""
     time: str = "wall"
     """``wall`` or ``cpu`` (plain ``strace -c``)."""
+    slower_ns: int | None = None
+    """Tell calls that take at least so long, with what they are about (eBPF)."""
+    slow_waits: bool = False
+    """Those that are made to wait, too."""
+    slow_rate: int = 1000
+    """At most so many a second; the others are counted. 0: no bound."""
 
 
 class Availability(Struct, frozen=True, kw_only=True):
@@ -243,6 +249,15 @@ class ChildTracer(Protocol):
             AttachError: there is no such process, or it may not be traced.
             TracerUnavailable: this tracer cannot serve here.
         """
+        ...
+
+
+@runtime_checkable
+class SlowCallSource(Protocol):
+    """A session that tells calls over :attr:`AttachOptions.slower_ns` as they return."""
+
+    def slow_calls(self) -> SlowCallStream:
+        """Calls over the limit, from this call on, until the session is over."""
         ...
 
 

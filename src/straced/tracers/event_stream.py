@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from straced.concurrency.shielding import Signal
+from straced.model.slow import SlowSyscall
 from straced.model.types import Event
 
 LIMIT = 100_000
 """Events that wait for whoever reads them; what comes then is lost to them, and counted."""
+Item = TypeVar("Item")
 
 
-class EventStream:
-    """Forks, execs and exits of one session, in the order in which they happened.
+class LiveStream(Generic[Item]):
+    """What one session tells, in the order in which it happened.
 
     It listens from the call that made it until it is closed, left as an ``async with`` block, or dropped.
     """
 
     def __init__(self, closed: Callable[[], None] | None = None) -> None:
-        """Begin with no event.
+        """Begin with nothing.
 
         Args:
             closed: called when nobody listens here any more.
         """
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[Item] = deque()
         self._news = Signal()
         self._is_over = False
         self._closed = closed
@@ -36,7 +38,7 @@ class EventStream:
         """Whether nothing more will come."""
         return self._is_over
 
-    def put(self, event: Event) -> bool:
+    def put(self, event: Item) -> bool:
         """Add an event; false when too many wait already."""
         if len(self._waiting) >= LIMIT:
             return False
@@ -49,7 +51,7 @@ class EventStream:
         self._is_over = True
         self._news.happened()
 
-    async def read(self, most: int) -> list[Event]:
+    async def read(self, most: int) -> list[Item]:
         """Wait for events, and return those that are there; none at the end."""
         while not self._waiting and not self._is_over:
             await self._news.wait()
@@ -66,7 +68,7 @@ class EventStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Item:
         found = await self.read(1)
         if not found:
             raise StopAsyncIteration
@@ -79,3 +81,11 @@ class EventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class EventStream(LiveStream[Event]):
+    """Forks, execs and exits of one session."""
+
+
+class SlowCallStream(LiveStream[SlowSyscall]):
+    """Calls over the limit of one session: each as it returns, and before that once while it is inside."""

@@ -39,6 +39,9 @@ class AttachRequest(Struct, frozen=True, kw_only=True):
     interval_s: float | None = None
     max_overhead_pct: float | None = None
     max_tasks: int = AttachOptions().max_tasks
+    slower_ns: int | None = None
+    """Tell calls that take at least so long."""
+    slow_waits: bool = False
     force: bool = False
 
 
@@ -82,6 +85,9 @@ async def _watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> in
         if wanted.interval_s is None:
             for summary in results:
                 report(summary)
+        for summary in results if wanted.slower_ns is not None else ():
+            if (text := slow_calls_missing(summary)) is not None:
+                print(f"straced attach: {text}", file=sys.stderr, flush=True)
     return refused[0].exit_code if refused else 0
 
 
@@ -92,10 +98,13 @@ async def _attach(
     if wanted.by_ptrace:
         for pid in pids:
             ptrace_warning.warn(pid, force=wanted.force)
-    attempts = (profiler.attach(pid, follow=wanted.follow, force=wanted.force) for pid in pids)
+    options = AttachOptions(
+        follow=wanted.follow, force=wanted.force, slower_ns=wanted.slower_ns, slow_waits=wanted.slow_waits
+    )
+    attempts = (profiler.attach_for(None, pid, options) for pid in pids)
     tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
     if wanted.tracer in ("auto", "ebpf") and wanted.max_overhead_pct is None:
-        tried = await _by_the_service(pids, tried, wanted.follow, owned)
+        tried = await _by_the_service(pids, tried, wanted, owned)
     sessions = [result for result in tried if not isinstance(result, BaseException)]
     refused = [result for result in tried if isinstance(result, StracedError)]
     for result in tried:
@@ -109,7 +118,10 @@ async def _attach(
 
 
 async def _by_the_service(
-    pids: Sequence[int], tried: list[AnySession | BaseException], follow: bool, owned: contextlib.AsyncExitStack
+    pids: Sequence[int],
+    tried: list[AnySession | BaseException],
+    wanted: AttachRequest,
+    owned: contextlib.AsyncExitStack,
 ) -> list[AnySession | BaseException]:
     """Have a service of root count those for whom our own rights do not suffice; what it refuses too stays refused."""
     lacking = [(at, error) for at, error in enumerate(tried) if isinstance(error, delegation.LACKING)]
@@ -120,7 +132,9 @@ async def _by_the_service(
     tried = list(tried)
     for at, error in lacking:
         with contextlib.suppress(StracedError):
-            tried[at] = await service.attach(pids[at], follow=follow)
+            slower_than = None if wanted.slower_ns is None else wanted.slower_ns / 1e9
+            waits = wanted.slow_waits
+            tried[at] = await service.attach(pids[at], follow=wanted.follow, slower_than=slower_than, waits=waits)
             delegation.say("attach", f"{pids[at]} is counted", error)
     return tried
 
@@ -129,6 +143,13 @@ async def _windows(session: AnySession, interval_s: float | None, report: Callab
     if interval_s is not None:
         async for summary in session.every(interval_s):
             report(summary)
+
+
+def slow_calls_missing(summary: Summary) -> str | None:
+    """Why there are no slow calls in a summary that should have them."""
+    if summary.slow is not None:
+        return None
+    return f"slow calls are told by eBPF alone, and {summary.target.pid} was counted by {summary.tracer}"
 
 
 def _announce(sessions: Sequence[AnySession]) -> None:

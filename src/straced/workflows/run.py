@@ -24,6 +24,7 @@ from straced.profiling.session import Session
 from straced.text.sanitize import scrub
 from straced.tracers.base import AttachOptions
 from straced.workflows import delegation
+from straced.workflows.attach import slow_calls_missing
 from straced.workflows.foreground import Foreground
 from straced.workflows.hints import as_typed
 from straced.workflows.killed_for_memory import MemoryWatch
@@ -42,6 +43,9 @@ class Launch(Struct, frozen=True, kw_only=True):
     follow: bool = True
     labels: dict[str, str] = {}
     max_overhead_pct: float | None = None
+    slower_ns: int | None = None
+    """Tell calls that take at least so long."""
+    slow_waits: bool = False
     require_trace: bool = False
     as_caller: bool = False
 
@@ -91,6 +95,8 @@ async def _see_through(
         if session is not None:
             summary = await session.detach()
             report(_named(summary, session, status))
+            if launch.slower_ns is not None and (missing := slow_calls_missing(summary)) is not None:
+                _say(missing)
         if killed := memory.words(status):
             _say(killed)
     return status if status >= 0 else 128 - status
@@ -98,7 +104,7 @@ async def _see_through(
 
 async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: Launch) -> Session | None:
     try:
-        options = AttachOptions(follow=launch.follow)
+        options = AttachOptions(follow=launch.follow, slower_ns=launch.slower_ns, slow_waits=launch.slow_waits)
         session = await profiler.attach_for(None, process.pid, options, launch.labels, required=launch.require_trace)
     except Exception as error:
         if launch.require_trace:

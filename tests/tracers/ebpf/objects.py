@@ -65,10 +65,10 @@ def notes(folder: Path) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
 
 
-def build(folder: Path, clang: str = "clang", sources: Path = BPF) -> bytes:
-    """The object by a clang, and its notes beside it in ``folder``."""
+def build(folder: Path, clang: str = "clang", sources: Path = BPF, *names: str) -> bytes:
+    """The object by a clang, and its notes beside it in ``folder``; of some objects alone, without notes."""
     environ = {**os.environ, "CLANG": clang}
-    subprocess.run([sources / "build.sh", folder], check=True, timeout=120, env=environ, capture_output=True)
+    subprocess.run([sources / "build.sh", folder, *names], check=True, timeout=120, env=environ, capture_output=True)
     return (folder / "profiler.bpf.o").read_bytes()
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from straced.model import histogram
 from straced.records import layout
-from straced.tracers.ebpf import EbpfTracer, btf, engine, record_wire, wire
+from straced.tracers.ebpf import EbpfTracer, btf, detail_wire, engine, record_wire, wire
+from straced.tracers.ebpf.detail_engine import detail_object
 from straced.tracers.ebpf.engine import Engine, object_bytes
 from tests.support.needs import require, unavailable
 from tests.tracers.ebpf.conftest import Start
@@ -26,6 +27,7 @@ def test_layouts_agree() -> None:
     assert wire.verify(btf.Types(btf.section(object_bytes(), ".BTF"))) == []
     recorder = (PACKAGE / "recorder.bpf.o").read_bytes()
     assert wire.verify(btf.Types(btf.section(recorder, ".BTF")), record_wire.LAYOUTS) == []
+    assert wire.verify(btf.Types(btf.section(detail_object(), ".BTF")), detail_wire.LAYOUTS) == []
     assert struct.calcsize("=" + layout.RECORD_HEAD) == record_wire.WireRecord.args.offset
     assert struct.calcsize("=" + layout.BLOB_HEAD) == ctypes.sizeof(record_wire.WireBlob)
     assert wire.ROW.size == wire.CounterRow.histogram.offset
@@ -44,10 +46,11 @@ def test_a_layout_that_drifted_is_refused() -> None:
 
 def test_it_is_built_from_these_sources() -> None:
     sources = hashlib.sha256()
-    for path in [*sorted(BPF.glob("*.h")), BPF / "profiler.bpf.c", BPF / "recorder.bpf.c"]:
+    for path in [*sorted(BPF.glob("*.h")), BPF / "profiler.bpf.c", BPF / "recorder.bpf.c", BPF / "details.bpf.c"]:
         sources.update(path.read_bytes())
     assert notes(PACKAGE)["sources"] == sources.hexdigest()
     assert notes(PACKAGE)["object"] == hashlib.sha256(object_bytes()).hexdigest()
+    assert notes(PACKAGE)["details"] == hashlib.sha256(detail_object()).hexdigest()
     assert notes(PACKAGE)["recorder"] == hashlib.sha256((PACKAGE / "recorder.bpf.o").read_bytes()).hexdigest()
 
 
@@ -78,7 +81,7 @@ def test_another_object_is_noticed(tmp_path: Path, file: str, was: str, becomes:
     text = (tmp_path / "bpf" / file).read_text()
     assert text.count(was) == 1
     (tmp_path / "bpf" / file).write_text(text.replace(was, becomes))
-    built = build(tmp_path / "built", sources=tmp_path / "bpf")
+    built = build(tmp_path / "built", "clang", tmp_path / "bpf", "profiler")
     assert declared(built) != declared(object_bytes())
 
 

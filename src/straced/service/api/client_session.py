@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 import msgspec
 
 from straced.errors import InvalidArgument, NotLive, NotPermitted, StracedError
+from straced.ipc.messages import Told
 from straced.linux import credentials, procfs
 from straced.linux.credentials import Peer
+from straced.model.slow import SlowSyscall, without
 from straced.model.types import Event, Reason, Sample, Summary
 from straced.profiling import segments
 from straced.profiling.session import Session
@@ -111,7 +114,9 @@ class ClientSession:
     def _visible(self, sample: Sample) -> Sample:
         if self.peer.is_root:
             return sample
-        hidden = {pid for pid in {row.pid for row in sample.rows} if pid is not None and self._is_hidden(pid)}
+        slow = sample.slow.calls if sample.slow is not None else ()
+        pids = {row.pid for row in sample.rows} | {call.pid for call in slow}
+        hidden = {pid for pid in pids if pid is not None and self._is_hidden(pid)}
         if not hidden:
             return sample
         self._hidden = True
@@ -119,6 +124,7 @@ class ClientSession:
         return msgspec.structs.replace(
             sample,
             rows=tuple(row for row in sample.rows if row.pid not in hidden),
+            slow=without(sample.slow, hidden),
             reasons=(*sample.reasons, reason),
             kind="partial" if sample.kind == "exact" else sample.kind,
         )
@@ -129,12 +135,12 @@ class ClientSession:
         except (procfs.Gone, OSError, KeyError):
             return False
 
-    def listen(self) -> int:
+    def listen(self, what: Told = "events") -> int:
         """Listen to what happens to the target and its descendants from now on; the number to read by."""
         self.check()
-        return self.listeners.add(self.session.events)
+        return self.listeners.add(self.session.slow_calls if what == "slow_calls" else self.session.events)
 
-    async def events(self, listener: int) -> list[Event]:
+    async def events(self, listener: int) -> Sequence[Event | SlowSyscall]:
         """The next events of a listener, as soon as there are any; none at the end."""
         found = await self.listeners.read(listener)
         self.check()

@@ -272,8 +272,8 @@ class Methods:
     async def session_detach(self, client: Connection, params: messages.DetachParams) -> object:
         return await self._facade.sessions.detach(client, params.session, params.why)
 
-    async def session_listen(self, client: Connection, params: messages.SessionParams) -> messages.Listening:
-        return messages.Listening(listener=self._facade.sessions.get(client, params.session).listen())
+    async def session_listen(self, client: Connection, params: messages.ListenParams) -> messages.Listening:
+        return messages.Listening(listener=self._facade.sessions.get(client, params.session).listen(params.what))
 
     async def session_events(self, client: Connection, params: messages.ListenerParams) -> object:
         return await self._facade.sessions.get(client, params.session).events(params.listener)
@@ -315,7 +315,7 @@ METHODS: dict[str, Method] = {
     "session.wait": Method(messages.SessionParams, Methods.session_wait),
     "session.result": Method(messages.SessionParams, Methods.session_result),
     "session.detach": Method(messages.DetachParams, Methods.session_detach),
-    "session.listen": Method(messages.SessionParams, Methods.session_listen),
+    "session.listen": Method(messages.ListenParams, Methods.session_listen),
     "session.events": Method(messages.ListenerParams, Methods.session_events),
     "session.unlisten": Method(messages.ListenerParams, Methods.session_unlisten),
 }

@@ -25,6 +25,8 @@ from straced.tracers.strace.recording import Recording, RecordOptions
 
 SESSIONS_OF_A_USER = 2
 """On one process at a time; all clients together have four of it, each some 20 MB of memory."""
+SLOW_CALLS_A_SECOND = 200
+"""Of one session: each costs the service some 0.1 ms."""
 MAX_KEPT = 64
 """Sessions of a connection whose result may be asked for again."""
 
@@ -68,7 +70,14 @@ class Sessions:
                 f"the service counts by eBPF, not by {params.tracer[:64]}",
                 hint=f'without the service: Profiler(tracer="{params.tracer[:64]}")',
             )
-        options = AttachOptions(follow=params.follow, time=params.time, per_thread=params.per_thread)
+        options = AttachOptions(
+            follow=params.follow,
+            time=params.time,
+            per_thread=params.per_thread,
+            slower_ns=params.slower_ns,
+            slow_waits=params.slow_waits,
+            slow_rate=SLOW_CALLS_A_SECOND,
+        )
 
         def attach(rights: Rights | None) -> Coroutine[object, object, Session]:
             return self._profiler().attach_for(rights, params.pid, options, params.labels)

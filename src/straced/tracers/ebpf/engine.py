@@ -35,6 +35,8 @@ class Engine:
 
     layouts: ClassVar[Mapping[str, type[ctypes.Structure]]] = wire.LAYOUTS
     """What of the object is compared with its own BTF."""
+    tells_details: ClassVar[bool] = False
+    """Whether it tells calls over a limit, besides counting."""
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from straced.linux import procfs
 from straced.model.types import Reason, Sample, Target
 from straced.tracers.base import AttachOptions, Rights, TracerSession
 from straced.tracers.ebpf import wire
+from straced.tracers.ebpf.detail_engine import DetailEngine
 from straced.tracers.ebpf.dirty_rows import DirtyRows
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.events import Events
@@ -23,6 +24,7 @@ from straced.tracers.ebpf.probe import capabilities, gone, may_see_all
 from straced.tracers.ebpf.reader import Reader, by_session
 from straced.tracers.ebpf.samples import Losses
 from straced.tracers.ebpf.session import EbpfSession
+from straced.tracers.ebpf.slow_ring import SlowRing
 from straced.tracers.ebpf.snapshot import SnapshotReader
 from straced.tracers.ebpf.summed_rows import part_of
 from straced.tracers.ebpf.task_storage import Conflict, Marks
@@ -46,6 +48,7 @@ class Instance:
         self.reader = Reader(engine, touched)
         self._snapshots = SnapshotReader(engine, self.reader, touched)
         self.events = Events(engine)
+        self.slow = SlowRing(engine) if isinstance(engine, DetailEngine) else None
         self.sessions: dict[int, EbpfSession] = {}
         self.callbacks: dict[int, list[Callable[[], None]]] = {}
         self._releases: set[Operation[Any]] = set()
@@ -70,6 +73,8 @@ class Instance:
             self._stop_if_idle()
             raise
         try:
+            if self.slow is not None and options.slower_ns is not None:
+                self.slow.begin(index, options)
             if options.apart and options.user is not None:
                 heir = self._new_session(msgspec.structs.replace(options, user=None), quiet, payer)
                 self.engine.owner(index).heir = heir
@@ -181,6 +186,8 @@ class Instance:
         self.sessions.pop(session.index, None)
         self.events.end(session.index)
         self._unmark(session.index)
+        if self.slow is not None:
+            self.slow.end(session.index)
         for callback in self.callbacks.pop(session.index, []):
             callback()
         try:
@@ -206,6 +213,8 @@ class Instance:
         """Undo a session that was not completed."""
         for each in (index, heir) if heir else (index,):
             self._unmark(each)
+            if self.slow is not None:
+                self.slow.end(each)
             self._reclaim(each)
 
     async def _reclaim_later(self, index: int) -> None:

@@ -74,7 +74,7 @@ class RecordEngine(Engine):
         self.ring_memory = self._mapped("ring_memory", self.cpus * (self.ring_bytes + record_wire.SLACK))
         self.fates = self._mapped("fates", record_wire.PLACES * ctypes.sizeof(record_wire.WireFate))
         self._state = self._mapped(".data.recording", ctypes.sizeof(record_wire.RecordingState))
-        self._mapped("plans", record_wire.PLACES * ctypes.sizeof(record_wire.WirePlan))[:] = _plans(self._wanted.calls)
+        self._mapped("plans", record_wire.PLACES * ctypes.sizeof(record_wire.WirePlan))[:] = plans(self._wanted.calls)
 
     def close(self) -> None:
         """Give everything back to the kernel. Idempotent."""
@@ -139,7 +139,7 @@ def ring_size(wanted: int | None, cpus: int) -> int:
     return 1 << (size.bit_length() - 1)
 
 
-def _plans(wanted: frozenset[str] | None) -> bytes:
+def plans(wanted: frozenset[str] | None) -> bytes:
     """The plan of each place."""
     plans = (record_wire.WirePlan * record_wire.PLACES)()
     for number, abi in enumerate(wire.ABIS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from straced.model.slow import SlowCalls
 from straced.model.types import Reason, Sample
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
@@ -58,7 +59,13 @@ _NONE = Losses(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def build(
-    part: SnapshotPart, losses: Losses, *, monotonic_ns: int, epoch_s: float, reasons: tuple[Reason, ...] = ()
+    part: SnapshotPart,
+    losses: Losses,
+    *,
+    monotonic_ns: int,
+    epoch_s: float,
+    reasons: tuple[Reason, ...] = (),
+    slow: SlowCalls | None = None,
 ) -> Sample:
     """The sample of a session: its rows, and what is known to be missing."""
     lost, doubts = _doubts(part.lost, losses)
@@ -80,6 +87,7 @@ def build(
         lost=lost,
         reasons=(*reasons, *doubts),
         kind="lossy" if doubts else "partial" if reasons else "exact",
+        slow=slow,
     )
 
 

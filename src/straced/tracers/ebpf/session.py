@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.events import Events
 from straced.tracers.ebpf.reader import Reader, Snapshot, SnapshotPart
 from straced.tracers.ebpf.samples import Losses
-from straced.tracers.event_stream import EventStream
+from straced.tracers.ebpf.slow_ring import SlowRing
+from straced.tracers.event_stream import EventStream, SlowCallStream
 
 _OVERHEAD_CHECK_S = 1.0
 _LAST_READINGS = 20
@@ -30,6 +32,7 @@ class SessionHost(Protocol):
     engine: Engine
     reader: Reader
     events: Events
+    slow: SlowRing | None
     callbacks: dict[int, list[Callable[[], None]]]
 
     def release(self, session: EbpfSession) -> None:
@@ -136,6 +139,7 @@ class EbpfSession:
             monotonic_ns=time.monotonic_ns(),
             epoch_s=time.time(),
             reasons=self._reasons,
+            slow=None if self._instance.slow is None else self._instance.slow.state(self.index),
         )
 
     async def wait(self) -> Ending:
@@ -209,6 +213,7 @@ class EbpfSession:
         """Let go of all tasks and return the last counters. Idempotent."""
         self.request_stop(why)
         if self._final is None:
+            self._look_inside()
             reader = self._instance.reader
             members = [owner for owner in reader.owners() if self.index in (owner.index, owner.session)]
             final = self.sample_of(reader.snapshot(again=[owner.index for owner in members]))
@@ -230,6 +235,13 @@ class EbpfSession:
                 os.close(self._pidfd)
         return self._final
 
+    def _look_inside(self) -> None:
+        """Find the calls over the limit that are inside at the end."""
+        if self._instance.slow is None or self._options.slower_ns is None:
+            return
+        with contextlib.suppress(OSError):  # no descriptor: those of the last look stand
+            self._instance.slow.look()
+
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
         """The measured cost of a traced call here, times the calls of the sample."""
         return self._slowdown(_calls(sample), duration_ns, sample)
@@ -247,6 +259,14 @@ class EbpfSession:
             self._watch_end()
             return self._instance.events.listen(self.index)
         nothing = EventStream()
+        nothing.end()
+        return nothing
+
+    def slow_calls(self) -> SlowCallStream:
+        """Calls over the limit, from this call on, until the session is over; none of one without a limit."""
+        if self._final is None and self._instance.slow is not None and self._options.slower_ns is not None:
+            return self._instance.slow.listen(self.index)
+        nothing = SlowCallStream()
         nothing.end()
         return nothing
 

@@ -7,6 +7,7 @@ import os
 
 from straced.tracers.ebpf import perf_events, preemption, probe, wire
 from straced.tracers.ebpf.attaching import TRACEPOINTS
+from straced.tracers.ebpf.detail_engine import DetailEngine, detail_object
 from straced.tracers.ebpf.engine import Engine
 
 _DESCRIPTORS = 48
@@ -14,7 +15,12 @@ _DESCRIPTORS = 48
 
 
 def suited_engine(
-    *, rows: int = wire.ROWS, owners: int = wire.OWNERS, user_share: float = 1.0, unpreempted: bool | None = None
+    *,
+    rows: int = wire.ROWS,
+    owners: int = wire.OWNERS,
+    user_share: float = 1.0,
+    unpreempted: bool | None = None,
+    details: bool = False,
 ) -> Engine:
     """Load the set of programs that suits this kernel.
 
@@ -25,6 +31,7 @@ def suited_engine(
         owners: likewise.
         user_share: likewise.
         unpreempted: the set to load, whatever suits.
+        details: one that tells calls over a limit, too.
 
     Raises:
         OSError: as :class:`Engine`; EINVAL also when the kernel lacks something, found sooner than by a load; EMFILE
@@ -35,6 +42,9 @@ def suited_engine(
         raise OSError(errno.EINVAL, f"no {lacking}")
     if unpreempted is None:
         unpreempted = preemption.programs_are_preempted() and perf_events.may_open(tuple(TRACEPOINTS.values()))
+    if details:
+        elf = detail_object()
+        return DetailEngine(elf, rows=rows, owners=owners, user_share=user_share, unpreempted=unpreempted)
     return Engine(rows=rows, owners=owners, user_share=user_share, unpreempted=unpreempted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 
 from straced.concurrency.shielding import Turns, carry
@@ -32,6 +33,7 @@ class EbpfTracer:
         ready: keep what was loaded once, for targets that must not wait.
         instances: how many sessions may count one process at a time: each needs programs and maps of its own.
         unpreempted: which set of programs; the one that suits the kernel when left out.
+        details: load at once what tells calls over a limit, which a session without one does not need.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class EbpfTracer:
         ready: bool = False,
         instances: int = MAX_INSTANCES,
         unpreempted: bool | None = None,
+        details: bool = False,
     ) -> None:
         self._rows = rows
+        self._details = details
         self._max_instances = instances
         self._unpreempted = unpreempted
         self._owners = owners
@@ -152,9 +156,12 @@ class EbpfTracer:
 
     async def _place(self, target: Target, options: AttachOptions, pidfd: int, quiet: bool) -> EbpfSession:
         """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
+        details = options.slower_ns is not None
         for position in range(self._max_instances):
             if position == len(self._instances):
-                await self._load_another()
+                await self._load_another(details=details)
+            if details and not self._instances[position].engine.tells_details:
+                continue
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
             try:
                 if procfs.stat(target.pid).start_ticks != target.start_ticks:
@@ -168,16 +175,21 @@ class EbpfTracer:
                 raise probe.load_error(error) from error
         raise TracerUnavailable(f"{self._max_instances} sessions count {target.pid} already", pid=target.pid)
 
-    async def _load_another(self) -> None:
-        self._instances.append(await carry(loading.load(self._load), Instance.close))
+    async def _load_another(self, *, details: bool = False) -> None:
+        load = functools.partial(self._load, details=details)
+        self._instances.append(await carry(loading.load(load), Instance.close))
 
-    def _load(self) -> Instance:
+    def _load(self, *, details: bool = False) -> Instance:
         error = self._missing()
         if error is not None:
             raise error
         try:
             engine = suited_engine(
-                rows=self._rows, owners=self._owners, user_share=self._user_share, unpreempted=self._unpreempted
+                rows=self._rows,
+                owners=self._owners,
+                user_share=self._user_share,
+                unpreempted=self._unpreempted,
+                details=details or self._details,
             )
             try:
                 return Instance(engine, self._idle)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import signal
 import textwrap
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from straced.model.aggregation import sort_rows, time_ns
 from straced.model.types import Overhead, Quality, Summary
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
 from straced.views.text import table
+from straced.views.text.lines import Line as Line
+from straced.views.text.lines import Span as Span
+from straced.views.text.lines import plain as plain
+from straced.views.text.slow import slow_lines
 
 TRACER_NAMES = {"ebpf": "eBPF"}
 TITLES = {
@@ -38,16 +41,6 @@ MAX_IN_FLIGHT = 4
 PROSE_WIDTH = 100
 KEPT_SMALL = ("strace", "eBPF")
 """Names that begin a sentence as they are written."""
-
-
-class Span(NamedTuple):
-    """A piece of a line, and how it is meant: ``""``, ``strong``, ``weak``, ``bad`` or ``title``."""
-
-    text: str
-    style: str = ""
-
-
-Line = tuple[Span, ...]
 
 
 def first_screen(
@@ -74,12 +67,9 @@ def first_screen(
     for text in explanations(summary, sort):
         lines += [(Span(part, "weak"),) for part in textwrap.wrap(text, min(width or PROSE_WIDTH, PROSE_WIDTH))]
     lines.append((Span(quality_line(summary), "bad" if summary.quality.kind == "lossy" else "strong"),))
+    if summary.slow is not None:
+        lines += [(), *slow_lines(summary.slow, limit, width)]
     return tuple(lines)
-
-
-def plain(lines: Iterable[Line]) -> str:
-    """Text without colour, each line ended by a newline, no blanks at the end of one."""
-    return "".join("".join(span.text for span in line).rstrip() + "\n" for line in lines)
 
 
 def head(summary: Summary, title: str | None = None) -> Line:

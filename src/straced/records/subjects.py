@@ -1,0 +1,45 @@
+"""Which arguments of a call are descriptors, and which calls are made to wait, or take relative paths."""
+
+from __future__ import annotations
+
+import functools
+
+from straced.records.plans import plan_of
+from straced.records.text.calls import SIGNATURES
+from straced.records.values import BlobKind
+from straced.syscalls.waiting import WAITS_FOR_WORK
+
+MADE_TO_WAIT = WAITS_FOR_WORK | {
+    "futex", "futex_wait", "futex_waitv", "io_uring_enter", "mq_timedreceive", "msgrcv", "restart_syscall",
+}  # fmt: skip
+"""Calls whose length says what a program waits for, and not that something is slow."""
+ENDING = frozenset({"exit", "exit_group"})
+_FIRST = (
+    "openat openat2 fcntl fcntl64 ioctl getsockopt setsockopt getdents getdents64 recvmmsg execveat preadv2 pwritev2"
+    " signalfd name_to_handle_at vmsplice fsmount open_tree mq_timedsend mq_timedreceive fchmodat2 mknodat futimesat"
+    " cachestat finit_module pidfd_getfd pidfd_send_signal fstat64 fstatat64 ftruncate64 _llseek fstatfs64"
+    " fadvise64_64 fspick"
+)
+_DESCRIPTORS = {**dict.fromkeys(_FIRST.split(), (0,)), "tee": (0, 1), "sendfile64": (0, 1), "move_mount": (0, 2)}
+"""Of calls that have no signature, or one for each of their operations."""
+
+
+@functools.cache
+def descriptors_of(name: str) -> tuple[int, ...]:
+    """The arguments of a call that are descriptors, directories that paths are relative to among them.
+
+    Args:
+        name: of the call.
+    """
+    words = SIGNATURES.get(name, "").split(", ")
+    return _DESCRIPTORS.get(name) or tuple(place for place, word in enumerate(words) if word in ("fd", "dirfd"))
+
+
+def is_from_here(name: str) -> bool:
+    """Whether a path among its arguments may be relative to the working directory of the process.
+
+    Args:
+        name: of the call.
+    """
+    paths = [capture.argument for capture in plan_of(name).captures if capture.kind is BlobKind.PATH]
+    return any(place - 1 not in descriptors_of(name) for place in paths)

@@ -1,0 +1,91 @@
+"""The object that tells details besides counting: calls over a limit."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import threading
+from pathlib import Path
+
+from straced.records.subjects import ENDING, MADE_TO_WAIT, descriptors_of, is_from_here
+from straced.records.values import NUMBERS
+from straced.syscalls import names
+from straced.tracers.ebpf import detail_wire, libbpf, record_wire, wire
+from straced.tracers.ebpf.engine import Engine
+from straced.tracers.ebpf.record_engine import plans
+
+_SHARED = ("_limits", "_state")
+
+
+class DetailEngine(Engine):
+    """One loaded object that counts, and tells calls over a limit. Nothing is told before a session has a limit."""
+
+    layouts = detail_wire.LAYOUTS
+    tells_details = True
+
+    def _configure(self) -> None:
+        self._library.bpf_map__set_max_entries(self._map("slow_limits"), self.owners_max)
+        self._peeking = threading.Lock()
+
+    def _load(self) -> None:
+        super()._load()
+        self._limits = self._mapped("slow_limits", self.owners_max * ctypes.sizeof(detail_wire.WireSlowLimit))
+        self._state = self._mapped(".data.details", ctypes.sizeof(detail_wire.DetailsState))
+        self._mapped("plans", record_wire.PLACES * ctypes.sizeof(record_wire.WirePlan))[:] = plans(None)
+        size = record_wire.PLACES * ctypes.sizeof(detail_wire.WireDetailPlan)
+        self._mapped("detail_plans", size)[:] = _detail_plans()
+
+    def close(self) -> None:
+        """Give everything back to the kernel. Idempotent."""
+        super().close()
+        for name in _SHARED:
+            self.__dict__.pop(name, None)
+
+    @property
+    def slow_calls_fd(self) -> int:
+        """The descriptor of the ring of slow calls."""
+        return self.map_fd("slow_calls")
+
+    def limit(self, session: int) -> detail_wire.WireSlowLimit:
+        """The limit of a session, in shared memory."""
+        size = ctypes.sizeof(detail_wire.WireSlowLimit)
+        return detail_wire.WireSlowLimit.from_buffer(self._limits, session * size)
+
+    def set_least(self, slower_ns: int) -> None:
+        """Say what the lowest limit of all sessions is."""
+        detail_wire.DetailsState.from_buffer(self._state).least_ns = slower_ns
+
+    def peek(self) -> bytes:
+        """The calls over the limit that are inside now, one after the other, as they come in the ring."""
+        library = self._library
+        with self._peeking:
+            link = libbpf.check_pointer(library.bpf_program__attach_iter(self.program("peek"), None), "iterate peek")
+            try:
+                fd = libbpf.check(library.bpf_iter_create(library.bpf_link__fd(link)), "peek")
+                try:
+                    return b"".join(iter(functools.partial(os.read, fd, 1 << 16), b""))
+                finally:
+                    os.close(fd)
+            finally:
+                library.bpf_link__destroy(link)
+
+
+def detail_object() -> bytes:
+    """The prebuilt object that ships in the package."""
+    return Path(__file__).with_name("details.bpf.o").read_bytes()
+
+
+@functools.cache
+def _detail_plans() -> bytes:
+    """The detail plan of each place."""
+    entries = (detail_wire.WireDetailPlan * record_wire.PLACES)()
+    for number, abi in enumerate(wire.ABIS):
+        for nr, name in (names(abi) if abi else {}).items():
+            nr &= ~wire.X32_SYSCALL_BIT
+            if nr < NUMBERS:
+                entry = entries[number * NUMBERS + nr]
+                entry.descriptors = sum(1 << place for place in descriptors_of(name))
+                entry.flags = detail_wire.WAITS * (name in MADE_TO_WAIT) | detail_wire.ENDS * (name in ENDING)
+                entry.flags |= detail_wire.FROM_HERE * is_from_here(name)
+    return bytes(entries)

@@ -1,0 +1,69 @@
+"""Calls over a limit as text: how long, by whom, about what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from straced.model.slow import SlowCalls, SlowSyscall
+from straced.text.sanitize import CUT, scrub
+from straced.text.units import format_count, format_ns
+from straced.views.text.lines import Line, Span
+
+GAP = "  "
+TITLES = ("took", "waiting", "thread", "file or peer", "call")
+MOST_ABOUT = 48
+LEAST_CALL = 24
+
+
+def slow_lines(slow: SlowCalls, limit: int | None = 20, width: int | None = None) -> list[Line]:
+    """The lines of a table with its heading.
+
+    Args:
+        slow: what to show.
+        limit: rows to show; ``None`` for all.
+        width: columns there are; the call is cut to what is left of them.
+    """
+    lines: list[Line] = [(Span(heading(slow), "strong"),)]
+    shown = slow.calls if limit is None else slow.calls[:limit]
+    if not shown:
+        return lines
+    cells = [TITLES, *map(_cells, shown)]
+    widths = [max(len(row[column]) for row in cells) for column in range(4)]
+    for number, row in enumerate(cells):
+        head = (
+            f" {row[0]:>{widths[0]}}{GAP}{row[1]:>{widths[1]}}{GAP}{row[2]:<{widths[2]}}{GAP}{row[3]:<{widths[3]}}{GAP}"
+        )
+        room = None if width is None else max(LEAST_CALL, width - len(head))
+        lines.append((Span((head + _cut(row[4], room)).rstrip(), "title" if number == 0 else ""),))
+    if hidden := len(slow.calls) - len(shown):
+        lines.append((Span(f" ({format_count(hidden)} more: --all)", "weak"),))
+    return lines
+
+
+def heading(slow: SlowCalls) -> str:
+    """How many there were, and what is not among the rows."""
+    inside = sum(call.inside for call in slow.calls)
+    parts = [f"Calls of {format_ns(slow.limit_ns)} or more: {format_count(slow.seen)}"]
+    if inside:
+        parts.append(f"{format_count(inside)} inside at the end")
+    missing = slow.untold + slow.lost
+    if missing:
+        parts.append(f"{format_count(missing)} too many at a time to be shown")
+    if slow.waits:
+        parts.append(f"{format_count(slow.waits)} that wait by their nature left out (--waits)")
+    return "; ".join(parts) + "."
+
+
+def _cells(call: SlowSyscall) -> Sequence[str]:
+    about = scrub(call.about)
+    if len(about) > MOST_ABOUT:
+        about = CUT + about[1 - MOST_ABOUT :]
+    text = scrub(call.call)
+    if not call.inside:
+        text += f" = {call.result}" if call.errno is None else f" = -1 {call.errno}"
+    took = format_ns(call.duration_ns)
+    return took, format_ns(call.waiting_ns), f"{call.tid} {scrub(call.comm, 15)}", about or "-", text
+
+
+def _cut(text: str, room: int | None) -> str:
+    return text if room is None or len(text) <= room else text[: room - 1] + CUT
