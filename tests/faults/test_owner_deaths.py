@@ -171,6 +171,7 @@ def test_the_guard_is_killed_while_it_measures(start: Starter) -> None:
     code = """
     sys.path.insert(0, os.environ["GUARD"])
     import calibrate
+    calibrate.PATIENCE_S = 600.0
     pid, fd = calibrate.start()
     say("forked", pid)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -179,7 +180,7 @@ def test_the_guard_is_killed_while_it_measures(start: Starter) -> None:
         guard = start_owner(start, code, env={"GUARD": str(GUARD)})
         child = int(guard.channel.expect("forked"))
         guard.process.wait(5)
-        until(lambda child=child: not proc.alive(child), 2, "before it has waited for a tracer")  # type: ignore[misc]
+        until(lambda child=child: not proc.alive(child), 20, "before it has waited for a tracer")  # type: ignore[misc]
 
 
 def test_the_thread_that_started_it_all_ends(start: Starter) -> None:

@@ -5,7 +5,9 @@ Of `waits/threads.py`.
 
 from __future__ import annotations
 
-from why_world import World
+import os
+
+from why_world import Role, World
 
 from straced.linux import procfs
 from straced.views.why.report import report, sentence
@@ -41,30 +43,45 @@ def test_a_thread_that_is_stuck_beside_a_busy_one(world: World) -> None:
 _CAUGHT = """
 import ctypes
 lock = ctypes.CDLL(None).pthread_mutex_lock
-both = threading.Barrier(3)
+both = threading.Barrier(2)
 def take(first, second):
+    if ARGS: os.read(int(ARGS[0]), 1)
     lock(first)
     both.wait()
     lock(second)
 one, other = (ctypes.c_byte * 40)(), (ctypes.c_byte * 40)()
 for pair in ((one, other), (other, one)): threading.Thread(target=take, args=pair, daemon=True).start()
-both.wait()
-ready()
+ready(ctypes.addressof(one), ctypes.addressof(other))
 while True: sum(range(1000))
 """
 
 
-def _in_mutexes(pid: int) -> int:
-    """How many threads of a process wait for a futex and do not run."""
-    places = [procfs.read(f"{pid}/task/{tid}/wchan") for tid in procfs.tasks(pid) if tid != pid]
-    return sum(place.startswith(b"futex") for place in places)
+def _are_caught(target: Role) -> bool:
+    """Whether each of the two mutexes is waited for; on the way there the threads wait for Python's own lock, too."""
+    waits = [procfs.read(f"{target.pid}/task/{tid}/syscall").split() for tid in procfs.tasks(target.pid)]
+    return {int(words[1], 16) for words in waits if len(words) > 1} >= {int(word) for word in target.words}
 
 
 def test_a_deadlock_beside_a_busy_thread(world: World) -> None:
     """It is proven, and never ends: that the process computes meanwhile is the smaller news."""
     target = world.python(_CAUGHT)
-    world.until(lambda: _in_mutexes(target.pid) == 2, "they do not wait for each other")
+    world.until(lambda: _are_caught(target), "they do not wait for each other")
     why = why_process(target.pid, _WINDOW_NS)
     assert (why.verdict, why.deadlock) == ("stuck", True), report(why)
     assert sentence(why).startswith("thread ")
     assert sentence(why).endswith(": a deadlock.")
+
+
+def test_a_deadlock_that_begins_while_it_is_watched(world: World) -> None:
+    """Its threads ran in the window: what they wait for at its end proves it all the same."""
+    reading, writing = os.pipe()
+    target = world.python(_CAUGHT, reading, fds=(reading,))
+    os.close(reading)
+
+    def begin(*_: object) -> None:
+        os.write(writing, b"xx")
+        world.until(lambda: _are_caught(target), "they do not wait for each other")
+
+    with os.fdopen(writing, "wb"):
+        why = why_process(target.pid, _WINDOW_NS, sharpen=begin, eager=True)
+    assert (why.verdict, why.deadlock) == ("stuck", True), report(why)

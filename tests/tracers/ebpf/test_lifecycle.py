@@ -248,12 +248,13 @@ async def test_full_memory_is_told(start: Start) -> None:
 
 async def test_attach_interrupts_nothing(tracer: EbpfTracer, start: Start) -> None:
     """epoll_wait returns EINTR when ptrace attaches; not here."""
-    code = "import select,sys; e=select.epoll(); print('r',end='',flush=True); print(e.poll(1.0))"
+    code = "import select; e=select.epoll(); e.register(0); print('r',end='',flush=True); e.poll()"
     program = start("-c", code, program=f"../../..{sys.executable}")
     for _ in range(20):
         session = await attach(tracer, program.pid)
         await session.detach()
     session = await attach(tracer, program.pid)
+    program.go()
     assert program.end() == 0
     assert row(await session.detach(), "epoll_wait").errors == 0
 

@@ -8,7 +8,7 @@ from straced.linux.procfs import Gone
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.model import Node, WaitingTask, is_deadlock
 from straced.waits.verdict import judge
-from straced.waits.verdict.chain import ChainBuilder
+from straced.waits.verdict.chain import ChainBuilder, settled
 
 _OF_THREADS = frozenset({"mutex", "lock"})
 """Waits in which threads of one process catch each other."""
@@ -19,8 +19,8 @@ MAX_THREADS = 500
 def choose(builder: ChainBuilder, look: ProcSnapshot, pid: int, thread: int | None = None) -> Node:
     """The chain of the thread that stands for the process.
 
-    That is the thread asked for; else one in a deadlock, whatever others do; else one that runs; else one that is where
-    nobody rests on purpose; else the representative one.
+    That is the thread asked for; else one in a deadlock, whatever others do and however lately it got there; else one
+    that runs; else one that is where nobody rests on purpose; else the representative one.
     """
     if thread is not None:
         return builder.build(pid, thread)
@@ -34,14 +34,15 @@ def choose(builder: ChainBuilder, look: ProcSnapshot, pid: int, thread: int | No
             continue
         try:
             task = builder.describe(look.task(pid, tid))
-            if not judge.is_suspect(task) or (runs and task.wait.kind not in _OF_THREADS):
+            suspect = judge.is_suspect(task) and not runs
+            if not suspect and task.wait.kind not in _OF_THREADS:
                 continue
             chain = builder.build(pid, tid)
         except Gone:
             continue
-        if is_deadlock(chain):
+        if is_deadlock(chain) and (suspect or settled(look, chain)):
             return chain
-        if runs:
+        if not suspect:
             continue
         if best is usual and (judge.is_idle(usual) or usual.task.wait.kind == "futex") and chain.holders:
             best = chain
