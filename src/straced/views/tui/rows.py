@@ -123,9 +123,8 @@ class ProcessRows:
         wanted = self.filter.casefold()
         if not wanted:
             return True
-        return any(
-            wanted in text.casefold() for text in (row.cmdline, row.comm, str(row.pid), row.job or "", row.now or "")
-        )
+        texts = (row.cmdline, row.comm, str(row.pid), row.job or "", row.container or "", row.now or "")
+        return any(wanted in text.casefold() for text in texts)
 
     def _rank(self, row: ProcessRow) -> tuple[float, int]:
         field = _FIELDS.get(self.sort)
