@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import click
 import msgspec
+from verbs import commands, examples_of
 
-from straced.commands.group import STATUSES, cli
+from straced.commands.group import STATUSES
 from straced.commands.registry import VERBS, available
 from straced.config.loader import table_of_keys
 from straced.model.diagnosis import Diagnosis
@@ -84,27 +84,6 @@ def cli_index() -> str:
         lines += [f"| [{verb.name}]({verb.name}.md) | {verb.line} |" for verb in available() if verb.section == section]
         lines.append("")
     return "\n".join(lines)
-
-
-def commands(name: str) -> Iterator[tuple[str, click.Command, click.Context]]:
-    """A verb and, where it has them, those below it: as it is typed, the command, its context."""
-    top = click.Context(cli, info_name="straced")
-    command = cli.get_command(top, name)
-    assert command is not None, name
-    context = click.Context(command, info_name=name, parent=top)
-    yield f"straced {name}", command, context
-    if isinstance(command, click.Group):
-        for each in command.list_commands(context):
-            below = command.get_command(context, each)
-            assert below is not None
-            yield f"straced {name} {each}", below, click.Context(below, info_name=each, parent=context)
-
-
-def examples_of(command: click.Command, context: click.Context) -> list[tuple[str, str]]:
-    """The pairs with which the help of a command begins."""
-    lines = command.get_help(context).splitlines()
-    found = [line for line in lines[1 : lines.index("")] if line.startswith("  ")]
-    return [(typed, answer) for typed, _, answer in (re.split(r"(  +)", line.strip(), maxsplit=1) for line in found)]
 
 
 def verb_page(name: str) -> str:

@@ -34,7 +34,8 @@ class ServiceQueries(Channel):
         """Have processes watched from now on, and after a restart of the service.
 
         Args:
-            target: a pid, ``children:PID``, ``name:GLOB``, ``user:NAME``, ``unit:x.service`` or ``cgroup:/path``.
+            target: a pid, ``children:PID``, ``name:GLOB``, ``user:NAME``, ``unit:x.service``,
+                ``cgroup:/path``, ``container:NAME`` or ``pod:NS/NAME``.
             labels: kept with all that is told of them.
 
         Returns:

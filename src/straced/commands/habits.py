@@ -87,7 +87,8 @@ def for_option(verb: str, option: str, argv: Sequence[str]) -> str | None:
         return None
     answer = answer if ": " in answer else f"type: {answer}"
     words = list(argv[argv.index(verb) + 1 :]) if verb in argv else []
-    target = next((word for word in words if word.isdecimal() or word.startswith(("name:", "unit:", "cgroup:"))), None)
+    kinds = ("name:", "unit:", "cgroup:", "container:", "pod:")
+    target = next((word for word in words if word.isdecimal() or word.startswith(kinds)), None)
     rest = " ".join(words[words.index("--") + 1 :]) if "--" in words else ""
     return answer.replace("PID", target or "PID").replace("CMD", rest or "CMD")
 

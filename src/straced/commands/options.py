@@ -64,7 +64,8 @@ class TargetType(click.ParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         if incomplete and not incomplete.isdecimal():
-            return [CompletionItem(kind) for kind in ("name:", "unit:", "cgroup:") if kind.startswith(incomplete)]
+            kinds = [f"{kind}:" for kind in target_syntax.KINDS if kind != "pid"]
+            return [CompletionItem(kind) for kind in kinds if kind.startswith(incomplete)]
         return [CompletionItem(str(pid), help=comm) for pid, comm in _running() if str(pid).startswith(incomplete)]
 
 

@@ -41,7 +41,9 @@ def command() -> None:
     "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label stored with all their data; may be repeated."
 )
 def add(target: str, labels: tuple[str, ...]) -> int:
-    """Watch TARGET: a pid, children:PID, name:GLOB, unit:NAME.service, cgroup:/PATH or user:NAME."""
+    """Watch TARGET: a pid, children:PID, name:GLOB, unit:NAME.service, cgroup:/PATH, container:NAME,
+    pod:NS/NAME or user:NAME.
+    """
     rule = service_query.ask(lambda client: client.watch(target, parse_labels(labels)))
     click.echo(f"straced: watches {rule.target}", err=True)
     return 0

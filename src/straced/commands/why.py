@@ -75,7 +75,8 @@ def command(
 
     The chain leads across processes to the root cause. /proc and sock_diag are read; nobody is stopped.
 
-    TARGET is a pid or a thread id; name:GLOB, cgroup:/path and unit:x.service stand for all that match.
+    TARGET is a pid or a thread id; name:GLOB, cgroup:/path, unit:x.service, container:NAME and pod:NS/NAME
+    stand for all that match.
     """
     named = [text for text in (target, pid) if text is not None]
     if len(named) + everybody != 1:

@@ -42,7 +42,10 @@ class WatchConfig(Struct, frozen=True, kw_only=True):
 
     target: Annotated[
         str,
-        Meta(description="A pid, `children:PID`, `name:GLOB`, `unit:NAME.service`, `cgroup:/PATH` or `user:NAME`."),
+        Meta(
+            description="A pid, `children:PID`, `name:GLOB`, `unit:NAME.service`, `cgroup:/PATH`, `container:ID`, "
+            "`container:NAME`, `pod:NS/NAME` or `user:NAME`."
+        ),
     ]
     labels: Annotated[dict[str, str], Meta(description="Kept with all that these processes do.")] = {}
 

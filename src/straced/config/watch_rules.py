@@ -13,9 +13,14 @@ from msgspec import Struct
 from straced.config.globs import Glob
 from straced.errors import InvalidArgument
 from straced.linux import cgroups, procfs, targets
+from straced.linux.container_matching import KINDS as CONTAINER_KINDS
+from straced.linux.container_matching import ContainerMatcher
+from straced.linux.containers import Container
 from straced.text.sanitize import scrub, scrub_bytes
 
-HINT = "write PID, children:PID, name:GLOB, unit:NAME.service, cgroup:/PATH or user:NAME"
+HINT = (
+    "write PID, children:PID, name:GLOB, unit:NAME.service, cgroup:/PATH, container:ID|NAME, pod:NS/NAME or user:NAME"
+)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 MAX_TEXT = 1024
 """Characters of a rule."""
@@ -26,7 +31,7 @@ _NAME_CHARS = 1024
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """A rule that has been read: ``kind`` is pid, children, name, unit, cgroup or user."""
+    """A rule that has been read: ``kind`` is pid, children, name, unit, cgroup, container, pod or user."""
 
     kind: str
     value: str
@@ -121,19 +126,23 @@ class Candidate(Struct):
     names: tuple[str, ...] | None = None
     """Comm, program and first word of the command line, which is its title if it has one; read when a rule asks."""
     uid: int | None = None
+    containers: tuple[Container, ...] | None = None
     fits: dict[str, bool] = {}
     """What came of comparing its names with a pattern: that is done once."""
 
 
 class Matcher:
-    """Finds who matches; remembers where a unit is."""
+    """Finds who matches; remembers where a unit is, and what containers are called."""
 
     def __init__(self, root: str = procfs.ROOT) -> None:
         self._root = root
         self._groups: dict[str, list[str]] = {}
+        self.containers = ContainerMatcher(root)
 
     def prepare(self, rules: list[Rule]) -> Generator[None, None, None]:
         """Find the units of rules that are not known where they were, by one walk; with places to rest."""
+        if any(rule.kind in CONTAINER_KINDS for rule in rules):
+            self.containers.refresh()
         wanted = {rule.value for rule in rules if rule.kind == "unit"}
         self._groups = {unit: groups for unit, groups in self._groups.items() if unit in wanted}
         missing = {unit for unit in wanted if not any(map(self._is_populated, self._groups.get(unit, ())))}
@@ -150,12 +159,21 @@ class Matcher:
             yield from self._children(rule, seen)
         elif rule.kind == "cgroup":
             yield from cgroups.each_process(rule.value, self._root)
+        elif rule.kind in CONTAINER_KINDS:
+            for each in list(seen.values()):
+                yield each.pid if self.containers.matches(rule.kind, rule.value, self.containers_of(each)) else 0
         elif rule.kind == "unit":
             for group in self._groups.get(rule.value, ()):
                 yield from cgroups.each_process(group, self._root)
         else:
             for each in list(seen.values()):
                 yield each.pid if self._fits(rule, each) else 0
+
+    def containers_of(self, each: Candidate) -> tuple[Container, ...]:
+        """The containers that a process is in, looked at once."""
+        if each.containers is None:
+            each.containers = self.containers.inside(each.pid)
+        return each.containers
 
     def _children(self, rule: Rule, seen: dict[int, Candidate]) -> Iterator[int]:
         parent = int(rule.value)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from straced.linux import procfs
+from straced.linux.container_matching import ContainerMatcher
+from straced.linux.containers import Container, inner_pid
 from straced.model.frame import OUTSIDE, RUNNING, Key
 from straced.syscalls import native_abi, syscall_name
 from straced.text.sanitize import scrub_bytes
@@ -44,6 +46,10 @@ class Identity(Struct, frozen=True):
     uid: int | None
     abi: str | None
     """Of its calls; ``None`` where its executable may not be read, and then neither may its calls."""
+    containers: tuple[Container, ...] = ()
+    """Those that it is in, the outermost first, without those that straced itself is in."""
+    inner_pid: int | None = None
+    """Its pid in its own PID namespace, if that is another than ours."""
 
 
 class ProcessScan:
@@ -51,6 +57,7 @@ class ProcessScan:
 
     def __init__(self, root: str = procfs.ROOT) -> None:
         self._root = root
+        self.containers = ContainerMatcher(root)
         self._identities: dict[Key, Identity] = {}
         self._ticks: dict[Key, int] = {}
         self._at_ns = 0
@@ -78,6 +85,8 @@ class ProcessScan:
                 cmdline=self._cmdline(facts.pid),
                 uid=self._uid(facts.pid),
                 abi=abi_of(facts.pid, self._root),
+                containers=(inside := self.containers.inside(facts.pid)),
+                inner_pid=inner_pid(facts.pid, self._root) if inside else None,
             )
             self._identities[facts.key] = known
         return known

@@ -15,10 +15,10 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from straced.errors import AmbiguousTarget, InvalidArgument, NoSuchProcess
-from straced.linux import cgroups, procfs
+from straced.linux import cgroups, container_matching, procfs
 
-KINDS = ("pid", "name", "unit", "cgroup")
-HINT = "a target is a pid, name:GLOB, unit:NAME.service or cgroup:/path"
+KINDS = ("pid", "name", "unit", "cgroup", "container", "pod")
+HINT = "a target is a pid, name:GLOB, unit:NAME.service or cgroup:/path; also container:NAME or pod:NS/NAME"
 SHOWN = 5
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _UNIT_SUFFIXES = (".service", ".scope", ".slice", ".socket", ".mount", ".timer")
@@ -76,18 +76,20 @@ def parse(text: str) -> TargetSpec:
         return TargetSpec("unit", value if value.endswith(_UNIT_SUFFIXES) else f"{value}.service")
     if kind == "cgroup" and value.startswith("/") and ".." not in value.split("/") and "\0" not in value:
         return TargetSpec("cgroup", value)
+    if container_matching.can_be(kind, value):
+        return TargetSpec(kind, value)
     raise InvalidArgument(f"{text!r} is not a target", hint=HINT)
 
 
 def resolve(spec: TargetSpec, *, helpers: Collection[int] = (), root: str = procfs.ROOT) -> tuple[int, ...]:
     """The pids to attach to, now: the roots of the trees that match, since children are followed.
 
-    A pid is returned unseen, whoever it is. A name is one process, or one tree. A unit or a cgroup may hold several
-    trees. straced itself, its ancestors and ``helpers`` never match.
+    A pid is returned unseen, whoever it is. A name is one process, or one tree. A unit, a cgroup, a container or a pod
+    may hold several trees. straced itself, its ancestors and ``helpers`` never match.
 
     Raises:
         NoSuchProcess: nothing matches.
-        AmbiguousTarget: a name that several trees have, or several units of one name.
+        AmbiguousTarget: a name that several trees have, or several units or containers of one name.
     """
     if spec.kind == "pid":
         return (int(spec.value),)
@@ -174,6 +176,8 @@ def _names(pid: int, root: str) -> set[str]:
 def _in_group(spec: TargetSpec, root: str) -> list[int]:
     if spec.kind == "cgroup":
         return cgroups.processes(spec.value, root)
+    if spec.kind in container_matching.KINDS:
+        return container_matching.ContainerMatcher(root).processes(spec.kind, spec.value)
     groups = cgroups.find_unit(spec.value, root)
     if len(groups) > 1:
         raise AmbiguousTarget(
@@ -185,4 +189,6 @@ def _in_group(spec: TargetSpec, root: str) -> list[int]:
 def _hint_for_nothing(spec: TargetSpec) -> str:
     if spec.kind == "name":
         return f"look for it: pgrep -af '{spec.value}'" if spec.value.isalnum() else "GLOB must match the whole name"
+    if spec.kind in container_matching.KINDS:
+        return "its id serves where nobody tells its name; look for it: systemd-cgls"
     return "look for it: systemd-cgls" if spec.kind == "unit" else "look for it: ls /sys/fs/cgroup"

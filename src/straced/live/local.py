@@ -144,13 +144,17 @@ class LocalSource:
     def _row(self, facts: ScannedProcess, cpu_pct: float | None, rate: counts.Rates, call: str | None) -> ProcessRow:
         known = self._scan.identity(facts)
         session = self._members.get(facts.pid)
+        label = None if session is None else self._counting.label_of(session)
+        container = self._scan.containers.name(known.containers)
         return ProcessRow(
             pid=facts.pid,
             start_ticks=facts.start_ticks,
             ppid=facts.ppid,
             comm=facts.comm,
             cmdline=known.cmdline,
-            job=None if session is None else self._counting.label_of(session),
+            job=label or container,
+            container=container,
+            inner_pid=known.inner_pid,
             uid=known.uid,
             state=facts.state,
             threads=facts.threads,

@@ -162,13 +162,15 @@ def _row(sample: ProcessSample, window_ns: int) -> ProcessRow:
         return min(100.0 * max(1, facts.threads), 100 * value_ns / window_ns)
 
     working_ns = None if wall_ns is None or waiting_ns is None else wall_ns - waiting_ns
+    container = "/".join(facts.labels[key] for key in ("pod", "container") if key in facts.labels) or None
     return ProcessRow(
         pid=facts.pid,
         start_ticks=facts.start_ticks,
         ppid=facts.ppid,
         comm=facts.comm,
         cmdline=" ".join(facts.cmdline),
-        job=facts.labels.get("job"),
+        job=facts.labels.get("job") or container,
+        container=container,
         uid=facts.uid,
         state=facts.state,
         threads=facts.threads or None,

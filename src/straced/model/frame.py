@@ -47,7 +47,11 @@ class ProcessRow(Struct, frozen=True, kw_only=True):
     cmdline: str = ""
     """The words of the command line, joined by blanks; empty for kernel threads and zombies."""
     job: str | None = None
-    """The label of the watch or target that it belongs to."""
+    """The label of the watch or target that it belongs to; else its container."""
+    container: str | None = None
+    """The container that it is in: ``NAME``, or ``NAMESPACE/POD/NAME`` in Kubernetes; ids where no names are known."""
+    inner_pid: int | None = None
+    """Its pid inside of that."""
     uid: int | None = None
     state: str = "?"
     """The letter of proc(5): R, S, D, T, t, Z, X, I."""

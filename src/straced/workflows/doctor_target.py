@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from straced.linux import procfs
+from straced.linux.container_matching import ContainerMatcher
 from straced.model.diagnosis import DoctorCheck
 from straced.model.types import Target
 
@@ -34,9 +35,13 @@ def about(target: Target, root: str = procfs.ROOT) -> tuple[DoctorCheck, ...]:
     """What is good to know of a target before it is traced."""
     lines = procfs.status(target.pid, root)
     found = []
+    containers = ContainerMatcher(root)
+    if (name := containers.name(inside := containers.inside(target.pid))) is not None:
+        detail = f"{inside[-1].runtime or 'of an unknown runtime'}, {name}, {inside[-1].short}"
+        found.append(DoctorCheck(name="container", state="info", detail=detail))
     if len(inner := lines.get("NSpid", "").split()) > 1:
         detail = f"in a PID namespace of its own, as pid {inner[-1]}; here its pid is {target.pid}"
-        found.append(DoctorCheck(name="container", state="info", detail=detail))
+        found.append(DoctorCheck(name="namespace", state="info", detail=detail))
     if lines.get("Seccomp") == "2":
         detail = "it has a seccomp filter: calls that it denies are counted as errors"
         found.append(DoctorCheck(name="seccomp", state="info", detail=detail))

@@ -204,7 +204,12 @@ class Watchlist:
         return Watched(
             pid=pid,
             start_ticks=seen.start_ticks,
-            labels=merged(inherited, rule.labels if rule is not None else {}, extra),
+            labels=merged(
+                inherited,
+                self._matcher.containers.labels(self._matcher.containers_of(seen)),
+                rule.labels if rule is not None else {},
+                extra,
+            ),
             root=parent.root if parent is not None else (pid, seen.start_ticks),
             rule=parent.rule if parent is not None else rule.text if rule is not None else "label",
         )

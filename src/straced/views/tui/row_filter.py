@@ -36,9 +36,8 @@ class RowFilter:
         if not all(wanted in field(row).casefold() for field, wanted in self._asked):
             return False
         wanted = self.phrase.casefold()
-        return not wanted or any(
-            wanted in text.casefold() for text in (row.cmdline, row.comm, str(row.pid), row.job or "", row.now or "")
-        )
+        texts = (row.cmdline, row.comm, str(row.pid), row.job or "", row.container or "", row.now or "")
+        return not wanted or any(wanted in text.casefold() for text in texts)
 
 
 def _user(row: ProcessRow) -> str:
