@@ -227,6 +227,8 @@ async def test_otlp_arrives_as_the_protocol_has_it() -> None:
     thread.start()
     totals = Totals(100)
     totals.tick(tick(NOON, process(1, made=(calls("read", 12),), labels={"job": "b"})))
+    took_ns = CallDurations(10**11, {bucket(70_000): 10, bucket(10**11): 2}, 12 * 10**9)
+    totals.durations(DurationBatch(NOON, (ProgramDurations("b", "worker", ME, {"read": took_ns}),)))
     pusher = OtlpPusher(totals)
     address = f"http://127.0.0.1:{receiver.server_port}/v1/metrics"
     pusher.configure(Otlp(endpoint=address, interval=Nanoseconds(10**8)))
@@ -253,6 +255,14 @@ async def test_otlp_arrives_as_the_protocol_has_it() -> None:
     assert decoded["straced_syscalls"].sum.data_points[0].as_double == 12.0
     assert decoded["straced_syscalls"].sum.is_monotonic
     assert decoded["straced_processes"].gauge.data_points[0].as_double == 1.0
+    (took,) = decoded["straced_syscall_duration_seconds"].histogram.data_points
+    assert (took.count, sum(took.bucket_counts)) == (12, 12)
+    assert len(took.bucket_counts) == len(took.explicit_bounds) + 1
+    assert {pair.key: pair.value.string_value for pair in took.attributes} == {"job": "b", "class": "file"}
+    (place,) = (at for at, count in enumerate(took.bucket_counts) if count == 10)
+    assert took.explicit_bounds[place - 1] <= 70e-6 <= took.explicit_bounds[place]
+    assert took.bucket_counts[-1] == 2, "beyond the last bound"
+    assert took.sum == 12.0
 
 
 @pytest.fixture

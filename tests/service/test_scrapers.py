@@ -53,7 +53,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def store(folder: Path, name: str, target: int) -> Iterator[str]:
+def store(folder: Path, name: str, target: int, *more: str) -> Iterator[str]:
     """A Prometheus or a VictoriaMetrics that scrapes ``target``; gives the address of its API."""
     port = free_port()
     config = folder / "scrape.yml"
@@ -79,7 +79,7 @@ def store(folder: Path, name: str, target: int) -> Iterator[str]:
         ],
     }[name]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen([*argv, *more], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
     try:
         yield f"http://{where}"
     finally:

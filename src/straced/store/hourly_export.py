@@ -37,6 +37,7 @@ GRACE_S = 120.0
 """After the end of an hour, until its last minute is closed."""
 LOOKED_AT_AGAIN = 24
 """Hours: the clock may have been set back into one of them."""
+_DATED = ("minute", "host", "event")
 _PARTIAL = re.compile(r"\.straced-(\d+)-[0-9a-f]+\.partial")
 _DATE = re.compile(r"date=(\d{4}-\d\d-\d\d)")
 _HOUR = re.compile(r"\d\d\.parquet")
@@ -119,21 +120,19 @@ class HourlyExport:
     def _closed(self, now_s: float) -> list[float]:
         """The begins of all hours that are over, and of which anything is known."""
         ask = self._history.connection.execute
-        (first,) = ask("select min(ts) from (select min(ts) ts from minute union select min(ts) from host)").fetchone()
-        if first is None:
-            return []
         (waiting,) = ask("select min(ts) from sample").fetchone()  # of a minute that is not closed yet
         end_ms = int((now_s - GRACE_S) * 1000)
         end_ms = end_ms if waiting is None else min(end_ms, waiting)
-        found = []
-        for start in range(first // HOUR_MS * HOUR_MS, end_ms - HOUR_MS + 1, HOUR_MS):
-            span = (start, start + HOUR_MS)
-            if any(
-                ask(f"select 1 from {table} where ts >= ? and ts < ? limit 1", span).fetchone() is not None
-                for table in ("minute", "host", "event")
-            ):
-                found.append(start / 1000)
-        return found
+        found: list[float] = []
+        start = 0
+        while True:  # from one to the next: a clock that once stood at 1970 has made a gap of half a million hours
+            rows = [ask(f"select min(ts) from {table} where ts >= ?", (start,)).fetchone()[0] for table in _DATED]
+            known = [ts for ts in rows if ts is not None]
+            start = min(known, default=end_ms) // HOUR_MS * HOUR_MS
+            if start + HOUR_MS > end_ms:
+                return found
+            found.append(start / 1000)
+            start += HOUR_MS
 
     def _facts(self, hour: float) -> dict[str, Any]:
         start = int(hour * 1000)

@@ -38,7 +38,7 @@ class Daemon:
         publisher = Publisher(self.server, all_see_all=not paths.system)
         facade = Facade(service, self.server, self.sessions, publisher, self.totals)
         self.methods = Methods(facade)
-        self._metrics = MetricsServer(facade.metrics_text)
+        self._metrics = MetricsServer(facade.metrics_text, facade.metrics_protobuf)
         self._otlp = OtlpPusher(self.totals)
         self._web = WebServer(service, facade, http)
         self._export = HourlyExporter(config.export, service.history_path, service.say)

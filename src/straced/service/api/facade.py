@@ -138,6 +138,10 @@ class Facade:
         except OSError:
             return None
 
+    def metrics_protobuf(self) -> bytes:
+        """The same as protobuf."""
+        return self._totals.protobuf(self._service)
+
     def metrics_text(self) -> str:
         """The metrics of all users as OpenMetrics."""
         return self._totals.text(self._service)

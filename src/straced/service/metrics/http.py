@@ -11,6 +11,7 @@ from straced.httpd import origin_check
 from straced.httpd.address import parse
 from straced.httpd.message import HttpRequest, Response, text
 from straced.httpd.server import HttpServer
+from straced.service.metrics import protobuf
 from straced.service.metrics.exposition import CONTENT_TYPE
 
 log = logging.getLogger("straced.service")
@@ -21,10 +22,12 @@ class MetricsServer:
 
     Args:
         text: makes the page.
+        as_protobuf: makes the page of those who ask for protobuf; all get text without it.
     """
 
-    def __init__(self, text: Callable[[], str]) -> None:
+    def __init__(self, text: Callable[[], str], as_protobuf: Callable[[], bytes] | None = None) -> None:
         self._text = text
+        self._as_protobuf = as_protobuf
         self._server = HttpServer(self._answer)
         self._config = Metrics()
 
@@ -63,6 +66,8 @@ class MetricsServer:
             return text(405, "only GET is supported")
         if request.path != "/metrics":
             return text(404, "see /metrics")
+        if self._as_protobuf is not None and protobuf.is_wanted(request.headers.get("accept", "")):
+            return Response(body=await asyncio.to_thread(self._as_protobuf), kind=protobuf.CONTENT_TYPE)
         page = await asyncio.to_thread(self._text)
         return Response(body=page.encode(), kind=CONTENT_TYPE)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from straced.model import histogram
 from straced.model.durations import CallDurations, DurationBatch
-from straced.service.metrics.exposition import OTHER, OTHERS, Family, Group, Line, labels_of
+from straced.service.metrics.exposition import OTHER, OTHERS, Family, Group, Labels, Line, labels_of
 from straced.syscalls import category
 from straced.syscalls.waiting import WAITS_FOR_WORK
 
@@ -51,11 +51,14 @@ class LatencyTotals:
             key = OTHER, OTHER
         return self._made.setdefault(key, CallDurations(0, {}))
 
+    def histograms(self) -> dict[Labels, CallDurations]:
+        """What the histograms are made of, by their labels."""
+        return {(("job", job), ("class", kind)): made for (job, kind), made in self._made.items()}
+
     def families(self) -> Iterator[Family]:
         """Both as families."""
         lines: list[Line] = []
-        for (job, kind), made in self._made.items():
-            labels = ("job", job), ("class", kind)
+        for labels, made in self.histograms().items():
             below, calls = _below(made), made.calls
             lines += [
                 ("_bucket", (*labels, ("le", repr(2.0**power / 1e9))), below[power - FIRST])

@@ -19,7 +19,7 @@ from straced.linux.output_file import TEXTFILE_MODE, OutputFile
 from straced.model.alerts import AlertRow
 from straced.model.durations import DurationBatch
 from straced.model.tick import Calls, ServiceEvent, Tick, by_program
-from straced.service.metrics import gauges
+from straced.service.metrics import gauges, protobuf
 from straced.service.metrics.exposition import (
     OTHER,
     OTHERS,
@@ -131,6 +131,10 @@ class Totals:
         """All of it, ended by ``# EOF``."""
         parts = [family_text(*family) for family in self.families(service)]
         return "".join(parts) + "# EOF\n"
+
+    def protobuf(self, service: Service | None = None) -> bytes:
+        """The same as protobuf, with native histograms."""
+        return protobuf.page(self.families(service), self._latency.histograms())
 
     def families(self, service: Service | None = None) -> Iterator[Family]:
         """Name, kind, meaning and lines of each metric."""

@@ -18,6 +18,7 @@ import msgspec
 
 from straced._version import __version__
 from straced.config.schema import Otlp
+from straced.service.metrics.exposition import Labels, Line
 from straced.service.metrics.openmetrics import Totals
 
 log = logging.getLogger("straced.service")
@@ -75,17 +76,11 @@ class OtlpPusher:
         now = str(time.time_ns())
         metrics = []
         for name, kind, words, lines in self._totals.families():
+            if kind == "histogram":
+                metrics.append(self._histogram(name, words, lines, now))
             if kind not in ("counter", "gauge"):
                 continue
-            points = [
-                {
-                    "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in labels],
-                    "startTimeUnixNano": str(self._started_ns),
-                    "timeUnixNano": now,
-                    "asDouble": float(value),
-                }
-                for _suffix, labels, value in lines
-            ]
+            points = [{**self._point(labels, now), "asDouble": float(value)} for _suffix, labels, value in lines]
             data: dict[str, Any] = {"dataPoints": points}
             if kind == "counter":
                 data.update(aggregationTemporality=CUMULATIVE, isMonotonic=True)
@@ -97,6 +92,33 @@ class OtlpPusher:
         ]
         scope = {"scope": {"name": "straced", "version": __version__}, "metrics": metrics}
         return {"resourceMetrics": [{"resource": {"attributes": resource}, "scopeMetrics": [scope]}]}
+
+    def _histogram(self, name: str, words: str, lines: list[Line], now: str) -> dict[str, Any]:
+        """A histogram: its bounds, and how many calls lie between them, where the text has how many lie below."""
+        found: dict[Labels, dict[str, Any]] = {}
+        for suffix, labels, value in lines:
+            whose = tuple(pair for pair in labels if pair[0] != "le")
+            point = found.setdefault(whose, {**self._point(whose, now), "explicitBounds": [], "bucketCounts": []})
+            if suffix == "_bucket":
+                point["bucketCounts"].append(int(value))
+                if labels[-1][1] != "+Inf":
+                    point["explicitBounds"].append(float(labels[-1][1]))
+            elif suffix == "_count":
+                point["count"] = str(int(value))
+            else:
+                point["sum"] = float(value)
+        for point in found.values():
+            below = point["bucketCounts"]
+            point["bucketCounts"] = [str(upto - before) for before, upto in zip([0, *below], below, strict=False)]
+        data = {"dataPoints": list(found.values()), "aggregationTemporality": CUMULATIVE}
+        return {"name": name, "description": words, "unit": "s", "histogram": data}
+
+    def _point(self, labels: Labels, now: str) -> dict[str, Any]:
+        return {
+            "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in labels],
+            "startTimeUnixNano": str(self._started_ns),
+            "timeUnixNano": now,
+        }
 
     async def close(self) -> None:
         """Stop pushing."""
