@@ -1,10 +1,11 @@
 """The page in a real browser: nothing leaves it, it sorts, filters and zooms, and hostile text stays text.
 
-Of `traces/analysis/time_buckets.py`.
+Of `traces/analysis/time_buckets.py`, `views/html/figures.py` and `views/html/advice.py`.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from straced.traces import analysis
+from straced.traces.report.request import ReportRequest
+from straced.views.html.advice import ADVICE
 from straced.views.html.page import json_island
-from straced.workflows.report import report_file
+from straced.workflows.report import Outputs, make, report_file
+from tests.support.axe import violations
 from tests.support.chromium import Page
 from tests.traces.recorded import record
 
@@ -143,3 +148,87 @@ def test_json_island() -> None:
     import json
 
     assert json.loads(text) == {"a": "</script><!--&\u2028"}
+
+
+def box(page: Page, name: str, measure: str = "width") -> float:
+    """A figure of the first box of the flame graph of that name, as it is drawn."""
+    found = page.value(
+        f"(r => r ? r.getAttribute({measure!r}) : 0)([...document.querySelectorAll('#flame rect.frame')]"
+        f".find(each => each.box.name === {name!r}))"
+    )
+    return float(found)
+
+
+def test_the_flame_graph_by_time_calls_and_errors(page: Page) -> None:
+    shown = "document.querySelector('#flame svg').dataset.measure"
+    names = "[...document.querySelectorAll('#flame rect.frame')].map(each => each.box.name)"
+    assert page.value(shown) == "ns"
+    assert "waits hidden" in page.text(
+        "#flame [data-waits]"
+    )  # a sleep, and those who wait for it, are most of the time
+    assert box(page, "wait4") == 0
+    whole = box(page, "all")
+    page.click("#flame [data-waits]")
+    assert box(page, "wait4") > whole * 0.2
+    page.click("#flame [data-measure=calls]")
+    assert page.value(shown) == "calls"
+    page.click("#flame [data-measure=errors]")
+    python, missing = Path(sys.executable).name, box(page, "ENOENT")
+    assert missing > whole * 0.5
+    assert box(page, python) > whole * 0.5
+    page.click("#flame [data-measure=calls]")
+    assert {"sh", "ls"} <= set(page.value(names))
+    assert box(page, "ls", "y") > box(page, "sh", "y") > box(page, "all", "y")  # children below who started them
+    page.value("document.querySelector('#flame input').focus()")
+    page.type("sh")
+    assert "calls" in page.text("#flame .say")
+    assert page.value("document.querySelectorAll('#flame rect.hit').length") >= 1
+
+
+def test_findings_show_their_lines_and_calls_their_place(page: Page, report_page: Path) -> None:
+    first = page.text("#findings article:first-of-type")
+    assert re.search(r"[\d.]+ % of [\d.]+ m?s", first)
+    assert any(advice in first for advice in ADVICE.values())
+    lines = page.value(
+        "[...document.querySelectorAll('#findings details[open] pre > *')].map(line => line.textContent)"
+    )
+    marked = page.text("#findings details[open] mark")
+    trace = next(each for each in report_page.parent.iterdir() if each.name not in ("report.html",)).read_text(
+        "latin-1"
+    )
+    number = int(marked.split()[0])
+    around = trace.split("\n")[max(0, number - 4) : number + 3]
+    assert [int(line.split()[0]) for line in lines][: len(around)] == list(range(max(1, number - 3), number + 4))
+    assert around[min(3, number - 1)].split()[0] in marked
+    facts = page.text("#facts")
+    assert Path(sys.executable).name in facts
+    assert "UTC" in facts or "GMT" in facts
+    span = "(s => Number(s.dataset.to) - Number(s.dataset.from))(document.querySelector('#timeline svg'))"
+    whole = page.value(span)
+    page.click("#slowest td button")  # the slowest call: the time line shows it, and little else
+    assert page.value(span) < whole
+    page.click("#timeline .body > button")
+    assert page.value(span) == whole
+    assert page.errors == []
+    assert violations(page) == []
+
+
+def test_a_large_trace_is_a_small_page(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    with trace.open("w") as file:
+        for number in range(6_000):
+            path = f"/srv/{number % 6000:06d}/" + "x" * 700
+            file.write(
+                f'{number % 900 + 1000} 1790000{number // 100:03d}.{number % 100:02d}0000 openat(AT_FDCWD, "{path}",'
+                f" O_RDONLY) = -1 ENOENT (No such file or directory) <0.000{number % 900 + 100}>\n"
+            )
+    report = make(ReportRequest(file=str(trace), jobs=1), Outputs(html=tmp_path / "page.html"))
+    assert len(report.files) == 2000
+    assert (tmp_path / "page.html").stat().st_size < 1_000_000
+
+
+def test_every_kind_of_finding_has_its_advice() -> None:
+    sources = [each.read_text() for each in Path(*analysis.__path__).glob("*.py")]
+    codes = {code for source in sources for code in re.findall(r'code="(\w+)"', source)}
+    assert len(codes) > 10
+    assert codes <= ADVICE.keys()

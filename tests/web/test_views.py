@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.service.processes import running
+from tests.support.axe import violations
 from tests.support.chromium import Page
 from tests.support.poll import until
 from tests.web.site import site
@@ -16,29 +16,12 @@ from tests.web.test_page import READ, keep_an_hour, open_page
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.limit(150)]
 URL = "location.hash"
-SEVERE = ("serious", "critical")
 
 
 @pytest.fixture
 def browser() -> Iterator[Page]:
     with Page() as page:
         yield page
-
-
-def violations(browser: Page) -> list[str]:
-    """What axe-core calls serious or critical of what is shown now, in the dark and in the light."""
-    script = importlib.resources.files("axe_core_python").joinpath("axe.min.js").read_text()
-    found = []
-    for dark in (False, True):
-        browser.dark(dark)
-        browser.value(f"{script}; 0")
-        results = browser.value(
-            "axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map(each => "
-            "[each.impact, each.id, each.nodes.slice(0, 3).map(node => node.html).join(' ')]))"
-        )
-        found += [f"{name}: {nodes}" for impact, name, nodes in results if impact in SEVERE]
-    browser.dark(False)
-    return found
 
 
 def back(browser: Page) -> None:

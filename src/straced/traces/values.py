@@ -98,15 +98,60 @@ class ProcessReport(Struct, frozen=True, kw_only=True):
     rows: tuple[SyscallStats, ...] = field(default=(), name="syscalls")
 
 
-class Flame(Struct, frozen=True):
-    """One call of one process in a flame graph."""
+class FlameNode(Struct, frozen=True, kw_only=True):
+    """A box of the flame graph: a program below that which started it, a call of it, a path or an errno of that."""
 
-    pid: int
     name: str
-    value: int
-    """Nanoseconds; calls, where the trace has no durations."""
-    paths: tuple[tuple[str, int], ...]
-    """The part of it that belongs to paths, the largest first."""
+    kind: str
+    """``program``, ``call``, ``path`` or ``errno``."""
+    calls: int | None = None
+    """All that lies in it; ``None`` where it is not known."""
+    errors: int | None = None
+    ns: int | None = None
+    """``None`` where the trace has no durations."""
+    processes: int = 0
+    """Of a program: how many ran it, at this place of the tree."""
+    below: tuple[FlameNode, ...] = ()
+
+
+class TaskLane(Struct, frozen=True, kw_only=True):
+    """One task in equal steps of time."""
+
+    tid: int
+    pid: int
+    calls: int
+    steps: dict[int, tuple[int, ...]]
+    """Step -> nanoseconds in calls (calls, where the trace has no durations), by :data:`LANE_CLASSES`."""
+
+
+LANE_CLASSES = ("wait", "file", "network", "memory", "process", "other")
+"""The classes of calls in lanes, as :func:`straced.syscalls.category` has them."""
+
+
+class LongCall(Struct, frozen=True, kw_only=True):
+    """One of the longest calls, with its place in time."""
+
+    tid: int
+    name: str
+    start_ns: int
+    """From the first line of the trace."""
+    duration_ns: int
+    line: int
+
+
+class CloseUp(Struct, frozen=True, kw_only=True):
+    """What only a second look at the trace gives: tasks over time, and lines as they stand in it."""
+
+    step_ns: int
+    steps: int
+    calls: int
+    """How many calls are in the lanes, those of the hidden ones included."""
+    lanes: tuple[TaskLane, ...] = ()
+    lanes_hidden: int = 0
+    """Tasks with the fewest calls that have no lane."""
+    long_calls: tuple[LongCall, ...] = ()
+    lines: dict[int, str] = {}
+    """Number -> text, scrubbed: the lines of findings and those around them."""
 
 
 class ProcessTimeLine(Struct, frozen=True, kw_only=True):
@@ -146,7 +191,7 @@ class TraceReport(Struct, frozen=True, kw_only=True):
     at_end: tuple[TaskAtEnd, ...] = ()
     """The tasks that were in a call at the end, in the order of the lines where these began."""
     timeline: ProcessTimeLine | None = None
-    flame: tuple[Flame, ...] = ()
+    flame: FlameNode | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of this report, schema ``straced.report/1``."""

@@ -74,9 +74,10 @@ def make(request: ReportRequest, outputs: Outputs | None = None, *, progress: IO
             raise KeyboardInterrupt  # the second look would be at more than the first
         report = build(reading)
         if page is not None:
+            from straced.traces.report.closeup import look_closer
             from straced.views.html.page import render
 
-            page.write(render(report).encode())
+            page.write(render(report, look_closer(request, reading, report), host=request.host).encode())
         if outputs.of_calls:
             from straced.traces.export import write_calls
 
@@ -155,10 +156,13 @@ def page_of(
 
 
 def _write_page(page: BinaryIO, path: Path, shown: Path | None) -> TraceReport:
+    from straced.traces.report.closeup import look_closer
     from straced.views.html.page import render
 
-    report = load_report(ReportRequest(file=str(path), name=None if shown else "live trace"))
-    page.write(render(report).encode())
+    request = ReportRequest(file=str(path), name=None if shown else "live trace")
+    reading = load_reading(request)
+    report = build(reading)
+    page.write(render(report, look_closer(request, reading, report)).encode())
     return report
 
 

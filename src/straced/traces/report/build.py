@@ -19,14 +19,13 @@ from straced.traces.analysis.reader import TraceReading
 from straced.traces.analysis.tally import OTHER_TASKS
 from straced.traces.parsing.selection import clock_seconds
 from straced.traces.report.at_end import tasks_at_end
-from straced.traces.values import FileReport, Flame, ProcessReport, ProcessTimeLine, SlowCall, TraceReport
+from straced.traces.report.flame import flame_graph
+from straced.traces.values import FileReport, ProcessReport, ProcessTimeLine, SlowCall, TraceReport
 
 MOST_PROCESSES = 500
 MOST_FILES = 2_000
 TIMELINE_STEPS = 160
 TIMELINE_PIDS = 60
-MOST_FLAMES = 1_500
-FLAME_PATHS = 25
 
 
 def build(reading: TraceReading) -> TraceReport:
@@ -47,7 +46,8 @@ def build(reading: TraceReading) -> TraceReport:
     state = reading.state
     if state is None:
         return report
-    processes, hidden = _processes(reading)
+    everybody = _processes(reading)
+    processes, hidden = _shown(reading, everybody)
     timed = reading.form.durations
     ranked = sorted(state.files.rows.items(), key=lambda item: (-item[1].ns, -item[1].count, item[0]))
     fields = {
@@ -66,7 +66,7 @@ def build(reading: TraceReading) -> TraceReport:
         "findings": findings.find(reading, summary),
         "at_end": tasks_at_end(reading),
         "timeline": _timeline(reading),
-        "flame": _flame(reading, processes),
+        "flame": flame_graph(everybody, state.files, timed=timed),
     }  # fmt: skip
     kept = {name: getattr(report, name) for name in TraceReport.__struct_fields__ if name not in fields}
     return TraceReport(**kept, **fields)  # type: ignore[arg-type]
@@ -179,7 +179,8 @@ def _name(proc: TracedProcess) -> str:
     return scrub_bytes(proc.execs[-1].path.rsplit(b"/", 1)[-1], 60) if proc.execs else scrub(proc.name, 60)
 
 
-def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
+def _processes(reading: TraceReading) -> list[ProcessReport]:
+    """All that were seen."""
     state = reading.state
     assert state is not None
     sums = CallSums(reading)
@@ -221,9 +222,16 @@ def _processes(reading: TraceReading) -> tuple[tuple[ProcessReport, ...], int]:
                 rows=rows,
             )
         )
-    reports.sort(key=lambda report: (-report.calls, report.pid))
-    hidden = max(0, len(reports) - MOST_PROCESSES) + max(0, state.tree.processes - len(procs))
-    return tuple(sorted(reports[:MOST_PROCESSES], key=lambda report: (report.line, report.pid))), hidden
+    return reports
+
+
+def _shown(reading: TraceReading, everybody: list[ProcessReport]) -> tuple[tuple[ProcessReport, ...], int]:
+    """Those with the most calls, in the order in which they came; and how many are left out."""
+    assert reading.state is not None
+    tree = reading.state.tree
+    busiest = sorted(everybody, key=lambda report: (-report.calls, report.pid))[:MOST_PROCESSES]
+    hidden = len(everybody) - len(busiest) + max(0, tree.processes - len(tree.procs))
+    return tuple(sorted(busiest, key=lambda report: (report.line, report.pid))), hidden
 
 
 def _inherited(procs: dict[int, TracedProcess], proc: TracedProcess) -> str:
@@ -239,26 +247,6 @@ def _inherited(procs: dict[int, TracedProcess], proc: TracedProcess) -> str:
             return name
         parent = above.parent
     return ""
-
-
-def _flame(reading: TraceReading, processes: tuple[ProcessReport, ...]) -> tuple[Flame, ...]:
-    """Time (calls, without durations) by process, call and path; what has no path is the call's own."""
-    assert reading.state is not None
-    timed = reading.form.durations
-    shown = {report.pid for report in processes}
-    paths: dict[tuple[int, str], list[tuple[str, int]]] = {}
-    for path, file in reading.state.files.rows.items():
-        for (pid, name), (count, ns, _) in file.by.items():
-            if pid in shown:
-                paths.setdefault((pid, name), []).append((scrub_bytes(path, 200), ns if timed else count))
-    flames = []
-    for report in processes:
-        for row in report.rows:
-            whole = (row.wall_ns if timed else row.calls) or 0
-            below = sorted(paths.get((report.pid, row.name), []), key=lambda item: -item[1])
-            flames.append(Flame(report.pid, row.name, whole, tuple(below[:FLAME_PATHS])))
-    flames.sort(key=lambda flame: -flame.value)
-    return tuple(flames[:MOST_FLAMES])
 
 
 def _timeline(reading: TraceReading) -> ProcessTimeLine | None:

@@ -33,10 +33,10 @@ export function size(value) {
   return `${amount.toFixed(1)}T`;
 }
 
-/** Nanoseconds: 3 ns, 1.2 µs, 98 ms, 12.4 s. */
+/** Nanoseconds: 3 ns, 1.2 us, 98 ms, 12.4 s. */
 export function time(ns) {
   if (!known(ns)) return "-";
-  const units = [["ns", 1], ["µs", 1e3], ["ms", 1e6], ["s", 1e9]];
+  const units = [["ns", 1], ["us", 1e3], ["ms", 1e6], ["s", 1e9]];
   const [unit, scale] = units.findLast(([, scale]) => ns >= scale) || units[0];
   const value = ns / scale;
   if (value === 0) return "0 ns";
