@@ -26,7 +26,7 @@ class Keyboard(ActionHandlers):
     list: Grid
     entry: FilterLine
     picks: bool
-    """Whether the screen selects the busiest process by itself: nobody has done anything yet."""
+    """Whether the screen selects a process by itself: nobody has done anything yet."""
 
     @property
     def table(self) -> Grid:

@@ -18,7 +18,9 @@ _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}
 _CALLS = (
     f"{'syscall':<16} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'in flight':>9} "
 )
-THREADS_TITLE = whole(f"{'TID':>7} S {'CPU%':>4} {'in call ≥':>12} {'syscall':<18} {'name':<15} blocked in", palette.TITLE)
+THREADS_TITLE = whole(
+    f"{'TID':>7} S {'CPU%':>4} {'in call ≥':>12} {'syscall':<18} {'name':<15} blocked in", palette.TITLE
+)
 FILES_TITLE = whole(f"{'fd':>5} {'kind':<10} {'mode':<6} {'position':>14} name", palette.TITLE)
 EVENTS_TITLE = whole(f"{'time':<8} {'what':<13} {'PID':>7} text", palette.TITLE)
 _ERRORS_WIDTH = 20
