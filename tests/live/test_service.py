@@ -20,9 +20,10 @@ from straced.errors import ServiceUnreachable
 from straced.ipc.messages import Status
 from straced.linux.process_scan import abi_of, call_now
 from straced.live.fallback import ServiceOrLocal
-from straced.live.history import STEP_S, HistorySource
+from straced.live.history import STEP_S, HistorySource, Kept, frame_of_minute
 from straced.live.service import ServiceSource, frame_of
 from straced.model.frame import Frame
+from straced.model.history import KeptEvent
 from straced.store.history import History
 from straced.store.writer import HistoryWriter
 from tests.commands.top.test_terminal import TOP, run, terminal
@@ -216,11 +217,29 @@ async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> No
             past = await source.frame()
             assert past.epoch_s == frame.epoch_s - 10 * STEP_S
             assert past.processes == ()
-            source.move(1000)
+            assert past.notice == "no history for this period"
+            assert past.kept_since == pytest.approx(started, abs=10)
+            assert source.go_to(started)
+            begun = await source.frame()
+            assert begun.epoch_s == started // STEP_S * STEP_S
+            assert begun.quality.kind == "partial"
+            assert {"began", "running"} & {reason.code for reason in begun.quality.reasons}
+            assert source.go_to(time.time() + 3600)
             assert (await source.frame()).epoch_s <= time.time()
         finally:
             await source.close()
             daemon.stop()
+
+
+def test_a_minute_that_is_not_whole_says_why() -> None:
+    status = Status(version="1", pid=1, system=True, started=0.0, interval_ns=10**9, tracer="ebpf")
+    began = KeptEvent(id=1, time=NOON + 40, kind="service_started", text="")
+    frame = frame_of_minute(NOON, (), status, (began,), Kept(since=NOON - 3600, gaps_s=7.0))
+    assert frame.quality.kind == "partial"
+    assert [reason.code for reason in frame.quality.reasons] == ["began", "gap", "at_return"]
+    assert "7 s of this minute" in frame.quality.reasons[1].text
+    whole = frame_of_minute(NOON + 60, (), status, (began,), Kept(since=NOON - 3600))
+    assert (whole.quality.kind, whole.notice) == ("exact", "")
 
 
 def test_a_rank_has_the_closed_minutes_and_the_one_that_runs(tmp_path: Path) -> None:

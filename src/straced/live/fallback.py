@@ -54,6 +54,9 @@ class ServiceOrLocal:
     def move(self, steps: int) -> bool:
         return self._source.move(steps)
 
+    def go_to(self, epoch_s: float) -> bool:
+        return self._source.go_to(epoch_s)
+
     async def settle(self) -> None:
         await self._source.settle()
 

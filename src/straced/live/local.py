@@ -112,6 +112,9 @@ class LocalSource:
     def move(self, steps: int) -> bool:
         return False
 
+    def go_to(self, epoch_s: float) -> bool:
+        return False
+
     async def settle(self) -> None:
         """Attach to what is new, and say who cannot be had."""
         if self._last is None:

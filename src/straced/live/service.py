@@ -69,6 +69,9 @@ class ServiceSource:
     def move(self, steps: int) -> bool:
         return False
 
+    def go_to(self, epoch_s: float) -> bool:
+        return False
+
     async def settle(self) -> None:
         """Nothing to attach to: the service does that."""
 

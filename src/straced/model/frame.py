@@ -185,6 +185,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     detail: ProcessDetail | None = None
     notes: tuple[Note, ...] = ()
     """The last ones, oldest first."""
+    kept_since: float | None = None
+    """Seconds since the epoch: the begin of the history that this is a minute of."""
     notice: str = ""
     """Why the rows are from elsewhere than was to be expected."""
     disconnected: str | None = None
