@@ -1,6 +1,6 @@
 """``straced attach``: what is it doing, until Ctrl-C, ``-d``, or its end.
 
-Of `commands/attach.py` and `workflows/attach.py`.
+Of `commands/attach.py`, `workflows/attach.py` and `workflows/standing.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from straced.errors import NotLive
+from straced.linux.process_scan import abi_of, call_now
+from straced.model.frame import OUTSIDE, RUNNING
 from tests.support import proc
 from tests.support.cli import popen_straced, straced
 from tests.support.needs import freezer_root
@@ -154,3 +157,45 @@ def test_a_table_adds_up(start: Starter) -> None:
     rows = re.findall(r"(?m)^ (\w+) +([\d,]+) +([\d,]+) ", result.out)
     counts = {name: int(calls.replace(",", "")) for name, calls, _ in rows}
     assert counts.pop("total") == sum(counts.values())
+
+
+def stands_in(pid: int) -> str | None:
+    """The call of a process, while it is in one."""
+    call = call_now(str(pid), abi_of(pid))
+    return None if call in (RUNNING, OUTSIDE) else call
+
+
+@pytest.mark.needs("ebpf")
+def test_what_stands_still_is_told_with_its_call_and_what_to_ask_next(start: Starter) -> None:
+    target = start("n", 300)  # it waits to be told to go
+    call = until(lambda: stands_in(target.pid), 10)
+    result = straced("attach", target.pid, "--tracer", "ebpf", "-d", "0.3s")
+    assert result.status == 0
+    assert re.search(rf"No call was made: it is in {call} for at least \d+ ms\.", result.out), result.out
+    assert f"straced why {target.pid}" in result.out
+    assert target.untraced()
+
+
+@pytest.mark.needs("ebpf")
+@pytest.mark.parametrize("by", ["process", "thread"])
+def test_processes_and_threads_are_told_apart(start: Starter, by: str) -> None:
+    target = start("tick")
+    result = straced("attach", target.pid, "--tracer", "ebpf", "--by", by, "--json", "-d", "0.4s")
+    assert result.status == 0
+    summary, *parts = map(json.loads, result.out.splitlines())
+    assert {part["schema"] for part in parts} == {"straced.split/1"}
+    assert sum(part["calls"] for part in parts) == summary["total"]["calls"]
+    assert parts[0]["pid"] == target.pid
+    assert parts[0]["tid"] == (target.pid if by == "thread" else None)
+    assert "clock_nanosleep" in dict(parts[0]["busiest"])
+    assert target.runs()
+
+
+def test_strace_does_not_tell_processes_apart(start: Starter) -> None:
+    target = start("tick")
+    result = straced("attach", target.pid, *STRACE, "--by", "process")
+    assert result.status == NotLive.exit_code
+    assert "does not tell processes apart" in result.err
+    assert "--tracer ebpf" in result.err
+    assert target.untraced()
+    assert straced("attach", target.pid, "--by", "process", "-i", "1s").status == 2

@@ -1,20 +1,29 @@
-"""The service's rows and its history, from a real service that watches a workload of known rate."""
+"""The service's rows and its history, from a real service that watches a workload of known rate.
+
+Of `live/fallback.py`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from straced.config import schema
 from straced.errors import ServiceUnreachable
-from straced.live.history import STEP_S, HistorySource
-from straced.live.service import ServiceSource
+from straced.ipc.messages import Status
+from straced.linux.process_scan import abi_of, call_now
+from straced.live.fallback import ServiceOrLocal
+from straced.live.history import STEP_S, HistorySource, Kept, frame_of_minute
+from straced.live.service import ServiceSource, frame_of
 from straced.model.frame import Frame
+from straced.model.history import KeptEvent
 from straced.store.history import History
 from straced.store.writer import HistoryWriter
 from tests.commands.top.test_terminal import TOP, run, terminal
@@ -22,7 +31,7 @@ from tests.live.processes import workload
 from tests.service.daemon import Daemon
 from tests.service.samples import NOON, calls, process, tick
 from tests.support.needs import require
-from tests.support.poll import auntil
+from tests.support.poll import auntil, until
 
 LIMIT_S = 20.0
 
@@ -40,7 +49,7 @@ async def frame_where(ask: Callable[[], Awaitable[Frame]], condition: Callable[[
     return found
 
 
-async def first_frame(source: ServiceSource | HistorySource) -> Frame:
+async def first_frame(source: ServiceSource | ServiceOrLocal | HistorySource) -> Frame:
     """A service that has just begun has no figures for a moment."""
 
     async def asked() -> Frame | None:
@@ -89,6 +98,61 @@ async def test_what_a_service_watches_is_the_truth(tmp_path: Path) -> None:
         finally:
             await source.close()
             daemon.stop()
+
+
+@contextlib.contextmanager
+def sleeper() -> Iterator[int]:
+    """The pid of a process that stands in clock_nanosleep."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        until(lambda: call_now(str(process.pid), abi_of(process.pid)) == "clock_nanosleep", LIMIT_S)
+        yield process.pid
+        process.kill()
+
+
+async def test_a_service_shows_the_call_of_those_that_were_waiting_already(tmp_path: Path) -> None:
+    require("ebpf")
+    with sleeper() as waiting:
+        daemon = Daemon(tmp_path)
+        daemon.write(f'[[watch]]\ntarget = "{waiting}"\n')
+        source = ServiceOrLocal(daemon.socket)
+        try:
+            daemon.start()
+            frame = await frame_where(
+                lambda: first_frame(source), lambda frame: known(frame) and frame.processes[0].now, "a call"
+            )
+            assert (frame.source, frame.notice) == ("service", "")
+            assert frame.processes[0].now == "clock_nanosleep"
+        finally:
+            await source.close()
+            daemon.stop()
+
+
+async def test_a_service_that_watches_nothing_leaves_it_to_the_machine_and_says_so(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path).start()
+    source = ServiceOrLocal(daemon.socket)
+    try:
+        frame = await first_frame(source)
+        assert frame.source == source.name == "local"
+        assert "watches nothing yet" in frame.notice
+        assert any(row.pid == 1 for row in frame.processes)
+        assert (await source.frame()).notice == frame.notice
+        assert not source.move(1)
+        assert (await source.detail(frame.processes[0].key)).pid == frame.processes[0].pid
+    finally:
+        await source.close()
+        daemon.stop()
+
+
+def test_what_ended_in_a_tick_is_told_by_program() -> None:
+    made = (("read", 6, "cc1"), ("exit_group", 3, "cc1"), ("read", 5, "as"))
+    ended = tuple(msgspec.structs.replace(calls(name, count), program=program) for name, count, program in made)
+    root = msgspec.structs.replace(process(7, made=(calls("read", 10),)), ended=ended)
+    status = Status(version="1", pid=1, system=True, started=0.0, interval_ns=10**9, tracer="ebpf")
+    frame = frame_of(msgspec.structs.replace(tick(NOON, root), duration_ns=10**9), status, ())
+    short = {each.program: each for each in frame.short_lived}
+    assert (short["cc1"].ended, short["cc1"].calls_s, short["cc1"].parent) == (3, 9.0, root.facts.key)
+    assert short["as"].ended is None
+    assert frame.calls_s == sum(each.calls_s or 0 for each in (*frame.processes, *frame.short_lived)) == 24.0
 
 
 async def test_a_lost_service_is_said_and_found_again(tmp_path: Path) -> None:
@@ -153,11 +217,29 @@ async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> No
             past = await source.frame()
             assert past.epoch_s == frame.epoch_s - 10 * STEP_S
             assert past.processes == ()
-            source.move(1000)
+            assert past.notice == "no history for this period"
+            assert past.kept_since == pytest.approx(started, abs=10)
+            assert source.go_to(started)
+            begun = await source.frame()
+            assert begun.epoch_s == started // STEP_S * STEP_S
+            assert begun.quality.kind == "partial"
+            assert {"began", "running"} & {reason.code for reason in begun.quality.reasons}
+            assert source.go_to(time.time() + 3600)
             assert (await source.frame()).epoch_s <= time.time()
         finally:
             await source.close()
             daemon.stop()
+
+
+def test_a_minute_that_is_not_whole_says_why() -> None:
+    status = Status(version="1", pid=1, system=True, started=0.0, interval_ns=10**9, tracer="ebpf")
+    began = KeptEvent(id=1, time=NOON + 40, kind="service_started", text="")
+    frame = frame_of_minute(NOON, (), status, (began,), Kept(since=NOON - 3600, gaps_s=7.0))
+    assert frame.quality.kind == "partial"
+    assert [reason.code for reason in frame.quality.reasons] == ["began", "gap", "at_return"]
+    assert "7 s of this minute" in frame.quality.reasons[1].text
+    whole = frame_of_minute(NOON + 60, (), status, (began,), Kept(since=NOON - 3600))
+    assert (whole.quality.kind, whole.notice) == ("exact", "")
 
 
 def test_a_rank_has_the_closed_minutes_and_the_one_that_runs(tmp_path: Path) -> None:
@@ -214,6 +296,9 @@ def test_where_rows_come_from_on_the_command_line(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path).start()
     try:
         ended = run("--once", "--json", "-i", "300ms", STRACED_SOCKET=str(daemon.socket))
+        assert '"source":"local"' in ended.stdout  # it watches nothing
+        assert "watches nothing yet" in ended.stdout
+        ended = run("--once", "--json", "-i", "300ms", "--source", "service", STRACED_SOCKET=str(daemon.socket))
         assert '"source":"service"' in ended.stdout
         ended = run("--once", "--json", "-i", "300ms", "--source", "local", STRACED_SOCKET=str(daemon.socket))
         assert '"source":"local"' in ended.stdout

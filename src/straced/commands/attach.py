@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +15,9 @@ from straced.commands.habits import noted
 from straced.linux.targets import TargetSpec
 from straced.model.types import Summary
 
+if TYPE_CHECKING:
+    from straced.model.split import SplitPart
+
 
 @verb(
     "attach",
@@ -20,6 +25,7 @@ from straced.model.types import Summary
         ("straced attach 4242", "what is it doing? until Ctrl-C"),
         ("straced attach name:postgres -d 30s --json", "half a minute of it, for a program"),
         ("straced attach 4242 --slower 10ms", "and each call that took longer, with its file or peer"),
+        ("straced attach 4242 --by thread -d 10s", "and which of its threads did it"),
     ),
 )
 @options.targets()
@@ -46,6 +52,7 @@ from straced.model.types import Summary
     help="Maximum number of tasks to ptrace.",
 )
 @slow_options.slower
+@click.option("--by", type=click.Choice(("process", "thread")), help="Also a table of each process or thread (eBPF).")
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
 @noted(f="-f is on by default; --no-follow leaves children out", c="-c is what attach does", q="")
 def command(
@@ -62,6 +69,7 @@ def command(
     color: str,
     max_overhead: float | None,
     max_tasks: int,
+    by: str | None,
     slower_ns: int | None,
     waits: bool,
     force: bool,
@@ -72,6 +80,10 @@ def command(
     """
     from straced.commands.output import SummaryOutput, destination, growing
     from straced.workflows.attach import AttachRequest, watch
+    from straced.workflows.standing import standing
+
+    if by is not None and interval_ns is not None:
+        raise click.UsageError("--by is about the whole time: it does not go with -i")
 
     wanted = AttachRequest(
         targets=targets,
@@ -82,19 +94,26 @@ def command(
         interval_s=None if interval_ns is None else interval_ns / 1e9,
         max_overhead_pct=max_overhead,
         max_tasks=max_tasks,
+        by=by,
         slower_ns=slow_options.limit_of_slow(slower_ns, waits, tracer),
         slow_waits=waits,
         force=force,
     )
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)
-    several = len(targets) > 1 or interval_ns is not None
+    several = len(targets) > 1 or interval_ns is not None or by is not None
     if interval_ns is None:
         with destination(output, overwrite, sys.stdout) as stream:
-            return watch(wanted, lambda summary: report.write(summary, stream, indent=0 if several else 2))
+
+            def tell(summary: Summary, parts: Sequence[SplitPart]) -> None:
+                report.write(summary, stream, indent=0 if several else 2, standing=standing(summary))
+                if by is not None:
+                    report.write_split(parts, by, stream)
+
+            return watch(wanted, tell)
     with growing(output, overwrite, sys.stdout) as (stream, written):
 
-        def show(summary: Summary) -> None:
-            report.write(summary, stream, indent=0)
+        def show(summary: Summary, parts: Sequence[SplitPart]) -> None:
+            report.write(summary, stream, indent=0, standing=standing(summary))
             written()
 
         return watch(wanted, show)

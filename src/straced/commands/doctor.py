@@ -41,5 +41,6 @@ def command(targets: tuple[TargetSpec, ...], as_json: bool, color: str) -> int:
             from straced.views.text import doctor as doctor_text
             from straced.views.text import terminal
 
-            terminal.show(doctor_text.lines(diagnosis), sys.stdout, color=options.use_color(sys.stdout, color))
+            lines = doctor_text.lines(diagnosis, terminal.width_of(sys.stdout))
+            terminal.show(lines, sys.stdout, color=options.use_color(sys.stdout, color))
     return 0 if all(diagnosis.usable for diagnosis in diagnosed) else NO_TRACER

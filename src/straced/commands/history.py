@@ -10,8 +10,9 @@ from typing import Any
 import click
 import msgspec
 
-from straced.commands import options, service_query, when
+from straced.commands import options, service_query
 from straced.commands.group import verb
+from straced.text import moments
 from straced.views.text import terminal
 from straced.views.text.history import answer_lines, report_lines, timeline_lines, top_lines
 
@@ -174,7 +175,7 @@ def _of_span(
 
     notes: list[str] = []
     if at is not None:
-        start, end, notes = when.span(at, until, time.time())
+        start, end, notes = moments.span(at, until, time.time())
     else:
         start, end = service_query.moment(since_ns, usual_s), time.time()
     chosen = service_query.select(subject, since=start, until=end, limit=limit or moment.MOST_NAMED)

@@ -13,10 +13,10 @@ from typing import IO, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from straced.commands import when
 from straced.errors import InvalidArgument
 from straced.linux import targets as target_syntax
 from straced.linux.targets import TargetSpec
+from straced.text import moments
 from straced.text.units import parse_duration_ns, parse_size_bytes
 
 TRACERS = ("auto", "ebpf", "strace", "sampler")
@@ -41,7 +41,7 @@ class When(click.ParamType):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        _checked(lambda: when.parse(str(value), time.time()), param, ctx)
+        _checked(lambda: moments.parse(str(value), time.time()), param, ctx)
         return str(value)
 
 

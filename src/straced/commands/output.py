@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+import msgspec
 from msgspec import Struct
 
 from straced.commands.options import use_color
 from straced.linux.output_file import OutputFile
+from straced.model.split import SplitPart
 from straced.model.types import Summary
 from straced.views import json_output
 from straced.views.text import terminal
+from straced.views.text.split import split_lines
 from straced.views.text.summary import first_screen
+
+SPLIT_SCHEMA = "straced.split/1"
 
 
 class SummaryOutput(Struct, frozen=True, kw_only=True):
@@ -26,14 +31,34 @@ class SummaryOutput(Struct, frozen=True, kw_only=True):
     limit: int | None = 20
     color: str = "auto"
 
-    def write(self, summary: Summary, stream: IO[str], *, title: str | None = None, indent: int = 2) -> None:
+    def write(
+        self,
+        summary: Summary,
+        stream: IO[str],
+        *,
+        title: str | None = None,
+        indent: int = 2,
+        standing: Sequence[str] = (),
+    ) -> None:
         """One summary onto a stream; ``indent=0`` puts a JSON object on one line, for several of them."""
         if self.as_json:
             stream.write(json_output.one(summary, indent=indent))
             stream.flush()
             return
-        lines = first_screen(summary, title=title, sort=self.sort, limit=self.limit, width=terminal.width_of(stream))
+        width = terminal.width_of(stream)
+        lines = first_screen(summary, title=title, sort=self.sort, limit=self.limit, width=width, standing=standing)
         terminal.show(lines, stream, color=use_color(stream, self.color))
+
+    def write_split(self, parts: Sequence[SplitPart], by: str, stream: IO[str]) -> None:
+        """What each process or thread did, below the summary."""
+        if self.as_json:
+            for part in parts:
+                built = {"schema": SPLIT_SCHEMA, **msgspec.to_builtins(part)}
+                stream.write(msgspec.json.encode(built).decode() + "\n")
+            stream.flush()
+            return
+        lines = split_lines(parts, by, limit=self.limit, width=terminal.width_of(stream))
+        terminal.show([(), *lines], stream, color=use_color(stream, self.color))
 
 
 @contextlib.contextmanager

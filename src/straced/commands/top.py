@@ -30,7 +30,7 @@ class Screen(Struct, frozen=True, kw_only=True):
     targets: tuple[TargetSpec, ...] = ()
     tracer: str = "auto"
     place: str = "local"
-    """``local``, ``service`` or ``history``."""
+    """``local``, ``service``, ``history``, or ``fallback``: a service that watches something, else local."""
     back_s: float = 0.0
     interval_s: float = 1.0
     sort: str = "calls"
@@ -45,6 +45,10 @@ class Screen(Struct, frozen=True, kw_only=True):
             from straced.live.history import HistorySource
 
             return HistorySource(self.back_s)
+        if self.place == "fallback":
+            from straced.live.fallback import ServiceOrLocal
+
+            return ServiceOrLocal()
         if self.place == "service":
             from straced.live.service import ServiceSource
 
@@ -154,7 +158,7 @@ def _place(source: str, history_ns: int | None, *, local: bool) -> str:
         return "local"
     from straced.client.client import is_there
 
-    return "service" if is_there() else "local"
+    return "fallback" if is_there() else "local"
 
 
 def _full_trace(target: TargetSpec, output: Path | None) -> int:

@@ -20,11 +20,13 @@ from straced.model.types import Overhead, Quality, Reason, Sample
 from straced.profiling.arguments import check_tracer
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
+from straced.tracers.base import AttachOptions
 
 _DEEPEST = 1000
 """Generations that are followed upwards; the tree may change while it is read."""
 MANY_PROCESSES, MANY_ROWS = 500, 65_536
 """With more processes than that, the tracer is asked for all the room it can have: 50 different calls of each."""
+_OPTIONS = AttachOptions(by_program=True)
 _WORST = ("exact", "partial", "sampled", "lossy")
 
 
@@ -54,6 +56,8 @@ class LiveCounter:
         self._tried: set[Key] = set()
         self._members: dict[Key, int] = {}
         self._ended: dict[int, Totals] = {}
+        self._names: dict[int, str] = {}
+        self._gone: dict[int, str] = {}
         self._samples: dict[int, Sample] = {}
         self.ns_per_call: int | None = None
         self.refusals: list[Refusal] = []
@@ -80,6 +84,15 @@ class LiveCounter:
     def roots(self) -> list[int]:
         """The targets that are counted now."""
         return [session.target.pid for session in self._sessions.values()]
+
+    def root_of(self, session: int) -> Key | None:
+        """The process that a session was attached to."""
+        found = self._sessions.get(session)
+        return (found.target.pid, found.target.start_ticks) if found is not None else None
+
+    def ended_name(self, session: int) -> str:
+        """The name of the process whose session ended before the last reading."""
+        return self._gone.get(session, "")
 
     def label_of(self, session: int) -> str | None:
         """The target as it was asked for, when that was by a name."""
@@ -132,6 +145,7 @@ class LiveCounter:
         now = reading(self._samples, time.monotonic_ns())
         now.ended.update(self._ended)
         self._ended = {}
+        self._gone, self._names = self._names, {}
         return now
 
     def quality(self) -> Quality:
@@ -172,7 +186,7 @@ class LiveCounter:
 
     async def _attach(self, root: ScannedProcess, label: str | None) -> None:
         assert self._profiler is not None
-        session = await self._profiler.attach(root.pid, labels={"job": label} if label else None)
+        session = await self._profiler.attach_for(None, root.pid, _OPTIONS, {"job": label} if label else None)
         number, self._next = self._next, self._next + 1
         self._sessions[number] = session
         if label is not None:
@@ -186,6 +200,7 @@ class LiveCounter:
         await session.wait()
         result = await session.result()
         self._ended[number] = result.total.calls, result.total.errors
+        self._names[number] = session.target.comm
         self._sessions.pop(number, None)
         self._waits.pop(number, None)
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from straced.client.client import Client
 from straced.errors import StracedError
 from straced.ipc.messages import Select, Status
 from straced.live.service import note_of
-from straced.model.frame import Frame, Key, Machine, ProcessDetail, ProcessRow
+from straced.model.frame import Frame, Key, Machine, ProcessDetail, ProcessRow, ShortLived
 from straced.model.history import KeptEvent, Ranked
 from straced.model.types import Quality, Reason
 from straced.text.sanitize import scrub
@@ -21,6 +22,8 @@ from straced.text.sanitize import scrub
 STEP_S = 60.0
 """The finest that history has; further back than a week it has hours only."""
 MOST = 1000
+NOBODY = "/"
+"""No process has this name: asked for it, history tells of a span and its gaps only."""
 
 
 class HistorySource:
@@ -41,11 +44,15 @@ class HistorySource:
         self._since = max(0.0, (self._end - back_s) // STEP_S * STEP_S)
         self._asked_for: float | None = None
         self._last: Frame | None = None
+        self._kept_since: float | None = None
 
     def move(self, steps: int) -> bool:
         """A minute back or forth; never past the minute that runs."""
-        wanted = self._since + steps * STEP_S
-        self._since = min(max(0.0, wanted), time.time() // STEP_S * STEP_S)
+        return self.go_to(self._since + steps * STEP_S)
+
+    def go_to(self, epoch_s: float) -> bool:
+        """The minute that a moment was in, the one that runs for what is still to come."""
+        self._since = min(max(0.0, epoch_s // STEP_S * STEP_S), time.time() // STEP_S * STEP_S)
         return True
 
     async def frame(self) -> Frame:
@@ -106,11 +113,30 @@ class HistorySource:
         ranked = await self._client.top(self._select())
         status = await self._client.status()
         events = await self._client.events(Select(since=self._since - 3600, until=self._since + STEP_S, limit=MOST))
-        return frame_of_minute(self._since, ranked, status, events)
+        if not self._kept_since:  # nothing was kept yet when it was asked
+            self._kept_since = (await self._client.history(Select(name=NOBODY))).start
+        minute = await self._client.history(msgspec.structs.replace(self._select(), name=NOBODY))
+        kept = Kept(since=self._kept_since or None, gaps_s=minute.gaps_s)
+        return frame_of_minute(self._since, ranked, status, events, kept)
 
 
-def frame_of_minute(since: float, ranked: Sequence[Ranked], status: Status, events: Sequence[KeptEvent] = ()) -> Frame:
+class Kept(Struct, frozen=True, kw_only=True):
+    """How much there is of history, and of a minute."""
+
+    since: float | None = None
+    """When it begins; ``None``: nothing is known of that."""
+    gaps_s: float = 0.0
+    """Time in the minute in which the service did not run."""
+
+
+UNKNOWN = Kept()
+
+
+def frame_of_minute(
+    since: float, ranked: Sequence[Ranked], status: Status, events: Sequence[KeptEvent] = (), kept: Kept = UNKNOWN
+) -> Frame:
     """The minute that began at ``since`` as a frame."""
+    reasons = _partial(since, events, kept)
     rows = tuple(_row(each) for each in _one_each(ranked))
     return Frame(
         epoch_s=since,
@@ -120,9 +146,12 @@ def frame_of_minute(since: float, ranked: Sequence[Ranked], status: Status, even
         host=scrub(os.uname().nodename, 64),
         tracer=status.tracer,
         tracer_reason=scrub(status.tracer_reason, 300),
-        quality=_quality(since),
+        quality=Quality(kind="partial" if reasons else "exact", lost=None, reasons=(*reasons, _AT_RETURN)),
         machine=Machine(cpus=os.cpu_count() or 1),
         processes=rows,
+        short_lived=tuple(_short(each) for each in ranked if each.process.kind != "process"),
+        kept_since=kept.since,
+        notice="" if rows or kept.since is None or since + STEP_S > kept.since else "no history for this period",
         watched=sum(row.watched for row in rows),
         calls_s=_per_s([each.calls for each in ranked]),  # those of their ended children too
         errors_s=_per_s([each.errors for each in ranked]),
@@ -155,12 +184,35 @@ def _both(first: Ranked, second: Ranked) -> Ranked:
     )
 
 
-def _quality(since: float) -> Quality:
-    reasons = [Reason("at_return", "a wait counts in the minute in which it ended, and can exceed that minute")]
-    running = since + STEP_S > time.time()
-    if running:
-        reasons.insert(0, Reason("running", "this minute is not over yet"))
-    return Quality(kind="partial" if running else "exact", lost=None, reasons=tuple(reasons))
+_AT_RETURN = Reason("at_return", "a wait counts in the minute in which it ended, and can exceed that minute")
+
+
+def _partial(since: float, events: Sequence[KeptEvent], kept: Kept) -> list[Reason]:
+    """Why a minute is not whole."""
+    reasons = []
+    if since + STEP_S > time.time():
+        reasons.append(Reason("running", "this minute is not over yet"))
+    begun = [each.time for each in events if each.kind == "service_started" and since < each.time < since + STEP_S]
+    if begun:
+        reasons.append(Reason("began", f"the service began at {time.strftime('%H:%M:%S', time.localtime(begun[-1]))}"))
+    if kept.gaps_s > 0:
+        reasons.append(Reason("gap", f"the service did not run for {kept.gaps_s:.0f} s of this minute"))
+    return reasons
+
+
+def _short(ranked: Ranked) -> ShortLived:
+    """What ended below a process; how many there were is not kept."""
+    row = _row(ranked)
+    return ShortLived(
+        program=ranked.process.program,
+        parent=row.key,
+        job=row.job,
+        calls_s=row.calls_s,
+        errors_s=row.errors_s,
+        working_pct=row.working_pct,
+        waiting_pct=row.waiting_pct,
+        wall_pct=row.wall_pct,
+    )
 
 
 def _row(ranked: Ranked) -> ProcessRow:

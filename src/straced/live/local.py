@@ -16,7 +16,7 @@ from straced.live.host_meter import MachineMeter, OwnCostMeter
 from straced.live.process_detail import ProcessLook, WindowCalls, counted
 from straced.live.rates import CounterReading
 from straced.live.timeline import NoteTimeLine
-from straced.model.frame import OUTSIDE, RUNNING, Frame, Key, Note, ProcessDetail, ProcessRow
+from straced.model.frame import OUTSIDE, RUNNING, Frame, Key, Note, ProcessDetail, ProcessRow, ShortLived
 from straced.text.sanitize import scrub
 
 
@@ -63,6 +63,7 @@ class LocalSource:
         self.timeline.compare(shown, epoch_s)
         rates: dict[int, counts.Rates] = {}
         totals: counts.Totals = (None, None)
+        short: tuple[ShortLived, ...] = ()
         duration_ns = now.monotonic_ns - before.monotonic_ns if before is not None and now.monotonic_ns else 0
         if before is not None and duration_ns > 0:
             reused = {each.pid for each in facts if self._keys.get(each.pid, each.key) != each.key}
@@ -70,7 +71,18 @@ class LocalSource:
             changed = counts.changes(before, now, tasks)
             rates = counts.rates(duration_ns, changed, tasks, members, counts.reborn(now, reused))
             totals = counts.total_rates(before, now, changed)
-            self._before = before.without(reused)
+            self._before = before.without(reused | counts.began_anew(changed))
+            short = self._short_lived(changed, {each.pid for each in shown if each.pid in rates}, duration_ns)
+            short += tuple(
+                ShortLived(
+                    program=self._counting.ended_name(session),
+                    job=self._counting.label_of(session),
+                    ended=1,
+                    calls_s=None if calls is None else calls * 1e9 / duration_ns,
+                    errors_s=None if failed is None else failed * 1e9 / duration_ns,
+                )
+                for session, (calls, failed) in counts.ended_totals(before, now).items()
+            )
         self._facts, self._keys = facts, {each.pid: each.key for each in facts}
         per_s = 1e9 / duration_ns if duration_ns else 0.0
         return Frame(
@@ -90,6 +102,7 @@ class LocalSource:
                 self._row(each, shares.get(each.key), rates.get(each.pid, counts.UNKNOWN), calls[each.pid])
                 for each in shown
             ),
+            short_lived=short,
             watched=sum(each.pid in members for each in shown),
             calls_s=None if totals[0] is None else totals[0] * per_s,
             errors_s=None if totals[1] is None else totals[1] * per_s,
@@ -97,6 +110,9 @@ class LocalSource:
         )
 
     def move(self, steps: int) -> bool:
+        return False
+
+    def go_to(self, epoch_s: float) -> bool:
         return False
 
     async def settle(self) -> None:
@@ -169,6 +185,27 @@ class LocalSource:
             waits_longer=rate.at_least,
             now=call,
         )
+
+    def _short_lived(self, changed: counts.Changes, shown: set[int], window_ns: int) -> tuple[ShortLived, ...]:
+        def share(part_ns: int | None) -> float | None:
+            return None if part_ns is None else 100 * max(0, part_ns) / window_ns
+
+        found = []
+        for (session, program), each in counts.short_lived(changed, shown).items():
+            found.append(
+                ShortLived(
+                    program=program,
+                    parent=self._counting.root_of(session),
+                    job=self._counting.label_of(session),
+                    ended=each.exits or None,
+                    calls_s=None if each.calls is None else each.calls * 1e9 / window_ns,
+                    errors_s=None if each.errors is None else each.errors * 1e9 / window_ns,
+                    working_pct=share(each.working_ns),
+                    waiting_pct=share(each.waiting_ns),
+                    wall_pct=share(counts.known_total((each.working_ns, each.waiting_ns))),
+                )
+            )
+        return tuple(found)
 
     def _chosen(self, facts: list[ScannedProcess]) -> list[ScannedProcess]:
         roots = [int(spec.value) for spec in self._targets if spec.kind == "pid"]

@@ -101,14 +101,21 @@ def changes(before: CounterReading, after: CounterReading, tasks: Mapping[int, T
 def total_rates(before: CounterReading, after: CounterReading, changed: Changes) -> Totals:
     """Calls and errors in the window, of all sessions that both readings have; ``None`` where that is not known."""
     parts: list[Totals] = [(each.calls, each.errors) for moved in changed.values() for each in moved.values()]
+    parts += ended_totals(before, after).values()
+    if not changed and not parts:
+        return None, None
+    return known_total(calls for calls, _ in parts), known_total(errors for _, errors in parts)
+
+
+def ended_totals(before: CounterReading, after: CounterReading) -> dict[int, Totals]:
+    """Calls and errors in the window of the sessions that ended in it."""
+    found: dict[int, Totals] = {}
     for session, (calls, errors) in after.ended.items():
         if session in before.rows:
             for each in rows_of(before.rows[session]).moved_since(()).values():
                 calls, errors = _less(calls, each.calls), _less(errors, each.errors)
-            parts.append((calls, errors))
-    if not changed and not parts:
-        return None, None
-    return known_total(calls for calls, _ in parts), known_total(errors for _, errors in parts)
+            found[session] = calls, errors
+    return found
 
 
 def known_total(values: Iterable[int | None]) -> int | None:
@@ -143,9 +150,7 @@ def rates(
     """
     if window_ns <= 0:
         return {}
-    found: dict[int | None, ProcessDelta] = {
-        pid: ProcessDelta() for pid, session in members.items() if session in changed
-    }
+    found: Moves = {pid: ProcessDelta() for pid, session in members.items() if session in changed}
     for moved in changed.values():
         found.update(moved)
     for pid, each in (fresh or {}).items():
@@ -179,6 +184,35 @@ def _rates(moved: ProcessDelta, window_ns: int, tasks: TaskCounts) -> Rates:
         wall_pct=share(moved.working_ns, waiting_ns),
         at_least=open_before > 0,
     )
+
+
+def short_lived(changed: Changes, shown: Collection[int]) -> dict[tuple[int, str], ProcessDelta]:
+    """What was done by processes that are not among those ``shown``: they ended, or began after these were listed.
+
+    Returns:
+        By session and program, so that with the rates of those shown it adds up to :func:`total_rates`. The program is
+        empty where the session does not tell programs apart.
+    """
+    found: dict[tuple[int, str], ProcessDelta] = {}
+    for session, moved in changed.items():
+        for whose, each in moved.items():
+            if isinstance(whose, int) and whose in shown:
+                continue
+            name = whose if isinstance(whose, str) else each.program
+            _merge(found.setdefault((session, name or ""), ProcessDelta()), each)
+    return {key: each for key, each in found.items() if each.calls != 0}
+
+
+def _merge(into: ProcessDelta, part: ProcessDelta) -> None:
+    into.calls, into.errors = known_total((into.calls, part.calls)), known_total((into.errors, part.errors))
+    into.working_ns = known_total((into.working_ns, part.working_ns))
+    into.waiting_ns = known_total((into.waiting_ns, part.waiting_ns))
+    into.exits += part.exits
+
+
+def began_anew(changed: Changes) -> set[int]:
+    """Processes that went on with another program: what they did before belongs to that no more."""
+    return {pid for moved in changed.values() for pid, each in moved.items() if each.anew and isinstance(pid, int)}
 
 
 UNKNOWN = Rates(None, None, None, None, None)

@@ -11,13 +11,16 @@ import msgspec
 from straced.client.client import Client
 from straced.errors import ServiceUnreachable, StracedError
 from straced.ipc.messages import Select, Status
+from straced.linux import procfs
+from straced.linux.process_scan import abi_of, call_now
 from straced.live.process_detail import ProcessLook, WindowCalls
 from straced.live.timeline import NoteTimeLine
 from straced.model import aggregation as rows_of
+from straced.model.deltas import LAST_CALL
 from straced.model.facts import HostFacts
-from straced.model.frame import Frame, Key, Machine, Note, ProcessDetail, ProcessRow
+from straced.model.frame import Frame, Key, Machine, Note, ProcessDetail, ProcessRow, ShortLived
 from straced.model.history import KeptEvent
-from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick
+from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick, by_program
 from straced.model.types import Counters, Quality, Reason
 from straced.text.sanitize import scrub
 
@@ -43,6 +46,9 @@ class ServiceSource:
         self._look = ProcessLook()
         self._timeline = NoteTimeLine()
         self._event = 0
+        self.idle = False
+        """It watches nothing that we may see, and has no rule to; as of the last frame that was asked for."""
+        self._abis: dict[Key, str | None] = {}
 
     async def frame(self) -> Frame:
         """The last tick; when the service does not answer, the last frame with a word about that.
@@ -61,6 +67,9 @@ class ServiceSource:
         return found
 
     def move(self, steps: int) -> bool:
+        return False
+
+    def go_to(self, epoch_s: float) -> bool:
         return False
 
     async def settle(self) -> None:
@@ -84,11 +93,28 @@ class ServiceSource:
             self._client = Client(self._path)
             await self._client.connect()
         status, tick = await self._client.status(), await self._client.snapshot()
+        self.idle = not status.rules and not status.watched and not (tick and tick.processes)
         await self._events(self._client)
         if tick is None:
             raise ServiceUnreachable("the service has no figures yet", hint="try again in a moment")
         self._tick = tick
-        return frame_of(tick, status, self._timeline.notes())
+        frame = frame_of(tick, status, self._timeline.notes())
+        self._abis = {row.key: self._abis[row.key] for row in frame.processes if row.key in self._abis}
+        return msgspec.structs.replace(frame, processes=tuple(map(self._with_call, frame.processes)))
+
+    def _with_call(self, row: ProcessRow) -> ProcessRow:
+        """The call of a process that stood in it before it was counted, from /proc, as far as this user may see it."""
+        if row.now is not None or row.state in ("Z", "X"):
+            return row
+        if row.key not in self._abis:
+            self._abis[row.key] = abi_of(row.pid)
+        abi = self._abis[row.key]
+        call = call_now(str(row.pid), abi) if abi is not None else None
+        try:
+            same = call is not None and procfs.stat(row.pid).start_ticks == row.start_ticks
+        except procfs.Gone:
+            return row
+        return msgspec.structs.replace(row, now=call) if same else row
 
     async def _events(self, client: Client) -> None:
         for each in await client.events(Select(after=self._event, limit=EVENTS)):
@@ -121,6 +147,7 @@ def frame_of(tick: Tick, status: Status, notes: tuple[Note, ...]) -> Frame:
         machine=machine_of(tick.host),
         processes=tuple(_row(each, window_ns) for each in samples),
         watched=len(counted),
+        short_lived=tuple(short for each in samples for short in _short_lived(each, window_ns)),
         calls_s=_per_s(((row.calls for row in _all(each)) for each in counted), window_ns),
         errors_s=_per_s(((row.errors for row in _all(each)) for each in counted), window_ns),
         alerts=status.alerts_open,
@@ -185,6 +212,32 @@ def _row(sample: ProcessSample, window_ns: int) -> ProcessRow:
         waits_longer=known and sum(sample.in_flight.values()) < facts.threads and facts.state != "R",
         now=max(sample.in_flight, key=lambda name: sample.in_flight[name], default=None),
     )
+
+
+def _short_lived(sample: ProcessSample, window_ns: int) -> list[ShortLived]:
+    """What descendants of a tree's root did that have ended since, or went on with another program."""
+    if window_ns <= 0 or sample.calls is None:
+        return []
+    found = []
+    for program, calls in by_program((*sample.ended, *sample.others)).items():
+        wall_ns = rows_of.known_sum([row.wall_ns for row in calls])
+        waiting_ns = rows_of.known_sum([row.waiting_ns for row in calls])
+        working_ns = None if wall_ns is None or waiting_ns is None else wall_ns - waiting_ns
+        shares = [None if part is None else 100 * part / window_ns for part in (working_ns, waiting_ns, wall_ns)]
+        found.append(
+            ShortLived(
+                program=program,
+                parent=sample.facts.key,
+                job=sample.facts.labels.get("job"),
+                ended=sum(row.calls or 0 for row in calls if row.name == LAST_CALL) or None,
+                calls_s=_per_s([[row.calls for row in calls]], window_ns),
+                errors_s=_per_s([[row.errors for row in calls]], window_ns),
+                working_pct=shares[0],
+                waiting_pct=shares[1],
+                wall_pct=shares[2],
+            )
+        )
+    return found
 
 
 def _returned(sample: ProcessSample, name: str) -> bool:

@@ -62,10 +62,14 @@ class FrameWorker:
 
     def move(self, steps: int) -> Future[bool]:
         """Go through time, where the source can, and show the frame of that time."""
-        return self._call(self._move(steps))
+        return self._call(self._travel(lambda source: source.move(steps)))
 
-    async def _move(self, steps: int) -> bool:
-        if self._source is None or self._listener is None or not self._source.move(steps):
+    def go_to(self, epoch_s: float) -> Future[bool]:
+        """The same, to the time of a moment."""
+        return self._call(self._travel(lambda source: source.go_to(epoch_s)))
+
+    async def _travel(self, goes: Callable[[FrameSource], bool]) -> bool:
+        if self._source is None or self._listener is None or not goes(self._source):
             return False
         self._listener.frame_ready(await self._source.frame())
         await self._tell_detail()

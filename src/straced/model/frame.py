@@ -80,6 +80,23 @@ class ProcessRow(Struct, frozen=True, kw_only=True):
         return self.pid, self.start_ticks
 
 
+class ShortLived(Struct, frozen=True, kw_only=True):
+    """What processes of one program did that came or went within the window, so that they have no row."""
+
+    program: str
+    """The name of its file; empty where that is not known."""
+    parent: Key | None = None
+    """The process below which they ran, itself in a row."""
+    job: str | None = None
+    ended: int | None = None
+    """How many ended by exit_group(2); those that were killed are not counted. ``None``: not known."""
+    calls_s: float | None = None
+    errors_s: float | None = None
+    working_pct: float | None = None
+    waiting_pct: float | None = None
+    wall_pct: float | None = None
+
+
 class ThreadRow(Struct, frozen=True, kw_only=True):
     """One thread of the chosen process, now."""
 
@@ -162,6 +179,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     """What counting adds to the work of those counted: percent of one CPU, calls times the measured cost of one."""
     machine: Machine
     processes: tuple[ProcessRow, ...] = ()
+    short_lived: tuple[ShortLived, ...] = ()
+    """Calls of processes that are in no row; with the rows they add up to ``calls_s`` and ``errors_s``."""
     watched: int = 0
     calls_s: float | None = None
     errors_s: float | None = None
@@ -170,6 +189,10 @@ class Frame(Struct, frozen=True, kw_only=True):
     detail: ProcessDetail | None = None
     notes: tuple[Note, ...] = ()
     """The last ones, oldest first."""
+    kept_since: float | None = None
+    """Seconds since the epoch: the begin of the history that this is a minute of."""
+    notice: str = ""
+    """Why the rows are from elsewhere than was to be expected."""
     disconnected: str | None = None
     """Why this frame is an old one: the service does not answer."""
 

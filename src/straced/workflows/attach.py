@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from straced.errors import NotLive, StracedError
+from straced.linux import procfs
 from straced.linux.targets import TargetSpec, process_of, resolve_all
+from straced.model.split import SplitPart, split
 from straced.model.types import Summary
 from straced.profiling.arguments import check_tracer
 from straced.profiling.profiler import Profiler
@@ -24,6 +26,7 @@ from straced.workflows import delegation, ptrace_warning
 if TYPE_CHECKING:
     from straced.client.sessions import RemoteSession
 
+SEVERAL = {"process": "processes", "thread": "threads"}
 AnySession: TypeAlias = "Session | RemoteSession"
 
 
@@ -39,23 +42,29 @@ class AttachRequest(Struct, frozen=True, kw_only=True):
     interval_s: float | None = None
     max_overhead_pct: float | None = None
     max_tasks: int = AttachOptions().max_tasks
+    by: str | None = None
+    """``process`` or ``thread``: tell these apart, too."""
     slower_ns: int | None = None
     """Tell calls that take at least so long."""
     slow_waits: bool = False
     force: bool = False
 
 
-def watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> int:
+Report = Callable[[Summary, Sequence[SplitPart]], None]
+
+
+def watch(wanted: AttachRequest, report: Report) -> int:
     """Watch, report each target (or each window of it), and return the exit status.
 
     Raises:
+        NotLive: processes or threads cannot be told apart by a tracer that was asked for.
         StracedError: no target could be attached to. With several, those that cannot are named and left out, and
             the status is that of the first of them.
     """
     return asyncio.run(_watch(wanted, report))
 
 
-async def _watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> int:
+async def _watch(wanted: AttachRequest, report: Report) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -72,6 +81,11 @@ async def _watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> in
                 "strace gives its counts when it lets go, so there are no windows to print",
                 hint="leave -i out, or use --tracer ebpf (straced doctor says what it needs)",
             )
+        if wanted.by is not None and any(session.tracer != "ebpf" for session in sessions):
+            raise NotLive(
+                f"{sessions[0].tracer} does not tell {SEVERAL[wanted.by]} apart",
+                hint="leave --by out, or use --tracer ebpf (straced doctor says what it needs)",
+            )
         _announce(sessions)
         windows = [asyncio.create_task(_windows(session, wanted.interval_s, report)) for session in sessions]
         ended: asyncio.Future[Any] = asyncio.gather(*(session.wait() for session in sessions))
@@ -83,8 +97,9 @@ async def _watch(wanted: AttachRequest, report: Callable[[Summary], None]) -> in
         stopped.cancel()
         await asyncio.gather(*windows)
         if wanted.interval_s is None:
-            for summary in results:
-                report(summary)
+            for session, summary in zip(sessions, results, strict=True):
+                parts = await _parts(session, summary) if wanted.by is not None else []
+                report(summary, parts)
         for summary in results if wanted.slower_ns is not None else ():
             if (text := slow_calls_missing(summary)) is not None:
                 print(f"straced attach: {text}", file=sys.stderr, flush=True)
@@ -99,7 +114,12 @@ async def _attach(
         for pid in pids:
             ptrace_warning.warn(pid, force=wanted.force)
     options = AttachOptions(
-        follow=wanted.follow, force=wanted.force, slower_ns=wanted.slower_ns, slow_waits=wanted.slow_waits
+        follow=wanted.follow,
+        force=wanted.force,
+        per_thread=wanted.by == "thread",
+        by_program=wanted.by == "process",
+        slower_ns=wanted.slower_ns,
+        slow_waits=wanted.slow_waits,
     )
     attempts = (profiler.attach_for(None, pid, options) for pid in pids)
     tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
@@ -132,17 +152,38 @@ async def _by_the_service(
     tried = list(tried)
     for at, error in lacking:
         with contextlib.suppress(StracedError):
-            slower_than = None if wanted.slower_ns is None else wanted.slower_ns / 1e9
-            waits = wanted.slow_waits
-            tried[at] = await service.attach(pids[at], follow=wanted.follow, slower_than=slower_than, waits=waits)
+            tried[at] = await service.attach(
+                pids[at],
+                follow=wanted.follow,
+                per_thread=wanted.by == "thread",
+                slower_than=None if wanted.slower_ns is None else wanted.slower_ns / 1e9,
+                waits=wanted.slow_waits,
+            )
             delegation.say("attach", f"{pids[at]} is counted", error)
     return tried
 
 
-async def _windows(session: AnySession, interval_s: float | None, report: Callable[[Summary], None]) -> None:
+async def _windows(session: AnySession, interval_s: float | None, report: Report) -> None:
     if interval_s is not None:
         async for summary in session.every(interval_s):
-            report(summary)
+            report(summary, ())
+
+
+async def _parts(session: AnySession, summary: Summary) -> list[SplitPart]:
+    """What each process or thread did, from the last counters."""
+
+    def name_of(pid: int | None, tid: int | None, program: str | None) -> str:
+        if pid is None:
+            return f"ended: {program}" if program else "ended"
+        number = pid if tid is None else tid
+        try:
+            where = str(pid) if tid is None else f"{pid}/task/{tid}"
+            comm = procfs.read_small(f"{where}/comm").decode("utf-8", "backslashreplace").rstrip("\n")
+        except (procfs.Gone, OSError):
+            comm = summary.target.comm if number == summary.target.pid else "ended"
+        return f"{number} ({scrub(comm, 15)})"
+
+    return split((await session.read()).rows, name_of)
 
 
 def slow_calls_missing(summary: Summary) -> str | None:

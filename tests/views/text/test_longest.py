@@ -25,7 +25,9 @@ def test_wide_and_sorted(tmp_path: Path) -> None:
     assert "max" not in head(plain(render(made)))
     assert head(plain(render(made, width=130))).split()[-2:] == ["p99.9", "max"]
     narrow = head(plain(render(made, width=72)))
-    assert ("max" in narrow, "p99" in narrow) == (False, True)
+    assert ("p50" in narrow, "p99" in narrow, "max" in narrow) == (False, True, True)
+    narrower = head(plain(render(made, width=62)))
+    assert ("p99" in narrower, "max" in narrower) == (True, False)
     by_max = plain(render(made, sort="max"))
     assert head(by_max).split()[-1] == "max"
     assert by_max.index(" fsync") < by_max.index(" read")

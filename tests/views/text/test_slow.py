@@ -1,13 +1,13 @@
 """Slow calls as text.
 
-Of `views/text/slow.py` and `views/text/lines.py`.
+Of `views/text/slow.py` and `views/text/spans.py`.
 """
 
 from __future__ import annotations
 
 from straced.model.slow import SlowCalls
-from straced.views.text.lines import plain
 from straced.views.text.slow import slow_lines
+from straced.views.text.spans import plain
 from tests.model.test_slow import call
 
 MS = 1_000_000

@@ -193,6 +193,7 @@ class ScriptedFeed:
         self.details = True
         self.moves: list[int] = []
         self.can_move = False
+        self.times: list[float] = []
         self.closed = False
 
     def start(self, listener: FrameListener) -> None:
@@ -217,6 +218,10 @@ class ScriptedFeed:
 
     def move(self, steps: int) -> Future[bool]:
         self.moves.append(steps)
+        return self._answer(self.can_move)
+
+    def go_to(self, epoch_s: float) -> Future[bool]:
+        self.times.append(epoch_s)
         return self._answer(self.can_move)
 
     def why(self, key: Key) -> Future[Why]:

@@ -11,7 +11,7 @@ from rich.style import Style
 from textual.color import Color
 from textual.widgets._toast import Toast
 
-from straced.model.frame import Frame, Note
+from straced.model.frame import Frame, Note, ShortLived
 from straced.views.tui.layout import Layout
 from straced.views.tui.rows import ProcessRows
 from tests.views.tui import frames
@@ -157,3 +157,20 @@ async def test_what_happened_to_nobody_in_particular_is_seen_while_nobody_is_sel
         await pilot.press("4")
         await pilot.pause()
         assert "the service went away" in all_of(app)
+
+
+async def test_who_came_and_went_is_a_row_below_its_parent_that_no_key_acts_upon() -> None:
+    short = ShortLived(program="cc1", parent=(4242, 42420), ended=214, calls_s=1640.0, errors_s=2.0)
+    feed = ScriptedFeed(msgspec.structs.replace(NOW, short_lived=(short,)))
+    async with running(feed) as (app, pilot):
+        (line,) = (line for line in text_of(app) if "cc1 × 214" in line)
+        assert "1,640" in line
+        assert "└ cc1 × 214  short-lived" in line
+        await pilot.press("j", "j", "j", "k")
+        await pilot.pause()
+        assert app.chosen is not None
+        assert app.chosen.pid == 4244
+        assert not next(line for line in text_of(app) if "cc1" in line).startswith("▸")
+        await pilot.press("l", "slash", *"cc1", "enter", "x")
+        await pilot.pause()
+        assert len(app.screen_stack) == 1

@@ -5,6 +5,7 @@ Of `views/tui/actions.py`, `views/tui/dialogs.py` and `views/tui/filter_line.py`
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
 
 import msgspec
@@ -313,6 +314,51 @@ async def test_brackets_go_through_time_where_there_is_any() -> None:
         feed.can_move = True
         await pilot.press("left_square_bracket", "right_square_bracket")
         await appears(pilot, lambda: feed.moves == [-1, -1, 1], "three moves")
+
+
+PAST = msgspec.structs.replace(NOW, source="history", kept_since=NOW.epoch_s - 7200)
+
+
+async def test_colon_goes_to_a_time_of_history() -> None:
+    feed = ScriptedFeed(PAST)
+    feed.can_move = True
+    async with running(feed) as (app, pilot):
+        assert "of history since " in text_of(app)[0]
+        await pilot.press("colon", *"08:12")
+        await pilot.pause()
+        assert text_of(app)[-1].split() == ["go", "to", "08:12"]
+        assert "Enter go there" in text_of(app)[-2]
+        await pilot.press("enter")
+        await appears(pilot, lambda: bool(feed.times), "a moment")
+        assert time.strftime("%H:%M", time.localtime(feed.times[0])) == "08:12"
+        assert app.rows.filter == ""
+        await pilot.press("colon", *"-2h", "enter")
+        await appears(pilot, lambda: len(feed.times) == 2, "another one")
+        assert feed.times[1] == pytest.approx(time.time() - 7200, abs=60)
+
+
+@pytest.mark.parametrize(("text", "told"), [("25:00", "there is no 25:00"), ("soon", "is no time")])
+async def test_what_is_no_time_is_said(text: str, told: str) -> None:
+    feed = ScriptedFeed(PAST)
+    async with running(feed) as (app, pilot):
+        await pilot.press("colon", *text, "enter")
+        await appears(pilot, lambda: told in " ".join(all_of(app).split()).casefold(), told)
+        assert feed.times == []
+
+
+async def test_colon_and_escape_goes_nowhere_and_a_filter_stays() -> None:
+    feed = ScriptedFeed(PAST)
+    async with running(feed, rows=ProcessRows(filter_text="nginx")) as (app, pilot):
+        await pilot.press("colon", *"08", "escape")
+        await pilot.pause()
+        assert (feed.times, app.rows.filter, app.entry.display) == ([], "nginx", False)
+
+
+async def test_colon_says_that_there_is_only_now() -> None:
+    async with running(ScriptedFeed(NOW)) as (app, pilot):
+        await pilot.press("colon")
+        await appears(pilot, lambda: "This view is live" in all_of(app), "a word about that")
+        assert not app.entry.display
 
 
 async def test_q_quits_and_closes_the_feed() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from straced.model.deltas import Moves, ProcessDelta
+from straced.model.deltas import LAST_CALL, Moves, ProcessDelta
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Cell, Group
-from straced.tracers.ebpf.decoding import decode, slots_of
+from straced.tracers.ebpf.decoding import decode, identify, slots_of
 
 _HEAD_BYTES = wire.CounterRow.slots.offset + 16
 _HEAD_WORDS = _HEAD_BYTES // 8
@@ -55,14 +55,21 @@ class _Side:
 
 def between(before: Sequence[Group], after: Sequence[Group], flights: Collection[int | None]) -> Moves:
     """The moves of all processes; see :meth:`straced.model.counter_rows.CounterRows.moved_since`."""
-    old = {(group.pid, group.tid): group.cells for group in before}
+    old = {(group.pid, group.tid, group.program): group.cells for group in before}
+    were = {group.pid: group.program for group in before}
     found: Moves = {}
     was, now = _Side(), _Side()
     for group in after:
-        moved = found.get(group.pid)
+        whose = group.pid if group.pid is not None else group.program
+        moved = found.get(whose)
         if moved is None:
-            moved = found[group.pid] = ProcessDelta()
-        gone, fresh, same = _compare(old.pop((group.pid, group.tid), ()), group.cells)
+            moved = found[whose] = ProcessDelta()
+        last = old.pop((group.pid, group.tid, group.program), ())
+        gone, fresh, same = _compare(last, group.cells)
+        if group.pid is not None:
+            moved.program, moved.anew = group.program, were.get(group.pid, group.program) != group.program
+        elif group.program is not None:
+            moved.exits += exits_in(group.cells) - exits_in(last)
         was.put(moved, gone)
         now.put(moved, fresh)
         for cell in same:
@@ -71,11 +78,17 @@ def between(before: Sequence[Group], after: Sequence[Group], flights: Collection
             moved.standing += flight
         if group.pid in flights:
             moved.in_flight += sum(map(_flight_of, fresh))
-    for (pid, _tid), cells in old.items():  # they ended, and the session has their rows
-        was.put(found.setdefault(pid, ProcessDelta()), cells)
+    for (pid, _tid, program), cells in old.items():  # they ended, and their program or session has their rows
+        was.put(found.setdefault(program or pid, ProcessDelta()), cells)
     now.add(1)
     was.add(-1)
     return found
+
+
+def exits_in(cells: Sequence[Cell]) -> int:
+    """How often exit_group(2) was called."""
+    found = [cell for cell in cells if identify(cell.key)[0] == LAST_CALL]
+    return sum(calls for calls, _, _, _ in _heads_of(found))
 
 
 def _compare(before: Sequence[Cell], after: Sequence[Cell]) -> tuple[Sequence[Cell], Sequence[Cell], Sequence[Cell]]:

@@ -12,6 +12,7 @@ from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Group
 from straced.tracers.ebpf.decoding import OwnerFacts
 from straced.tracers.ebpf.reader import SnapshotPart
+from straced.tracers.ebpf.row_deltas import exits_in
 from straced.tracers.ebpf.rows import CellRows
 from straced.tracers.ebpf.snapshot import RawSnapshot, Sums
 
@@ -22,6 +23,18 @@ class Member(NamedTuple):
     pid: int | None
     tid: int | None
     owner: int
+    program: str | None = None
+    past: bool = False
+    """It has gone on to another program, and to another owner."""
+
+    @property
+    def whose(self) -> int | str | None:
+        """To whom what it did is added: the process, or what all that ended of its program did."""
+        return self.pid if self.pid is not None and not self.past else self.program
+
+
+_Owner = tuple[int | None, int, str | None]
+"""Pid, owner and program: another owner of the same pid has other rows, and one that is used again another program."""
 
 
 class SummedRows(CounterRows):
@@ -50,7 +63,7 @@ class SummedRows(CounterRows):
     def _decoded(self) -> CellRows:
         if self._rows is None:
             cells = self._snapshot.cells
-            self._rows = CellRows(Group(pid, tid, cells(owner)) for pid, tid, owner in self._members)
+            self._rows = CellRows(Group(each.pid, each.tid, cells(each.owner), each.program) for each in self._members)
         return self._rows
 
     def merged(self) -> list[Counters]:
@@ -66,27 +79,44 @@ class SummedRows(CounterRows):
         if old is None and before:
             return super().moved_since(before, flights)
         found: Moves = {}
-        for pid, _tid, owner in self._members:
-            moved = found.get(pid)
-            if moved is None:
-                moved = found[pid] = ProcessDelta()
-            sums = self._snapshot.sums[owner]
+        there: dict[_Owner, int | str | None] = {}
+        for member in self._members:
+            whose = there[member.pid, member.owner, member.program] = member.whose
+            moved = _place(found, whose)
+            sums = self._snapshot.sums[member.owner]
             _add(moved, sums, 1)
             moved.in_flight += sums[4]
             moved.standing += sums[5]
-        if old is None:
-            return found
-        for pid, _tid, owner in old._members:
-            moved = found.get(pid)
-            if moved is None:  # it ended, and the session has its rows
-                moved = found[pid] = ProcessDelta()
-            _add(moved, old._snapshot.sums[owner], -1)
+        if old is not None:
+            for gone in old._members:  # of one that is no more, its program or its session has the rows
+                whose = there.get((gone.pid, gone.owner, gone.program), gone.program or gone.pid)
+                _add(_place(found, whose), old._snapshot.sums[gone.owner], -1)
+        self._tell_programs(found, old)
         return found
+
+    def _tell_programs(self, found: Moves, old: SummedRows | None) -> None:
+        """What processes run, which of them began anew, and how many ended of each program."""
+        were: dict[int | str | None, int] = {}
+        if old is not None:
+            were = {member.whose: member.owner for member in old._members}
+        for member in self._members:
+            moved = found[member.whose]
+            if member.program is None or member.past:
+                continue
+            before = were.get(member.whose)
+            if member.pid is not None:
+                moved.program, moved.anew = member.program, before not in (None, member.owner)
+                continue
+            known = old._snapshot if old is not None and before is not None else None
+            if known is None or before is None:
+                moved.exits += exits_in(self._snapshot.cells(member.owner))
+            elif known.sums[before] != self._snapshot.sums[member.owner]:
+                moved.exits += exits_in(self._snapshot.cells(member.owner)) - exits_in(known.cells(before))
 
     def pids(self) -> set[int]:
         """The processes that have rows."""
         sums = self._snapshot.sums
-        return {pid for pid, _tid, owner in self._members if pid is not None and sums[owner][0]}
+        return {each.pid for each in self._members if each.pid is not None and sums[each.owner][0]}
 
     def of(self, pid: int) -> SummedRows:
         """The rows of one process."""
@@ -106,12 +136,20 @@ def part_of(snapshot: RawSnapshot, session: int, members: Sequence[OwnerFacts]) 
 
 
 def _member(snapshot: RawSnapshot, owner: OwnerFacts) -> Member:
+    program = owner.program or None
     if owner.kind == wire.KIND_PROCESS:
-        return Member(owner.pid, None, owner.index)
+        return Member(owner.pid, None, owner.index, program, bool(owner.flags & wire.OWNER_PAST))
     if owner.kind == wire.KIND_THREAD:
         process = snapshot.owners.get(owner.parent)
         return Member(None if process is None else process.pid, owner.pid, owner.index)
-    return Member(None, None, owner.index)
+    return Member(None, None, owner.index, program)
+
+
+def _place(found: Moves, whose: int | str | None) -> ProcessDelta:
+    moved = found.get(whose)
+    if moved is None:
+        moved = found[whose] = ProcessDelta()
+    return moved
 
 
 def _add(moved: ProcessDelta, sums: Sums, sign: int) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from straced.model.diagnosis import Diagnosis, DoctorCheck
 from straced.text.sanitize import scrub
-from straced.views.text.summary import Line, Span
+from straced.views.text.spans import Line, Span, wrapped
 
 MARKS = {"yes": "yes", "limited": "partly", "no": "no", "info": "-"}
 STYLES = {"yes": "strong", "limited": "strong", "no": "bad", "info": "weak"}
 NAMES = {"ebpf": "eBPF"}
 
 
-def lines(diagnosis: Diagnosis) -> tuple[Line, ...]:
-    """The whole diagnosis."""
+def lines(diagnosis: Diagnosis, width: int | None = None) -> tuple[Line, ...]:
+    """The whole diagnosis, for a screen of some width; ``None``: nothing is wrapped."""
     system = f"straced {diagnosis.version} · Linux {diagnosis.kernel} {diagnosis.machine} · Python {diagnosis.python}"
     shown: list[Line] = [(Span(f"{scrub(system)} · uid {diagnosis.uid}", "strong"),)]
     if diagnosis.target is not None:
@@ -23,7 +23,7 @@ def lines(diagnosis: Diagnosis) -> tuple[Line, ...]:
     shown += _section("Requirements", diagnosis.here)
     shown += [(), (Span("Invisible to every tracer", "title"),)]
     shown += [(Span(f" {sentence}", "weak"),) for sentence in diagnosis.unseen]
-    return tuple(shown)
+    return tuple(part for line in shown for part in wrapped(line, width))
 
 
 def _section(title: str, findings: tuple[DoctorCheck, ...]) -> list[Line]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from straced.model.aggregation import sort_rows
-from straced.model.event_folding import COMINGS, EventLine
+from straced.model.event_folding import COMINGS, EventLine, folded
 from straced.model.history import HistoryAnswer, JobReport, KeptAlert, KeptEvent, Point, ProgramUse, Ranked, SeriesInfo
 from straced.model.moment import CallLatency, FailingCall
 from straced.model.types import Quality, Summary, Target, Window
@@ -66,7 +66,7 @@ def _calls(answer: HistoryAnswer, sort: str, limit: int | None, width: int | Non
         rows=rows,
         total=answer.total,
     )
-    return [_line(*pair) for pair in table.render(shown, len(rows) - len(shown), summary, width)]
+    return table.render(shown, len(rows) - len(shown), summary, width)
 
 
 def _facts(answer: HistoryAnswer) -> list[Line]:
@@ -113,13 +113,13 @@ def timeline_lines(points: Sequence[Point]) -> list[Line]:
     """A line a step."""
     if not points:
         return [_line("no history for these processes in this period", "weak")]
-    head = f"{'from':<19} {'calls':>13} {'errors':>10} {'time':>8} {'waiting':>8} {'CPU':>8} {'memory':>9}"
+    head = f"{'from':<16} {'calls':>13} {'errors':>10} {'time':>7} {'waiting':>7} {'CPU':>7} {'memory':>9}"
     lines = [_line(head, "title")]
     for point in points:
         lines.append(
             _line(
-                f"{clock(point.time):<19} {format_count(point.calls):>13} {format_count(point.errors):>10}"
-                f" {format_ns(point.wall_ns):>8} {format_ns(point.waiting_ns):>8} {format_ns(point.cpu_ns):>8}"
+                f"{clock(point.time)[:16]:<16} {format_count(point.calls):>13} {format_count(point.errors):>10}"
+                f" {format_ns(point.wall_ns):>7} {format_ns(point.waiting_ns):>7} {format_ns(point.cpu_ns):>7}"
                 f" {format_bytes(point.rss_max_bytes):>9}"
             )
         )
@@ -141,7 +141,7 @@ def report_lines(report: JobReport, *, sort: str, limit: int | None, width: int 
     if report.exit_statuses:
         lines.append(_line(_exits(report.exit_statuses)))
     lines += [_line(alert_text(alert), "bad") for alert in report.alerts]
-    lines += [_line(event_text(event)) for event in report.events[-SHOWN_EVENTS:]]
+    lines += [_line(fold_text(line)) for line in folded(report.events)[-SHOWN_EVENTS:]]
     return lines
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from straced.model.slow import SlowCalls, SlowSyscall
 from straced.text.sanitize import CUT, scrub
 from straced.text.units import format_count, format_ns
-from straced.views.text.lines import Line, Span
+from straced.views.text.spans import Line, Span
 
 GAP = "  "
 TITLES = ("took", "waiting", "thread", "file or peer", "call")

@@ -1,6 +1,6 @@
 """The first screen: what a summary says to a person. Pure functions, from a summary to lines.
 
-A line is a tuple of :class:`Span`; :func:`plain` makes text of lines, :mod:`straced.views.text.terminal` colours them.
+A line is a tuple of spans; :func:`plain` makes text of lines, :mod:`straced.views.text.terminal` colours them.
 What is not known is ``-``. Text of other people's processes is never markup, and carries no control characters.
 """
 
@@ -15,10 +15,10 @@ from straced.model.types import Overhead, Quality, Summary
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
 from straced.views.text import table
-from straced.views.text.lines import Line as Line
-from straced.views.text.lines import Span as Span
-from straced.views.text.lines import plain as plain
 from straced.views.text.slow import slow_lines
+from straced.views.text.spans import Line as Line
+from straced.views.text.spans import Span as Span
+from straced.views.text.spans import plain as plain
 
 TRACER_NAMES = {"ebpf": "eBPF"}
 TITLES = {
@@ -44,7 +44,13 @@ KEPT_SMALL = ("strace", "eBPF")
 
 
 def first_screen(
-    summary: Summary, *, title: str | None = None, sort: str = "time", limit: int | None = 20, width: int | None = None
+    summary: Summary,
+    *,
+    title: str | None = None,
+    sort: str = "time",
+    limit: int | None = 20,
+    width: int | None = None,
+    standing: Sequence[str] = (),
 ) -> tuple[Line, ...]:
     """The lines of a summary: head, table, totals, what to know about the figures, how far they hold.
 
@@ -54,15 +60,16 @@ def first_screen(
         sort: one of :data:`straced.model.aggregation.SORT_KEYS`.
         limit: rows to show; ``None`` for all.
         width: columns there are; where they are few, the columns of the table that matter least are left out.
+        standing: in place of a table without rows: what the target is in meanwhile.
     """
     rows = sort_rows(summary.rows, sort, summary.time)
     lines: list[Line] = [head(summary, title), ()]
     if rows:
         shown = rows if limit is None else rows[:limit]
-        texts = table.render(shown, len(rows) - len(shown), summary, width, wide=width is not None or sort == "max")
-        lines += [(Span(text, style),) for text, style in texts]
+        wide = width is not None or sort == "max"
+        lines += table.render(shown, len(rows) - len(shown), summary, width, wide=wide)
     else:
-        lines.append((Span(" no system calls seen", "weak"),))
+        lines += [(Span(f" {text}", "strong"),) for text in standing] or [(Span(" no system calls seen", "weak"),)]
     lines.append(())
     for text in explanations(summary, sort):
         lines += [(Span(part, "weak"),) for part in textwrap.wrap(text, min(width or PROSE_WIDTH, PROSE_WIDTH))]

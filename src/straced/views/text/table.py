@@ -8,11 +8,12 @@ from typing import NamedTuple
 from straced.model.types import Summary, SyscallStats, Total
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
+from straced.views.text.spans import Line, Span
 
 GAP = 2
 MAX_NAME = 32
 MAX_ERRNO = 6
-FIRST_TO_GO = ("p99.9", "max", "p50", "p99", "waiting", "working")
+FIRST_TO_GO = ("p99.9", "p50", "max", "p99", "waiting", "working")
 """Columns that a narrow screen does without, in this order."""
 
 
@@ -36,13 +37,14 @@ COLUMNS = (
 
 
 WIDE_COLUMNS = (TableColumn("p99.9", "p999_ns", 6), TableColumn("max", "max_ns", 6))
-"""Columns of a wide terminal, and of a table that is sorted by one of them."""
+"""Columns of a terminal, as far as they fit, and of a table that is sorted by one of them."""
+TIMES = ("total", "working", "waiting")
 
 
 def render(
     rows: Sequence[SyscallStats], hidden: int, summary: Summary, width: int | None, *, wide: bool = False
-) -> list[tuple[str, str]]:
-    """Lines with their style: title, rows with their errno, what is hidden, totals."""
+) -> list[Line]:
+    """Title, rows with their errno, what is hidden, totals. Errors stand out, and the largest of the times."""
     columns = (*COLUMNS, *WIDE_COLUMNS) if wide else COLUMNS
     abis = {row.abi for row in summary.rows}
     names = [label(row, several_abis=len(abis) > 1) for row in rows]
@@ -51,15 +53,29 @@ def render(
     cells = {column.title: [_cell(each, column) for each in counted] for column in columns}
     widths = {title: max(_width(title), *map(len, texts)) for title, texts in cells.items()}
     kept = _fitting(first, widths, width)
-    lines = [(_row("syscall", [f"{title:>{widths[title]}}" for title in kept], first), "title")]
+    lines: list[Line] = [(Span(_row("syscall", [f"{title:>{widths[title]}}" for title in kept], first), "title"),)]
+    fields = {column.title: column.field for column in columns}
+    most = {title: max((getattr(row, fields[title]) or 0 for row in rows), default=0) for title in TIMES}
     for number, row in enumerate(rows):
-        lines.append((_row(names[number], [f"{cells[t][number]:>{widths[t]}}" for t in kept], first), ""))
+        spans = [Span(f" {names[number]:<{first}}")]
+        for title in kept:
+            text = f"{cells[title][number]:>{widths[title]}}"
+            spans.append(Span(" " * GAP + text, _style(title, getattr(row, fields[title]), most.get(title, 0))))
+        lines.append(tuple(spans))
         if row.errno:
-            lines.append((f"   {errno_line(row.errno)}", "weak"))
+            lines.append((Span(f"   {errno_line(row.errno)}", "error"),))
     if hidden:
-        lines.append((f" ({format_count(hidden)} more: --all)", "weak"))
-    lines.append((_row("total", [f"{cells[t][-1]:>{widths[t]}}" for t in kept], first), "strong"))
+        lines.append((Span(f" ({format_count(hidden)} more: --all)", "weak"),))
+    lines.append((Span(_row("total", [f"{cells[t][-1]:>{widths[t]}}" for t in kept], first), "strong"),))
     return lines
+
+
+def _style(title: str, value: int | None, most: int) -> str:
+    if title == "errors":
+        return "error" if value else "weak"
+    if title in TIMES and value:
+        return "strong" if value == most else ""
+    return "weak" if not value else ""
 
 
 def label(row: SyscallStats, *, several_abis: bool) -> str:

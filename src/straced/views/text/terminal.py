@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterable
 from typing import IO
 
-from straced.views.text.summary import Line, plain
+from straced.views.text.spans import Line
+from straced.views.text.summary import plain
 
-STYLES = {"": "", "strong": "bold", "weak": "dim", "bad": "bold red", "title": "bold underline"}
+STYLES = {"": "", "strong": "bold", "weak": "dim", "error": "red", "bad": "bold red", "title": "bold underline"}
 
 
 def width_of(stream: IO[str]) -> int | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
-from straced.errors import StracedError
+from straced.errors import InvalidArgument, StracedError
 from straced.live.spared import spared
+from straced.text import moments
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes
 from straced.views.text.summary import sentence, signal_name
@@ -25,6 +27,7 @@ else:
     _Base = object
 
 Result = TypeVar("Result")
+ONLY_NOW = "This view is live. For the past: straced top --history 1h"
 
 
 class ActionHandlers(_Base):
@@ -71,10 +74,23 @@ class ActionHandlers(_Base):
     def action_travel(self, steps: int) -> None:
         self.run_worker(self._travel(steps), group="travel")
 
+    def go_to(self, text: str) -> None:
+        """Show the time that somebody wrote."""
+        try:
+            moment, said = moments.parse(text, time.time())
+        except InvalidArgument as error:
+            self.say_error(error)
+            return
+        if said:
+            self.say(sentence(said))
+        self.run_worker(self._travelled(self.feed.go_to(moment)), group="travel")
+
     async def _travel(self, steps: int) -> None:
-        moved = await asyncio.wrap_future(self.feed.move(steps))
-        if not moved:
-            self.say("This view is live. For the past: straced top --history 1h")
+        await self._travelled(self.feed.move(steps))
+
+    async def _travelled(self, asked: Future[bool]) -> None:
+        if not await asyncio.wrap_future(asked):
+            self.say(ONLY_NOW)
 
     def action_hint(self) -> None:
         self.say("q quits")
@@ -105,7 +121,7 @@ class ActionHandlers(_Base):
         if row is None:
             return
         if (refusal := spared(row.pid)) is not None:
-            self._say_error(refusal)
+            self.say_error(refusal)
             return
 
         def answered(number: int | None) -> None:
@@ -134,7 +150,7 @@ class ActionHandlers(_Base):
         try:
             state = await asyncio.wrap_future(self.feed.start_trace(key))
         except StracedError as error:
-            self._say_error(error)
+            self.say_error(error)
             return
         limits = f"{format_bytes(state.max_bytes)} or {state.max_seconds:.0f} s"
         self.say(f"tracing {state.pid} into {state.path}, at most {limits}; press t to stop")
@@ -143,7 +159,7 @@ class ActionHandlers(_Base):
         try:
             state = await asyncio.wrap_future(self.feed.stop_trace(key))
         except StracedError as error:
-            self._say_error(error)
+            self.say_error(error)
             return
         self.say(f"trace of {state.pid} finished: {format_bytes(state.bytes)} in {state.path}")
 
@@ -151,9 +167,9 @@ class ActionHandlers(_Base):
         try:
             await asyncio.wrap_future(asked)
         except StracedError as error:
-            self._say_error(error)
+            self.say_error(error)
         else:
             self.say(done)
 
-    def _say_error(self, error: StracedError) -> None:
+    def say_error(self, error: StracedError) -> None:
         self.say(" ".join(sentence(part) for part in (error.reason, error.hint) if part), bad=True)

@@ -78,7 +78,7 @@ class TopApp(RowSelection, ViewActions, App[None]):
         self.paused = False
         self.opened = False
         self._list_height: int | None = None
-        self.picks = True
+        self.picks, self._picked = True, False
         self.mode = "working"
         self._room = Size(80, 24)
         self.listed: list[Line] = []
@@ -132,7 +132,7 @@ class TopApp(RowSelection, ViewActions, App[None]):
             return
         self.rows.update(message.frame)
         self._draw_list()
-        if self.picks:
+        if self.picks and (not self._picked or self.rows.ended):
             self._pick(message.frame)
         elif isinstance(self.screen, RiskBox):
             self.screen.follow(self.rows.find(self.screen.row.key))
@@ -147,7 +147,7 @@ class TopApp(RowSelection, ViewActions, App[None]):
             self.list.go_to(busiest)
         elif self.rows.looked_at is None:
             self.list.action_jump(0)
-        self.picks = busiest is None or (frame.tracer is None and not frame.uncounted)
+        self.picks, self._picked = True, busiest is not None and (frame.tracer is not None or frame.uncounted)
 
     def on_detail_ready(self, message: DetailReady) -> None:
         looked_at, detail, before = self.rows.looked_at, message.detail, self._detail

@@ -53,12 +53,19 @@ def _at_least(value: float | None, row: ProcessRow) -> str:
     return text if value is None or not row.waits_longer else f">{text.lstrip('<')}"
 
 
+def _of_one(row: ProcessRow, text: str) -> str:
+    """What only a process has, and not a line about many that came and went."""
+    return text if row.pid >= 0 else ""
+
+
 def _lit(value: float | None, style: Style) -> Style:
     return style if value else palette.DIM
 
 
 def _time_bar(row: ProcessRow, width: int) -> Pieces:
     """What its threads' time was spent on: high for a CPU in the program, then in calls, low for waiting in calls."""
+    if row.pid < 0:
+        return (Piece(" " * width),)
     if row.working_pct is None or row.waiting_pct is None:
         return (Piece(cells.fit("-", width), palette.DIM),)
     whole = max(100.0 * max(1, row.threads or 1), row.working_pct + row.waiting_pct)
@@ -74,10 +81,10 @@ def _time_bar(row: ProcessRow, width: int) -> Pieces:
 
 
 COLUMNS = (
-    _column("PID", 7, lambda row: str(row.pid)),
+    _column("PID", 7, lambda row: _of_one(row, str(row.pid))),
     _column("S", 1, lambda row: row.state, lambda row: palette.of_state(row.state), right=False),
-    _column("CPU%", 4, lambda row: cells.share(row.cpu_pct), lambda row: palette.of_share(row.cpu_pct)),
-    _column("RSS", 5, lambda row: cells.size(row.rss_bytes)),
+    _column("CPU%", 4, lambda row: _of_one(row, cells.share(row.cpu_pct)), lambda row: palette.of_share(row.cpu_pct)),
+    _column("RSS", 5, lambda row: _of_one(row, cells.size(row.rss_bytes))),
     _column("calls/s", 7, lambda row: cells.rate(row.calls_s), lambda row: _lit(row.calls_s, palette.RATE)),
     _column("err/s", 5, lambda row: cells.short_rate(row.errors_s), lambda row: _lit(row.errors_s, palette.BAD)),
     _column("work%", 5, lambda row: cells.share(row.working_pct), lambda row: _lit(row.working_pct, palette.WORKING)),
@@ -89,7 +96,14 @@ COLUMNS = (
     Column(
         "trend", 8, lambda row, room: (Piece(cells.sparkline(row.trail, room), palette.RATE),), right=False, most=24
     ),
-    _column("now in", 12, lambda row: row.now or "-", lambda row: palette.of_call(row.now or ""), right=False, most=16),
+    _column(
+        "now in",
+        12,
+        lambda row: _of_one(row, row.now or "-"),
+        lambda row: palette.of_call(row.now or ""),
+        right=False,
+        most=16,
+    ),
 )
 _FIRST_TO_GO = ("wall%", "trend", "thread time", "RSS", "now in", "err/s", "wait%", "work%", "S", "CPU%", "calls/s")
 _TIMES = {"work%": "working", "wait%": "waiting", "wall%": "wall"}
@@ -156,6 +170,18 @@ def ended_line(columns: Sequence[Column], row: ProcessRow, missing: str) -> Piec
     word = "ENDED" if missing == "has ended" else missing
     last = "".join(piece.text for piece in _figures(columns, row))
     return Piece(last, palette.DIM), Piece(f"{word} ", palette.BAD), Piece(command(row), palette.DIM)
+
+
+def short_line(columns: Sequence[Column], row: ProcessRow, indent: str) -> Pieces:
+    """Processes of one program that came or went since the last refresh."""
+    name, times, number = row.cmdline.partition(" × ")
+    return (
+        *_figures(columns, row),
+        Piece(_branches(indent), palette.DIM),
+        Piece(name, palette.STRONG),
+        Piece(times + number, palette.LABEL),
+        Piece("  short-lived", palette.DIM),
+    )
 
 
 def _figures(columns: Sequence[Column], row: ProcessRow) -> Pieces:

@@ -56,12 +56,22 @@ def head(frame: Frame, state: status_lines.State) -> Pieces:
         (filtered, palette.WARN),  # what hides rows stays in sight
         (frame.host, palette.STRONG),
         (frame.source, palette.LABEL),
-        (time.strftime("%H:%M:%S", time.localtime(frame.epoch_s)), palette.NOTHING),
+        (_when(frame), palette.NOTHING),
         (order, palette.NOTHING),
     ):
         if text:
             pieces += (_DOT, Piece(text, style))
     return tuple(pieces)
+
+
+def _when(frame: Frame) -> str:
+    """The time of a frame; of history the minute with its day, and how much is kept."""
+    if frame.source != "history":
+        return time.strftime("%H:%M:%S", time.localtime(frame.epoch_s))
+    minute = time.strftime("%a %d %b %H:%M", time.localtime(frame.epoch_s))
+    if frame.kept_since is None:
+        return minute
+    return f"{minute} of history since {time.strftime('%a %d %b %H:%M', time.localtime(frame.kept_since))}"
 
 
 def calls(frame: Frame, past: RateTrail, width: int) -> Pieces:

@@ -37,6 +37,7 @@ KEYS = (
     Key("x", "signal", "x", "send a signal: confirm with y, or type its name and Enter"),
     Key("left_square_bracket", "travel(-1)", "", ""),
     Key("right_square_bracket", "travel(1)", "[ ]", "with --history: one minute back or forward"),
+    Key("colon", "go_to", ":", "with --history: go to a time, 08:12 or -2h"),
     Key("p", "pause", "p", "pause or resume"),
     Key("h,question_mark", "help", "h ?", "this page"),
     Key("q", "quit", "q", "quit"),
@@ -49,7 +50,7 @@ HELP = (
 )
 _QUIT, _HELP, _BACK = ("q", "quit", "quit"), ("h", "help", "help"), ("Esc", "back", "leave")
 _ABOUT = (("y", "why", "why"), ("t", "trace", "trace"), ("x", "signal", "signal"))
-_MINUTES = (("[", "earlier", "travel(-1)"), ("]", "later", "travel(1)"))
+_MINUTES = (("[", "earlier", "travel(-1)"), ("]", "later", "travel(1)"), (":", "go to a time", "go_to"))
 HINTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "list": (
         _QUIT, _HELP, ("Enter", "open", "open"), ("/", "filter", "filter"), ("s", "sort", "sort(1)"), *_ABOUT,

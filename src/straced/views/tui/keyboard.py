@@ -31,7 +31,7 @@ class Keyboard(ActionHandlers):
     unreported: deque[RiskBox]
     """Those whose painting the terminal has not reported yet, in the order in which it will."""
     picks: bool
-    """Whether the screen selects the busiest process by itself: nobody has done anything yet."""
+    """Whether the screen selects a process by itself: nobody has done anything yet."""
 
     @property
     def table(self) -> Grid:

@@ -24,7 +24,10 @@ def lines(
     found: list[TextLine] = [(Span(status_lines.machine_line(frame)),), (Span(status_lines.totals_line(frame)),), ()]
     found.append((Span(_text(columns.title_line(kept, TITLES[rows.order]), room), "title"),))
     for line in shown:
-        if line.row is None:
+        if line.short is not None:
+            short = columns.short_line(kept, rows.with_trail(line.short), line.indent)
+            found.append((Span(_text(short, room)),))
+        elif line.row is None:
             found.append((Span(cells.fit(line.job, room).rstrip(), "strong"),))
         else:
             row = rows.with_trail(line.row)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from straced.views.tui import columns, palette
 from straced.views.tui.rows import TITLES, Line, ProcessRows
-from straced.views.tui.segments import Piece, Pieces, whole
+from straced.views.tui.segments import Piece, Pieces
 
 
 class ProcessLines:
@@ -24,15 +24,21 @@ class ProcessLines:
         if self._rows.filter:
             words = f'No process matches "{self._rows.filter}".'
             return Piece(words, palette.STRONG), Piece("  Esc clears the filter, / changes it.", palette.DIM)
-        return whole("No processes.", palette.DIM) if self._rows.frame is not None else ()
+        frame = self._rows.frame
+        if frame is None:
+            return ()
+        words = "No process." if frame.source == "local" else "The service watches no process that you may see."
+        return Piece(words, palette.STRONG), Piece("  straced watch ls, or straced top --source local", palette.DIM)
 
     def title(self, width: int) -> Pieces:
         """The titles of the columns."""
         return columns.title_line(self._columns, TITLES[self._rows.order])
 
     def line(self, index: int, width: int) -> Pieces:
-        """The head of a job, a process, or one that is no more."""
+        """The head of a job, a process, one that is no more, or those that came and went."""
         line = self._listed[index]
+        if line.short is not None:
+            return columns.short_line(self._columns, self._rows.with_trail(line.short), line.indent)
         if line.row is None:
             return Piece("▾ ", palette.LABEL), Piece(line.job, palette.KEY)
         if line.ended:

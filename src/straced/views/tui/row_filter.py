@@ -35,8 +35,8 @@ class RowFilter:
         """Whether a process is shown."""
         if not all(wanted in field(row).casefold() for field, wanted in self._asked):
             return False
-        wanted = self.phrase.casefold()
-        texts = (row.cmdline, row.comm, str(row.pid), row.job or "", row.container or "", row.now or "")
+        wanted, pid = self.phrase.casefold(), str(row.pid) if row.pid > 0 else ""
+        texts = (row.cmdline, row.comm, pid, row.job or "", row.container or "", row.now or "")
         return not wanted or any(wanted in text.casefold() for text in texts)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from straced.model.frame import Frame, Key, ProcessRow
+from straced.model.frame import Frame, Key, ProcessRow, ShortLived
 from straced.views.tui.row_filter import RowFilter
 
 SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
@@ -37,6 +37,8 @@ class Line(NamedTuple):
     row: ProcessRow | None
     indent: str = ""
     """The branches of the tree that lead to it."""
+    short: ProcessRow | None = None
+    """What processes of one program did that came and went; no key acts upon it."""
     job: str = ""
     ended: bool = False
 
@@ -57,12 +59,15 @@ class ProcessRows:
         self._trails: dict[Key, deque[float]] = {}
         self._looked_at: ProcessRow | None = None
         self._ended = False
+        self._short_ids: dict[tuple[Key | None, str], int] = {}
+        self._short: list[ProcessRow] = []
 
     def update(self, frame: Frame) -> None:
         """Take a new frame in."""
         self.frame = frame
         trails = {}
-        for row in frame.processes:
+        self._short = [self._short_row(each) for each in frame.short_lived]
+        for row in (*frame.processes, *self._short):
             trail = self._trails.get(row.key)
             if trail is None:
                 trail = deque(row.trail, maxlen=TRAIL)
@@ -136,18 +141,38 @@ class ProcessRows:
         """All lines, top to bottom."""
         if self.frame is None:
             return []
-        rows = self.shown
+        rows = self.shown + [row for row in self._short if self.wanted.matches(row)]
         ghost = self._looked_at if self._ended and self._looked_at and self.wanted.matches(self._looked_at) else None
         if ghost is not None:
             rows.append(ghost)
         if self.flat or self.order == "name":
-            return [Line(row, ended=row is ghost) for row in sorted(rows, key=self._rank)]
+            return [_line(row, ended=row is ghost) for row in sorted(rows, key=self._rank)]
         jobs = sorted({row.job for row in rows if row.job is not None})
         found: list[Line] = []
         for job in jobs:
             found.append(Line(None, job=job))
             found += self._tree([row for row in rows if row.job == job], ghost, "  ")
         return found + self._tree([row for row in rows if row.job is None], ghost, "")
+
+    def _short_row(self, short: ShortLived) -> ProcessRow:
+        """Drawn and sorted like a process, below its parent; its pid is below zero, the same from frame to frame."""
+        number = self._short_ids.setdefault((short.parent, short.program), len(self._short_ids) + 1)
+        times = "" if short.ended is None else f" × {short.ended:,}"
+        return ProcessRow(
+            pid=-number,
+            start_ticks=0,
+            ppid=short.parent[0] if short.parent is not None else 0,
+            comm=short.program or "other programs",
+            cmdline=f"{short.program or 'other programs'}{times}",
+            job=short.job,
+            state="",
+            watched=True,
+            calls_s=short.calls_s,
+            errors_s=short.errors_s,
+            working_pct=short.working_pct,
+            waiting_pct=short.waiting_pct,
+            wall_pct=short.wall_pct,
+        )
 
     def _rank(self, row: ProcessRow) -> tuple[float, int]:
         field = _FIELDS.get(self.order)
@@ -171,7 +196,7 @@ class ProcessRows:
         stack = [(row, indent, indent) for row in roots]
         while stack:
             row, mine, trunk = stack.pop()
-            lines.append(Line(row, mine, ended=row is ghost))
+            lines.append(_line(row, mine, ended=row is ghost))
             children = sorted(below.get(row.key, ()), key=lambda row: best[row.key], reverse=True)
             for number, child in enumerate(children):  # the last one is on the stack first, and comes out last
                 stack.append((child, trunk + ("├ " if number else "└ "), trunk + ("│ " if number else "  ")))
@@ -183,3 +208,7 @@ class ProcessRows:
         for row in found:  # grows while it is walked
             found += below.get(row.key, ())
         return found
+
+
+def _line(row: ProcessRow, indent: str = "", *, ended: bool = False) -> Line:
+    return Line(row, indent, ended=ended) if row.pid >= 0 else Line(None, indent, short=row)

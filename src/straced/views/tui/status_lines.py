@@ -82,6 +82,8 @@ def banners(frame: Frame, state: State) -> list[Span]:
         found.append(
             Span(f"DISCONNECTED {sentence(frame.disconnected)} Showing the last figures; reconnecting.", "bad")
         )
+    if frame.notice:
+        found.append(Span(frame.notice, "weak"))
     if state.paused:
         found.append(Span("PAUSED – press p to resume", "title"))
     found += [Span(tracing(each), "title") for each in state.traces]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from textual.widget import Widget
 
-from straced.views.tui.filter_line import FILTERS
+from straced.views.tui.actions import ONLY_NOW
+from straced.views.tui.filter_line import FILTERS, TIMES
 from straced.views.tui.grid import Grid
 from straced.views.tui.keyboard import Keyboard
 from straced.views.tui.panel import Panel
@@ -22,6 +23,8 @@ class ViewActions(Keyboard):
     """Whether the selected process has the whole screen."""
     paused: bool
     mode: str
+    _asks_time = False
+    """Whether what is typed is a time, and no filter."""
 
     def redraw(self) -> None:
         """Draw everything anew."""
@@ -45,7 +48,7 @@ class ViewActions(Keyboard):
         """What the next key goes to, for the line that says what keys there are."""
         frame = self.rows.frame
         if self.entry.display:
-            return "filter"
+            return "time" if self._asks_time else "filter"
         if self.table is self.panel.grid:
             return "panel"
         if self.paused:
@@ -106,7 +109,18 @@ class ViewActions(Keyboard):
         self.paused = not self.paused
         self.draw_words()
 
+    def action_go_to(self) -> None:
+        """Ask for a time, where there is any but now."""
+        frame = self.rows.frame
+        if frame is None or frame.source != "history":
+            self.say(ONLY_NOW)
+            return
+        self._asks_time = True
+        self.open_line(TIMES)
+        self.draw_words()
+
     def action_filter(self) -> None:
+        self._asks_time = False
         if self.opened:  # what is filtered is to be seen
             self.opened = False
             self.lay_out()
@@ -119,11 +133,15 @@ class ViewActions(Keyboard):
         self.draw_words()
 
     def typed(self, text: str) -> None:
-        self.filter_by(text)
-        self.say_found()
+        if not self._asks_time:
+            self.filter_by(text)
+            self.say_found()
 
     def entered(self, text: str) -> None:
-        self.filter_by(text)
+        if not self._asks_time:
+            self.filter_by(text)
+        elif text.strip():
+            self.go_to(text)
 
     def filter_by(self, text: str) -> None:
         """Show only what some text occurs in."""

@@ -1,4 +1,4 @@
-"""Moments as people write them, also on the days on which the clocks are set. Of `commands/when.py`."""
+"""Moments as people write them, also on the days on which the clocks are set. Of `text/moments.py`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from straced.commands import when
 from straced.errors import InvalidArgument
+from straced.text import moments
 
 AUTUMN = 1_792_926_000.0
 """2026-10-25 12:00 in Berlin, nine hours after the clocks were set back."""
@@ -24,7 +24,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def local(text: str, now: float = AUTUMN) -> str:
-    moment, _said = when.parse(text, now)
+    moment, _said = moments.parse(text, now)
     return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(moment))
 
 
@@ -47,35 +47,35 @@ def test_what_is_meant(text: str, shown: str) -> None:
 
 
 def test_an_hour_that_came_twice_is_said() -> None:
-    moment, said = when.parse("02:30", AUTUMN)
+    moment, said = moments.parse("02:30", AUTUMN)
     assert time.strftime("%z", time.localtime(moment)) == "+0200"
     assert said == (
         "the clock showed 2026-10-25 02:30 twice; this is the first (+0200), the second is 2026-10-25T02:30+0100"
     )
-    assert when.parse("2026-10-25T02:30+0100", AUTUMN) == (moment + 3600, "")
+    assert moments.parse("2026-10-25T02:30+0100", AUTUMN) == (moment + 3600, "")
 
 
 def test_an_hour_that_never_came_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="the clock never showed 2026-03-29 02:30") as caught:
-        when.parse("2026-03-29 02:30", AUTUMN)
+        moments.parse("2026-03-29 02:30", AUTUMN)
     assert "+01:00" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", "noon", "25:00", "08:60", "2026-02-30 08:12", "08", "2026-13-01", "8:12+99:00"])
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        when.parse(text, AUTUMN)
+        moments.parse(text, AUTUMN)
     assert caught.value.hint
 
 
 def test_a_span_ends_after_it_begins() -> None:
-    start, end, notes = when.span("23:50", "00:10", AUTUMN)
+    start, end, notes = moments.span("23:50", "00:10", AUTUMN)
     assert (end - start, notes) == (1200.0, [])
-    start, end, notes = when.span("08:12", None, AUTUMN)
+    start, end, notes = moments.span("08:12", None, AUTUMN)
     assert end - start == 60
-    start, end, notes = when.span("01:30", "03:30", AUTUMN)
+    start, end, notes = moments.span("01:30", "03:30", AUTUMN)
     assert end - start == 3 * 3600, "three hours passed between them that night"
     with pytest.raises(InvalidArgument, match="is not after"):
-        when.span("2026-10-20 08:12", "2026-10-20 08:00", AUTUMN)
+        moments.span("2026-10-20 08:12", "2026-10-20 08:00", AUTUMN)
     with pytest.raises(InvalidArgument, match="is in the future: now is 2026-10-25 12:00"):
-        when.span("2026-10-26 08:12", None, AUTUMN)
+        moments.span("2026-10-26 08:12", None, AUTUMN)

@@ -1,4 +1,4 @@
-"""Moments as people write them: a time of day, a date with a time, or a time with its offset from UTC."""
+"""Moments as people write them: a time of day, a date with a time, one with its offset from UTC, or how long ago."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 
 from straced.errors import InvalidArgument
+from straced.text.units import parse_duration_ns
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _DATE = re.compile(r"(?:(\d{4})-(\d{2})-(\d{2})|(today|yesterday))(?:[T ]+(.+))?")
 _OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
-HINT = "write 08:12, 'yesterday 08:12', '2026-10-25 08:12' or 2026-10-25T08:12+02:00"
+_AGO = re.compile(r"-\s*(.+)|(.+?)\s+ago")
+HINT = "write 08:12, 'yesterday 08:12', '2026-10-25 08:12', 2026-10-25T08:12+02:00 or -2h"
 
 
 def parse(text: str, now: float, *, after: float | None = None) -> tuple[float, str]:
@@ -25,6 +27,8 @@ def parse(text: str, now: float, *, after: float | None = None) -> tuple[float, 
     Raises:
         InvalidArgument: it is no moment, or one that the clock did not show.
     """
+    if (ago := _AGO.fullmatch(text.strip())) is not None:
+        return now - parse_duration_ns(ago[1] or ago[2]) / 1e9, ""
     text, offset = _split(text)
     dated = _DATE.fullmatch(text)
     clock = (dated[5] or "00:00") if dated else text
