@@ -313,6 +313,7 @@ INLINE void record_last(struct task_state *state, struct task_struct *task)
 #define record_only(value) 0
 #define recording_closed() false
 #define record_exit_only(key, row, ret) ((void)0)
+#define record_existed(key, nr, ret) ((void)0)
 #define record_abandoned_call(call) ((void)0)
 #define record_end(task) ((void)0)
 #define record_exec(filename) ((void)0)

@@ -14,13 +14,16 @@
 #ifndef STRACED_RECORD_FLIGHT_H
 #define STRACED_RECORD_FLIGHT_H
 
-INLINE void tell_start(struct seq_file *seq, struct task_struct *task, struct outcome *outcome, bool with_arguments)
+INLINE void tell_start(struct seq_file *seq, struct task_struct *task, struct outcome *outcome, bool with_arguments,
+		       bool counted)
 {
 	struct plan *plan = plan_of(outcome->key);
 	struct record record = {};
 	u32 size;
 
-	outcome->kind = RECORD_START | RECORD_NO_RESULT;
+	outcome->kind = counted ? RECORD_START | RECORD_NO_RESULT : RECORD_BEFORE | RECORD_NO_ENTER | RECORD_NO_RESULT;
+	if (!counted)
+		outcome->duration_ns = NO_TIME;
 	if (recording_closed() ? !is_wanted(outcome, plan) : !is_chosen(outcome, plan)) {
 		if (recording_closed())
 			return;
@@ -50,8 +53,21 @@ INLINE void tell_call(struct seq_file *seq, struct task_struct *task, struct cal
 	if (off_ns && off_ns < now)
 		outcome.waiting_ns += now - off_ns;
 
-	if (outcome.key && call->row)
-		tell_start(seq, task, &outcome, true);
+	if (outcome.key && (call->row || (recording_closed() && !recording.gated)))
+		tell_start(seq, task, &outcome, true, call->row);
+}
+
+/* A task that has neither entered nor left a call since it was marked, and sleeps in one: that began before. */
+INLINE void tell_before(struct seq_file *seq, struct task_struct *task, struct task_state *state, u64 now)
+{
+	struct outcome outcome = { 0, 0, now, NO_TIME };
+	long nr = number_in((struct pt_regs *)bpf_task_pt_regs(task));
+
+	state->flags &= ~TASK_EXISTED;	/* told once */
+	if (nr < 0)
+		return;
+	outcome.key = key_of(task, nr);
+	tell_start(seq, task, &outcome, true, false);
 }
 
 SEC("iter/task")
@@ -76,6 +92,8 @@ int tell(struct bpf_iter__task *ctx)
 			tell_call(seq, task, &run->call, now, 0);
 	}
 	tell_call(seq, task, &state->call, now, state->off_ns);
+	if (!place && state->flags & TASK_EXISTED && recording_closed() && !recording.gated)
+		tell_before(seq, task, state, now);
 	for (int i = 0; i < SUSPENDED_MAX; i++) {
 		struct suspended *call = &state->suspended[i];
 		struct outcome outcome = { 0, 0, now, call->wall_ns, call->waiting_ns };
@@ -83,8 +101,8 @@ int tell(struct bpf_iter__task *ctx)
 		if (i >= state->depth)
 			break;
 		outcome.key = key_inside(&call->key);
-		if (outcome.key && call->row)
-			tell_start(seq, task, &outcome, false);
+		if (outcome.key && (call->row || (recording_closed() && !recording.gated)))
+			tell_start(seq, task, &outcome, false, call->row);
 	}
 	return 0;
 }

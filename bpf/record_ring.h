@@ -57,6 +57,8 @@ struct recording_state {
 	u32 closed;
 	u32 table;	/* of `count` */
 	u64 before_ns;	/* of `count` */
+	u32 gated;	/* the target is a gate: what it was in at the attach is no call of the program */
+	u32 unused;
 };
 
 const volatile struct recording_config recording_config SEC(".rodata.recording") = { RING_DEFAULT };

@@ -29,6 +29,17 @@ __attribute__((noinline)) static int tell_lost(struct ring *ring, void *memory)
 	return 0;
 }
 
+INLINE bool is_before(const struct outcome *outcome)
+{
+	return (outcome->kind & ~(RECORD_NO_RESULT | RECORD_NO_ENTER)) == RECORD_BEFORE;
+}
+
+/* Of which number the loss of a record is counted: what no row counts is one of the other kinds. */
+INLINE u32 counted_key(const struct outcome *outcome)
+{
+	return is_before(outcome) ? 0 : outcome->key;
+}
+
 /* Writes a record of the current task: its blobs, which stand in the scratch place, behind its arguments. */
 INLINE void put_record(struct task_struct *task, struct outcome *outcome, struct pt_regs *regs, u32 nargs, u32 blobs)
 {
@@ -40,14 +51,14 @@ INLINE void put_record(struct task_struct *task, struct outcome *outcome, struct
 	u64 at;
 
 	if (!ring || !memory) {	/* of a CPU that came later */
-		count_lost(0, outcome->key);
+		count_lost(0, counted_key(outcome));
 		return;
 	}
 	make_room(ring, cpu);
 	if (*(volatile u64 *)&ring->untold)
 		tell_lost(ring, memory);
 	if (!reserve(ring, memory, size, &at)) {
-		count_lost(ring, outcome->key);
+		count_lost(ring, counted_key(outcome));
 		return;
 	}
 	record = memory + (at & (recording_config.ring_bytes - 8));
@@ -94,7 +105,8 @@ INLINE bool is_wanted(const struct outcome *outcome, struct plan *plan)
 {
 	if (is_chosen(outcome, plan))
 		return true;
-	count_filtered(outcome->key);
+	if (!is_before(outcome))
+		count_filtered(outcome->key);
 	return false;
 }
 

@@ -10,7 +10,8 @@
 #ifndef STRACED_RECORDING_H
 #define STRACED_RECORDING_H
 
-enum record_kind { RECORD_PAD, RECORD_CALL, RECORD_START, RECORD_UNFINISHED, RECORD_EXEC, RECORD_EXIT, RECORD_LOST };
+enum record_kind { RECORD_PAD, RECORD_CALL, RECORD_START, RECORD_UNFINISHED, RECORD_EXEC, RECORD_EXIT, RECORD_LOST,
+		   RECORD_BEFORE };
 #define RECORD_NO_RESULT 64
 #define RECORD_NO_ENTER 128
 #define NO_TIME (~0ULL)
@@ -44,12 +45,38 @@ INLINE bool recording_closed(void)
 	return *(volatile u32 *)&recording.closed;
 }
 
+/*
+ * A call that is counted in no row: it was begun before its task was a target. It has no fate, and no time. Also one for
+ * which there was no row left, which the counters say by themselves.
+ */
+__attribute__((noinline)) static int record_before(u32 key, u32 kind, long ret)
+{
+	struct outcome outcome = { key, RECORD_BEFORE | RECORD_NO_ENTER | kind, bpf_ktime_get_ns(), NO_TIME, 0, ret };
+
+	if (recording.gated)
+		return 0;
+	if (kind)	/* its arguments are gone */
+		record_bare(&outcome);
+	else
+		record_call(0, &outcome, 0);
+	return 0;
+}
+
+/* The exit of the call in which a task was when it was attached to; the number -1 is that of sigreturn. */
+INLINE void record_existed(u32 key, long nr, long ret)
+{
+	if (nr >= 0)
+		record_before(key, 0, ret);
+}
+
 INLINE void record_return(struct task_struct *task, u32 key, u32 row, u64 end_ns, u64 wall_ns, u64 waiting_ns, long ret, struct pt_regs *regs)
 {
 	struct outcome outcome = { key, RECORD_CALL, end_ns, wall_ns, waiting_ns, ret };
 
 	if (row)
 		record_call(task, &outcome, regs);
+	else
+		record_before(key, 0, ret);
 }
 
 /* A call of which only the exit was seen. */
@@ -68,6 +95,8 @@ INLINE void record_interrupted(struct suspended *call, long ret)
 
 	if (call->row)
 		record_call(0, &outcome, 0);
+	else
+		record_before(call->key, 0, ret);
 }
 
 /* A call that never returns, whose arguments are gone. */
@@ -77,6 +106,8 @@ INLINE void record_abandoned(u32 key, u32 row, u64 duration_ns, u64 waiting_ns)
 
 	if (row)
 		record_bare(&outcome);
+	else
+		record_before(key, RECORD_NO_RESULT, 0);
 }
 
 INLINE void record_abandoned_call(struct call *call)
@@ -107,6 +138,8 @@ INLINE void record_stored(struct running *run, struct task_state *state)
 {
 	u32 key = recording_closed() ? claim_key(&run->call.key) : run->call.key;
 
+	if (recording_closed())
+		state->flags &= ~TASK_EXISTED;	/* it ran meanwhile: what it is in now may have begun since */
 	run->call.key = 0;
 	state->unused = 0;
 	*(volatile u32 *)&state->call.key = key;
@@ -136,6 +169,8 @@ INLINE void record_last(struct task_state *state, struct task_struct *task)
 		outcome.duration_ns = outcome.end_ns - since_ns;
 		abandon(row);
 		record_killed(&outcome);
+	} else if (outcome.key) {
+		record_before(outcome.key, RECORD_NO_RESULT, 0);
 	}
 	for (int i = 0; i < SUSPENDED_MAX; i++) {
 		struct suspended *call = &state->suspended[i];
@@ -169,6 +204,7 @@ INLINE void record_end(struct task_struct *task)
 #define recording_closed() false
 #define record_return(task, key, row, end_ns, wall_ns, waiting_ns, ret, regs) ((void)0)
 #define record_exit_only(key, row, ret) ((void)0)
+#define record_existed(key, nr, ret) ((void)0)
 #define record_interrupted(call, ret) ((void)0)
 #define record_abandoned_call(call) ((void)0)
 #define record_abandoned_suspended(call) ((void)0)

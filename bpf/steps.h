@@ -57,6 +57,8 @@ __attribute__((noinline)) static int exit_only(struct running *run, struct pt_re
 			run->call.row = 0;
 			run->call.waiting_ns = 0;
 			suspend(run, regs, 0, ret);
+		} else {
+			record_existed(key, number_in(regs), ret);
 		}
 		return 0;
 	}

@@ -150,8 +150,8 @@ def test_a_full_disk_under_stdout_is_one_line() -> None:
             timeout=LIMIT_S,
             check=False,
         )
-    assert done.returncode != 0
-    assert done.stderr == "straced: No space left on device\n"
+    assert done.returncode == 2
+    assert done.stderr == "straced: standard output cannot be written: No space left on device\n"
 
 
 def test_a_closed_stdout_is_nobodys_fault() -> None:

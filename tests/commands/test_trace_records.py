@@ -1,10 +1,11 @@
 """``straced trace`` by eBPF: records in a file, or lines in strace's format; a command from its first instruction.
 
-Of `workflows/record.py` and `workflows/record_text.py`.
+Of `workflows/record.py`, `workflows/record_text.py`, `linux/scratch_file.py` and `traces/parsing/trace_filters.py`.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import signal
@@ -17,8 +18,9 @@ import pytest
 
 from straced.records.reader import RecordFile
 from straced.records.values import CALLS, RecordKind
+from straced.syscalls import native_abi, number_of
 from tests.support import proc
-from tests.support.cli import popen_straced, straced
+from tests.support.cli import Result, popen_straced, straced
 from tests.support.owner import NOBODY
 from tests.support.poll import until
 from tests.support.records import check_sums
@@ -45,6 +47,92 @@ def test_a_command_is_recorded_from_its_first_instruction(tmp_path: Path) -> Non
     assert rows == counted
     assert "/there/is/none" in json.dumps(report["files"])
     assert "calls, errnos and paths are the same" in straced("diff", path, path).out
+
+
+IN_CALLS = """
+import os, sys, threading, time
+left, stays = os.pipe(), os.pipe()
+threading.Thread(target=os.read, args=(stays[0], 7), daemon=True).start()
+print(left[1], flush=True)
+os.read(left[0], 11)
+os.getppid()
+sys.stdin.read()
+"""
+
+
+@pytest.mark.needs("ebpf")
+def test_calls_from_before_the_attach_are_there_and_not_among_the_counted(tmp_path: Path) -> None:
+    path, trace = tmp_path / "t.strc", None
+    with subprocess.Popen([sys.executable, "-c", IN_CALLS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as target:
+        try:
+            assert target.stdout is not None
+            end = int(target.stdout.readline())
+            until(lambda: _waiting(target.pid) == 2, 30, "both threads wait")
+            trace = popen_straced("trace", target.pid, "-o", path)
+            until(path.exists, 60, "it records")
+            with open(f"/proc/{target.pid}/fd/{end}", "wb", buffering=0) as pipe:
+                pipe.write(b"x")
+            until(lambda: b"\x6e\0\0\x10" in path.read_bytes(), 60, "getppid is in the file")
+            trace.send_signal(signal.SIGINT)
+            _out, err = trace.communicate(timeout=60)
+            assert trace.returncode == 0, err
+        finally:
+            target.kill()
+            if trace is not None:
+                trace.kill()
+    file = RecordFile(path)
+    check_sums(file)
+    before = [each for each in file if each.kind is RecordKind.BEFORE and each.label == "read"]
+    assert sorted((each.args[2], each.result, each.duration_ns) for each in before if each.args[2] < 20) == [
+        (7, None, None),
+        (11, 1, None),
+    ]
+    said = straced("report", path, "--json").json()
+    assert "read" in [task["call"] for task in said["at_end"]]
+
+
+def _waiting(pid: int) -> int:
+    """How many threads are in a read."""
+    calls = [Path(f"/proc/{pid}/task/{tid}/syscall").read_text() for tid in proc.tasks(pid)]
+    return sum(call.startswith(f"{number_of('read', native_abi())} ") for call in calls)
+
+
+@pytest.mark.needs("ebpf")
+def test_what_was_left_out_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.strc"
+    done = straced("trace", "-Z", "-e", "openat,read", "--slower", "1ms", "-d", "20m", "-o", path, "--", "cat", "/no")
+    assert done.status == 1, done.err
+    file = RecordFile(path)
+    assert (file.facts.failed_only, file.facts.slower_ns, file.facts.max_seconds) == (True, 1_000_000, 1200)
+    assert file.end is not None
+    filtered = sum(each.filtered for each in file.end.calls.values())
+    reasons = [each["text"] for each in straced("report", path, "--json").json()["summary"]["quality"]["reasons"]]
+    said = f"only failing calls of 1.0 ms or more in openat, read were recorded; {filtered:,} others were counted"
+    assert said in reasons
+
+
+@pytest.mark.needs("ebpf")
+def test_records_that_are_packed_or_come_from_a_pipe_are_read(tmp_path: Path) -> None:
+    path, packed = tmp_path / "t.strc", tmp_path / "t.strc.gz"
+    assert straced("trace", "-o", path, "--", "cat", "/dev/null").status == 0
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    wanted = _rows(straced("report", path, "--json"))
+    assert wanted["openat"]
+    assert _rows(straced("report", packed, "--json")) == wanted
+    assert "calls, errnos and paths are the same" in straced("diff", path, packed).out
+    assert straced("report", packed, "--ndjson", tmp_path / "calls").status == 0
+    assert (tmp_path / "calls").read_text().count('"openat"') == wanted["openat"]
+    for name in (path, packed):
+        with open(name, "rb") as file:
+            assert _rows(straced("report", "-", "--json", stdin=file.fileno())) == wanted
+        with subprocess.Popen(["cat", name], stdout=subprocess.PIPE) as cat:
+            assert cat.stdout is not None
+            assert _rows(straced("report", "-", "--json", stdin=cat.stdout.fileno())) == wanted
+
+
+def _rows(done: Result) -> dict[str, int]:
+    assert done.status == 0, done.err
+    return {row["name"]: row["calls"] for row in done.json()["summary"]["syscalls"]}
 
 
 @pytest.mark.needs("ebpf", "cc")
@@ -124,6 +212,7 @@ def test_a_signal_before_the_command_began_is_no_fault(tmp_path: Path) -> None:
         ([], "missing target"),
         (["1", "--", "true"], "one target"),
         (["1", "--tracer", "strace", "-o", "t.strc"], "--tracer ebpf"),
+        (["--tracer", "strace", "-o", "t.strc", "--", "true"], "--tracer ebpf"),
         (["1", "--slower", "1s"], "--tracer ebpf"),
         (["1", "--tracer", "ebpf", "-P", "/etc"], "-P is for strace"),
         (["--tracer", "ebpf", "-e", "%desc", "--", "true"], "only strace knows"),

@@ -37,11 +37,7 @@ ALLOWED = {
     ): "O_TMPFILE: has no name that could be planted; the guard imports no package",
     ("tracers/strace/line_order.py", "tempfile.TemporaryFile"): "has no name that could be planted",
     ("traces/export/parquet.py", "tempfile.TemporaryFile"): "has no name that could be planted",
-    (
-        "workflows/record.py",
-        "tempfile.TemporaryFile",
-    ): "records on their way to text; has no name that could be planted",
-    ("workflows/report.py", "tempfile.TemporaryFile"): "records as lines; has no name that could be planted",
+    ("linux/scratch_file.py", "tempfile.TemporaryFile"): "has no name that could be planted",
     ("store/parquet.py", "tempfile.TemporaryFile"): "has no name that could be planted",
     ("manager/helper_journal.py", "open"): "a descriptor of open_kept",
     ("service/sinks/ndjson.py", "open"): "a descriptor of open_kept",

@@ -22,7 +22,9 @@ X86_64 = 1 << layout.KEY_NR_BITS
 FACTS = RecordingFacts(
     straced="1", host="h", machine="x86_64", boot_id="b", epoch_ns=5, monotonic_ns=3, utc_offset_s=0, pid=7, follow=True
 )
-END = RecordingEnd(ended_ns=99, reason="exited", exact=True, calls={"openat": CallFates(2, lost=1)})
+END = RecordingEnd(
+    ended_ns=99, reason="exited", exact=True, calls={"openat": CallFates(4, lost=1), "read": CallFates(3, filtered=2)}
+)
 
 
 def record(
@@ -195,6 +197,19 @@ def test_a_file_that_lacks_records_says_so(tmp_path: Path) -> None:
     assert "has no end" in said(data.replace(msgspec.msgpack.encode(END), unknown))
     inexact = chunk(layout.END, msgspec.msgpack.encode(msgspec.structs.replace(END, exact=False)))
     assert "nobody knows" in said(data.replace(chunk(layout.END, msgspec.msgpack.encode(END)), inexact))
+
+
+def test_records_that_do_not_add_up_to_what_was_counted_are_told(tmp_path: Path) -> None:
+    path, before = tmp_path / "t.strc", record(7 | layout.NO_RESULT | layout.NO_ENTER, 60)
+    path.write_bytes(whole() + chunk(layout.RECORDS, before))  # one from before the recording is not among the counted
+    file = RecordFile(path)
+    assert [each.kind for each in file][-1] is RecordKind.BEFORE
+    assert file.troubles() == []
+    path.write_bytes(whole().replace(record(1, 40), record(61, 40)))
+    file = RecordFile(path)
+    assert file.troubles() == []  # nobody has counted yet
+    list(file)
+    assert file.troubles() == ["the file does not have the records that it says it has: openat 2 of 3"]
 
 
 def test_a_chunk_of_any_length_is_read_in_pieces(tmp_path: Path) -> None:

@@ -308,9 +308,17 @@ class Client(ServiceQueries):
 def _introduce(file: OutputFile, params: messages.TraceParams) -> None:
     """Write down what strace does not, as far as the caller may see it: the service has other rights."""
     from straced.tracers.strace.trace_header import header_of
+    from straced.traces.parsing.trace_filters import TraceFilters
 
+    filters = TraceFilters(
+        calls=params.trace.removeprefix("trace=").split(",") if params.trace else [],
+        paths=list(params.paths),
+        failed_only=params.failed_only,
+        max_bytes=params.max_bytes,
+        max_seconds=params.max_seconds,
+    )
     with contextlib.suppress(OSError):  # a full disk ends the trace itself
-        os.write(file.fd, header_of(params.pid, follow=params.follow))
+        os.write(file.fd, header_of(params.pid, follow=params.follow, filters=filters))
 
 
 __all__ = ["Client", "Gap", "RemoteSession", "RemoteTrace", "Select", "is_there"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from collections.abc import Callable
 import click
 
 from straced.commands.registry import BY_NAME
-from straced.errors import ExecFailed, StracedError
+from straced.errors import ExecFailed, OutputError, StracedError
 from straced.text.sanitize import scrub
 from straced.workflows.hints import as_typed
 
@@ -22,6 +23,8 @@ BROKEN_PIPE = 141
 """128 + SIGPIPE: what a program has that writes to a reader who left."""
 DEBUG_VARIABLE = "STRACED_DEBUG"
 MAX_LINES = 3
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a write fails with: files that straced opens have errors of their own, so this is where stdout goes to."""
 
 
 def guarded(action: Callable[[], int], verb: str = "") -> int:
@@ -54,6 +57,8 @@ def explain(error: BaseException, verb: str = "") -> list[str]:
         lines = _usage_lines(error, name)
     elif isinstance(error, OSError):
         subject = f"{error.filename}: " if error.filename else ""
+        if error.errno in NO_ROOM:
+            subject = f"{error.filename or 'standard output'} cannot be written: "
         lines = [f"{name}: {subject}{error.strerror or error}"]
     else:
         lines = [
@@ -78,6 +83,8 @@ def status_of(error: BaseException, verb: str = "") -> int:
         return known.own_status
     if isinstance(error, StracedError):
         return error.exit_code
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return OutputError.exit_code
     return USAGE if isinstance(error, click.ClickException) else INTERNAL
 
 
@@ -96,7 +103,7 @@ def flushed(status: int) -> int:
     except (OSError, ValueError) as error:
         if status == 0:  # else it was said already
             say(explain(error) if isinstance(error, OSError) else [f"straced: {error}"])
-            status = INTERNAL
+            status = status_of(error)
     else:
         if status != BROKEN_PIPE:
             return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ from straced.text.units import format_count
 
 if TYPE_CHECKING:
     from straced.tracers.ebpf.record_session import RecorderOptions
-    from straced.tracers.strace.recording import RecordOptions
 
 DEFAULT_MAX_BYTES = "1GB"
 WORDS = "straced.words"
@@ -147,10 +147,9 @@ def command(
         if words:
             return record_command(words, options, output, overwrite)
         return record_target(targets[0], options, output, overwrite)
-    if binary or slower_ns is not None or ring_bytes is not None or words:
-        raise click.UsageError("strace writes no records, and is not given a command here\nuse --tracer ebpf")
+    if binary or slower_ns is not None or ring_bytes is not None:
+        raise click.UsageError("strace writes no records, and does not look at times\nuse --tracer ebpf")
     from straced.tracers.strace.recording import RecordOptions
-    from straced.workflows.trace import trace_target
 
     wanted = RecordOptions(
         follow=follow,
@@ -164,9 +163,17 @@ def command(
         force=force,
         spill_bytes=spill,
     )
-    if report is not None:
-        return _with_page(targets[0], wanted, output, report, overwrite)
-    return trace_target(targets[0], wanted, output, overwrite)
+
+    def trace(path: Path | None, page: Path | None) -> int:
+        if words:
+            from straced.workflows.trace_command import trace_command
+
+            return trace_command(words, wanted, path, overwrite, page=page is not None)
+        from straced.workflows.trace import trace_target
+
+        return trace_target(targets[0], wanted, path, overwrite, page=page)
+
+    return trace(output, None) if report is None else _with_page(trace, output, report, overwrite)
 
 
 def _refuse(given: dict[str, object]) -> None:
@@ -202,14 +209,15 @@ def _recorder_options(
     )
 
 
-def _with_page(target: TargetSpec, options: RecordOptions, output: Path | None, page: Path, overwrite: bool) -> int:
+def _with_page(
+    trace: Callable[[Path | None, Path | None], int], output: Path | None, page: Path, overwrite: bool
+) -> int:
     """Trace, then make the page; without ``-o`` the trace is kept until then only."""
     from straced.commands.output import note
     from straced.workflows.report import page_of
-    from straced.workflows.trace import trace_target
 
     with page_of(page, output, overwrite) as (path, make_page):
-        status = trace_target(target, options, path, overwrite, page=None if output else page)
+        status = trace(path, None if output else page)
         made = make_page()
     note(f"{format_count(made.lines)} lines; the report is in {scrub(str(page))}")
     return status

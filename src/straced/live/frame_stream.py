@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable
 
+from straced.concurrency import stopping
 from straced.live.protocols import FrameSource
 from straced.model.frame import Frame
 
@@ -25,17 +25,17 @@ def stream(
         show: called with each frame but the first reading, which has no rates.
         count: ``None`` for no end.
     """
-    return asyncio.run(_stream(make, interval_s, show, count))
+    return stopping.run(lambda requests: _stream(make, interval_s, show, count, requests.event))
 
 
 async def _stream(
-    make: Callable[[], FrameSource], interval_s: float, show: Callable[[Frame], None], count: int | None
+    make: Callable[[], FrameSource],
+    interval_s: float,
+    show: Callable[[Frame], None],
+    count: int | None,
+    stop: asyncio.Event,
 ) -> int:
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        with contextlib.suppress(ValueError, RuntimeError):
-            loop.add_signal_handler(number, stop.set)
     source = make()
     try:
         await source.frame()

@@ -8,6 +8,8 @@ from itertools import zip_longest
 from operator import attrgetter
 from typing import TypeVar
 
+from msgspec import structs
+
 from straced.model import histogram
 from straced.model.counter_rows import CounterRows
 from straced.model.sums import SUMMED, add_up
@@ -83,6 +85,8 @@ def table(rows: Iterable[Counters], time: str) -> tuple[tuple[SyscallStats, ...]
             for name in ("calls", "errors", "wall_ns", "working_ns", "waiting_ns")
         }
     )
+    if kept and all(map(_never_returned, kept)):
+        total = structs.replace(total, wall_ns=None, working_ns=None, waiting_ns=None)
     whole = time_ns(total, time)
     stats = [
         SyscallStats(
@@ -106,9 +110,18 @@ def table(rows: Iterable[Counters], time: str) -> tuple[tuple[SyscallStats, ...]
             time_pct=_share(time_ns(row, time), whole),
             in_flight=row.in_flight,
         )
-        for row in kept
+        for row in (_without_time(row) if _never_returned(row) else row for row in kept)
     ]
     return sort_rows(stats, "time", time), total
+
+
+def _never_returned(row: Counters) -> bool:
+    """Whether no call of a row is known to have returned: such a row has no time, which is not 0."""
+    return row.wall_ns == 0 and row.max_ns is None and row.wall_error_ns is None
+
+
+def _without_time(row: Counters) -> Counters:
+    return structs.replace(row, wall_ns=None, working_ns=None, waiting_ns=None)
 
 
 def _percentile_ns(row: Counters, share: float) -> int | None:

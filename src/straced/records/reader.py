@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
@@ -15,9 +16,11 @@ from msgspec import structs
 from straced.errors import StracedError
 from straced.records import layout
 from straced.records.decoding import Decoder
-from straced.records.values import Record, RecordingEnd, RecordingFacts, RecordKind
+from straced.records.values import CALLS, RETURNED, Record, RecordingEnd, RecordingFacts, RecordKind, label_of
+from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
 
+MOST_DIFFERENCES = 5
 _LARGEST_FACTS = 1 << 28
 _PIECE_BYTES = 1 << 20
 """So much of a chunk is in memory at once, however long the file says it is; no record is longer than 64 KiB."""
@@ -45,6 +48,9 @@ class RecordFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._left_out = 0
+        self._seen: Counter[tuple[int, str]] = Counter()
+        """Records of counted calls by number and ABI, in the last reading."""
+        self._read = False
         with open(path, "rb") as file:
             self._order = _order_of(file.read(16), path)
             self._chunk = struct.Struct(self._order + layout.CHUNK_HEAD)
@@ -101,13 +107,41 @@ class RecordFile:
             found.append("the file has no end: the recording was cut, or goes on, and its last calls are missing")
         elif not self.end.exact:
             found.append("the counters missed calls, so that nobody knows whether records are missing")
+        elif self._read:
+            found += self._differences(self.end)
         return found
+
+    def _differences(self, end: RecordingEnd) -> list[str]:
+        """Where records and what became of the other calls do not add up to what was counted."""
+        seen: Counter[str] = Counter()
+        for (number, abi), count in self._seen.items():
+            seen[label_of(number, abi)] += count
+        without = {name: each.filtered + each.overwritten + each.lost for name, each in end.calls.items()}
+        expected = {name: each.counted - without[name] for name, each in end.calls.items()}
+        wrong = [name for name in sorted({*seen, *expected}) if seen[name] != expected.get(name, 0)]
+        told = [
+            f"{scrub(name, 40)} {format_count(seen[name])} of {format_count(expected.get(name, 0))}"
+            for name in wrong[:MOST_DIFFERENCES]
+        ]
+        more = f" and {len(wrong) - MOST_DIFFERENCES} more" if len(wrong) > MOST_DIFFERENCES else ""
+        return [f"the file does not have the records that it says it has: {', '.join(told)}{more}"] if wrong else []
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in order; what an EXEC tells is in the CALL of its execve, too."""
         decoder = Decoder(self._order)
+        self._seen.clear()
+        self._read = False
         cpus = sorted({cpu for kind, cpu, _at, _size in self._chunks if kind == layout.RECORDS})
-        return joined(heapq.merge(*(self._of_cpu(decoder, cpu) for cpu in cpus), key=_BY_TIME), {})
+        merged = heapq.merge(*(self._of_cpu(decoder, cpu) for cpu in cpus), key=_BY_TIME)
+        yield from joined(self._counted(merged), {})
+        self._read = True
+
+    def _counted(self, records: Iterator[Record]) -> Iterator[Record]:
+        seen = self._seen
+        for record in records:
+            if record.kind in CALLS:
+                seen[record.number, record.abi] += 1
+            yield record
 
     def _of_cpu(self, decoder: Decoder, wanted: int) -> Iterator[Record]:
         number = -1 if wanted == layout.NO_CPU else wanted
@@ -143,7 +177,7 @@ def joined(records: Iterator[Record], begun: dict[int, Record]) -> Iterator[Reco
     for record in records:
         if record.kind is RecordKind.EXEC:
             begun[record.tid] = record
-        elif begun and record.kind is RecordKind.CALL and record.tid in begun:
+        elif begun and record.kind in RETURNED and record.tid in begun:
             began = begun.pop(record.tid)
             if record.result == 0 and not record.blobs and record.label.startswith("execve"):
                 at = 1 if record.label.startswith("execveat") else 0

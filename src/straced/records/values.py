@@ -25,9 +25,15 @@ class RecordKind(enum.IntEnum):
     LOST = 6
     """``result`` calls or other records found no room on this CPU right before this place."""
 
+    BEFORE = 7
+    """A call that was begun before its thread was recorded, and is not among the counted: it has returned since, or has
+    no result, and was still inside at the end."""
+
 
 CALLS = frozenset({RecordKind.CALL, RecordKind.START, RecordKind.UNFINISHED})
 """The kinds of which each stands for one counted call."""
+RETURNED = frozenset({RecordKind.CALL, RecordKind.BEFORE})
+"""The kinds of calls that may have a result."""
 
 
 class BlobKind(enum.IntEnum):
@@ -145,6 +151,9 @@ class RecordingFacts(Struct, frozen=True, kw_only=True):
     since_ns: int | None = None
     """Of a dump: all that ended from this moment on (CLOCK_MONOTONIC) is there, as far as it was recorded; of what
     ended before there is a part at most. ``None`` of a recording that was written down as it came."""
+    max_bytes: int | None = None
+    """Of the file."""
+    max_seconds: float | None = None
     processes: tuple[RecordedProcess, ...] = ()
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
+from straced.concurrency import stopping
 from straced.errors import NotLive, StracedError
 from straced.linux import procfs
 from straced.linux.targets import TargetSpec, process_of, resolve_all
@@ -61,15 +61,10 @@ def watch(wanted: AttachRequest, report: Report) -> int:
         StracedError: no target could be attached to. With several, those that cannot are named and left out, and
             the status is that of the first of them.
     """
-    return asyncio.run(_watch(wanted, report))
+    return stopping.run(lambda requests: _watch(wanted, report, requests.event))
 
 
-async def _watch(wanted: AttachRequest, report: Report) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        with contextlib.suppress(ValueError, RuntimeError):
-            loop.add_signal_handler(number, stop.set)
+async def _watch(wanted: AttachRequest, report: Report, stop: asyncio.Event) -> int:
     async with contextlib.AsyncExitStack() as owned:
         profiler = Profiler(
             check_tracer(wanted.tracer), max_overhead_pct=wanted.max_overhead_pct, max_tasks=wanted.max_tasks

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from straced import gating
+from straced.concurrency import stopping
+from straced.concurrency.stopping import StopRequests
 from straced.errors import OutputError, StracedError
 from straced.linux.output_file import OutputFile
+from straced.linux.scratch_file import scratch_file
 from straced.linux.targets import TargetSpec, process_of, resolve
 from straced.profiling.found_target import find, named_after
 from straced.text.sanitize import scrub
@@ -49,19 +50,20 @@ def record_target(spec: TargetSpec, options: RecorderOptions, output: Path | Non
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was recorded, and no file is left.
     """
-    return asyncio.run(_record_target(process_of(resolve(spec)[0], "trace", "traced"), options, output, overwrite))
+    pid = process_of(resolve(spec)[0], "trace", "traced")
+    return stopping.run(lambda requests: _record_target(pid, options, output, overwrite, requests))
 
 
-async def _record_target(pid: int, options: RecorderOptions, output: Path | None, overwrite: bool) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+async def _record_target(
+    pid: int, options: RecorderOptions, output: Path | None, overwrite: bool, requests: StopRequests
+) -> int:
     loaded = await recorder.load(options)
     async with _trace(loaded, pid, output, overwrite, sys.stdout.fileno()) as trace:
         if output is not None and sys.stderr.isatty():
             _say(f"tracing {pid} into {scrub(str(output))}; Ctrl-C ends it")
-        return await trace.until_over(stop)
+        if output is None:
+            requests.leave_a_standing_reader()
+        return await trace.until_over(requests.event)
 
 
 def record_command(words: Sequence[str], options: RecorderOptions, output: Path | None, overwrite: bool) -> int:
@@ -174,7 +176,7 @@ async def _trace(
             if file is not None and is_binary(output):
                 fd = file.fd
             else:
-                fd = stack.enter_context(tempfile.TemporaryFile()).fileno()
+                fd = stack.enter_context(scratch_file()).fileno()
             recording = await _begin(loaded, pid, fd)
         except BaseException:
             await loaded.close()
@@ -196,7 +198,9 @@ async def _begin(loaded: LoadedRecorder, pid: int, fd: int) -> EbpfRecording:
     with gating.asking(pid, gating.COUNTS) as ask:
         target, program = await find(pid, ask)
         try:
-            return await loaded.begin(target if program is None else named_after(target, program), fd)
+            if program is None:
+                return await loaded.begin(target, fd)
+            return await loaded.begin(named_after(target, program), fd, gated=True)
         except BaseException:
             ask.gated = False
             raise

@@ -17,6 +17,7 @@ from straced.records.values import RecordedProcess, RecordingEnd, RecordingFacts
 from straced.text.sanitize import scrub_bytes
 from straced.tracers.ebpf.record_session import EbpfRecording
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
+from straced.traces.parsing.trace_filters import TraceFilters
 
 _PAUSE_S = 0.1
 _OPTIONS = LineOptions(stamp="ttt", nanoseconds=True)
@@ -58,7 +59,7 @@ class TextCopier:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._finished.wait(), _PAUSE_S)
             await asyncio.to_thread(self._copy, None)
-            self._write(lost_lines(self._recording.end, self._lines.lost))
+            await asyncio.to_thread(self._write, lost_lines(self._recording.end, self._lines.lost))
         except BrokenPipeError:
             return True
         except OSError as error:
@@ -96,7 +97,7 @@ def write_lines(path: Path, to: BinaryIO) -> list[str]:
     """
     file = RecordFile(path)
     lines = TextLines(file.facts, _OPTIONS)
-    to.write(comments_of(file.facts))
+    to.write(comments_of(file.facts, file.end))
     for record in file:
         to.write(lines.feed(record))
     to.write(lines.flush())
@@ -110,8 +111,13 @@ def lost_lines(end: RecordingEnd | None, told: int) -> bytes:
     return b"strace: %d lines were dropped: the reader was too slow\n" % lost if lost > 0 else b""
 
 
-def comments_of(facts: RecordingFacts) -> bytes:
-    """What strace does not write down of a target, as the lines that a trace begins with."""
+def comments_of(facts: RecordingFacts, end: RecordingEnd | None = None) -> bytes:
+    """What strace does not write down of a target, as the lines that a trace begins with.
+
+    Args:
+        facts: whose records they are.
+        end: how the recording ended, where that is known already.
+    """
     header = TraceHeader(
         host=facts.host,
         machine=facts.machine,
@@ -121,6 +127,15 @@ def comments_of(facts: RecordingFacts) -> bytes:
         utc_offset_s=facts.utc_offset_s,
         pid=facts.pid,
         by_ebpf=True,
+        filters=TraceFilters(
+            calls=list(facts.calls or ()),
+            failed_only=facts.failed_only,
+            slower_ns=facts.slower_ns,
+            max_bytes=facts.max_bytes,
+            max_seconds=facts.max_seconds,
+        ),
+        left_out=None if end is None else sum(each.filtered for each in end.calls.values()),
+        ended="" if end is None else end.reason,
     )
     return comment("trace", header) + b"".join(comment("process", _process(each)) for each in facts.processes)
 

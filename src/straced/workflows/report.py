@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -15,13 +14,16 @@ from msgspec import Struct
 from straced.errors import InvalidArgument
 from straced.linux.output_directory import OutputDirectory
 from straced.linux.output_file import OutputFile, temporary_name
+from straced.linux.scratch_file import scratch_errors, scratch_file
 from straced.records.layout import MAGIC
+from straced.traces.parsing.source import RecordsInside
 from straced.traces.report.build import build
 from straced.traces.report.load import load_reading, load_report
 from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
 
 if TYPE_CHECKING:
+    from straced.traces.analysis.reader import TraceReading
     from straced.traces.diff.profile import Profile
 
 
@@ -64,7 +66,7 @@ def make(request: ReportRequest, outputs: Outputs | None = None, *, progress: IO
             for name, path in (("perfetto", outputs.perfetto), ("ndjson", outputs.ndjson), ("csv", outputs.csv))
         }
         parquet = None if outputs.parquet is None else stack.enter_context(OutputDirectory(outputs.parquet))
-        reading = load_reading(request, progress=progress)
+        request, reading = _load(stack, request, progress)
         if outputs.perfetto and reading.form.clock is None:
             raise InvalidArgument(
                 "the trace has no times, and a time line is made of them",
@@ -85,6 +87,26 @@ def make(request: ReportRequest, outputs: Outputs | None = None, *, progress: IO
     return report
 
 
+def _load(
+    stack: contextlib.ExitStack, request: ReportRequest, progress: IO[str] | None
+) -> tuple[ReportRequest, TraceReading]:
+    """Read a trace; records that are packed, or come from a pipe, are lines for as long as the stack lasts."""
+    try:
+        return request, load_reading(request, progress=progress)
+    except RecordsInside as found:
+        request = stack.enter_context(as_lines(_unpacked(stack, request, found)))
+        return request, load_reading(request, progress=progress)
+
+
+def _unpacked(stack: contextlib.ExitStack, request: ReportRequest, found: RecordsInside) -> ReportRequest:
+    path = _path_of(stack.enter_context(found.file))
+    return msgspec.structs.replace(request, file=path, name=request.name or found.name, notes=found.notes)
+
+
+def _path_of(file: IO[bytes]) -> str:
+    return f"/proc/{os.getpid()}/fd/{file.fileno()}"  # also for the processes that help to read
+
+
 @contextlib.contextmanager
 def as_lines(request: ReportRequest) -> Iterator[ReportRequest]:
     """The request of a trace of lines, made of a file of records (``.strc``) for as long as the block lasts.
@@ -97,11 +119,11 @@ def as_lines(request: ReportRequest) -> Iterator[ReportRequest]:
         return
     from straced.workflows.record_text import write_lines
 
-    with tempfile.TemporaryFile() as lines:
-        notes = tuple(write_lines(Path(request.file), cast(BinaryIO, lines)))
-        lines.flush()
-        path = f"/proc/{os.getpid()}/fd/{lines.fileno()}"  # also for the processes that help to read
-        yield msgspec.structs.replace(request, file=path, name=request.name or request.file, notes=notes)
+    with scratch_file() as lines:
+        with scratch_errors():
+            notes = (*request.notes, *write_lines(Path(request.file), lines))
+            lines.flush()
+        yield msgspec.structs.replace(request, file=_path_of(lines), name=request.name or request.file, notes=notes)
 
 
 def _has_records(path: str) -> bool:
@@ -123,9 +145,13 @@ def profile_of(name: str, *, jobs: int | None = None, progress: IO[str] | None =
     """
     from straced.traces.diff.profile import load, of_report
 
-    with as_lines(ReportRequest(file=name, jobs=jobs)) as request:
+    with contextlib.ExitStack() as stack:
+        request = stack.enter_context(as_lines(ReportRequest(file=name, jobs=jobs)))
         if request.file == name:
-            return load(name, jobs=jobs, progress=progress)
+            try:
+                return load(name, jobs=jobs, progress=progress)
+            except RecordsInside as found:
+                request = stack.enter_context(as_lines(_unpacked(stack, request, found)))
         return of_report(load_report(request, progress=progress), name)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from straced.concurrency import stopping
+from straced.concurrency.stopping import StopRequests
 from straced.errors import AttachError, OutputError, StracedError, TracerCrashed
 from straced.linux.output_file import OutputFile
 from straced.linux.targets import TargetSpec, process_of, resolve
@@ -46,25 +47,24 @@ def trace_target(
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
     """
-    return asyncio.run(_trace(process_of(resolve(spec)[0], "trace", "traced"), options, output, overwrite, page))
+    pid = process_of(resolve(spec)[0], "trace", "traced")
+    return stopping.run(lambda requests: _trace(pid, options, output, overwrite, page, requests))
 
 
-async def _trace(pid: int, options: RecordOptions, output: Path | None, overwrite: bool, page: Path | None) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+async def _trace(
+    pid: int, options: RecordOptions, output: Path | None, overwrite: bool, page: Path | None, requests: StopRequests
+) -> int:
     ptrace_warning.warn(pid, force=options.force)
     async with Profiler("strace") as profiler:
         if output is not None:
-            return await _into_file(profiler, pid, options, output, overwrite, stop, page)
+            return await _into_file(profiler, pid, options, output, overwrite, requests.event, page)
         header = b"" if sys.stdout.isatty() else _header(pid, options)
         recording = await profiler.record(pid, None, options)
         relay = LineCopier(recording.readers, sys.stdout.fileno(), header=header)
-        ending = await _until_over(recording, stop)
-        await asyncio.to_thread(relay.join)
-        relay.say_dropped(recording.dropped_lines)
-    _say_end(recording, ending, None)
+        requests.leave_a_standing_reader()
+        ending = await _until_over(recording, requests.event)
+        await asyncio.to_thread(relay.finish, recording.dropped_lines)
+    say_end(recording, ending, None)
     return BROKEN_PIPE if relay.broken.is_set() else _status(ending)
 
 
@@ -89,7 +89,7 @@ async def _into_file(
                 f"straced: tracing {pid} into {scrub(str(page or path))}; Ctrl-C ends it", file=sys.stderr, flush=True
             )
         ending = await _until_over(recording, stop)
-        _say_end(recording, ending, None if page else path)
+        say_end(recording, ending, None if page else path)
         if ending.reason in OUTPUT_ERRORS:
             left = keep_whole_lines(file)
             hint = f"{format_bytes(left)} of it are in {scrub(str(path))}" if left and not page else ""
@@ -98,9 +98,9 @@ async def _into_file(
 
 
 def _header(pid: int, options: RecordOptions) -> bytes:
-    from straced.tracers.strace.trace_header import header_of
+    from straced.tracers.strace.trace_header import filters_of, header_of
 
-    return header_of(pid, follow=options.follow)
+    return header_of(pid, follow=options.follow, filters=filters_of(options))
 
 
 def _status(ending: Ending) -> int:
@@ -187,13 +187,14 @@ class LineCopier:
         for thread in self._threads:
             thread.start()
 
-    def join(self) -> None:
-        """Until all has been written, or nobody reads any more."""
+    def finish(self, lines: int) -> None:
+        """Wait until all has been written, or nobody reads any more.
+
+        Args:
+            lines: so many were dropped: whoever counts those of the trace knows from it that they are missing.
+        """
         for thread in self._threads:
             thread.join()
-
-    def say_dropped(self, lines: int) -> None:
-        """In the trace itself, so that whoever counts its lines knows that some are missing."""
         if lines and not self.broken.is_set():
             try:
                 torn = b"" if self._last == b"\n" else b"\n"
@@ -222,7 +223,8 @@ class LineCopier:
                 view = view[os.write(self._sink, view) :]
 
 
-def _say_end(recording: Recording, ending: Ending, output: Path | None) -> None:
+def say_end(recording: Recording, ending: Ending, output: Path | None) -> None:
+    """Say on stderr why a trace ended, and what is missing in it."""
     words = [ENDS.get(ending.reason, "")]
     if ending.reason.startswith("tracer_crashed"):
         words.append("strace died; the trace is truncated, the target keeps running")

@@ -20,6 +20,7 @@ from straced.records.values import Record, RecordingFacts, RecordKind
 from straced.text.redaction import redact
 
 _START, _UNFINISHED, _EXEC = RecordKind.START, RecordKind.UNFINISHED, RecordKind.EXEC
+_BEFORE = RecordKind.BEFORE
 _EXIT, _LOST = RecordKind.EXIT, RecordKind.LOST
 WINDOW_NS = 250_000_000
 BATCH = 8192
@@ -114,7 +115,7 @@ class TextLines:
             )
         process = self._processes.of(record.tid, record.pid)
         begins = self._prefix(record)
-        if kind is _START:
+        if kind is _START or (kind is _BEFORE and record.result is None):
             return f"{begins}{call.begun(record, process)} <unfinished ...>\n"
         if kind is _UNFINISHED and not call.ends:
             return f"{begins}{call.begun(record, process)} <unfinished ...>) = ?\n"

@@ -23,7 +23,7 @@ from straced.model.owner import Owner
 from straced.profiling.profiler import Profiler
 from straced.tracers.strace.recording import RecordOptions
 from straced.tracers.strace.trace_file import record_into
-from straced.tracers.strace.trace_header import header_of
+from straced.tracers.strace.trace_header import filters_of, header_of
 
 log = logging.getLogger("straced.service")
 COMMAND_LIMIT_S = 60.0
@@ -139,7 +139,7 @@ class Reactions:
             self._make_room()
             options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)
             pid = alert.pid
-            header = await asyncio.to_thread(header_of, pid, follow=options.follow)
+            header = await asyncio.to_thread(header_of, pid, follow=options.follow, filters=filters_of(options))
             with OutputFile(path) as output:
                 recording = await record_into(output, lambda fd: self._profiler.record(pid, fd, options), header=header)
                 try:

@@ -91,6 +91,10 @@ class RecordEngine(Engine):
         self._run(self._drain_fd, cpu, tail, 0)
         return int(self.ring(cpu).ready)
 
+    def begin_with_gate(self) -> None:
+        """Leave out the call in which the target is now: it is a gate's, and no program's."""
+        record_wire.RecordingState.from_buffer(self._state).gated = 1
+
     def close_recording(self) -> None:
         """Count and record nothing more; what is in flight stays as it is, for :meth:`starts`."""
         record_wire.RecordingState.from_buffer(self._state).closed = 1

@@ -18,7 +18,14 @@ MOST_PROCESSES, MOST_DESCRIPTORS, MOST_THREADS, MOST_WORDS, MOST_BYTES = 200, 50
 _SOCKET = re.compile(rb"socket:\[(\d+)\]")
 
 
-def facts_of(target: Target, *others: Target, follow: bool, wanted: RecordFilter) -> RecordingFacts:
+def facts_of(
+    target: Target,
+    *others: Target,
+    follow: bool,
+    wanted: RecordFilter,
+    max_bytes: int | None = None,
+    max_seconds: float | None = None,
+) -> RecordingFacts:
     """What a file of records of this process begins with, and of all below it where they are followed.
 
     Args:
@@ -26,6 +33,8 @@ def facts_of(target: Target, *others: Target, follow: bool, wanted: RecordFilter
         others: more of them.
         follow: whether its descendants are recorded, too.
         wanted: which calls.
+        max_bytes: of the file.
+        max_seconds: of the recording.
     """
     machine = os.uname()
     pids = dict.fromkeys(each.pid for each in (target, *others))
@@ -49,6 +58,8 @@ def facts_of(target: Target, *others: Target, follow: bool, wanted: RecordFilter
         failed_only=wanted.failed_only,
         slower_ns=wanted.slower_ns,
         calls=None if wanted.calls is None else tuple(sorted(wanted.calls)),
+        max_bytes=max_bytes,
+        max_seconds=max_seconds,
         processes=tuple(processes),
     )
 

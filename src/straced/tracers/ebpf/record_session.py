@@ -59,7 +59,13 @@ class EbpfRecording:
         self._ending: Ending | None = None
         self._finished = asyncio.Event()
         self._drain = RingDrain(engine, fd, self._options.max_bytes, floor, self._limit_reached)
-        self.facts = record_facts.facts_of(self.target, follow=self._options.follow, wanted=self._options.wanted)
+        self.facts = record_facts.facts_of(
+            self.target,
+            follow=options.follow,
+            wanted=options.wanted,
+            max_bytes=options.max_bytes,
+            max_seconds=options.max_seconds,
+        )
         """Whose records they are."""
         self.end: RecordingEnd | None = None
         """What became of all calls, once it is over."""

@@ -59,9 +59,15 @@ class RecordingConfig(ctypes.Structure):
 
 
 class RecordingState(ctypes.Structure):
-    """Whether it is closed; what ``count`` is to do."""
+    """Whether it is closed, and began with a gate; what ``count`` is to do."""
 
-    _fields_ = (("closed", c_uint32), ("table", c_uint32), ("before_ns", c_uint64))
+    _fields_ = (
+        ("closed", c_uint32),
+        ("table", c_uint32),
+        ("before_ns", c_uint64),
+        ("gated", c_uint32),
+        ("unused", c_uint32),
+    )
 
 
 class WireCapture(ctypes.Structure):

@@ -33,12 +33,13 @@ class LoadedRecorder:
         """Give it all back. Idempotent."""
         await self.instance.close()
 
-    async def begin(self, target: Target, fd: int) -> EbpfRecording:
+    async def begin(self, target: Target, fd: int, *, gated: bool = False) -> EbpfRecording:
         """Record a process into a file, from now on; closes itself where that fails.
 
         Args:
             target: the process.
             fd: an empty regular file; it stays the caller's.
+            gated: it is a gate, whose own calls are none of the program.
 
         Raises:
             AttachError: this target cannot be had.
@@ -46,6 +47,8 @@ class LoadedRecorder:
             OutputError: the disk is nearly full.
         """
         try:
+            if gated:
+                self.engine.begin_with_gate()
             return self._begin(target, fd)
         except BaseException:
             await self.close()

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 from straced.linux import procfs
 from straced.linux.process_scan import abi_of, call_now
 from straced.linux.procfs import Gone
 from straced.model.frame import OUTSIDE, RUNNING
 from straced.text.sanitize import scrub
+from straced.tracers.strace.recording import RecordOptions
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
+from straced.traces.parsing.trace_filters import TraceFilters
 
 MOST_PROCESSES, MOST_DESCRIPTORS, MOST_WORDS, MOST_TASKS = 200, 500, 50, 2000
 
 
-def header_of(pid: int, *, follow: bool) -> bytes:
-    """Return the comments of a trace of this process, and of all below it where they are followed."""
+def header_of(pid: int, *, follow: bool, filters: TraceFilters | None = None, command: Sequence[str] = ()) -> bytes:
+    """Return the comments of a trace of this process, and of all below it where they are followed.
+
+    Args:
+        pid: the process.
+        follow: whether its children are in it.
+        filters: what the trace was asked to hold.
+        command: what the process is about to become, when it is a gate.
+    """
     machine = os.uname()
     clock = TraceHeader(
         host=scrub(machine.nodename, 100),
@@ -30,14 +40,29 @@ def header_of(pid: int, *, follow: bool) -> bytes:
         monotonic_ns=time.monotonic_ns(),
         utc_offset_s=time.localtime().tm_gmtoff,
         pid=pid,
+        filters=filters,
     )
     lines = [comment("trace", clock)]
     for each in [pid, *(procfs.descendants(pid) if follow else ())][:MOST_PROCESSES]:
         try:
-            lines.append(comment("process", _facts(each)))
+            facts = _facts(each)
+            if command and each == pid:
+                facts.name, facts.argv, facts.calls = os.path.basename(command[0])[:15], list(command)[:MOST_WORDS], {}
+            lines.append(comment("process", facts))
         except (Gone, OSError):
             continue
     return b"".join(lines)
+
+
+def filters_of(options: RecordOptions) -> TraceFilters:
+    """Return what a trace with these options holds."""
+    return TraceFilters(
+        calls=options.trace.removeprefix("trace=").split(",") if options.trace else [],
+        paths=list(options.paths),
+        failed_only=options.status == "failed",
+        max_bytes=options.max_bytes,
+        max_seconds=options.max_seconds,
+    )
 
 
 def _facts(pid: int) -> TracedProcessFacts:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from straced.model import histogram
-from straced.model.aggregation import merge_rows, sort_rows, table
-from straced.model.types import Counters, SyscallStats, Total
+from straced.model.aggregation import merge_rows
+from straced.model.types import Counters
 from straced.syscalls import number_of
 from straced.traces.analysis.log_abi import UNKNOWN_ABI, AbiOfTasks
 from straced.traces.analysis.reader import TraceReading
@@ -115,18 +115,6 @@ def counters(reading: TraceReading) -> list[Counters]:
             )
         )
     return result
-
-
-def timed_table(rows: Iterable[Counters]) -> tuple[tuple[SyscallStats, ...], Total]:
-    """The table of rows by time, where what never returned has no time: that is not 0."""
-    stats, total = table(rows, "wall")
-    shown = tuple(
-        row if row.wall_ns or row.max_ns is not None else msgspec.structs.replace(row, wall_ns=None, time_pct=None)
-        for row in stats
-    )
-    if shown and all(row.wall_ns is None for row in shown):
-        total = msgspec.structs.replace(total, wall_ns=None)
-    return sort_rows(shown, "time"), total
 
 
 def in_flight(reading: TraceReading) -> dict[str, int] | None:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from straced.traces.parsing.line import COMMENT
+from straced.traces.parsing.trace_filters import TraceFilters
 
 MOST_TASKS = 200_000
 _LINE = re.compile(rb"\n" + COMMENT + rb"(\w{1,20}) (\{[^\n]{0,1000000}\})(?=\n)")
@@ -33,6 +34,11 @@ class TraceHeader(Struct, kw_only=True):
     pid: int | None = None
     by_ebpf: bool = False
     """Whether the kernel recorded it, without strace."""
+    filters: TraceFilters | None = None
+    left_out: int | None = None
+    """Calls that were counted, and that the filters left out; of records only."""
+    ended: str = ""
+    """Why it ended; of records only."""
 
 
 class TracedProcessFacts(Struct, kw_only=True):

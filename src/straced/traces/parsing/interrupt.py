@@ -8,7 +8,9 @@ import signal
 import threading
 import time
 from types import FrameType
-from typing import Self
+from typing import Any, Self
+
+from straced.concurrency import interrupts
 
 GRACE_S = 5.0
 """How long a writer may be silent after Ctrl-C before its pipe counts as ended. strace detaches within 3 s."""
@@ -25,19 +27,19 @@ class InterruptHandler:
     def __init__(self) -> None:
         self.presses = 0
         self._heard = 0.0
-        self._entered = False
+        self._before: Any = None
+        """The handler that this one stands in for."""
 
     def __enter__(self) -> Self:
         ours = threading.current_thread() is threading.main_thread()
-        if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._pressed)
-            self._entered = True
+        if ours and interrupts.is_default(signal.getsignal(signal.SIGINT)):
+            self._before = signal.signal(signal.SIGINT, self._pressed)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._entered:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._entered = False
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
 
     def _pressed(self, number: int, frame: FrameType | None) -> None:
         self.presses += 1

@@ -10,9 +10,10 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 from straced.errors import StracedError
+from straced.linux.scratch_file import scratch_errors, scratch_file
 from straced.traces.parsing.interrupt import InterruptHandler, InterruptiblePipe
 from straced.traces.parsing.line import COMMENT, parse_line
 from straced.traces.parsing.line_format import SAMPLE_LINES, NotATrace
@@ -28,6 +29,8 @@ _ZSTD_OUTPUT_BYTES = 1 << 18
 """So much is put together before it is looked at: a block costs, however short it is."""
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_RECORDS = b"\x89STR"
+"""What a file of records begins with."""
 
 
 class _ByteReader(Protocol):
@@ -39,6 +42,17 @@ class InputError(StracedError):
 
     exit_code = 2
     code = "input"
+
+
+class RecordsInside(InputError):
+    """It is no text, but records, packed or from a pipe: who knows how to read them finds them in ``file``."""
+
+    def __init__(self, source: TraceSource, file: BinaryIO) -> None:
+        super().__init__(f"{source.name} has records, and no lines", hint="unpack it: straced report FILE.strc")
+        self.name = source.name
+        self.file = file
+        self.notes = tuple(source.notes)
+        """What went wrong on the way."""
 
 
 class TraceSource:
@@ -74,12 +88,28 @@ class TraceSource:
             return
         assert self._stream is not None
         try:
-            if self.path is not None:
-                yield from self._plain(self._stream)
-            else:
-                yield from self._decompressed(self._stream)
+            pieces = self._plain(self._stream) if self.path is not None else self._decompressed(self._stream)
+            first = next(pieces, b"")
+            if first.startswith(_RECORDS):
+                raise RecordsInside(self, self._kept(first, pieces))
+            yield first
+            yield from pieces
         finally:
             self.close()
+
+    def _kept(self, first: bytes, pieces: Iterator[bytes]) -> BinaryIO:
+        """In a file: what of a pipe can be read only once, and in order."""
+        file = scratch_file()
+        try:
+            with scratch_errors():
+                file.write(first)
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def close(self) -> None:
         """Close the file; standard input stays open."""

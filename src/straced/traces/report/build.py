@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from straced.model.aggregation import merge_rows
+from straced.model.aggregation import merge_rows, table
 from straced.model.types import Counters, Quality, Reason, Summary, Target, Window
 from straced.syscalls import category
 from straced.text.sanitize import scrub, scrub_bytes
 from straced.text.units import format_count
 from straced.traces.analysis import findings
 from straced.traces.analysis.clocks import DAY_S
-from straced.traces.analysis.counters import CallSums, counters, timed_table
+from straced.traces.analysis.counters import CallSums, counters
 from straced.traces.analysis.file_stats import OTHER, PathStats
 from straced.traces.analysis.population import Population
 from straced.traces.analysis.process_tree import TracedProcess
@@ -101,7 +101,7 @@ def _file(path: bytes, row: PathStats, timed: bool) -> FileReport:
 
 def summarise(reading: TraceReading) -> Summary:
     """The summary of all lines, in the shape that live tracers give."""
-    rows, total = timed_table(counters(reading))
+    rows, total = table(counters(reading), "wall")
     population = Population(reading)
     root = population.root
     duration = reading.clocks.duration_ns
@@ -168,6 +168,10 @@ def _quality(reading: TraceReading) -> Quality:
     if reading.selection:
         found = "only the lines" if reading.figures.rows else "no line of the trace is"
         reasons.append(Reason("selection", f"{found} selected by the options"))
+    header = reading.comments.header
+    if header is not None and header.filters is not None:
+        told = header.filters.sentences(header.left_out, header.ended)
+        reasons += [Reason("filtered" if text.startswith("only") else "limit", text) for text in told]
     damaged = bool(reading.figures.unread or reading.interrupted or reading.source.notes)
     if lost := reading.figures.lost:
         reasons.append(Reason("lost", f"{format_count(lost)} lines are missing: the reader of the trace was too slow"))
@@ -197,7 +201,7 @@ def _processes(reading: TraceReading) -> list[ProcessReport]:
     for pid, proc in procs.items():
         if not population.was_seen(proc):
             continue  # a child that was not followed
-        rows, total = timed_table(merge_rows(by_pid.get(pid, [])))
+        rows, total = table(merge_rows(by_pid.get(pid, [])), "wall")
         if not rows and not proc.execs and reading.selection:
             continue
         waits = [row.wall_ns for row in rows if category(row.name) == "wait" and row.wall_ns is not None]

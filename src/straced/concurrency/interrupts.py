@@ -1,0 +1,47 @@
+"""Ctrl-C for a program that imports as it goes: KeyboardInterrupt, but not in the middle of an import.
+
+Raised there it may be lost: the import machinery cleans up in callbacks, from which nothing can be raised.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+_AGAIN_S = 0.01
+_IMPORTING = "<frozen importlib"
+
+
+def install() -> None:
+    """Handle SIGINT so, where nobody has decided on something else. For programs: libraries leave handlers alone."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+
+
+def is_default(handler: object) -> bool:
+    """Whether a handler of SIGINT is Python's own, or that of :func:`install`."""
+    return handler is signal.default_int_handler or handler is _interrupted
+
+
+def let_die() -> None:
+    """All is done: from here on Ctrl-C ends the interpreter, which has its own modules to take down."""
+    if is_default(signal.getsignal(signal.SIGINT)):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    if not _is_importing(frame):
+        signal.default_int_handler(number, frame)
+    # To this thread, where it waits while the signal is blocked: to the process, the timer's own thread would take it.
+    timer = threading.Timer(_AGAIN_S, signal.pthread_kill, (threading.get_ident(), number))
+    timer.daemon = True
+    timer.start()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_IMPORTING):
+            return True
+        frame = frame.f_back
+    return False

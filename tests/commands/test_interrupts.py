@@ -1,0 +1,90 @@
+"""Ctrl-C while straced still imports what a verb needs: quiet, and never lost.
+
+Of `concurrency/interrupts.py`.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+IMPORTS = """
+import os, signal, sys, weakref
+from straced.concurrency import interrupts
+
+class Slow:  # a module that asks for a signal while it is imported, as somebody who presses Ctrl-C then
+    def find_spec(self, name, path, target=None):
+        if name == {name!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(1000): pass
+        return None
+
+sys.meta_path.insert(0, Slow())
+from straced.commands import main
+main({words!r})
+"""
+
+
+def interrupted_at(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command line, with a SIGINT in the import of this module."""
+    code = IMPORTS.format(name=name, words=words)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("straced.commands.group", ("doctor",)),
+        ("click.core", ("doctor",)),
+        ("straced.commands.attach", ("attach", "TARGET")),
+        ("straced.workflows.attach", ("attach", "TARGET")),
+        ("straced.profiling.profiler", ("attach", "TARGET")),
+        ("straced.workflows.trace", ("trace", "TARGET")),
+    ],
+)
+def test_an_interrupted_import_is_quiet(name: str, words: tuple[str, ...]) -> None:
+    """Of work that never ends by itself; who is attached by then says what was counted, with status 0."""
+    with subprocess.Popen(["sleep", "600"]) as target:
+        try:
+            done = interrupted_at(name, *(str(target.pid) if word == "TARGET" else word for word in words))
+        finally:
+            target.kill()
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.returncode in (0, 130), done.stderr
+
+
+def test_ctrl_c_before_the_loop_hears_of_it_stops_the_work() -> None:
+    code = (
+        "import asyncio, os, signal\n"
+        "from straced.concurrency import stopping\n"
+        "make = asyncio.new_event_loop\n"
+        "def interrupted():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return make()\n"
+        "asyncio.events.new_event_loop = interrupted\n"
+        "async def work(requests):\n"
+        "    await requests.event.wait()\n"
+        "    return 7\n"
+        "print(stopping.run(work))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+def test_a_handler_of_somebody_else_stays() -> None:
+    code = (
+        "import signal\n"
+        "from straced.concurrency import interrupts\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "interrupts.install()\n"
+        "interrupts.let_die()\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
