@@ -90,18 +90,21 @@ class RecordFile:
         """Return why calls may be missing, in words; all of it once the records were read."""
         found = []
         if self.facts.since_ns is not None and self.end is not None:
-            gone = sum(each.overwritten for each in self.end.calls.values())
-            span = format_ns(self.end.ended_ns - self.facts.since_ns)
-            found.append(
-                f"a dump: it has all calls of the last {span}; {format_count(gone)} before them were overwritten"
-            )
+            found.append(self._of_dump(self.end, self.facts.since_ns))
         if self._left_out:
             found.append(f"{self._left_out:,} bytes of the file are no records, and were left out")
         if self.end is None:
             found.append("the file has no end: the recording was cut, or goes on, and its last calls are missing")
-        elif not self.end.exact:
+        elif not self.end.exact and not self.end.chosen:
             found.append("the counters missed calls, so that nobody knows whether records are missing")
         return found
+
+    def _of_dump(self, end: RecordingEnd, since_ns: int) -> str:
+        span = format_ns(end.ended_ns - since_ns)
+        if end.chosen:
+            return f"a dump of some processes of a recorder: nothing older than {span}, and no sums"
+        gone = format_count(sum(each.overwritten for each in end.calls.values()))
+        return f"a dump: it has all calls of the last {span}; {gone} before them were overwritten"
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in order; what an EXEC tells is in the CALL of its execve, too."""
