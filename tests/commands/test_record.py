@@ -1,6 +1,6 @@
 """``straced record`` and ``straced dump``: a flight recorder at a shell, and who may ask it.
 
-Of `commands/record.py`, `commands/dump.py`, `workflows/flight.py` and `workflows/flight_link.py`.
+Of `commands/record.py`, `commands/dump.py`, `workflows/dump.py`, `workflows/flight.py` and `workflows/flight_link.py`.
 """
 
 from __future__ import annotations

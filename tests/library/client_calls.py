@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from straced.client.client import Client
 from straced.client.events import RemoteEvents
 from straced.client.sessions import RemoteSession
-from straced.errors import StracedError
+from straced.errors import StracedError, TracerUnavailable
 from straced.ipc.messages import Nothing, Select
 from tests.library.calls import SLEEP, Work
 
@@ -164,6 +164,19 @@ async def _trace(bench: ClientBench) -> Steps:
     for trace in made:
         await trace.stop()
     path.unlink(missing_ok=True)
+
+
+@_call("Client.dump", "waits")
+async def _dump(bench: ClientBench) -> Steps:
+    """Of a service that keeps no records: it is refused, and leaves no file."""
+    path = bench.file()
+
+    async def work() -> None:
+        with suppress(TracerUnavailable):
+            await bench.client.dump(bench.pid, path)
+
+    yield work
+    assert not path.exists()
 
 
 def _of_a_session(name: str, after: str, work: Callable[[RemoteSession], Work], endless: bool = False) -> None:

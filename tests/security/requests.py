@@ -7,13 +7,13 @@ import random
 
 _METHODS = """
 hello status watch.add watch.remove watch.list label snapshot subscribe metrics processes history timeline top
-moment risen events alerts report attach attach.children trace trace.read session.read session.summary
+moment risen events alerts report attach attach.children trace dump trace.read session.read session.summary
 session.wait session.result session.detach session.listen session.events session.unlisten
 """
 _KEYS = """
 protocol client target labels pid topics name job since until step_s by limit after open_only follow time per_thread
 tracer session listener since_ns until_ns timestamps decode_fds string_bytes trace paths failed_only
-max_bytes max_seconds
+max_bytes max_seconds last_ns
 """
 METHODS, KEYS = _METHODS.split(), _KEYS.split()
 VALUES = (

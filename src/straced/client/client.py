@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from straced.client.queries import ServiceQueries
+from straced.client.remote_dump import dump_into
 from straced.client.remote_trace import RemoteTrace, abandon
 from straced.client.service_socket import is_there
 from straced.client.sessions import RemoteSession
 from straced.concurrency.shielding import attempt, carry, running_loop
-from straced.errors import OutputError
+from straced.errors import InvalidArgument, OutputError
 from straced.ipc import messages
-from straced.ipc.messages import Gap, Select
+from straced.ipc.messages import DumpTaken, Gap, Select
 from straced.linux.output_file import OutputFile
 from straced.model.choices import TimeKind, Timestamps, TracerName
 from straced.profiling.arguments import check_limit, check_pid, check_time, check_trace, check_tracer
@@ -288,6 +289,50 @@ class Client(ServiceQueries):
             file.discard()
             raise
         return await carry(self._trace(params, file, floor), abandon)
+
+    async def dump(
+        self,
+        pid: int,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        last_s: float | None = None,
+        min_free_bytes: int | None = None,
+    ) -> DumpTaken:
+        """Write what the service's flight recorder has of a process into a new file of the caller's own.
+
+        The file is one of records (``.strc``), which ``straced report`` reads. It has the last calls of the process and
+        of all below it, as far as the caller may see them: what a process did before an execve is left out
+        for everybody but root.
+
+        Args:
+            pid: the process, one of the caller's own unless that is root.
+            path: the file; it has mode 0600.
+            overwrite: replace an existing file, in one step.
+            last_s: only calls that ended so many seconds before, or later.
+            min_free_bytes: bytes that the file leaves free on its file system, as for :meth:`trace`.
+
+        Returns:
+            What is in the file.
+
+        Raises:
+            InvalidArgument: no process can have this number, or the service does not watch it.
+            OutputError: the file cannot be made, or there is no room for it. There is no file.
+            OutputExists: there is such a file, and ``overwrite`` is off.
+            AttachError: there is no such process, or it is not the caller's.
+            TracerUnavailable: the service keeps no records.
+            TooMuch: the caller has as many sessions already as a user may have.
+            ServiceUnreachable: there is no service, or it does not answer.
+            StracedError: what else the service refused with, as its own type.
+            NoEventLoop: no asyncio loop runs here.
+        """
+        check_pid(pid)
+        if last_s is not None and not 0 < last_s < 1e9:
+            raise InvalidArgument(f"last_s is {last_s}, which is no time to look back")
+        running_loop()
+        params = messages.DumpParams(pid=pid, last_ns=None if last_s is None else int(last_s * 1e9))
+        file = OutputFile(Path(path), overwrite=overwrite)
+        return await carry(dump_into(self, params, file, min_free_bytes))
 
     async def _trace(self, params: messages.TraceParams, file: OutputFile, floor: int | None) -> RemoteTrace:
         try:

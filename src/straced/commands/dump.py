@@ -36,10 +36,10 @@ from straced.linux.targets import TargetSpec
 def command(
     targets: tuple[TargetSpec, ...], output: Path, overwrite: bool, last_ns: int | None, min_free: int | None
 ) -> int:
-    """Write the last calls of a process that straced record keeps, and those in flight, to a file.
+    """Write the last calls of a process that straced record or the service keeps, and those in flight, to a file.
 
     The recorder goes on. The file says from when on it has everything: what is older was overwritten.
     """
-    from straced.workflows.flight import dump_target
+    from straced.workflows.dump import dump_target
 
     return dump_target(targets, output, overwrite=overwrite, last_ns=last_ns, min_free_bytes=min_free)

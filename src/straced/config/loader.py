@@ -20,8 +20,10 @@ from msgspec import Struct
 
 from straced.config.schema import (
     HOST,
+    LEAST_RING,
     MAX_INTERVAL_NS,
     MIN_INTERVAL_NS,
+    MOST_RING,
     TRACERS,
     Bytes,
     Config,
@@ -141,6 +143,8 @@ class _TableReader:
                 self.refuse(path, "expected 0.2s or more")
         if config.export.host and not HOST.fullmatch(config.export.host):
             self.refuse(("export", "host"), "expected letters, digits, '.', '_' and '-'")
+        if not LEAST_RING <= config.record.ring <= MOST_RING:
+            self.refuse(("record", "ring"), "expected 512KiB to 64MiB")
         if config.tracer not in TRACERS:
             self.refuse(("tracer",), f"expected one of {', '.join(TRACERS)}")
         for number, watch in enumerate(config.watch):

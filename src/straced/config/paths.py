@@ -42,6 +42,11 @@ class ServicePaths(Struct, frozen=True, kw_only=True):
         """Full traces that alerts started."""
         return self.state / "traces"
 
+    @property
+    def dumps(self) -> Path:
+        """What the flight recorder has written down."""
+        return self.state / "dumps"
+
 
 def of(config: Config | None = None, *, system: bool | None = None) -> ServicePaths:
     """The places of the service that this user would run, or of the system's."""

@@ -184,12 +184,35 @@ class TraceAction(Struct, frozen=True, kw_only=True):
     bytes: Annotated[Bytes, Meta(description="How much at most.")] = Bytes(50 * 10**6)
 
 
+class DumpAction(Struct, frozen=True, kw_only=True):
+    """A dump of the flight recorder."""
+
+    last: Annotated[Nanoseconds, Meta(description="How far back; less where the rings do not reach so far.")] = (
+        Nanoseconds(60 * S)
+    )
+
+
+class RecordConfig(Struct, frozen=True, kw_only=True):
+    """The flight recorder: the last calls of all that is watched, with their arguments, in memory."""
+
+    enabled: Annotated[bool, Meta(description="Whether calls are recorded.")] = False
+    ring: Annotated[Bytes, Meta(description="Memory of each CPU: 512 KiB to 64 MiB, of a power of two.")] = Bytes(
+        4 << 20
+    )
+    max_bytes: Annotated[Bytes, Meta(description="All dumps of alerts together; the oldest go.")] = Bytes(500 * 10**6)
+    keep: Annotated[Nanoseconds, Meta(description="How long dumps of alerts are kept.")] = Nanoseconds(7 * DAY)
+
+
 class OnAlert(Struct, frozen=True, kw_only=True):
     """What an alert that opens starts."""
 
     kinds: Annotated[tuple[str, ...], Meta(description="Only for these alerts; empty: for all.")] = ()
     trace: Annotated[
         TraceAction | None, Meta(description='A full trace of the process: `{seconds = 10, bytes = "50MB"}`.')
+    ] = None
+    dump: Annotated[
+        DumpAction | None,
+        Meta(description='What the flight recorder has of the process: `{last = "60s"}`; with `[record]` only.'),
     ] = None
     command: Annotated[
         tuple[str, ...],
@@ -256,12 +279,14 @@ class Config(Struct, frozen=True, kw_only=True):
     room: Room = field(default_factory=Room)
     alerts: Alerts = field(default_factory=Alerts)
     on_alert: OnAlert = field(default_factory=OnAlert)
+    record: RecordConfig = field(default_factory=RecordConfig)
     metrics: Metrics = field(default_factory=Metrics)
     otlp: Otlp = field(default_factory=Otlp)
     web: Web = field(default_factory=Web)
 
 
 TRACERS = ("auto", "ebpf", "none")
+LEAST_RING, MOST_RING = 8 << 16, 64 << 20
 MIN_INTERVAL_NS, MAX_INTERVAL_NS = S // 5, 3600 * S
 HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
 """The name of a host, as a part of a path."""

@@ -248,6 +248,26 @@ class TraceParams(Struct, frozen=True, kw_only=True):
     max_seconds: Annotated[float, Meta(gt=0, le=1e9)] | None = None
 
 
+class DumpParams(Struct, frozen=True, kw_only=True):
+    """What the flight recorder has of a process and of all below it; the client asks for it piece by piece."""
+
+    pid: Pid
+    last_ns: Number | None = None
+    """Only calls that ended so long before, or later."""
+
+
+class DumpTaken(Struct, frozen=True, kw_only=True):
+    """A dump of the flight recorder."""
+
+    session: int
+    """Under which its bytes are asked for, as those of a trace."""
+    bytes: int
+    calls: int
+    """Those that it has records of."""
+    span_ns: int
+    """How far back nothing of them is missing, as far as you may see them."""
+
+
 class TracePiece(Struct, frozen=True, kw_only=True):
     """The next lines of a trace; empty at its end."""
 

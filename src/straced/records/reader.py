@@ -96,18 +96,14 @@ class RecordFile:
         """Return why calls may be missing, in words; all of it once the records were read."""
         found = []
         if self.facts.since_ns is not None and self.end is not None:
-            gone = sum(each.overwritten for each in self.end.calls.values())
-            span = format_ns(self.end.ended_ns - self.facts.since_ns)
-            found.append(
-                f"a dump: it has all calls of the last {span}; {format_count(gone)} before them were overwritten"
-            )
+            found.append(self._of_dump(self.end, self.facts.since_ns))
         if self._left_out:
             found.append(f"{self._left_out:,} bytes of the file are no records, and were left out")
         if self.end is None:
             found.append("the file has no end: the recording was cut, or goes on, and its last calls are missing")
-        elif not self.end.exact:
+        elif not self.end.exact and not self.end.chosen:
             found.append("the counters missed calls, so that nobody knows whether records are missing")
-        elif self._read:
+        elif self._read and not self.end.chosen:
             found += self._differences(self.end)
         return found
 
@@ -125,6 +121,13 @@ class RecordFile:
         ]
         more = f" and {len(wrong) - MOST_DIFFERENCES} more" if len(wrong) > MOST_DIFFERENCES else ""
         return [f"the file does not have the records that it says it has: {', '.join(told)}{more}"] if wrong else []
+
+    def _of_dump(self, end: RecordingEnd, since_ns: int) -> str:
+        span = format_ns(end.ended_ns - since_ns)
+        if end.chosen:
+            return f"a dump of some processes of a recorder: nothing older than {span}, and no sums"
+        gone = format_count(sum(each.overwritten for each in end.calls.values()))
+        return f"a dump: it has all calls of the last {span}; {gone} before them were overwritten"
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in order; what an EXEC tells is in the CALL of its execve, too."""

@@ -182,6 +182,9 @@ class RecordingEnd(Struct, frozen=True, kw_only=True):
     meanwhile: int = 0
     """Calls that began while a dump was taken of a recorder that went on. The counters were read before and after;
     where they differ ``counted`` is what the dump accounts for, and lies between the two if it is ``exact``."""
+    chosen: bool = False
+    """A dump of some of the processes of a recorder, as far as who asked may see them: of them alone there are no sums,
+    and ``calls`` is empty."""
 
 
 NUMBERS = 2048

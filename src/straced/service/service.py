@@ -30,6 +30,7 @@ from straced.service.collect.exec_listener import Newcomers
 from straced.service.collect.ticker import Cadence
 from straced.service.collect.tracer_choice import pick_tracer
 from straced.service.daemon.stalls import timed
+from straced.service.flight_keeper import FlightKeeper
 from straced.service.history_keeper import HistoryKeeper
 from straced.service.rule_store import Rulebook
 from straced.service.sinks.fanout import Fanout
@@ -73,7 +74,9 @@ class Service:
             user_share=config.room.share if paths.system else 1.0,
             max_per_process=SESSIONS_A_PROCESS,
         )
-        self.reactions = Reactions(config.on_alert, paths.traces, self.profiler, self.say)
+        share = config.room.share if paths.system else 1.0
+        self.flight = FlightKeeper(config.record, paths, share, self.say)
+        self.reactions = Reactions(config.on_alert, paths.traces, self.profiler, self.say, self.flight.dump_for_alert)
         self.stream = NdjsonSink(config.stream)
         self.fanout = Fanout(self.stream)
         self.history = HistoryKeeper(self.fanout, paths.history, self.say, self.alerts.learn)
@@ -157,8 +160,10 @@ class Service:
         self.ticks += 1
         self.last_tick = tick
         self._by_rule = None
+        self.flight.follow(self.watcher.counting.counted())
         self.fanout.tick(tick)
         if (moment := self.watcher.durations.due(now_ns, tick.epoch_s)) is not None:
+            self.flight.keep_within()
             await self._tell_durations(moment)
         self.history.tell_notes()
         for event in happened:
@@ -189,6 +194,7 @@ class Service:
             take(config)
         self.alerts.configure(config.alerts)
         self.reactions.configure(config.on_alert)
+        self.flight.configure(config.record)
         self.stream.configure(config.stream)
         if config.interval != before.interval:
             self._cadence.restart(config.interval)
@@ -224,7 +230,7 @@ class Service:
                 await asyncio.gather(*others, self.reactions.close(), self.watcher.close(), return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.2):
-                await self.profiler.close()
+                await asyncio.gather(self.profiler.close(), self.flight.close())
         self.say("service_stopped", "the service ended in order")
 
     async def close(self, timeout_s: float = 2.5) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from straced.errors import OutputError, StracedError
+from straced.errors import StracedError
 from straced.linux import procfs
 from straced.linux.dump_budget import DumpFolder
 from straced.linux.output_file import OutputFile
@@ -22,7 +21,7 @@ from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count, format_ns
 from straced.tracers.ebpf import flight
 from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
-from straced.tracers.ebpf.flight_dump import Dumped
+from straced.tracers.ebpf.flight_file import Dumped
 from straced.workflows.flight_link import DumpAnswer, DumpRequest, RecorderSocket
 
 
@@ -166,46 +165,6 @@ def say_answer(answer: DumpAnswer, path: Path) -> None:
     words = f"the last {format_ns(answer.span_ns)}, {format_count(answer.calls)} calls, {format_bytes(answer.bytes)}"
     doubt = "" if answer.exact else "; the counters missed calls, so that nobody knows whether records are missing"
     _say(f"{words} in {scrub(str(path))}{doubt}")
-
-
-def dump_target(
-    specs: Sequence[TargetSpec], output: Path, *, overwrite: bool, last_ns: int | None, min_free_bytes: int | None
-) -> int:
-    """Have the recorder of a process write down what it holds; return the exit status.
-
-    Args:
-        specs: whose calls.
-        output: the file.
-        overwrite: replace an existing file.
-        last_ns: only calls that ended so long before, or later.
-        min_free_bytes: to leave free on its disk.
-
-    Raises:
-        OutputError: there is no room for it; no file is left.
-        NoRecorder: nobody keeps calls of it.
-    """
-    from straced.workflows import flight_link
-
-    pids = tuple(pid for spec in specs for pid in resolve(spec))
-    request = DumpRequest(pids=pids, last_ns=last_ns, min_free_bytes=min_free_bytes)
-    with OutputFile(output, overwrite=overwrite) as file:
-        answer = flight_link.ask(request, file.fd)
-        if answer is None:
-            raise NoRecorder(
-                f"no flight recorder of yours keeps the calls of {specs[0]}",
-                hint=f"begin one: straced record {specs[0]}" + ("" if os.geteuid() == 0 else ", with the same rights"),
-            )
-        if answer.error:
-            raise OutputError(answer.error, hint=answer.hint)
-    say_answer(answer, output)
-    return 0
-
-
-class NoRecorder(StracedError):
-    """Nobody keeps the calls of this process."""
-
-    exit_code = 6
-    code = "no_recorder"
 
 
 def _say(text: str) -> None:

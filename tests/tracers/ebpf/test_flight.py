@@ -1,7 +1,8 @@
 """A flight recorder: what it holds, what made way, and that nothing of it is lost unseen.
 
 Of `tracers/ebpf/flight.py`, `tracers/ebpf/flight_engine.py`, `tracers/ebpf/flight_cut.py`,
-`tracers/ebpf/flight_dump.py` and `tracers/ebpf/record_sums.py`.
+`tracers/ebpf/flight_dump.py`, `tracers/ebpf/flight_file.py`, `tracers/ebpf/flight_part.py` and
+`tracers/ebpf/record_sums.py`.
 """
 
 from __future__ import annotations
@@ -201,7 +202,7 @@ async def test_what_comes_while_a_dump_is_held_up_is_lost_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk stands still until the reserve is full; records that are being copied are not overwritten."""
-    append = flight_dump._append
+    append = flight_dump.append
 
     with busy("import os\nwhile True: os.getppid()") as pid:
         async with recording(pid) as recorder:
@@ -214,7 +215,7 @@ async def test_what_comes_while_a_dump_is_held_up_is_lost_exactly(
                 append(fd, *parts)
 
             await made_way(recorder)
-            monkeypatch.setattr(flight_dump, "_append", slow)
+            monkeypatch.setattr(flight_dump, "append", slow)
             file, _dumped = await dump(recorder, tmp_path / "t.strc")
             monkeypatch.undo()
             check_sums(file)

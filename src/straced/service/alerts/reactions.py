@@ -7,8 +7,9 @@ import collections
 import contextlib
 import logging
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -34,7 +35,10 @@ MAX_WAITING = 100
 MAX_USERS = 50
 TELL_S = 1.0
 PIPED = {"stdin": PIPE, "stdout": DEVNULL, "stderr": DEVNULL, "start_new_session": True}
+MAX_DUMPS = 4
+"""Of the flight recorder at a time: they wait for each other, and what they want is overwritten meanwhile."""
 Say = Callable[..., None]
+Dump = Callable[[AlertRow, int | None], Coroutine[Any, Any, None]]
 
 
 class Reactions:
@@ -45,13 +49,16 @@ class Reactions:
         folder: where traces go, 0700.
         profiler: takes them.
         say: keeps an event.
+        dump: has the flight recorder write down what a process did; told the alert, and how far back.
     """
 
-    def __init__(self, config: OnAlert, folder: Path, profiler: Profiler, say: Say) -> None:
+    def __init__(self, config: OnAlert, folder: Path, profiler: Profiler, say: Say, dump: Dump | None = None) -> None:
         self._config = config
         self._folder = folder
         self._profiler = profiler
         self._say = say
+        self._dump = dump
+        self._dumps: set[asyncio.Task[None]] = set()
         self._traces: set[asyncio.Task[None]] = set()
         self._commands: set[asyncio.Task[None]] = set()
         self._traced: set[int] = set()
@@ -62,7 +69,7 @@ class Reactions:
     @property
     def busy(self) -> bool:
         """Whether something that was started still runs."""
-        return bool(self._traces or self._commands)
+        return bool(self._traces or self._commands or self._dumps)
 
     def configure(self, config: OnAlert) -> None:
         """Start something else from now on."""
@@ -75,6 +82,11 @@ class Reactions:
             return
         if config.command:
             self._queue(alert)
+        if config.dump is not None and self._dump is not None and alert.pid is not None:
+            if len(self._dumps) < MAX_DUMPS:
+                self._start(self._dumps, self._dump(alert, int(config.dump.last) or None))
+            else:
+                self._skip("dump", alert)
         if config.trace is None or alert.pid is None or alert.pid in self._traced:
             return
         if len(self._traces) < config.max_traces:
@@ -197,7 +209,7 @@ class Reactions:
                 self._owners[uid] = alert.owner
         self._waiting.clear()
         self._tell_skipped()
-        tasks = [*self._traces, *self._commands]
+        tasks = [*self._traces, *self._commands, *self._dumps]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -254,6 +254,9 @@ class Methods:
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
         return await self._facade.sessions.trace(client, params)
 
+    async def dump(self, client: Connection, params: messages.DumpParams) -> messages.DumpTaken:
+        return await self._facade.sessions.dump(client, params, sees_all=not self._facade.system)
+
     async def trace_read(self, client: Connection, params: messages.SessionParams) -> messages.TracePiece:
         return messages.TracePiece(data=await self._facade.sessions.read_trace(client, params.session))
 
@@ -309,6 +312,7 @@ METHODS: dict[str, Method] = {
     "attach": Method(messages.AttachParams, Methods.attach),
     "attach.children": Method(messages.ChildrenParams, Methods.attach_children),
     "trace": Method(messages.TraceParams, Methods.trace),
+    "dump": Method(messages.DumpParams, Methods.dump),
     "trace.read": Method(messages.SessionParams, Methods.trace_read),
     "session.read": Method(messages.SessionParams, Methods.session_read),
     "session.summary": Method(messages.SummaryParams, Methods.session_summary),

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 
 from straced.config.schema import Ipc
-from straced.errors import InvalidArgument, NotPermitted, StracedError, TracerUnavailable
+from straced.errors import InvalidArgument, NoSuchProcess, NotPermitted, StracedError, TracerUnavailable
 from straced.ipc import messages
 from straced.ipc.protocol import TooMuch
-from straced.linux import credentials
+from straced.linux import credentials, procfs
 from straced.linux.credentials import Peer
 from straced.model.types import Summary
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.service.api.client_session import ClientSession
 from straced.service.api.connection import Connection
+from straced.service.api.taken_dump import TakenDump, take_dump
 from straced.service.api.trace_spool import Spool
+from straced.service.flight_keeper import FlightKeeper
 from straced.text.sanitize import scrub
 from straced.tracers.base import AttachOptions, Ending, Rights
 from straced.tracers.strace.filters import trace_set
@@ -34,7 +37,7 @@ MAX_KEPT = 64
 class ClientTrace:
     """A full trace, and the way on which its client gets it."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording | TakenDump) -> None:
         self.recording = recording
         self.spool = Spool(recording.readers)
 
@@ -48,11 +51,21 @@ class Sessions:
     Args:
         profiler: made when the first client attaches.
         limits: of one user at a time.
+        flight: the flight recorder.
+        folder: on whose disk its dumps wait for their readers.
     """
 
-    def __init__(self, profiler: Callable[[], Profiler], limits: Callable[[], Ipc]) -> None:
+    def __init__(
+        self,
+        profiler: Callable[[], Profiler],
+        limits: Callable[[], Ipc],
+        flight: Callable[[], FlightKeeper],
+        folder: Path,
+    ) -> None:
         self._profiler = profiler
         self._limits = limits
+        self._flight = flight
+        self._folder = folder
         self._number = 0
         self._open: dict[tuple[Connection, int], Kept] = {}
         self._ending: set[asyncio.Task[object]] = set()
@@ -151,12 +164,37 @@ class Sessions:
         number = self._keep(client, ClientTrace(recording), recording.wait())
         return messages.Attached(session=number, target=recording.target, tracer="strace", tracer_reason="asked for")
 
+    async def dump(self, client: Connection, params: messages.DumpParams, *, sees_all: bool) -> messages.DumpTaken:
+        """Write down what the flight recorder has for a client; they read it by :meth:`read_trace`."""
+        peer = client.peer
+        everything = sees_all or peer.is_root
+        if not everything:
+            credentials.require(peer, params.pid)
+        limits = self._limits()
+        try:
+            target = procfs.target(params.pid)
+        except procfs.Gone as error:
+            raise NoSuchProcess(f"no such process: {params.pid}", pid=params.pid) from error
+        most = None if everything else limits.max_spool_per_user // limits.max_sessions_per_user
+        with client.account.beginning(limits.max_sessions_per_user):
+            taken = await take_dump(
+                self._flight(), target, None if everything else peer, params.last_ns or None, self._folder, most
+            )
+        number = self._keep(client, ClientTrace(taken), taken.wait())
+        dumped = taken.dumped
+        return messages.DumpTaken(
+            session=number, bytes=dumped.bytes, calls=dumped.calls, span_ns=max(0, dumped.span_ns)
+        )
+
     async def read_trace(self, client: Connection, number: int) -> bytes:
         """The next lines of a trace of this client, as soon as there are any."""
         found = self._find(client, number)
         if not isinstance(found, ClientTrace):
             raise InvalidArgument(f"session {number} is no trace")
-        return await found.spool.read(messages.MAX_PIECE)
+        data = await found.spool.read(messages.MAX_PIECE)
+        if not data and isinstance(found.recording, TakenDump):
+            found.recording.request_stop()
+        return data
 
     def get(self, client: Connection, number: int) -> ClientSession:
         """A counting session of this client."""
@@ -185,6 +223,8 @@ class Sessions:
         found = self._find(client, number)
         if isinstance(found, ClientTrace):
             found.recording.request_stop()
+            if isinstance(found.recording, TakenDump):
+                found.spool.close()
             return await self.wait(client, number)
         found.check()
         return await found.close(scrub(why, 64))
@@ -249,6 +289,6 @@ async def _end(found: Kept) -> object:
     return await (found.recording.stop() if isinstance(found, ClientTrace) else found.close())
 
 
-def _ended(ending: Ending, recording: Recording | None = None) -> messages.Ended:
+def _ended(ending: Ending, recording: Recording | TakenDump | None = None) -> messages.Ended:
     dropped = recording.dropped_lines if recording is not None else 0
     return messages.Ended(reason=ending.reason, exit_status=ending.exit_status, dropped_lines=dropped)

@@ -12,9 +12,19 @@ from straced.errors import AttachError
 from straced.model.types import Target
 from straced.records.values import RecordingFacts
 from straced.tracers.base import Ending
-from straced.tracers.ebpf import flight_cut, flight_dump, loading, record_facts, recorder, wire
-from straced.tracers.ebpf.flight_dump import Dumped
+from straced.tracers.ebpf import (
+    flight_choice,
+    flight_cut,
+    flight_dump,
+    flight_part,
+    loading,
+    record_facts,
+    recorder,
+    wire,
+)
+from straced.tracers.ebpf.flight_choice import Choice, Choose
 from straced.tracers.ebpf.flight_engine import FlightEngine, check_ring
+from straced.tracers.ebpf.flight_file import Dumped
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.record_engine import RecordFilter
 from straced.tracers.ebpf.record_sums import CountedNames
@@ -25,6 +35,8 @@ class FlightOptions(Struct, frozen=True, kw_only=True):
     """What is kept."""
 
     follow: bool = True
+    user_share: float = 1.0
+    """How much of the rows of the counters one user may have who is not root."""
     wanted: RecordFilter = RecordFilter()
     ring_bytes: int | None = None
     """Of each CPU; 8 MiB, or less on many CPUs. A sixteenth stays free for what comes while a dump is written."""
@@ -128,6 +140,66 @@ class FlightRecorder:
         """
         return await carry(self._dump(fd, last_ns, min_free_bytes, reason))
 
+    async def dump_chosen(
+        self,
+        fd: int,
+        pid: int,
+        choose: Choose,
+        *,
+        last_ns: int | None = None,
+        most_bytes: int | None = None,
+        reason: str = "dump",
+    ) -> Dumped:
+        """Write what the rings hold of some processes, and no more than that. There are no sums of these alone.
+
+        Args:
+            fd: an empty regular file; it stays the caller's.
+            pid: the process that is meant.
+            choose: told what the records say of processes, in a thread; asked twice, and both must agree.
+            last_ns: only calls that ended so long before, or later.
+            most_bytes: of the file.
+            reason: of the dump, for its readers.
+
+        Raises:
+            StracedError: what ``choose`` raises.
+            OutputError: there is no room for it; the file is empty then.
+        """
+
+        def work() -> Dumped:
+            begun = self._begun
+            if begun is None or self._closed:
+                raise AttachError("nothing is recorded")
+            try:
+                cut = flight_cut.take(self.engine)
+                window = flight_choice.window_of(self.engine, cut.pieces)
+                window.callers = self._callers()
+                choice = flight_choice.still_chosen(self.engine, cut, choose(window))
+                facts = self._facts_of(pid, begun, choice)
+                again = choose(window)
+                choice = {each: since for each, since in choice.items() if each in again}
+                kept = structs.replace(facts, processes=tuple(p for p in facts.processes if p.pid in choice))
+                begins = (begun.monotonic_ns, cut.since_ns or 0, window.lost_ns, cut.taken_ns - (last_ns or 1 << 62))
+                return flight_part.write_chosen(
+                    self.engine, fd, cut, kept, choice, max(begins), reason=reason, most_bytes=most_bytes
+                )
+            finally:
+                flight_cut.let_go(self.engine)
+
+        async def dump() -> Dumped:
+            async with self._lock:
+                return await asyncio.to_thread(work)
+
+        return await carry(dump())
+
+    def _callers(self) -> dict[int, tuple[int, int] | None]:
+        self.instance.read_all()
+        return {pid: caller for session in self._sessions.values() for pid, caller in session.callers.items()}
+
+    def _facts_of(self, pid: int, begun: RecordingFacts, choice: Choice) -> RecordingFacts:
+        now = record_facts.facts_now(pid, list(choice), follow=self.options.follow, wanted=self.options.wanted)
+        processes = tuple(structs.replace(each, descriptors={}, cwd=b"") for each in now.processes)
+        return structs.replace(now, host=begun.host, processes=processes)
+
     async def _dump(
         self, fd: int, last_ns: int | None, min_free_bytes: int | None, reason: str, *, closing: bool = False
     ) -> Dumped:
@@ -209,7 +281,9 @@ async def load(options: FlightOptions) -> FlightRecorder:
     check_ring(options.ring_bytes)
 
     def make(unpreempted: bool) -> FlightRecorder:
-        engine = FlightEngine(options.wanted, ring_bytes=options.ring_bytes, unpreempted=unpreempted)
+        engine = FlightEngine(
+            options.wanted, ring_bytes=options.ring_bytes, unpreempted=unpreempted, user_share=options.user_share
+        )
         try:
             return FlightRecorder(engine, options)
         except BaseException:

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
-from straced.errors import OutputError
 from straced.records import layout
 from straced.records.values import CallFates, RecordingEnd, RecordingFacts
-from straced.text.units import format_bytes
+from straced.tracers.ebpf.flight_choice import PIECE
 from straced.tracers.ebpf.flight_cut import Cut
 from straced.tracers.ebpf.flight_engine import FlightEngine
+from straced.tracers.ebpf.flight_file import Dumped, append, check_room, give_up
 from straced.tracers.ebpf.record_sums import CountedNames
 from straced.tracers.ebpf.record_wire import PART
-from straced.tracers.strace.free_space import floor_bytes, free_bytes
-
-_PIECE = 16 * PART
-
-
-class Dumped(Struct, frozen=True, kw_only=True):
-    """A dump that was taken."""
-
-    bytes: int
-    facts: RecordingFacts
-    end: RecordingEnd
-    took_ns: int
-
-    @property
-    def calls(self) -> int:
-        """Of which it has records."""
-        fates = self.end.calls.values()
-        return sum(each.counted - each.filtered - each.overwritten - each.lost for each in fates)
-
-    @property
-    def span_ns(self) -> int:
-        """How far back all of it goes."""
-        return self.end.ended_ns - (self.facts.since_ns or 0)
 
 
 def write(
@@ -71,11 +47,11 @@ def write(
         OutputError: there is no room for it; the file is empty again.
     """
     began_ns = time.monotonic_ns()
-    _check_room(fd, cut, min_free_bytes)
+    check_room(fd, cut, min_free_bytes)
     before_ns = max(0, cut.taken_ns - last_ns) if last_ns is not None else 0
     engine.forget_counted()
     pieces = [
-        (engine.count(cpu, start, end, before_ns) if before_ns else start, end)
+        (_skip(engine, cpu, start, end, before_ns) if before_ns else start, end)
         for cpu, (start, end) in enumerate(cut.pieces)
     ]
     older = engine.counted()
@@ -86,51 +62,43 @@ def write(
         now if since_ns > at_attach.monotonic_ns else at_attach, since_ns=max(since_ns, at_attach.monotonic_ns)
     )
     try:
-        _append(fd, layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(facts)))
+        append(fd, layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(facts)))
         for cpu, (start, end) in enumerate(pieces):
             _copy(engine, fd, cpu, start, end)
         if cut.starts:
-            _append(fd, layout.chunk(layout.RECORDS, cut.starts))
+            append(fd, layout.chunk(layout.RECORDS, cut.starts))
         end_facts = _end(cut, counted, older, engine.counted(), exact, reason)
-        _append(fd, layout.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
+        append(fd, layout.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
     except OSError as error:
-        with contextlib.suppress(OSError):  # what is no regular file keeps what it took
-            os.ftruncate(fd, 0)
-            os.lseek(fd, 0, os.SEEK_SET)
-        raise OutputError(f"the dump could not be written: {error.strerror}", hint="write it elsewhere") from error
-    size = os.fstat(fd).st_size
-    return Dumped(bytes=size, facts=facts, end=end_facts, took_ns=time.monotonic_ns() - began_ns)
+        give_up(fd, error)
+    told = sum(each.counted - each.filtered - each.overwritten - each.lost for each in end_facts.calls.values())
+    return Dumped(
+        bytes=os.fstat(fd).st_size,
+        facts=facts,
+        end=end_facts,
+        calls=told,
+        took_ns=time.monotonic_ns() - began_ns,
+    )
 
 
-def _check_room(fd: int, cut: Cut, min_free_bytes: int | None) -> None:
-    floor = floor_bytes(fd, min_free_bytes)
-    free = free_bytes(os.fstatvfs(fd))
-    wanted = sum(end - start for start, end in cut.pieces)
-    if floor is not None and free is not None and free < wanted + floor:
-        raise OutputError(
-            f"the disk has no room for a dump of {format_bytes(wanted)}: {format_bytes(free)} are free, and "
-            f"{format_bytes(floor)} stay so",
-            hint="write it elsewhere, or the last seconds alone",
-        )
+def _skip(engine: FlightEngine, cpu: int, start: int, end: int, before_ns: int) -> int:
+    """Where the first record is that is of then or later; not all at once, for that holds up the CPU."""
+    while start < end:
+        stop = min(end, start // PART * PART + PIECE)
+        found = engine.count(cpu, start, stop, before_ns)
+        if found < stop:
+            return found
+        start = stop
+    return end
 
 
 def _copy(engine: FlightEngine, fd: int, cpu: int, start: int, end: int) -> None:
     while start < end:
-        stop = min(end, (start // PART) * PART + _PIECE)
+        stop = min(end, (start // PART) * PART + PIECE)
         engine.count(cpu, start, stop)
-        _append(fd, layout.chunk_head(layout.RECORDS, stop - start, cpu), *engine.ranges(cpu, start, stop))
+        append(fd, layout.chunk_head(layout.RECORDS, stop - start, cpu), *engine.ranges(cpu, start, stop))
         start = stop
         engine.keep_from(cpu, start // PART * PART)
-
-
-def _append(fd: int, *parts: bytes | memoryview) -> None:
-    rest = [memoryview(part) for part in parts if len(part)]
-    while rest:
-        count = os.writev(fd, rest)
-        while rest and count >= len(rest[0]):
-            count -= len(rest.pop(0))
-        if rest:
-            rest[0] = rest[0][count:]
 
 
 def _end(

@@ -39,6 +39,7 @@ class RecordEngine(Engine):
         wanted: which calls.
         ring_bytes: of each CPU, rounded to a power of two; 8 MiB, or less on many CPUs.
         unpreempted: as of :class:`Engine`.
+        user_share: as of :class:`Engine`.
 
     Raises:
         OSError: libbpf is missing, or the kernel refused; errno says why.
@@ -46,12 +47,14 @@ class RecordEngine(Engine):
 
     layouts = record_wire.LAYOUTS
 
-    def __init__(self, wanted: RecordFilter, *, ring_bytes: int | None = None, unpreempted: bool = False) -> None:
+    def __init__(
+        self, wanted: RecordFilter, *, ring_bytes: int | None = None, unpreempted: bool = False, user_share: float = 1.0
+    ) -> None:
         self._wanted = wanted
         self.cpus = cpu_count()
         self.ring_bytes = ring_size(ring_bytes, self.cpus)
         elf = Path(__file__).with_name("recorder.bpf.o").read_bytes()
-        super().__init__(elf, unpreempted=unpreempted)
+        super().__init__(elf, unpreempted=unpreempted, user_share=user_share)
 
     def _configure(self) -> None:
         library = self._library

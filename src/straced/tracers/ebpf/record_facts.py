@@ -36,14 +36,28 @@ def facts_of(
         max_bytes: of the file.
         max_seconds: of the recording.
     """
-    machine = os.uname()
     pids = dict.fromkeys(each.pid for each in (target, *others))
     for pid in list(pids) if follow else ():
         pids |= dict.fromkeys(procfs.descendants(pid))
-    processes = [each for pid in list(pids)[:MOST_PROCESSES] if (each := _process(pid)) is not None]
+    found = facts_now(target.pid, list(pids), follow=follow, wanted=wanted)
+    processes = list(found.processes)
     if processes and target.exe is None and target.cmdline:  # a gate, under the name of the program it becomes
         argv = tuple(map(os.fsencode, target.cmdline))
         processes[0] = structs.replace(processes[0], comm=os.fsencode(target.comm), argv=argv, exe=b"")
+    return structs.replace(found, processes=tuple(processes))
+
+
+def facts_now(pid: int, pids: list[int], *, follow: bool, wanted: RecordFilter) -> RecordingFacts:
+    """The same of a list of processes, whoever is below them.
+
+    Args:
+        pid: which of them is meant.
+        pids: the processes, the first of them in front.
+        follow: whether descendants are recorded, too.
+        wanted: which calls.
+    """
+    machine = os.uname()
+    processes = [each for every in pids[:MOST_PROCESSES] if (each := _process(every)) is not None]
     epoch_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
     return RecordingFacts(
         straced=__version__,
@@ -53,7 +67,7 @@ def facts_of(
         epoch_ns=epoch_ns,
         monotonic_ns=monotonic_ns,
         utc_offset_s=time.localtime().tm_gmtoff,
-        pid=target.pid,
+        pid=pid,
         follow=follow,
         failed_only=wanted.failed_only,
         slower_ns=wanted.slower_ns,

@@ -1,0 +1,194 @@
+"""The flight recorder of a service: the last calls of all that is watched, and dumps of them within a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from straced.concurrency.pacing import Pace
+from straced.config.paths import ServicePaths
+from straced.config.schema import DAY, RecordConfig
+from straced.errors import AttachError, InvalidArgument, StracedError, TracerUnavailable
+from straced.linux import procfs
+from straced.linux.dump_budget import DumpFolder
+from straced.linux.output_file import OutputFile
+from straced.model.alerts import AlertRow
+from straced.service.collect.counted_calls import Key
+from straced.service.flight_rights import choose_for
+from straced.text.units import format_bytes, format_ns
+from straced.tracers.ebpf import flight
+from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
+from straced.tracers.ebpf.flight_choice import Choose
+from straced.tracers.ebpf.flight_file import Dumped
+
+log = logging.getLogger("straced.service")
+
+
+class FlightKeeper:
+    """Records the trees that are counted.
+
+    Args:
+        config: whether, and how much.
+        paths: where dumps are kept.
+        user_share: of the rows, as the service's own counters have it.
+        say: keeps an event.
+    """
+
+    def __init__(self, config: RecordConfig, paths: ServicePaths, user_share: float, say: Callable[..., None]) -> None:
+        self._config = config
+        self._share = user_share
+        self._say = say
+        self._recorder: FlightRecorder | None = None
+        self._loaded = RecordConfig()
+        self._held: set[Key] = set()
+        self._refused: set[Key] = set()
+        self._work: asyncio.Task[None] | None = None
+        self._failed = False
+        self._folder = DumpFolder(paths.dumps, 0, 0)
+        self.configure(config)
+
+    def configure(self, config: RecordConfig) -> None:
+        """Record so from the next tick on."""
+        self._config = config
+        self._failed = False
+        self._folder.max_bytes, self._folder.max_days = config.max_bytes, config.keep / DAY
+
+    @property
+    def state(self) -> str:
+        """In words: of the status."""
+        if self._recorder is None:
+            return "failed" if self._failed else "off"
+        return f"{len(self._held)} trees in {format_bytes(self._recorder.memory_bytes)}"
+
+    def follow(self, roots: list[Key]) -> None:
+        """Record these trees and no others; done beside the tick, the next one is told if it takes longer."""
+        idle = not self._config.enabled and self._recorder is None
+        if not idle and not self._failed and (self._work is None or self._work.done()):
+            self._work = asyncio.create_task(self._follow(set(roots)))
+
+    async def _follow(self, roots: set[Key]) -> None:
+        try:
+            await self._renew()
+            recorder = self._recorder
+            if recorder is None:
+                return
+            pace = Pace()
+            for pid, start in sorted(self._held - roots):
+                await pace.rest()
+                await recorder.remove(pid)
+                self._held.discard((pid, start))
+            self._refused &= roots
+            for key in sorted(roots - self._held - self._refused):
+                await pace.rest()
+                await self._add(recorder, key)
+        except (StracedError, OSError) as error:
+            self._failed = True
+            why = error.reason if isinstance(error, StracedError) else str(error)
+            log.warning("not_recorded", extra={"straced": {"reason": why}})
+            self._say("not_recorded", f"calls are not recorded: {why}")
+
+    async def _renew(self) -> None:
+        """Load it, or let go of it, where the configuration has changed."""
+        config = self._config
+        wanted = config if config.enabled else RecordConfig()
+        if self._recorder is not None and (not config.enabled or config.ring != self._loaded.ring):
+            await self._let_go()
+        if self._recorder is None and wanted.enabled:
+            options = FlightOptions(ring_bytes=int(config.ring), user_share=self._share)
+            self._recorder = await flight.load(options)
+            self._loaded = config
+            log.info("recording", extra={"straced": {"bytes": self._recorder.memory_bytes}})
+
+    async def _let_go(self) -> None:
+        recorder, self._recorder = self._recorder, None
+        self._held.clear()
+        self._refused.clear()
+        if recorder is not None:
+            await recorder.close()
+
+    async def _add(self, recorder: FlightRecorder, key: Key) -> None:
+        pid, start = key
+        try:
+            target = procfs.target(pid)
+            if target.start_ticks == start:
+                await recorder.add(target)
+                self._held.add(key)
+        except procfs.Gone:
+            return
+        except (AttachError, OSError):  # of another tree by now, or gone: it is not asked for at each tick
+            self._refused.add(key)
+
+    def recorder_of(self, pid: int) -> FlightRecorder:
+        """The recorder that has a process.
+
+        Raises:
+            TracerUnavailable: the service does not record.
+            InvalidArgument: it does not record this process.
+        """
+        if self._recorder is None:
+            raise TracerUnavailable(
+                "this service keeps no records of calls", hint="[record] enabled = true, in straced.toml"
+            )
+        if not self._recorder.holds(pid):
+            raise InvalidArgument(f"{pid} is not watched, so that its calls are not recorded", hint="straced watch add")
+        return self._recorder
+
+    async def dump(self, fd: int, pid: int, choose: Choose, last_ns: int | None, most_bytes: int | None) -> Dumped:
+        """Write down what is there of a process, as far as whoever asks may see it.
+
+        Args:
+            fd: an empty regular file.
+            pid: the process, with all below it.
+            choose: what they may see.
+            last_ns: only calls that ended so long before, or later.
+            most_bytes: of the file.
+
+        Raises:
+            TracerUnavailable, InvalidArgument: there is nothing.
+            NotPermitted, NoSuchProcess: it is not theirs.
+            OutputError: there is no room for it.
+        """
+        recorder = self.recorder_of(pid)
+        return await recorder.dump_chosen(fd, pid, choose, last_ns=last_ns, most_bytes=most_bytes)
+
+    async def dump_for_alert(self, alert: AlertRow, last_ns: int | None) -> None:
+        """Keep what the process of an alert did before it, and say so."""
+        assert alert.pid is not None
+        who = f"{alert.pid} ({alert.comm})"
+        try:
+            recorder = self.recorder_of(alert.pid)
+            if procfs.stat(alert.pid).start_ticks != alert.start_ticks:
+                return
+            most = min(recorder.kept_bytes + (1 << 16), self._folder.max_bytes)
+            path = self._folder.new(alert.kind, alert.pid, most)
+            with OutputFile(path, make_directories=True) as file:
+                dumped = await recorder.dump_chosen(
+                    file.fd, alert.pid, choose_for(None, alert.pid), last_ns=last_ns, reason=f"alert {alert.kind}"
+                )
+            text = f"the last {format_ns(dumped.span_ns)} of {who} are in {path}"
+            data = {"bytes": dumped.bytes, "calls": dumped.calls, "span_ns": dumped.span_ns}
+            self._say("dump_taken", text, owner=alert.owner, **data)
+        except (StracedError, OSError, procfs.Gone) as error:
+            why = error.reason if isinstance(error, StracedError) else str(error)
+            self._say("dump_failed", f"no dump of {who}: {why}", owner=alert.owner)
+
+    def keep_within(self) -> None:
+        """Let go of dumps that have become too old."""
+        if not self._config.enabled:
+            return
+        try:
+            gone = self._folder.keep_within(self._folder.max_bytes)
+        except OSError as error:
+            log.warning("dumps_kept", extra={"straced": {"why": str(error)}})
+            return
+        if gone:
+            self._say(
+                "dumps_dropped", f"{len(gone)} dumps have made way: the budget of bytes and days", dumps=len(gone)
+            )
+
+    async def close(self) -> None:
+        """End it; dumps stay."""
+        if self._work is not None:
+            await asyncio.gather(self._work, return_exceptions=True)
+        await self._let_go()
