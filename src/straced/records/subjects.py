@@ -11,6 +11,7 @@ from straced.syscalls.waiting import WAITS_FOR_WORK
 
 MADE_TO_WAIT = WAITS_FOR_WORK | {
     "futex", "futex_wait", "futex_waitv", "io_uring_enter", "mq_timedreceive", "msgrcv", "restart_syscall",
+    "semop", "semtimedop",
 }  # fmt: skip
 """Calls whose length says what a program waits for, and not that something is slow."""
 ENDING = frozenset({"exit", "exit_group"})
