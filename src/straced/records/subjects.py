@@ -14,6 +14,8 @@ MADE_TO_WAIT = WAITS_FOR_WORK | {
     "semop", "semtimedop",
 }  # fmt: skip
 """Calls whose length says what a program waits for, and not that something is slow."""
+CLOSING = frozenset({"close", "close_range"})
+"""Calls whose descriptor is another file's, or none, when they return."""
 ENDING = frozenset({"exit", "exit_group"})
 _FIRST = (
     "openat openat2 fcntl fcntl64 ioctl getsockopt setsockopt getdents getdents64 recvmmsg execveat preadv2 pwritev2"
