@@ -1,4 +1,6 @@
-"""What a record of a call costs over counting it: the same loop untraced, counted, and recorded to a file.
+"""What more than counting costs: the same loop untraced, counted, with a limit for slow calls, and recorded to a file.
+
+The limit is one that no call passes.
 
 Rounds alternate, and each begins in turn. Figures are CPU time of one call: the median and the least of the rounds, and
 what is added to counting. The drain runs beside on another CPU, if there is one; its time is not the target's.
@@ -23,10 +25,12 @@ from pathlib import Path
 from benchmarks import tracers, workloads
 from benchmarks.workloads import Running, Workload
 from straced.linux import procfs
+from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer, recorder
 from straced.tracers.ebpf.record_session import RecorderOptions
 
-VARIANTS = ("untraced", "counted", "recorded")
+VARIANTS = ("untraced", "counted", "limited", "recorded")
+LIMIT = AttachOptions(slower_ns=1000 * 10**9)
 
 
 @contextlib.asynccontextmanager
@@ -54,6 +58,8 @@ async def measure(chosen: list[Workload], rounds: int, folder: Path) -> dict[tup
                 async with contextlib.AsyncExitStack() as stack:
                     if name == "counted":
                         await stack.enter_async_context(tracers.straced(tracer, running.pid))
+                    elif name == "limited":
+                        await stack.enter_async_context(tracers.straced(tracer, running.pid, LIMIT))
                     elif name == "recorded":
                         await stack.enter_async_context(recorded(running.pid, folder))
                     figures = await asyncio.to_thread(running.measure, workload.unit)

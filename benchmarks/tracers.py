@@ -43,9 +43,9 @@ def empty_pair(folder: Path) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def straced(tracer: EbpfTracer, pid: int) -> AsyncIterator[None]:
+async def straced(tracer: EbpfTracer, pid: int, options: AttachOptions | None = None) -> AsyncIterator[None]:
     """Counted by us; checks that nothing was lost."""
-    session = await tracer.attach(procfs.target(pid), AttachOptions())
+    session = await tracer.attach(procfs.target(pid), options or AttachOptions())
     yield
     sample = await session.detach()
     if sample.kind != "exact":

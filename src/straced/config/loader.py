@@ -23,6 +23,7 @@ from straced.config.schema import (
     LEAST_RING,
     MAX_INTERVAL_NS,
     MIN_INTERVAL_NS,
+    MIN_SLOW_NS,
     MOST_RING,
     TRACERS,
     Bytes,
@@ -138,6 +139,8 @@ class _TableReader:
 
         if not MIN_INTERVAL_NS <= config.interval <= MAX_INTERVAL_NS:
             self.refuse(("interval",), "expected 0.2s to 1h")
+        if config.slow.limit < MIN_SLOW_NS:
+            self.refuse(("slow", "limit"), "expected 1ms or more")
         for path, each in ((("discover",), config.discover), (("otlp", "interval"), config.otlp.interval)):
             if each < MIN_INTERVAL_NS:
                 self.refuse(path, "expected 0.2s or more")

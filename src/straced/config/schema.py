@@ -145,6 +145,7 @@ class Alerts(Struct, frozen=True, kw_only=True):
     stuck: Annotated[Nanoseconds, Meta(description="A call is in flight and none has completed for so long.")] = (
         Nanoseconds(600 * S)
     )
+    slow_calls: Annotated[int, Meta(ge=0, description="Slow calls (`slow.limit`) of one process within a minute.")] = 20
     error_shift: Annotated[
         float, Meta(ge=0, description="The share of failing calls, against the mean before, times so much.")
     ] = 5.0
@@ -153,6 +154,19 @@ class Alerts(Struct, frozen=True, kw_only=True):
     learn: Annotated[
         Nanoseconds, Meta(description="How long a program is observed before something counts as new.")
     ] = Nanoseconds(3600 * S)
+
+
+class SlowConfig(Struct, frozen=True, kw_only=True):
+    """Calls that take long, each with its file or peer."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="Whether they are told, by eBPF; turned on again it serves what is watched from then on."),
+    ] = True
+    limit: Annotated[Nanoseconds, Meta(description="A call that takes so long is slow.")] = Nanoseconds(S // 10)
+    per_minute: Annotated[
+        int, Meta(ge=1, le=10000, description="Of one user's processes, so many are told; the others are counted.")
+    ] = 60
 
 
 class Room(Struct, frozen=True, kw_only=True):
@@ -277,6 +291,7 @@ class Config(Struct, frozen=True, kw_only=True):
     export: ExportConfig = field(default_factory=ExportConfig)
     ipc: Ipc = field(default_factory=Ipc)
     room: Room = field(default_factory=Room)
+    slow: SlowConfig = field(default_factory=SlowConfig)
     alerts: Alerts = field(default_factory=Alerts)
     on_alert: OnAlert = field(default_factory=OnAlert)
     record: RecordConfig = field(default_factory=RecordConfig)
@@ -287,6 +302,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
 TRACERS = ("auto", "ebpf", "none")
 LEAST_RING, MOST_RING = 8 << 16, 64 << 20
+MIN_SLOW_NS = S // 1000
 MIN_INTERVAL_NS, MAX_INTERVAL_NS = S // 5, 3600 * S
 HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
 """The name of a host, as a part of a path."""

@@ -150,6 +150,8 @@ class Select(Struct, frozen=True, kw_only=True):
     """Only events and alerts of a greater number than this."""
     open_only: bool = False
     """Only alerts that are open."""
+    kinds: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
+    """Only events of these kinds; all when there are none."""
 
 
 class AttachParams(Struct, frozen=True, kw_only=True):

@@ -42,6 +42,9 @@ class SlowSyscall(Struct, frozen=True, kw_only=True):
     """The file it was about; ``None`` where it was about none, or where that could not be found out."""
     peer: str | None = None
     """The other end of the socket it was about, or the socket's own address: ``tcp 10.0.0.7:5432``, ``unix /run/x``."""
+    kind: str = ""
+    """What that is: ``file``, ``directory``, ``device``, ``terminal``, ``pipe``, ``socket``, ``accepted`` (a connection
+    that was), ``pair`` (a socket without a name), ``anonymous`` (an eventfd, a timerfd, ...); empty: unknown."""
     call: str = ""
     """The call with its arguments, as strace writes it: ``fsync(4</var/lib/db/wal>)``."""
 

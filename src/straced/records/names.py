@@ -18,6 +18,9 @@ _FILE = struct.Struct("=IIQQII")
 _SOCKET = struct.Struct("=6HIQ16s16s")
 _PIPEFS, _ANONYMOUS = 0x50495045, 0x09041934
 _LISTENING = 10
+_EPHEMERAL = 32768
+"""Ports from this one on are given to those who connect (net.ipv4.ip_local_port_range)."""
+SOCKETS = frozenset({"socket", "accepted", "pair"})
 _WORDS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp", 136: "udplite"}
 
 
@@ -31,7 +34,7 @@ class SubjectName(Struct, frozen=True):
     peer: str = ""
     """Of a socket: its other end, or its own address."""
     kind: str = "file"
-    """``file``, ``directory``, ``pipe``, ``terminal``, ``device``, ``socket``, ``anonymous``."""
+    """As :attr:`straced.model.slow.SlowSyscall.kind`."""
     deleted: bool = False
 
 
@@ -83,7 +86,8 @@ def of_socket(blob: Blob) -> SubjectName | None:
         path = _unix_path(blob.data[_SOCKET.size :])
         word = "UNIX-STREAM" if kind == 1 else "UNIX"
         text = f"{word}:[{inode},{quoted(path.encode())}]" if path and not of_peer else f"{word}:[{inode}]"
-        return SubjectName(text, b"socket:[%d]" % inode, f"unix {path}" if path else "", "socket")
+        sort = "pair" if not path else "socket" if of_peer or state == _LISTENING else "accepted"
+        return SubjectName(text, b"socket:[%d]" % inode, f"unix {path}" if path else "", sort)
     known = created(family, kind, protocol)
     word = known.protocol if known is not None else "socket"
     if family not in (INET, INET6):
@@ -94,7 +98,13 @@ def of_socket(blob: Blob) -> SubjectName | None:
     if not connected and state == _LISTENING:
         name += " listen"
     text = f"{word}:[{'->'.join(ends if connected else ends[:1])}]"
-    return SubjectName(text, b"socket:[%d]" % inode, name if connected or local_port else "", "socket")
+    accepted = connected and local_port < _EPHEMERAL <= peer_port
+    return SubjectName(
+        text,
+        b"socket:[%d]" % inode,
+        name if connected or local_port else "",
+        "accepted" if accepted else "socket",
+    )
 
 
 def _end(family: int, address: bytes, port: int) -> str:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from straced.model.slow import SlowSyscall
 from straced.records import names
-from straced.records.names import SubjectName
+from straced.records.names import SOCKETS, SubjectName
 from straced.records.plans import plan_of
 from straced.records.subjects import descriptors_of
 from straced.records.text.compiled import CompiledCall, compile_call
@@ -70,6 +70,7 @@ class SlowCallReader:
             errno=_errno(-(record.result or 0), record.abi) if failed else None,
             path=self._path(record, name, known),
             peer=self._peer(record, name, known),
+            kind=next((known[place].kind for place in sorted(known) if place != HERE), ""),
             call=self._text(record, name, known),
         )
 
@@ -83,12 +84,12 @@ class SlowCallReader:
                     found = os.path.normpath(os.path.join(above.path, found)) if found else above.path
                 break
         else:
-            subjects = [known[place] for place in sorted(known) if place != HERE and known[place].kind != "socket"]
+            subjects = [known[place] for place in sorted(known) if place != HERE and known[place].kind not in SOCKETS]
             found = subjects[0].path if subjects else b""
         return self._redact(scrub_bytes(found)) if found else None
 
     def _peer(self, record: Record, name: str, known: dict[int, SubjectName]) -> str | None:
-        sockets = [subject for place, subject in sorted(known.items()) if subject.kind == "socket"]
+        sockets = [subject for place, subject in sorted(known.items()) if subject.kind in SOCKETS]
         peer = sockets[0].peer if sockets else ""
         for blob in record.blobs.values():
             if blob.kind in (BlobKind.ADDRESS_IN, BlobKind.ADDRESS_OUT) and (given := names.of_address(blob.data)):

@@ -11,8 +11,11 @@ from straced.syscalls.waiting import WAITS_FOR_WORK
 
 MADE_TO_WAIT = WAITS_FOR_WORK | {
     "futex", "futex_wait", "futex_waitv", "io_uring_enter", "mq_timedreceive", "msgrcv", "restart_syscall",
+    "semop", "semtimedop",
 }  # fmt: skip
 """Calls whose length says what a program waits for, and not that something is slow."""
+CLOSING = frozenset({"close", "close_range"})
+"""Calls whose descriptor is another file's, or none, when they return."""
 ENDING = frozenset({"exit", "exit_group"})
 _FIRST = (
     "openat openat2 fcntl fcntl64 ioctl getsockopt setsockopt getdents getdents64 recvmmsg execveat preadv2 pwritev2"

@@ -60,9 +60,11 @@ class Service:
         self.ticks = 0
         self.config_error: str | None = None
         self.last_tick: Tick | None = None
-        tracer, self.tracer_reason = pick_tracer(config.tracer, config.room, shared=paths.system)
+        tracer, self.tracer_reason = pick_tracer(
+            config.tracer, config.room, shared=paths.system, details=config.slow.enabled
+        )
         self.tracer = tracer.name if tracer is not None else None
-        self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed)
+        self.watcher = Watcher(tracer, helpers=own_helpers, allowed=self._allowed, slow=config.slow)
         self.newcomers = Newcomers(self.watcher, possible=tracer is not None)
         self.rulebook = Rulebook(paths.rules)
         self.rulebook.configure(config)
@@ -169,7 +171,8 @@ class Service:
         for event in happened:
             self.fanout.event(event)
         await self.still.look(tick, self.config.alerts)
-        changes = self.alerts.judge(tick, self.still.findings(tick))
+        found = (*self.still.findings(tick), *self.watcher.slow.findings(tick, self.config.alerts.slow_calls))
+        changes = self.alerts.judge(tick, found)
         self.history.keep_learnt(self.alerts.take_learnt(), tick.epoch_s)
         for alert in changes:
             self._announcer.announce(alert, tick)
@@ -192,6 +195,7 @@ class Service:
         self._take_rules()
         for take in self.after_reload:
             take(config)
+        self.watcher.slow.configure(config.slow)
         self.alerts.configure(config.alerts)
         self.reactions.configure(config.on_alert)
         self.flight.configure(config.record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -24,11 +24,15 @@ def events(
     after: int = 0,
     pid: int | None = None,
     job: str | None = None,
+    kinds: Sequence[str] = (),
     limit: int = 100,
 ) -> list[KeptEvent]:
     """The newest events of a span, oldest first; with ``after`` those with a greater id."""
     where, values = ["ts >= ?", "ts <= ?", "id > ?"], [int(since * 1000), _ms(until), after]
     where, values = _narrow(history, where, values, pid, job)
+    if kinds:
+        where = [*where, f"kind in ({', '.join('?' * len(kinds))})"]
+        values += kinds  # type: ignore[arg-type]
     rows = history.connection.execute(
         "select id, ts, kind, text, pid, comm, job, labels, data, uid, gid, private from event"
         f" where {' and '.join(where)} order by id desc",

@@ -6,12 +6,13 @@ whatever happens (an exception, a cancellation, the death of the owner) the targ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from straced.errors import StracedError
+from straced.model.slow import MOST_KEPT, SlowSyscall
 from straced.model.types import Overhead, Sample, Target
 from straced.tracers.event_stream import EventStream, SlowCallStream
 
@@ -55,6 +56,8 @@ class AttachOptions(Struct, frozen=True, kw_only=True):
     """Those that are made to wait, too."""
     slow_rate: int = 1000
     """At most so many a second; the others are counted. 0: no bound."""
+    slow_kept: int = MOST_KEPT
+    """So many of them, the longest, are kept for samples."""
 
 
 class Availability(Struct, frozen=True, kw_only=True):
@@ -258,6 +261,14 @@ class SlowCallSource(Protocol):
 
     def slow_calls(self) -> SlowCallStream:
         """Calls over the limit, from this call on, until the session is over."""
+        ...
+
+    def tell_slow(self, hear: Callable[[SlowSyscall], None]) -> None:
+        """The same for one who is called with each."""
+        ...
+
+    def limit_slow(self, slower_ns: int) -> None:
+        """Another limit from now on; 0: nothing is told."""
         ...
 
 

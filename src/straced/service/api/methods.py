@@ -215,6 +215,7 @@ class Methods:
                 after=params.after,
                 pid=params.pid,
                 job=params.job,
+                kinds=params.kinds,
                 limit=params.limit,
             ),
         )

@@ -11,12 +11,15 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from straced.errors import NotPermitted, StracedError
 from straced.linux import procfs
 from straced.model.tick import OTHER_PROGRAMS, Calls
 from straced.model.types import Counters, Sample, Target
 from straced.service.collect.counted_calls import CountedCalls, Key, difference
 from straced.service.collect.counted_tree import ChangedRows, CountedTree
+from straced.service.collect.slow_calls import A_SECOND, SlowCallWatch
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import (
     CHANGED_USER,
@@ -39,6 +42,7 @@ class CallCounter:
         found: told of a descendant that the kernel counted and nobody had seen: pid, start time, tree.
         start_time: of a pid, ``None`` when it is gone; for tests.
         user_of: for whom a tree is counted; ``None``: for root alone.
+        slow: hears of slow calls.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class CallCounter:
         found: Callable[[int, int, Watched], None] = lambda pid, start, root: None,
         start_time: Callable[[int], int | None] | None = None,
         user_of: Callable[[Watched], Rights | None] = lambda root: None,
+        slow: SlowCallWatch | None = None,
     ) -> None:
+        self._slow = slow
         self._user_of = user_of
         self._tracer = tracer
         self._at_once = tracer if isinstance(tracer, LiveTracer) else None
@@ -92,19 +98,19 @@ class CallCounter:
             self.refused[root.key] = error
             log.warning("not_counted", extra={"straced": {"pid": root.pid, "reason": error.reason}})
             return False
-        self._trees[root.key] = CountedTree(session, root, user)
+        tree = self._trees[root.key] = CountedTree(session, root, user)
+        if self._slow is not None:
+            self._slow.follow(tree)
         return True
 
     async def _attach(self, target: Target, user: Rights | None) -> tuple[TracerSession, Rights | None]:
         assert self._tracer is not None
+        limit_ns = self._slow.limit_ns if self._slow is not None else None
+        options = AttachOptions(follow=True, by_program=True, slower_ns=limit_ns, slow_rate=A_SECOND, slow_kept=0)
         if user is not None:
-            try:
-                return await self._tracer.attach(
-                    target, AttachOptions(follow=True, user=user, apart=True, by_program=True)
-                ), user
-            except NotPermitted:
-                pass  # it began as somebody else's: what it does is root's to see
-        return await self._tracer.attach(target, AttachOptions(follow=True, by_program=True)), None
+            with contextlib.suppress(NotPermitted):  # it began as somebody else's: what it does is root's to see
+                return await self._tracer.attach(target, replace(options, user=user, apart=True)), user
+        return await self._tracer.attach(target, options), None
 
     async def drop(self, root: Key) -> CountedCalls:
         """Let go of a tree; returns what it did since the last reading."""
@@ -112,6 +118,8 @@ class CallCounter:
         tree = self._trees.pop(root, None)
         counted = CountedCalls()
         if tree is not None:
+            if self._slow is not None:
+                self._slow.forget(tree)
             for each in filter(None, (tree, tree.heir)):
                 self._add(each, await each.session.detach(), counted)
                 if self._late is not None:

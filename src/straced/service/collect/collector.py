@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from straced.concurrency.pacing import Pace, in_pieces
+from straced.config.schema import SlowConfig
 from straced.config.watch_rules import Rule
 from straced.linux import procfs
 from straced.linux.gpu import Gpus
@@ -22,6 +23,7 @@ from straced.service.collect.counted_calls import CountedCalls, Key
 from straced.service.collect.durations import DurationCollector
 from straced.service.collect.owners import OwnerCache
 from straced.service.collect.program_names import ProgramNames
+from straced.service.collect.slow_calls import SlowCallWatch
 from straced.service.collect.watchlist import Watched, Watchlist, WatchScan
 from straced.tracers.base import Tracer
 
@@ -38,6 +40,7 @@ class Watcher:
         helpers: pids of straced's own helpers.
         allowed: whether a user may watch a process.
         clock_ns: a monotonic clock; ``epoch_s``: the wall clock.
+        slow: which calls are slow; none when left out.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class Watcher:
         allowed: Callable[[int, int], bool] = lambda uid, pid: True,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         epoch_s: Callable[[], float] = time.time,
+        slow: SlowConfig | None = None,
     ) -> None:
         self._clock_ns, self._epoch_s = clock_ns, epoch_s
         self.lived: set[Key] = set()
         """Processes that an earlier service watched: they have not started now, but are found again."""
         self.watchlist = Watchlist(helpers, allowed)
-        self.counting = CallCounter(tracer, self._found, user_of=user_of)
+        self.slow = SlowCallWatch(slow or SlowConfig(enabled=False), self._by_pid)
+        self.counting = CallCounter(tracer, self._found, user_of=user_of, slow=self.slow)
         self._attribution = Attribution()
         self._programs = ProgramNames()
         self.owners = OwnerCache()
@@ -101,7 +106,7 @@ class Watcher:
         )
         self.host.tick_ns = time.monotonic_ns() - began_ns
         self._forget_ended()
-        happened, self._happened = self._happened, []
+        happened, self._happened = [*self.slow.happened(epoch_s), *self._happened], []
         return tick, happened
 
     async def close(self) -> None:
@@ -222,6 +227,14 @@ class Watcher:
 
     def _last_of(self, key: Key) -> ProcessSample | None:
         return self._last.get(key)
+
+    def _by_pid(self, pid: int) -> tuple[Watched, str, Owner] | None:
+        """A watched process, its name, and whose it is."""
+        watched = self.watchlist.watched.get(pid)
+        known = self._last.get(watched.key) if watched is not None else None
+        if watched is None or known is None:
+            return None
+        return watched, known.facts.comm, self.owner_of(watched.key)
 
     def owner_of(self, key: Key) -> Owner:
         """Whose a watched process was when it was last looked at."""

@@ -12,13 +12,16 @@ from straced.tracers.base import Tracer
 log = logging.getLogger("straced.service")
 
 
-def pick_tracer(wanted: str, room: schema.Room | None = None, *, shared: bool = False) -> tuple[Tracer | None, str]:
+def pick_tracer(
+    wanted: str, room: schema.Room | None = None, *, shared: bool = False, details: bool = False
+) -> tuple[Tracer | None, str]:
     """The tracer, or ``None`` and the reason why calls are not counted.
 
     Args:
         wanted: ``auto``, ``ebpf`` or ``none``, as configured.
         room: how much it has, and how much of that one user may have.
         shared: whether it serves several users.
+        details: whether it is to tell slow calls.
 
     Raises:
         TracerUnavailable: eBPF was required, and cannot be had.
@@ -28,7 +31,8 @@ def pick_tracer(wanted: str, room: schema.Room | None = None, *, shared: bool = 
     error: StracedError | None
     try:
         room = room or schema.Room()
-        tracer = tracer_choice.make("ebpf", rows=room.rows, user_share=room.share if shared else 1.0, ready=True)
+        share = room.share if shared else 1.0
+        tracer = tracer_choice.make("ebpf", rows=room.rows, user_share=share, ready=True, details=details)
         available = tracer.trial()
         error = None if available.usable else available.error or TracerUnavailable(available.detail)
     except TracerUnavailable as failure:

@@ -8,7 +8,7 @@ import os
 import threading
 from pathlib import Path
 
-from straced.records.subjects import ENDING, MADE_TO_WAIT, descriptors_of, is_from_here
+from straced.records.subjects import CLOSING, ENDING, MADE_TO_WAIT, descriptors_of, is_from_here
 from straced.records.values import NUMBERS
 from straced.syscalls import names
 from straced.tracers.ebpf import detail_wire, libbpf, record_wire, wire
@@ -85,7 +85,7 @@ def _detail_plans() -> bytes:
             nr &= ~wire.X32_SYSCALL_BIT
             if nr < NUMBERS:
                 entry = entries[number * NUMBERS + nr]
-                entry.descriptors = sum(1 << place for place in descriptors_of(name))
+                entry.descriptors = sum(1 << place for place in descriptors_of(name) if name not in CLOSING)
                 entry.flags = detail_wire.WAITS * (name in MADE_TO_WAIT) | detail_wire.ENDS * (name in ENDING)
                 entry.flags |= detail_wire.FROM_HERE * is_from_here(name)
     return bytes(entries)

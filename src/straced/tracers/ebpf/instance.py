@@ -78,6 +78,8 @@ class Instance:
             if options.apart and options.user is not None:
                 heir = self._new_session(msgspec.structs.replace(options, user=None), quiet, payer)
                 self.engine.owner(index).heir = heir
+                if self.slow is not None and options.slower_ns is not None:
+                    self.slow.begin(heir, options)
             owner, host_pid = self._add_process(index, target.pid, pidfd, wire.OWNER_KEEP, quiet=quiet)
             reasons = self._add_descendants(index, target.pid) if options.follow and not quiet else ()
         except ProcessLookupError:

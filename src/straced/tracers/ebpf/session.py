@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from straced.model.aggregation import merge_rows
+from straced.model.slow import SlowSyscall
 from straced.model.types import Overhead, Reason, Sample, Target
 from straced.tracers import overhead as slowdown
 from straced.tracers.base import CHANGED_USER, AttachOptions, Ending, reason_of
@@ -269,6 +270,16 @@ class EbpfSession:
         nothing = SlowCallStream()
         nothing.end()
         return nothing
+
+    def tell_slow(self, hear: Callable[[SlowSyscall], None]) -> None:
+        """Call somebody with each call over the limit from now on; with none where there is no limit."""
+        if self._final is None and self._instance.slow is not None and self._options.slower_ns is not None:
+            self._instance.slow.hear(self.index, hear)
+
+    def limit_slow(self, slower_ns: int) -> None:
+        """Another limit from now on, where there was one; 0: nothing is told."""
+        if self._instance.slow is not None and self._options.slower_ns is not None:
+            self._instance.slow.limit(self.index, slower_ns)
 
     @property
     def events_lost(self) -> int:

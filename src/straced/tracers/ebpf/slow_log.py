@@ -17,10 +17,13 @@ class SlowLog:
 
     Args:
         limit_ns: what is slow.
+        most: so many are kept.
     """
 
-    def __init__(self, limit_ns: int) -> None:
-        self._limit_ns = limit_ns
+    def __init__(self, limit_ns: int, most: int = MOST_KEPT) -> None:
+        self.limit_ns = limit_ns
+        self._most = most
+        self._hearers: list[Callable[[SlowSyscall], None]] = []
         self._order = itertools.count()
         self._kept: list[tuple[int, int, SlowSyscall]] = []
         self._inside: dict[int, SlowSyscall] = {}
@@ -33,9 +36,9 @@ class SlowLog:
         """A call has returned, or ended with its thread."""
         self._inside.pop(call.tid, None)
         entry = call.duration_ns, next(self._order), call
-        if len(self._kept) < MOST_KEPT:
+        if len(self._kept) < self._most:
             heapq.heappush(self._kept, entry)
-        else:
+        elif self._most:
             heapq.heappushpop(self._kept, entry)
         self._tell(call)
 
@@ -59,12 +62,12 @@ class SlowLog:
             counts: as the kernel has them.
         """
         return SlowCalls(
-            limit_ns=self._limit_ns,
+            limit_ns=self.limit_ns,
             seen=counts.seen,
             waits=counts.waits,
             untold=counts.untold,
             lost=counts.lost,
-            calls=longest([*(call for _, _, call in self._kept), *self._inside.values()]),
+            calls=longest([*(call for _, _, call in self._kept), *self._inside.values()], self._most),
         )
 
     def listen(self, closed: Callable[[], None] | None = None) -> SlowCallStream:
@@ -73,13 +76,20 @@ class SlowLog:
         self._streams.add(stream)
         return stream
 
+    def hear(self, hearer: Callable[[SlowSyscall], None]) -> None:
+        """Call somebody with each call from now on."""
+        self._hearers.append(hearer)
+
     def end(self) -> None:
         """Nothing more will come."""
         for stream in self._streams:
             stream.end()
         self._streams.clear()
+        self._hearers.clear()
 
     def _tell(self, call: SlowSyscall) -> None:
+        for hear in self._hearers:
+            hear(call)
         for stream in self._streams:
             if not stream.is_over and not stream.put(call):
                 self.dropped += 1

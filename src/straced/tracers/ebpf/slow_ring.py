@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import time
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -47,7 +48,7 @@ class SlowRing:
         """A session has a limit from now on."""
         assert options.slower_ns is not None
         self._open()
-        self._logs[session] = SlowLog(options.slower_ns)
+        self._logs[session] = SlowLog(options.slower_ns, options.slow_kept)
         limit = self._engine.limit(session)
         ctypes.memset(ctypes.addressof(limit), 0, ctypes.sizeof(limit))
         limit.rate, limit.with_waits = options.slow_rate, options.slow_waits
@@ -82,6 +83,17 @@ class SlowRing:
         """
         return self._logs[session].listen()
 
+    def hear(self, session: int, hearer: Callable[[SlowSyscall], None]) -> None:
+        """Call somebody with each slow call of a session from now on."""
+        self._logs[session].hear(hearer)
+
+    def limit(self, session: int, slower_ns: int) -> None:
+        """Another limit of a session from now on; 0: nothing is told."""
+        log = self._logs.get(session)
+        if log is not None:
+            log.limit_ns = self._engine.limit(session).slower_ns = slower_ns
+            self._set_least()
+
     def look(self) -> None:
         """Look for calls that are inside."""
         self._library.ring_buffer__consume(self._ring)
@@ -110,7 +122,7 @@ class SlowRing:
         return head, next(records, None), max(size, detail_wire.HEAD_BYTES + 8)
 
     def _set_least(self) -> None:
-        limits = [self._engine.limit(session).slower_ns for session in self._logs]
+        limits = [limit for session in self._logs if (limit := int(self._engine.limit(session).slower_ns))]
         self._engine.set_least(min(limits, default=detail_wire.NO_LIMIT))
 
     def _open(self) -> None:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable, Sequence
 
 from straced.model.event_folding import folded
+from straced.model.history import KeptEvent
 from straced.model.moment import CallLatency, FailingCall, Moment, MomentStep
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
-from straced.views.text.history import alert_text, clock, fold_text, program_of, room_of, uses_lines
+from straced.views.text.history import alert_text, clock, event_text, fold_text, program_of, room_of, uses_lines
 from straced.views.text.summary import Line, Span
 
+SLOW_CALL = "slow_call"
 SHOWN = 8
 """Programs, slow and failing calls, alerts and events."""
 MOST_STEPS = 60
@@ -36,7 +38,9 @@ def moment_lines(moment: Moment, subject: str | None, width: int | None, notes: 
     ):
         lines += [_line(""), *shown] if rows else []
     lines += _section([alert_text(alert) for alert in moment.alerts[-SHOWN:]], width, "bad")
-    lines += _section([fold_text(each) for each in folded(moment.events)[-SHOWN:]], width)
+    lines += _section(_slow_calls(moment.events), width)
+    others = [each for each in moment.events if each.kind != SLOW_CALL]
+    lines += _section([fold_text(each) for each in folded(others)[-SHOWN:]], width)
     return [_cut(line, width) for line in lines]
 
 
@@ -111,6 +115,18 @@ def risen_lines(risen: Sequence[CallLatency], width: int | None) -> list[Line]:
         call = scrub(each.syscall, 42 - room)
         lines.append(_line(f"{name:<{room}} {call:<{42 - room}} {times} {format_count(each.calls):>9}"))
     return [_cut(line, width) for line in lines]
+
+
+def _slow_calls(events: Sequence[KeptEvent]) -> list[str]:
+    """The slow calls that were told, those that took longest, in the order in which they were; each call once."""
+    last = {(each.data.get("tid"), each.data.get("start_ns")): each for each in events if each.kind == SLOW_CALL}
+    longest = sorted(last.values(), key=_duration_ns)[-SHOWN:]
+    return [event_text(each) for each in sorted(longest, key=lambda each: (each.time, each.id))]
+
+
+def _duration_ns(event: KeptEvent) -> int:
+    found = event.data.get("duration_ns")
+    return found if isinstance(found, int) else 0
 
 
 def _section(words: Sequence[str], width: int | None, style: str = "") -> list[Line]:
