@@ -10,7 +10,6 @@ import os
 from tests.support.poll import until
 from why_world import World
 
-from straced.linux import procfs
 from straced.linux.terminals import unread_bytes
 from straced.waits.process import why_process
 
@@ -22,15 +21,10 @@ def show():
 ready(os.ttyname(follower), leader)
 while not os.path.exists(ARGS[0]): select.select([leader], [], [], 0.002)[0] and os.read(leader, 65536)
 os.write(leader, b'\\x13')
+open(ARGS[0] + '.pressed', 'w').close()
 show()
 """
 WRITER = "fd = os.open(ARGS[0], os.O_RDWR | os.O_NOCTTY); ready()\nwhile True: os.write(fd, b'x' * 4096)"
-
-
-def is_stuck(pid: int) -> bool:
-    """Whether a process has slept in one write(2) over two looks at it."""
-    before = procfs.read(f"{pid}/status")
-    return procfs.stat(pid).state == "S" and procfs.read(f"{pid}/status") == before
 
 
 def test_who_pressed_ctrl_s_is_to_press_ctrl_q(world: World) -> None:
@@ -40,10 +34,14 @@ def test_who_pressed_ctrl_s_is_to_press_ctrl_q(world: World) -> None:
     writer = world.python(WRITER, name)
     stop.touch()
 
-    def stopped() -> bool:
-        return unread_bytes(emulator.pid, int(leader)) == 0 and is_stuck(writer.pid)
+    def all_read() -> bool:
+        return unread_bytes(emulator.pid, int(leader)) == 0
 
-    until(stopped, 10, "the output is stopped, and all of it read")
+    def stopped() -> bool:
+        return all_read() and world.is_at_rest(writer.pid, "S") and all_read()
+
+    world.until((world.directory / "stop.pressed").exists, "nobody pressed Ctrl-S")
+    world.until(stopped, "the output is not stopped, or not all of it is read")
     why = why_process(writer.pid, 10**8)
     assert why.verdict == "stuck"
     assert [root.task.pid for root in why.roots] == [writer.pid]

@@ -154,7 +154,7 @@ class World:
             return procfs.stat(pid).state, procfs.read(f"{pid}/schedstat")
 
         before = look()
-        time.sleep(0.01)
+        time.sleep(0.1 if before[0] == "D" else 0.01)  # in D it may only wait for a page of its program
         return before == look() and before[0] in states
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 from field_judge import TICKS, Truth
@@ -16,14 +17,36 @@ _SOURCES = Path(__file__).with_name("programs")
 
 
 def _says_ready(world: World, *argv: str, **options: object) -> Role:
-    """Start a program that writes a line when it is where it should be; the words of that line are the role's."""
+    """Start a program that writes a line when it is where it should be; the words of that line are the role's.
+
+    It is given when its compilers rest, too: they go on for a while with what the start has left them.
+    """
     role = world.command(*argv, stdout=subprocess.PIPE, **options)
     assert role.process.stdout is not None
     line = role.process.stdout.readline().decode()
     if not line:
         raise RuntimeError(f"{argv[0]} ended: {role.process.wait(5)}")
     role.words = line.split()
+    world.until(lambda: _is_calm(role.pid), f"{argv[0]} does not come to rest")
     return role
+
+
+def _is_calm(pid: int) -> bool:
+    """Whether no thread of a process runs or is ready to, and they all used no more than 1 ms in 50."""
+
+    def used_ns() -> int | None:
+        tids = procfs.tasks(pid)
+        if any(procfs.stat(f"{pid}/task/{tid}").state == "R" for tid in tids):
+            return None
+        return sum(int(procfs.read(f"{pid}/task/{tid}/schedstat").split()[0]) for tid in tids)
+
+    try:
+        before = used_ns()
+        time.sleep(0.05)
+        after = used_ns()
+    except procfs.Gone:  # a compiler's thread
+        return False
+    return before is not None and after is not None and after - before <= 1_000_000
 
 
 def _compiled(field: Field) -> Path:
