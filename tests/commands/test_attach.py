@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from straced.errors import NotLive
 from straced.linux.process_scan import abi_of, call_now
 from straced.model.frame import OUTSIDE, RUNNING
 from tests.support import proc
+from tests.support import process_states as real
 from tests.support.cli import popen_straced, straced
 from tests.support.needs import freezer_root
 from tests.support.poll import until
@@ -199,3 +202,18 @@ def test_strace_does_not_tell_processes_apart(start: Starter) -> None:
     assert "--tracer ebpf" in result.err
     assert target.untraced()
     assert straced("attach", target.pid, "--by", "process", "-i", "1s").status == 2
+
+
+@pytest.mark.needs("ebpf")
+def test_a_name_that_many_have_is_listed_or_all_of_them(tmp_path: Path) -> None:
+    program = tmp_path / f"worker{os.getpid()}"
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
+    with real.running(str(program), "60") as first, real.running(str(program), "60") as second:
+        refused = straced("attach", f"name:{program.name}", "-d", "0.2s")
+        refused.assert_clear_error(2)
+        typed = f"straced attach 'name:{program.name}' --all"
+        assert f"type: straced attach {first} {second}, or all of them: {typed}\n" in refused.err
+        done = straced(*shlex.split(typed)[1:], "-d", "0.2s", "--json")
+        assert done.status == 0, done.err
+        counted = [json.loads(line) for line in done.out.splitlines()]
+        assert sorted(each["target"]["pid"] for each in counted) == sorted([first, second])

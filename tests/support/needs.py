@@ -117,6 +117,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "postgres": _server("postgres"),
     "nginx": _server("nginx"),
     "haproxy": _server("haproxy"),
+    "fastapi": _module("fastapi"),
     "gunicorn": _module("gunicorn"),
     "uvicorn": _module("uvicorn"),
     "prometheus_client": _module("prometheus_client"),

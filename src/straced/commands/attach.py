@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from straced.model.types import Summary
 
 if TYPE_CHECKING:
     from straced.model.split import SplitPart
+
+every_limit = functools.partial(options.limit, all_help="Show all rows; count all processes that have a name.")
 
 
 @verb(
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @options.json
 @options.sort
-@options.limit
+@every_limit
 @options.color
 @click.option(
     "--max-overhead", type=click.FloatRange(min=0), metavar="PCT", help="Detach if the slowdown exceeds PCT percent."
@@ -86,7 +89,7 @@ def command(
         raise click.UsageError("--by is about the whole time: it does not go with -i")
 
     wanted = AttachRequest(
-        targets=targets,
+        targets=options.every(targets),
         tracer=tracer,
         by_ptrace=tracer == "strace",
         follow=follow,
@@ -100,7 +103,8 @@ def command(
         force=force,
     )
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)
-    several = len(targets) > 1 or interval_ns is not None or by is not None
+    of_a_name = any(spec.every and spec.kind == "name" for spec in wanted.targets)
+    several = len(targets) > 1 or interval_ns is not None or by is not None or of_a_name
     if interval_ns is None:
         with destination(output, overwrite, sys.stdout) as stream:
 

@@ -116,7 +116,9 @@ def hint_of(error: Exception, verb: str) -> str:
     """A line to type for an error of which the library only knows what is wrong; ``""``: it says it all itself."""
     if isinstance(error, AmbiguousTarget) and error.candidates and verb in ("attach", "trace", "doctor", "top"):
         pids = error.candidates if verb != "trace" else error.candidates[:1]
-        return f"type: straced {verb} {' '.join(map(str, pids[:20]))}"
+        name = error.reason.partition(" is ")[0]
+        all_of_them = f", or all of them: straced attach '{name}' --all" if verb == "attach" else ""
+        return f"type: straced {verb} {' '.join(map(str, pids[:20]))}{all_of_them}"
     if isinstance(error, CommandNotFound):
         words = error.reason.rpartition(": ")[0].split()
         if len(words) > 1 and shutil.which(words[0]):

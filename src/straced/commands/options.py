@@ -22,6 +22,8 @@ from straced.text.units import parse_duration_ns, parse_size_bytes
 TRACERS = ("auto", "ebpf", "strace", "sampler")
 SORT_KEYS = ("time", "total", "working", "waiting", "calls", "errors", "max", "name")
 DEFAULT_LIMIT = 20
+EVERY = "straced.every"
+"""Of a context: whether ``--all`` was given."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 Value = TypeVar("Value")
 
@@ -184,17 +186,24 @@ def sort(function: Function) -> Function:
     )(function)
 
 
-def limit(function: Function) -> Function:
+def every(specs: tuple[TargetSpec, ...]) -> tuple[TargetSpec, ...]:
+    """The targets of a verb whose ``--all`` also means all processes of a name."""
+    wanted = bool(click.get_current_context().meta.get(EVERY))
+    return tuple(spec._replace(every=wanted) for spec in specs)
+
+
+def limit(function: Function, all_help: str = "Show all rows.") -> Function:
     """``-n/--limit`` and ``--all``, as ``limit: int | None``; ``None`` is all rows."""
 
     def everything(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        ctx.meta[EVERY] = value
         if value:
             ctx.params["limit"] = None
 
     def some(ctx: click.Context, param: click.Parameter, value: int) -> int | None:
         return None if "limit" in ctx.params else value
 
-    decorated = click.option("--all", is_flag=True, expose_value=False, callback=everything, help="Show all rows.")
+    decorated = click.option("--all", is_flag=True, expose_value=False, callback=everything, help=all_help)
     return decorated(
         click.option(
             "-n",

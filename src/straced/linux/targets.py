@@ -29,6 +29,8 @@ class TargetSpec(NamedTuple):
 
     kind: str
     value: str
+    every: bool = False
+    """Whether a name that several trees have means all of them."""
 
     def __str__(self) -> str:
         return self.value if self.kind == "pid" else f"{self.kind}:{self.value}"
@@ -84,8 +86,8 @@ def parse(text: str) -> TargetSpec:
 def resolve(spec: TargetSpec, *, helpers: Collection[int] = (), root: str = procfs.ROOT) -> tuple[int, ...]:
     """The pids to attach to, now: the roots of the trees that match, since children are followed.
 
-    A pid is returned unseen, whoever it is. A name is one process, or one tree. A unit, a cgroup, a container or a pod
-    may hold several trees. straced itself, its ancestors and ``helpers`` never match.
+    A pid is returned unseen, whoever it is. A name is one process, or one tree, unless ``every`` is asked for. A unit,
+    a cgroup, a container or a pod may hold several trees. straced itself, its ancestors and ``helpers`` never match.
 
     Raises:
         NoSuchProcess: nothing matches.
@@ -98,7 +100,7 @@ def resolve(spec: TargetSpec, *, helpers: Collection[int] = (), root: str = proc
     found = tree_roots([pid for pid in matches if pid not in own], root)
     if not found:
         raise NoSuchProcess(f"no process matches {spec}", hint=_hint_for_nothing(spec))
-    if spec.kind == "name" and len(found) > 1:
+    if spec.kind == "name" and len(found) > 1 and not spec.every:
         raise AmbiguousTarget(
             f"{spec} is {len(found)} processes: {describe(found, root)}", hint="name one by its pid", candidates=found
         )
