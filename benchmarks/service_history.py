@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.service.samples import NOON, calls, process, tick
+from tests.service.samples import ME, NOON, calls, process, tick
 
 from benchmarks.result import Result, at_most
 from straced.config import schema
+from straced.model.durations import CallDurations, DurationBatch, ProgramDurations
 from straced.model.tick import ProcessSample
+from straced.store import events, percentiles
 from straced.store.history import History
+from straced.store.moment import moment
 from straced.store.writer import HistoryWriter
 
 
@@ -55,6 +59,12 @@ def size_of_history(folder: Path) -> list[Result]:
     return [at_most("history of a day", "GB", [per_day], 1.0)]
 
 
+def durations(at: float) -> DurationBatch:
+    """How long calls of twenty programs took: twenty calls each, in ten buckets."""
+    took = {f"call{i}": CallDurations(10**8, {30 + i + step: 7 for step in range(10)}) for i in range(20)}
+    return DurationBatch(at, tuple(ProgramDurations("", f"program{number}", ME, took) for number in range(20)))
+
+
 def speed_of_history(folder: Path) -> list[Result]:
     """One process over a day, and the ten busiest of a day among a thousand."""
     store = HistoryWriter(folder / "day.db", schema.StoreConfig())
@@ -63,6 +73,7 @@ def speed_of_history(folder: Path) -> list[Result]:
     for minute in range(1441):
         everybody = [process(number + 1, made=made) for number in range(1, 1000)] if minute % 60 == 0 else []
         store.put(tick(NOON + minute * 60, process(1, made=made), *everybody))
+        store.durations(durations(NOON + minute * 60))
         if minute % 60 == 0:
             store.flush(120)
     store.flush(120)
@@ -76,6 +87,29 @@ def speed_of_history(folder: Path) -> list[Result]:
         began = time.perf_counter()
         assert len(history.top(NOON, NOON + 86400)) == 10
         top.append(1000 * (time.perf_counter() - began))
+    asked = list(questions(history))
     history.close()
     store.close()
-    return [at_most("one process over 24 h", "ms", one, 20.0), at_most("ten busiest of a day", "ms", top, 100.0)]
+    return [
+        at_most("one process over 24 h", "ms", one, 20.0),
+        at_most("ten busiest of a day", "ms", top, 100.0),
+        *asked,
+    ]
+
+
+def questions(history: History) -> Iterator[Result]:
+    """What an operator asks of that day, of a thousand processes: 0.3 s each."""
+    asked: dict[str, Callable[[], object]] = {
+        "what happened at a minute": lambda: moment(history, NOON + 3600, NOON + 3660),
+        "what happened in a day": lambda: moment(history, NOON, NOON + 86400),
+        "who made most failing calls": lambda: history.top(NOON, NOON + 86400, by="errors"),
+        "whose p99 rose": lambda: percentiles.risen(history, NOON + 80000, NOON + 83600),
+        "what was alerted": lambda: events.alerts(history, since=NOON, until=NOON + 86400),
+    }
+    for name, question in asked.items():
+        took = []
+        for _ in range(11):
+            began = time.perf_counter()
+            question()
+            took.append(1000 * (time.perf_counter() - began))
+        yield at_most(name, "ms", took, 300.0)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 WORKERS = """
@@ -99,6 +99,26 @@ def cpu_s(pid: int) -> float:
     """CPU time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def steady(used_s: Callable[[], float], window_s: float = 10.0, most_s: float = 180.0) -> float:
+    """Wait until two spans one after the other take as much CPU, to a tenth; returns how long that took.
+
+    Args:
+        used_s: CPU time until now.
+        window_s: of a span; a multiple of what comes round, the looks at all processes for one.
+        most_s: then it is measured as it is.
+    """
+    began, before, last = time.monotonic(), used_s(), 0.0
+    while True:
+        time.sleep(window_s)
+        now = used_s()
+        spent, before = now - before, now
+        if abs(spent - last) <= 0.1 * max(spent, last) or spent < 0.001 * window_s:
+            return time.monotonic() - began
+        if time.monotonic() - began > most_s:
+            return time.monotonic() - began
+        last = spent
 
 
 def rss_mb(pid: int) -> float:

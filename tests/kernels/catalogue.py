@@ -24,6 +24,9 @@ class Kernel:
     userland: str = ""
     """The suite of its userland; ``""``: the machine's own."""
 
+    systemd: bool = False
+    """Boot it once more, with systemd as its first process, for the service's unit."""
+
     @property
     def ebpf(self) -> bool:
         """Whether eBPF must serve there."""
@@ -37,7 +40,7 @@ class Kernel:
 
 KERNELS = (
     Kernel("5.10", "bullseye", "linux-image-amd64", refused="no task storage"),
-    Kernel("6.1", "bookworm", "linux-image-amd64"),
+    Kernel("6.1", "bookworm", "linux-image-amd64", systemd=True),
     Kernel("6.1-locked", "bookworm", "linux-image-amd64", append="lockdown=confidentiality", refused="locked down"),
     Kernel("6.12", "trixie", "linux-image-amd64"),
     Kernel("7.x-lazy", "trixie-backports", "linux-image-amd64", append="preempt=lazy"),

@@ -47,7 +47,7 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def boot(kernel: Kernel, image: Image, job: str, out: Path, *, seconds: float) -> Ended:
+def boot(kernel: Kernel, image: Image, job: str, out: Path, *, seconds: float, init: Path | None = None) -> Ended:
     """Boot, run a job as root, and wait for the end of the machine.
 
     Args:
@@ -56,6 +56,7 @@ def boot(kernel: Kernel, image: Image, job: str, out: Path, *, seconds: float) -
         job: a bash script; it sees the checkout at its own path, and writes to ``/tmp/out``.
         out: an empty directory, ``/tmp/out`` of the job.
         seconds: the machine is killed after these.
+        init: the first process, in place of the image's own; a script, which finds that as ``/init``.
 
     Raises:
         NotToBeHad: there is no such emulator.
@@ -66,9 +67,10 @@ def boot(kernel: Kernel, image: Image, job: str, out: Path, *, seconds: float) -
     (out / "job.sh").write_text(job)
     (out / "path").write_text(str(CHECKOUT))
     argv = [*emulator, "-smp", "2", "-m", "2G"]
-    argv += ["-append", f"{append} quiet panic=-1 {kernel.append}".strip()]
+    initramfs, first = (image.initramfs, "") if init is None else (_with(init, image, out), f" rdinit=/{init.name}")
+    argv += ["-append", f"{append} quiet panic=-1{first} {kernel.append}".strip()]
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", f"file:{out / 'console'}"]
-    argv += ["-kernel", str(image.kernel), "-initrd", str(image.initramfs)]
+    argv += ["-kernel", str(image.kernel), "-initrd", str(initramfs)]
     for tag, path, mode in (
         ("root", image.root, ",readonly=on"),
         ("checkout", CHECKOUT, ",readonly=on"),
@@ -90,6 +92,21 @@ def boot(kernel: Kernel, image: Image, job: str, out: Path, *, seconds: float) -
     status = _text(out / "status").strip()
     console = _text(out / "console") + complaint
     return Ended(int(status) if status else None, _text(out / "log"), console, time.monotonic() - began)
+
+
+def _with(init: Path, image: Image, out: Path) -> Path:
+    """The image's first file system with one more file: the kernel unpacks archives one after the other."""
+    more = subprocess.run(
+        ["cpio", "-o", "-H", "newc", "--quiet"],
+        cwd=init.parent,
+        input=init.name.encode(),
+        capture_output=True,
+        check=True,
+    )
+    made = out / "initramfs"
+    padding = b"\0" * (-image.initramfs.stat().st_size % 4)
+    made.write_bytes(image.initramfs.read_bytes() + padding + more.stdout)
+    return made
 
 
 def _text(path: Path) -> str:

@@ -36,6 +36,8 @@ COMPAT = (
     *("-ffreestanding", "-nostdlib", "-static", "-fuse-ld=lld"),
 )
 SECONDS = 1200.0
+SYSTEMD = Path("/lib/systemd/systemd")
+BY_SYSTEMD = Path(__file__).with_name("systemd-init.sh")
 
 
 def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) -> dict[str, Any]:
@@ -66,6 +68,8 @@ def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) ->
             rows.append({"check": "boot", "ok": False, "said": f"{ended.console[-400:]} (all of it: {kept.name})"})
         elif ended.status:
             rows.append({"check": "job", "ok": False, "said": ended.log[-400:]})
+    if kernel.systemd and not small:
+        rows += by_systemd(kernel)
     return {
         "kernel": kernel.name,
         "release": ready.release,
@@ -75,6 +79,28 @@ def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) ->
         "seconds": round(ended.seconds),
         "rows": rows,
     }
+
+
+def by_systemd(kernel: Kernel, seconds: float = SECONDS) -> list[dict[str, Any]]:
+    """Boot it with systemd as the first process, and try the unit of the service.
+
+    Args:
+        kernel: which one.
+        seconds: the machine is killed after these.
+
+    Returns:
+        The row of the check.
+    """
+    if not SYSTEMD.exists():
+        return [{"check": "systemd", "ok": True, "said": "not tried: the machine has no systemd"}]
+    with tempfile.TemporaryDirectory(prefix="straced-kernel-") as name:
+        out = Path(name)
+        out.chmod(0o755)
+        lines = [f"cd {CHECKOUT}", f"export PYTHONPATH={CHECKOUT}/src PYTHONDONTWRITEBYTECODE=1"]
+        lines.append(f"{sys.executable} -m tests.kernels.guest '' systemd")
+        ended = boot(kernel, image(kernel), "\n".join(lines) + "\n", out, seconds=seconds, init=BY_SYSTEMD)
+        rows = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"')]
+        return rows or [{"check": "systemd", "ok": False, "said": f"{ended.log[-200:]} {ended.console[-400:]}"}]
 
 
 def good(row: dict[str, Any]) -> bool:

@@ -263,3 +263,22 @@ def test_without_rights_auto_goes_on_with_strace_and_says_why(programs: Path, st
     status, _, said = run_straced("attach", own.pid, prefix=NOBODY)
     assert (status, "--tracer strace" in said) == (5, True), said
     assert procfs.tracer_pid(own.pid) == 0
+
+
+LACKING = """
+from straced.tracers.ebpf.engine import Engine, object_bytes
+whole = object_bytes()
+lacking = whole.replace(b"bpf_task_from_pid", b"bpf_task_from_pix")
+assert lacking != whole
+Engine(elf=lacking).close()
+"""
+
+
+@pytest.mark.needs("setpriv")
+def test_where_the_kernel_lacks_what_is_optional_no_more_rights_are_needed() -> None:
+    """Of such a function libbpf 1.1 asks the modules, for which it would need CAP_SYS_ADMIN: so on Linux 6.1."""
+    rights = ("--bounding-set=-all,+bpf,+perfmon,+dac_read_search", "--inh-caps=-all", "--no-new-privs")
+    done = subprocess.run(
+        ["setpriv", *rights, sys.executable, "-c", LACKING], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

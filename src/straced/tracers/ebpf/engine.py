@@ -93,7 +93,7 @@ class Engine:
             libbpf.check(library.bpf_program__set_autoload(self.program(name), False), f"program {name}")
         wire.Limits.from_address(self._initial_value(".rodata")).set(self.rows_max, self.owners_max, self._user_share)
         self._configure()
-        libbpf.check(library.bpf_object__load(self._object), "load")
+        libbpf.load_object(self._object)
         shared = self._mapped(".bss", ctypes.sizeof(wire.Control))
         self.control = wire.Control.from_buffer(shared)
         self.touched = shared[wire.Control.touched.offset :][: wire.ROWS_LIMIT]

@@ -47,7 +47,7 @@ class Starts:
         library = self._library
         try:
             self._object = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
-            libbpf.check(library.bpf_object__load(self._object), "load")
+            libbpf.load_object(self._object)
             program = library.bpf_object__find_program_by_name(self._object, b"on_start")
             found = library.bpf_object__find_map_by_name(self._object, b"starts")
             fd = libbpf.check(library.bpf_map__fd(libbpf.check_pointer(found, "map starts")), "map starts")

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
+from straced.linux import capabilities
 from straced.logs import logger
 
 log = logger.getChild("libbpf")
@@ -73,12 +74,14 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_object__open_mem": (c_void_p, (c_char_p, c_size_t, c_void_p)),
     "bpf_object__load": (c_int, (c_void_p,)),
     "bpf_object__close": (None, (c_void_p,)),
+    "bpf_object__next_program": (c_void_p, (c_void_p, c_void_p)),
     "bpf_object__find_program_by_name": (c_void_p, (c_void_p, c_char_p)),
     "bpf_object__find_map_by_name": (c_void_p, (c_void_p, c_char_p)),
     "bpf_program__attach": (c_void_p, (c_void_p,)),
     "bpf_program__attach_perf_event": (c_void_p, (c_void_p, c_int)),
     "bpf_program__attach_iter": (c_void_p, (c_void_p, c_void_p)),
     "bpf_program__fd": (c_int, (c_void_p,)),
+    "bpf_program__set_attach_target": (c_int, (c_void_p, c_int, c_char_p)),
     "bpf_program__set_autoload": (c_int, (c_void_p, ctypes.c_bool)),
     "bpf_link__fd": (c_int, (c_void_p,)),
     "bpf_link__destroy": (c_int, (c_void_p,)),
@@ -162,6 +165,23 @@ def check(result: int, what: str) -> int:
     if result < 0:
         raise OSError(-result, f"{what}: {os.strerror(-result)}")
     return result
+
+
+def load_object(opened: int) -> None:
+    """Load what is in an opened object.
+
+    Of what this kernel lacks, libbpf asks the types of its modules, which takes CAP_SYS_ADMIN; before 1.3 it gives the
+    object up when that is refused, though it can do without. It asks once an object only: so it is asked for something
+    that is nowhere, and refused, before it matters.
+
+    Raises:
+        OSError: the kernel, or libbpf, refused.
+    """
+    library = load()
+    if not capabilities.caller().has("SYS_ADMIN"):
+        with expecting_refusal():
+            library.bpf_program__set_attach_target(library.bpf_object__next_program(opened, None), 0, b"_nowhere_")
+    check(library.bpf_object__load(opened), "load")
 
 
 def check_pointer(pointer: int | None, what: str) -> int:

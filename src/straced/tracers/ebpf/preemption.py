@@ -45,7 +45,7 @@ def _ask() -> _Answer:
     loaded = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
     try:
         with libbpf.expecting_refusal():
-            libbpf.check(library.bpf_object__load(loaded), "load")
+            libbpf.load_object(loaded)
         program = library.bpf_object__find_program_by_name(loaded, b"look")
         found = libbpf.check_pointer(library.bpf_object__find_map_by_name(loaded, b".bss"), "map .bss")
         fd = libbpf.check(library.bpf_map__fd(found), "map .bss")

@@ -82,7 +82,7 @@ class WakeWatch:
         library = self._library
         with libbpf.expecting_refusal():
             self._object = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
-            libbpf.check(library.bpf_object__load(self._object), "load")
+            libbpf.load_object(self._object)
         wanted = bytearray(_MOST_CALLS)
         for name in CALLS:
             if (number := syscalls.number_of(name, syscalls.native_abi())) is not None and number < _MOST_CALLS:
