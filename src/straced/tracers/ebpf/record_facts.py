@@ -44,7 +44,7 @@ def facts_of(
     if processes and target.exe is None and target.cmdline:  # a gate, under the name of the program it becomes
         argv = tuple(map(os.fsencode, target.cmdline))
         processes[0] = structs.replace(processes[0], comm=os.fsencode(target.comm), argv=argv, exe=b"")
-    return structs.replace(found, processes=tuple(processes))
+    return structs.replace(found, max_bytes=max_bytes, max_seconds=max_seconds, processes=tuple(processes))
 
 
 def facts_now(pid: int, pids: list[int], *, follow: bool, wanted: RecordFilter) -> RecordingFacts:
@@ -72,8 +72,6 @@ def facts_now(pid: int, pids: list[int], *, follow: bool, wanted: RecordFilter) 
         failed_only=wanted.failed_only,
         slower_ns=wanted.slower_ns,
         calls=None if wanted.calls is None else tuple(sorted(wanted.calls)),
-        max_bytes=max_bytes,
-        max_seconds=max_seconds,
         processes=tuple(processes),
     )
 
