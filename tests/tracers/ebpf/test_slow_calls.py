@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from straced.tracers.ebpf import slow_ring
+from tests.support import proc
 from tests.support.poll import auntil
 from tests.tracers.ebpf.slow_targets import OPTIONS, Script, about, fifo, slow_session, told
 
@@ -99,7 +100,7 @@ for place in (("127.0.0.1", int(sys.argv[1])), sys.argv[2]):
 async def test_what_was_open_before_and_has_lost_its_name(tmp_path: Path) -> None:
     path = fifo(tmp_path / "fifo")
     script = Script("os.read(fd, 1)", tmp_path, before=f"fd = os.open({str(path)!r}, os.O_RDWR)")
-    await auntil(lambda: str(path) in [os.readlink(each) for each in Path(f"/proc/{script.pid}/fd").iterdir()], 20)
+    await auntil(lambda: str(path) in proc.fds(script.pid).values(), 20)
     writer = os.open(path, os.O_WRONLY)
     path.unlink()
     async with slow_session(script) as session:
