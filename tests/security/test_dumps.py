@@ -28,6 +28,7 @@ from tests.security.rights import build, started, strong
 from tests.service.daemon import Daemon, serving
 from tests.service.needs import needs_root
 from tests.service.processes import READY, end, folder_of_nobody, running
+from tests.support import proc
 from tests.support.cli import Result, straced
 from tests.support.owner import NOBODY
 from tests.support.poll import auntil
@@ -163,11 +164,10 @@ async def test_dumps_that_nobody_reads_are_bounded(public: Path) -> None:
                 await client.request("dump", params, messages.DumpTaken)
             assert not list((daemon.state / "dumps").iterdir())
         assert daemon.process is not None
-        held = f"/proc/{daemon.process.pid}/fd"
+        served = daemon.process.pid
 
         def open_dumps() -> int:
-            links = [os.readlink(f"{held}/{each}") for each in os.listdir(held) if os.path.lexists(f"{held}/{each}")]
-            return sum(str(daemon.state / "dumps") in link for link in links)
+            return sum(str(daemon.state / "dumps") in link for link in proc.fds(served).values())
 
         await auntil(lambda: not open_dumps(), 30, "they are gone with the connection")
 

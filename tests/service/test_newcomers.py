@@ -14,6 +14,7 @@ from straced.model.tick import Tick
 from tests.service.daemon import serving
 from tests.service.needs import needs_ebpf
 from tests.service.processes import READY, running
+from tests.support import proc
 
 pytestmark = needs_ebpf
 COUNTED = (
@@ -60,8 +61,7 @@ async def test_without_such_rules_nobody_listens(tmp_path: Path) -> None:
         pid = daemon.process.pid  # type: ignore[union-attr]
 
         def rings() -> int:
-            links = (os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
-            return sum("bpf-map" in link for link in links)
+            return sum("bpf-map" in what for what in proc.fds(pid).values())
 
         async with daemon.client() as client:
             assert rings() == 0
