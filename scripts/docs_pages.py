@@ -25,7 +25,7 @@ from straced.model.frame import Frame
 from straced.model.tick import Tick
 from straced.model.types import Summary
 from straced.service.metrics.openmetrics import Totals
-from straced.traces.diff.values import Difference
+from straced.traces.diff.values import Check, Difference
 from straced.traces.values import TraceReport
 from straced.waits.model import Why, WhyAll
 
@@ -165,8 +165,7 @@ def file_of(name: str) -> str:
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema of the objects whose ``schema`` is ``name``."""
     kind, _ = SCHEMAS[name]
-    made = msgspec.json.schema(kind)
-    definitions = made["$defs"]
+    (made,), definitions = msgspec.json.schema_components((kind,), ref_template="#/$defs/{name}")
     for each in {kind.__name__} | {other.__name__ for other, _ in SCHEMAS.values()} & set(definitions):
         of = next(label for label, (other, _) in SCHEMAS.items() if other.__name__ == each)
         _mark(definitions[each], of)
@@ -174,7 +173,11 @@ def schema(name: str) -> dict[str, Any]:
         definitions["TraceReport"]["properties"].pop("flame", None)
     if name == "straced.doctor/1":
         definitions["Diagnosis"]["properties"]["usable"] = {"type": "boolean"}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **made}
+    if name == "straced.diff/1":
+        (of_checks,), more = msgspec.json.schema_components((list[Check],), ref_template="#/$defs/{name}")
+        definitions["Difference"]["properties"]["checks"] = of_checks
+        definitions |= more
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **made, "$defs": definitions}
 
 
 def _mark(definition: dict[str, Any], name: str) -> None:

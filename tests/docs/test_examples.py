@@ -1,4 +1,4 @@
-"""Each file of examples/ does what it says; examples/drop_in.py has tests of its own in `contract/`."""
+"""Each file of examples/ does what it says."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from tests.docs.snippets import ROOT
 from tests.support.poll import until
 
 EXAMPLES = ROOT / "examples"
-COVERED = {"drop_in.py", "job_daemon.py", "fastapi_jobs.py", "pytest_project", "grafana"}
+HERE = {"slow_calls.py", "job_daemon.py", "fastapi_jobs.py", "pytest_project", "grafana"}
+ELSEWHERE = {"drop_in.py": "contract/test_drop_in.py"}
+"""Tests that run an example, and name it."""
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def test_each_example_is_run_by_a_test() -> None:
     there = {path.name for path in EXAMPLES.iterdir() if path.name != "__pycache__"}
-    assert there == COVERED
-    assert (ROOT / "tests" / "contract" / "test_drop_in.py").is_file()
+    assert there == HERE | set(ELSEWHERE)
+    assert [name for name, test in ELSEWHERE.items() if name not in (ROOT / "tests" / test).read_text()] == []
 
 
 # --- a daemon of jobs ---
@@ -75,6 +77,25 @@ def _words(pid: int) -> list[str]:
         return list(procfs.cmdline(pid))
     except (procfs.Gone, OSError):
         return []
+
+
+# --- slow calls ---
+
+
+@pytest.mark.needs("ebpf")
+def test_slow_calls_are_told_of_a_process() -> None:
+    with subprocess.Popen(["sh", "-c", "while :; do sh -c 'exec sleep 0.1'; done"], start_new_session=True) as target:
+        teller = subprocess.Popen(
+            [sys.executable, "-u", EXAMPLES / "slow_calls.py", str(target.pid)], stdout=subprocess.PIPE, text=True,
+            env=ENVIRONMENT,
+        )  # fmt: skip
+        try:
+            assert teller.stdout is not None
+            assert re.fullmatch(r"\d+ \w+ (took|is inside) [\d,]+ ms: .*\n", teller.stdout.readline())
+        finally:
+            teller.terminate()
+            teller.communicate(timeout=60)
+            os.killpg(target.pid, signal.SIGKILL)
 
 
 # --- an endpoint ---
