@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.service.samples import ME, calls, process, tick
+from tests.service.samples import ME, NOON, calls, process, tick
 from tests.service.test_scrapers import queries, rules
 
 from benchmarks import machine
@@ -37,6 +37,7 @@ from benchmarks.service_world import WORKERS
 from straced.config import schema
 from straced.model.durations import CallDurations, DurationBatch, ProgramDurations
 from straced.model.tick import ProcessSample
+from straced.service.metrics.openmetrics import Totals
 from straced.store.history import History
 from straced.store.hourly_export import HourlyExport
 from straced.store.writer import HistoryWriter
@@ -252,6 +253,22 @@ def took(chance: random.Random, at: float) -> DurationBatch:
     return DurationBatch(at, tuple(programs))
 
 
+def page() -> list[Result]:
+    """What a scrape of a host with 1,000 processes has, of which 100 of 25 programs are at work."""
+    chance, totals = random.Random(7), Totals(5000)
+    idle = [process(1000 + number, comm=f"idle-{number % 25}", rss=10**7) for number in range(900)]
+    for second in range(10):
+        totals.tick(tick(NOON + second, *(busy(number, chance) for number in range(100)), *idle))
+        totals.durations(took(chance, NOON + second))
+    text, native = totals.text(), totals.protobuf()
+    series = sum(not line.startswith("#") for line in text.splitlines())
+    return [
+        Result("series of a host with 1,000 processes", "", series, None, "", True, 1),
+        Result("its page as text", "kB", len(text) / 1e3, None, "", True, 1),
+        Result("its page as protobuf", "kB", len(native) / 1e3, None, "", True, 1),
+    ]
+
+
 def exported(folder: Path, hosts: int) -> list[Result]:
     """An hour of 1,000 processes: its bytes, what to write it takes, and how fast so many hosts are asked."""
     database, begin = folder / "private" / "history.db", time.time() // 3600 * 3600 - 7200
@@ -304,6 +321,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         if "scraped" in wanted.only:
             results += asyncio.run(scraped(Path(name), wanted.hosts, wanted.seconds))
+        results += page()
         if "exported" in wanted.only:
             results += exported(Path(name), wanted.hosts)
     if wanted.json:

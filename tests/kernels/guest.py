@@ -25,7 +25,7 @@ def main() -> None:
         try:
             result: dict[str, Any] = {"ok": True, "said": CHECKS[name](refused)}
         except Exception as error:
-            result = {"ok": False, "said": f"{type(error).__name__}: {error}"[:400]}
+            result = {"ok": False, "said": f"{type(error).__name__}: {error}"[:1500]}
         print(json.dumps({"check": name, **result, "seconds": round(time.monotonic() - began, 1)}), flush=True)
 
 

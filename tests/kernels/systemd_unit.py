@@ -44,7 +44,7 @@ def journal() -> str:
         text=True,
         check=False,
     )
-    return done.stdout[-300:]
+    return done.stdout[-600:]
 
 
 def shown(name: str) -> str:
@@ -75,9 +75,17 @@ def systemd(refused: str) -> str:
     """Install, verify, start, clients, reload, watchdog, crash, upgrade, stop: by the first process of the machine."""
     assert Path("/proc/1/comm").read_text().strip() == "systemd"
     target = subprocess.Popen(["sh", "-c", "while :; do /bin/true; sleep 0.5; done"])
+    steps = (
+        lambda: _install(target.pid), _analyzed, _started, _clients, lambda: _reloaded(target.pid), _crashed, _watched,
+        _upgraded, _stopped,
+    )  # fmt: skip
+    words: list[str] = []
     try:
-        words = [_install(target.pid), _analyzed(), _started(), _clients(), _reloaded(target.pid)]
-        words += [_crashed(), _watched(), _upgraded(), _stopped()]
+        for step in steps:
+            words.append(step())
+            print(words[-1], flush=True)
+    except Exception as error:
+        raise AssertionError(f"after {words}: {error}; the service said: {journal()}") from error
     finally:
         target.kill()
         target.wait()

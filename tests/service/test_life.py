@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from straced.commands.status import lines
-from straced.config.schema import Config, ConfigError, Metrics
+from straced.config.schema import Config, ConfigError, ExportConfig, Metrics
 from straced.errors import OutputExists
 from straced.ipc.messages import Select, Status
 from straced.linux import procfs
@@ -270,11 +270,16 @@ def test_missed_samples_are_no_share_of_those_that_were_taken() -> None:
 def test_the_unit_keeps_its_configuration_and_may_write_where_that_says(tmp_path: Path) -> None:
     """A file name may hold what systemd takes for something else."""
     folder = Path("/etc/straced test 100%")
-    config = Config(state="/srv/straced $x", metrics=Metrics(textfile="/var/lib/node exporter/straced.prom"))
+    config = Config(
+        state="/srv/straced $x",
+        metrics=Metrics(textfile="/var/lib/node exporter/straced.prom"),
+        export=ExportConfig(directory="/srv/exports"),
+    )
     target = unit.install(tmp_path / "straced.service", config=folder / "straced.toml", read=config)
     text = target.read_text()
     assert 'serve -c "/etc/straced test 100%%/straced.toml"' in text
     assert [line for line in text.splitlines() if line.startswith("ReadWritePaths=")] == [
+        "ReadWritePaths=-/srv/exports",
         'ReadWritePaths="-/srv/straced $x"',
         'ReadWritePaths="-/var/lib/node exporter"',
     ]
