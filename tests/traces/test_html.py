@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from straced.text.redaction import redact
 from straced.traces import analysis
+from straced.traces.report.build import build
+from straced.traces.report.closeup import look_closer
+from straced.traces.report.load import load_reading
 from straced.traces.report.request import ReportRequest
 from straced.views.html.advice import ADVICE
-from straced.views.html.page import json_island
+from straced.views.html.page import json_island, render
 from straced.workflows.report import Outputs, make, report_file
 from tests.support.axe import violations
 from tests.support.chromium import Page
@@ -232,3 +236,23 @@ def test_every_kind_of_finding_has_its_advice() -> None:
     codes = {code for source in sources for code in re.findall(r'code="(\w+)"', source)}
     assert len(codes) > 10
     assert codes <= ADVICE.keys()
+
+
+def test_secrets_are_taken_out_of_all_of_it(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    trace.write_text(
+        '7 1790000000.000000 execve("/bin/tool", ["tool", "--password", "hunter2"], 0x7f /* 1 var */) = 0 <0.000500>\n'
+        '7 1790000000.100000 openat(AT_FDCWD, "/srv/x?token=hunter2", O_RDONLY) = -1 ENOENT (No such) <0.500000>\n'
+        + '7 1790000000.700000 write(4, "Authorization: Bearer hunter2hunter2hunter2", 40) = 40 <0.100000>\n'
+        * 300
+    )
+    request = ReportRequest(file=str(trace))
+    reading = load_reading(request)
+    report = build(reading)
+    closeup = look_closer(request, reading, report)
+    shown = render(report, closeup)
+    hidden = render(report, closeup, redact=redact)
+    assert shown.count("hunter2") > 3  # command, path, slowest calls, lines of findings
+    assert "hunter2" not in hidden
+    assert "***" in hidden
+    assert "openat" in hidden

@@ -109,6 +109,17 @@ function timeline() {
     const margin = Math.max(call[3] * 50, 2000);
     zoom(call[2] * 1e3 - margin, (call[2] + call[3]) * 1e3 + margin);
   };
+  box.tabIndex = 0;
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", "time line: + and - zoom, left and right move, 0 shows all");
+  box.addEventListener("keydown", (event) => {
+    const span = to - from, middle = (from + to) / 2, step = Math.min(span / 4, Math.max(0, event.key === "ArrowLeft" ? from : end - to));
+    const done = { "+": () => zoom(middle - span / 4, middle + span / 4), "-": () => zoom(middle - span, middle + span), 0: () => zoom(0, end),
+      ArrowLeft: () => zoom(from - step, to - step), ArrowRight: () => zoom(from + step, to + step) }[event.key];
+    if (!done || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    done();
+  });
   new ResizeObserver(paint).observe(body);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   paint();

@@ -28,6 +28,9 @@ const FILES = [
   { id: "name", title: "name", class: "text mono", node: (td, row) => named(td, row.name) },
 ];
 
+const POINTS = 240;
+const POINT_MS = 5000;
+
 export function named(td, text) {
   if (td.dataset.text === text) return;
   td.dataset.text = text;
@@ -118,9 +121,8 @@ export class Process {
 
   show() {
     this.paint();
-    const interval = this.state.head ? this.state.head.interval_ns / 1e6 : 5000;
     if (this.spans.zoom) return;
-    const patience = this.spans.seconds <= 900 ? Math.max(2000, interval) : 30000;
+    const patience = Math.min(30000, Math.max(POINT_MS, this.spans.seconds * 1000 / POINTS));  // a point of the charts, no sooner
     if (performance.now() - this.asked > patience) this.load();
   }
 
