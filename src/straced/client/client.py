@@ -298,6 +298,7 @@ class Client(ServiceQueries):
         overwrite: bool = False,
         last_s: float | None = None,
         min_free_bytes: int | None = None,
+        redacted: bool = False,
     ) -> DumpTaken:
         """Write what the service's flight recorder has of a process into a new file of the caller's own.
 
@@ -311,6 +312,7 @@ class Client(ServiceQueries):
             overwrite: replace an existing file, in one step.
             last_s: only calls that ended so many seconds before, or later.
             min_free_bytes: bytes that the file leaves free on its file system, as for :meth:`trace`.
+            redacted: without passwords, tokens, keys and names of homes: as a service of root gives it to others.
 
         Returns:
             What is in the file.
@@ -330,7 +332,8 @@ class Client(ServiceQueries):
         if last_s is not None and not 0 < last_s < 1e9:
             raise InvalidArgument(f"last_s is {last_s}, which is no time to look back")
         running_loop()
-        params = messages.DumpParams(pid=pid, last_ns=None if last_s is None else int(last_s * 1e9))
+        last_ns = None if last_s is None else int(last_s * 1e9)
+        params = messages.DumpParams(pid=pid, last_ns=last_ns, redacted=redacted)
         file = OutputFile(Path(path), overwrite=overwrite)
         return await carry(dump_into(self, params, file, min_free_bytes))
 

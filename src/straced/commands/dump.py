@@ -33,8 +33,14 @@ from straced.linux.targets import TargetSpec
 @click.option(
     "--min-free", type=options.Size(), help="Free space to leave on the disk of FILE.  [default: 64MB, or a twentieth]"
 )
+@click.option("--redact", is_flag=True, help="Leave out secrets: passwords, tokens, keys, names of homes.")
 def command(
-    targets: tuple[TargetSpec, ...], output: Path, overwrite: bool, last_ns: int | None, min_free: int | None
+    targets: tuple[TargetSpec, ...],
+    output: Path,
+    overwrite: bool,
+    last_ns: int | None,
+    min_free: int | None,
+    redact: bool,
 ) -> int:
     """Write the last calls of a process that straced record or the service keeps, and those in flight, to a file.
 
@@ -42,4 +48,4 @@ def command(
     """
     from straced.workflows.dump import dump_target
 
-    return dump_target(targets, output, overwrite=overwrite, last_ns=last_ns, min_free_bytes=min_free)
+    return dump_target(targets, output, overwrite=overwrite, last_ns=last_ns, min_free_bytes=min_free, redact=redact)

@@ -35,6 +35,7 @@ from straced.commands.group import verb
 @click.option("--until", metavar="TIME", help="Only up to this time.")
 @click.option("--path", metavar="GLOB", help="Only calls on paths like this: '*.so', or a piece of the path.")
 @click.option("--counts", is_flag=True, help="Counts and times only: several times as fast.")
+@click.option("--redact", is_flag=True, help="Leave out secrets, also in the files: passwords, tokens, keys, homes.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Number of worker processes; default: all cores.")
 @options.json
 @options.sort
@@ -55,6 +56,7 @@ def command(
     until: str | None,
     path: str | None,
     counts: bool,
+    redact: bool,
     jobs: int | None,
     as_json: bool,
     sort: str,
@@ -79,6 +81,7 @@ def command(
         ),
         counts_only=counts,
         jobs=jobs,
+        redacted=redact,
         host=host,
     )
     outputs = Outputs(html=html, perfetto=perfetto, ndjson=ndjson, csv=csv, parquet=parquet, overwrite=overwrite)

@@ -88,6 +88,7 @@ class TargetOrCommand(ExampleCommand):
 @click.option(
     "--spill", type=options.Size(), default="256MB", show_default=True, help="Maximum data buffered for a slow reader."
 )
+@click.option("--redact", is_flag=True, help="Leave out secrets: passwords, tokens, keys, names of homes.")
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
 @noted(f="-f is on by default; --no-follow leaves children out", q="", v="")
 @noted(t="-ttt is on by default", T="-T is on by default", y="-yy is on by default")
@@ -110,6 +111,7 @@ def command(
     max_bytes: int,
     min_free: int | None,
     spill: int,
+    redact: bool,
     force: bool,
 ) -> int:
     """Write every system call of a process, its threads and children, one a line (strace -f -ttt -T -yy -s 128).
@@ -137,16 +139,18 @@ def command(
             click.echo(f"straced: -e {scrub(trace_set)}: programs of today call {', '.join(added)}, too", err=True)
     calls = checked(trace_set) if trace_set else None
     binary = output is not None and output.suffix == ".strc"
-    if tracer == "ebpf" or (tracer is None and (binary or words)):
+    by_ebpf = tracer == "ebpf" or (tracer is None and (binary or bool(words)))
+    if redact and (report is not None or binary or (output is not None and not by_ebpf)):
+        raise click.UsageError("a file is redacted when it is there\ntype: straced report FILE --redact --html OUT")
+    if by_ebpf:
         _refuse({"-P": paths, "--report": report})
         options = _recorder_options(
             calls, failed_only, slower_ns, ring_bytes, follow, duration_ns, max_bytes, min_free, force
         )
-        from straced.workflows.record import record_command, record_target
+        from straced.workflows.record import TraceOutput, record_command, record_target
 
-        if words:
-            return record_command(words, options, output, overwrite)
-        return record_target(targets[0], options, output, overwrite)
+        to = TraceOutput(output, overwrite, redact)
+        return record_command(words, options, to) if words else record_target(targets[0], options, to)
     if binary or slower_ns is not None or ring_bytes is not None:
         raise click.UsageError("strace writes no records, and does not look at times\nuse --tracer ebpf")
     from straced.tracers.strace.recording import RecordOptions
@@ -168,10 +172,10 @@ def command(
         if words:
             from straced.workflows.trace_command import trace_command
 
-            return trace_command(words, wanted, path, overwrite, page=page is not None)
+            return trace_command(words, wanted, path, overwrite, page=page is not None, redacted=redact)
         from straced.workflows.trace import trace_target
 
-        return trace_target(targets[0], wanted, path, overwrite, page=page)
+        return trace_target(targets[0], wanted, path, overwrite, page=page, redacted=redact)
 
     return trace(output, None) if report is None else _with_page(trace, output, report, overwrite)
 

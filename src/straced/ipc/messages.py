@@ -256,6 +256,8 @@ class DumpParams(Struct, frozen=True, kw_only=True):
     pid: Pid
     last_ns: Number | None = None
     """Only calls that ended so long before, or later."""
+    redacted: bool = False
+    """Without secrets; so are those of whoever is not root in any case."""
 
 
 class DumpTaken(Struct, frozen=True, kw_only=True):

@@ -146,6 +146,17 @@ class RecordFile:
                 seen[record.number, record.abi] += 1
             yield record
 
+    @property
+    def byte_order(self) -> str:
+        """``<`` or ``>``: that of the machine that wrote it."""
+        return self._order
+
+    def pieces(self) -> Iterator[tuple[int, int, bytes]]:
+        """Give the chunks as they are: kind, CPU and bytes."""
+        with open(self.path, "rb") as file:
+            for kind, cpu, at, size in self._chunks:
+                yield kind, cpu, os.pread(file.fileno(), size, at)
+
     def _of_cpu(self, decoder: Decoder, wanted: int) -> Iterator[Record]:
         number = -1 if wanted == layout.NO_CPU else wanted
         with open(self.path, "rb") as file:

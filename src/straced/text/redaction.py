@@ -7,7 +7,9 @@ that says what it is, it does not find, nor one that is encoded, encrypted or cu
 from __future__ import annotations
 
 import functools
+import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
 
 HIDDEN = "***"
 _WORDS = (
@@ -78,8 +80,66 @@ def redact(text: str) -> str:
     return text
 
 
+def redact_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Replace secrets in blocks of whole lines of a trace, whatever bytes are in them.
+
+    Args:
+        blocks: each of whole lines.
+    """
+    for block in blocks:
+        text = block.decode("latin-1")
+        if _compiled()[0].search(text) is None:
+            yield block
+        else:
+            yield "\n".join(map(_redacted_line, text.split("\n"))).encode("latin-1")
+
+
+def _redacted_line(line: str) -> str:
+    return _redacted_comment(line) if line.startswith("# straced ") else redact(line)
+
+
+def _redacted_comment(line: str) -> str:
+    """What straced wrote down of a process is JSON: its strings, one by one, and its command lines as such."""
+    head, brace, rest = line.partition("{")
+    try:
+        value = json.loads(brace + rest)
+    except ValueError:
+        return redact(line)
+    return head + json.dumps(_redacted_value(value), separators=(",", ":"))
+
+
+def _redacted_value(value: object) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case list() if all(isinstance(each, str) for each in value):
+            return redact_words(value)
+        case list():
+            return [_redacted_value(each) for each in value]
+        case dict():
+            return {key: _redacted_value(each) for key, each in value.items()}
+    return value
+
+
 @functools.cache
 def _compiled() -> tuple[re.Pattern[str], tuple[tuple[re.Pattern[str], str], ...]]:
     """Compiled for the first text: that takes longer than to import all of this room."""
     rules = tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement) for pattern, replacement in _RULES)
     return re.compile(_MAY_HOLD_ONE, re.IGNORECASE), rules
+
+
+def redact_words(words: Sequence[str]) -> list[str]:
+    """Replace secrets in the words of a command line: some are known only by the word before them.
+
+    Args:
+        words: as the program was given them.
+    """
+    line = ", ".join(json.dumps(word, ensure_ascii=False) for word in words)
+    hidden = redact(line)
+    if hidden == line:
+        return list(words)
+    try:
+        found = json.loads(f"[{hidden}]")
+    except ValueError:  # a secret went beyond its word
+        return [redact(word) for word in words[:1]] + [HIDDEN] * (len(words) - 1)
+    return found if len(found) == len(words) else [HIDDEN] * len(words)

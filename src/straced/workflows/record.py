@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from msgspec import Struct
+
 from straced import gating
 from straced.concurrency import stopping
 from straced.concurrency.stopping import StopRequests
@@ -33,40 +35,47 @@ ENDS = {"max_bytes": "the trace has reached its size (--max-bytes)"}
 BROKEN_PIPE = 141
 
 
-def is_binary(output: Path | None) -> bool:
-    """Whether a trace into this file is kept as records."""
-    return output is not None and output.suffix == SUFFIX
+class TraceOutput(Struct, frozen=True):
+    """Where a trace goes."""
+
+    path: Path | None
+    """``None``: to stdout, or of a command to stderr."""
+    overwrite: bool = False
+    redacted: bool = False
+    """Without secrets; of text only."""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether records are kept as they are."""
+        return self.path is not None and self.path.suffix == SUFFIX
 
 
-def record_target(spec: TargetSpec, options: RecorderOptions, output: Path | None, overwrite: bool) -> int:
+def record_target(spec: TargetSpec, options: RecorderOptions, output: TraceOutput) -> int:
     """Record until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
 
     Args:
         spec: one process.
         options: what is recorded.
-        output: the file; stdout when left out.
-        overwrite: replace an existing file.
+        output: where it goes.
 
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was recorded, and no file is left.
     """
     pid = process_of(resolve(spec)[0], "trace", "traced")
-    return stopping.run(lambda requests: _record_target(pid, options, output, overwrite, requests))
+    return stopping.run(lambda requests: _record_target(pid, options, output, requests))
 
 
-async def _record_target(
-    pid: int, options: RecorderOptions, output: Path | None, overwrite: bool, requests: StopRequests
-) -> int:
+async def _record_target(pid: int, options: RecorderOptions, output: TraceOutput, requests: StopRequests) -> int:
     loaded = await recorder.load(options)
-    async with _trace(loaded, pid, output, overwrite, sys.stdout.fileno()) as trace:
-        if output is not None and sys.stderr.isatty():
-            _say(f"tracing {pid} into {scrub(str(output))}; Ctrl-C ends it")
-        if output is None:
+    async with _trace(loaded, pid, output, sys.stdout.fileno()) as trace:
+        if output.path is not None and sys.stderr.isatty():
+            _say(f"tracing {pid} into {scrub(str(output.path))}; Ctrl-C ends it")
+        if output.path is None:
             requests.leave_a_standing_reader()
         return await trace.until_over(requests.event)
 
 
-def record_command(words: Sequence[str], options: RecorderOptions, output: Path | None, overwrite: bool) -> int:
+def record_command(words: Sequence[str], options: RecorderOptions, output: TraceOutput) -> int:
     """Run a command that is recorded from its first instruction; return the status that a shell would see.
 
     Without a file lines go to stderr, as strace's do.
@@ -82,21 +91,20 @@ def record_command(words: Sequence[str], options: RecorderOptions, output: Path 
             gating.remember(process.pid)
             return process
 
-        return asyncio.run(_record_command(start, foreground, options, output, overwrite))
+        return asyncio.run(_record_command(start, foreground, options, output))
 
 
 async def _record_command(
     start: Callable[[], subprocess.Popen[bytes]],
     foreground: Foreground,
     options: RecorderOptions,
-    output: Path | None,
-    overwrite: bool,
+    output: TraceOutput,
 ) -> int:
     loaded = await recorder.load(options)
     process = start()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            lines = _trace(loaded, process.pid, output, overwrite, sys.stderr.fileno())  # stdout is the command's
+            lines = _trace(loaded, process.pid, output, sys.stderr.fileno())  # stdout is the command's
             trace = await stack.enter_async_context(lines)
         except BaseException as error:
             ended = process.poll()
@@ -163,17 +171,16 @@ class RecordedTrace:
 
 
 @asynccontextmanager
-async def _trace(
-    loaded: LoadedRecorder, pid: int, output: Path | None, overwrite: bool, screen: int
-) -> AsyncIterator[RecordedTrace]:
+async def _trace(loaded: LoadedRecorder, pid: int, output: TraceOutput, screen: int) -> AsyncIterator[RecordedTrace]:
     """Begin, on a process or on the program behind a gate, which then opens; end it with the block.
 
-    Without ``output`` the lines go to the descriptor ``screen``.
+    Without a path the lines go to the descriptor ``screen``.
     """
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(OutputFile(output, overwrite=overwrite)) if output is not None else None
-            if file is not None and is_binary(output):
+            path = output.path
+            file = stack.enter_context(OutputFile(path, overwrite=output.overwrite)) if path is not None else None
+            if file is not None and output.is_binary:
                 fd = file.fd
             else:
                 fd = stack.enter_context(scratch_file()).fileno()
@@ -187,8 +194,8 @@ async def _trace(
                 file.commit()
             if fd != (file.fd if file else -1):
                 sink = screen if file is None else file.fd
-                text = TextCopier(fd, recording, sink, header=file is not None)
-            yield RecordedTrace(recording, text, output)
+                text = TextCopier(fd, recording, sink, header=file is not None, redacted=output.redacted)
+            yield RecordedTrace(recording, text, path)
         finally:
             await asyncio.shield(recording.stop())
 

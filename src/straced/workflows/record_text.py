@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import structs
+
 from straced.errors import OutputError
 from straced.records.reader import RecordFile
 from straced.records.tailing import LATE_NS, RecordTail
 from straced.records.text.lines import LineOptions, TextLines
 from straced.records.values import RecordedProcess, RecordingEnd, RecordingFacts
+from straced.text.redaction import redact_lines
 from straced.text.sanitize import scrub_bytes
 from straced.tracers.ebpf.record_session import EbpfRecording
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
@@ -32,14 +35,17 @@ class TextCopier:
         recording: whose they are.
         sink: where the lines go.
         header: begin with the comments that ``straced report`` reads.
+        redacted: leave out secrets.
     """
 
-    def __init__(self, fd: int, recording: EbpfRecording, sink: int, *, header: bool) -> None:
+    def __init__(self, fd: int, recording: EbpfRecording, sink: int, *, header: bool, redacted: bool = False) -> None:
         self._recording = recording
         self._tail = RecordTail(fd)
-        self._lines = TextLines(recording.facts, _OPTIONS)
+        self._lines = TextLines(recording.facts, structs.replace(_OPTIONS, redacted=redacted))
         self._sink = sink
         self._header = comments_of(recording.facts) if header else b""
+        if redacted:
+            self._header = b"".join(redact_lines([self._header]))
         self._finished = asyncio.Event()
 
     def finish(self) -> None:

@@ -16,7 +16,9 @@ from straced.linux.output_directory import OutputDirectory
 from straced.linux.output_file import OutputFile, temporary_name
 from straced.linux.scratch_file import scratch_errors, scratch_file
 from straced.records.layout import MAGIC
-from straced.traces.parsing.source import RecordsInside
+from straced.text.redaction import redact, redact_lines
+from straced.traces.parsing.interrupt import InterruptHandler
+from straced.traces.parsing.source import RecordsInside, open_source
 from straced.traces.report.build import build
 from straced.traces.report.load import load_reading, load_report
 from straced.traces.report.request import ReportRequest
@@ -51,6 +53,9 @@ def make(request: ReportRequest, outputs: Outputs | None = None, *, progress: IO
     """
     outputs = outputs or Outputs()
     request.selection.check()
+    if request.redacted:
+        with _redacted(request, progress) as request:
+            return make(request, outputs, progress=progress)
     if request.counts_only and outputs.html:
         raise InvalidArgument("--counts leaves out what --html shows", hint="give one of them")
     if outputs.of_calls and request.file == "-":
@@ -105,6 +110,34 @@ def _unpacked(stack: contextlib.ExitStack, request: ReportRequest, found: Record
 
 def _path_of(file: IO[bytes]) -> str:
     return f"/proc/{os.getpid()}/fd/{file.fileno()}"  # also for the processes that help to read
+
+
+@contextlib.contextmanager
+def _redacted(request: ReportRequest, progress: IO[str] | None) -> Iterator[ReportRequest]:
+    """The request of the same trace without its secrets: whatever is made of it, they are in none of it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            request = stack.enter_context(as_lines(request))
+            found = _lines_without_secrets(stack, request)
+        except RecordsInside as records:
+            request = stack.enter_context(as_lines(_unpacked(stack, request, records)))
+            found = _lines_without_secrets(stack, request)
+        yield found
+
+
+def _lines_without_secrets(stack: contextlib.ExitStack, request: ReportRequest) -> ReportRequest:
+    with InterruptHandler() as stop:
+        source = open_source(request.file, stop)
+        name = request.name or source.name
+        copy = stack.enter_context(scratch_file())
+        with scratch_errors():
+            for block in redact_lines(source.blocks()):
+                copy.write(block[1:])
+            copy.flush()
+        if source.stopped:
+            raise KeyboardInterrupt
+    notes = (*request.notes, *source.notes)
+    return msgspec.structs.replace(request, file=_path_of(copy), name=redact(name), notes=notes, redacted=False)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from straced.errors import AttachError, OutputError, StracedError, TracerCrashed
 from straced.linux.output_file import OutputFile
 from straced.linux.targets import TargetSpec, process_of, resolve
 from straced.profiling.profiler import Profiler
+from straced.text.redaction import redact_lines
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count
 from straced.tracers.base import Ending
@@ -37,22 +38,35 @@ ENDS = {
 
 
 def trace_target(
-    spec: TargetSpec, options: RecordOptions, output: Path | None, overwrite: bool = False, *, page: Path | None = None
+    spec: TargetSpec,
+    options: RecordOptions,
+    output: Path | None,
+    overwrite: bool = False,
+    *,
+    page: Path | None = None,
+    redacted: bool = False,
 ) -> int:
     """Trace until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
 
     Args:
+        redacted: leave out secrets, on stdout.
         page: named in words to the user instead of ``output``, which is kept for that page only.
 
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
     """
     pid = process_of(resolve(spec)[0], "trace", "traced")
-    return stopping.run(lambda requests: _trace(pid, options, output, overwrite, page, requests))
+    return stopping.run(lambda requests: _trace(pid, options, output, overwrite, page, redacted, requests))
 
 
 async def _trace(
-    pid: int, options: RecordOptions, output: Path | None, overwrite: bool, page: Path | None, requests: StopRequests
+    pid: int,
+    options: RecordOptions,
+    output: Path | None,
+    overwrite: bool,
+    page: Path | None,
+    redacted: bool,
+    requests: StopRequests,
 ) -> int:
     ptrace_warning.warn(pid, force=options.force)
     async with Profiler("strace") as profiler:
@@ -60,7 +74,7 @@ async def _trace(
             return await _into_file(profiler, pid, options, output, overwrite, requests.event, page)
         header = b"" if sys.stdout.isatty() else _header(pid, options)
         recording = await profiler.record(pid, None, options)
-        relay = LineCopier(recording.readers, sys.stdout.fileno(), header=header)
+        relay = LineCopier(recording.readers, sys.stdout.fileno(), header=header, redacted=redacted)
         requests.leave_a_standing_reader()
         ending = await _until_over(recording, requests.event)
         await asyncio.to_thread(relay.finish, recording.dropped_lines)
@@ -175,11 +189,13 @@ class LineCopier:
         readers: of one strace each; closed here.
         sink: where the lines go.
         header: what goes there first.
+        redacted: leave out secrets.
     """
 
-    def __init__(self, readers: list[int], sink: int, *, header: bytes = b"") -> None:
+    def __init__(self, readers: list[int], sink: int, *, header: bytes = b"", redacted: bool = False) -> None:
         self._sink = sink
         self._header = header
+        self._redacted = redacted
         self._lock = threading.Lock()
         self._last = b"\n"
         self.broken = threading.Event()
@@ -217,6 +233,8 @@ class LineCopier:
     def _write(self, data: bytes) -> None:
         with self._lock:
             data, self._header = self._header + data, b""
+            if self._redacted:
+                data = b"".join(redact_lines([data]))
             self._last = data[-1:] or self._last
             view = memoryview(data)
             while view:

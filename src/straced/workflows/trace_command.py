@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 
 
 def trace_command(
-    words: Sequence[str], options: RecordOptions, output: Path | None, overwrite: bool = False, *, page: bool = False
+    words: Sequence[str],
+    options: RecordOptions,
+    output: Path | None,
+    overwrite: bool = False,
+    *,
+    page: bool = False,
+    redacted: bool = False,
 ) -> int:
     """Run a command to its end, and return the status that a shell would see.
 
@@ -41,6 +47,7 @@ def trace_command(
         output: the file.
         overwrite: replace an existing one.
         page: the file is kept for a page only, and not spoken of.
+        redacted: leave out secrets, on stderr.
 
     Raises:
         CommandNotFound, ExecFailed, OutputError, AttachError, TracerUnavailable: nothing was run.
@@ -53,7 +60,7 @@ def trace_command(
             gating.remember(process.pid)
             return process
 
-        return asyncio.run(_trace_command(start, words, foreground, options, output, overwrite, page))
+        return asyncio.run(_trace_command(start, words, foreground, options, output, overwrite, page, redacted))
 
 
 async def _trace_command(
@@ -64,6 +71,7 @@ async def _trace_command(
     output: Path | None,
     overwrite: bool,
     page: bool,
+    redacted: bool,
 ) -> int:
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(OutputFile(output, overwrite=overwrite)) if output is not None else None
@@ -79,7 +87,8 @@ async def _trace_command(
                 if isinstance(error, StracedError) and ended is not None and ended < 0:
                     return 128 - ended  # Ctrl-C: that is what ended it, and no fault
                 raise
-            relay = LineCopier(recording.readers, sys.stderr.fileno()) if file is None else None
+            screen = sys.stderr.fileno()
+            relay = LineCopier(recording.readers, screen, redacted=redacted) if file is None else None
             status = process.returncode = await foreground.wait()
             ending = await recording.wait()
             if relay is not None:

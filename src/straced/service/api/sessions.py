@@ -178,7 +178,13 @@ class Sessions:
         most = None if everything else limits.max_spool_per_user // limits.max_sessions_per_user
         with client.account.beginning(limits.max_sessions_per_user):
             taken = await take_dump(
-                self._flight(), target, None if everything else peer, params.last_ns or None, self._folder, most
+                self._flight(),
+                target,
+                None if everything else peer,
+                params.last_ns or None,
+                self._folder,
+                most,
+                redacted=params.redacted or not everything,
             )
         number = self._keep(client, ClientTrace(taken), taken.wait())
         dumped = taken.dumped

@@ -6,11 +6,15 @@ import asyncio
 import os
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
+
+from msgspec import structs
 
 from straced.errors import OutputError
 from straced.linux.credentials import Peer
 from straced.model.types import Target
+from straced.records.reader import RecordFile
+from straced.records.redacting import write_redacted
 from straced.service.flight_keeper import FlightKeeper
 from straced.service.flight_rights import choose_for
 from straced.tracers.base import Ending
@@ -54,7 +58,14 @@ class TakenDump:
 
 
 async def take_dump(
-    keeper: FlightKeeper, target: Target, peer: Peer | None, last_ns: int | None, folder: Path, most_bytes: int | None
+    keeper: FlightKeeper,
+    target: Target,
+    peer: Peer | None,
+    last_ns: int | None,
+    folder: Path,
+    most_bytes: int | None,
+    *,
+    redacted: bool = False,
 ) -> TakenDump:
     """Have the recorder write down what a user may see of a process.
 
@@ -65,6 +76,7 @@ async def take_dump(
         last_ns: only calls that ended so long before, or later.
         folder: on whose disk it waits for its reader.
         most_bytes: of it.
+        redacted: without secrets.
 
     Raises:
         TracerUnavailable, InvalidArgument, NotPermitted, NoSuchProcess: there is nothing for them.
@@ -72,14 +84,28 @@ async def take_dump(
     """
     with _nameless(folder) as file:
         dumped = await keeper.dump(file.fileno(), target.pid, choose_for(peer, target.pid), last_ns, most_bytes)
-        fd = os.dup(file.fileno())
+        if redacted:
+            with _nameless(folder) as clean:
+                size = await asyncio.to_thread(_clean_copy, file, clean)
+                dumped, fd = structs.replace(dumped, bytes=size), os.dup(clean.fileno())
+        else:
+            fd = os.dup(file.fileno())
     os.lseek(fd, 0, os.SEEK_SET)
     return TakenDump(target, dumped, fd)
 
 
-def _nameless(folder: Path) -> IO[bytes]:
+def _clean_copy(file: BinaryIO, to: BinaryIO) -> int:
+    try:
+        write_redacted(RecordFile(Path(f"/proc/self/fd/{file.fileno()}")), to)
+        to.flush()
+    except OSError as error:
+        raise OutputError(f"the service has no room for a dump: {error.strerror}") from error
+    return to.tell()
+
+
+def _nameless(folder: Path) -> BinaryIO:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=folder)
+        return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
     except OSError as error:
         raise OutputError(f"the service has no room for a dump: {error.strerror}") from error

@@ -22,5 +22,7 @@ class ReportRequest(Struct, frozen=True, kw_only=True):
     """Whether paths, descriptors and processes are left out."""
     jobs: int | None = None
     """Processes to read with; ``None``: one for each core."""
+    redacted: bool = False
+    """Whether secrets are taken out before anything else is made of the trace."""
     host: str | None = None
     """The machine that the trace was recorded on, for Parquet; ``None``: this one."""
