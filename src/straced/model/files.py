@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from itertools import zip_longest
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from straced.model import histogram
+
+MOST_ROWS = 1000
 
 
 class FileUse(Struct, frozen=True, kw_only=True):
@@ -32,13 +35,27 @@ class FileUse(Struct, frozen=True, kw_only=True):
 
 
 class FileTable(Struct, frozen=True, kw_only=True):
-    """Sums of all files and peers of one session: those with the most time first."""
+    """Sums of all files and peers of one session: those with the most time first, at most 1,000."""
 
     rows: tuple[FileUse, ...] = ()
     others: FileUse | None = None
-    """Together, those for which there was no room; ``None``: there was for all."""
+    """All others together, those for which the kernel had no room among them; ``None``: there are none."""
     unplaced: int = 0
     """Calls that are in no row."""
+
+
+def table_of(rows: Iterable[FileUse], others: FileUse | None, unplaced: int) -> FileTable:
+    """The table of a session.
+
+    Args:
+        rows: all that there are, also several of one name.
+        others: what is in none of them.
+        unplaced: calls that are nowhere.
+    """
+    found = merged(rows)
+    for row in found[MOST_ROWS:]:
+        others = replace(row, name=None, kind="") if others is None else _sum(others, row)
+    return FileTable(rows=found[:MOST_ROWS], others=others, unplaced=unplaced)
 
 
 def merged(rows: Iterable[FileUse]) -> tuple[FileUse, ...]:

@@ -155,6 +155,7 @@ async def _by_the_service(
                 per_thread=wanted.by == "thread",
                 slower_than=None if wanted.slower_ns is None else wanted.slower_ns / 1e9,
                 waits=wanted.slow_waits,
+                files=wanted.files,
             )
             delegation.say("attach", f"{pids[at]} is counted", error)
     return tried

@@ -35,7 +35,7 @@ def test_what_is_missing_is_said() -> None:
     lost = replace(TABLE, others=use(None, 7, 10), unplaced=3)
     text = plain(file_lines(lost))
     assert "(not resolved)" in text
-    assert "(others, for which there was no room)" in text
+    assert "(all others)" in text
     assert "3 calls are in no row" in text
 
 

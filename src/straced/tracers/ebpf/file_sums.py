@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from straced.model.files import FileTable, FileUse, merged, p99
+from straced.model.files import FileTable, FileUse, p99, table_of
 from straced.records import names
 from straced.records.values import Blob, BlobKind
 from straced.text.sanitize import scrub, scrub_bytes
@@ -61,7 +61,7 @@ class FileSums:
                 others = _use(row, None, "") if row.calls else None
             elif row.calls:
                 rows.append(_use(row, *known.get(raw_key, _UNKNOWN)))
-        return FileTable(rows=merged(rows), others=others, unplaced=int(self._engine.limit(session).unplaced))
+        return table_of(rows, others, int(self._engine.limit(session).unplaced))
 
 
 def _use(row: detail_wire.WireFileRow, name: str | None, kind: str) -> FileUse:

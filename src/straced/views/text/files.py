@@ -23,7 +23,7 @@ def file_lines(table: FileTable, limit: int | None = 20, width: int | None = Non
     shown = table.rows if limit is None else table.rows[:limit]
     rows = [(_cells(row), _name(row)) for row in shown]
     if table.others is not None:
-        rows.append((_cells(table.others), "(others, for which there was no room)"))
+        rows.append((_cells(table.others), "(all others)"))
     widths = [max([len(title), *(len(cells[column]) for cells, _ in rows)]) for column, title in enumerate(TITLES)]
     lines: list[Line] = [(Span(_row(TITLES, "file or peer", widths, width), "title"),)]
     lines += [(Span(_row(cells, name, widths, width)),) for cells, name in rows]
