@@ -24,6 +24,8 @@ enum detail_flags {
 	DETAIL_WAITS = 1,	/* a call that is made to wait */
 	DETAIL_FROM_HERE = 2,	/* its path is relative to the working directory */
 	DETAIL_ENDS = 4,	/* exit and exit_group */
+	DETAIL_BYTES = 8,	/* its result is a number of bytes */
+	DETAIL_OPENS = 16,	/* its result is a descriptor of its path */
 };
 
 /* What is told of a call besides what its plan says. */
@@ -45,18 +47,21 @@ struct slow_limit {
 	u32 used;	/* of `rate` in this second */
 	u32 rate;	/* 0: without bound */
 	u32 with_waits;
-	u32 unused;
+	u32 files;	/* calls are added up by file and peer, too */
+	u64 unplaced;	/* calls that could not be, for a program that preempted this one was at it */
 };
 
 /* Before the record of a slow call. */
 struct slow_head {
 	u32 session;
-	u32 peeked;	/* it is inside still */
+	u32 peeked;	/* it is inside still; SLOW_NAME: no call, but the name of a row of files */
 	char comm[16];
 };
 
 struct details_state {
 	u64 least_ns;	/* the lowest limit of all sessions */
+	u32 files;	/* sessions that want sums by file */
+	u32 unused;
 };
 
 /* All of a call, where it is built. */
@@ -245,6 +250,8 @@ __attribute__((noinline)) int told_slow(struct outcome *outcome, u32 with)
 	return 0;
 }
 
+#include "details_files.h"
+
 INLINE void slow_if(struct outcome *outcome, u32 row, u32 with)
 {
 	if (row && outcome->duration_ns >= *(volatile u64 *)&details.least_ns)
@@ -258,6 +265,11 @@ INLINE void record_return(struct task_struct *task, u32 key, u32 row, u64 end_ns
 
 		told_slow(&outcome, READ_ALL);
 	}
+	if (*(volatile u32 *)&details.files && row) {
+		struct outcome outcome = { key, RECORD_CALL, end_ns, wall_ns, waiting_ns, ret };
+
+		add_to_file(&outcome);
+	}
 }
 
 INLINE void record_interrupted(struct suspended *call, long ret)
@@ -265,6 +277,8 @@ INLINE void record_interrupted(struct suspended *call, long ret)
 	struct outcome outcome = { call->key, RECORD_CALL, bpf_ktime_get_ns(), call->wall_ns, call->waiting_ns, ret };
 
 	slow_if(&outcome, call->row, READ_ALL);
+	if (*(volatile u32 *)&details.files && call->row)
+		add_to_file(&outcome);
 }
 
 INLINE void record_abandoned_suspended(struct suspended *call)

@@ -222,14 +222,25 @@ INLINE u32 name_file(u32 at, u32 argument, u64 file_address, u32 peeking)
 	return name_path(at, argument, (u64)BPF_CORE_READ(file, f_path.dentry), (u64)BPF_CORE_READ(file, f_path.mnt), peeking);
 }
 
+/* The open file of a descriptor; 0: there is none. */
+INLINE u64 file_at(struct task_struct___files *task, u32 number)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file___open **files;
+	u64 file = 0;
+
+	if (!table || number >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	files = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), files + number);
+	return file;
+}
+
 /* What a descriptor of the task of the scratch place is. */
 __attribute__((noinline)) int name_descriptor(u32 at, u32 argument, u32 number, u32 peeking)
 {
 	struct scratch *scratch = scratch_of(peeking);
 	struct task_struct___files *task;
-	struct file___open **files;
-	struct fdtable *table;
-	u64 file = 0;
 
 	if (!scratch)
 		return at;
@@ -237,12 +248,7 @@ __attribute__((noinline)) int name_descriptor(u32 at, u32 argument, u32 number, 
 	if ((s32)number == WORKING_DIRECTORY)
 		return name_path(at, argument, (u64)BPF_CORE_READ(task, fs, pwd.dentry), (u64)BPF_CORE_READ(task, fs, pwd.mnt),
 				 peeking);
-	table = BPF_CORE_READ(task, files, fdt);
-	if (!table || number >= BPF_CORE_READ(table, max_fds))
-		return at;
-	files = BPF_CORE_READ(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), files + number);
-	return name_file(at, argument, file, peeking);
+	return name_file(at, argument, file_at(task, number), peeking);
 }
 
 #endif

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from straced.manager.process_group import ProcessGroupManager as ProcessGroupManager
     from straced.manager.strace_manager import StraceManager as StraceManager
     from straced.manager.trace_summary import TraceSummary as TraceSummary
+    from straced.model.files import FileTable as FileTable
+    from straced.model.files import FileUse as FileUse
     from straced.model.slow import SlowCalls as SlowCalls
     from straced.model.slow import SlowSyscall as SlowSyscall
     from straced.model.types import Event as Event
@@ -47,6 +49,8 @@ _HOMES = {
     "AttachError": "errors",
     "Ending": "tracers.base",
     "Event": "model.types",
+    "FileTable": "model.files",
+    "FileUse": "model.files",
     "NotLive": "errors",
     "ProcessGroupManager": "manager.process_group",
     "Profiler": "profiling.profiler",

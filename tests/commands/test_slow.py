@@ -5,6 +5,7 @@ Of `commands/slow_options.py`.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -67,6 +68,22 @@ def _has_slept(pid: int) -> bool:
         if not is_reading(pid):
             return False
     return True
+
+
+@pytest.mark.needs("ebpf")
+def test_sums_by_file(tmp_path: Path) -> None:
+    code = "import os\nfor _ in range(100):\n    try: os.stat('none')\n    except OSError: pass"
+    result = straced("run", "--files", "--all", "--", sys.executable, "-c", code, cwd=tmp_path)
+    row = next(line for line in result.err.splitlines() if f"{tmp_path}/none (ENOENT)" in line)
+    assert row.split()[:2] == ["100", "100"]
+    shown = straced("run", "--files", "--json", "--", sys.executable, "-c", code, cwd=tmp_path)
+    found = {each["name"]: each for each in json.loads(shown.err)["files"]["rows"]}
+    assert found[f"{tmp_path}/none"]["errors"] == 100
+
+
+def test_sums_by_file_are_of_the_whole_time() -> None:
+    straced("attach", "1", "--files", "-i", "1s").assert_clear_error(2)
+    straced("attach", "1", "--files", "--tracer", "strace").assert_clear_error(2)
 
 
 @pytest.mark.parametrize(("verb", "status"), [(("attach", "1"), 2), (("run", "--", "true"), 125)])

@@ -89,6 +89,7 @@ class BlockingProfiler:
         per_thread: bool = False,
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
     ) -> BlockingSession:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
@@ -101,6 +102,7 @@ class BlockingProfiler:
             per_thread: rows of each thread (eBPF).
             slower_than: tell each call of so many seconds or more, with its file or peer (eBPF).
             waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
+            files: add calls up by file and peer, too (eBPF): ``Summary.files``.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
@@ -125,6 +127,7 @@ class BlockingProfiler:
                         per_thread=per_thread,
                         slower_than=slower_than,
                         waits=waits,
+                        files=files,
                     )
                 ),
             )
@@ -157,6 +160,7 @@ class BlockingProfiler:
         time: TimeKind = "wall",
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
         **popen_options: Any,
     ) -> BlockingSession:
         """Start a program that is counted from its first instruction; ``session.process`` is the caller's own.
@@ -168,6 +172,7 @@ class BlockingProfiler:
             time: as for :meth:`attach`.
             slower_than: as for :meth:`attach`.
             waits: as for :meth:`attach`.
+            files: as for :meth:`attach`.
             popen_options: as for ``subprocess.Popen``: ``stdin``, ``cwd``, ``env``, ``text`` and so on.
 
         Returns:
@@ -191,7 +196,7 @@ class BlockingProfiler:
         gating.remember(process.pid)
         try:
             session = self.attach(
-                process.pid, follow=follow, labels=labels, time=time, slower_than=slower_than, waits=waits
+                process.pid, follow=follow, labels=labels, time=time, slower_than=slower_than, waits=waits, files=files
             )
         except Exception as error:
             gating.refused(process.pid)

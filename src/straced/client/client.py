@@ -69,6 +69,7 @@ class Client(ServiceQueries):
         per_thread: bool = False,
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
     ) -> RemoteSession:
         """Have the service count what a process does; returns once the kernel has confirmed it.
 
@@ -81,6 +82,7 @@ class Client(ServiceQueries):
             per_thread: rows of each thread.
             slower_than: tell each call of so many seconds or more, with its file or peer.
             waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
+            files: add calls up by file and peer, too (eBPF): ``Summary.files``.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
@@ -105,6 +107,7 @@ class Client(ServiceQueries):
             tracer=self._wanted,
             slower_ns=check_limit(slower_than, self._wanted),
             slow_waits=waits,
+            files=files,
         )
         return await carry(self._attach("attach", params, labels), lambda session: session.detach())
 
@@ -149,6 +152,7 @@ class Client(ServiceQueries):
         time: TimeKind = "wall",
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
         **popen_options: Any,
     ) -> RemoteSession:
         """Start a program, here and as oneself, that the service counts from its first instruction.
@@ -162,6 +166,7 @@ class Client(ServiceQueries):
             time: as for :meth:`attach`.
             slower_than: as for :meth:`attach`.
             waits: as for :meth:`attach`.
+            files: as for :meth:`attach`.
             popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
 
         Returns:
@@ -189,7 +194,13 @@ class Client(ServiceQueries):
             process = await children.start(gating.gate(argv), popen_options)
             try:
                 session = await self.attach(
-                    process.pid, follow=follow, labels=labels, time=time, slower_than=slower_than, waits=waits
+                    process.pid,
+                    follow=follow,
+                    labels=labels,
+                    time=time,
+                    slower_than=slower_than,
+                    waits=waits,
+                    files=files,
                 )
             except asyncio.CancelledError:
                 await children.end(process)

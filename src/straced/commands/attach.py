@@ -29,6 +29,7 @@ every_limit = functools.partial(options.limit, all_help="Show all rows; count al
         ("straced attach name:postgres -d 30s --json", "half a minute of it, for a program"),
         ("straced attach 4242 --slower 10ms", "and each call that took longer, with its file or peer"),
         ("straced attach 4242 --by thread -d 10s", "and which of its threads did it"),
+        ("straced attach 4242 --files -d 10s", "and which files and peers it was about"),
     ),
 )
 @options.targets()
@@ -56,6 +57,7 @@ every_limit = functools.partial(options.limit, all_help="Show all rows; count al
 )
 @slow_options.slower
 @click.option("--by", type=click.Choice(("process", "thread")), help="Also a table of each process or thread (eBPF).")
+@slow_options.files
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
 @noted(f="-f is on by default; --no-follow leaves children out", c="-c is what attach does", q="")
 def command(
@@ -75,6 +77,7 @@ def command(
     by: str | None,
     slower_ns: int | None,
     waits: bool,
+    files: bool,
     force: bool,
 ) -> int:
     """Count the system calls of running processes until Ctrl-C, the end of -d, or their own end.
@@ -100,6 +103,7 @@ def command(
         by=by,
         slower_ns=slow_options.limit_of_slow(slower_ns, waits, tracer),
         slow_waits=waits,
+        files=slow_options.check_files(files, interval_ns, tracer),
         force=force,
     )
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)

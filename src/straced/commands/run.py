@@ -61,6 +61,7 @@ EXAMPLE = "straced run --max fsync=0 --max total=9000 -- CMD"
     "--summary", type=click.Path(path_type=Path), metavar="FILE", help="Append a summary in Markdown to FILE, for CI."
 )
 @slow_options.slower
+@slow_options.files
 @click.option("--require-trace", is_flag=True, help="Do not run CMD when it cannot be traced.")
 @click.option("--user", "as_caller", is_flag=True, help="Under sudo: run CMD as the invoking user.")
 @noted(f="-f is on by default; --no-follow leaves children out", c="-c is what run does", q="")
@@ -81,6 +82,7 @@ def command(
     summary: Path | None,
     slower_ns: int | None,
     waits: bool,
+    files: bool,
     require_trace: bool,
     as_caller: bool,
     words: tuple[str, ...],
@@ -110,12 +112,13 @@ def command(
         max_overhead_pct=max_overhead,
         slower_ns=slow_options.limit_of_slow(slower_ns, waits, tracer),
         slow_waits=waits,
+        files=slow_options.check_files(files, None, tracer),
         require_trace=require_trace,
         as_caller=as_caller,
     )
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)
     title = " ".join(words)
-    files = budget.BudgetFiles(junit=junit, markdown=summary, overwrite=overwrite)
+    written = budget.BudgetFiles(junit=junit, markdown=summary, overwrite=overwrite)
 
     def say(verdict: BudgetVerdict) -> None:
         from straced.views.text import budget as table
@@ -124,7 +127,7 @@ def command(
         with contextlib.suppress(OSError, ValueError):
             terminal.show(table.lines(limits, verdict), sys.stderr, color=options.use_color(sys.stderr, color))
 
-    with destination(output, overwrite, sys.stderr) as stream, budget.told(title, limits, files, say) as tell:
+    with destination(output, overwrite, sys.stderr) as stream, budget.told(title, limits, written, say) as tell:
         seen: list[Summary] = []
 
         def show(figures: Summary) -> None:

@@ -1,4 +1,4 @@
-"""The options of verbs that tell slow calls besides counting."""
+"""The options of verbs that tell slow calls, files and peers besides counting."""
 
 from __future__ import annotations
 
@@ -25,6 +25,24 @@ def slower(function: Function) -> Function:
         help="Show each call of TIME or more, with its file or peer (eBPF).",
     )
     return limit(waits(function))
+
+
+def files(function: Function) -> Function:
+    """``--files``, as ``files: bool``."""
+    return click.option("--files", is_flag=True, help="Sums by file and peer, too (eBPF).")(function)
+
+
+def check_files(files: bool, interval_ns: int | None, tracer: str) -> bool:
+    """Return the same.
+
+    Raises:
+        UsageError: this tracer cannot, or there are to be windows.
+    """
+    if files and interval_ns is not None:
+        raise click.UsageError("sums by file are of the whole time\nleave out -i")
+    if files and tracer not in ("auto", "ebpf"):
+        raise click.UsageError(f"sums by file are eBPF's alone\nleave out --tracer {tracer}")
+    return files
 
 
 def limit_of_slow(slower_ns: int | None, waits: bool, tracer: str) -> int | None:

@@ -165,6 +165,7 @@ class AttachParams(Struct, frozen=True, kw_only=True):
     tracer: str = "auto"
     slower_ns: Annotated[int, Meta(ge=1, le=1 << 60)] | None = None
     slow_waits: bool = False
+    files: bool = False
 
 
 class Attached(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from straced.model.files import FileTable
 from straced.model.slow import SlowCalls
 
 SUMMARY_SCHEMA = "straced.summary/1"
@@ -137,6 +138,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     """The quality of the rows, as :attr:`Quality.kind`."""
     slow: SlowCalls | None = None
     """Calls over the limit that was asked for; ``None`` where none was, or this tracer cannot tell."""
+    files: FileTable | None = None
+    """Sums by file and peer, where they were asked for, since the attach; ``None`` of a later window."""
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -261,6 +264,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     """The sums of all rows."""
     slow: SlowCalls | None = None
     """Calls over the limit that was asked for; ``None`` where none was, or this tracer cannot tell."""
+    files: FileTable | None = None
+    """Sums by file and peer, where they were asked for, since the attach; ``None`` of a later window."""
 
     @property
     def syscalls(self) -> dict[str, SyscallStats]:

@@ -115,6 +115,7 @@ class AsyncProfiler(Protocol):
         per_thread: bool = False,
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
     ) -> AsyncSession: ...
     async def spawn(
         self,
@@ -125,6 +126,7 @@ class AsyncProfiler(Protocol):
         time: TimeKind = "wall",
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
         **popen_options: Any,
     ) -> AsyncSession: ...
     async def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> AsyncSession: ...
@@ -246,6 +248,7 @@ class SyncProfiler(Protocol):
         per_thread: bool = False,
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
     ) -> SyncSession: ...
     def spawn(
         self,
@@ -256,6 +259,7 @@ class SyncProfiler(Protocol):
         time: TimeKind = "wall",
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
         **popen_options: Any,
     ) -> SyncSession: ...
     def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> SyncSession: ...

@@ -135,6 +135,7 @@ class Profiler:
         per_thread: bool = False,
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
@@ -151,6 +152,7 @@ class Profiler:
             per_thread: rows of each thread (eBPF).
             slower_than: tell each call of so many seconds or more, with its file or peer (eBPF).
             waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
+            files: add calls up by file and peer, too (eBPF): ``Summary.files``.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
@@ -169,6 +171,7 @@ class Profiler:
             per_thread=per_thread,
             slower_ns=check_limit(slower_than, self._wanted),
             slow_waits=waits,
+            files=files,
         )
         return await self.attach_for(None, pid, options, labels)
 
@@ -276,6 +279,7 @@ class Profiler:
         time: TimeKind = "wall",
         slower_than: float | None = None,
         waits: bool = False,
+        files: bool = False,
         **popen_options: Any,
     ) -> Session:
         """Start a program that is counted from its first instruction; ``session.process`` is the caller's own.
@@ -289,6 +293,7 @@ class Profiler:
             time: as for :meth:`attach`.
             slower_than: as for :meth:`attach`.
             waits: as for :meth:`attach`.
+            files: as for :meth:`attach`.
             popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
 
         Returns:
@@ -314,7 +319,13 @@ class Profiler:
             gating.remember(process.pid)
             try:
                 session = await self.attach(
-                    process.pid, follow=follow, labels=labels, time=time, slower_than=slower_than, waits=waits
+                    process.pid,
+                    follow=follow,
+                    labels=labels,
+                    time=time,
+                    slower_than=slower_than,
+                    waits=waits,
+                    files=files,
                 )
             except asyncio.CancelledError:
                 await children.end(process)

@@ -126,6 +126,7 @@ def summary(
         rows=table,
         total=type(total)() if unknown else total,
         slow=slow_calls.together(piece.sample.slow for piece in stretches),
+        files=stretches[-1].sample.files if len(stretches) == 1 else None,
     )
 
 

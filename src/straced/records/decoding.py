@@ -47,6 +47,14 @@ class Decoder:
             at += size
         return at
 
+    def blobs(self, data: bytes | memoryview) -> dict[int, Blob]:
+        """Decode blobs that stand alone, by the number of the argument.
+
+        Args:
+            data: nothing but them.
+        """
+        return self._blobs(data, 0, len(data))
+
     def _record(self, data: bytes | memoryview, at: int, size: int, cpu: int, kind: RecordKind) -> Record:
         head = self._head.unpack_from(data, at)
         _size, told, nargs, tid, pid, key, end_ns, duration_ns, waiting_ns, result = head

@@ -16,6 +16,12 @@ MADE_TO_WAIT = WAITS_FOR_WORK | {
 """Calls whose length says what a program waits for, and not that something is slow."""
 CLOSING = frozenset({"close", "close_range"})
 """Calls whose descriptor is another file's, or none, when they return."""
+MOVING = frozenset(
+    {"read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2", "sendto"}
+    | {"recvfrom", "sendmsg", "recvmsg", "sendfile", "sendfile64", "splice", "tee", "vmsplice", "copy_file_range"}
+)
+"""Calls whose result is a number of bytes of a file or a peer."""
+OPENING = frozenset({"open", "openat", "openat2", "creat"})
 ENDING = frozenset({"exit", "exit_group"})
 _FIRST = (
     "openat openat2 fcntl fcntl64 ioctl getsockopt setsockopt getdents getdents64 recvmmsg execveat preadv2 pwritev2"

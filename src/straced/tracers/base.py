@@ -58,6 +58,13 @@ class AttachOptions(Struct, frozen=True, kw_only=True):
     """At most so many a second; the others are counted. 0: no bound."""
     slow_kept: int = MOST_KEPT
     """So many of them, the longest, are kept for samples."""
+    files: bool = False
+    """Add calls up by file and peer, too (eBPF)."""
+
+    @property
+    def wants_details(self) -> bool:
+        """Whether more than counters is wanted."""
+        return self.slower_ns is not None or self.files
 
 
 class Availability(Struct, frozen=True, kw_only=True):

@@ -47,6 +47,7 @@ class AttachRequest(Struct, frozen=True, kw_only=True):
     slower_ns: int | None = None
     """Tell calls that take at least so long."""
     slow_waits: bool = False
+    files: bool = False
     force: bool = False
 
 
@@ -95,8 +96,8 @@ async def _watch(wanted: AttachRequest, report: Report, stop: asyncio.Event) -> 
             for session, summary in zip(sessions, results, strict=True):
                 parts = await _parts(session, summary) if wanted.by is not None else []
                 report(summary, parts)
-        for summary in results if wanted.slower_ns is not None else ():
-            if (text := slow_calls_missing(summary)) is not None:
+        for summary in results:
+            if text := missing_details(summary, slow=wanted.slower_ns is not None, files=wanted.files):
                 print(f"straced attach: {text}", file=sys.stderr, flush=True)
     return refused[0].exit_code if refused else 0
 
@@ -115,6 +116,7 @@ async def _attach(
         by_program=wanted.by == "process",
         slower_ns=wanted.slower_ns,
         slow_waits=wanted.slow_waits,
+        files=wanted.files,
     )
     attempts = (profiler.attach_for(None, pid, options) for pid in pids)
     tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
@@ -153,6 +155,7 @@ async def _by_the_service(
                 per_thread=wanted.by == "thread",
                 slower_than=None if wanted.slower_ns is None else wanted.slower_ns / 1e9,
                 waits=wanted.slow_waits,
+                files=wanted.files,
             )
             delegation.say("attach", f"{pids[at]} is counted", error)
     return tried
@@ -181,11 +184,12 @@ async def _parts(session: AnySession, summary: Summary) -> list[SplitPart]:
     return split((await session.read()).rows, name_of)
 
 
-def slow_calls_missing(summary: Summary) -> str | None:
-    """Why there are no slow calls in a summary that should have them."""
-    if summary.slow is not None:
-        return None
-    return f"slow calls are told by eBPF alone, and {summary.target.pid} was counted by {summary.tracer}"
+def missing_details(summary: Summary, *, slow: bool, files: bool) -> str:
+    """Why a summary has no slow calls, or no sums by file, where these were asked for; empty where it has."""
+    lacking = ["slow calls"] * (slow and summary.slow is None) + ["sums by file"] * (files and summary.files is None)
+    if not lacking:
+        return ""
+    return f"there are no {' and no '.join(lacking)}: {summary.target.pid} was counted by {summary.tracer}"
 
 
 def _announce(sessions: Sequence[AnySession]) -> None:

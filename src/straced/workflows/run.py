@@ -24,7 +24,7 @@ from straced.profiling.session import Session
 from straced.text.sanitize import scrub
 from straced.tracers.base import AttachOptions
 from straced.workflows import delegation
-from straced.workflows.attach import slow_calls_missing
+from straced.workflows.attach import missing_details
 from straced.workflows.foreground import Foreground
 from straced.workflows.hints import as_typed
 from straced.workflows.killed_for_memory import MemoryWatch
@@ -46,6 +46,7 @@ class Launch(Struct, frozen=True, kw_only=True):
     slower_ns: int | None = None
     """Tell calls that take at least so long."""
     slow_waits: bool = False
+    files: bool = False
     require_trace: bool = False
     as_caller: bool = False
 
@@ -95,7 +96,7 @@ async def _see_through(
         if session is not None:
             summary = await session.detach()
             report(_named(summary, session, status))
-            if launch.slower_ns is not None and (missing := slow_calls_missing(summary)) is not None:
+            if missing := missing_details(summary, slow=launch.slower_ns is not None, files=launch.files):
                 _say(missing)
         if killed := memory.words(status):
             _say(killed)
@@ -104,7 +105,9 @@ async def _see_through(
 
 async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: Launch) -> Session | None:
     try:
-        options = AttachOptions(follow=launch.follow, slower_ns=launch.slower_ns, slow_waits=launch.slow_waits)
+        options = AttachOptions(
+            follow=launch.follow, slower_ns=launch.slower_ns, slow_waits=launch.slow_waits, files=launch.files
+        )
         session = await profiler.attach_for(None, process.pid, options, launch.labels, required=launch.require_trace)
     except Exception as error:
         if launch.require_trace:

@@ -125,6 +125,7 @@ class ClientSession:
             sample,
             rows=tuple(row for row in sample.rows if row.pid not in hidden),
             slow=without(sample.slow, hidden),
+            files=None,
             reasons=(*sample.reasons, reason),
             kind="partial" if sample.kind == "exact" else sample.kind,
         )

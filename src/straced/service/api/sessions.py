@@ -89,6 +89,7 @@ class Sessions:
             per_thread=params.per_thread,
             slower_ns=params.slower_ns,
             slow_waits=params.slow_waits,
+            files=params.files,
             slow_rate=SLOW_CALLS_A_SECOND,
         )
 

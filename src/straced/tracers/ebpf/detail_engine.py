@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import os
+import sys
 import threading
 from pathlib import Path
 
-from straced.records.subjects import CLOSING, ENDING, MADE_TO_WAIT, descriptors_of, is_from_here
+from straced.records.subjects import CLOSING, ENDING, MADE_TO_WAIT, MOVING, OPENING, descriptors_of, is_from_here
 from straced.records.values import NUMBERS
 from straced.syscalls import names
 from straced.tracers.ebpf import detail_wire, libbpf, record_wire, wire
@@ -16,6 +18,7 @@ from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.record_engine import plans
 
 _SHARED = ("_limits", "_state")
+_KEY, _ROW = ctypes.sizeof(detail_wire.WireFileKey), ctypes.sizeof(detail_wire.WireFileRow)
 
 
 class DetailEngine(Engine):
@@ -26,6 +29,7 @@ class DetailEngine(Engine):
 
     def _configure(self) -> None:
         self._library.bpf_map__set_max_entries(self._map("slow_limits"), self.owners_max)
+        self._library.bpf_map__set_max_entries(self._map("file_rows"), detail_wire.FILE_ROWS if self.tells_files else 1)
         self._peeking = threading.Lock()
 
     def _load(self) -> None:
@@ -52,9 +56,46 @@ class DetailEngine(Engine):
         size = ctypes.sizeof(detail_wire.WireSlowLimit)
         return detail_wire.WireSlowLimit.from_buffer(self._limits, session * size)
 
-    def set_least(self, slower_ns: int) -> None:
-        """Say what the lowest limit of all sessions is."""
-        detail_wire.DetailsState.from_buffer(self._state).least_ns = slower_ns
+    def set_least(self, slower_ns: int, files: int) -> None:
+        """Say what the lowest limit of all sessions is, and how many of them want sums by file."""
+        state = detail_wire.DetailsState.from_buffer(self._state)
+        state.least_ns, state.files = slower_ns, files
+
+    def file_rows(self) -> list[tuple[bytes, bytes]]:
+        """All rows of files with their keys."""
+        keys = (ctypes.c_char * (_KEY * detail_wire.FILE_ROWS))()
+        rows = (ctypes.c_char * (_ROW * detail_wire.FILE_ROWS))()
+        found: list[tuple[bytes, bytes]] = []
+        batch, first = (ctypes.c_char * 8)(), None
+        while True:
+            count = ctypes.c_uint32(detail_wire.FILE_ROWS)
+            result = self._library.bpf_map_lookup_batch(
+                self.map_fd("file_rows"), first, batch, keys, rows, ctypes.byref(count), None
+            )
+            if result < 0 and result != -errno.ENOENT:
+                libbpf.check(result, "rows of files")
+            raw_keys, raw_rows = keys.raw, rows.raw
+            found += [
+                (raw_keys[at * _KEY : (at + 1) * _KEY], raw_rows[at * _ROW : (at + 1) * _ROW])
+                for at in range(count.value)
+            ]
+            if result < 0 or not count.value:
+                return found
+            first = batch
+
+    def add_file_row(self, key: detail_wire.WireFileKey) -> None:
+        """Make an empty row."""
+        row = detail_wire.WireFileRow()
+        result = self._library.bpf_map_update_elem(
+            self.map_fd("file_rows"), ctypes.byref(key), ctypes.byref(row), libbpf.BPF_NOEXIST
+        )
+        libbpf.check(result, "rows of files")
+
+    def drop_file_rows(self, session: int) -> None:
+        """Take the rows of a session away."""
+        for key, _row in self.file_rows():
+            if int.from_bytes(key[:4], sys.byteorder) == session:
+                self._library.bpf_map_delete_elem(self.map_fd("file_rows"), key)
 
     def peek(self) -> bytes:
         """The calls over the limit that are inside now, one after the other, as they come in the ring."""
@@ -69,6 +110,12 @@ class DetailEngine(Engine):
                     os.close(fd)
             finally:
                 library.bpf_link__destroy(link)
+
+
+class FileEngine(DetailEngine):
+    """One with room for sums by file and peer, 11 MB of it."""
+
+    tells_files = True
 
 
 def detail_object() -> bytes:
@@ -87,5 +134,6 @@ def _detail_plans() -> bytes:
                 entry = entries[number * NUMBERS + nr]
                 entry.descriptors = sum(1 << place for place in descriptors_of(name) if name not in CLOSING)
                 entry.flags = detail_wire.WAITS * (name in MADE_TO_WAIT) | detail_wire.ENDS * (name in ENDING)
-                entry.flags |= detail_wire.FROM_HERE * is_from_here(name)
+                entry.flags |= detail_wire.FROM_HERE * is_from_here(name) | detail_wire.BYTES * (name in MOVING)
+                entry.flags |= detail_wire.OPENS * (name in OPENING)
     return bytes(entries)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import ctypes
 from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 
+from straced.model import histogram
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.record_wire import WireBlob, WireCapture, WirePlan, WireRecord
 
-WAITS, FROM_HERE, ENDS = 1, 2, 4
+WAITS, FROM_HERE, ENDS, BYTES, OPENS = 1, 2, 4, 8, 16
 """Flags of a plan."""
 NO_LIMIT = (1 << 64) - 1
+FILE_ROWS = 16384
+BY_OTHERS, BY_PEER, BY_PEER_6, BY_CLIENT, BY_CLIENT_6, BY_OWN, BY_OWN_6 = 3, 16, 17, 18, 19, 20, 21
+"""What rows of files are told apart by; also by inode and by path."""
+SLOW_NAME = 2
+"""What stands in the ring is the name of such a row, and no call."""
 
 
 class WireDetailPlan(ctypes.Structure):
@@ -33,7 +39,8 @@ class WireSlowLimit(ctypes.Structure):
         ("used", c_uint32),
         ("rate", c_uint32),
         ("with_waits", c_uint32),
-        ("unused", c_uint32),
+        ("files", c_uint32),
+        ("unplaced", c_uint64),
     )
 
 
@@ -50,9 +57,43 @@ class WireSlowCall(ctypes.Structure):
 
 
 class DetailsState(ctypes.Structure):
-    """The lowest limit of all sessions."""
+    """The lowest limit of all sessions, and how many want sums by file."""
 
-    _fields_ = (("least_ns", c_uint64),)
+    _fields_ = (("least_ns", c_uint64), ("files", c_uint32), ("unused", c_uint32))
+
+
+class WireFileKey(ctypes.Structure):
+    """What tells a row of files from others."""
+
+    _fields_ = (
+        ("session", c_uint32),
+        ("kind", c_uint16),
+        ("port", c_uint16),
+        ("one", c_uint64),
+        ("two", c_uint64),
+    )
+
+
+class WireFileRow(ctypes.Structure):
+    """Sums of a file, a path or a peer."""
+
+    _fields_ = (
+        ("calls", c_uint64),
+        ("errors", c_uint64),
+        ("bytes", c_uint64),
+        ("wall_ns", c_uint64),
+        ("waiting_ns", c_uint64),
+        ("max_ns", c_uint64),
+        ("named", c_uint32),
+        ("error", c_uint32),
+        ("histogram", c_uint32 * histogram.SIZE),
+    )
+
+
+class WireFileTold(ctypes.Structure):
+    """What stands before the name of a row of files."""
+
+    _fields_ = (("head", WireSlowHead), ("key", WireFileKey))
 
 
 class WireFileName(ctypes.Structure):
@@ -98,5 +139,8 @@ LAYOUTS: dict[str, type[ctypes.Structure]] = {
     "details_state": DetailsState,
     "file_name": WireFileName,
     "socket_name": WireSocketName,
+    "file_key": WireFileKey,
+    "file_row": WireFileRow,
+    "file_told": WireFileTold,
 }
 HEAD_BYTES = ctypes.sizeof(WireSlowHead)

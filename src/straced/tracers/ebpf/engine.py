@@ -37,6 +37,8 @@ class Engine:
     """What of the object is compared with its own BTF."""
     tells_details: ClassVar[bool] = False
     """Whether it tells calls over a limit, besides counting."""
+    tells_files: ClassVar[bool] = False
+    """Whether it adds calls up by file and peer, too."""
 
     def __init__(
         self,

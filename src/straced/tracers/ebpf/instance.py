@@ -73,12 +73,12 @@ class Instance:
             self._stop_if_idle()
             raise
         try:
-            if self.slow is not None and options.slower_ns is not None:
+            if self.slow is not None and options.wants_details:
                 self.slow.begin(index, options)
             if options.apart and options.user is not None:
                 heir = self._new_session(msgspec.structs.replace(options, user=None), quiet, payer)
                 self.engine.owner(index).heir = heir
-                if self.slow is not None and options.slower_ns is not None:
+                if self.slow is not None and options.wants_details:
                     self.slow.begin(heir, options)
             owner, host_pid = self._add_process(index, target.pid, pidfd, wire.OWNER_KEEP, quiet=quiet)
             reasons = self._add_descendants(index, target.pid) if options.follow and not quiet else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from straced.model.files import FileTable
 from straced.model.slow import SlowCalls
 from straced.model.types import Reason, Sample
 from straced.tracers.ebpf import wire
@@ -66,6 +67,7 @@ def build(
     epoch_s: float,
     reasons: tuple[Reason, ...] = (),
     slow: SlowCalls | None = None,
+    files: FileTable | None = None,
 ) -> Sample:
     """The sample of a session: its rows, and what is known to be missing."""
     lost, doubts = _doubts(part.lost, losses)
@@ -88,6 +90,7 @@ def build(
         reasons=(*reasons, *doubts),
         kind="lossy" if doubts else "partial" if reasons else "exact",
         slow=slow,
+        files=files,
     )
 
 

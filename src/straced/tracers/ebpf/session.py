@@ -141,6 +141,7 @@ class EbpfSession:
             epoch_s=time.time(),
             reasons=self._reasons,
             slow=None if self._instance.slow is None else self._instance.slow.state(self.index),
+            files=None if self._instance.slow is None else self._instance.slow.files(self.index),
         )
 
     async def wait(self) -> Ending:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from straced.logs import logger
+from straced.model.files import FileTable
 from straced.model.slow import SlowCalls, SlowSyscall
 from straced.records.decoding import Decoder
 from straced.records.plans import plan_of
@@ -20,6 +21,7 @@ from straced.syscalls import syscall_name
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import detail_wire, libbpf
 from straced.tracers.ebpf.detail_engine import DetailEngine
+from straced.tracers.ebpf.file_sums import FileSums
 from straced.tracers.ebpf.slow_log import SlowLog
 from straced.tracers.event_stream import SlowCallStream
 
@@ -41,30 +43,34 @@ class SlowRing:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._logs: dict[int, SlowLog] = {}
+        self._files = FileSums(engine)
         self._decoder = Decoder()
         self._reader = SlowCallReader()
 
     def begin(self, session: int, options: AttachOptions) -> None:
-        """A session has a limit from now on."""
-        assert options.slower_ns is not None
+        """A session has a limit from now on, or wants sums by file."""
         self._open()
-        self._logs[session] = SlowLog(options.slower_ns, options.slow_kept)
         limit = self._engine.limit(session)
         ctypes.memset(ctypes.addressof(limit), 0, ctypes.sizeof(limit))
-        limit.rate, limit.with_waits = options.slow_rate, options.slow_waits
-        limit.slower_ns = options.slower_ns
+        if options.slower_ns is not None:
+            self._logs[session] = SlowLog(options.slower_ns, options.slow_kept)
+            limit.rate, limit.with_waits = options.slow_rate, options.slow_waits
+            limit.slower_ns = options.slower_ns
+        if options.files:
+            self._files.begin(session)
         self._set_least()
 
     def end(self, session: int) -> None:
         """A session is over."""
         log = self._logs.pop(session, None)
-        if log is None:
-            return
-        log.end()
+        if log is not None:
+            log.end()
+            if self._engine.loaded:
+                self._engine.limit(session).slower_ns = 0
+        self._files.end(session)
         if self._engine.loaded:
-            self._engine.limit(session).slower_ns = 0
             self._set_least()
-        if not self._logs:
+        if not self._logs and not self._files:
             self._close()
 
     def state(self, session: int) -> SlowCalls | None:
@@ -74,6 +80,13 @@ class SlowRing:
             return None
         self._library.ring_buffer__consume(self._ring)
         return log.state(self._engine.limit(session))
+
+    def files(self, session: int) -> FileTable | None:
+        """The sums by file and peer of a session so far; ``None`` of one that does not want them."""
+        if not self._files:
+            return None
+        self._library.ring_buffer__consume(self._ring)
+        return self._files.state(session)
 
     def listen(self, session: int) -> SlowCallStream:
         """The slow calls of a session from now on.
@@ -97,6 +110,8 @@ class SlowRing:
     def look(self) -> None:
         """Look for calls that are inside."""
         self._library.ring_buffer__consume(self._ring)
+        if not self._logs:
+            return
         found: dict[int, list[SlowSyscall]] = {session: [] for session in self._logs}
         data = memoryview(self._engine.peek())
         while len(data) > detail_wire.HEAD_BYTES:
@@ -123,7 +138,7 @@ class SlowRing:
 
     def _set_least(self) -> None:
         limits = [limit for session in self._logs if (limit := int(self._engine.limit(session).slower_ns))]
-        self._engine.set_least(min(limits, default=detail_wire.NO_LIMIT))
+        self._engine.set_least(min(limits, default=detail_wire.NO_LIMIT), len(self._files))
 
     def _open(self) -> None:
         if self._ring:
@@ -160,7 +175,12 @@ class SlowRing:
         self._callback = self._loop = self._timer = None
 
     def _received(self, _context: int, data: int, size: int) -> int:
-        head, record, _size = self._split(memoryview(ctypes.string_at(data, size)))
+        raw = ctypes.string_at(data, size)
+        if detail_wire.WireSlowHead.from_buffer_copy(raw).peeked == detail_wire.SLOW_NAME:
+            told = detail_wire.WireFileTold.from_buffer_copy(raw)
+            self._files.name(told, self._decoder.blobs(raw[ctypes.sizeof(told) :]))
+            return 0
+        head, record, _size = self._split(memoryview(raw))
         log = self._logs.get(head.session)
         if log is not None and record is not None:
             log.add(self._reader.read(record, head.comm))

@@ -7,7 +7,7 @@ import os
 
 from straced.tracers.ebpf import perf_events, preemption, probe, wire
 from straced.tracers.ebpf.attaching import TRACEPOINTS
-from straced.tracers.ebpf.detail_engine import DetailEngine, detail_object
+from straced.tracers.ebpf.detail_engine import DetailEngine, FileEngine, detail_object
 from straced.tracers.ebpf.engine import Engine
 
 _DESCRIPTORS = 48
@@ -21,6 +21,7 @@ def suited_engine(
     user_share: float = 1.0,
     unpreempted: bool | None = None,
     details: bool = False,
+    files: bool = False,
 ) -> Engine:
     """Load the set of programs that suits this kernel.
 
@@ -32,6 +33,7 @@ def suited_engine(
         user_share: likewise.
         unpreempted: the set to load, whatever suits.
         details: one that tells calls over a limit, too.
+        files: and that adds them up by file and peer.
 
     Raises:
         OSError: as :class:`Engine`; EINVAL also when the kernel lacks something, found sooner than by a load; EMFILE
@@ -43,8 +45,8 @@ def suited_engine(
     if unpreempted is None:
         unpreempted = preemption.programs_are_preempted() and perf_events.may_open(tuple(TRACEPOINTS.values()))
     if details:
-        elf = detail_object()
-        return DetailEngine(elf, rows=rows, owners=owners, user_share=user_share, unpreempted=unpreempted)
+        kind = FileEngine if files else DetailEngine
+        return kind(detail_object(), rows=rows, owners=owners, user_share=user_share, unpreempted=unpreempted)
     return Engine(rows=rows, owners=owners, user_share=user_share, unpreempted=unpreempted)
 
 

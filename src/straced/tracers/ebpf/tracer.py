@@ -156,11 +156,12 @@ class EbpfTracer:
 
     async def _place(self, target: Target, options: AttachOptions, pidfd: int, quiet: bool) -> EbpfSession:
         """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
-        details = options.slower_ns is not None
+        details = options.wants_details
         for position in range(self._max_instances):
             if position == len(self._instances):
-                await self._load_another(details=details)
-            if details and not self._instances[position].engine.tells_details:
+                await self._load_another(details=details, files=options.files)
+            engine = self._instances[position].engine
+            if (details and not engine.tells_details) or (options.files and not engine.tells_files):
                 continue
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
             try:
@@ -175,11 +176,11 @@ class EbpfTracer:
                 raise probe.load_error(error) from error
         raise TracerUnavailable(f"{self._max_instances} sessions count {target.pid} already", pid=target.pid)
 
-    async def _load_another(self, *, details: bool = False) -> None:
-        load = functools.partial(self._load, details=details)
+    async def _load_another(self, *, details: bool = False, files: bool = False) -> None:
+        load = functools.partial(self._load, details=details, files=files)
         self._instances.append(await carry(loading.load(load), Instance.close))
 
-    def _load(self, *, details: bool = False) -> Instance:
+    def _load(self, *, details: bool = False, files: bool = False) -> Instance:
         error = self._missing()
         if error is not None:
             raise error
@@ -190,6 +191,7 @@ class EbpfTracer:
                 user_share=self._user_share,
                 unpreempted=self._unpreempted,
                 details=details or self._details,
+                files=files,
             )
             try:
                 return Instance(engine, self._idle)

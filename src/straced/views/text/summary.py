@@ -15,6 +15,7 @@ from straced.model.types import Overhead, Quality, Summary
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
 from straced.views.text import table
+from straced.views.text.files import file_lines
 from straced.views.text.slow import slow_lines
 from straced.views.text.spans import Line as Line
 from straced.views.text.spans import Span as Span
@@ -74,6 +75,8 @@ def first_screen(
     for text in explanations(summary, sort):
         lines += [(Span(part, "weak"),) for part in textwrap.wrap(text, min(width or PROSE_WIDTH, PROSE_WIDTH))]
     lines.append((Span(quality_line(summary), "bad" if summary.quality.kind == "lossy" else "strong"),))
+    if summary.files is not None:
+        lines += [(), *file_lines(summary.files, limit, width)]
     if summary.slow is not None:
         lines += [(), *slow_lines(summary.slow, limit, width)]
     return tuple(lines)

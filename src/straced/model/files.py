@@ -1,0 +1,95 @@
+"""What calls were about: sums by file, path and peer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import zip_longest
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from straced.model import histogram
+
+MOST_ROWS = 1000
+
+
+class FileUse(Struct, frozen=True, kw_only=True):
+    """A file, a path that could not be opened, or the other end of connections."""
+
+    name: str | None
+    """``/srv/db/wal``, ``tcp 10.0.0.7:5432``, ``pipe:[4711]``; ``None``: it could not be found out."""
+    kind: str = ""
+    """As :attr:`straced.SlowSyscall.kind`; ``path`` of calls by a path that opened nothing."""
+    calls: int
+    errors: int
+    errno: str | None = None
+    """Of the last error."""
+    bytes: int
+    """Read and written."""
+    wall_ns: int
+    waiting_ns: int
+    max_ns: int | None = None
+    p99_ns: int | None = None
+    histogram: tuple[int, ...] = ()
+    """Calls by duration, in the buckets of :mod:`straced.model.histogram`."""
+
+
+class FileTable(Struct, frozen=True, kw_only=True):
+    """Sums of all files and peers of one session: those with the most time first, at most 1,000."""
+
+    rows: tuple[FileUse, ...] = ()
+    others: FileUse | None = None
+    """All others together, those for which the kernel had no room among them; ``None``: there are none."""
+    unplaced: int = 0
+    """Calls that are in no row."""
+
+
+def table_of(rows: Iterable[FileUse], others: FileUse | None, unplaced: int) -> FileTable:
+    """The table of a session.
+
+    Args:
+        rows: all that there are, also several of one name.
+        others: what is in none of them.
+        unplaced: calls that are nowhere.
+    """
+    found = merged(rows)
+    for row in found[MOST_ROWS:]:
+        others = replace(row, name=None, kind="") if others is None else _sum(others, row)
+    return FileTable(rows=found[:MOST_ROWS], others=others, unplaced=unplaced)
+
+
+def merged(rows: Iterable[FileUse]) -> tuple[FileUse, ...]:
+    """Rows of one name added up, the most time first; those without a name stay apart."""
+    named: dict[str, FileUse] = {}
+    unknown: list[FileUse] = []
+    for row in rows:
+        if row.name is None:
+            unknown.append(row)
+        else:
+            named[row.name] = _sum(named[row.name], row) if row.name in named else row
+    found = [*named.values(), *unknown]
+    return tuple(sorted(found, key=lambda row: (-row.wall_ns, -row.calls, row.name or "")))
+
+
+def _sum(one: FileUse, other: FileUse) -> FileUse:
+    buckets = tuple(a + b for a, b in zip_longest(one.histogram, other.histogram, fillvalue=0))
+    longest = max(one.max_ns or 0, other.max_ns or 0)
+    return FileUse(
+        name=one.name,
+        kind=other.kind if one.kind == "path" else one.kind,
+        calls=one.calls + other.calls,
+        errors=one.errors + other.errors,
+        errno=one.errno or other.errno,
+        bytes=one.bytes + other.bytes,
+        wall_ns=one.wall_ns + other.wall_ns,
+        waiting_ns=one.waiting_ns + other.waiting_ns,
+        max_ns=longest,
+        p99_ns=p99(buckets, longest),
+        histogram=buckets,
+    )
+
+
+def p99(buckets: tuple[int, ...], longest_ns: int) -> int | None:
+    """What 99 of 100 calls do not exceed; never more than the longest."""
+    found = histogram.percentile_ns(buckets, 0.99)
+    return None if found is None else min(found, longest_ns)

@@ -1,0 +1,44 @@
+"""Sums by file: rows of one name are one.
+
+Of `model/files.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from straced.model.files import FileUse, merged, p99, table_of
+
+
+def use(name: str | None, calls: int, wall_ns: int, **about: Any) -> FileUse:
+    """The sums of a file."""
+    given = {"errors": 0, "bytes": 0, "waiting_ns": 0, "max_ns": wall_ns, "histogram": (calls,), **about}
+    return FileUse(name=name, calls=calls, wall_ns=wall_ns, **given)
+
+
+def test_rows_of_one_name_are_added_up() -> None:
+    rows = [
+        use("/a", 3, 100, kind="path", errors=1, errno="ENOENT"),
+        use("/b", 1, 500),
+        use("/a", 2, 50, kind="file", bytes=7, histogram=(0, 2)),
+        use(None, 1, 1),
+        use(None, 1, 2),
+    ]
+    first, second, *unknown = merged(rows)
+    assert (first.name, first.calls) == ("/b", 1)
+    assert (second.name, second.kind, second.calls, second.errors, second.errno) == ("/a", "file", 5, 1, "ENOENT")
+    assert (second.bytes, second.wall_ns, second.max_ns, second.histogram) == (7, 150, 100, (3, 2))
+    assert [each.wall_ns for each in unknown] == [2, 1]
+
+
+def test_those_beyond_a_thousand_are_added_up() -> None:
+    table = table_of([use(f"/{number}", 2, 5000 - number) for number in range(1010)], use(None, 3, 7), 4)
+    assert len(table.rows) == 1000
+    assert table.others is not None
+    assert (table.others.name, table.others.calls, table.unplaced) == (None, 3 + 20, 4)
+    assert table_of([use("/a", 1, 1)], None, 0).others is None
+
+
+def test_a_percentile_is_never_beyond_the_longest() -> None:
+    assert p99((0, 0, 5), 90) == 90
+    assert p99((), 90) is None
