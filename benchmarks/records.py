@@ -1,4 +1,4 @@
-"""What more than counting costs: the same loop untraced, counted, with a limit for slow calls, and recorded to a file.
+"""What more than counting costs: a loop untraced, counted, with a limit for slow calls, kept in memory, and in a file.
 
 The limit is one that no call passes.
 
@@ -26,11 +26,14 @@ from benchmarks import tracers, workloads
 from benchmarks.workloads import Running, Workload
 from straced.linux import procfs
 from straced.tracers.base import AttachOptions
-from straced.tracers.ebpf import EbpfTracer, recorder
+from straced.tracers.ebpf import EbpfTracer, flight, recorder
+from straced.tracers.ebpf.flight import FlightOptions
 from straced.tracers.ebpf.record_session import RecorderOptions
 
-VARIANTS = ("untraced", "counted", "limited", "recorded")
+VARIANTS = ("untraced", "counted", "limited", "flight", "recorded")
 LIMIT = AttachOptions(slower_ns=1000 * 10**9)
+RING_BYTES = 1 << 20
+"""Of the flight recorder: it goes round many times, so that what makes way is paid for."""
 
 
 @contextlib.asynccontextmanager
@@ -44,6 +47,17 @@ async def recorded(pid: int, folder: Path) -> AsyncIterator[None]:
         assert recording.end is not None
         if lost := sum(each.lost for each in recording.end.calls.values()):
             print(f"{lost} records were lost", file=sys.stderr)
+
+
+@contextlib.asynccontextmanager
+async def kept(pid: int) -> AsyncIterator[None]:
+    """Kept by a flight recorder, whose rings nobody reads."""
+    recorder = await flight.load(FlightOptions(ring_bytes=RING_BYTES))
+    try:
+        await recorder.add(procfs.target(pid))
+        yield
+    finally:
+        await recorder.close()
 
 
 async def measure(chosen: list[Workload], rounds: int, folder: Path) -> dict[tuple[str, str], list[float]]:
@@ -60,6 +74,8 @@ async def measure(chosen: list[Workload], rounds: int, folder: Path) -> dict[tup
                         await stack.enter_async_context(tracers.straced(tracer, running.pid))
                     elif name == "limited":
                         await stack.enter_async_context(tracers.straced(tracer, running.pid, LIMIT))
+                    elif name == "flight":
+                        await stack.enter_async_context(kept(running.pid))
                     elif name == "recorded":
                         await stack.enter_async_context(recorded(running.pid, folder))
                     figures = await asyncio.to_thread(running.measure, workload.unit)

@@ -41,7 +41,7 @@ def take(engine: FlightEngine, *, closed: bool = False) -> Cut:
     """Hold the rings as they are; :func:`let_go` ends that, also when this fails.
 
     What was begun before is told once: in a START record if it is inside when it is looked for, and does not end
-    until the end of the rings is looked for; else in a record of its own.
+    until the rings are held; else in a record of its own.
 
     Args:
         engine: it goes on recording, into what is still free.
@@ -50,11 +50,10 @@ def take(engine: FlightEngine, *, closed: bool = False) -> Cut:
     Raises:
         OSError: a program is preempted in the middle of a record, and does not come back.
     """
-    begins = [engine.keep_all(cpu) for cpu in range(engine.cpus)]
-    ends = [engine.whole_until(cpu, start) for cpu, start in enumerate(begins)]
+    heads = [int(engine.ring(cpu).head) for cpu in range(engine.cpus)]
     inside = _records(engine.starts()) if closed else _seen_twice(engine)
-    later = [engine.whole_until(cpu, end) for cpu, end in enumerate(ends)]
-    pieces = list(zip(begins, later, strict=True))
+    begins = [engine.keep_all(cpu) for cpu in range(engine.cpus)]
+    pieces = [(start, engine.whole_until(cpu, start)) for cpu, start in enumerate(begins)]
     cut = Cut(
         taken_ns=time.monotonic_ns(),
         pieces=pieces,
@@ -65,7 +64,8 @@ def take(engine: FlightEngine, *, closed: bool = False) -> Cut:
         begun=Counter(),
         unwanted=Counter(),
     )
-    ended = _ended(b"".join(engine.bytes_of(cpu, *each) for cpu, each in enumerate(zip(ends, later, strict=True))))
+    later = [(max(head, start), end) for head, (start, end) in zip(heads, pieces, strict=True)]
+    ended = _ended(b"".join(engine.bytes_of(cpu, *each) for cpu, each in enumerate(later)))
     kept = []
     for record in inside:
         _size, kind, _nargs, tid, _pid, key, seen_ns, *_rest = _HEAD.unpack_from(record)
