@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from tests.docs.snippets import ROOT
 from tests.support.poll import until
 
 EXAMPLES = ROOT / "examples"
-COVERED = {"drop_in.py", "job_daemon.py", "fastapi_jobs.py", "pytest_project", "grafana"}
+COVERED = {"drop_in.py", "job_daemon.py", "fastapi_jobs.py", "pytest_project", "grafana", "slow_calls.py"}
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -75,6 +76,29 @@ def _words(pid: int) -> list[str]:
         return list(procfs.cmdline(pid))
     except (procfs.Gone, OSError):
         return []
+
+
+# --- slow calls ---
+
+
+@pytest.mark.needs("root", "ebpf")
+def test_slow_calls_are_told_with_their_file(tmp_path: Path) -> None:
+    """A reader whose bytes come 20 ms apart at least, until one of its reads is told."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    code = "import os, sys\nfd = os.open(sys.argv[1], os.O_RDWR)\nwhile True: os.read(fd, 1)"
+    with subprocess.Popen([sys.executable, "-c", code, path]) as target:
+        words = [sys.executable, EXAMPLES / "slow_calls.py", str(target.pid)]
+        example = subprocess.Popen(words, stdout=subprocess.PIPE, env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"})
+        assert example.stdout is not None
+        try:
+            with path.open("rb+", buffering=0) as fifo:
+                until(lambda: fifo.write(b"x") and select.select([example.stdout], [], [], 0)[0], 60, pause_s=0.02)
+            assert re.match(rf"\d+ read (took|is inside) [\d,]+ ms: {path}\n", example.stdout.readline().decode())
+        finally:
+            target.kill()
+            example.kill()
+            example.communicate()
 
 
 # --- an endpoint ---

@@ -21,15 +21,21 @@ class FileUse(Struct, frozen=True, kw_only=True):
     kind: str = ""
     """As :attr:`straced.SlowSyscall.kind`; ``path`` of calls by a path that opened nothing."""
     calls: int
+    """Calls that were about it, by their first descriptor or path."""
     errors: int
+    """Those of them that failed."""
     errno: str | None = None
     """Of the last error."""
     bytes: int
     """Read and written."""
     wall_ns: int
+    """Nanoseconds from enter to exit, added up."""
     waiting_ns: int
+    """The part of that in which threads were off the CPU."""
     max_ns: int | None = None
+    """The longest call."""
     p99_ns: int | None = None
+    """What 99 of 100 calls do not exceed, to the precision of the buckets."""
     histogram: tuple[int, ...] = ()
     """Calls by duration, in the buckets of :mod:`straced.model.histogram`."""
 
@@ -38,6 +44,7 @@ class FileTable(Struct, frozen=True, kw_only=True):
     """Sums of all files and peers of one session: those with the most time first, at most 1,000."""
 
     rows: tuple[FileUse, ...] = ()
+    """Each file and peer once."""
     others: FileUse | None = None
     """All others together, those for which the kernel had no room among them; ``None``: there are none."""
     unplaced: int = 0
