@@ -1,7 +1,8 @@
-"""A check inside a booted kernel: records of a command, and whether none is missing."""
+"""Checks inside a booted kernel: records of a command, and whether none is missing; slow calls, and sums by file."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -38,3 +39,32 @@ def records(refused: str) -> str:
     assert {b"/usr", b"/there/is/none"} <= paths, paths
     assert any(data.startswith(b"ls\0/usr\0") for data in paths), paths
     return f"{counted.total()} calls of {len(counted)} names, each with its record"
+
+
+SLOW = """
+mkfifo fifo
+(sleep 0.2; echo x) > fifo &
+read x < fifo
+for i in 1 2 3; do
+    test -e /there/is/none
+done
+true
+"""
+
+
+@check
+def details(refused: str) -> str:
+    """A slow call has its file, and calls are added up by path."""
+    with tempfile.TemporaryDirectory() as name:
+        words = ("run", "--slower", "10ms", "--files", "--json", "--", "sh", "-c", SLOW)
+        done = straced(*words, cwd=name)
+        told = json.loads(done.stderr[done.stderr.index("{") :])
+        if refused:
+            assert told["slow"] is None
+            return "told by eBPF alone, as is said"
+        read = [call for call in told["slow"]["calls"] if call["path"] == f"{name}/fifo"]
+        assert read, told["slow"]
+        none = [row for row in told["files"]["rows"] if row["name"] == "/there/is/none"]
+    assert [row["errors"] for row in none] == [3], told["files"]
+    assert not told["files"]["unplaced"]
+    return f"{read[0]['name']} of a FIFO took {read[0]['duration_ns'] / 1e6:.0f} ms; {len(told['files']['rows'])} files"

@@ -26,7 +26,7 @@ BY_STRACE = ("nvfork-300", "errs-1000", "nthrshort-300")
 TOO_SLOW = ("errs-1000",)
 """For strace on an emulated arm64: it takes longer than a workload may."""
 SLICE_CHECKS = ("doctor", "run")
-CHECKS = ("doctor", "run", "records", "restarts", "top", "why", "serve", "owner_killed", "wakes")
+CHECKS = ("doctor", "run", "records", "details", "restarts", "top", "why", "serve", "owner_killed", "wakes")
 IN_VENV = ("make_run", "lifecycle")
 """Checks of what is set up in the checkout, for the machine's own userland."""
 CROSS = ("clang", "--target=aarch64-linux-gnu", "-fuse-ld=lld")

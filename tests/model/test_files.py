@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from straced.model.files import FileUse, merged, p99, table_of
+from straced.model.files import FileCounts, FileUse, merged, p99, table_of
 
 
-def use(name: str | None, calls: int, wall_ns: int, **about: Any) -> FileUse:
+def use(name: str | None, calls: int, wall_ns: int, **about: Any) -> FileCounts:
     """The sums of a file."""
     given = {"errors": 0, "bytes": 0, "waiting_ns": 0, "max_ns": wall_ns, "histogram": (calls,), **about}
-    return FileUse(name=name, calls=calls, wall_ns=wall_ns, **given)
+    return FileCounts(name=name, calls=calls, wall_ns=wall_ns, **given)
 
 
 def test_rows_of_one_name_are_added_up() -> None:
@@ -36,6 +36,7 @@ def test_those_beyond_a_thousand_are_added_up() -> None:
     assert len(table.rows) == 1000
     assert table.others is not None
     assert (table.others.name, table.others.calls, table.unplaced) == (None, 3 + 20, 4)
+    assert {type(row) for row in (*table.rows, table.others)} == {FileUse}
     assert table_of([use("/a", 1, 1)], None, 0).others is None
 
 

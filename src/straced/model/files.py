@@ -21,30 +21,46 @@ class FileUse(Struct, frozen=True, kw_only=True):
     kind: str = ""
     """As :attr:`straced.SlowSyscall.kind`; ``path`` of calls by a path that opened nothing."""
     calls: int
+    """Calls that were about it, by their first descriptor or path."""
     errors: int
+    """Those of them that failed."""
     errno: str | None = None
     """Of the last error."""
     bytes: int
     """Read and written."""
     wall_ns: int
+    """Nanoseconds from enter to exit, added up."""
     waiting_ns: int
+    """The part of that in which threads were off the CPU."""
     max_ns: int | None = None
+    """The longest call."""
     p99_ns: int | None = None
+    """What 99 of 100 calls do not exceed, to the precision of the buckets."""
+
+
+class FileCounts(FileUse, frozen=True, kw_only=True):
+    """The same with what is needed to add it to others."""
+
     histogram: tuple[int, ...] = ()
     """Calls by duration, in the buckets of :mod:`straced.model.histogram`."""
+
+    def use(self) -> FileUse:
+        """Without that."""
+        return FileUse(**{name: getattr(self, name) for name in FileUse.__struct_fields__})
 
 
 class FileTable(Struct, frozen=True, kw_only=True):
     """Sums of all files and peers of one session: those with the most time first, at most 1,000."""
 
     rows: tuple[FileUse, ...] = ()
+    """Each file and peer once."""
     others: FileUse | None = None
     """All others together, those for which the kernel had no room among them; ``None``: there are none."""
     unplaced: int = 0
     """Calls that are in no row."""
 
 
-def table_of(rows: Iterable[FileUse], others: FileUse | None, unplaced: int) -> FileTable:
+def table_of(rows: Iterable[FileCounts], others: FileCounts | None, unplaced: int) -> FileTable:
     """The table of a session.
 
     Args:
@@ -55,13 +71,14 @@ def table_of(rows: Iterable[FileUse], others: FileUse | None, unplaced: int) -> 
     found = merged(rows)
     for row in found[MOST_ROWS:]:
         others = replace(row, name=None, kind="") if others is None else _sum(others, row)
-    return FileTable(rows=found[:MOST_ROWS], others=others, unplaced=unplaced)
+    kept = tuple(row.use() for row in found[:MOST_ROWS])
+    return FileTable(rows=kept, others=None if others is None else others.use(), unplaced=unplaced)
 
 
-def merged(rows: Iterable[FileUse]) -> tuple[FileUse, ...]:
+def merged(rows: Iterable[FileCounts]) -> tuple[FileCounts, ...]:
     """Rows of one name added up, the most time first; those without a name stay apart."""
-    named: dict[str, FileUse] = {}
-    unknown: list[FileUse] = []
+    named: dict[str, FileCounts] = {}
+    unknown: list[FileCounts] = []
     for row in rows:
         if row.name is None:
             unknown.append(row)
@@ -71,10 +88,10 @@ def merged(rows: Iterable[FileUse]) -> tuple[FileUse, ...]:
     return tuple(sorted(found, key=lambda row: (-row.wall_ns, -row.calls, row.name or "")))
 
 
-def _sum(one: FileUse, other: FileUse) -> FileUse:
+def _sum(one: FileCounts, other: FileCounts) -> FileCounts:
     buckets = tuple(a + b for a, b in zip_longest(one.histogram, other.histogram, fillvalue=0))
     longest = max(one.max_ns or 0, other.max_ns or 0)
-    return FileUse(
+    return FileCounts(
         name=one.name,
         kind=other.kind if one.kind == "path" else one.kind,
         calls=one.calls + other.calls,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from straced.model.files import FileTable, FileUse, p99, table_of
+from straced.model.files import FileCounts, FileTable, p99, table_of
 from straced.records import names
 from straced.records.values import Blob, BlobKind
 from straced.text.sanitize import scrub, scrub_bytes
@@ -64,12 +64,12 @@ class FileSums:
         return table_of(rows, others, int(self._engine.limit(session).unplaced))
 
 
-def _use(row: detail_wire.WireFileRow, name: str | None, kind: str) -> FileUse:
+def _use(row: detail_wire.WireFileRow, name: str | None, kind: str) -> FileCounts:
     counts = list(row.histogram)
     while counts and not counts[-1]:
         counts.pop()
     buckets = tuple(counts)
-    return FileUse(
+    return FileCounts(
         name=name,
         kind=kind,
         calls=row.calls,
