@@ -60,6 +60,32 @@ def bpftrace(pid: int) -> Iterator[None]:
         yield
 
 
+EACH_CALL = """
+tracepoint:raw_syscalls:sys_enter /pid == {pid}/ {{ @at[tid] = nsecs; }}
+tracepoint:raw_syscalls:sys_exit /pid == {pid} && @at[tid]/ {{
+  printf("%d %d %d %d\\n", tid, args->id, args->ret, nsecs - @at[tid]); delete(@at[tid]); }}
+"""
+
+
+@contextlib.contextmanager
+def each_call(name: str, pid: int, output: Path) -> Iterator[None]:
+    """``bpftrace``, ``perf trace`` or ``strace``, writing a line a call into a file."""
+    if name == "bpftrace":
+        with _tool(["bpftrace", "-o", str(output), "-e", EACH_CALL.format(pid=pid)]) as tool:
+            _until(lambda: _descriptors(tool.pid, "perf_event") > 1)
+            time.sleep(0.3)  # what it prints is buffered, so it does not say when
+            yield
+    elif name == "perf trace":
+        with _tool(["perf", "trace", "-o", str(output), "-p", str(pid)]) as tool:
+            _until(lambda: _descriptors(tool.pid, "perf_event") > 0)
+            time.sleep(0.3)  # it enables its events last, and does not say when
+            yield
+    else:
+        with _tool(["strace", "-f", "-ttt", "-T", "-yy", "-o", str(output), "-p", str(pid)]):
+            _until(lambda: procfs.tracer_pid(pid) != 0)
+            yield
+
+
 @contextlib.contextmanager
 def perf_trace(pid: int) -> Iterator[None]:
     """``perf trace -s``."""
@@ -112,7 +138,7 @@ def _descriptors(pid: int, kind: str) -> int:
 
 def _until(condition: object) -> None:
     assert callable(condition)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         if time.monotonic() > deadline:
             raise RuntimeError("the tool did not attach")

@@ -18,6 +18,7 @@ import pytest
 from straced.syscalls import native_abi, number_of
 from tests.support import proc
 from tests.support.cli import popen_straced, straced
+from tests.support.owner import NOBODY
 from tests.support.poll import until
 
 LOOP = "import os\nwhile True: os.getppid()"
@@ -100,3 +101,26 @@ def _stands(pid: int) -> bool:
             if Path(f"/proc/{pid}/task/{tid}/syscall").read_text().startswith(wanted):
                 return True
     return False
+
+
+@pytest.mark.needs("ebpf", "strace")
+@pytest.mark.parametrize(
+    ("words", "by_strace"),
+    [((), False), (("-P", "/dev/null"), True), (("-s", "10"), True), (("-e", "%desc"), True), (("-Z",), False)],
+)
+def test_auto_takes_ebpf_where_it_may(tmp_path: Path, words: tuple[str, ...], by_strace: bool) -> None:
+    path = tmp_path / "t"
+    done = straced("trace", "--tracer", "auto", *words, "-o", path, "--", "cat", "/dev/null", "/none")
+    assert done.status == 1, done.err
+    assert ('"by_ebpf":true' not in path.read_text()) == by_strace
+    assert ("since" in done.err) == (words == ("-e", "%desc"))
+
+
+@pytest.mark.needs("root", "setpriv", "strace")
+def test_auto_goes_on_to_strace_and_says_why() -> None:
+    done = straced(
+        "trace", "--tracer", "auto", "-e", "exit_group", "--", "sh", "-c", "echo it ran; exit 3", prefix=NOBODY
+    )
+    assert (done.status, done.out) == (3, "it ran\n")
+    assert "traced by strace, since" in done.err
+    assert "exit_group(3)" in done.err

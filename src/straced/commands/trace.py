@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from straced.commands import options
 from straced.commands.group import ExampleCommand, verb
 from straced.commands.habits import noted
+from straced.errors import InvalidArgument, StracedError, TracerUnavailable
 from straced.linux.targets import TargetSpec
 from straced.text.sanitize import scrub
 from straced.text.units import format_count
@@ -48,8 +50,9 @@ class TargetOrCommand(ExampleCommand):
 @options.targets(required=False)
 @click.option(
     "--tracer",
-    type=click.Choice(("strace", "ebpf")),
-    help="ebpf records in the kernel, without ptrace.  [default: strace; ebpf for a FILE.strc]",
+    type=click.Choice(("auto", "strace", "ebpf")),
+    help="ebpf records in the kernel, without ptrace; auto takes it where it may, else strace.  "
+    "[default: strace; ebpf for a FILE.strc]",
 )
 @click.option(
     "-o",
@@ -139,19 +142,17 @@ def command(
             click.echo(f"straced: -e {scrub(trace_set)}: programs of today call {', '.join(added)}, too", err=True)
     calls = checked(trace_set) if trace_set else None
     binary = output is not None and output.suffix == ".strc"
-    by_ebpf = tracer == "ebpf" or (tracer is None and (binary or bool(words)))
+    given = ctx.get_parameter_source("string_bytes") is ParameterSource.COMMANDLINE
+    of_strace = {"-P": paths, "--report": report, "-s": given and tracer == "auto"}
+    of_records = binary or slower_ns is not None or ring_bytes is not None
+    if tracer == "auto" and any(of_strace.values()) and not of_records:
+        tracer = "strace"
+    by_ebpf = tracer in ("ebpf", "auto") or (tracer is None and (binary or bool(words)))
     if redact and (report is not None or binary or (output is not None and not by_ebpf)):
         raise click.UsageError("a file is redacted when it is there\ntype: straced report FILE --redact --html OUT")
     if by_ebpf:
-        _refuse({"-P": paths, "--report": report})
-        options = _recorder_options(
-            calls, failed_only, slower_ns, ring_bytes, follow, duration_ns, max_bytes, min_free, force
-        )
-        from straced.workflows.record import TraceOutput, record_command, record_target
-
-        to = TraceOutput(output, overwrite, redact)
-        return record_command(words, options, to) if words else record_target(targets[0], options, to)
-    if binary or slower_ns is not None or ring_bytes is not None:
+        _refuse(of_strace)
+    elif of_records:
         raise click.UsageError("strace writes no records, and does not look at times\nuse --tracer ebpf")
     from straced.tracers.strace.recording import RecordOptions
 
@@ -177,10 +178,35 @@ def command(
 
         return trace_target(targets[0], wanted, path, overwrite, page=page, redacted=redact)
 
-    return trace(output, None) if report is None else _with_page(trace, output, report, overwrite)
+    def instead(error: StracedError) -> int:
+        click.echo(f"straced: traced by strace, since {scrub(error.reason)}", err=True)
+        return trace(output, None)
+
+    if not by_ebpf:
+        return trace(output, None) if report is None else _with_page(trace, output, report, overwrite)
+    from straced.workflows.record import TraceOutput, record_command, record_target
+
+    otherwise = instead if tracer == "auto" and not of_records and not (redact and output) else None
+    try:
+        options = _recorder_options(
+            calls, failed_only, slower_ns, ring_bytes, follow, duration_ns, max_bytes, min_free, force
+        )
+    except InvalidArgument as error:
+        if otherwise is None:
+            raise
+        return otherwise(error)
+    to = TraceOutput(output, overwrite, redact)
+    if words:
+        return record_command(words, options, to, otherwise)
+    try:
+        return record_target(targets[0], options, to)
+    except TracerUnavailable as error:
+        if otherwise is None:
+            raise
+        return otherwise(error)
 
 
-def _refuse(given: dict[str, object]) -> None:
+def _refuse(given: Mapping[str, object]) -> None:
     for option, value in given.items():
         if value:
             raise click.UsageError(f"{option} is for strace only\nleave it out, or use --tracer strace")

@@ -15,7 +15,7 @@ from msgspec import Struct
 from straced import gating
 from straced.concurrency import stopping
 from straced.concurrency.stopping import StopRequests
-from straced.errors import OutputError, StracedError
+from straced.errors import OutputError, StracedError, TracerUnavailable
 from straced.linux.output_file import OutputFile
 from straced.linux.scratch_file import scratch_file
 from straced.linux.targets import TargetSpec, process_of, resolve
@@ -75,10 +75,21 @@ async def _record_target(pid: int, options: RecorderOptions, output: TraceOutput
         return await trace.until_over(requests.event)
 
 
-def record_command(words: Sequence[str], options: RecorderOptions, output: TraceOutput) -> int:
+def record_command(
+    words: Sequence[str],
+    options: RecorderOptions,
+    output: TraceOutput,
+    otherwise: Callable[[TracerUnavailable], int] | None = None,
+) -> int:
     """Run a command that is recorded from its first instruction; return the status that a shell would see.
 
     Without a file lines go to stderr, as strace's do.
+
+    Args:
+        words: the command.
+        options: what is recorded.
+        output: where it goes.
+        otherwise: what is done where eBPF cannot serve, before anything was started.
 
     Raises:
         CommandNotFound, ExecFailed, OutputError, AttachError, TracerUnavailable: nothing was run.
@@ -91,7 +102,13 @@ def record_command(words: Sequence[str], options: RecorderOptions, output: Trace
             gating.remember(process.pid)
             return process
 
-        return asyncio.run(_record_command(start, foreground, options, output))
+        try:
+            return asyncio.run(_record_command(start, foreground, options, output))
+        except TracerUnavailable as error:
+            if foreground.pid or otherwise is None:
+                raise
+            refused = error
+    return otherwise(refused)
 
 
 async def _record_command(
