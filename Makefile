@@ -79,9 +79,11 @@ wheel-check: ## Build the wheel and test it in a fresh environment without the s
 lock: ## Bring uv.lock up to date (needs uv)
 	uv lock
 
-picture: ## Make the picture of the README from a real run
-	@scripts/bootstrap run
+picture: ## Make the pictures of docs/img and the recording of the README, from real runs (as root, with chromium)
+	@scripts/bootstrap dev
 	$(PYTHON) scripts/picture.py
+	$(PYTHON) scripts/top_pictures.py docs/img
+	@[ ! -e scripts/page_pictures.py ] || $(PYTHON) scripts/page_pictures.py docs/img
 
 changelog: ## Collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
 	@scripts/bootstrap dev

@@ -77,7 +77,7 @@ async def _watch(wanted: AttachRequest, report: Report, stop: asyncio.Event) -> 
                 "strace gives its counts when it lets go, so there are no windows to print",
                 hint="leave -i out, or use --tracer ebpf (straced doctor says what it needs)",
             )
-        if wanted.by is not None and any(session.tracer != "ebpf" for session in sessions):
+        if wanted.by is not None and any(session.uses_ptrace for session in sessions):
             raise NotLive(
                 f"{sessions[0].tracer} does not tell {SEVERAL[wanted.by]} apart",
                 hint="leave --by out, or use --tracer ebpf (straced doctor says what it needs)",

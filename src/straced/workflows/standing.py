@@ -40,5 +40,5 @@ def standing(summary: Summary) -> tuple[str, ...]:
         for call, number in counts.most_common(_MOST)
     ]
     more = ", ..." if len(counts) > _MOST else ""
-    span = f" for at least {format_ns(summary.window.duration_ns)}" if summary.window.duration_ns else ""
+    span = f" for ≥ {format_ns(summary.window.duration_ns)}" if summary.window.duration_ns else ""
     return (f"No call was made: it is {', '.join(parts)}{more}{span}.", f"Why: straced why {target.pid}")

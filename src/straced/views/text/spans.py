@@ -37,7 +37,7 @@ def wrapped(line: Line, width: int | None) -> list[Line]:
     *before, last = line
     text = last.text.lstrip(" ")
     start = size - len(text)
-    column = max((start + at for at in (_second_column(text),)), default=start)
+    column = start + _second_column(text)
     if width - column < LEAST:
         column = min(start, 4)
     parts = textwrap.wrap(
