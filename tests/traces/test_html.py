@@ -13,14 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from straced.text.redaction import redact
 from straced.traces import analysis
-from straced.traces.report.build import build
-from straced.traces.report.closeup import look_closer
-from straced.traces.report.load import load_reading
 from straced.traces.report.request import ReportRequest
 from straced.views.html.advice import ADVICE
-from straced.views.html.page import json_island, render
+from straced.views.html.page import json_island
 from straced.workflows.report import Outputs, make, report_file
 from tests.support.axe import violations
 from tests.support.chromium import Page
@@ -246,12 +242,11 @@ def test_secrets_are_taken_out_of_all_of_it(tmp_path: Path) -> None:
         + '7 1790000000.700000 write(4, "Authorization: Bearer hunter2hunter2hunter2", 40) = 40 <0.100000>\n'
         * 300
     )
-    request = ReportRequest(file=str(trace))
-    reading = load_reading(request)
-    report = build(reading)
-    closeup = look_closer(request, reading, report)
-    shown = render(report, closeup)
-    hidden = render(report, closeup, redact=redact)
+    shown, hidden = (
+        page.read_text()
+        for page in (tmp_path / "shown.html", tmp_path / "hidden.html")
+        if make(ReportRequest(file=str(trace), redacted=page.name == "hidden.html"), Outputs(html=page))
+    )
     assert shown.count("hunter2") > 3  # command, path, slowest calls, lines of findings
     assert "hunter2" not in hidden
     assert "***" in hidden

@@ -17,6 +17,7 @@ from straced.linux.output_file import OutputFile, temporary_name
 from straced.linux.scratch_file import scratch_errors, scratch_file
 from straced.records.layout import MAGIC
 from straced.text.redaction import redact, redact_lines
+from straced.text.sanitize import scrub
 from straced.traces.parsing.interrupt import InterruptHandler
 from straced.traces.parsing.source import RecordsInside, open_source
 from straced.traces.report.build import build
@@ -84,12 +85,19 @@ def make(request: ReportRequest, outputs: Outputs | None = None, *, progress: IO
             from straced.traces.report.closeup import look_closer
             from straced.views.html.page import render
 
-            page.write(render(report, look_closer(request, reading, report), host=request.host).encode())
+            host = request.host or _host_of(reading)
+            page.write(render(report, look_closer(request, reading, report), host=host).encode())
         if outputs.of_calls:
             from straced.traces.export import write_calls
 
             write_calls(request, reading, report, calls, parquet)
     return report
+
+
+def _host_of(reading: TraceReading) -> str | None:
+    """The machine that was traced, where straced traced it."""
+    header = reading.comments.header
+    return scrub(header.host, 100) or None if header is not None else None
 
 
 def _load(
@@ -221,7 +229,7 @@ def _write_page(page: BinaryIO, path: Path, shown: Path | None) -> TraceReport:
     request = ReportRequest(file=str(path), name=None if shown else "live trace")
     reading = load_reading(request)
     report = build(reading)
-    page.write(render(report, look_closer(request, reading, report)).encode())
+    page.write(render(report, look_closer(request, reading, report), host=_host_of(reading)).encode())
     return report
 
 

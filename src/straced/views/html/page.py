@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.resources
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,7 +22,6 @@ def render(
     closeup: CloseUp | None = None,
     *,
     host: str | None = None,
-    redact: Callable[[str], str] | None = None,
 ) -> str:
     """The page as text.
 
@@ -34,11 +32,7 @@ def render(
         report: the report.
         closeup: what a second look at the trace gave, if there was one.
         host: the machine that was traced; ``None``: not known.
-        redact: what all text of the page goes through, :func:`straced.text.redaction.redact` for one.
     """
-    data = data_of(report, closeup, host)
-    if redact is not None:
-        data = _through(redact, data)
     script, style = "\n".join(map(_asset, _SCRIPTS)), _asset("page.css")
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
@@ -49,19 +43,8 @@ def render(
         .replace("{{policy}}", policy)
         .replace("{{style}}", style)
         .replace("{{script}}", script)
-        .replace("{{data}}", json_island(data))
+        .replace("{{data}}", json_island(data_of(report, closeup, host)))
     )
-
-
-def _through(change: Callable[[str], str], value: Any) -> Any:
-    """The same with all texts changed, those that are keys, too."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {change(key): _through(change, each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_through(change, each) for each in value]
-    return value
 
 
 def json_island(data: dict[str, Any]) -> str:

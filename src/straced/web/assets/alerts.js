@@ -11,7 +11,7 @@ export class Alerts {
     this.closed = el("div", { class: "alerts", id: "closed" });
     this.none = el("p", { class: "empty" }, "No alert is open.");
     this.events = el("ol", { class: "events" });
-    this.node = el("div", {}, el("section", {}, el("h2", {}, "Open"), this.none, this.open), el("section", {}, el("h2", {}, "Closed"), this.closed),
+    this.node = el("div", {}, el("h1", { class: "unseen" }, "Alerts"), el("section", {}, el("h2", {}, "Open"), this.none, this.open), el("section", {}, el("h2", {}, "Closed"), this.closed),
       el("section", {}, el("h2", {}, "Events of the service"), this.events));
     this.shown = "";
   }
