@@ -1,8 +1,8 @@
 """A server under load, with every call written down: redis by straced, strace, perf trace and bpftrace, in turns.
 
-Requests a second that ``redis-benchmark`` gets, and how much of that of the server alone. Counting is there to show what
-the records add. perf and bpftrace need tracefs, as in :mod:`benchmarks.overhead`. Everybody writes to a file on the
-same disk; each round begins with another one.
+Requests a second that ``redis-benchmark`` gets, and how much of that of the server alone. Counting is there to show
+what the records add. perf and bpftrace need tracefs, as in :mod:`benchmarks.overhead`. Everybody writes to a file on
+the same disk; each round begins with another one.
 
     python -m benchmarks.server [--rounds 5] [--requests 40000] [--clients 20] [--folder /tmp]
 """
