@@ -57,7 +57,7 @@ async def test_a_call_is_told_while_it_is_inside(tmp_path: Path, monkeypatch: py
     script = Script("os.open('./fifo', os.O_WRONLY)", tmp_path)
     async with slow_session(script) as session, session.slow_calls() as stream:
         async for first in stream:
-            if first.name == "openat":
+            if first.name == "openat" and "fifo" in first.call:
                 break
         assert (first.inside, first.result, first.path) == (True, None, str(path))
         assert first.call == f'openat(AT_FDCWD<{tmp_path}>, "./fifo", O_WRONLY|O_CLOEXEC ...'
@@ -130,9 +130,8 @@ async def test_one_that_is_killed_in_it(tmp_path: Path) -> None:
         script.process.kill()
         slow = (await session.result()).slow
     assert slow is not None
-    assert [(call.name, call.path, call.inside, call.result) for call in about(slow, tmp_path)] == [
-        ("read", str(path), True, None)
-    ]
+    reads = [call for call in about(slow, tmp_path) if call.name == "read"]
+    assert [(call.path, call.inside, call.result) for call in reads] == [(str(path), True, None)]
 
 
 async def test_an_interrupted_one(tmp_path: Path) -> None:
