@@ -1,6 +1,7 @@
 """What the live screen costs: first paint, a refresh of 1,000 processes, and CPU at one refresh a second.
 
     python benchmarks/top.py [--processes 1000] [--calls 50]
+    python benchmarks/top.py --build 8
 
 Each part prints one JSON line. The processes are real, and make ``--calls`` different system calls a second each.
 """
@@ -16,7 +17,9 @@ import pty
 import select
 import signal
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,6 +145,48 @@ async def screen(frame: Frame, size: tuple[int, int], refreshes: int = 20) -> No
         )
 
 
+def sources_of_a_build(folder: Path) -> None:
+    """Two hundred small files, and a Makefile for them."""
+    names = [f"part{number}" for number in range(200)]
+    for name in names:
+        (folder / f"{name}.c").write_text('#include <stdio.h>\nint main(void) { return puts(""); }\n')
+    (folder / "Makefile").write_text(f"all: {' '.join(f'{name}.o' for name in names)}\n")
+
+
+def build(jobs: int) -> None:
+    """A build of many short processes: how far the rows, those of what came and went included, miss the header."""
+    with tempfile.TemporaryDirectory() as scratch:
+        sources_of_a_build(Path(scratch))
+        command = f"while :; do make -s -j{jobs}; rm -f *.o; done"
+        shell = subprocess.Popen(["sh", "-c", command], cwd=scratch, start_new_session=True)
+        try:
+            asyncio.run(adds_up(shell.pid, jobs))
+        finally:
+            os.killpg(shell.pid, signal.SIGKILL)
+            shell.wait()
+
+
+async def adds_up(pid: int, jobs: int, refreshes: int = 10) -> None:
+    """Compare rows and header of the tree of a process."""
+    source = LocalSource([TargetSpec("pid", str(pid))], "ebpf")
+    try:
+        await source.frame()
+        await source.settle()
+        await source.frame()
+        off, calls, ended = [], 0.0, 0
+        for _ in range(refreshes):
+            await asyncio.sleep(1.0)
+            frame = await source.frame()
+            rows = sum(each.calls_s or 0 for each in (*frame.processes, *frame.short_lived))
+            if frame.calls_s:
+                off.append(abs(100 * (rows - frame.calls_s) / frame.calls_s))
+                calls += frame.calls_s / refreshes
+            ended += sum(each.ended or 0 for each in frame.short_lived)
+        say("build", jobs=jobs, calls_s=round(calls), ended=ended, worst_off_pct=round(max(off), 3))
+    finally:
+        await source.close()
+
+
 def first_paint(words: list[str], wanted: bytes, seconds: float = 0.0) -> None:
     """From exec to the first process on a terminal; later the CPU that the whole command takes a second."""
     started = time.perf_counter()
@@ -189,7 +234,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=1000)
     parser.add_argument("--calls", type=int, default=50)
+    parser.add_argument("--build", type=int, metavar="JOBS", help="only: whether the rows of a make -j JOBS add up")
     wanted = parser.parse_args()
+    if wanted.build:
+        build(wanted.build)
+        return
     say("machine", cpus=os.cpu_count(), load=os.getloadavg()[0], kernel=os.uname().release)
     with crowd(wanted.processes, wanted.calls) as parent:
         for tracer in ("none", "ebpf"):

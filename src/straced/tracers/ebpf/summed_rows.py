@@ -26,15 +26,8 @@ class Member(NamedTuple):
     program: str | None = None
     past: bool = False
     """It has gone on to another program, and to another owner."""
-
-    @property
-    def whose(self) -> int | str | None:
-        """To whom what it did is added: the process, or what all that ended of its program did."""
-        return self.pid if self.pid is not None and not self.past else self.program
-
-
-_Owner = tuple[int | None, int, str | None]
-"""Pid, owner and program: another owner of the same pid has other rows, and one that is used again another program."""
+    whose: int | str | None = None
+    """To whom what it did is added: the process, or what all that ended of its program did."""
 
 
 class SummedRows(CounterRows):
@@ -79,31 +72,33 @@ class SummedRows(CounterRows):
         if old is None and before:
             return super().moved_since(before, flights)
         found: Moves = {}
-        there: dict[_Owner, int | str | None] = {}
+        there: dict[int, Member] = {}
+        snapshot_sums = self._snapshot.sums
         for member in self._members:
-            whose = there[member.pid, member.owner, member.program] = member.whose
-            moved = _place(found, whose)
-            sums = self._snapshot.sums[member.owner]
+            there[member.owner] = member
+            moved = _place(found, member.whose)
+            sums = snapshot_sums[member.owner]
             _add(moved, sums, 1)
             moved.in_flight += sums[4]
             moved.standing += sums[5]
         if old is not None:
-            for gone in old._members:  # of one that is no more, its program or its session has the rows
-                whose = there.get((gone.pid, gone.owner, gone.program), gone.program or gone.pid)
-                _add(_place(found, whose), old._snapshot.sums[gone.owner], -1)
+            for was in old._members:
+                now = there.get(was.owner)
+                if now is None or now.pid != was.pid or now.program != was.program:
+                    whose = was.program or was.pid  # it is no more, and its program or its session has the rows
+                else:
+                    whose = now.whose
+                _add(_place(found, whose), old._snapshot.sums[was.owner], -1)
         self._tell_programs(found, old)
         return found
 
     def _tell_programs(self, found: Moves, old: SummedRows | None) -> None:
         """What processes run, which of them began anew, and how many ended of each program."""
-        were: dict[int | str | None, int] = {}
-        if old is not None:
-            were = {member.whose: member.owner for member in old._members}
+        were = {each.whose: each.owner for each in old._members if not each.past} if old is not None else {}
         for member in self._members:
-            moved = found[member.whose]
             if member.program is None or member.past:
                 continue
-            before = were.get(member.whose)
+            moved, before = found[member.whose], were.get(member.whose)
             if member.pid is not None:
                 moved.program, moved.anew = member.program, before not in (None, member.owner)
                 continue
@@ -138,11 +133,13 @@ def part_of(snapshot: RawSnapshot, session: int, members: Sequence[OwnerFacts]) 
 def _member(snapshot: RawSnapshot, owner: OwnerFacts) -> Member:
     program = owner.program or None
     if owner.kind == wire.KIND_PROCESS:
-        return Member(owner.pid, None, owner.index, program, bool(owner.flags & wire.OWNER_PAST))
+        past = bool(owner.flags & wire.OWNER_PAST)
+        return Member(owner.pid, None, owner.index, program, past, program if past else owner.pid)
     if owner.kind == wire.KIND_THREAD:
         process = snapshot.owners.get(owner.parent)
-        return Member(None if process is None else process.pid, owner.pid, owner.index)
-    return Member(None, None, owner.index, program)
+        pid = None if process is None else process.pid
+        return Member(pid, owner.pid, owner.index, whose=pid)
+    return Member(None, None, owner.index, program, whose=program)
 
 
 def _place(found: Moves, whose: int | str | None) -> ProcessDelta:
