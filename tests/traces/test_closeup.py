@@ -119,6 +119,7 @@ def test_a_selection_is_in_the_lanes_too(tmp_path: Path) -> None:
     _report, found = looked(tmp_path / "t", selection=TraceSelection(pids=frozenset({12})))
     assert [lane.tid for lane in found.lanes] == [12]
     assert found.calls == 2
+    assert [(call.name, call.line) for call in found.long_calls] == [("execve", 12), ("read", 13)]
 
 
 def test_lines_of_findings_with_those_around_them(tmp_path: Path) -> None:

@@ -45,7 +45,10 @@ def look_closer(request: ReportRequest, reading: TraceReading, report: TraceRepo
     if counter is not None and not whole:
         for call in calls(request.file, reading):  # slower, and knows what was selected
             if call.kind == "call" and call.start_ns is not None:
-                counter.add(call.tid, call.name.encode(), call.start_ns, call.duration_ns or 0)
+                name = call.name.encode()
+                counter.add(call.tid, name, call.start_ns, call.duration_ns or 0)
+                if call.duration_ns is not None:
+                    counter.keep(call.tid, name, call.start_ns, call.duration_ns, call.line)
     if counter is None:
         return CloseUp(step_ns=1, steps=0, calls=0, lines=lines)
     lanes, hidden = counter.lanes(reading.pid_of)

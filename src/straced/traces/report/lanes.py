@@ -64,7 +64,7 @@ class LaneCounter:
                 place, line = seen
                 line += block.count(b"\n", place, match.start())
                 seen = match.start(), line
-                self._keep(int(tid or 0), name, max(0, start), duration, line)
+                self.keep(int(tid or 0), name, max(0, start), duration, line)
 
     def _clock_ns(self, clock: bytes) -> int | None:
         digits = self._digits
@@ -110,7 +110,10 @@ class LaneCounter:
         heap = self._long[self._class_of(name) == _WAIT]
         return len(heap) < MOST_LONG or duration_ns > heap[0][0]
 
-    def _keep(self, tid: int, name: bytes, start_ns: int, duration_ns: int, line: int) -> None:
+    def keep(self, tid: int, name: bytes, start_ns: int, duration_ns: int, line: int) -> None:
+        """Keep a call with its place, if it is among the longest."""
+        if not self._is_long(name, duration_ns):
+            return
         heap = self._long[self._class_of(name) == _WAIT]
         row = (duration_ns, -line, start_ns, tid, name)
         if len(heap) < MOST_LONG:

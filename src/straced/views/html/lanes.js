@@ -2,7 +2,7 @@
 const LANE = 15, AXIS = 22;
 function timeline() {
   const body = $("#timeline .body"), line = data.lanes;
-  if (!line) { body.append(make("p", "The trace has no clock, so there is no time line.", "weak")); return () => {}; }
+  if (!line) { body.append(make("p", "The trace has no times of day (-ttt), so there is no time line.", "weak")); return () => {}; }
   const total = line.steps * line.step_ns, end = Math.min(total, data.duration_ns || total);
   const wide = () => Math.max(240, body.clientWidth), left = () => Math.min(170, wide() * 0.28);
   const height = line.rows.length * LANE + AXIS, byTid = new Map(line.rows.map((row, at) => [row[1], at]));
@@ -15,7 +15,7 @@ function timeline() {
   out.hidden = true;
   box.append(canvas, svg);
   body.append(legend(line.classes.map(([, name]) => name)), box, out, words);
-  words.textContent = `Colour: the class that took most of each step of ${time(line.step_ns)}; how strong it is: ${line.by}. ${line.of_calls === null ? "" : `${count(line.of_calls)} calls; the ${count(line.calls.length)} longest stand as themselves when zoomed in. `}${line.hidden ? `${count(line.hidden)} tasks with fewer calls have no lane.` : ""}`;
+  words.textContent = `Colour: the class that took most of each step of ${time(line.step_ns)}; how strong it is: ${line.by}. ${line.of_calls === null ? "" : `${count(line.of_calls)} calls${line.calls.length ? `; the ${count(line.calls.length)} longest stand as themselves when zoomed in` : ""}. `}${line.hidden ? `${count(line.hidden)} tasks with fewer calls have no lane.` : ""}`;
   const letters = Object.fromEntries(line.classes);
   const x = (ns) => left() + (wide() - left()) * (ns - from) / (to - from);
   const at = (event) => from + Math.max(0, Math.min(1, (event.clientX - svg.getBoundingClientRect().left - left()) / (wide() - left()))) * (to - from);
