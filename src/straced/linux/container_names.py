@@ -7,10 +7,8 @@ tells is left out: ids serve always.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +105,8 @@ def _entries(folder: Path) -> list[str]:
 
 def of_engine(path: str) -> Iterator[tuple[str, Name]]:
     """The names that a socket with Docker's API tells, of the containers that run."""
+    import json
+
     try:
         listed = json.loads(_get(path, "/containers/json"))
     except (OSError, ValueError):
@@ -132,6 +132,8 @@ def _get(path: str, target: str) -> bytes:
     Raises:
         OSError: nobody listens, or takes too long, or says no.
     """
+    import socket  # only where there are containers: the start of a verb takes no time for it
+
     until = time.monotonic() + TIMEOUT_S
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(TIMEOUT_S)
