@@ -25,7 +25,7 @@ INLINE void tell_start(struct seq_file *seq, struct task_struct *task, struct ou
 	if (!counted)
 		outcome->duration_ns = NO_TIME;
 	if (recording_closed() ? !is_wanted(outcome, plan) : !is_chosen(outcome, plan)) {
-		if (recording_closed())
+		if (recording_closed() || !counted)
 			return;
 		outcome->kind = RECORD_PAD;
 	}
@@ -52,7 +52,6 @@ INLINE void tell_call(struct seq_file *seq, struct task_struct *task, struct cal
 
 	if (off_ns && off_ns < now)
 		outcome.waiting_ns += now - off_ns;
-
 	if (outcome.key && (call->row || (recording_closed() && !recording.gated)))
 		tell_start(seq, task, &outcome, true, call->row);
 }
@@ -63,7 +62,8 @@ INLINE void tell_before(struct seq_file *seq, struct task_struct *task, struct t
 	struct outcome outcome = { 0, 0, now, NO_TIME };
 	long nr = number_in((struct pt_regs *)bpf_task_pt_regs(task));
 
-	state->flags &= ~TASK_EXISTED;	/* told once */
+	if (recording_closed())
+		state->flags &= ~TASK_EXISTED;	/* told once */
 	if (nr < 0)
 		return;
 	outcome.key = key_of(task, nr);
@@ -92,7 +92,7 @@ int tell(struct bpf_iter__task *ctx)
 			tell_call(seq, task, &run->call, now, 0);
 	}
 	tell_call(seq, task, &state->call, now, state->off_ns);
-	if (!place && state->flags & TASK_EXISTED && recording_closed() && !recording.gated)
+	if (!place && state->flags & TASK_EXISTED && !recording.gated && (recording_closed() || recording_config.overwrite))
 		tell_before(seq, task, state, now);
 	for (int i = 0; i < SUSPENDED_MAX; i++) {
 		struct suspended *call = &state->suspended[i];

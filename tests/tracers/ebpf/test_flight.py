@@ -23,6 +23,7 @@ from straced.linux import procfs
 from straced.linux.output_file import OutputFile
 from straced.records.reader import RecordFile
 from straced.records.values import CALLS, RecordKind
+from straced.syscalls import native_abi, number_of
 from straced.tracers.ebpf import flight, flight_dump
 from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
 from straced.tracers.ebpf.flight_dump import Dumped
@@ -58,6 +59,11 @@ def talking(code: str) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
+
+
+def reads(pid: int) -> bool:
+    """Whether it waits in a read of its stdin."""
+    return Path(f"/proc/{pid}/syscall").read_text().startswith(f"{number_of('read', native_abi())} 0x0 ")
 
 
 def answer(process: subprocess.Popen[bytes]) -> None:
@@ -181,7 +187,7 @@ async def test_what_is_in_flight_is_told_and_goes_on(tmp_path: Path) -> None:
     with talking(code) as process:
         async with recording(process.pid) as recorder:
             answer(process)
-            await auntil(lambda: procfs.stat(process.pid).state == "S", 30, "it reads again")
+            await auntil(lambda: reads(process.pid), 30, "it reads again")
             for _ in range(3):
                 file, _dumped = await dump(recorder, tmp_path / "t.strc")
                 check_sums(file)
@@ -193,6 +199,18 @@ async def test_what_is_in_flight_is_told_and_goes_on(tmp_path: Path) -> None:
             last = await last_dump(recorder, tmp_path / "last.strc")
     assert check_sums(last)["read"] >= 1
     assert not [each for each in last if each.kind is RecordKind.START]
+
+
+async def test_what_is_stuck_since_before_is_told_each_time(tmp_path: Path) -> None:
+    with talking("import os\nos.read(0, 1)") as process:
+        await auntil(lambda: reads(process.pid), 30, "it reads")
+        async with recording(process.pid) as recorder:
+            files = [(await dump(recorder, tmp_path / "t.strc"))[0] for _ in range(2)]
+            files.append(await last_dump(recorder, tmp_path / "last.strc"))
+    for file in files:
+        assert check_sums(file) == {}
+        (inside,) = list(file)
+        assert (inside.kind, inside.label, inside.tid) == (RecordKind.BEFORE, "read", process.pid)
 
 
 async def test_what_comes_while_a_dump_is_held_up_is_lost_exactly(

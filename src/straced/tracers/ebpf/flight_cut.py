@@ -9,12 +9,14 @@ from collections import Counter
 from msgspec import Struct
 
 from straced.records import layout
+from straced.records.values import RecordKind
 from straced.tracers.ebpf import record_wire
 from straced.tracers.ebpf.flight_engine import FlightEngine
 
 _HEAD = struct.Struct("=" + layout.RECORD_HEAD)
 _KIND_MASK = 63
-_START = 2
+_UNWANTED = 0
+"""RECORD_PAD, as ``bpf/record_flight.h`` tells of them."""
 _PASSES = 3
 
 
@@ -30,7 +32,7 @@ class Cut(Struct, kw_only=True):
     """Filtered and lost, in turns, by place."""
     overwritten: list[int]
     starts: bytes
-    """START records of calls that are in none of the pieces."""
+    """START and BEFORE records of calls that are in none of the pieces."""
     begun: Counter[int]
     """How many, by place."""
     unwanted: Counter[int]
@@ -68,11 +70,12 @@ def take(engine: FlightEngine, *, closed: bool = False) -> Cut:
     ended = _ended(b"".join(engine.bytes_of(cpu, *each) for cpu, each in enumerate(later)))
     kept = []
     for record in inside:
-        _size, kind, _nargs, tid, _pid, key, seen_ns, *_rest = _HEAD.unpack_from(record)
-        if kind & _KIND_MASK != _START:
+        _size, told, _nargs, tid, _pid, key, seen_ns, *_rest = _HEAD.unpack_from(record)
+        kind = told & _KIND_MASK
+        if kind == _UNWANTED:
             cut.unwanted[record_wire.place_of(key)] += 1
         elif ended.get((tid, key), 0) < seen_ns:
-            cut.begun[record_wire.place_of(key)] += 1
+            cut.begun[record_wire.place_of(key)] += kind == RecordKind.START  # of BEFORE no call is counted
             kept.append(record)
     cut.starts = b"".join(kept)
     return cut
