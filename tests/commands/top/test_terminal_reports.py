@@ -12,9 +12,10 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,10 +53,10 @@ class Line:
 
 
 @contextmanager
-def top_of(victim: subprocess.Popen[bytes]) -> Iterator[Line]:
+def top_of(victim: subprocess.Popen[bytes], command: Sequence[str] = TOP) -> Iterator[Line]:
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    words = [*TOP, "--tracer", "none", str(victim.pid)]
+    words = [*command, "--tracer", "none", str(victim.pid)]
     program = subprocess.Popen(
         words, stdin=its, stdout=its, stderr=its, start_new_session=True, env={**os.environ, "TERM": "xterm"}
     )
@@ -92,7 +93,11 @@ def test_a_signal_byte_by_byte_is_not_sent(tmp_path: Path, keys: bytes, pause_s:
 
 
 def test_a_terminal_that_never_reports_can_be_answered_too(tmp_path: Path) -> None:
-    with named(tmp_path, "victim-one") as (victim,), top_of(victim) as line:
+    code = (
+        "import sys\nfrom straced.views.tui import reaction\nreaction.REPORT_S = 0.5\n"
+        "from straced.commands import main\nsys.exit(main())"
+    )
+    with named(tmp_path, "victim-one") as (victim,), top_of(victim, [sys.executable, "-c", code, "top"]) as line:
         line.write(b"x")
         line.until(b"y sends SIGTERM")
         line.write(b"y")
