@@ -38,8 +38,8 @@ def interrupted_at(name: str, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("straced.commands.group", ("doctor",)),
-        ("click.core", ("doctor",)),
+        ("straced.commands.group", ("attach", "TARGET")),
+        ("click.core", ("attach", "TARGET")),
         ("straced.commands.attach", ("attach", "TARGET")),
         ("straced.workflows.attach", ("attach", "TARGET")),
         ("straced.profiling.profiler", ("attach", "TARGET")),

@@ -33,10 +33,14 @@ def let_die() -> None:
 def _interrupted(number: int, frame: FrameType | None) -> None:
     if not _is_importing(frame):
         signal.default_int_handler(number, frame)
-    # To this thread, where it waits while the signal is blocked: to the process, the timer's own thread would take it.
-    timer = threading.Timer(_AGAIN_S, signal.pthread_kill, (threading.get_ident(), number))
-    timer.daemon = True
-    timer.start()
+    # Again in a moment. By a timer of the kernel: whoever is interrupted may hold a lock that a thread would need.
+    signal.signal(signal.SIGALRM, _again)
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+
+
+def _again(number: int, frame: FrameType | None) -> None:
+    """To this thread, and as a signal: it waits while SIGINT is blocked."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
