@@ -209,16 +209,8 @@ __attribute__((noinline)) int told_slow(struct outcome *outcome, u32 with)
 	    details->flags & DETAIL_ENDS || !is_told(limit, details, outcome->end_ns))
 		return 0;
 	scratch = take_scratch();
-	if (!scratch) {	/* this program preempted itself here, and tells the call alone */
-		struct slow_call bare = {};
-
-		begin_slow(&bare, task, outcome, session);
-		bare.record.nargs = 0;
-		bare.record.size = RECORD_HEAD;
-		if (bpf_ringbuf_output(&slow_calls, &bare, sizeof(bare.head) + RECORD_HEAD, 0))
-			ADD(limit->lost, 1);
-		else
-			ADD(limit->told, 1);
+	if (!scratch) {	/* this program preempted itself here; the stack has no room for another one */
+		ADD(limit->lost, 1);
 		return 0;
 	}
 	scratch->args[TASK_PLACE] = (u64)task;

@@ -6,15 +6,21 @@ Of `tracers/ebpf/detail_engine.py`, `tracers/ebpf/detail_wire.py`, `tracers/ebpf
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from straced.tracers.ebpf import slow_ring
+from straced.errors import TracerUnavailable
+from straced.linux import procfs
+from straced.tracers.ebpf import slow_ring, tracer
+from straced.tracers.ebpf.engine import Engine
+from straced.tracers.ebpf.suited import suited_engine
 from tests.support import proc
 from tests.support.poll import auntil
 from tests.tracers.ebpf.slow_targets import OPTIONS, Script, about, fifo, slow_session, told
@@ -171,3 +177,31 @@ async def test_a_session_without_a_limit_tells_none(tmp_path: Path) -> None:
     async with slow_session(script, replace(OPTIONS, slower_ns=None)) as session:
         script.go()
         assert (await session.result()).slow is None
+
+
+async def test_where_the_kernel_refuses_details_a_service_counts_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(**options: Any) -> Engine:
+        if options.get("details"):
+            raise OSError(errno.EINVAL, "load: Invalid argument")
+        return suited_engine(**options)
+
+    monkeypatch.setattr(tracer, "suited_engine", refusing)
+    script = Script("", tmp_path)
+    made = tracer.EbpfTracer(details=True)
+    try:
+        session = await made.attach(procfs.target(script.pid), OPTIONS)
+        assert (await session.read()).kind == "exact"
+        assert (await session.detach()).slow is None
+    finally:
+        await made.close()
+        script.close()
+    asked = tracer.EbpfTracer()
+    script = Script("", tmp_path)
+    try:
+        with pytest.raises(TracerUnavailable):
+            await asked.attach(procfs.target(script.pid), OPTIONS)
+    finally:
+        await asked.close()
+        script.close()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import os
 
 from straced.concurrency.shielding import Turns, carry
 from straced.errors import TracerUnavailable
 from straced.linux import procfs
+from straced.logs import logger
 from straced.model.types import Sample, Target
 from straced.tracers.base import AttachOptions, Availability, Rights, TracerSession
 from straced.tracers.ebpf import libbpf, loading, probe, trial, wire
+from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.session import EbpfSession
 from straced.tracers.ebpf.suited import suited_engine
@@ -19,6 +22,7 @@ from straced.tracers.ebpf.task_storage import Conflict
 
 MAX_INSTANCES = 8
 """Each holds some 20 MB."""
+_FOR_A_WHILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 LINGER_S = 5.0
 """How long programs and maps stay loaded, 27 MB of the kernel's memory, when nobody is traced by them any more."""
 
@@ -33,7 +37,7 @@ class EbpfTracer:
         ready: keep what was loaded once, for targets that must not wait.
         instances: how many sessions may count one process at a time: each needs programs and maps of its own.
         unpreempted: which set of programs; the one that suits the kernel when left out.
-        details: load at once what tells calls over a limit, which a session without one does not need.
+        details: load at once what tells calls over a limit; where the kernel refuses it, sessions are counted alone.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class EbpfTracer:
     ) -> None:
         self._rows = rows
         self._details = details
+        self._without_details = False
+        """The kernel refuses them, and they were wanted where they can be had."""
         self._max_instances = instances
         self._unpreempted = unpreempted
         self._owners = owners
@@ -156,10 +162,10 @@ class EbpfTracer:
 
     async def _place(self, target: Target, options: AttachOptions, pidfd: int, quiet: bool) -> EbpfSession:
         """Attach by the first engine that has none of these tasks; a task can be in one session of an engine only."""
-        details = options.wants_details
         for position in range(self._max_instances):
             if position == len(self._instances):
-                await self._load_another(details=details, files=options.files)
+                await self._load_another(details=options.wants_details, files=options.files)
+            details = options.wants_details and not self._without_details
             engine = self._instances[position].engine
             if (details and not engine.tells_details) or (options.files and not engine.tells_files):
                 continue
@@ -185,14 +191,7 @@ class EbpfTracer:
         if error is not None:
             raise error
         try:
-            engine = suited_engine(
-                rows=self._rows,
-                owners=self._owners,
-                user_share=self._user_share,
-                unpreempted=self._unpreempted,
-                details=details or self._details,
-                files=files,
-            )
+            engine = self._engine(details=details, files=files)
             try:
                 return Instance(engine, self._idle)
             except BaseException:
@@ -202,6 +201,25 @@ class EbpfTracer:
             if failure.errno in probe.LASTING:
                 self._refused = probe.capabilities(), failure.errno, str(failure.strerror)
             raise probe.load_error(failure) from failure
+
+    def _engine(self, *, details: bool, files: bool) -> Engine:
+        load = functools.partial(
+            suited_engine,
+            rows=self._rows,
+            owners=self._owners,
+            user_share=self._user_share,
+            unpreempted=self._unpreempted,
+        )
+        if self._without_details or not (details or self._details):
+            return load()
+        try:
+            return load(details=True, files=files)
+        except OSError as error:
+            if not self._details or error.errno in _FOR_A_WHILE:
+                raise
+            logger.warning("no_details: %s", error, extra={"straced": {"error": repr(error)}})
+            self._without_details = True
+            return load()
 
     def _missing(self) -> TracerUnavailable | None:
         """What keeps the programs from being loaded; a refusal that lasts is not met again at every attach (60 ms)."""
