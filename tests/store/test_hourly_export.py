@@ -28,6 +28,7 @@ from straced.store.hourly_export import HourlyExport, HoursWritten, file_of
 from straced.store.retention_clock import Anchor, boot_ms
 from straced.store.writer import HistoryWriter
 from tests.service.samples import calls, process, tick
+from tests.store import exported_hosts as fleet
 from tests.store import recorded_day as day
 from tests.support.poll import until
 
@@ -175,10 +176,12 @@ def test_a_clock_that_has_leapt_ahead_removes_nothing(recorded: Path, tmp_path: 
     history.close()
 
 
-def test_killed_at_any_moment_it_leaves_whole_files_alone(recorded: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "srv"
-    request = msgspec.json.encode(ExportRequest(str(recorded), str(folder), "web-1", 0, os.getpid()))
-    for files in (1, 30, 100):
+@pytest.mark.limit(180)
+def test_killed_at_any_moment_it_leaves_whole_files_alone(tmp_path: Path) -> None:
+    folder, database = tmp_path / "srv", tmp_path / "private" / "history.db"
+    fleet.record(database, BEGIN, 1)
+    request = msgspec.json.encode(ExportRequest(str(database), str(folder), "web-1", 0, os.getpid()))
+    for files in (1, 7, 13):
         worker = subprocess.Popen(
             [sys.executable, "-P", "-m", "straced.store.export_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -200,7 +203,7 @@ def test_killed_at_any_moment_it_leaves_whole_files_alone(recorded: Path, tmp_pa
     )
     assert msgspec.json.decode(done.stdout, type=ExportAnswer).error == ""
     assert [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".parquet"] == []
-    assert rows(folder, "sum(calls)", "minutes") == [(23 * 60 * (day.READS + day.OPENS + day.SYNCS + day.SHORTS),)]
+    assert rows(folder, "sum(calls)", "minutes") == [(2 * len(fleet.MINUTES) * fleet.reads(1),)]
 
 
 def whole(folder: Path) -> list[Path]:
