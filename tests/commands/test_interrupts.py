@@ -1,6 +1,6 @@
 """Ctrl-C while straced still imports what a verb needs: quiet, and never lost.
 
-Of `concurrency/interrupts.py`.
+Of `concurrency/interrupts.py` and `concurrency/stopping.py`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def interrupted_at(name: str, *words: str) -> subprocess.CompletedProcess[str]:
         ("straced.workflows.attach", ("attach", "TARGET")),
         ("straced.profiling.profiler", ("attach", "TARGET")),
         ("straced.workflows.trace", ("trace", "TARGET")),
+        ("straced.workflows.doctor", ("doctor",)),
     ],
 )
 def test_an_interrupted_import_is_quiet(name: str, words: tuple[str, ...]) -> None:
@@ -88,3 +89,50 @@ def test_a_handler_of_somebody_else_stays() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+HELD = """
+import os, signal
+from straced.concurrency import interrupts
+
+interrupts.install()
+try:
+    with interrupts.held():
+        os.kill(os.getpid(), signal.SIGINT)
+        print("whole")
+except KeyboardInterrupt:
+    print("then")
+"""
+
+
+def test_what_would_be_left_half_done_is_done_first() -> None:
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("whole\nthen\n", "")
+
+
+CANCELLED = """
+import asyncio, os, signal
+from straced.concurrency import interrupts, stopping
+
+async def work():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        print("not here")
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        print("cleaned up")
+        raise
+
+interrupts.install()
+before = signal.getsignal(signal.SIGINT)
+try:
+    stopping.cancelled_by_ctrl_c(work())
+except KeyboardInterrupt:
+    print("then", signal.getsignal(signal.SIGINT) is before)
+"""
+
+
+def test_ctrl_c_cancels_the_work_of_a_loop() -> None:
+    """Not raised where it happens to be: what it awaits cleans up, as with ``asyncio.run``."""
+    done = subprocess.run([sys.executable, "-c", CANCELLED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("not here\ncleaned up\nthen True\n", "")

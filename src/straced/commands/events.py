@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ import msgspec
 
 from straced.commands import options, service_query
 from straced.commands.group import verb
+from straced.concurrency import stopping
 from straced.model.event_folding import EventLine, folded
 from straced.model.history import KeptAlert, KeptEvent
 from straced.views.text.history import alert_text, event_text, fold_text
@@ -72,7 +72,7 @@ def command(
     for line in sorted(lines, key=_when)[-limit:]:
         _show(line, as_json)
     if go_on:
-        asyncio.run(_follow(chosen.pid, chosen.job, alerts_only, as_json, kinds))
+        stopping.cancelled_by_ctrl_c(_follow(chosen.pid, chosen.job, alerts_only, as_json, kinds))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from straced.concurrency import stopping
 from straced.errors import InvalidArgument, ServiceUnreachable
 from straced.text.units import format_ns
 
@@ -40,7 +40,7 @@ def ask(question: Callable[[Client], Awaitable[Answer]]) -> Answer:
         async with Client() as client:
             return await question(client)
 
-    return asyncio.run(work())
+    return stopping.cancelled_by_ctrl_c(work())
 
 
 def ask_history(question: Callable[[Client], Awaitable[Answer]], otherwise: Callable[[History], Answer]) -> Answer:
@@ -81,7 +81,7 @@ def ask_exports(folder: str, hosts: str | None, question: Callable[[FleetHistory
     from straced.views.text.history import clock
 
     with opened(folder, hosts, lambda words: print(f"straced: {words}", file=sys.stderr)) as data:
-        return asyncio.run(_answer(question(FleetHistory(data, clock))))
+        return stopping.cancelled_by_ctrl_c(_answer(question(FleetHistory(data, clock))))
 
 
 async def _answer(asked: Awaitable[Answer]) -> Answer:

@@ -5,8 +5,10 @@ Raised there it may be lost: the import machinery cleans up in callbacks, from w
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 _AGAIN_S = 0.01
@@ -24,10 +26,38 @@ def is_default(handler: object) -> bool:
     return handler is signal.default_int_handler or handler is _interrupted
 
 
+@contextlib.contextmanager
+def left_to_asyncio() -> Iterator[None]:
+    """Python's own handler, for a loop that begins in the block: only in place of that one does it set its own."""
+    if signal.getsignal(signal.SIGINT) is not _interrupted:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, _interrupted)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Ctrl-C waits until the block is over: what would be left half done has none in it."""
+    if threading.current_thread() is not threading.main_thread():  # none is ever raised there
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def let_die() -> None:
     """All is done: from here on Ctrl-C ends the interpreter, which has its own modules to take down."""
     if is_default(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGALRM) is _again:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # an interpreter that ends takes its handlers away, and would die of it
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from straced.concurrency import interrupts
+
 SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 Result = TypeVar("Result")
 
@@ -43,6 +45,15 @@ class StopRequests:
             print("straced: waiting for the reader of the trace; once more leaves it", file=sys.stderr, flush=True)
         elif self._times > 2:
             os._exit(128 + number)  # a thread is in a write that nothing else ends; the target was let go of before
+
+
+def cancelled_by_ctrl_c(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine as ``asyncio.run`` does: Ctrl-C cancels it, and is raised when it has cleaned up.
+
+    Raised at any point of the loop instead, it would leave threads that nobody waits for, and work half done.
+    """
+    with interrupts.left_to_asyncio():
+        return asyncio.run(work)
 
 
 def run(work: Callable[[StopRequests], Coroutine[Any, Any, Result]]) -> Result:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from straced.concurrency import stopping
 from straced.errors import (
     MissingCapability,
     NotDumpable,
@@ -101,4 +102,4 @@ def _count(pid: int, duration_ns: int) -> Summary | None:
         print(f"straced why: the calls of {pid} were counted by the service", file=sys.stderr, flush=True)
         return summary
 
-    return asyncio.run(count())
+    return stopping.cancelled_by_ctrl_c(count())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from straced.concurrency import stopping
 from straced.errors import OutputError, StracedError
 from straced.linux.output_file import OutputFile
 from straced.linux.scratch_file import scratch_file
@@ -58,7 +59,7 @@ def dump_target(
     try:
         answer = _of_ours(request, output, overwrite, redact)
     except NoRecorder:
-        answer = asyncio.run(_of_the_service(pids[0], output, overwrite, request, redact))
+        answer = stopping.cancelled_by_ctrl_c(_of_the_service(pids[0], output, overwrite, request, redact))
         if answer is None:
             hint = f"begin one: straced record {specs[0]}" + ("" if os.geteuid() == 0 else ", or ask as its user: sudo")
             raise NoRecorder(f"no flight recorder of yours keeps the calls of {specs[0]}", hint=hint) from None

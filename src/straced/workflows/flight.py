@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from straced.concurrency import stopping
 from straced.errors import StracedError
 from straced.linux import procfs
 from straced.linux.dump_budget import DumpFolder
@@ -52,7 +53,7 @@ def record_targets(specs: Sequence[TargetSpec], options: FlightOptions, plan: Du
     """
     found = [pid for spec in specs for pid in resolve(spec)]
     pids = list(dict.fromkeys(process_of(pid, "record", "recorded") for pid in found))
-    return asyncio.run(_record(pids, options, plan))
+    return stopping.cancelled_by_ctrl_c(_record(pids, options, plan))
 
 
 async def _record(pids: list[int], options: FlightOptions, plan: DumpPlan) -> int:

@@ -103,7 +103,7 @@ def record_command(
             return process
 
         try:
-            return asyncio.run(_record_command(start, foreground, options, output))
+            return stopping.cancelled_by_ctrl_c(_record_command(start, foreground, options, output))
         except TracerUnavailable as error:
             if foreground.pid or otherwise is None:
                 raise

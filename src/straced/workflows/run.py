@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from straced import gating
+from straced.concurrency import stopping
 from straced.errors import StracedError
 from straced.model.types import Summary
 from straced.profiling.arguments import check_tracer
@@ -71,7 +72,7 @@ def run(launch: Launch, report: Callable[[Summary], None]) -> int:
             gating.remember(process.pid)
             return process
 
-        return asyncio.run(_see_through(profiler, start, foreground, launch, report))
+        return stopping.cancelled_by_ctrl_c(_see_through(profiler, start, foreground, launch, report))
 
 
 async def _see_through(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from straced import gating
+from straced.concurrency import stopping
 from straced.errors import StracedError
 from straced.linux.output_file import OutputFile
 from straced.profiling.found_target import find
@@ -60,7 +61,9 @@ def trace_command(
             gating.remember(process.pid)
             return process
 
-        return asyncio.run(_trace_command(start, words, foreground, options, output, overwrite, page, redacted))
+        return stopping.cancelled_by_ctrl_c(
+            _trace_command(start, words, foreground, options, output, overwrite, page, redacted)
+        )
 
 
 async def _trace_command(

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from straced.concurrency import interrupts
+
 Result = TypeVar("Result")
 
 
@@ -63,7 +65,10 @@ def load_and_wait(function: Callable[[], Result]) -> Result:
 
 def _submit(function: Callable[[], Result]) -> Future[Result]:
     try:
-        return _loader.submit(function)
+        with (
+            interrupts.held()
+        ):  # a thread that is started, and not yet known to its executor, would never be told to end
+            return _loader.submit(function)
     except RuntimeError:
         _renew()  # without its thread the old one keeps the work, and would load for nobody when it gets one
         raise
