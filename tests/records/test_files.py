@@ -15,7 +15,7 @@ import pytest
 
 from straced.records import layout
 from straced.records.reader import NoRecords, RecordFile
-from straced.records.tailing import RecordTail
+from straced.records.tailing import LATE_NS, RecordTail
 from straced.records.values import Blob, BlobKind, CallFates, Record, RecordingEnd, RecordingFacts, RecordKind
 
 X86_64 = 1 << layout.KEY_NR_BITS
@@ -169,6 +169,30 @@ def test_a_file_is_read_while_it_grows(tmp_path: Path) -> None:
         assert [each.end_ns for each in found] == [20]
         found += tail.records(None)
     assert found == every
+
+
+def test_a_file_that_grows_faster_than_it_is_read_is_read_in_rounds(tmp_path: Path) -> None:
+    """Each is bounded, and gives nothing of which an older one may stand in what was not read yet."""
+    path = tmp_path / "t.strc"
+    piece, step = 1000, LATE_NS // 10
+    with path.open("wb") as file:
+        file.write(layout.file_head())
+        for number in range(200):  # two CPUs in turn, the second a moment behind
+            at = number // 2 * step - (number % 2) * step // 2
+            data = b"".join(record(1, 10 * LATE_NS + at + each) for each in range(piece))
+            file.write(chunk(layout.RECORDS, data, number % 2))
+    found: list[int] = []
+    rounds = 0
+    with path.open("rb") as file:
+        tail = RecordTail(file.fileno())
+        while not rounds or tail.behind:
+            new = [each.end_ns for each in tail.records(None)]
+            assert len(new) < 100 * piece
+            found += new
+            rounds += 1
+    assert rounds > 3
+    assert len(found) == 200 * piece
+    assert found == sorted(found)
 
 
 def test_a_file_that_lacks_records_says_so(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from straced.records.decoding import Decoder
 from straced.records.reader import joined
 from straced.records.values import Record
 
+_ROUND = 2 << 20
+"""Bytes that are read at once: in memory records take more than ten times as much."""
 LATE_NS = 200_000_000
 """A record is in the file within a few hundredths of a second: the rings are emptied so often."""
 
@@ -32,28 +34,42 @@ class RecordTail:
         self._waiting: list[tuple[int, int, Record]] = []
         self._numbers = itertools.count()
         self._until = 0
+        self._newest = 0
+        self.behind = False
+        """Whether there was more in the file than the last round took: it may grow faster than anybody reads it."""
         self._begun: dict[int, Record] = {}
 
     def records(self, until_ns: int | None) -> Iterator[Record]:
-        """Those that are in the file and ended before a moment of CLOCK_MONOTONIC; ``None``: all of them."""
-        self._read()
+        """Return the next of those that ended before a moment of CLOCK_MONOTONIC, or of all.
+
+        While :attr:`behind` there are more, for the next call.
+        """
+        self.behind = self._read()
         self._until = (1 << 64) - 1 if until_ns is None else until_ns
+        if self.behind:  # what is not read yet was written later than the newest that is
+            self._until = min(self._until, self._newest - LATE_NS)
         return joined(self._ripe(), self._begun)
 
     def _ripe(self) -> Iterator[Record]:
         while self._waiting and self._waiting[0][0] <= self._until:
             yield heapq.heappop(self._waiting)[2]
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take up to a round's bytes; whether there may be more."""
+        last = self._at + _ROUND
         while len(head := os.pread(self._fd, self._chunk.size, self._at)) == self._chunk.size:
             mark, kind, cpu, size = self._chunk.unpack(head)
             start = self._at + self._chunk.size
             padded = size + -size % 8
             if mark != layout.CHUNK_MARK or os.fstat(self._fd).st_size < start + padded:
-                return  # it is being written
+                return False  # it is being written
             if kind == layout.RECORDS:
                 for record in self._decoder.records(
                     os.pread(self._fd, size, start), -1 if cpu == layout.NO_CPU else cpu
                 ):
                     heapq.heappush(self._waiting, (record.end_ns, next(self._numbers), record))
+                    self._newest = max(self._newest, record.end_ns)
             self._at = start + padded
+            if self._at >= last:
+                return True
+        return False

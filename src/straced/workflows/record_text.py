@@ -62,9 +62,13 @@ class TextCopier:
             await asyncio.to_thread(self._write, self._header)
             while not self._finished.is_set():
                 await asyncio.to_thread(self._copy, time.monotonic_ns() - LATE_NS)
+                if self._tail.behind:
+                    continue
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._finished.wait(), _PAUSE_S)
             await asyncio.to_thread(self._copy, None)
+            while self._tail.behind:
+                await asyncio.to_thread(self._copy, None)
             await asyncio.to_thread(self._write, lost_lines(self._recording.end, self._lines.lost))
         except BrokenPipeError:
             return True
@@ -79,7 +83,9 @@ class TextCopier:
             if len(ready) > _MANY:
                 self._write(ready)
                 ready = bytearray()
-        if until_ns is None:
+        if self._tail.behind:
+            pass  # older ones may still come
+        elif until_ns is None:
             ready += self._lines.flush()
         else:
             ready += self._lines.ready(until_ns)
