@@ -74,7 +74,6 @@ struct path_walk {
 	u32 end;
 	u32 pieces;
 	u32 cut;
-	u32 peeking;
 };
 
 INLINE struct mount *mount_of(struct vfsmount *mnt)
@@ -82,16 +81,28 @@ INLINE struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 }
 
+/* Where a walk is stands in the scratch place: Linux 6.1 adds up the stacks of all that are in each other, up to 512. */
+INLINE struct path_walk *walk_of(struct scratch *scratch)
+{
+	return (struct path_walk *)scratch->walk;
+}
+
 static long path_step(u32 i, void *data)
 {
-	struct path_walk *walk = data;
-	struct dentry___tree *dentry = walk->dentry;
-	struct scratch *scratch = scratch_of(walk->peeking);
-	struct mount *mount = walk->mount;
-	u32 at = walk->at;
+	struct scratch *scratch = scratch_of(*(u32 *)data);
+	struct dentry___tree *dentry;
+	struct path_walk *walk;
+	struct mount *mount;
 	long found;
+	u32 at;
 
-	if (!scratch || !dentry || (dentry == walk->root && mount == walk->root_mount))
+	if (!scratch)
+		return 1;
+	walk = walk_of(scratch);
+	dentry = walk->dentry;
+	mount = walk->mount;
+	at = walk->at;
+	if (!dentry || (dentry == walk->root && mount == walk->root_mount))
 		return 1;
 	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
@@ -129,8 +140,8 @@ __attribute__((noinline)) int name_path(u32 at, u32 argument, u64 dentry_address
 {
 	struct scratch *scratch = scratch_of(peeking);
 	struct dentry___tree *dentry = (void *)dentry_address;
-	struct path_walk walk = { .dentry = dentry, .mount = mount_of((void *)mnt_address), .peeking = peeking };
 	struct task_struct___files *task;
+	struct path_walk *walk;
 	struct super_block *super;
 	struct file_name *name;
 	struct vfsmount *root;
@@ -139,24 +150,29 @@ __attribute__((noinline)) int name_path(u32 at, u32 argument, u64 dentry_address
 	if (!scratch)
 		return at;
 	task = (void *)scratch->args[TASK_PLACE];
+	walk = walk_of(scratch);
+	walk->dentry = dentry;
+	walk->mount = mount_of((void *)mnt_address);
+	walk->pieces = 0;
+	walk->cut = 0;
 	name = blob_bytes(scratch, at);
 	inode = BPF_CORE_READ(dentry, d_inode);
 	super = BPF_CORE_READ(inode, i_sb);
-	walk.root = BPF_CORE_READ(task, fs, root.dentry);
+	walk->root = BPF_CORE_READ(task, fs, root.dentry);
 	root = BPF_CORE_READ(task, fs, root.mnt);
-	walk.root_mount = mount_of(root);
-	walk.at = at + sizeof(struct blob) + sizeof(*name);
-	walk.end = walk.at + NAME_BYTES;
+	walk->root_mount = mount_of(root);
+	walk->at = at + sizeof(struct blob) + sizeof(*name);
+	walk->end = walk->at + NAME_BYTES;
 	name->mode = BPF_CORE_READ(inode, i_mode);
 	name->inode = BPF_CORE_READ(inode, i_ino);
 	name->magic = BPF_CORE_READ(super, s_magic);
 	name->device = BPF_CORE_READ(super, s_dev);
 	name->flags = !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry ? FILE_DELETED : 0;
-	bpf_loop(2 * PIECES_MAX, path_step, &walk, 0);
+	bpf_loop(2 * PIECES_MAX, path_step, &peeking, 0);
 	name = blob_bytes(scratch, at);
-	name->pieces = walk.pieces;
-	return end_blob(scratch, at, walk.at - at - sizeof(struct blob), argument,
-			walk.cut ? BLOB_FILE | BLOB_CUT : BLOB_FILE);
+	name->pieces = walk->pieces;
+	return end_blob(scratch, at, walk->at - at - sizeof(struct blob), argument,
+			walk->cut ? BLOB_FILE | BLOB_CUT : BLOB_FILE);
 }
 
 __attribute__((noinline)) int name_socket(u32 at, u32 argument, u64 file_address, u32 peeking)

@@ -46,6 +46,7 @@ struct scratch {
 	u32 busy;	/* by a program that this one has preempted */
 	u32 unused;
 	u64 args[8];
+	u64 walk[6];	/* details_names.h: struct path_walk */
 	u8 bytes[SCRATCH_BYTES + PATH_BYTES + 64];
 };
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -83,19 +84,23 @@ def _words(pid: int) -> list[str]:
 
 
 @pytest.mark.needs("ebpf")
-def test_slow_calls_are_told_of_a_process() -> None:
-    with subprocess.Popen(["sh", "-c", "while :; do sh -c 'exec sleep 0.1'; done"], start_new_session=True) as target:
-        teller = subprocess.Popen(
-            [sys.executable, "-u", EXAMPLES / "slow_calls.py", str(target.pid)], stdout=subprocess.PIPE, text=True,
-            env=ENVIRONMENT,
-        )  # fmt: skip
+def test_slow_calls_are_told_with_their_file(tmp_path: Path) -> None:
+    """A reader whose bytes come 20 ms apart at least, until one of its reads is told."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    code = "import os, sys\nfd = os.open(sys.argv[1], os.O_RDWR)\nwhile True: os.read(fd, 1)"
+    with subprocess.Popen([sys.executable, "-c", code, path]) as target:
+        words = [sys.executable, EXAMPLES / "slow_calls.py", str(target.pid)]
+        example = subprocess.Popen(words, stdout=subprocess.PIPE, env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"})
+        assert example.stdout is not None
         try:
-            assert teller.stdout is not None
-            assert re.fullmatch(r"\d+ \w+ (took|is inside) [\d,]+ ms: .*\n", teller.stdout.readline())
+            with path.open("rb+", buffering=0) as fifo:
+                until(lambda: fifo.write(b"x") and select.select([example.stdout], [], [], 0)[0], 60, pause_s=0.02)
+            assert re.match(rf"\d+ read (took|is inside) [\d,]+ ms: {path}\n", example.stdout.readline().decode())
         finally:
-            teller.terminate()
-            teller.communicate(timeout=60)
-            os.killpg(target.pid, signal.SIGKILL)
+            target.kill()
+            example.kill()
+            example.communicate()
 
 
 # --- an endpoint ---

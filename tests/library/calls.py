@@ -35,6 +35,8 @@ class Bench:
     async def warm(self) -> None:
         """From here on the guard is up, and the programs are loaded."""
         await (await self.profiler.attach(self.pid)).detach()
+        if self.tracer == "ebpf":
+            await (await self.profiler.attach(self.pid, slower_than=1000.0)).detach()
         if self.tracer == "strace":
             for profiler in (self.profiler, self.manager._profiler):
                 session = await profiler.attach(self.pid)
@@ -80,9 +82,10 @@ PARTS = {
     "Recording.end": "Recording.stop",
     "Recording.__aexit__": "Recording.stop",
     "EventStream.__aexit__": "EventStream.aclose",
+    "SlowCallStream.__aexit__": "SlowCallStream.aclose",
 }
 """Coroutines that another one awaits, or that await it, and nothing else: they are tried with it."""
-ITERATORS = {"AsyncIterator", "EventStream", "RemoteEvents"}
+ITERATORS = {"AsyncIterator", "EventStream", "SlowCallStream", "RemoteEvents", "RemoteSlowCalls"}
 
 
 def call(
@@ -297,6 +300,23 @@ def _stream_call(name: str, after: str, work: Callable[[EventStream], Work], **o
 _stream_call("__aenter__", "waits", lambda stream: stream.__aenter__)
 _stream_call("aclose", "done", lambda stream: stream.aclose)
 _stream_call("read", "waits", lambda stream: lambda: stream.read(1), endless=True)
+
+
+# --- SlowCallStream ---
+
+
+def _slow_call(name: str, work: Callable[[Session], Work], **options: Any) -> None:
+    @call(name, "waits", tracers=("ebpf",), **options)
+    async def steps(bench: Bench) -> Steps:
+        session = await bench.profiler.attach(bench.pid, slower_than=1000.0)
+        yield work(session)
+        await session.detach()
+
+
+_slow_call("Session.slow_calls", lambda session: _next(session.slow_calls()), endless=True)
+_slow_call("SlowCallStream.__aenter__", lambda session: session.slow_calls().__aenter__)
+_slow_call("SlowCallStream.aclose", lambda session: session.slow_calls().aclose)
+_slow_call("SlowCallStream.read", lambda session: lambda: session.slow_calls().read(1), endless=True)
 
 
 # --- Recording ---

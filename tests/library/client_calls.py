@@ -52,6 +52,7 @@ CLIENT_PARTS = {
     "RemoteSession.__aexit__": "RemoteSession.detach",
     "RemoteTrace.__aexit__": "RemoteTrace.stop",
     "RemoteEvents.__aexit__": "RemoteEvents.aclose",
+    "RemoteSlowCalls.__aexit__": "RemoteSlowCalls.aclose",
 }
 """As :data:`tests.library.calls.PARTS`."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from straced.client.client import Client
-from straced.client.events import RemoteEvents
+from straced.client.events import RemoteEvents, RemoteSlowCalls
 from straced.client.sessions import RemoteSession
 from tests.library import points as cancelling
 from tests.library.calls import public_coroutines
@@ -42,7 +42,7 @@ def test_no_public_coroutine_is_left_out() -> None:
     from straced.client.remote_trace import RemoteTrace
 
     assert {each.name for each in CLIENT_CALLS} | CLIENT_PARTS.keys() == set(
-        public_coroutines((Client, RemoteSession, RemoteTrace, RemoteEvents))
+        public_coroutines((Client, RemoteSession, RemoteTrace, RemoteEvents, RemoteSlowCalls))
     )
 
 

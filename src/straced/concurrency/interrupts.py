@@ -29,7 +29,8 @@ def is_default(handler: object) -> bool:
 @contextlib.contextmanager
 def left_to_asyncio() -> Iterator[None]:
     """Python's own handler, for a loop that begins in the block: only in place of that one does it set its own."""
-    if signal.getsignal(signal.SIGINT) is not _interrupted:
+    in_main_thread = threading.current_thread() is threading.main_thread()  # no other hears of it
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not _interrupted:
         yield
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
