@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import psutil
@@ -155,7 +156,9 @@ def test_gpu_tables_and_a_program_that_answers(tmp_path: Path) -> None:
     fake.chmod(0o755)
     asked = gpu.Gpus(str(fake))
     asked.ask()
+    threads = threading.active_count()
     first, second = asked()
+    assert threading.active_count() == threads, "it is not asked again so soon"
     assert (first.name, first.busy_pct, first.memory_used_bytes) == ("Tesla T4", 37.0, 1 << 30)
     assert first.memory_by_pid == {4242: 512 << 20}
     assert (second.busy_pct, second.memory_used_bytes, second.memory_total_bytes) == (None, None, 16 << 20)

@@ -31,7 +31,6 @@ class Gpus:
     def __call__(self) -> tuple[GpuFacts, ...]:
         """What the last answer said."""
         if self._program is not None and time.monotonic() >= self._due and not self._busy():
-            self._due = time.monotonic() + EVERY_S
             self._asking = threading.Thread(target=self.ask, daemon=True, name="straced-gpu")
             self._asking.start()
         return self._known
@@ -41,6 +40,7 @@ class Gpus:
 
     def ask(self) -> None:
         """Ask now; without an answer there are none."""
+        self._due = time.monotonic() + EVERY_S
         try:
             gpus, processes = self._run(_GPU_QUERY), self._run(_PROCESS_QUERY)
         except (OSError, subprocess.SubprocessError):
