@@ -47,6 +47,8 @@ def test_lines_of_a_command_leave_it_its_stdout() -> None:
 def test_a_command_outlives_its_strace() -> None:
     command = [sys.executable, "-c", "print(input(), flush=True); raise SystemExit(6)"]
     process = popen_straced("trace", "--tracer", "strace", "--", *command, stdin=subprocess.PIPE)
+    assert process.stderr is not None
+    assert b"execve(" in process.stderr.readline()  # straced knows by now that it is traced: this came through it
     strace = until(lambda: _strace_of(process.pid), 30, "it is traced")
     os.kill(strace, signal.SIGKILL)
     out, err = process.communicate(b"it goes on\n", timeout=60)
@@ -81,6 +83,7 @@ def test_the_third_ctrl_c_leaves_a_reader_who_stands(tracer: str) -> None:
             process = popen_straced("trace", loop.pid, "--tracer", tracer)
             until(lambda: _stands(process.pid), 30, "the pipe is full")
             process.send_signal(signal.SIGINT)
+            until(lambda: not _is_pending(process.pid, signal.SIGINT), 30, "it hears of it")
             until(lambda: not proc.tracer(loop.pid), 60, "it lets go")
             assert process.stderr is not None
             process.send_signal(signal.SIGINT)
@@ -91,6 +94,11 @@ def test_the_third_ctrl_c_leaves_a_reader_who_stands(tracer: str) -> None:
             process.communicate()
         finally:
             loop.kill()
+
+
+def _is_pending(pid: int, number: int) -> bool:
+    """Whether a signal to a process has not been delivered yet: another one of that number would be lost."""
+    return bool(int(proc.status(pid, "ShdPnd"), 16) >> (number - 1) & 1)
 
 
 def _stands(pid: int) -> bool:

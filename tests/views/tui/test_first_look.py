@@ -16,7 +16,7 @@ from straced.views.tui.layout import Layout
 from straced.views.tui.rows import ProcessRows
 from tests.views.tui import frames
 from tests.views.tui.frames import ScriptedFeed, frame, row
-from tests.views.tui.screen import all_of, lines_of, running, text_of
+from tests.views.tui.screen import all_of, appears, lines_of, running, text_of
 
 NOW = frames.machine_of_three()
 
@@ -124,7 +124,7 @@ async def test_an_ended_process_keeps_its_last_figures() -> None:
 async def test_a_toast_is_legible_whatever_the_theme() -> None:
     async with running(ScriptedFeed(NOW)) as (app, pilot):
         app.say("something happened")
-        await pilot.pause()
+        await appears(pilot, lambda: "something happened" in all_of(app), "a toast")
         toast = app.screen.query_one(Toast)
         default = Color.parse("ansi_default")
         assert (toast.styles.background, toast.styles.color) == (default, default)
