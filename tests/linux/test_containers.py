@@ -171,8 +171,12 @@ def test_top_and_doctor_show_it() -> None:
 def test_the_pid_inside() -> None:
     process = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "sleep", "60"])
     try:
-        until(lambda: procfs.children(process.pid), real.LIMIT_S, "the process inside")
-        (inside,) = procfs.children(process.pid)
+        # by then it has also asked to be killed with its parent
+        (inside,) = until(
+            lambda: [pid for pid in procfs.children(process.pid) if procfs.stat(pid).comm == "sleep"],
+            real.LIMIT_S,
+            "the process inside",
+        )
         assert containers.inner_pid(inside) == 1
         assert containers.inner_pid(os.getpid()) is None
     finally:
@@ -223,7 +227,8 @@ def listing(*found: dict[str, object]) -> bytes:
     return b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + json.dumps(found).encode()
 
 
-def test_names_from_an_engine(tmp_path: Path) -> None:
+def test_names_from_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container_names, "TIMEOUT_S", 30.0)
     labels = {f"io.kubernetes.{key}": key for key in ("pod.name", "pod.namespace", "container.name")}
     said = listing(
         {"Id": ID, "Names": ["/web\x1b[2J"]}, {"Id": OTHER, "Names": ["/k8s_x"], "Labels": labels}, {"Id": 3}, {}

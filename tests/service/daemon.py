@@ -54,7 +54,7 @@ class Daemon:
         """Start it, and wait until it answers."""
         self.process = self.spawn(**env)
         try:
-            until(lambda: self.answers() or self.process.poll() is not None, 15, pause_s=0.01)  # type: ignore[union-attr]
+            until(lambda: self.answers() or self.process.poll() is not None, 30, pause_s=0.01)  # type: ignore[union-attr]
             assert self.process.poll() is None, self.log.read_text()
         except BaseException:
             self.stop()

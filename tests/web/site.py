@@ -120,7 +120,7 @@ def site(folder: Path, config: str = "", *, interval: str = "0.2s", tracer: str 
     daemon = Daemon(folder, words, interval=interval).start()
     try:
         found = Site(daemon, port)
-        until(found.answers, 10)
+        until(found.answers, 30)
         yield found
     finally:
         daemon.stop()

@@ -30,8 +30,8 @@ def test_by_minute_of_this_program_in_this_job(tmp_path: Path) -> None:
     store.durations(DurationBatch(NOON + 5, (took("web", "worker", 98, 2), took("web", "other", 5, 5))))
     store.durations(DurationBatch(NOON + 20, (took("web", "worker", 1, 1), took("", "worker", 7, 7))))
     store.durations(DurationBatch(NOON + 125, (took("web", "worker", 10, 0),)))
-    assert store.flush()
-    assert store.close()
+    assert store.flush(30.0)
+    assert store.close(30.0)
     history = History(tmp_path / "history.db")
     try:
         found = latency_of(history, (42, 7), "read", NOON, NOON + 180)

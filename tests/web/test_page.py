@@ -207,9 +207,9 @@ def keep_an_hour(folder: Path) -> float:
         process = samples.process(4242, made=made, cpu_ns=10**8, rss=7_000_000, cmdline=("old", "story"))
         store.put(samples.tick(at, process, host=host))
         if second % 100 == 0:
-            assert store.flush()
-    assert store.flush()
-    assert store.close()
+            assert store.flush(30.0)
+    assert store.flush(30.0)
+    assert store.close(30.0)
     return began
 
 

@@ -120,18 +120,18 @@ def test_it_is_off_until_the_configuration_says_otherwise(tmp_path: Path) -> Non
         assert not page.file.exists()
         daemon.write(f'{QUIET}[web]\nlisten = "127.0.0.1:{port}"\nhosts = ["box.example"]\n')
         daemon.signal(signal.SIGHUP)
-        until(page.answers, 10)
-        until(lambda: page.get("/", host="box.example").status == 200, 10)
+        until(page.answers, 30)
+        until(lambda: page.get("/", host="box.example").status == 200, 30)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             daemon.write(f'{QUIET}[web]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n')
             daemon.signal(signal.SIGHUP)
-            until(lambda: "reload_refused" in daemon.log.read_text(), 10)
+            until(lambda: "reload_refused" in daemon.log.read_text(), 30)
         assert daemon.process is not None
         assert daemon.process.poll() is None
         daemon.write(QUIET)
         daemon.signal(signal.SIGHUP)
-        until(lambda: daemon.log.read_text().count("reloaded") >= 2, 10)
-        until(lambda: not page.answers(), 10)
+        until(lambda: daemon.log.read_text().count("reloaded") >= 2, 30)
+        until(lambda: not page.answers(), 30)
         assert daemon.answers()
     finally:
         assert daemon.stop() < 5

@@ -72,7 +72,7 @@ def test_why_is_one_sentence_and_the_chain(tmp_path: Path, browser: Page) -> Non
         running(hold + ready + "sys.stdin.read()", name="holder") as holder,
         running(ready + hold, name="waiter") as waiter,
     ):
-        until(lambda: waits_for_lock(waiter.pid), 10)
+        until(lambda: waits_for_lock(waiter.pid), 30)
         rules = "".join(f'[[watch]]\ntarget = "{each.pid}"\n' for each in (holder, waiter))
         with site(tmp_path, rules) as page:
             open_page(browser, page, "document.querySelectorAll('tbody tr').length === 2")

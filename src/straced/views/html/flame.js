@@ -12,7 +12,7 @@ function flame() {
   };
   const root = box(data.flame);
   const MEASURES = [["time", "ns"], ["calls", "calls"], ["errors", "errors"]].slice(data.timed ? 0 : 1);
-  let measure = MEASURES[0][1], top = root;
+  let measure = MEASURES[0][1], top = root, painted = 0;
   const waiting = (node) => node.kind === "call" ? (node.cls === "wait" ? node.values.ns || 0 : 0) : node.below.reduce((sum, each) => sum + (each.kind === "path" || each.kind === "errno" ? 0 : waiting(each)), 0);
   const waits = waiting(root);
   let hidden = data.timed && waits > root.values.ns / 2 && waits < root.values.ns;
@@ -52,7 +52,7 @@ function flame() {
     toggle.hidden = measure !== "ns" || !waits;
     toggle.setAttribute("aria-pressed", String(without));
     toggle.textContent = without ? `waits hidden (${percent(100 * waits / root.values.ns)} of time)` : "hide waits";
-    const width = Math.max(240, body.clientWidth), nodes = [], chain = [];
+    const width = painted = Math.max(240, body.clientWidth), nodes = [], chain = [];
     for (let node = top.above; node; node = node.above) chain.unshift(node);
     let deepest = 0, found = 0;
     const put = (node, x, wide, depth) => {
@@ -98,6 +98,7 @@ function flame() {
   svg.addEventListener("pointerleave", (event) => say(event, ""));
   svg.addEventListener("click", (event) => { if (event.target.box) { top = event.target.box; paint(); } });
   search.addEventListener("input", paint);
-  new ResizeObserver(paint).observe(body);
+  // another height is our own doing: painted anew below a click, the boxes would lose it
+  new ResizeObserver(() => { if (Math.max(240, body.clientWidth) !== painted) paint(); }).observe(body);
   paint();
 }
