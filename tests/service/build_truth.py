@@ -64,10 +64,10 @@ class Build:
 
     def truth(self, root: int) -> Counts:
         """What each program asked after the first read, which was in flight before."""
-        return _Log(root).of(self.log.read_text().splitlines())
+        return Log(root).of(self.log.read_text().splitlines())
 
 
-class _Log:
+class Log:
     """Reads lines of ``strace -f``: a call belongs to the program that entered it."""
 
     def __init__(self, root: int) -> None:
@@ -78,6 +78,8 @@ class _Log:
         self._counted: collections.Counter[tuple[int, int, str]] = collections.Counter()
         self._opened: dict[int, str] = {}
         self._restarted: dict[int, str] = {}
+        self._always: set[int] = set()
+        """Those whose call is made again also behind a handler: a fork that a signal came before (ERESTARTNOINTR)."""
 
     def of(self, lines: list[str]) -> Counts:
         first = next(i for i, line in enumerate(lines) if line.split()[:2] == [str(self._root), "read(0,"])
@@ -96,7 +98,11 @@ class _Log:
             name, entered = call.split()[1], self._opened.pop(pid, "")
         else:
             name, entered = call.partition("(")[0], call
-            if self._restarted.pop(pid, None) != name:
+            again = self._restarted.get(pid)
+            if again == name or pid not in self._always:  # a handler of a signal may come first
+                self._restarted.pop(pid, None)
+                self._always.discard(pid)
+            if again != name:
                 self._counted[pid, len(programs) - 1, name] += 1
             if call.endswith("<unfinished ...>"):
                 self._opened[pid] = call
@@ -104,6 +110,8 @@ class _Log:
         result = call.rpartition(" = ")[2]
         if "ERESTART" in result:
             self._restarted[pid] = name
+            if "ERESTARTNOINTR" in result:
+                self._always.add(pid)
         if name == "execve" and result == "0":
             path = re.search(r'execve\("([^"]+)"', entered)
             assert path is not None

@@ -24,7 +24,7 @@ from straced.store import events
 from straced.store.history import History
 from straced.store.writer import HistoryWriter
 from straced.tracers.ebpf import EbpfTracer
-from tests.service.build_truth import Build, Counts
+from tests.service.build_truth import Build, Counts, Log
 from tests.service.needs import needs_ebpf
 from tests.service.processes import popen
 from tests.support.poll import until
@@ -38,6 +38,22 @@ def build(tmp_path: Path) -> Iterator[Build]:
     made = Build(tmp_path)
     yield made
     made.close()
+
+
+def test_a_fork_that_a_handler_came_before_is_one() -> None:
+    """What strace says of it, which happens once in many builds."""
+    log = [
+        '7 read(0, "", 1) = 0',
+        "7 clone(child_stack=NULL, flags=SIGCHLD) = ? ERESTARTNOINTR (To be restarted)",
+        "7 --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=6} ---",
+        "7 rt_sigreturn({mask=[]}) = 56",
+        "7 clone(child_stack=NULL, flags=SIGCHLD) = 8",
+        "7 wait4(-1, 0x7ffc, 0, NULL) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)",
+        "7 rt_sigreturn({mask=[]}) = -1 EINTR (Interrupted system call)",
+        "7 wait4(-1, NULL, 0, NULL) = 8",
+    ]
+    found = {name: count for (_, name), count in Log(7).of(log).items()}
+    assert found == {"clone": 1, "rt_sigreturn": 2, "wait4": 2}
 
 
 @needs_ebpf

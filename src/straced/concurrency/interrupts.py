@@ -55,10 +55,10 @@ def held() -> Iterator[None]:
 
 def let_die() -> None:
     """All is done: from here on Ctrl-C ends the interpreter, which has its own modules to take down."""
-    if is_default(signal.getsignal(signal.SIGINT)):
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if signal.getsignal(signal.SIGALRM) is _again:
         signal.setitimer(signal.ITIMER_REAL, 0)  # an interpreter that ends takes its handlers away, and would die of it
+    if is_default(signal.getsignal(signal.SIGINT)):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from straced.errors import CommandNotFound, ExecFailed, InvalidArgument
 from straced.gating import helper, protocol
 from straced.gating.asks import COUNTS, LATE, TRACE, Ask, asking, refused, remember, was_gate
-from straced.gating.opening import release
+from straced.gating.opening import release, shut
 from straced.gating.protocol import program_behind, program_of
 from straced.gating.waiting import is_ready, wait_ready
 from straced.linux import procfs
@@ -35,6 +35,7 @@ __all__ = [
     "release",
     "remember",
     "resolve",
+    "shut",
     "wait_ready",
     "was_gate",
 ]

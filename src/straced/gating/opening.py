@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from typing import TYPE_CHECKING
 
 from straced.gating import protocol
 from straced.gating.waiting import START_S, is_ready
 from straced.linux import procfs
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 def release(pid: int) -> None:
@@ -24,6 +28,21 @@ def release(pid: int) -> None:
         thread = threading.Thread(target=_open_when_ready, args=(pid,), daemon=True, name="straced-gate")
         with contextlib.suppress(RuntimeError):
             thread.start()
+
+
+def shut(process: subprocess.Popen[bytes]) -> bool:
+    """End a gate whose program is not to run; ``False``: the program runs already, and is not ours to end.
+
+    A tracer of ptrace's kind opens the gate as soon as it has it, before anybody could confirm that.
+
+    Args:
+        process: our own child, which is waited for if it ended.
+    """
+    if process.poll() is None and not protocol.may_wait(process.pid) and process.poll() is None:
+        return False
+    process.kill()
+    process.wait()
+    return True
 
 
 def _open_when_ready(pid: int) -> None:

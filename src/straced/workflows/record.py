@@ -125,8 +125,7 @@ async def _record_command(
             trace = await stack.enter_async_context(lines)
         except BaseException as error:
             ended = process.poll()
-            process.kill()  # it is the gate still: the command was never started
-            process.wait()
+            gating.shut(process)  # who records opens it last: the command was never started
             if isinstance(error, StracedError) and ended is not None and ended < 0:
                 return 128 - ended  # Ctrl-C: that is what ended it, and no fault
             raise

@@ -111,9 +111,7 @@ async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: 
         )
         session = await profiler.attach_for(None, process.pid, options, launch.labels, required=launch.require_trace)
     except Exception as error:
-        if launch.require_trace:
-            process.kill()  # it is still the gate: the command was never started
-            process.wait()
+        if launch.require_trace and gating.shut(process):
             raise
         gating.release(process.pid)
         if not isinstance(error, StracedError):

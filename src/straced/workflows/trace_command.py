@@ -85,11 +85,16 @@ async def _trace_command(
                 recording = await _begin(profiler, process.pid, words, options, file)
             except BaseException as error:
                 ended = process.poll()
-                process.kill()  # it is the gate still: the command was never started
-                process.wait()
-                if isinstance(error, StracedError) and ended is not None and ended < 0:
-                    return 128 - ended  # Ctrl-C: that is what ended it, and no fault
-                raise
+                if not isinstance(error, StracedError):
+                    gating.shut(process)
+                    raise
+                if gating.shut(process):
+                    if ended is not None and ended < 0:
+                        return 128 - ended  # Ctrl-C: that is what ended it, and no fault
+                    raise
+                print(f"straced: {error.reason}; the command runs untraced", file=sys.stderr, flush=True)
+                status = process.returncode = await foreground.wait()
+                return status if status >= 0 else 128 - status
             screen = sys.stderr.fileno()
             relay = LineCopier(recording.readers, screen, redacted=redacted) if file is None else None
             status = process.returncode = await foreground.wait()
