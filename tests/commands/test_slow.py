@@ -5,6 +5,7 @@ Of `commands/slow_options.py`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from straced.syscalls import syscall_name
+from tests.support import proc
 from tests.support.cli import popen_straced, straced
 from tests.support.poll import until
 
@@ -52,12 +54,10 @@ def test_run_shows_them_below_the_summary(tmp_path: Path) -> None:
 
 def _reader(path: Path) -> int:
     """Who has a file open, besides us."""
-    for found in Path("/proc").glob("[1-9]*/fd/*"):
-        try:
-            if os.readlink(found) == str(path):
-                return int(found.parts[2])
-        except OSError:
-            continue
+    for pid in proc.pids():
+        with contextlib.suppress(OSError):  # it ends meanwhile
+            if str(path) in proc.fds(pid).values():
+                return pid
     return 0
 
 

@@ -81,6 +81,7 @@ def test_the_third_ctrl_c_leaves_a_reader_who_stands(tracer: str) -> None:
             process = popen_straced("trace", loop.pid, "--tracer", tracer)
             until(lambda: _stands(process.pid), 30, "the pipe is full")
             process.send_signal(signal.SIGINT)
+            until(lambda: _has_heard(process.pid), 30, "of two that wait to be heard the second is none")
             until(lambda: not proc.tracer(loop.pid), 60, "it lets go")
             assert process.stderr is not None
             process.send_signal(signal.SIGINT)
@@ -91,6 +92,11 @@ def test_the_third_ctrl_c_leaves_a_reader_who_stands(tracer: str) -> None:
             process.communicate()
         finally:
             loop.kill()
+
+
+def _has_heard(pid: int) -> bool:
+    """Whether no SIGINT is pending."""
+    return not int(proc.status(pid, "ShdPnd") or "0", 16) >> (signal.SIGINT - 1) & 1
 
 
 def _stands(pid: int) -> bool:

@@ -63,11 +63,10 @@ def test_no_job_outlives_a_daemon_that_is_told_to_end() -> None:
         def jobs() -> list[int]:
             return [pid for pid in procfs.descendants(daemon.pid) if _words(pid)[:2] == ["sleep", "1000"]]
 
-        until(lambda: bool(jobs()), what="the job runs")
-        (job,) = jobs()
+        (job,) = until(jobs, 30, "the job runs")
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(60) == 0
-        until(lambda: _words(job)[:1] != ["sleep"], what="the job has ended")
+        until(lambda: _words(job)[:1] != ["sleep"], 30, "the job has ended")
     finally:
         daemon.kill()
         daemon.wait()
@@ -121,13 +120,14 @@ def test_the_endpoint_tells_of_a_job_while_it_runs_and_afterwards(tmp_path: Path
             said += line
         url = found[0]
         job = _ask(f"{url}/jobs?command={urllib.parse.quote('sleep 1000')}", method="POST")
+        until(lambda: _ask(f"{url}/jobs/{job['job']}")["most"], 30, "it has made calls")
         running = _ask(f"{url}/jobs/{job['job']}")
         assert running["running"] is True
         assert running["quality"] == "exact"
         assert running["most"]
         assert _ask(f"{url}/jobs/{job['job']}/why")["verdict"] == "idle"
         os.kill(job["pid"], signal.SIGTERM)
-        until(lambda: _ask(f"{url}/jobs/1")["running"] is False, what="the job has ended")
+        until(lambda: _ask(f"{url}/jobs/1")["running"] is False, 30, "the job has ended")
         assert _ask(f"{url}/jobs/1")["calls"] >= running["calls"]
     finally:
         server.terminate()

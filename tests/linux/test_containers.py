@@ -223,7 +223,8 @@ def listing(*found: dict[str, object]) -> bytes:
     return b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + json.dumps(found).encode()
 
 
-def test_names_from_an_engine(tmp_path: Path) -> None:
+def test_names_from_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container_names, "TIMEOUT_S", 30.0)  # it is slow only where the machine is
     labels = {f"io.kubernetes.{key}": key for key in ("pod.name", "pod.namespace", "container.name")}
     said = listing(
         {"Id": ID, "Names": ["/web\x1b[2J"]}, {"Id": OTHER, "Names": ["/k8s_x"], "Labels": labels}, {"Id": 3}, {}
