@@ -50,6 +50,8 @@ def test_a_command_outlives_its_strace() -> None:
     assert process.stderr is not None
     assert b"execve(" in process.stderr.readline()  # straced knows by now that it is traced: this came through it
     strace = until(lambda: _strace_of(process.pid), 30, "it is traced")
+    assert process.stderr is not None
+    os.read(process.stderr.fileno(), 1)  # its first line: before that the command would end with its trace
     os.kill(strace, signal.SIGKILL)
     out, err = process.communicate(b"it goes on\n", timeout=60)
     assert (process.returncode, out) == (6, b"it goes on\n")

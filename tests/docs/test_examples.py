@@ -120,6 +120,7 @@ def test_the_endpoint_tells_of_a_job_while_it_runs_and_afterwards(tmp_path: Path
             said += line
         url = found[0]
         job = _ask(f"{url}/jobs?command={urllib.parse.quote('sleep 1000')}", method="POST")
+        until(lambda: _ask(f"{url}/jobs/{job['job']}")["most"], 30, "it has made calls")
         running = _ask(f"{url}/jobs/{job['job']}")
         assert running["running"] is True
         assert running["quality"] == "exact"

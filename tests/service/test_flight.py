@@ -124,6 +124,7 @@ async def test_what_is_let_go_of_and_what_was_never_recorded(tmp_path: Path) -> 
             with pytest.raises(TracerUnavailable, match="keeps no records"):
                 await keeper.dump(fd, target.pid, choose_for(None, target.pid), None, None)
             await following(keeper, target.pid, other.pid)
+            await auntil(lambda: keeper.recorder_of(target.pid).kept_bytes > 1 << 12, 60, "it has records")
             await following(keeper, other.pid)
             with pytest.raises(InvalidArgument, match="is not watched"):
                 await keeper.dump(fd, target.pid, choose_for(None, target.pid), None, None)

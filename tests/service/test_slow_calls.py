@@ -194,7 +194,7 @@ async def test_a_service_tells_them(tmp_path: Path, full: int) -> None:
 
 async def _is_counted(client: Any, pid: int) -> bool:
     snapshot = await client.snapshot()
-    return any(each.facts.pid == pid and each.calls is not None for each in snapshot.processes)
+    return snapshot is not None and any(each.facts.pid == pid and each.calls is not None for each in snapshot.processes)
 
 
 async def _told(client: Any, **wanted: Any) -> list[Any]:

@@ -51,7 +51,7 @@ def record(database: Path, begin: float, number: int) -> None:
         tick(begin + 7261, process(100 + number, comm="web", made=(calls("close", 1),), labels={"job": "shop"}))
     )
     assert writer.flush()
-    assert writer.close()
+    assert writer.close(30)
 
 
 def export(folder: Path, room: Path, begin: float, hosts: int) -> None:

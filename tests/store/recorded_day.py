@@ -56,7 +56,7 @@ def record(path: Path, begin: float) -> None:
         if not minute % 60:
             assert writer.flush()
     assert writer.flush()
-    assert writer.close()
+    assert writer.close(30)
 
 
 def _say(writer: HistoryWriter, at: float) -> None:

@@ -37,7 +37,7 @@ def database(tmp_path: Path) -> Path:
     for at, made in TICKS:
         writer.tick(tick(at, process(7, made=(calls("read", made),))))
     assert writer.flush()
-    assert writer.close()
+    assert writer.close(30)
     return path
 
 
@@ -76,7 +76,7 @@ def test_an_hour_of_1970_and_one_to_come_are_no_trouble(tmp_path: Path) -> None:
     for at in (100.0, 200.0, EIGHT, time.time() + 90 * 86400, EIGHT + 60, EIGHT + 3700):
         writer.tick(tick(at, process(7, made=(calls("read", 10),))))
         assert writer.flush()
-    assert writer.close()
+    assert writer.close(30)
     history = History(path)
     done = HourlyExport(history, tmp_path / "srv", "web-1").run()
     assert done.hours == [0.0, EIGHT]

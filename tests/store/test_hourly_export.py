@@ -127,7 +127,7 @@ def test_each_hour_is_written_once_and_anew_when_more_is_known_of_it(tmp_path: P
     mark = file_of(folder, "hours", "web-1", begin)
     mark.write_bytes(mark.read_bytes()[:-40])
     assert written(database, folder).hours == [begin], "a damaged one is no mark"
-    assert writer.close()
+    assert writer.close(30)
 
 
 def test_what_is_too_old_is_removed_of_this_host_alone(recorded: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from straced.model.slow import SlowCalls, SlowSyscall
 from straced.model.types import Summary
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
-from straced.syscalls import syscall_name
+from straced.syscalls import native_abi, number_of, syscall_name
 from straced.tracers.base import AttachOptions
 from tests.support.poll import auntil
 
@@ -37,6 +37,11 @@ class Script:
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
 
+    async def waits(self) -> None:
+        """Wait until it waits for its first line: what Python does at its start is over, and is not counted."""
+        line = f"{number_of('read', native_abi())} 0x0 "
+        await auntil(lambda: Path(f"/proc/{self.pid}/syscall").read_text().startswith(line), 30, "it waits for a line")
+
     async def inside(self, name: str, path: Path | None = None) -> None:
         """Wait until it has been in a call for longer than the limit.
 
@@ -44,14 +49,17 @@ class Script:
             name: of the call.
             path: what its first argument, a descriptor, stands for.
         """
-        await auntil(lambda: self._is_in(name, path), 20, f"it is in {name}")
+        await auntil(lambda: self._is_in(name, path), 30, f"it is in {name}")
         await asyncio.sleep(1.5 * LIMIT_S)  # which is what makes the call slow
 
     def _is_in(self, name: str, path: Path | None) -> bool:
         number, *arguments = Path(f"/proc/{self.pid}/syscall").read_text().split()
         if not number.isdecimal() or syscall_name(int(number)) != name:
             return False
-        return path is None or os.readlink(f"/proc/{self.pid}/fd/{int(arguments[0], 16)}") == str(path)
+        try:
+            return path is None or os.readlink(f"/proc/{self.pid}/fd/{int(arguments[0], 16)}") == str(path)
+        except FileNotFoundError:  # it goes on, and has closed that
+            return False
 
     def close(self) -> None:
         """End it."""
@@ -64,6 +72,7 @@ async def slow_session(script: Script, options: AttachOptions = OPTIONS) -> Asyn
     """A session with a limit; the script is let go, and ended with it."""
     try:
         async with Profiler("ebpf") as profiler:
+            await script.waits()
             session = await profiler.attach_for(None, script.pid, options)
             script.go()
             yield session
