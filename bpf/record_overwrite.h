@@ -42,7 +42,8 @@ struct record_walk {
 static long record_step(u32 i, void *data)
 {
 	struct record_walk *walk = data;
-	u32 cpu = walk->cpu, table = walk->table, place = 0, kind, size;
+	u32 cpu = walk->cpu, table = walk->table, kind, size;
+	u64 place = 0;
 	void *memory = bpf_map_lookup_elem(&ring_memory, &cpu);
 	struct tally *tally = bpf_map_lookup_elem(&tallies, &table);
 	struct record *record;
@@ -59,6 +60,7 @@ static long record_step(u32 i, void *data)
 		kind = record->kind & (RECORD_NO_RESULT - 1);
 		if (kind == RECORD_CALL || kind == RECORD_UNFINISHED)
 			place = place_of(record->key);
+		barrier_var(place);	/* all 64 bits of it are compared, as Linux 6.1 asks of what is added to an address */
 		if (place < PLACES)
 			tally->records[place]++;
 	}

@@ -99,15 +99,19 @@ INLINE void record_interrupted(struct suspended *call, long ret)
 		record_before(call->key, 0, ret);
 }
 
-/* A call that never returns, whose arguments are gone. */
+/* A call that never returns, whose arguments are gone. Without record_before, for the sake of the stack below suspend. */
 INLINE void record_abandoned(u32 key, u32 row, u64 duration_ns, u64 waiting_ns)
 {
 	struct outcome outcome = { key, RECORD_UNFINISHED | RECORD_NO_RESULT, bpf_ktime_get_ns(), duration_ns, waiting_ns };
 
-	if (row)
-		record_bare(&outcome);
-	else
-		record_before(key, RECORD_NO_RESULT, 0);
+	if (!row) {
+		if (recording.gated)
+			return;
+		outcome.kind = RECORD_BEFORE | RECORD_NO_ENTER | RECORD_NO_RESULT;
+		outcome.duration_ns = NO_TIME;
+		outcome.waiting_ns = 0;
+	}
+	record_bare(&outcome);
 }
 
 INLINE void record_abandoned_call(struct call *call)

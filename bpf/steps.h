@@ -51,15 +51,7 @@ __attribute__((noinline)) static int exit_only(struct running *run, struct pt_re
 	if (flags & TASK_FRESH && !ret && makes_tasks(key))
 		return 0;
 	if (flags & TASK_EXISTED) {
-		if (is_restart(ret)) {
-			/* it will be made again: not a call of ours then either */
-			run->call.key = key;
-			run->call.row = 0;
-			run->call.waiting_ns = 0;
-			suspend(run, regs, 0, ret);
-		} else {
-			record_existed(key, number_in(regs), ret);
-		}
+		record_existed(key, number_in(regs), ret);
 		return 0;
 	}
 	index = row_of(run, key);
@@ -77,8 +69,18 @@ INLINE int returned(struct running *run, struct task_struct *task, struct pt_reg
 	u32 key = run->call.key;
 	u64 wall_ns;
 
-	if (!key)
-		return exit_only(run, regs ?: (struct pt_regs *)bpf_task_pt_regs(task), ret);
+	if (!key) {
+		regs = regs ?: (struct pt_regs *)bpf_task_pt_regs(task);
+		if (!(run->flags & TASK_EXISTED && is_restart(ret)))
+			return exit_only(run, regs, ret);
+		/* It will be made again: not a call of ours then either. Not in exit_only, for the sake of the stack. */
+		run->flags &= ~(TASK_EXISTED | TASK_FRESH);
+		run->call.key = key_of(task, number_in(regs));
+		run->call.row = 0;
+		run->call.waiting_ns = 0;
+		suspend(run, regs, 0, ret);
+		return 0;
+	}
 	wall_ns = bpf_ktime_get_ns() - run->call.enter_ns;
 	if (ret < 0) {
 		if (is_sigreturn(key)) {

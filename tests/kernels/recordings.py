@@ -16,6 +16,7 @@ for i in 1 2 3; do
     ls /usr /there/is/none >/dev/null 2>&1 &
     (exit $i)
 done
+wait
 kill -9 $$
 """
 
