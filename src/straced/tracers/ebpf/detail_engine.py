@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import functools
-import os
 import sys
 import threading
 from pathlib import Path
@@ -99,17 +98,8 @@ class DetailEngine(Engine):
 
     def peek(self) -> bytes:
         """The calls over the limit that are inside now, one after the other, as they come in the ring."""
-        library = self._library
         with self._peeking:
-            link = libbpf.check_pointer(library.bpf_program__attach_iter(self.program("peek"), None), "iterate peek")
-            try:
-                fd = libbpf.check(library.bpf_iter_create(library.bpf_link__fd(link)), "peek")
-                try:
-                    return b"".join(iter(functools.partial(os.read, fd, 1 << 16), b""))
-                finally:
-                    os.close(fd)
-            finally:
-                library.bpf_link__destroy(link)
+            return self.iterated("peek")
 
 
 class FileEngine(DetailEngine):

@@ -137,6 +137,19 @@ class Engine:
         found = self._library.bpf_object__find_program_by_name(self._loaded, name.encode())
         return libbpf.check_pointer(found, f"program {name}")
 
+    def iterated(self, name: str) -> bytes:
+        """What a program writes that the kernel runs once for each task."""
+        library = self._library
+        link = libbpf.check_pointer(library.bpf_program__attach_iter(self.program(name), None), f"iterate {name}")
+        try:
+            fd = libbpf.check(library.bpf_iter_create(library.bpf_link__fd(link)), name)
+            try:
+                return b"".join(iter(functools.partial(os.read, fd, 1 << 16), b""))
+            finally:
+                os.close(fd)
+        finally:
+            library.bpf_link__destroy(link)
+
     def program_fd(self, name: str) -> int:
         """The descriptor of a program, for its statistics."""
         return libbpf.check(self._library.bpf_program__fd(self.program(name)), f"program {name}")

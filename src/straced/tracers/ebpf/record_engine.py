@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
-import os
 from pathlib import Path
 
 from msgspec import Struct
@@ -112,16 +110,7 @@ class RecordEngine(Engine):
 
     def inside(self) -> bytes:
         """A START record for each call in flight that the one pass sees; each once where the recording is closed."""
-        library = self._library
-        link = libbpf.check_pointer(library.bpf_program__attach_iter(self.program("tell"), None), "iterate tell")
-        try:
-            fd = libbpf.check(library.bpf_iter_create(library.bpf_link__fd(link)), "tell")
-            try:
-                return b"".join(iter(functools.partial(os.read, fd, 1 << 16), b""))
-            finally:
-                os.close(fd)
-        finally:
-            library.bpf_link__destroy(link)
+        return self.iterated("tell")
 
     def all_fates(self) -> list[int]:
         """Of all places, filtered and lost in turns."""
