@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypedDict
@@ -72,14 +72,37 @@ class StraceHelper:
         Every target but the first may still be missing. False also when it ended before.
         """
         self.exited: Future[HelperExit] = _answer()
+        self.how_ended: HelperExit | None = None
+        """What :attr:`exited` is about to say, for those who are told before everybody else."""
+        self._first_told: list[Callable[[], None]] = []
+        self._telling = threading.Lock()
 
     @property
     def alive(self) -> bool:
         return self.pid is not None and not self.exited.done()
 
+    def before_exited(self, call: Callable[[], None]) -> None:
+        """Call back when it has ended, before anybody can see that; at once when it has.
+
+        Args:
+            call: called on the thread that hears the guard, or on this one.
+        """
+        with self._telling:
+            if self.how_ended is None:
+                self._first_told.append(call)
+                return
+        call()
+
     def ended(self, how: HelperExit) -> None:
         """Tell everybody who waits."""
-        self.exited.set_result(how)
+        with self._telling:
+            self.how_ended = how
+        try:
+            for call in self._first_told:
+                call()
+        finally:
+            self._first_told.clear()
+            self.exited.set_result(how)
         if not self.attached.done():
             self.attached.set_result(False)
 

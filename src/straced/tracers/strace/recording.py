@@ -269,30 +269,30 @@ class Recording:
     @property
     def cut(self) -> str | None:
         """Why the trace ended early because of its output: a key of ``OUTPUT_ERRORS``; ``None`` otherwise."""
-        for helper in self._helpers:
-            if helper.exited.done():
-                end = helper.exited.result()
-                if end["why"] == "disk_full":
-                    return "disk_full"
-                if end["code"] == -signal.SIGXFSZ:
-                    return "file_limit"
+        for end in self._ends():
+            if end["why"] == "disk_full":
+                return "disk_full"
+            if end["code"] == -signal.SIGXFSZ:
+                return "file_limit"
         return None
 
     @property
     def crash(self) -> int | None:
         """The signal of which a strace of this trace died, sent by somebody else; ``None`` otherwise."""
-        ends = [helper.exited.result() for helper in self._helpers if helper.exited.done()]
-        codes = [end["code"] for end in ends if end["why"] in ("self", "guard_gone")]
+        codes = [end["code"] for end in self._ends() if end["why"] in ("self", "guard_gone")]
         return next((-code for code in codes if code < 0 and code != -signal.SIGXFSZ), None)
 
+    def _ends(self) -> list[HelperExit]:
+        return [helper.how_ended for helper in self._helpers if helper.how_ended is not None]
+
     def on_end(self, call: Callable[[], None]) -> None:
-        """Call back when a strace of this trace has ended.
+        """Call back when a strace of this trace has ended, before :attr:`alive` or :attr:`helper_pids` tell it.
 
         Args:
             call: called on a thread of straced's own.
         """
         for helper in self._helpers:
-            helper.exited.add_done_callback(lambda _: call())
+            helper.before_exited(call)
 
     def _find_ending(self, exits: list[HelperExit]) -> Ending:
         status = exit_status.of(self._pidfd)
