@@ -125,7 +125,8 @@ def test_completion_offers_running_processes_with_their_names() -> None:
     words = {"_STRACED_COMPLETE": "fish_complete", "COMP_WORDS": "straced doctor ", "COMP_CWORD": str(os.getpid())}
     lines = straced(env={**os.environ, **words}).stdout.splitlines()
     comm = Path("/proc/self/comm").read_text().strip()
-    assert lines == [f"plain,{os.getpid()}\t{comm}"]
+    assert f"plain,{os.getpid()}\t{comm}" in lines
+    assert all(line.startswith(f"plain,{os.getpid()}") for line in lines), "other pids may begin with the same digits"
 
 
 def test_a_reader_who_left_is_not_an_error_message() -> None:
