@@ -464,7 +464,7 @@ async def test_an_exec_of_a_setuid_program_ends_the_session(public: Path) -> Non
             assert client.stdout.readline() == "attached\n"
             target.stdin.write("\n")
             target.stdin.flush()
-            until(lambda: procfs.stat(target.pid).comm.startswith("setuid"), 10)
+            until(lambda: _sleeps(target.pid), 10, "the exec is over, and not its name alone is there")
             output, _ = client.communicate("\n", timeout=20)
             assert output.split() == ["uid"] * 4
         finally:
@@ -473,6 +473,11 @@ async def test_an_exec_of_a_setuid_program_ends_the_session(public: Path) -> Non
             if client.poll() is None:
                 client.kill()
                 client.communicate()
+
+
+def _sleeps(pid: int) -> bool:
+    found = procfs.stat(pid)
+    return found.comm.startswith("setuid") and found.state == "S"
 
 
 @needs_root

@@ -201,13 +201,18 @@ async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], public: P
         before = (await gathered.tick()).processes[0].owner
         assert (before.uid, before.private) == (65534, False)
         go(process)
-        until(lambda: procfs.stat(process.pid).comm == "sleep", 10)
+        until(lambda: _sleeps(process.pid), 10, "the exec is over, and not its name alone is there")
         after = (await gathered.tick()).processes[0]
         assert after.owner.private
         assert after.calls
     finally:
         process.kill()
         process.communicate()
+
+
+def _sleeps(pid: int) -> bool:
+    found = procfs.stat(pid)
+    return (found.comm, found.state) == ("sleep", "S")
 
 
 def test_a_fixed_cadence_counts_what_it_missed() -> None:
