@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from pathlib import Path
 
 from straced.records.reader import RecordFile
 from straced.records.values import RecordKind
+from straced.tracers.ebpf import flight, recorder
+from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
+from straced.tracers.ebpf.record_session import RecorderOptions
+from straced.tracers.ebpf.recorder import LoadedRecorder
+from straced.tracers.ebpf.suited import suited_engine
 from tests.kernels.checks import check, straced
 from tests.support.records import check_sums
+
+
+@check
+def parts(refused: str) -> str:
+    """The kernel takes all that is loaded only when it is asked for, and attaches it."""
+    if refused:
+        return f"eBPF cannot serve: {refused}"
+    asyncio.run(_load_recorders())
+    engine = suited_engine(details=True, files=True)
+    try:
+        engine.start()
+    finally:
+        engine.close()
+    return "records, flight recorder, slow calls, sums by file"
+
+
+async def _load_recorders() -> None:
+    await _start_and_close(await recorder.load(RecorderOptions()))
+    await _start_and_close(await flight.load(FlightOptions()))
+
+
+async def _start_and_close(loaded: LoadedRecorder | FlightRecorder) -> None:
+    try:
+        loaded.engine.start()
+    finally:
+        await loaded.close()
+
 
 SCRIPT = """
 for i in 1 2 3; do

@@ -25,8 +25,10 @@ FEW = ("n-20000", "nforks-8-2000", "nvfork-300", "errs-1000")
 BY_STRACE = ("nvfork-300", "errs-1000", "nthrshort-300")
 TOO_SLOW = ("errs-1000",)
 """For strace on an emulated arm64: it takes longer than a workload may."""
-SLICE_CHECKS = ("doctor", "run")
-CHECKS = ("doctor", "run", "records", "details", "restarts", "top", "why", "serve", "owner_killed", "wakes")
+SLICE_CHECKS = ("doctor", "run", "parts")
+RECORDINGS = ("records", "flight", "losses")
+"""These run beside the wakers, where there are some."""
+CHECKS = ("doctor", "run", *RECORDINGS, "details", "restarts", "top", "why", "serve", "owner_killed", "wakes")
 IN_VENV = ("make_run", "lifecycle")
 """Checks of what is set up in the checkout, for the machine's own userland."""
 CROSS = ("clang", "--target=aarch64-linux-gnu", "-fuse-ld=lld")
@@ -45,7 +47,7 @@ def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) ->
 
     Args:
         kernel: which one.
-        small: the slice: four workloads, ``doctor`` and ``run``.
+        small: the slice: four workloads, ``doctor``, ``run``, and that all programs load.
         seconds: the machine is killed after these.
 
     Returns:
@@ -119,6 +121,7 @@ def _job(kernel: Kernel, small: bool) -> str:
     runs = 5 if kernel.wakers else 1
     python = "/usr/bin/python3" if kernel.userland else sys.executable
     checkout = CHECKOUT
+    guest = f"{python} -m tests.kernels.guest {shlex.quote(kernel.refused)}"
     compiled = "PYTHONPYCACHEPREFIX=/tmp/compiled" if kernel.userland else "PYTHONDONTWRITEBYTECODE=1"
     lines = [f"cd {checkout}", f"export PYTHONPATH={checkout}/src {compiled}"]
     lines.append("cp /tmp/out/gt /tmp/gt")  # programs are started from memory, not through the share
@@ -127,12 +130,14 @@ def _job(kernel: Kernel, small: bool) -> str:
     if kernel.ebpf:
         lines.append(f"{python} -m tests.kernels.accuracy /tmp/gt ebpf {runs} {' '.join(names)}")
     if kernel.wakers:
+        lines.append(f"{guest} {' '.join(RECORDINGS)}")
         lines.append("kill $wakers || exit 9")  # they were there all the time
+        checks = tuple(name for name in checks if name not in RECORDINGS)
     elif not small:
         slow = kernel.architecture != "amd64"
         few = [name for name in BY_STRACE if not (slow and name in TOO_SLOW)]
         lines.append(f"{python} -m tests.kernels.accuracy /tmp/gt strace 1 {' '.join(few)}")
-    lines.append(f"{python} -m tests.kernels.guest {shlex.quote(kernel.refused)} {' '.join(checks)}")
+    lines.append(f"{guest} {' '.join(checks)}")
     return "\n".join(lines) + "\n"
 
 
