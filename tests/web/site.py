@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tests.service.daemon import Daemon
 from tests.support.poll import until
 
-API = ("/api/live", "/api/process", "/api/calls", "/api/host", "/api/minute", "/api/latency", "/api/why")
+API = ("/api/live", "/api/process", "/api/calls", "/api/host", "/api/minute", "/api/latency", "/api/why", "/api/slow")
 ASSETS = Path(__file__).parents[2] / "src/straced/web/assets"
 
 

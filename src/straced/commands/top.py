@@ -29,6 +29,7 @@ class Screen(Struct, frozen=True, kw_only=True):
 
     targets: tuple[TargetSpec, ...] = ()
     tracer: str = "auto"
+    slower_ns: int | None = None
     place: str = "local"
     """``local``, ``service``, ``history``, or ``fallback``: a service that watches something, else local."""
     back_s: float = 0.0
@@ -54,8 +55,9 @@ class Screen(Struct, frozen=True, kw_only=True):
 
             return ServiceSource()
         from straced.live.local import LocalSource
+        from straced.live.slow_calls import LIMIT_NS
 
-        return LocalSource(self.targets, self.tracer)
+        return LocalSource(self.targets, self.tracer, self.slower_ns or LIMIT_NS)
 
 
 @verb(
@@ -72,6 +74,9 @@ class Screen(Struct, frozen=True, kw_only=True):
 @click.option("--tracer", type=click.Choice(TRACERS), default="auto", show_default=True, help="none: /proc only.")
 @click.option(
     "--source", type=click.Choice(SOURCES), default="auto", show_default=True, help="auto: a service, if one runs here."
+)
+@click.option(
+    "--slower", "slower_ns", type=options.Duration(), metavar="TIME", help="What is a slow call.  [default: 100ms]"
 )
 @click.option(
     "--history", "history_ns", type=options.Duration(), metavar="TIME", help="Start TIME ago; step with [ and ]."
@@ -94,6 +99,7 @@ def command(
     interval_ns: int | None,
     tracer: str,
     source: str,
+    slower_ns: int | None,
     history_ns: int | None,
     sort: str,
     filter_text: str,
@@ -120,7 +126,8 @@ def command(
     screen = Screen(
         targets=options.processes(targets, "top", "shown"),
         tracer=tracer,
-        place=_place(source, history_ns, local=bool(targets) or tracer != "auto"),
+        slower_ns=slower_ns,
+        place=_place(source, history_ns, local=bool(targets) or tracer != "auto" or slower_ns is not None),
         back_s=(history_ns or 0) / 1e9,
         interval_s=1.0 if interval_ns is None else interval_ns / 1e9,
         sort=sort,
@@ -138,7 +145,7 @@ def _place(source: str, history_ns: int | None, *, local: bool) -> str:
     """Where rows come from: targets and a tracer are for this process to count, so they rule a service out."""
     if local and (source == "service" or history_ns is not None):
         raise click.UsageError(
-            "TARGET and --tracer are for the local source\nto add a process to the service: straced watch add"
+            "TARGET, --tracer and --slower are for the local source\nto add a process to the service: straced watch add"
         )
     if history_ns is not None:
         return "history"

@@ -71,6 +71,8 @@ class Status(Struct, frozen=True, kw_only=True):
     host: HostFacts | None = None
     config_error: str | None = None
     """Why the configuration that was last loaded was not taken."""
+    slow_ns: int | None = None
+    """Calls of this duration or more are told as slow; ``None``: none are."""
 
 
 class WatchParams(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,9 @@ from straced.linux import procfs
 from straced.linux.process_scan import ScannedProcess
 from straced.linux.targets import TargetSpec, resolve
 from straced.live.rates import EMPTY, CounterReading, Totals, reading
+from straced.live.slow_calls import A_SECOND, LIMIT_NS, SlowCallList
 from straced.model.frame import Key
+from straced.model.slow import SlowCalls
 from straced.model.types import Overhead, Quality, Reason, Sample
 from straced.profiling.arguments import check_tracer
 from straced.profiling.profiler import Profiler
@@ -26,7 +28,6 @@ _DEEPEST = 1000
 """Generations that are followed upwards; the tree may change while it is read."""
 MANY_PROCESSES, MANY_ROWS = 500, 65_536
 """With more processes than that, the tracer is asked for all the room it can have: 50 different calls of each."""
-_OPTIONS = AttachOptions(by_program=True)
 _WORST = ("exact", "partial", "sampled", "lossy")
 
 
@@ -43,15 +44,17 @@ class LiveCounter:
     Args:
         tracer: as for :class:`straced.profiling.profiler.Profiler`; ``none`` counts nothing.
         targets: empty for all processes.
+        slower_ns: calls of this duration or more are told.
     """
 
-    def __init__(self, tracer: str = "auto", targets: Sequence[TargetSpec] = ()) -> None:
+    def __init__(self, tracer: str = "auto", targets: Sequence[TargetSpec] = (), slower_ns: int = LIMIT_NS) -> None:
         rows = MANY_ROWS if sum(1 for _ in procfs.pids()) > MANY_PROCESSES else None
         self._profiler = Profiler(check_tracer(tracer), max_rows=rows) if tracer != "none" else None
         self._targets = tuple(targets)
         self._sessions: dict[int, Session] = {}
         self._labels: dict[int, str] = {}
         self._waits: dict[int, asyncio.Task[object]] = {}
+        self._hearers: set[asyncio.Task[None]] = set()
         self._next = 0
         self._tried: set[Key] = set()
         self._members: dict[Key, int] = {}
@@ -59,6 +62,8 @@ class LiveCounter:
         self._names: dict[int, str] = {}
         self._gone: dict[int, str] = {}
         self._samples: dict[int, Sample] = {}
+        self._slow = SlowCallList(slower_ns)
+        self._options = AttachOptions(by_program=True, slower_ns=slower_ns, slow_rate=A_SECOND, slow_kept=0)
         self.ns_per_call: int | None = None
         self.refusals: list[Refusal] = []
         self.unavailable = "turned off (--tracer none)" if tracer == "none" else ""
@@ -161,11 +166,16 @@ class LiveCounter:
             reasons=tuple(reasons.values()),
         )
 
+    def slow(self) -> SlowCalls | None:
+        """Calls over the limit, as of the last reading; ``None`` where the tracer tells none."""
+        return self._slow.state(sample.slow for sample in self._samples.values())
+
     async def close(self) -> None:
         """Let go of everybody. Idempotent."""
-        for wait in self._waits.values():
-            wait.cancel()
-        await asyncio.gather(*self._waits.values(), return_exceptions=True)
+        tasks = [*self._waits.values(), *self._hearers]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._waits.clear()
         self._sessions.clear()
         if self._profiler is not None:
@@ -186,21 +196,31 @@ class LiveCounter:
 
     async def _attach(self, root: ScannedProcess, label: str | None) -> None:
         assert self._profiler is not None
-        session = await self._profiler.attach_for(None, root.pid, _OPTIONS, {"job": label} if label else None)
+        session = await self._profiler.attach_for(None, root.pid, self._options, {"job": label} if label else None)
         number, self._next = self._next, self._next + 1
         self._sessions[number] = session
         if label is not None:
             self._labels[number] = label
         self._waits[number] = asyncio.create_task(self._until_end(number, session))
+        self._hearers.add(hearer := asyncio.create_task(self._hear(session)))
+        hearer.add_done_callback(self._hearers.discard)
         if self.ns_per_call is None:
             with contextlib.suppress(StracedError, RuntimeError):
                 self.ns_per_call = (await session.summary()).quality.overhead.ns_per_call
+
+    async def _hear(self, session: Session) -> None:
+        """Take in the slow calls of a session until it is over."""
+        since_ns = time.monotonic_ns()
+        with contextlib.suppress(StracedError):  # this tracer tells none
+            async for call in session.slow_calls():
+                self._slow.add(call, since_ns)
 
     async def _until_end(self, number: int, session: Session) -> None:
         await session.wait()
         result = await session.result()
         self._ended[number] = result.total.calls, result.total.errors
         self._names[number] = session.target.comm
+        self._slow.end(result.slow)
         self._sessions.pop(number, None)
         self._waits.pop(number, None)
 

@@ -14,8 +14,10 @@ from straced.client.client import Client
 from straced.errors import StracedError
 from straced.ipc.messages import Select, Status
 from straced.live.service import note_of
+from straced.live.slow_calls import SHOWN
 from straced.model.frame import Frame, Key, Machine, ProcessDetail, ProcessRow, ShortLived
 from straced.model.history import KeptEvent, Ranked
+from straced.model.slow_events import KINDS, of_events
 from straced.model.types import Quality, Reason
 from straced.text.sanitize import scrub
 
@@ -113,11 +115,15 @@ class HistorySource:
         ranked = await self._client.top(self._select())
         status = await self._client.status()
         events = await self._client.events(Select(since=self._since - 3600, until=self._since + STEP_S, limit=MOST))
+        told = await self._client.events(msgspec.structs.replace(self._select(), kinds=KINDS))
         if not self._kept_since:  # nothing was kept yet when it was asked
             self._kept_since = (await self._client.history(Select(name=NOBODY))).start
         minute = await self._client.history(msgspec.structs.replace(self._select(), name=NOBODY))
         kept = Kept(since=self._kept_since or None, gaps_s=minute.gaps_s)
-        return frame_of_minute(self._since, ranked, status, events, kept)
+        frame = frame_of_minute(self._since, ranked, status, events, kept)
+        if status.slow_ns is None and not told:
+            return frame
+        return msgspec.structs.replace(frame, slow=of_events(told, status.slow_ns or 0, SHOWN))
 
 
 class Kept(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from straced.live.counting import LiveCounter
 from straced.live.host_meter import MachineMeter, OwnCostMeter
 from straced.live.process_detail import ProcessLook, WindowCalls, counted
 from straced.live.rates import CounterReading
+from straced.live.slow_calls import LIMIT_NS
 from straced.live.timeline import NoteTimeLine
 from straced.model.frame import OUTSIDE, RUNNING, Frame, Key, Note, ProcessDetail, ProcessRow, ShortLived
 from straced.text.sanitize import scrub
@@ -27,6 +28,7 @@ class LocalSource:
         targets: empty for all processes.
         tracer: ``auto``, ``ebpf``, ``sampler``, or ``none`` for what /proc tells. Never strace: the screen does not
             slow anybody down.
+        slower_ns: calls of this duration or more are told.
 
     Raises:
         NoSuchProcess, AmbiguousTarget: a target that is nobody now.
@@ -34,11 +36,11 @@ class LocalSource:
 
     name = "local"
 
-    def __init__(self, targets: Sequence[TargetSpec] = (), tracer: str = "auto") -> None:
+    def __init__(self, targets: Sequence[TargetSpec] = (), tracer: str = "auto", slower_ns: int = LIMIT_NS) -> None:
         for spec in targets:
             self._check(spec)
         self._targets = tuple(targets)
-        self._counting = LiveCounter(tracer, targets)
+        self._counting = LiveCounter(tracer, targets, slower_ns)
         self._scan = ProcessScan()
         self._machine = MachineMeter()
         self.timeline = NoteTimeLine()
@@ -106,6 +108,7 @@ class LocalSource:
             watched=sum(each.pid in members for each in shown),
             calls_s=None if totals[0] is None else totals[0] * per_s,
             errors_s=None if totals[1] is None else totals[1] * per_s,
+            slow=self._counting.slow(),
             notes=self.timeline.notes(),
         )
 

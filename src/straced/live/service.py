@@ -14,12 +14,14 @@ from straced.ipc.messages import Select, Status
 from straced.linux import procfs
 from straced.linux.process_scan import abi_of, call_now
 from straced.live.process_detail import ProcessLook, WindowCalls
+from straced.live.slow_calls import SlowEventList
 from straced.live.timeline import NoteTimeLine
 from straced.model import aggregation as rows_of
 from straced.model.deltas import LAST_CALL
 from straced.model.facts import HostFacts
 from straced.model.frame import Frame, Key, Machine, Note, ProcessDetail, ProcessRow, ShortLived
 from straced.model.history import KeptEvent
+from straced.model.slow_events import KINDS
 from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick, by_program
 from straced.model.types import Counters, Quality, Reason
 from straced.text.sanitize import scrub
@@ -46,6 +48,7 @@ class ServiceSource:
         self._look = ProcessLook()
         self._timeline = NoteTimeLine()
         self._event = 0
+        self._slow = SlowEventList()
         self.idle = False
         """It watches nothing that we may see, and has no rule to; as of the last frame that was asked for."""
         self._abis: dict[Key, str | None] = {}
@@ -100,7 +103,11 @@ class ServiceSource:
         self._tick = tick
         frame = frame_of(tick, status, self._timeline.notes())
         self._abis = {row.key: self._abis[row.key] for row in frame.processes if row.key in self._abis}
-        return msgspec.structs.replace(frame, processes=tuple(map(self._with_call, frame.processes)))
+        return msgspec.structs.replace(
+            frame,
+            processes=tuple(map(self._with_call, frame.processes)),
+            slow=self._slow.state(status.slow_ns),
+        )
 
     def _with_call(self, row: ProcessRow) -> ProcessRow:
         """The call of a process that stood in it before it was counted, from /proc, as far as this user may see it."""
@@ -117,7 +124,11 @@ class ServiceSource:
         return msgspec.structs.replace(row, now=call) if same else row
 
     async def _events(self, client: Client) -> None:
-        for each in await client.events(Select(after=self._event, limit=EVENTS)):
+        if not self._event:  # those of before, however much else has happened since
+            self._slow.add(await client.events(Select(kinds=KINDS, limit=EVENTS)))
+        found = await client.events(Select(after=self._event, limit=EVENTS))
+        self._slow.add(found)
+        for each in found:
             self._event = max(self._event, each.id)
             self._timeline.add(note_of(each.time, each))
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from straced.model.slow import SlowCalls
 from straced.model.types import Quality, SyscallStats, Total
 
 FRAME_SCHEMA = "straced.top/1"
@@ -187,6 +188,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     alerts: int | None = None
     """Alerts that are firing; ``None`` where nobody looks for any."""
     detail: ProcessDetail | None = None
+    slow: SlowCalls | None = None
+    """Calls over a limit, the one that began last first; ``None``: nobody tells any."""
     notes: tuple[Note, ...] = ()
     """The last ones, oldest first."""
     kept_since: float | None = None

@@ -179,7 +179,7 @@ class FrameFeed:
 def _built(number: int, tick: Tick, status: Status, looks: list[ProcessView]) -> tuple[EncodedFrame, dict[Key, bytes]]:
     more: dict[str, Any] = {
         name: getattr(status, name)
-        for name in ("version", "system", "interval_ns", "history", "rules", "late_ticks", "config_error")
+        for name in ("version", "system", "interval_ns", "history", "rules", "late_ticks", "config_error", "slow_ns")
     }
     shot = encode_frame(number, frame_of(tick, status, ()), more)
     return shot, {look.key: msgspec.json.encode(look.seen(tick)) for look in looks}

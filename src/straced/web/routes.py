@@ -17,6 +17,7 @@ from straced.web.access import Access
 from straced.web.event_stream import ViewerStream
 from straced.web.feed import FrameFeed
 from straced.web.latency import latency_of
+from straced.web.slow_calls import slow_calls
 from straced.web.why_answers import NotAnswered
 
 LANDING = frozenset({"/"})
@@ -67,6 +68,7 @@ class WebRoutes:
             "/api/minute": self._minute,
             "/api/latency": self._latency,
             "/api/why": self._why,
+            "/api/slow": self._slow,
         }
 
     async def answer(self, request: HttpRequest) -> Response:
@@ -118,6 +120,11 @@ class WebRoutes:
         key, (since, until) = _key(request), _span(request)
         name = _name(request, "call")
         return _json(await self._feed.past.ask(lambda history: latency_of(history, key, name, since, until)))
+
+    async def _slow(self, request: HttpRequest) -> Response:
+        key = _key(request) if "pid" in request.query else None
+        (since, until), limit_ns = _span(request), self._feed.status().slow_ns
+        return _json(await self._feed.past.ask(lambda history: slow_calls(history, key, since, until, limit_ns)))
 
     async def _why(self, request: HttpRequest) -> Response:
         return Response(body=await self._feed.why.answer(_key(request)), kind="application/json")

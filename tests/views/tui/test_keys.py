@@ -106,8 +106,9 @@ async def test_tab_does_nothing_where_only_the_list_is_shown() -> None:
         (["3"], "0.0.0.0:80 listen"),
         (["G", "4"], "another user's process"),
         (["right"], "in call ≥"),
-        (["G", "left"], "another user's process"),
-        (["right", "right", "right", "right"], "syscall  "),
+        (["5"], "no slow calls here"),
+        (["left"], "no slow calls here"),
+        (["right", "right", "right", "right", "right"], "syscall  "),
     ],
 )
 async def test_panels(pressed: list[str], seen: str) -> None:

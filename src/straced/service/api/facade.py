@@ -121,6 +121,7 @@ class Facade:
             late_ticks=service.late_ticks,
             host=tick.host if tick is not None else None,
             config_error=service.config_error,
+            slow_ns=service.watcher.slow.limit_ns if service.tracer is not None else None,
         )
 
     @property

@@ -61,13 +61,14 @@ class SlowLog:
         Args:
             counts: as the kernel has them.
         """
+        most = max(self._most, len(self._inside))
         return SlowCalls(
             limit_ns=self.limit_ns,
             seen=counts.seen,
             waits=counts.waits,
             untold=counts.untold,
             lost=counts.lost,
-            calls=longest([*(call for _, _, call in self._kept), *self._inside.values()], self._most),
+            calls=longest([*(call for _, _, call in self._kept), *self._inside.values()], most),
         )
 
     def listen(self, closed: Callable[[], None] | None = None) -> SlowCallStream:

@@ -219,7 +219,7 @@ class TopApp(RowSelection, ViewActions, App[None]):
     def _draw_panel(self) -> None:
         if self.panel.display and self.rows.frame is not None:
             row = self.line.row if self.line is not None else None
-            self.panel.show(row, self._detail, self.rows.frame.notes, sort=self.rows.order, mode=self.mode)
+            self.panel.show(row, self._detail, self.rows.frame, sort=self.rows.order, mode=self.mode)
 
     def draw_words(self) -> None:
         state = status_lines.State(

@@ -1,4 +1,4 @@
-"""The lower half: one of four tables about the chosen process, and the histogram of the chosen call."""
+"""The lower half: one of five tables about the chosen process, and the histogram of the chosen call."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from straced.model.frame import Note, ProcessDetail, ProcessRow
+from straced.model.frame import Frame, Note, ProcessDetail, ProcessRow
+from straced.model.slow import SlowCalls
 from straced.model.types import SyscallStats
 from straced.text.units import format_count
 from straced.views.text.table import label
-from straced.views.tui import palette, panels, plots
+from straced.views.tui import palette, panels, plots, slow_panel
 from straced.views.tui.click_line import ClickLine
 from straced.views.tui.columns import command
 from straced.views.tui.grid import Grid
@@ -41,6 +42,8 @@ class Panel(Vertical):
         self._row: ProcessRow | None = None
         self._detail: ProcessDetail | None = None
         self._notes: Sequence[Note] = ()
+        self._slow: SlowCalls | None = None
+        self._comms: dict[int, str] = {}
         self._calls: tuple[SyscallStats, ...] = ()
         self._sort, self._mode = "cpu", "working"
         self._about_line, self._histogram = (Static(id=name, markup=False) for name in ("about", "histogram"))
@@ -65,12 +68,11 @@ class Panel(Vertical):
         self.grid.put_cursor(0)
         self._draw()
 
-    def show(
-        self, row: ProcessRow | None, detail: ProcessDetail | None, notes: Sequence[Note], *, sort: str, mode: str
-    ) -> None:
+    def show(self, row: ProcessRow | None, detail: ProcessDetail | None, frame: Frame, *, sort: str, mode: str) -> None:
         """Show what is known of a process; a detail of another process is not shown."""
         same = detail is not None and row is not None and detail.key == row.key
-        self._row, self._detail, self._notes = row, detail if same else None, notes
+        self._row, self._detail, self._notes = row, detail if same else None, frame.notes
+        self._slow, self._comms = frame.slow, {each.pid: each.comm for each in frame.processes}
         self._sort, self._mode = sort, mode
         self._draw()
 
@@ -114,14 +116,15 @@ class Panel(Vertical):
             pieces.append(Piece(" "))
         return tuple(pieces)
 
-    def _counts(self) -> tuple[str, str, str, str]:
+    def _counts(self) -> tuple[str, str, str, str, str]:
         detail, events = self._detail, f" {len(self._own_notes)}"
+        slow = "" if self._slow is None else f" {slow_panel.count(self._slow, self._row)}"
         if detail is None:
-            return "", "", "", events
+            return "", "", "", events, slow
         calls = "" if detail.calls is None else f" {format_count(detail.total.calls)}"
         threads = "" if detail.threads is None else f" {len(detail.threads)}"
         files = "" if detail.files is None else f" {len(detail.files) + detail.more_files}"
-        return calls, threads, files, events
+        return calls, threads, files, events, slow
 
     @property
     def _own_notes(self) -> list[Note]:
@@ -134,6 +137,9 @@ class Panel(Vertical):
         if name == "events":
             lines = panels.event_lines(self._own_notes)
             self.grid.show_texts(panels.EVENTS_TITLE, lines or [whole(" no event of this process yet", palette.DIM)])
+        elif name == "slow":
+            slow = slow_panel.SlowTable(self._slow, self._row, self._comms, self._width - 1)
+            self.grid.show_texts(slow.title, slow.lines)
         elif detail is None or (detail.gone and detail.calls is None and detail.threads is None):
             word = "process has exited" if detail is not None else "looking" if self._row is not None else ""
             self.grid.show_texts((), [whole(f" {word}", palette.DIM)])

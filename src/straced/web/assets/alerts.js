@@ -1,7 +1,11 @@
 // Alerts as they open and close, and the events of the service.
 
 import { arrange, el, name, say } from "./dom.js";
+import { ask } from "./line.js";
+import { KINDS as SLOW, SlowPart } from "./slow.js";
 import { age, clock, moment } from "./words.js";
+
+const AGAIN_MS = 5000;
 
 export class Alerts {
   constructor(state) {
@@ -10,9 +14,11 @@ export class Alerts {
     this.open = el("div", { class: "alerts", id: "open" });
     this.closed = el("div", { class: "alerts", id: "closed" });
     this.none = el("p", { class: "empty" }, "No alert is open.");
+    this.slow = new SlowPart("all");
+    this.asked = 0;
     this.events = el("ol", { class: "events" });
     this.node = el("div", {}, el("h1", { class: "unseen" }, "Alerts"), el("section", {}, el("h2", {}, "Open"), this.none, this.open), el("section", {}, el("h2", {}, "Closed"), this.closed),
-      el("section", {}, el("h2", {}, "Events of the service"), this.events));
+      this.slow.node, el("section", {}, el("h2", {}, "Events of the service"), this.events));
     this.shown = "";
   }
 
@@ -35,6 +41,18 @@ export class Alerts {
     arrange(this.closed, cards(closed));
     this.known = kept;
     this.drawEvents();
+    if (performance.now() - this.asked > AGAIN_MS) this.load();
+  }
+
+  /** The slow calls of the last hour. */
+  async load() {
+    this.asked = performance.now();
+    const now = this.state.head ? this.state.head.epoch_s : Date.now() / 1000;
+    try {
+      this.slow.show(await ask("/api/slow", { since: (now - 3600).toFixed(3), until: (now + 1).toFixed(3) }));
+    } catch {
+      this.asked = performance.now();  // the line says what is wrong
+    }
   }
 
   card(alert) {
@@ -53,7 +71,7 @@ export class Alerts {
   }
 
   drawEvents() {
-    const { notes } = this.state;
+    const notes = this.state.notes.filter((note) => !SLOW.includes(note.kind));  // they have a table
     const mark = `${notes.length} ${notes.at(-1)?.epoch_s} ${notes.at(-1)?.text}`;
     if (mark === this.shown) return;
     this.shown = mark;

@@ -38,7 +38,8 @@ const dated = (at, step) => {
  * Lines over time. A hole in time is a hole in the line.
  * series: [{name, color, values: [[time, value]], area}], marks: [{time, until, text, severe, kind}].
  * With `stack` the series stand on top of each other; `shade` is a span that is looked at; with `log` the values are
- * nanoseconds on a logarithmic axis, behind which `cells` ({points, step}) make a heat map.
+ * nanoseconds on a logarithmic axis, behind which `cells` ({points, step}) make a heat map; `dots` ({time, value, text})
+ * are single calls.
  */
 export class Chart {
   constructor(title, { format, most = null, height = 120, picked = null, dragged = null, stack = false, log = false }) {
@@ -67,11 +68,11 @@ export class Chart {
     const width = this.box.clientWidth;
     if (!this.data || width < 60) return;
     this.drawn = performance.now();
-    const { series, since, until, marks = [], shade, cells } = this.data;
+    const { series, since, until, marks = [], shade, cells, dots = [] } = this.data;
     const { height } = this;
     const x = (at) => LEFT + ((Math.min(Math.max(at, since), until) - since) / (until - since)) * (width - LEFT - RIGHT);
     const values = series.flatMap((each) => each.values.map(([, value, , ceiling]) => ceiling ?? value)).filter(known);
-    const axis = this.log ? this.octaves(series, cells) : this.linear(values);
+    const axis = this.log ? this.octaves(series, cells, dots) : this.linear(values);
     const { y, labels } = axis;
     this.scale = { x, y, since, until, width };
     const { step, ticks } = timeTicks(since, until, Math.max(2, Math.floor(width / 90)));
@@ -90,12 +91,13 @@ export class Chart {
     if (cells) picture.append(...heat(cells.points, cells.step, { x, since, until, top: TOP, bottom: height - BOTTOM, low: axis.low, high: axis.high }));
     for (const mark of marks) picture.append(...this.mark(mark, x, height));
     for (const each of series) picture.append(...lines({ ...each, values: each.values.filter(([at]) => at >= since && at <= until) }, x, y));
+    for (const dot of dots) picture.append(svg("circle", { class: "slow-dot", cx: x(dot.time), cy: y(dot.value), r: 3.5 }));
     this.cross = svg("line", { class: "cross", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     picture.append(this.cross);
     if (!values.length) picture.append(svg("text", { class: "axis", x: width / 2, y: height / 2, "text-anchor": "middle" }, this.data.none || "nothing is known of this time"));
     this.box.querySelector("svg")?.remove();
     this.box.prepend(picture);
-    this.legend(series, marks.filter((mark) => (mark.until ?? mark.time) >= since && mark.time <= until), cells);
+    this.legend(series, marks.filter((mark) => (mark.until ?? mark.time) >= since && mark.time <= until), cells, dots);
   }
 
   linear(values) {
@@ -103,8 +105,8 @@ export class Chart {
     return { y: (value) => TOP + (1 - value / top) * (this.height - TOP - BOTTOM), labels: [0, 0.5, 1].map((part) => [part * top, this.format(part * top)]) };
   }
 
-  octaves(series, cells) {
-    const seen = [...(cells?.points || []).flatMap((point) => octaves(point.bars).map(([octave]) => octave)),
+  octaves(series, cells, dots) {
+    const seen = [...dots.map((dot) => Math.floor(Math.log2(dot.value))), ...(cells?.points || []).flatMap((point) => octaves(point.bars).map(([octave]) => octave)),
       ...series.flatMap((each) => each.values.map(([, value]) => (value > 0 ? Math.floor(Math.log2(value)) : null)).filter(known))];
     const low = seen.length ? Math.min(...seen) : 6;
     const high = Math.max(low + 3, (seen.length ? Math.max(...seen) : 6) + 1);
@@ -112,9 +114,10 @@ export class Chart {
     return { y, low, high, labels: [low, Math.round((low + high) / 2), high].map((octave) => [2 ** octave, time(2 ** octave)]) };
   }
 
-  legend(series, marks, cells) {
+  legend(series, marks, cells, dots) {
     const found = series.filter((each) => each.name).map((each) => el("span", { class: each.color }, each.name));
     if (cells) found.push(scale());
+    if (dots.length) found.push(el("span", { class: "k-slow" }, "slow call"));
     if (marks.some((mark) => mark.severe)) found.push(el("span", { class: "k-alert" }, "alert"));
     if (marks.some((mark) => !mark.severe)) found.push(el("span", { class: "k-event" }, "event"));
     const words = found.map((each) => each.textContent).join();
@@ -157,7 +160,7 @@ export class Chart {
       }
     }
     const room = ((this.data.until - this.data.since) / this.scale.width) * 5;
-    const near = (this.data.marks || []).filter((mark) => Math.abs(mark.time - at) < room || (mark.time <= at && mark.until >= at)).slice(0, 4);
+    const near = [...(this.data.dots || []), ...(this.data.marks || [])].filter((mark) => Math.abs(mark.time - at) < room || (mark.time <= at && mark.until >= at)).slice(0, 4);
     if (!texts.length && !near.length) {
       this.leave();
       return;

@@ -4,10 +4,10 @@ import { el, name, say, svg } from "./dom.js";
 import { spark } from "./lines.js";
 import { link } from "./route.js";
 import { keyOf } from "./state.js";
-import { command, known, rate, share, size, spoken } from "./words.js";
+import { command, count, known, rate, share, size, spoken } from "./words.js";
 
 const only = (text) => (row) => (row.job_ !== undefined ? "" : text(row));
-const of = (text) => (row) => (row.job_ !== undefined || row.group_ !== undefined ? "" : text(row));
+const of = (text) => (row) => (row.job_ !== undefined || row.group_ !== undefined || row.brief_ ? "" : text(row));
 const sum = (field, text) => only((row) => (row.partial_?.has(field) ? "≥" : "") + text(row[field]));
 
 export const COLUMNS = [
@@ -26,14 +26,16 @@ export const COLUMNS = [
 
 function commandCell(td, row) {
   const text = row.job_ ?? row.group_ ?? command(row);
-  const mark = `${text}|${row.depth_}|${row.count_ ?? ""}|${row.open_ ?? ""}`;
+  const mark = `${text}|${row.depth_}|${row.count_ ?? row.ended ?? ""}|${row.open_ ?? ""}`;
   if (td.dataset.text === mark) return;
   td.dataset.text = mark;
   td.style.setProperty("--depth", Math.min(row.depth_, 12));
   td.title = text.slice(0, 400);
   if (row.job_ !== undefined) td.replaceChildren(el("b", {}, "job ", name(text.slice(0, 400))));
   else if (row.group_ !== undefined) {
-    td.replaceChildren(el("button", { type: "button", class: "fold", "aria-expanded": String(row.open_) }, el("b", {}, name(text.slice(0, 400)))), el("small", {}, ` × ${row.count_}`));
+    td.replaceChildren(el("button", { type: "button", class: "fold", "aria-expanded": String(row.open_) }, el("b", {}, name(text.slice(0, 400)))), el("small", {}, row.count_ ? ` × ${row.count_}` : " short-lived"));
+  } else if (row.brief_) {
+    td.replaceChildren(name(text, { class: "program" }), el("small", {}, row.ended ? ` × ${count(row.ended)} short-lived` : " short-lived"));
   } else {
     const [first, rest] = spoken(row);
     const short = rest.length > 400 ? `${rest.slice(0, 400)}…` : rest;

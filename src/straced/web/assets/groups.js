@@ -25,7 +25,7 @@ export function grouped(rows, by) {
       if (values.length && values.length < members.length) partial.add(field);
       return [field, values.length ? values.reduce((sum, value) => sum + value, 0) : null];
     }));
-    return { ...figures, group_: title, partial_: partial, members_: members, count_: members.length, waits_longer: members.some((row) => row.waits_longer),
+    return { ...figures, group_: title, partial_: partial, members_: members, count_: members.filter((row) => !row.brief_).length, waits_longer: members.some((row) => row.waits_longer),
       pid: Math.min(...members.map((row) => row.pid)), comm: title, cmdline: title };
   });
 }

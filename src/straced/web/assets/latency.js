@@ -3,6 +3,7 @@
 import { Chart } from "./charts.js";
 import { say, el } from "./dom.js";
 import { ask } from "./line.js";
+import { words } from "./slow.js";
 import { count, known, time } from "./words.js";
 
 const AGAIN_MS = 15000;
@@ -24,24 +25,26 @@ export class Latency {
   }
 
   /** Show a call over a span; asked anew when these are others, or now and then. */
-  async show(call, range, marks) {
+  async show(call, range, marks, slow) {
     this.node.hidden = !call;
     const span = `${range.since.toFixed(0)}-${range.until.toFixed(0)}`;
-    const same = call === this.call && (range.live ? performance.now() - this.asked < AGAIN_MS : span === this.span);
+    const told = `${slow.length} ${slow[0]?.start_ns}`;
+    const same = told === this.told && call === this.call && (range.live ? performance.now() - this.asked < AGAIN_MS : span === this.span);
     if (!call || same) return;
     this.call = call;
+    this.told = told;
     this.span = span;
     this.asked = performance.now();
     const number = ++this.number;
     try {
       const found = await ask("/api/latency", { pid: this.pid, start: this.start, call, since: range.since.toFixed(3), until: range.until.toFixed(3) });
-      if (number === this.number) this.draw(call, found, range, marks);
+      if (number === this.number) this.draw(call, found, range, marks, slow);
     } catch (error) {
       say(this.note, error.message);
     }
   }
 
-  draw(call, found, { begin: since, until }, marks) {
+  draw(call, found, { begin: since, until }, marks, slow) {
     const points = found?.points || [];
     const step = found?.step_s || 60;
     say(this.title, call);
@@ -50,6 +53,7 @@ export class Latency {
     this.chart.show({
       since, until, marks, none: found ? "none was counted in this span" : "no history",
       cells: { points, step },
+      dots: slow.filter((each) => each.call === call && each.began >= since).map((each) => ({ time: each.began, value: each.took_ns, text: words(each) })),
       series: [{ name: "", color: "c-wait", band: true, values: values.map((point) => [middle(point), point.p99_ns, point.p50_ns, point.p99_ns]) },
         { name: "p99", color: "c-wait", values: values.map((point) => [middle(point), point.p99_ns]) },
         { name: "p50", color: "c-calls", values: values.map((point) => [middle(point), point.p50_ns]) }],

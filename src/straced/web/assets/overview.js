@@ -89,7 +89,7 @@ export class Overview {
     if (row.group_ !== undefined) {
       if (!this.opened.delete(row.group_)) this.opened.add(row.group_);
       this.draw();
-    } else if (row.job_ === undefined) location.hash = link(`/process/${keyOf(row)}`);
+    } else if (row.job_ === undefined && !row.brief_) location.hash = link(`/process/${keyOf(row)}`);
   }
 
   key(event) {
@@ -107,7 +107,7 @@ export class Overview {
 
   why() {
     const row = this.table.focused;
-    if (row && row.pid && row.group_ === undefined) location.hash = link(`/process/${keyOf(row)}`, { why: "1" });
+    if (row && row.pid > 0 && row.group_ === undefined) location.hash = link(`/process/${keyOf(row)}`, { why: "1" });
   }
 
   async load() {
@@ -173,15 +173,16 @@ export class Overview {
     this.table.mark(this.sort, this.descending);
     this.sorts.value = this.sort;
     this.shape.value = this.group;
-    const rows = this.past ? (this.past.processes || []).map((row) => ({ ...row, trail: row.trail || [] })) : this.state.rows.values();
+    const rows = this.past ? [...(this.past.processes || []).map((row) => ({ ...row, trail: row.trail || [] })), ...this.state.shorts.rows(this.past.short_lived || [])]
+      : [...this.state.rows.values(), ...this.state.brief];
     const lines = order(rows, { sort: this.sort, descending: this.descending, filter: this.search.value, group: this.group, opened: this.opened })
       .map(({ row, depth, job }) => (!row ? { job_: job, depth_: 0, key_: `job ${job}`, kind_: "job" }
-        : row.group_ !== undefined ? { ...row, depth_: 0, key_: `group ${row.group_}`, kind_: "group", open_: this.opened.has(row.group_) } : { ...row, depth_: depth, key_: keyOf(row) }));
+        : row.group_ !== undefined ? { ...row, depth_: 0, key_: `group ${row.group_}`, kind_: "group", open_: this.opened.has(row.group_) } : { ...row, depth_: depth, key_: keyOf(row), kind_: row.brief_ ? "brief" : "" }));
     const shown = this.all ? lines : lines.slice(0, SHOWN);
     this.table.show(shown);
     this.more.hidden = shown.length === lines.length;
     say(this.more, `${count(lines.length - shown.length)} more: show all`);
-    const processes = lines.reduce((sum, row) => sum + (row.job_ !== undefined ? 0 : row.group_ !== undefined ? (row.open_ ? 0 : row.count_) : 1), 0);
+    const processes = lines.reduce((sum, row) => sum + (row.job_ !== undefined || row.brief_ ? 0 : row.group_ !== undefined ? (row.open_ ? 0 : row.count_) : 1), 0);
     say(this.found, this.search.value ? `${count(processes)} of ${count(this.past ? (this.past.processes || []).length : this.state.rows.size)}` : "");
     this.drawThen();
     this.empty.hidden = lines.length > 0 || !this.state.head;

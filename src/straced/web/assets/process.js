@@ -6,6 +6,7 @@ import { byId, el, name, say } from "./dom.js";
 import { Latency } from "./latency.js";
 import { ask } from "./line.js";
 import { here } from "./route.js";
+import { KINDS as SLOW, SlowPart } from "./slow.js";
 import { Spans, begin } from "./spans.js";
 import { Table } from "./table.js";
 import { WhyPart } from "./why.js";
@@ -80,6 +81,7 @@ export class Process {
     };
     this.latency = new Latency(this.key_, { dragged: (since, until) => this.spans.drag(since, until) });
     this.calls = new CallsPart(() => this.spanCalls(), () => this.drawLatency());
+    this.slow = new SlowPart("process");
     this.threads = new Table(THREADS, { keyOf: (row) => row.tid, label: "threads" });
     this.files = new Table(FILES, { keyOf: (row) => row.fd, label: "files" });
     this.counts = { threads: el("small"), files: el("small") };
@@ -88,7 +90,7 @@ export class Process {
     this.node = el("div", { class: "process" }, el("p", { class: "back" }, el("a", { href: "#/" }, "◀ all processes")), el("div", { class: "head" }, this.title, this.why.button), this.words, this.why.node, this.facts,
       el("section", { id: "history" }, el("div", { class: "bar" }, el("h2", {}, "History"), this.spans.node, this.note),
         el("div", { class: "pair three" }, ...Object.values(this.charts).map((each) => each.node)), this.latency.node),
-      this.calls.node,
+      this.calls.node, this.slow.node,
       el("div", { class: "columns" }, part("Threads", "threads", this.threads.node), part("Events and alerts", "events", this.events)),
       part("Files and sockets", "files", this.files.node));
   }
@@ -103,7 +105,9 @@ export class Process {
     const { since, until } = this.span();
     const fields = { ...this.query, since: since.toFixed(3), until: until.toFixed(3) };
     try {
-      this.past = { since, until, ...((await ask("/api/process", fields)) || { none: true, points: [], notes: [], alerts: [] }) };
+      const [past, slow] = await Promise.all([ask("/api/process", fields), ask("/api/slow", fields)]);
+      this.past = { since, until, ...(past || { none: true, points: [], notes: [], alerts: [] }) };
+      this.slow.show(slow);
     } catch (error) {
       say(this.note, error.message);
       return;
@@ -172,7 +176,8 @@ export class Process {
   }
 
   drawPast() {
-    const { until, points, notes, alerts, none, fine } = this.past;
+    const { until, points, alerts, none, fine } = this.past;
+    const notes = this.past.notes.filter((note) => !SLOW.includes(note.kind));  // they have a table
     const since = fine ? begin(points, this.past.since, until) : this.past.since;
     this.begin = since;
     say(this.note, none ? "no history" : fine ? "from each sample" : "from one-minute and one-hour sums: a wait stands where it ended");
@@ -194,7 +199,7 @@ export class Process {
   drawLatency() {
     if (!this.past) return;
     const { since, until } = this.past;
-    this.latency.show(this.calls.picked, { since, until, live: !this.spans.zoom, begin: this.begin }, this.marks || []);
+    this.latency.show(this.calls.picked, { since, until, live: !this.spans.zoom, begin: this.begin }, this.marks || [], this.slow.calls);
   }
 
   close() {

@@ -1,5 +1,7 @@
 // What the page knows: rows by process, the head of the last frame, and what was told besides.
 
+import { Shorts } from "./shorts.js";
+
 const TRAIL = 60;
 const NOTES = 300;
 const TOTALS = 900;
@@ -10,12 +12,14 @@ export class State {
   constructor() {
     this.head = null;
     this.rows = new Map();
+    this.brief = [];
     this.notes = [];
     this.alerts = [];
     this.totals = [];
     this.seen = null;
     this.gaps = 0;
     this.heard = 0;
+    this.shorts = new Shorts();
   }
 
   /** A new line tells everything anew; what was known stays on the screen until it does. */
@@ -53,6 +57,7 @@ export class State {
     this.head = news.head;
     this.heard = performance.now();
     this.gaps = news.gap || 0;
+    this.brief = this.shorts.rows(this.head.short_lived || [], true);
     for (const row of this.rows.values()) {
       if (row.calls_s === null || row.calls_s === undefined) continue;
       row.trail.push(row.calls_s);
