@@ -15,6 +15,7 @@ help: ## List the targets
 run: ## Set up what is missing, then profile a real command (CMD="du -sh /usr/bin")
 	@scripts/bootstrap run
 	@.venv/bin/straced run -- $(CMD)
+	@command -v straced >/dev/null || echo 'straced: to type straced in this shell: . .venv/bin/activate' >&2
 
 test: ## Set up what is missing, then run the whole suite (TESTS=tests/traces for a part)
 	@scripts/bootstrap dev

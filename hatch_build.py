@@ -19,6 +19,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARY = "src/straced/traces/native/libstraced_reader.so"
+MAN_PAGES = "import sys; sys.path[:0] = sys.argv[1:3]; del sys.argv[1:3]; import man_pages; man_pages.main()"
+"""Not by PYTHONPATH: pip takes out of that what the environment which it builds from has installed as editable."""
 
 
 class WheelHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -55,9 +57,8 @@ class WheelHook(BuildHookInterface):  # type: ignore[type-arg]
     def _share(self, root: Path, build_data: dict[str, Any]) -> None:
         """Make the manual pages and completions, from the help: so the build needs what straced itself needs."""
         self._shared = tempfile.mkdtemp(prefix="straced-share-")
-        command = [sys.executable, str(root / "scripts" / "man_pages.py"), self._shared]
-        paths = os.pathsep.join((str(root / "src"), *filter(None, (os.environ.get("PYTHONPATH"),))))
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
+        folders = [str(root / name) for name in ("src", "scripts")]
+        subprocess.run([sys.executable, "-c", MAN_PAGES, *folders, self._shared], check=True)
         build_data["shared_data"][os.path.join(self._shared, "share")] = "share"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:

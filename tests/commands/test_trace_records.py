@@ -158,9 +158,10 @@ def test_lines_of_a_command_leave_it_its_stdout() -> None:
 
 @pytest.mark.needs("root", "setpriv")
 def test_a_command_is_not_run_when_it_cannot_be_recorded() -> None:
-    done = straced("trace", "--", "sh", "-c", "echo it ran", prefix=NOBODY)
+    done = straced("trace", "-o", "/none/t.strc", "--", "sh", "-c", "echo it ran", prefix=NOBODY)
     assert (done.status, done.out) == (5, "")
     assert "eBPF needs root" in done.err
+    assert "slower: straced trace --tracer strace -o /none/t.txt -- sh -c 'echo it ran'\n" in done.err
 
 
 @pytest.mark.needs("ebpf")

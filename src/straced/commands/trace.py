@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class TargetOrCommand(ExampleCommand):
     "--tracer",
     type=click.Choice(("auto", "strace", "ebpf")),
     help="ebpf records in the kernel, without ptrace; auto takes it where it may, else strace.  "
-    "[default: strace; ebpf for a FILE.strc]",
+    "[default: strace; ebpf for a command or a FILE.strc]",
 )
 @click.option(
     "-o",
@@ -197,13 +198,24 @@ def command(
         return otherwise(error)
     to = TraceOutput(output, overwrite, redact)
     if words:
-        return record_command(words, options, to, otherwise)
+        try:
+            return record_command(words, options, to, otherwise)
+        except TracerUnavailable as error:
+            if tracer is None and slower_ns is None:
+                error.hint = "\n".join(filter(None, (error.hint, f"slower: {_by_strace(ctx, words, output)}")))
+            raise
     try:
         return record_target(targets[0], options, to)
     except TracerUnavailable as error:
         if otherwise is None:
             raise
         return otherwise(error)
+
+
+def _by_strace(ctx: click.Context, words: tuple[str, ...], output: Path | None) -> str:
+    """The same, typed for strace, which writes text."""
+    to = () if output is None else ("-o", str(output.with_suffix(".txt") if output.suffix == ".strc" else output))
+    return scrub(f"{ctx.command_path} --tracer strace {shlex.join((*to, '--', *words))}")
 
 
 def _refuse(given: Mapping[str, object]) -> None:
