@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,6 +79,7 @@ def speed_of_history(folder: Path) -> list[Result]:
         if minute % 60 == 0:
             store.flush(120)
     store.flush(120)
+    fill_up(folder / "day.db")
     one, top = [], []
     history = History(folder / "day.db")
     for _ in range(11):
@@ -95,6 +98,14 @@ def speed_of_history(folder: Path) -> list[Result]:
         at_most("ten busiest of a day", "ms", top, 100.0),
         *asked,
     ]
+
+
+def fill_up(path: Path) -> None:
+    """A sample of the host each second of that day, as a service at 1 s keeps them."""
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        (data,) = database.execute("select data from host limit 1").fetchone()
+        rows = ((int((NOON + second) * 1000), data) for second in range(86400))
+        database.executemany("insert or ignore into host values (?, ?)", rows)
 
 
 def questions(history: History) -> Iterator[Result]:

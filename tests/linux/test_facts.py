@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -109,6 +110,26 @@ def test_an_exec_is_seen_at_once() -> None:
         process.stdin.flush()  # type: ignore[union-attr]
         until(lambda: psutil.Process(process.pid).name() == "sleep", 10)
         until(lambda: collector.read(process.pid).cmdline == ("sleep", "1000"), 10)  # type: ignore[union-attr]
+
+
+def test_the_stat_file_of_one_that_only_waits_is_kept_open() -> None:
+    """Its text is the same each time; most processes of a host are such."""
+
+    def opened() -> list[str]:
+        found = []
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):  # the one that lists them
+                found.append(os.readlink(f"/proc/self/fd/{fd}"))
+        return found
+
+    collector = ProcessCollector()
+    with running() as process:
+        stat = f"/proc/{process.pid}/stat"
+        until(lambda: collector.read(process.pid).state == "S", 10)  # type: ignore[union-attr]
+        before = Path(stat).read_bytes()
+        until(lambda: collector.read(process.pid) and stat in opened(), 10, lambda: f"{before!r}: {opened()}")
+        collector.close()
+        assert stat not in opened()
 
 
 def test_gone_stopped_and_ended() -> None:

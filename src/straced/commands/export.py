@@ -49,9 +49,9 @@ def command(
     --from DIR, and keeps what is there.
     """
     from straced.config import paths
+    from straced.config.loader import find_config
     from straced.store.export import export
     from straced.store.history import History
-    from straced.workflows.serve import find_config
 
     if sum(each is not None for each in (parquet, ndjson, hours)) != 1:
         raise click.UsageError("missing output\ngive --parquet DIR, --ndjson DIR or --hours DIR")

@@ -35,6 +35,7 @@ def command(path: Path | None, http: str | None, check: bool, install: bool, ove
     As root it serves all users of the host, each of whom sees their own processes; as a user that user alone. SIGHUP
     has it read its configuration anew.
     """
+    from straced.config import loader
     from straced.service.daemon import logs, unit
     from straced.workflows import serve
 
@@ -43,7 +44,7 @@ def command(path: Path | None, http: str | None, check: bool, install: bool, ove
     if overwrite and not install:
         raise click.UsageError("--overwrite is of --install")
     if install:
-        _found, config = serve.find_config(path)
+        _found, config = loader.find_config(path)
         target = unit.install(config=path, read=config, overwrite=overwrite)
         print(f"straced: wrote {target}", "  next: systemctl daemon-reload && systemctl enable --now straced", sep="\n")
         return 0
@@ -51,7 +52,7 @@ def command(path: Path | None, http: str | None, check: bool, install: bool, ove
         from straced.httpd.address import parse_tcp
 
         parse_tcp(http)
-    found, config = serve.find_config(path)
+    found, config = loader.find_config(path)
     if check:
         print(f"straced: {found or 'no configuration, the defaults'}: fine", file=sys.stderr)
         return 0

@@ -49,9 +49,9 @@ def ask_history(question: Callable[[Client], Awaitable[Answer]], otherwise: Call
         return ask(question)
     except ServiceUnreachable:
         from straced.config import paths
+        from straced.config.loader import find_config
         from straced.store.database import StoreError
         from straced.store.history import History
-        from straced.workflows.serve import find_config
 
         _path, config = find_config(None)
         where = paths.of(config)

@@ -43,6 +43,7 @@ def lines(status: Status) -> list[str]:
         f"watches    {watched}, every {format_ns(status.interval_ns)}",
         f"counts     {counting}",
         f"history    {_history(status)}",
+        *([f"export     {_export(status)}"] if status.export != "off" else []),
         f"clients    {status.clients}, with {status.sessions} sessions",
         f"alerts     {status.alerts_open} open",
     ]
@@ -66,3 +67,10 @@ def _history(status: Status) -> str:
     if status.history_dropped:
         words += f"; {status.history_dropped} samples were dropped"
     return f"{words}; the damaged file was moved to {status.history_moved}" if status.history_moved else words
+
+
+def _export(status: Status) -> str:
+    words = f"{status.export}: {status.export_error}" if status.export_error else status.export
+    if status.export_waiting:
+        words += f"; {_many(status.export_waiting, 'hour')} to be written"
+    return words

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
+from straced.config import paths
 from straced.config.schema import (
     HOST,
     LEAST_RING,
@@ -38,6 +39,20 @@ from straced.text.units import parse_duration_ns, parse_size_bytes
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.\-]+)\s*\]\]?")
 _PLACE = re.compile(r"\(at [^()]*\)$")
 _KEY = re.compile(r"\s*([A-Za-z0-9_\-]+)\s*=")
+
+
+def find_config(path: Path | None) -> tuple[Path | None, Config]:
+    """The configuration: of the file named, else of the usual place, else the defaults.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if path is not None:
+        return path, load(path)
+    for candidate in paths.config_files():
+        if candidate.exists():
+            return candidate, load(candidate)
+    return None, Config()
 
 
 def load(path: Path) -> Config:

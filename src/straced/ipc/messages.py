@@ -60,6 +60,12 @@ class Status(Struct, frozen=True, kw_only=True):
     history_bytes: int | None = None
     history_dropped: int = 0
     history_moved: str | None = None
+    export: str = "off"
+    """``ok``, ``behind`` (hours are to be written), ``failed``, ``off``."""
+    export_error: str = ""
+    """Told to root, where the service is everybody's."""
+    export_waiting: int | None = None
+    """Hours that are over and not exported yet; ``None``: not known."""
     rules: int = 0
     watched: int = 0
     """Processes that are watched and that you may see."""

@@ -138,6 +138,8 @@ class ProcessCollector:
         now_ns = self._clock_ns()
         if known is None or known.text != data:
             known = self._parse(pid, data)
+        elif known.fd < 0 and len(self._known) <= self._kept:
+            known.fd = self._keep(pid, known.start_ticks)
         started = known.start_ticks
         if start_ticks is not None and started != start_ticks:
             raise procfs.Gone(str(pid))
@@ -189,8 +191,6 @@ class ProcessCollector:
             known = self._known[pid] = _KnownProcess(started)
         elif data[data.find(b"(") + 1 : end] != known.slow.raw_comm:
             known.slow.due_ns = 0  # an exec, as a rule
-        elif known.fd < 0 and len(self._known) <= self._kept:
-            known.fd = self._keep(pid, started)
         known.text = data
         known.numbers = (
             int(fields[1]),

@@ -1,4 +1,8 @@
-"""Has a worker write history into the directory of ``[export]``: when the service starts, and after each hour."""
+"""Has a worker write history into the directory of ``[export]``: when the service starts, after each hour, and again
+soon where an hour could not be written.
+
+Nothing is queued: what is due is what history has and the directory has not, however long that was so.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,8 @@ LIMIT_S = 3600.0
 AFTER_S = GRACE_S + 30
 SPREAD_S = 300
 """The hosts of a fleet do not all write at the same moment."""
+AGAIN_S = (60.0, 900.0)
+"""So soon after a run that left hours waiting the next one begins: at first, and, twice as long each time, at most."""
 WORKER = (sys.executable, "-P", "-m", "straced.store.export_worker")
 PIPED = {"stdin": PIPE, "stdout": PIPE, "stderr": DEVNULL, "start_new_session": True}
 Say = Callable[..., None]
@@ -38,34 +44,61 @@ class HourlyExporter:
         config: where to write; nowhere without a directory.
         database: where history is now.
         say: keeps an event.
+        again_s: seconds until what was left waiting is tried again, at first and at most.
     """
 
-    def __init__(self, config: ExportConfig, database: Callable[[], Path], say: Say) -> None:
+    def __init__(
+        self,
+        config: ExportConfig,
+        database: Callable[[], Path],
+        say: Say,
+        again_s: tuple[float, float] = AGAIN_S,
+    ) -> None:
         self._config = config
         self._database = database
         self._say = say
+        self._first_s, self._most_s = again_s
         self._task: asyncio.Task[None] | None = None
+        self._start_over()
+
+    def _start_over(self) -> None:
         self._done_hour = -1
-        self._failed = ""
+        self._again_s = self._first_s
+        self._again_at: float | None = None
+        self.error = ""
+        """Why the last run failed."""
+        self.waiting: int | None = None
+        """Hours that are over and not written, as of the last run; ``None``: not known."""
 
     @property
     def host(self) -> str:
         """Under which name."""
         return self._config.host or own_host()
 
+    @property
+    def state(self) -> str:
+        """``off``, ``ok``, ``behind`` (hours are to be written) or ``failed``."""
+        if not self._config.directory:
+            return "off"
+        if self.error:
+            return "failed"
+        return "ok" if self.waiting == 0 else "behind"
+
     def configure(self, config: ExportConfig) -> None:
         """Write elsewhere from now on."""
         if config != self._config:
-            self._config, self._done_hour, self._failed = config, -1, ""
+            self._config = config
+            self._start_over()
 
     def look(self) -> None:
-        """Start a worker if an hour has closed since the last one; called each tick."""
+        """Start a worker if an hour has closed since the last one, or it left some; called each tick."""
         if not self._config.directory or self._task is not None:
             return
         late_s = AFTER_S + zlib.crc32(self.host.encode()) % SPREAD_S
         hour = int((time.time() - late_s) // 3600)
-        if hour != self._done_hour:
-            self._done_hour = hour
+        again = self._again_at is not None and time.monotonic() >= self._again_at
+        if again or hour != self._done_hour:
+            self._done_hour, self._again_at = hour, None
             self._task = asyncio.create_task(self._run(self._config))
             self._task.add_done_callback(self._over)
 
@@ -77,15 +110,25 @@ class HourlyExporter:
     async def _run(self, config: ExportConfig) -> None:
         request = ExportRequest(str(self._database()), config.directory, self.host, int(config.keep), os.getpid())
         answer = await self._ask(request)
+        if config != self._config:
+            return  # of a directory that is not ours any more
+        figures = {name: getattr(answer, name) for name in ("hours", "files", "bytes", "removed", "waiting")}
+        if answer.error or answer.waiting:
+            self._again_at = time.monotonic() + self._again_s
+            figures["again_in_s"] = self._again_s
+            self._again_s = min(self._most_s, 2 * self._again_s)
+        else:
+            self._again_s = self._first_s
         if answer.error:
-            log.warning("export_failed", extra={"straced": {"why": answer.error, "hint": answer.hint}})
-            if answer.error != self._failed:
+            log.warning("export_failed", extra={"straced": {"why": answer.error, "hint": answer.hint, **figures}})
+            if answer.error != self.error:
                 self._say("export_failed", f"history is not exported: {answer.error}", owner=NOBODY, hint=answer.hint)
-        elif self._failed:
-            self._say("export_resumed", f"history is exported again: {answer.hours} hours made up for", owner=NOBODY)
-        self._failed = answer.error
-        figures = {name: getattr(answer, name) for name in ("hours", "files", "bytes", "removed")}
-        log.info("exported", extra={"straced": figures})
+        else:
+            log.info("exported", extra={"straced": figures})
+            if self.error:
+                text = f"history is exported again: {answer.hours} hours made up for"
+                self._say("export_resumed", text, owner=NOBODY)
+        self.error, self.waiting = answer.error, answer.waiting
 
     async def _ask(self, request: ExportRequest) -> ExportAnswer:
         try:

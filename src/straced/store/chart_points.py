@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from straced.model.facts import HostFacts
 from straced.model.history import SeriesInfo
-from straced.store import blocks, rollup
-from straced.store.history import GAP_FACTOR, History
+from straced.store import blocks, gaps, rollup
+from straced.store.history import History
 from straced.store.packing import FACTS, Facts, PackedRow, PackedSums, unpack_facts
 from straced.store.rollup import HOUR_MS, MINUTE_MS
 
@@ -120,7 +120,7 @@ def _ticks(history: History, start: int, end: int) -> list[tuple[int, int]]:
     times = [row[0] for row in found]
     steps = [after - before for before, after in pairwise(times)]
     usual = sorted(steps)[len(steps) // 2] if steps else 0
-    return [(ts, step) for ts, step in zip(times[1:], steps, strict=True) if step <= GAP_FACTOR * max(usual, 1)]
+    return [(ts, step) for ts, step in zip(times[1:], steps, strict=True) if step <= gaps.FACTOR * max(usual, 1)]
 
 
 def _rows(history: History, series: int, start: int, end: int) -> list[tuple[int, PackedRow]]:

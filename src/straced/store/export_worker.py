@@ -5,6 +5,7 @@ It reads one request from stdin and writes one answer to stdout, both JSON. It e
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -39,6 +40,8 @@ class ExportAnswer(Struct, frozen=True):
     files: int = 0
     bytes: int = 0
     removed: int = 0
+    waiting: int | None = None
+    """Hours that are over and not written; ``None``: not known."""
     error: str = ""
     hint: str = ""
 
@@ -46,19 +49,21 @@ class ExportAnswer(Struct, frozen=True):
 def answer(request: ExportRequest) -> ExportAnswer:
     """Write what is due."""
     from straced.store.history import History
-    from straced.store.hourly_export import HourlyExport
+    from straced.store.hourly_export import HourlyExport, HoursWritten
 
+    done, error, hint = HoursWritten([]), "", ""
     try:
-        history = History(Path(request.database))
-        try:
-            done = HourlyExport(history, Path(request.folder), request.host, request.keep_ns).run()
-        finally:
-            history.close()
-    except StracedError as error:
-        return ExportAnswer(error=error.reason, hint=error.hint)
-    except (OSError, sqlite3.Error) as error:
-        return ExportAnswer(error=str(error))
-    return ExportAnswer(len(done.hours), done.files, done.bytes, done.removed)
+        with contextlib.closing(History(Path(request.database))) as history:
+            export = HourlyExport(history, Path(request.folder), request.host, request.keep_ns)
+            try:
+                export.run()
+            finally:
+                done = export.done
+    except StracedError as failed:
+        error, hint = failed.reason, failed.hint
+    except (OSError, sqlite3.Error) as failed:
+        error = str(failed)
+    return ExportAnswer(len(done.hours), done.files, done.bytes, done.removed, done.waiting, error, hint)
 
 
 def main() -> int:

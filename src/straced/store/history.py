@@ -6,7 +6,6 @@ import contextlib
 import errno as errno_module
 import time
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from straced.config.globs import MAX_CHARS
@@ -16,13 +15,12 @@ from straced.model import aggregation
 from straced.model.history import HistoryAnswer, Peaks, Point, Ranked, SeriesInfo
 from straced.model.owner import Owner
 from straced.model.types import Counters, SyscallStats, Total
-from straced.store import database, over_time, ranking, rollup
+from straced.store import database, gaps, over_time, ranking, rollup
 from straced.store.packing import PackedRow, PackedSums
 from straced.store.rollup import COLUMNS, HOUR_MS, MINUTE_MS, RollupBuilder
 from straced.store.series_info import INFO, info_of
 
 MAX_SERIES = 5000
-GAP_FACTOR = 3
 LAST_MS = 2 * MINUTE_MS
 """How far the ``last_ms`` of a series that goes on may lag: it is written once a minute."""
 
@@ -194,15 +192,11 @@ class History:
         return rows, total if sums.counted else Total()
 
     def gaps_s(self, start: int, end: int) -> float:
-        """Time without rows of the host: the service did not run. Known for as long as each sample is kept."""
+        """Time without rows of the host: the service did not run."""
         times = [
             row[0] for row in self.connection.execute("select ts from host where ts >= ? and ts < ?", (start, end))
         ]
-        if len(times) < 3:
-            return 0.0
-        steps = [b - a for a, b in pairwise(times)]
-        usual = sorted(steps)[len(steps) // 2]
-        return float(sum(step - usual for step in steps if step > GAP_FACTOR * max(usual, MINUTE_MS / 60)) / 1000)
+        return gaps.gaps_s(times)
 
     # --- over time, and by rank ---
 

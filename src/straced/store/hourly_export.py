@@ -7,6 +7,7 @@ between leaves no half file, and the next one begins the hour anew.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import time
@@ -52,6 +53,8 @@ class HoursWritten(Struct):
     bytes: int = 0
     removed: int = 0
     """Files that were too old."""
+    waiting: int | None = None
+    """Hours that are over and not written yet; ``None``: it did not come to that."""
 
 
 def check_host(name: str) -> str:
@@ -91,6 +94,8 @@ class HourlyExport:
         self._folder = folder
         self._host = check_host(host)
         self._keep_ns = keep_ns
+        self.done = HoursWritten([])
+        """What the last run did, also where it failed."""
 
     def run(self, now_s: float | None = None) -> HoursWritten:
         """Write what is due, and remove what is too old.
@@ -100,13 +105,18 @@ class HourlyExport:
             OutputError: the directory cannot be used, or is full; whole files are all that is there.
         """
         now_s = time.time() if now_s is None else now_s
-        done = HoursWritten([])
+        done = self.done = HoursWritten([])
         oldest_s = self._oldest_s(now_s)
         with parquet.engine() as engine:
-            closed = [hour for hour in self._closed(now_s) if hour + 3600 > oldest_s]
-            for hour in closed:
-                if self._is_due(engine, hour, again=hour in closed[-LOOKED_AT_AGAIN:]):
-                    self._write(engine, hour, done)
+            over = [hour for hour in self._over(now_s) if hour + 3600 > oldest_s]
+            closed_s = self._closed_s()
+            closed = [hour for hour in over if hour + 3600 <= closed_s]
+            again = set(closed[-LOOKED_AT_AGAIN:])
+            due = [hour for hour in closed if self._is_due(engine, hour, again=hour in again)]
+            done.waiting = len(over) - len(closed) + len(due)
+            for hour in due:
+                self._write(engine, hour, done)
+                done.waiting -= 1
         self._tidy(oldest_s, done)
         return done
 
@@ -117,12 +127,15 @@ class HourlyExport:
         clock = DeletionClock(procfs.boot_id(), database.kept(self._history.connection, "clock"))
         return clock.now_ms(int(now_s * 1000)) / 1000 - self._keep_ns / 1e9
 
-    def _closed(self, now_s: float) -> list[float]:
+    def _closed_s(self) -> float:
+        """Until when all minutes are closed: the service does that with its first sample of the next one."""
+        (open_ms,) = self._history.connection.execute("select min(ts) from sample").fetchone()
+        return math.inf if open_ms is None else open_ms / 1000
+
+    def _over(self, now_s: float) -> list[float]:
         """The begins of all hours that are over, and of which anything is known."""
         ask = self._history.connection.execute
-        (waiting,) = ask("select min(ts) from sample").fetchone()  # of a minute that is not closed yet
         end_ms = int((now_s - GRACE_S) * 1000)
-        end_ms = end_ms if waiting is None else min(end_ms, waiting)
         found: list[float] = []
         start = 0
         while True:  # from one to the next: a clock that once stood at 1970 has made a gap of half a million hours

@@ -92,5 +92,8 @@ def read(
             continue
         if name is not None and not fnmatch.fnmatchcase(program, name):
             continue
-        _merge(found.setdefault(ts, {}).setdefault((of_job, program), {}), unpack(data))
+        programs, made = found.setdefault(ts, {}), unpack(data)
+        known = programs.setdefault((of_job, program), made)
+        if known is not made:  # of another owner
+            _merge(known, made)
     return found

@@ -59,7 +59,7 @@ def moment(
         steps=tuple(reading.moments(last_ms)),
         programs=tuple(reading.uses(limit)),
         failing=tuple(reading.failing(limit)),
-        slow=tuple(slow_calls(reading.durations.values(), limit)),
+        slow=tuple(slow_calls(reading.calls, limit)),
         alerts=tuple(each for each in alerts if _fits(each, name)),
         events=tuple(each for each in happened if _fits(each, name)),
         known=reading.known(),

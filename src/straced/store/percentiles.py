@@ -18,6 +18,8 @@ MOST = 50
 """Slow calls that are named."""
 FEWEST = 20
 """Calls, in both spans, of which a 99th percentile is compared."""
+Call = tuple[str, str, str]
+"""Job, program and call."""
 
 
 def working(parts: Iterable[ByName]) -> CallDurations:
@@ -41,20 +43,19 @@ def percentiles(made: CallDurations) -> PercentileFields:
     }
 
 
-def by_call(steps: Iterable[dict[Program, ByName]]) -> dict[tuple[str, str, str], CallDurations]:
+def by_call(steps: Iterable[dict[Program, ByName]]) -> dict[Call, CallDurations]:
     """Durations by job, program and call, without those that wait for work."""
-    found: dict[tuple[str, str, str], CallDurations] = {}
+    found: dict[Call, list[CallDurations]] = {}
     for programs in steps:
         for (job, program), by_name in programs.items():
             for name, made in by_name.items():
                 if name not in WAITS_FOR_WORK:
-                    found.setdefault((job, program, name), CallDurations(0, {})).add(made)
-    return found
+                    found.setdefault((job, program, name), []).append(made)
+    return {call: together(parts) for call, parts in found.items()}
 
 
-def slow_calls(steps: Iterable[dict[Program, ByName]], limit: int) -> list[CallLatency]:
+def slow_calls(found: dict[Call, CallDurations], limit: int) -> list[CallLatency]:
     """The calls of which one took longest."""
-    found = by_call(steps)
     slowest = sorted(found, key=lambda key: -found[key].slowest_ns)[: min(limit, MOST)]
     return [
         CallLatency(job=job, program=program, syscall=name, calls=found[key].calls, **percentiles(found[key]))

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
 
+from straced.model.durations import CallDurations, together
 from straced.model.history import ProgramUse
 from straced.model.moment import FailingCall, MomentStep
 from straced.store import latency, rollup
 from straced.store.history import History
 from straced.store.latency import ByName, Program
-from straced.store.percentiles import percentiles, working
+from straced.store.percentiles import Call, by_call, percentiles, working
 from straced.store.rollup import MINUTE_MS, RollupBuilder
 
 MOST = 50
@@ -46,22 +47,31 @@ class SpanReading:
         self.steps: dict[int, Figures] = {}
         self.programs: dict[Program, Figures] = {}
         self.durations: dict[int, dict[Program, ByName]] = {}
+        self.calls: dict[Call, CallDurations] = {}
+        """How long those that do not wait for work took, in all of the span."""
         self.uncounted: set[int] = set()
         self.lost: int | None = 0
         self._failed: dict[tuple[str, str, int, int | str], int] = {}
 
     def read(self) -> None:
         """Read all of it."""
-        rows = self._history.connection.execute(
-            f"select m.series, m.ts, s.job, s.program, m.calls, m.errors, m.wall_ns, m.cpu_ns from {self._table} m"
-            f" join series s on s.id = m.series where m.ts >= ? and m.ts < ? and {self._where}",
-            (*self._span, *self._values),
+        ask = self._history.connection.execute
+        roll_ups = (
+            f"from {self._table} m join series s on s.id = m.series where m.ts >= ? and m.ts < ? and {self._where}"
         )
-        for series, ts, job, program, *figures in rows:
-            self._add(series, ts, (job, program), figures)
+        values = (*self._span, *self._values)
+        sums = ", ".join(f"sum(m.{name})" for name in ("calls", "errors", "wall_ns", "cpu_ns"))
+        for ts, job, program, *figures in ask(
+            f"select m.ts, s.job, s.program, {sums} {roll_ups} group by m.ts, s.job, s.program", values
+        ):
+            self._add(ts, (job, program), figures)
+        self.uncounted.update(
+            series for (series,) in ask(f"select distinct m.series {roll_ups} and m.calls is null", values)
+        )
         self._read_running()
         if self._pid is None:
             self.durations = latency.read(self._history, *self._span, job=self._job, name=self._name)
+        self.calls = by_call(self.durations.values())
         self._read_failed()
 
     def _read_running(self) -> None:
@@ -76,14 +86,15 @@ class SpanReading:
             for ts, row in rollup.rows_of((ts, data) for *_who, ts, data in group):
                 by_step.setdefault(ts // self._step * self._step, RollupBuilder()).add(row)
             for ts, roll in by_step.items():
-                self._add(series, ts, (job, program), [*(roll.sums.total(column) for column in range(3)), roll.cpu_ns])
+                figures = [*(roll.sums.total(column) for column in range(3)), roll.cpu_ns]
+                if figures[0] is None:
+                    self.uncounted.add(series)
+                self._add(ts, (job, program), figures)
                 self.lost = None if self.lost is None or roll.sums.lost is None else self.lost + roll.sums.lost
                 for (number, code), count in roll.sums.errno.items():
                     self._fail(job, program, number, code, count)
 
-    def _add(self, series: int, ts: int, program: Program, figures: Figures) -> None:
-        if figures[0] is None:
-            self.uncounted.add(series)
+    def _add(self, ts: int, program: Program, figures: Figures) -> None:
         for sums in (self.steps.setdefault(ts, [None] * 4), self.programs.setdefault(program, [None] * 4)):
             for place, value in enumerate(figures):
                 if value is not None:
@@ -122,10 +133,9 @@ class SpanReading:
 
     def uses(self, limit: int) -> Iterable[ProgramUse]:
         """The busiest programs."""
-        by_program: dict[Program, list[ByName]] = {}
-        for found in self.durations.values():
-            for whose, by_name in found.items():
-                by_program.setdefault(whose, []).append(by_name)
+        took: dict[Program, list[CallDurations]] = {}
+        for (job, program, _name), made in self.calls.items():
+            took.setdefault((job, program), []).append(made)
         busiest = sorted(self.programs, key=lambda whose: -(self.programs[whose][0] or 0))
         for job, program in busiest[:limit]:
             calls, errors, wall, cpu = self.programs[job, program]
@@ -136,7 +146,7 @@ class SpanReading:
                 errors=errors,
                 wall_ns=wall,
                 cpu_ns=cpu or 0,
-                **percentiles(working(by_program.get((job, program), ()))),
+                **percentiles(together(took.get((job, program), ()))),
             )
 
     def failing(self, limit: int) -> Iterable[FailingCall]:

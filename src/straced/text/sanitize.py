@@ -24,7 +24,7 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 class _Escapes(dict[int, str]):
-    """The escape of each unsafe character; those of surrogates are made when one is seen."""
+    """The escape of each unsafe character, and the others of ASCII; those of surrogates are made when one is seen."""
 
     def __missing__(self, code: int) -> str:
         if code not in _SURROGATES:
@@ -32,7 +32,8 @@ class _Escapes(dict[int, str]):
         return f"\\u{code:04x}"
 
 
-_ESCAPES = _Escapes({code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _UNSAFE})
+_ESCAPES = _Escapes({code: chr(code) for code in range(0x20, 0x7F)})  # found, and so not asked of __missing__ each time
+_ESCAPES.update({code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _UNSAFE})
 
 
 def scrub(text: str, limit: int = 4096) -> str:

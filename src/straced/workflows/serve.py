@@ -37,20 +37,6 @@ SWITCH_S = 0.0005
 HELPERS_S = 1.0
 
 
-def find_config(path: Path | None) -> tuple[Path | None, Config]:
-    """The configuration: of the file named, else of the usual place, else the defaults.
-
-    Raises:
-        ConfigError: it cannot be used.
-    """
-    if path is not None:
-        return path, loader.load(path)
-    for candidate in paths.config_files():
-        if candidate.exists():
-            return candidate, loader.load(candidate)
-    return None, Config()
-
-
 def serve(path: Path | None, config: Config, http: str | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status. ``http`` is where the page is, whatever is configured.
 
@@ -132,7 +118,7 @@ async def reload(daemon: Daemon, path: Path | None) -> None:
     service = daemon.service
     sd_notify.reloading()
     try:
-        _path, config = find_config(path)
+        _path, config = loader.find_config(path)
         check_unchangeable(service.config, config)
         service.reload(config)
         await daemon.listen(config)

@@ -13,6 +13,7 @@ from straced.linux.credentials import Peer
 from straced.service.api.publisher import Publisher
 from straced.service.api.server import Server
 from straced.service.api.sessions import Sessions
+from straced.service.hourly_exporter import HourlyExporter
 from straced.service.metrics.openmetrics import Totals
 from straced.service.service import Service
 from straced.store.writer import HistoryWriter
@@ -27,15 +28,23 @@ class Facade:
         sessions: what it attaches for them.
         publisher: what a user may see of a tick.
         totals: the metrics.
+        export: what writes history for other engines.
     """
 
     def __init__(
-        self, service: Service, server: Server, sessions: Sessions, publisher: Publisher, totals: Totals
+        self,
+        service: Service,
+        server: Server,
+        sessions: Sessions,
+        publisher: Publisher,
+        totals: Totals,
+        export: HourlyExporter,
     ) -> None:
         self._service = service
         self._server = server
         self._publisher = publisher
         self._totals = totals
+        self._export = export
         self.sessions = sessions
         self.system = service.paths.system
         """Whether it serves all users; what each may see is theirs then."""
@@ -112,6 +121,9 @@ class Facade:
             history_bytes=self._history_bytes(),
             history_dropped=store.dropped if store is not None else 0,
             history_moved=str(store.moved) if store is not None and store.moved is not None else None,
+            export=self._export.state,
+            export_error=self._export.error if peer.is_root or not self.system else "",
+            export_waiting=self._export.waiting,
             rules=len(self.list_rules(peer)),
             watched=sum(self._seen_by_rule(peer).values()),
             sessions=len(self.sessions),

@@ -40,6 +40,7 @@ class CallCounter:
     Args:
         tracer: one whose sessions can be read live; ``None`` counts nothing, and says so.
         found: told of a descendant that the kernel counted and nobody had seen: pid, start time, tree.
+        looked_at: the start time of a process that was there a moment ago; ``None``: not known without a look.
         start_time: of a pid, ``None`` when it is gone; for tests.
         user_of: for whom a tree is counted; ``None``: for root alone.
         slow: hears of slow calls.
@@ -49,6 +50,7 @@ class CallCounter:
         self,
         tracer: Tracer | None,
         found: Callable[[int, int, Watched], None] = lambda pid, start, root: None,
+        looked_at: Callable[[int], int | None] = lambda pid: None,
         start_time: Callable[[int], int | None] | None = None,
         user_of: Callable[[Watched], Rights | None] = lambda root: None,
         slow: SlowCallWatch | None = None,
@@ -58,6 +60,7 @@ class CallCounter:
         self._tracer = tracer
         self._at_once = tracer if isinstance(tracer, LiveTracer) else None
         self._found = found
+        self._looked_at = looked_at
         self._start_of = start_time or start_of
         self._trees: dict[Key, CountedTree] = {}
         self._late: list[ChangedRows] | None = None
@@ -170,7 +173,8 @@ class CallCounter:
             counted.lost[tree.root.key] = None if lost is None or known is None else lost + known
             tree.lost = sample.lost
         for called, caller in tree.by_user.callers.items() if tree.by_user is not None else ():
-            start = tree.starts.get(called) or self._start_of(called)  # not noted down: it may end without a call
+            start = tree.starts.get(called) or self._looked_at(called) or self._start_of(called)
+            # not noted down: it may end without a call
             if start:
                 counted.callers[called, start] = caller
         if sample.rows == tree.last:  # compares objects that are the same without looking into them

@@ -58,7 +58,7 @@ class Watcher:
         """Processes that an earlier service watched: they have not started now, but are found again."""
         self.watchlist = Watchlist(helpers, allowed)
         self.slow = SlowCallWatch(slow or SlowConfig(enabled=False), self._by_pid)
-        self.counting = CallCounter(tracer, self._found, user_of=user_of, slow=self.slow)
+        self.counting = CallCounter(tracer, self._found, self._looked_at, user_of=user_of, slow=self.slow)
         self._attribution = Attribution()
         self._programs = ProgramNames()
         self.owners = OwnerCache()
@@ -136,6 +136,10 @@ class Watcher:
     def _found(self, pid: int, start: int, root: Watched) -> None:
         if pid not in self.watchlist.watched:
             self.watchlist.adopt(pid, start, root)
+
+    def _looked_at(self, pid: int) -> int | None:
+        watched = self.watchlist.watched.get(pid)  # its stat was read for this tick
+        return None if watched is None else watched.start_ticks
 
     async def _add_facts(self, samples: dict[Key, ProcessSample], epoch_s: float) -> None:
         pace = Pace()
