@@ -10,7 +10,7 @@ out=$(mkdir -p "${1:-$here/../src/straced/tracers/ebpf}" && cd "${1:-$here/../sr
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 cd "$here"
-[ $# -gt 1 ] && shift && some=yes || { some=; set -- profiler recorder details starts preemption wakes; }
+[ $# -gt 1 ] && shift && some=yes || { some=; set -- profiler recorder details starts preemption wakes uring; }
 for name in "$@"; do
 	"$clang" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Wno-unused-function -Wno-visibility \
 		-ffile-prefix-map="$here"=. -fdebug-compilation-dir=. -c "$name.bpf.c" -o "$temporary/compiled.o"

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from straced.model.types import Summary as Summary
     from straced.model.types import SyscallStats as SyscallStats
     from straced.model.types import Target as Target
+    from straced.model.uring import UringTable as UringTable
+    from straced.model.uring import UringUse as UringUse
     from straced.profiling.profiler import Profiler as Profiler
     from straced.profiling.session import Session as Session
     from straced.tracers.base import Ending as Ending
@@ -67,6 +69,8 @@ _HOMES = {
     "Target": "model.types",
     "TraceSummary": "manager.trace_summary",
     "TracerUnavailable": "errors",
+    "UringTable": "model.uring",
+    "UringUse": "model.uring",
     "Why": "waits.model",
     "WhyAll": "waits.model",
     "gate": "gating",

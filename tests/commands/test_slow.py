@@ -95,3 +95,15 @@ def test_what_makes_no_sense_is_refused(verb: tuple[str, ...], status: int) -> N
     other = straced(name, "--slower", "10ms", "--tracer", "strace", *rest)
     other.assert_clear_error(status)
     assert "eBPF" in other.err
+
+
+@pytest.mark.needs("ebpf", "io_uring")
+def test_requests_of_io_uring(binaries: tuple[Path, Path | None]) -> None:
+    result = straced("run", "--io-uring", "--all", "--", binaries[0], "ring", "50")
+    row = next(line for line in result.err.splitlines() if line.endswith(" io_uring:openat (ENOENT)"))
+    assert row.split()[:3] == ["100", "50", "0"]
+    shown = straced("run", "--io-uring", "--json", "--", binaries[0], "ring", "50")
+    found = {each["name"]: each for each in json.loads(shown.err)["io_uring"]["rows"]}
+    assert found["io_uring:nop"]["requests"] == 50
+    straced("attach", "1", "--io-uring", "-i", "1s").assert_clear_error(2)
+    straced("attach", "1", "--io-uring", "--tracer", "strace").assert_clear_error(2)

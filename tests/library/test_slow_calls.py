@@ -40,6 +40,7 @@ def check(summary: straced.Summary, told: list[straced.SlowSyscall], pid: int) -
     assert reads[-1].duration_ns >= summary.slow.limit_ns
     assert (reads[-1].path or "").startswith("pipe:[")
     assert summary.exit_status == 3
+    assert summary.io_uring is not None
     assert summary.files is not None
     (pipe,) = [row for row in summary.files.rows if row.name == reads[-1].path]
     assert pipe.bytes == 2
@@ -47,7 +48,7 @@ def check(summary: straced.Summary, told: list[straced.SlowSyscall], pid: int) -
 
 
 async def program(profiler: api.AsyncProfiler) -> None:
-    session = await profiler.spawn(READS, slower_than=LIMIT_S, files=True, stdin=subprocess.PIPE)
+    session = await profiler.spawn(READS, slower_than=LIMIT_S, files=True, io_uring=True, stdin=subprocess.PIPE)
     process = session.process
     assert process is not None
     assert process.stdin is not None
@@ -86,7 +87,9 @@ async def test_by_the_client(daemon: Daemon, start: Any) -> None:
 @needs
 def test_without_a_loop() -> None:
     with blocking.Profiler() as profiler:
-        session = profiler.spawn(READS, slower_than=LIMIT_S, files=True, stdin=subprocess.PIPE, bufsize=0)
+        session = profiler.spawn(
+            READS, slower_than=LIMIT_S, files=True, io_uring=True, stdin=subprocess.PIPE, bufsize=0
+        )
         process = session.process
         assert process is not None
         assert process.stdin is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import importlib.util
 import os
 import shutil
@@ -101,6 +103,14 @@ def _kernels() -> str:
     return f"not installed: {', '.join(lacking)}" if lacking else ""
 
 
+def _io_uring() -> str:
+    """Whether programs may make rings: asked with nowhere to put the answer."""
+    setup, no_entries = ctypes.c_long(425), ctypes.c_long(0)  # the same number on all machines
+    ctypes.CDLL(None, use_errno=True).syscall(setup, no_entries, None)
+    code = ctypes.get_errno()
+    return "" if code in (errno.EFAULT, errno.EINVAL) else f"io_uring_setup: {os.strerror(code)}"
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "root": _root,
     "ebpf": _ebpf,
@@ -109,6 +119,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "cc": lambda: "" if compiler() else "no C compiler",
     "freezer": _freezer,
     "kernels": _kernels,
+    "io_uring": _io_uring,
     "fuse": _fuse,
     "anyio": _module("anyio"),
     "uvloop": _module("uvloop"),

@@ -27,5 +27,6 @@ long number(int argc, char **argv, int index, long fallback);
 void getppids(long count);
 void start_thread(void *(*body)(void *), void *argument);
 
-extern const struct mode calls_modes[], process_modes[], thread_modes[], exec_modes[], state_modes[], block_modes[], abi_modes[];
+extern const struct mode calls_modes[], process_modes[], thread_modes[], exec_modes[], state_modes[], block_modes[], abi_modes[],
+    ring_modes[];
 #endif

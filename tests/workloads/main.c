@@ -98,6 +98,7 @@ int main(int argc, char **argv)
 {
     static const struct mode *const tables[] = {
         calls_modes, process_modes, thread_modes, exec_modes, state_modes, block_modes, abi_modes,
+        ring_modes,
     };
 
     self = argv[0];

@@ -90,6 +90,7 @@ class BlockingProfiler:
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
     ) -> BlockingSession:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
@@ -103,6 +104,7 @@ class BlockingProfiler:
             slower_than: tell each call of so many seconds or more, with its file or peer (eBPF).
             waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
             files: add calls up by file and peer, too (eBPF): ``Summary.files``.
+            io_uring: count requests of io_uring, too (eBPF): ``Summary.io_uring``.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
@@ -128,6 +130,7 @@ class BlockingProfiler:
                         slower_than=slower_than,
                         waits=waits,
                         files=files,
+                        io_uring=io_uring,
                     )
                 ),
             )
@@ -161,6 +164,7 @@ class BlockingProfiler:
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
         **popen_options: Any,
     ) -> BlockingSession:
         """Start a program that is counted from its first instruction; ``session.process`` is the caller's own.
@@ -173,6 +177,7 @@ class BlockingProfiler:
             slower_than: as for :meth:`attach`.
             waits: as for :meth:`attach`.
             files: as for :meth:`attach`.
+            io_uring: as for :meth:`attach`.
             popen_options: as for ``subprocess.Popen``: ``stdin``, ``cwd``, ``env``, ``text`` and so on.
 
         Returns:
@@ -196,7 +201,14 @@ class BlockingProfiler:
         gating.remember(process.pid)
         try:
             session = self.attach(
-                process.pid, follow=follow, labels=labels, time=time, slower_than=slower_than, waits=waits, files=files
+                process.pid,
+                follow=follow,
+                labels=labels,
+                time=time,
+                slower_than=slower_than,
+                waits=waits,
+                files=files,
+                io_uring=io_uring,
             )
         except Exception as error:
             gating.refused(process.pid)

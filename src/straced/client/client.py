@@ -70,6 +70,7 @@ class Client(ServiceQueries):
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
     ) -> RemoteSession:
         """Have the service count what a process does; returns once the kernel has confirmed it.
 
@@ -83,6 +84,7 @@ class Client(ServiceQueries):
             slower_than: tell each call of so many seconds or more, with its file or peer.
             waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
             files: add calls up by file and peer, too (eBPF): ``Summary.files``.
+            io_uring: count requests of io_uring, too (eBPF): ``Summary.io_uring``.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
@@ -108,6 +110,7 @@ class Client(ServiceQueries):
             slower_ns=check_limit(slower_than, self._wanted),
             slow_waits=waits,
             files=files,
+            io_uring=io_uring,
         )
         return await carry(self._attach("attach", params, labels), lambda session: session.detach())
 
@@ -153,6 +156,7 @@ class Client(ServiceQueries):
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
         **popen_options: Any,
     ) -> RemoteSession:
         """Start a program, here and as oneself, that the service counts from its first instruction.
@@ -167,6 +171,7 @@ class Client(ServiceQueries):
             slower_than: as for :meth:`attach`.
             waits: as for :meth:`attach`.
             files: as for :meth:`attach`.
+            io_uring: as for :meth:`attach`.
             popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
 
         Returns:
@@ -201,6 +206,7 @@ class Client(ServiceQueries):
                     slower_than=slower_than,
                     waits=waits,
                     files=files,
+                    io_uring=io_uring,
                 )
             except asyncio.CancelledError:
                 await children.end(process)

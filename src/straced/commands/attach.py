@@ -30,6 +30,7 @@ every_limit = functools.partial(options.limit, all_help="Show all rows; count al
         ("straced attach 4242 --slower 10ms", "and each call that took longer, with its file or peer"),
         ("straced attach 4242 --by thread -d 10s", "and which of its threads did it"),
         ("straced attach 4242 --files -d 10s", "and which files and peers it was about"),
+        ("straced attach 4242 --io-uring -d 10s", "and what it does through io_uring"),
     ),
 )
 @options.targets()
@@ -58,6 +59,7 @@ every_limit = functools.partial(options.limit, all_help="Show all rows; count al
 @slow_options.slower
 @click.option("--by", type=click.Choice(("process", "thread")), help="Also a table of each process or thread (eBPF).")
 @slow_options.files
+@slow_options.io_uring
 @click.option("--force", is_flag=True, help="Allow pid 1 of the host.")
 @noted(f="-f is on by default; --no-follow leaves children out", c="-c is what attach does", q="")
 def command(
@@ -78,6 +80,7 @@ def command(
     slower_ns: int | None,
     waits: bool,
     files: bool,
+    io_uring: bool,
     force: bool,
 ) -> int:
     """Count the system calls of running processes until Ctrl-C, the end of -d, or their own end.
@@ -104,6 +107,7 @@ def command(
         slower_ns=slow_options.limit_of_slow(slower_ns, waits, tracer),
         slow_waits=waits,
         files=slow_options.check_files(files, interval_ns, tracer),
+        io_uring=slow_options.check_io_uring(io_uring, interval_ns, tracer),
         force=force,
     )
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)

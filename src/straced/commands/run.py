@@ -62,6 +62,7 @@ EXAMPLE = "straced run --max fsync=0 --max total=9000 -- CMD"
 )
 @slow_options.slower
 @slow_options.files
+@slow_options.io_uring
 @click.option("--require-trace", is_flag=True, help="Do not run CMD when it cannot be traced.")
 @click.option("--user", "as_caller", is_flag=True, help="Under sudo: run CMD as the invoking user.")
 @noted(f="-f is on by default; --no-follow leaves children out", c="-c is what run does", q="")
@@ -83,6 +84,7 @@ def command(
     slower_ns: int | None,
     waits: bool,
     files: bool,
+    io_uring: bool,
     require_trace: bool,
     as_caller: bool,
     words: tuple[str, ...],
@@ -113,6 +115,7 @@ def command(
         slower_ns=slow_options.limit_of_slow(slower_ns, waits, tracer),
         slow_waits=waits,
         files=slow_options.check_files(files, None, tracer),
+        io_uring=slow_options.check_io_uring(io_uring, None, tracer),
         require_trace=require_trace,
         as_caller=as_caller,
     )

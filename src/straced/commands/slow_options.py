@@ -1,4 +1,4 @@
-"""The options of verbs that tell slow calls, files and peers besides counting."""
+"""The options of verbs that tell slow calls, files, peers and io_uring besides counting."""
 
 from __future__ import annotations
 
@@ -43,6 +43,24 @@ def check_files(files: bool, interval_ns: int | None, tracer: str) -> bool:
     if files and tracer not in ("auto", "ebpf"):
         raise click.UsageError(f"sums by file are eBPF's alone\nleave out --tracer {tracer}")
     return files
+
+
+def io_uring(function: Function) -> Function:
+    """``--io-uring``, as ``io_uring: bool``."""
+    return click.option("--io-uring", is_flag=True, help="Requests of io_uring by operation, too (eBPF).")(function)
+
+
+def check_io_uring(io_uring: bool, interval_ns: int | None, tracer: str) -> bool:
+    """Return the same.
+
+    Raises:
+        UsageError: this tracer cannot, or there are to be windows.
+    """
+    if io_uring and interval_ns is not None:
+        raise click.UsageError("requests of io_uring are counted over the whole time\nleave out -i")
+    if io_uring and tracer not in ("auto", "ebpf"):
+        raise click.UsageError(f"requests of io_uring are counted by eBPF alone\nleave out --tracer {tracer}")
+    return io_uring
 
 
 def limit_of_slow(slower_ns: int | None, waits: bool, tracer: str) -> int | None:

@@ -174,6 +174,7 @@ class AttachParams(Struct, frozen=True, kw_only=True):
     slower_ns: Annotated[int, Meta(ge=1, le=1 << 60)] | None = None
     slow_waits: bool = False
     files: bool = False
+    io_uring: bool = False
 
 
 class Attached(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from straced.model.files import FileTable
 from straced.model.slow import SlowCalls
+from straced.model.uring import UringTable
 
 SUMMARY_SCHEMA = "straced.summary/1"
 
@@ -140,6 +141,9 @@ class Sample(Struct, frozen=True, kw_only=True):
     """Calls over the limit that was asked for; ``None`` where none was, or this tracer cannot tell."""
     files: FileTable | None = None
     """Sums by file and peer, where they were asked for, since the attach; ``None`` of a later window."""
+    io_uring: UringTable | None = None
+    """Requests of io_uring, where they were asked for, since the attach; ``None`` of a later window. They are no system
+    calls, and in none of the other figures."""
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -266,6 +270,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     """Calls over the limit that was asked for; ``None`` where none was, or this tracer cannot tell."""
     files: FileTable | None = None
     """Sums by file and peer, where they were asked for, since the attach; ``None`` of a later window."""
+    io_uring: UringTable | None = None
+    """Requests of io_uring, where they were asked for, since the attach; ``None`` of a later window. They are no system
+    calls, and in none of the other figures."""
 
     @property
     def syscalls(self) -> dict[str, SyscallStats]:

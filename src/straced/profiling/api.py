@@ -116,6 +116,7 @@ class AsyncProfiler(Protocol):
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
     ) -> AsyncSession: ...
     async def spawn(
         self,
@@ -127,6 +128,7 @@ class AsyncProfiler(Protocol):
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
         **popen_options: Any,
     ) -> AsyncSession: ...
     async def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> AsyncSession: ...
@@ -249,6 +251,7 @@ class SyncProfiler(Protocol):
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
     ) -> SyncSession: ...
     def spawn(
         self,
@@ -260,6 +263,7 @@ class SyncProfiler(Protocol):
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
         **popen_options: Any,
     ) -> SyncSession: ...
     def watch_children(self, of: int | None = None, *, labels: dict[str, str] | None = None) -> SyncSession: ...

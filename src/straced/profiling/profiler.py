@@ -136,6 +136,7 @@ class Profiler:
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
     ) -> Session:
         """Start counting what a process does; returns once the kernel has confirmed it. Opens a waiting gate.
 
@@ -153,6 +154,7 @@ class Profiler:
             slower_than: tell each call of so many seconds or more, with its file or peer (eBPF).
             waits: those that are made to wait (``epoll_wait``, ``futex``, ...), too.
             files: add calls up by file and peer, too (eBPF): ``Summary.files``.
+            io_uring: count requests of io_uring, too (eBPF): ``Summary.io_uring``.
 
         Returns:
             The session, also among :attr:`sessions` until it ends.
@@ -172,6 +174,7 @@ class Profiler:
             slower_ns=check_limit(slower_than, self._wanted),
             slow_waits=waits,
             files=files,
+            io_uring=io_uring,
         )
         return await self.attach_for(None, pid, options, labels)
 
@@ -280,6 +283,7 @@ class Profiler:
         slower_than: float | None = None,
         waits: bool = False,
         files: bool = False,
+        io_uring: bool = False,
         **popen_options: Any,
     ) -> Session:
         """Start a program that is counted from its first instruction; ``session.process`` is the caller's own.
@@ -294,6 +298,7 @@ class Profiler:
             slower_than: as for :meth:`attach`.
             waits: as for :meth:`attach`.
             files: as for :meth:`attach`.
+            io_uring: as for :meth:`attach`.
             popen_options: as for ``asyncio.create_subprocess_exec``: ``stdin``, ``cwd``, ``env`` and so on.
 
         Returns:
@@ -326,6 +331,7 @@ class Profiler:
                     slower_than=slower_than,
                     waits=waits,
                     files=files,
+                    io_uring=io_uring,
                 )
             except asyncio.CancelledError:
                 await children.end(process)

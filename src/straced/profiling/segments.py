@@ -127,6 +127,7 @@ def summary(
         total=type(total)() if unknown else total,
         slow=slow_calls.together(piece.sample.slow for piece in stretches),
         files=stretches[-1].sample.files if len(stretches) == 1 else None,
+        io_uring=stretches[-1].sample.io_uring if len(stretches) == 1 else None,
     )
 
 

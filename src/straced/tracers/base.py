@@ -61,6 +61,9 @@ class AttachOptions(Struct, frozen=True, kw_only=True):
     files: bool = False
     """Add calls up by file and peer, too (eBPF)."""
 
+    io_uring: bool = False
+    """Count requests of io_uring, too (eBPF)."""
+
     @property
     def wants_details(self) -> bool:
         """Whether more than counters is wanted."""

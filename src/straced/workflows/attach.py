@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -48,7 +48,19 @@ class AttachRequest(Struct, frozen=True, kw_only=True):
     """Tell calls that take at least so long."""
     slow_waits: bool = False
     files: bool = False
+    io_uring: bool = False
     force: bool = False
+
+
+class Details(Protocol):
+    """What was asked for besides counts."""
+
+    @property
+    def slower_ns(self) -> int | None: ...
+    @property
+    def files(self) -> bool: ...
+    @property
+    def io_uring(self) -> bool: ...
 
 
 Report = Callable[[Summary, Sequence[SplitPart]], None]
@@ -97,7 +109,7 @@ async def _watch(wanted: AttachRequest, report: Report, stop: asyncio.Event) -> 
                 parts = await _parts(session, summary) if wanted.by is not None else []
                 report(summary, parts)
         for summary in results:
-            if text := missing_details(summary, slow=wanted.slower_ns is not None, files=wanted.files):
+            if text := missing_details(summary, wanted):
                 print(f"straced attach: {text}", file=sys.stderr, flush=True)
     return refused[0].exit_code if refused else 0
 
@@ -117,6 +129,7 @@ async def _attach(
         slower_ns=wanted.slower_ns,
         slow_waits=wanted.slow_waits,
         files=wanted.files,
+        io_uring=wanted.io_uring,
     )
     attempts = (profiler.attach_for(None, pid, options) for pid in pids)
     tried: list[AnySession | BaseException] = [*await asyncio.gather(*attempts, return_exceptions=True)]
@@ -156,6 +169,7 @@ async def _by_the_service(
                 slower_than=None if wanted.slower_ns is None else wanted.slower_ns / 1e9,
                 waits=wanted.slow_waits,
                 files=wanted.files,
+                io_uring=wanted.io_uring,
             )
             delegation.say("attach", f"{pids[at]} is counted", error)
     return tried
@@ -184,9 +198,11 @@ async def _parts(session: AnySession, summary: Summary) -> list[SplitPart]:
     return split((await session.read()).rows, name_of)
 
 
-def missing_details(summary: Summary, *, slow: bool, files: bool) -> str:
-    """Why a summary has no slow calls, or no sums by file, where these were asked for; empty where it has."""
-    lacking = ["slow calls"] * (slow and summary.slow is None) + ["sums by file"] * (files and summary.files is None)
+def missing_details(summary: Summary, wanted: Details) -> str:
+    """Why a summary has not all that was asked for besides counts; empty where it has."""
+    lacking = ["slow calls"] * (wanted.slower_ns is not None and summary.slow is None)
+    lacking += ["sums by file"] * (wanted.files and summary.files is None)
+    lacking += ["requests of io_uring"] * (wanted.io_uring and summary.io_uring is None)
     if not lacking:
         return ""
     return f"there are no {' and no '.join(lacking)}: {summary.target.pid} was counted by {summary.tracer}"

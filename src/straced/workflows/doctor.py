@@ -28,7 +28,7 @@ from straced.workflows.hints import as_typed
 TRACERS = ("ebpf", "strace", "sampler")
 UNSEEN = (
     "calls answered in user space by the vDSO (clock_gettime, gettimeofday, time, getcpu): they never enter the kernel",
-    "work done through io_uring: one io_uring_enter, or none, stands for any number of operations",
+    "work done through io_uring, but for --io-uring: one io_uring_enter, or none, stands for any number of operations",
 )
 UNIT_LINE = "in a systemd unit: AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE (never setcap on an interpreter)"
 

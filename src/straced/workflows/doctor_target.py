@@ -48,9 +48,8 @@ def about(target: Target, root: str = procfs.ROOT) -> tuple[DoctorCheck, ...]:
     if (rings := _io_urings(target.pid, root)) is None:
         found.append(DoctorCheck(name="io_uring", state="info", detail="its descriptors may not be read"))
     elif rings:
-        found.append(
-            DoctorCheck(name="io_uring", state="limited", detail=f"it has {rings}: what goes through is unseen")
-        )
+        detail = f"it has {rings}: what goes through is unseen, unless attach --io-uring asks for it"
+        found.append(DoctorCheck(name="io_uring", state="limited", detail=detail))
     return tuple(found)
 
 

@@ -48,6 +48,7 @@ class Launch(Struct, frozen=True, kw_only=True):
     """Tell calls that take at least so long."""
     slow_waits: bool = False
     files: bool = False
+    io_uring: bool = False
     require_trace: bool = False
     as_caller: bool = False
 
@@ -97,7 +98,7 @@ async def _see_through(
         if session is not None:
             summary = await session.detach()
             report(_named(summary, session, status))
-            if missing := missing_details(summary, slow=launch.slower_ns is not None, files=launch.files):
+            if missing := missing_details(summary, launch):
                 _say(missing)
         if killed := memory.words(status):
             _say(killed)
@@ -107,7 +108,11 @@ async def _see_through(
 async def _attach(profiler: Profiler, process: subprocess.Popen[bytes], launch: Launch) -> Session | None:
     try:
         options = AttachOptions(
-            follow=launch.follow, slower_ns=launch.slower_ns, slow_waits=launch.slow_waits, files=launch.files
+            follow=launch.follow,
+            slower_ns=launch.slower_ns,
+            slow_waits=launch.slow_waits,
+            files=launch.files,
+            io_uring=launch.io_uring,
         )
         session = await profiler.attach_for(None, process.pid, options, launch.labels, required=launch.require_trace)
     except Exception as error:

@@ -126,6 +126,7 @@ class ClientSession:
             rows=tuple(row for row in sample.rows if row.pid not in hidden),
             slow=without(sample.slow, hidden),
             files=None,
+            io_uring=None,
             reasons=(*sample.reasons, reason),
             kind="partial" if sample.kind == "exact" else sample.kind,
         )

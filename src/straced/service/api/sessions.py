@@ -90,6 +90,7 @@ class Sessions:
             slower_ns=params.slower_ns,
             slow_waits=params.slow_waits,
             files=params.files,
+            io_uring=params.io_uring,
             slow_rate=SLOW_CALLS_A_SECOND,
         )
 

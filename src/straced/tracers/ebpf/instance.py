@@ -28,6 +28,7 @@ from straced.tracers.ebpf.slow_ring import SlowRing
 from straced.tracers.ebpf.snapshot import SnapshotReader
 from straced.tracers.ebpf.summed_rows import part_of
 from straced.tracers.ebpf.task_storage import Conflict, Marks
+from straced.tracers.ebpf.uring import UringWatch
 
 _CALIBRATION_ROUNDS, _CALIBRATION_CALLS = 50, 100
 
@@ -56,8 +57,23 @@ class Instance:
         self._bare_ns = _call_ns()
         self._cost_ns: int | None = None
 
-    def attach(self, target: Target, options: AttachOptions, pidfd: int, *, quiet: bool = False) -> EbpfSession:
+    def attach(
+        self,
+        target: Target,
+        options: AttachOptions,
+        pidfd: int,
+        *,
+        quiet: bool = False,
+        uring: UringWatch | None = None,
+    ) -> EbpfSession:
         """Mark a process, its threads, and when following its descendants.
+
+        Args:
+            target: the process.
+            options: what is wanted of it.
+            pidfd: of it; the session's to close.
+            quiet: its children only.
+            uring: loaded for it; the session's to close.
 
         Raises:
             Conflict: one of them is a target of this instance already; nothing is changed.
@@ -75,6 +91,8 @@ class Instance:
         try:
             if self.slow is not None and options.wants_details:
                 self.slow.begin(index, options)
+            if uring is not None:
+                uring.start(index)
             if options.apart and options.user is not None:
                 heir = self._new_session(msgspec.structs.replace(options, user=None), quiet, payer)
                 self.engine.owner(index).heir = heir
@@ -93,7 +111,7 @@ class Instance:
             self._drop(index, heir)
             raise
         known = msgspec.structs.replace(target, host_pid=host_pid)
-        session = EbpfSession(self, known, options, index=index, owner=owner, pidfd=pidfd, reasons=reasons)
+        session = EbpfSession(self, known, options, index=index, owner=owner, pidfd=pidfd, reasons=reasons, uring=uring)
         self.sessions[index] = session
         if heir:
             session.heir = EbpfSession(self, known, options, index=heir, owner=0, pidfd=None)
@@ -190,6 +208,8 @@ class Instance:
         self._unmark(session.index)
         if self.slow is not None:
             self.slow.end(session.index)
+        if session.uring is not None:
+            session.uring.close()
         for callback in self.callbacks.pop(session.index, []):
             callback()
         try:

@@ -7,6 +7,7 @@ import msgspec
 from straced.model.files import FileTable
 from straced.model.slow import SlowCalls
 from straced.model.types import Reason, Sample
+from straced.model.uring import UringTable
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.reader import SnapshotPart
@@ -68,6 +69,7 @@ def build(
     reasons: tuple[Reason, ...] = (),
     slow: SlowCalls | None = None,
     files: FileTable | None = None,
+    io_uring: UringTable | None = None,
 ) -> Sample:
     """The sample of a session: its rows, and what is known to be missing."""
     lost, doubts = _doubts(part.lost, losses)
@@ -91,6 +93,7 @@ def build(
         kind="lossy" if doubts else "partial" if reasons else "exact",
         slow=slow,
         files=files,
+        io_uring=io_uring,
     )
 
 

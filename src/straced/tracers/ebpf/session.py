@@ -21,6 +21,7 @@ from straced.tracers.ebpf.events import Events
 from straced.tracers.ebpf.reader import Reader, Snapshot, SnapshotPart
 from straced.tracers.ebpf.samples import Losses
 from straced.tracers.ebpf.slow_ring import SlowRing
+from straced.tracers.ebpf.uring import UringWatch
 from straced.tracers.event_stream import EventStream, SlowCallStream
 
 _OVERHEAD_CHECK_S = 1.0
@@ -61,6 +62,7 @@ class EbpfSession:
         owner: int,
         pidfd: int | None,
         reasons: tuple[Reason, ...] = (),
+        uring: UringWatch | None = None,
     ) -> None:
         self.index = index
         """Of the session, among the owners of the engine."""
@@ -70,6 +72,8 @@ class EbpfSession:
         self._owner = owner
         self._pidfd = pidfd
         """Of the target; ``None`` for an heir, which ends when it is told to."""
+        self.uring = uring
+        """Counts its requests of io_uring, where these are wanted."""
         self._process = os.getpid()
         self._reasons = reasons
         self._losses = Losses.of(instance.engine)
@@ -142,6 +146,7 @@ class EbpfSession:
             reasons=self._reasons,
             slow=None if self._instance.slow is None else self._instance.slow.state(self.index),
             files=None if self._instance.slow is None else self._instance.slow.files(self.index),
+            io_uring=None if self.uring is None else self.uring.state(),
         )
 
     async def wait(self) -> Ending:

@@ -19,6 +19,7 @@ from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.session import EbpfSession
 from straced.tracers.ebpf.suited import suited_engine
 from straced.tracers.ebpf.task_storage import Conflict
+from straced.tracers.ebpf.uring import UringWatch
 
 MAX_INSTANCES = 8
 """Each holds some 20 MB."""
@@ -169,18 +170,28 @@ class EbpfTracer:
             engine = self._instances[position].engine
             if (details and not engine.tells_details) or (options.files and not engine.tells_files):
                 continue
+            uring = await self._uring(engine) if options.io_uring else None
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
             try:
                 if procfs.stat(target.pid).start_ticks != target.start_ticks:
                     raise probe.gone(target.pid)
-                return self._instances[position].attach(target, options, pidfd, quiet=quiet)
+                session = self._instances[position].attach(target, options, pidfd, quiet=quiet, uring=uring)
+                uring = None
+                return session
             except procfs.Gone:
                 raise probe.gone(target.pid) from None
             except Conflict:
                 continue
             except OSError as error:
                 raise probe.load_error(error) from error
+            finally:
+                if uring is not None:
+                    uring.close()
         raise TracerUnavailable(f"{self._max_instances} sessions count {target.pid} already", pid=target.pid)
+
+    async def _uring(self, engine: Engine) -> UringWatch:
+        """Load what counts requests of io_uring."""
+        return await carry(loading.load(functools.partial(UringWatch, engine)), _close_uring)
 
     async def _load_another(self, *, details: bool = False, files: bool = False) -> None:
         load = functools.partial(self._load, details=details, files=files)
@@ -273,3 +284,7 @@ class EbpfTracer:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+
+
+async def _close_uring(uring: UringWatch) -> None:
+    uring.close()

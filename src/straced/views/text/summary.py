@@ -20,6 +20,7 @@ from straced.views.text.slow import slow_lines
 from straced.views.text.spans import Line as Line
 from straced.views.text.spans import Span as Span
 from straced.views.text.spans import plain as plain
+from straced.views.text.uring import uring_lines
 
 TRACER_NAMES = {"ebpf": "eBPF"}
 TITLES = {
@@ -75,6 +76,8 @@ def first_screen(
     for text in explanations(summary, sort):
         lines += [(Span(part, "weak"),) for part in textwrap.wrap(text, min(width or PROSE_WIDTH, PROSE_WIDTH))]
     lines.append((Span(quality_line(summary), "bad" if summary.quality.kind == "lossy" else "strong"),))
+    if summary.io_uring is not None:
+        lines += [(), *uring_lines(summary.io_uring, limit)]
     if summary.files is not None:
         lines += [(), *file_lines(summary.files, limit, width)]
     if summary.slow is not None:
