@@ -55,7 +55,7 @@ def test_ctrl_c_is_the_end_not_an_error(start: Starter) -> None:
 def test_until_its_end(start: Starter) -> None:
     target = start("n", 300)
     process = popen_straced("attach", "-p", target.pid, *STRACE, "--json")
-    until(lambda: not target.untraced(), 10, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     target.let_end()
     out, err = process.communicate(timeout=15)

@@ -27,7 +27,7 @@ LINE = re.compile(r"(?m)^(?:\d+ +)?\d{10}\.\d{6} getppid\(\) += \d+ <\d+\.\d+>$"
 def test_to_stdout_until_the_target_ends(start: Starter) -> None:
     target = start("n", 250)
     process = popen_straced("trace", target.pid)
-    until(lambda: not target.untraced(), 10, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     target.let_end()
     out, err = process.communicate(timeout=15)
@@ -39,7 +39,7 @@ def test_to_stdout_until_the_target_ends(start: Starter) -> None:
 def test_into_a_file_until_ctrl_c(start: Starter, tmp_path: Path) -> None:
     target = start("n", 120)
     process = popen_straced("trace", target.pid, "-o", tmp_path / "trace")
-    until(lambda: not target.untraced(), 10, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=15)
@@ -51,7 +51,7 @@ def test_into_a_file_until_ctrl_c(start: Starter, tmp_path: Path) -> None:
 def test_top_trace_is_the_same(start: Starter, tmp_path: Path) -> None:
     target = start("n", 30)
     process = popen_straced("top", "--trace", target.pid, "-o", tmp_path / "trace")
-    until(lambda: not target.untraced(), 10, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     target.let_end()
     process.communicate(timeout=15)
@@ -87,7 +87,7 @@ def test_a_zombie_has_one_status(verb: str) -> None:
 def test_hints_of_the_verb_at_hand(start: Starter) -> None:
     target = start("n", 1)
     first = popen_straced("trace", target.pid)
-    until(lambda: not target.untraced(), 10, "it attaches")
+    until(target.held, 20, "it attaches")
     done = straced("trace", target.pid)
     done.assert_clear_error(4)
     assert f"straced attach {target.pid}" in done.err
@@ -108,7 +108,7 @@ def test_hints_of_the_verb_at_hand(start: Starter) -> None:
 def test_filters(start: Starter, words: list[str], seen: str, unseen: str) -> None:
     target = start("io", 20)
     process = popen_straced("trace", target.pid, *words)
-    until(lambda: not target.untraced(), 10, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=15)
@@ -120,7 +120,7 @@ def test_filters(start: Starter, words: list[str], seen: str, unseen: str) -> No
 def test_failed_calls_only(start: Starter) -> None:
     target = start("errs", 25)
     process = popen_straced("trace", target.pid, "-Z")
-    until(lambda: not target.untraced(), 10, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=15)
@@ -131,7 +131,7 @@ def test_failed_calls_only(start: Starter) -> None:
 def test_a_line_longer_than_a_pipe(start: Starter) -> None:
     target = start("bigwrite", 150_000)
     process = popen_straced("trace", target.pid, "-s", "200000")
-    until(lambda: not target.untraced(), 10, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=15)

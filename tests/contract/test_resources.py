@@ -10,7 +10,7 @@ from tests.support.workload import Starter
 pytestmark = pytest.mark.needs("strace", "cc")
 
 SWEEP = """
-    import resource, subprocess
+    import contextlib, resource, subprocess
     target = int(os.environ["TARGET"])
     LIMITS = resource.getrlimit(resource.RLIMIT_NOFILE)
     def leave(number):
@@ -22,8 +22,12 @@ SWEEP = """
     def give_back():
         resource.setrlimit(resource.RLIMIT_NOFILE, LIMITS)
     def fds():
-        return sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd != "0" and
-                      os.path.exists(f"/proc/self/fd/{fd}"))
+        found = []
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):  # a thread may close one
+                if fd != "0" and os.path.exists(f"/proc/self/fd/{fd}"):
+                    found.append(os.readlink(f"/proc/self/fd/{fd}"))
+        return sorted(found)
     async def settled(before):
         for _ in range(500):
             if len(fds()) <= len(before):

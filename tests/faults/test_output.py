@@ -56,7 +56,7 @@ def test_what_a_slow_reader_did_not_get_is_counted(start: Starter) -> None:
     """Nothing is lost silently: either all lines come, or the number that did not."""
     target = start("n", 20000)
     process = popen_straced("trace", target.pid)
-    until(lambda: not target.untraced(), 10, "the trace begins")
+    until(target.held, 20, "the trace begins")
     target.finish(50)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)

@@ -18,13 +18,14 @@ import pytest
 
 from straced.errors import AmbiguousTarget, NoSuchProcess
 from straced.linux import procfs
-from straced.linux.process_scan import ProcessScan, abi_of, parse_call
+from straced.linux.process_scan import ProcessScan, abi_of, call_now, parse_call
 from straced.linux.targets import parse
 from straced.live.host_meter import MachineMeter
 from straced.live.local import LocalSource
 from straced.model.frame import Frame, Key, ProcessDetail
 from tests.live.processes import workload
 from tests.support.needs import require
+from tests.support.poll import auntil
 
 
 async def second_frame(source: LocalSource, seconds: float = 1.0) -> Frame:
@@ -226,6 +227,7 @@ async def test_a_process_that_does_nothing_has_zeros_not_dashes(tmp_path: Path) 
     require("ebpf")
     process = await asyncio.create_subprocess_exec("sleep", "60")
     try:
+        await auntil(lambda: call_now(str(process.pid), abi_of(process.pid)) == "clock_nanosleep", 20, "it sleeps")
         source = LocalSource([parse(str(process.pid))], "ebpf")
         frame = await second_frame(source, 0.5)
         await source.close()

@@ -74,18 +74,20 @@ def peak(daemon: Daemon) -> int:
 @contextlib.asynccontextmanager
 async def others_are_served(daemon: Daemon, ticks: int = 5) -> AsyncIterator[None]:
     """Fail unless root is answered in time all the while, the tick goes on, and memory is what it may be."""
-    worst = 0.0
+    worst = stolen = 0.0
     seen: set[int] = set()
     over = asyncio.Event()
 
     async def ask() -> None:
-        nonlocal worst
+        nonlocal worst, stolen
         while not over.is_set() or len(seen) < ticks:
             began = time.monotonic()
             async with daemon.client() as asking:
                 seen.add((await asking.status()).ticks)
             worst = max(worst, time.monotonic() - began)
+            began = time.monotonic()
             await asyncio.sleep(0.02)
+            stolen = max(stolen, time.monotonic() - began - 0.02)
 
     asking = asyncio.create_task(ask())
     try:
@@ -93,7 +95,7 @@ async def others_are_served(daemon: Daemon, ticks: int = 5) -> AsyncIterator[Non
     finally:
         over.set()
         await asyncio.wait_for(asking, 60)
-    assert worst <= WAIT_S, worst
+    assert worst <= WAIT_S + 2 * stolen, (worst, stolen)
     assert peak(daemon) <= MEMORY_BYTES, peak(daemon)
 
 

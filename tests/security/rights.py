@@ -77,6 +77,7 @@ import asyncio, json, sys
 sys.path.insert(0, {source!r})
 from straced.client import Client, Select
 from straced.errors import StracedError
+from straced.model.tick import Tick
 told = {{}}
 def note(place, rows):
     place = told.setdefault(place, {{}})
@@ -84,14 +85,25 @@ def note(place, rows):
         place[row.name] = place.get(row.name, 0) + (row.calls or 0)
 async def line():
     return await asyncio.to_thread(sys.stdin.readline)
+def see(tick, seen):
+    for sample in tick.processes:
+        if (tick.epoch_s, sample.facts.pid) not in seen:
+            seen.add((tick.epoch_s, sample.facts.pid))
+            note("snapshots", (*(sample.calls or ()), *sample.ended, *sample.others))
 async def watch_snapshots(client, seen):
-    while True:
-        tick = await client.snapshot()
-        for sample in tick.processes if tick is not None else ():
-            if (tick.epoch_s, sample.facts.pid) not in seen:
-                seen.add((tick.epoch_s, sample.facts.pid))
-                note("snapshots", (*(sample.calls or ()), *sample.ended, *sample.others))
-        await asyncio.sleep(0.02)
+    told_of = asyncio.create_task(watch_news(client, seen))  # two ticks may come at once, and a snapshot is the last
+    try:
+        while True:
+            tick = await client.snapshot()
+            if tick is not None:
+                see(tick, seen)
+            await asyncio.sleep(0.02)
+    finally:
+        told_of.cancel()
+async def watch_news(client, seen):
+    async for tick in client.news("ticks"):
+        if isinstance(tick, Tick):
+            see(tick, seen)
 async def main(pid):
     async with Client({socket!r}) as client:
 {body}

@@ -19,6 +19,7 @@ from tests.security.served import ends_in_time, others_are_served
 from tests.service.daemon import Daemon, serving
 from tests.service.needs import needs_root
 from tests.service.processes import READY, running
+from tests.support.poll import auntil
 
 pytestmark = [needs_root, pytest.mark.needs("strace")]
 LOUD = (
@@ -132,4 +133,4 @@ async def test_a_client_that_goes_leaves_no_trace(daemon: Daemon) -> None:
                 pass
             assert target.stdout is not None
             assert target.stdout.readline() == "done\n"
-            assert procfs.tracer_pid(target.pid) == 0
+            await auntil(lambda: procfs.tracer_pid(target.pid) == 0, 20, "it lets go")

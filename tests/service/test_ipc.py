@@ -15,7 +15,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ from straced.errors import (
 from straced.ipc.messages import Gap, Nothing, Select
 from straced.ipc.protocol import MAX_FRAME, ProtocolMismatch, TooMuch, UnknownMethod
 from straced.linux import procfs
+from straced.model.history import KeptEvent
 from straced.model.tick import Tick
 from straced.model.types import Summary
 from tests.service.daemon import SOURCE, Daemon, serving
@@ -176,13 +177,18 @@ async def test_watch_history_events_and_report(daemon: Daemon) -> None:
         while not [e for e in await client.events(Select(pid=pid)) if e.kind == "ended"]:
             await asyncio.sleep(0.05)
         events = await client.events(Select(pid=pid))
-        assert [event.kind for event in events] == ["started", "ended"]
+        assert own(events) == ["started", "ended"]
         report = await client.report("build-42")
         assert report.answer.processes[0].pid == pid
-        assert [event.kind for event in report.events] == ["started", "ended"]
+        assert own(report.events) == ["started", "ended"]
         assert report.exit_statuses == ({"killed(9) -9": 1} if (await client.status()).tracer else {"ended": 1})
         await client.unwatch(str(pid))
         assert await client.rules() == []
+
+
+def own(events: Iterable[KeptEvent]) -> list[str]:
+    """Without slow calls: a machine that stands still for a moment makes some."""
+    return [event.kind for event in events if event.kind not in ("slow_call", "slow_calls")]
 
 
 async def seen(client: Client, pid: int) -> None:

@@ -117,6 +117,12 @@ def offspring(pid: int) -> set[int]:
     return found
 
 
+def held(pid: int) -> bool:
+    """Whether every thread has a tracer that waits for it: one that runs may yet have to interrupt what it seized."""
+    found = tasks(pid).values()
+    return bool(found) and all(task.tracer and state(task.tracer) == "S" for task in found)
+
+
 def descendants(pid: int) -> list[int]:
     """All below, zombies included."""
     parents: dict[int, list[int]] = {}

@@ -21,8 +21,7 @@ def rival_strace(pid: int, output: Path | str = "/dev/null") -> Iterator[subproc
     """``strace -f -c`` on a process, attached to all its threads before the block begins."""
     process = subprocess.Popen(["strace", "-f", "-c", "-o", str(output), "-p", str(pid)], stderr=subprocess.DEVNULL)
     try:
-        until(lambda: proc.tracer(pid) == process.pid, what="strace attaches")
-        until(lambda: all(task.tracer for task in proc.tasks(pid).values()), what="it attaches to all threads")
+        until(lambda: proc.tracer(pid) == process.pid and proc.held(pid), 20, "strace attaches to all threads")
         yield process
     finally:
         process.send_signal(2)

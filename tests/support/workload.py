@@ -115,6 +115,10 @@ class Workload:
         """Whether no task of it has a tracer or sits in a tracing stop."""
         return all(task.tracer == 0 and task.state != "t" for task in proc.tasks(self.pid).values())
 
+    def held(self) -> bool:
+        """Whether a tracer misses nothing of it from now on."""
+        return proc.held(self.pid)
+
     def harm(self) -> list[str]:
         """What a tracer did to it and left that way; empty when unharmed or ended."""
         found = []

@@ -90,7 +90,7 @@ def test_a_live_process(tmp_path: Path, to_stdout: bool) -> None:
                 trace = popen_straced("trace", target.pid, stdout=sink)
         else:
             trace = popen_straced("trace", target.pid, "-o", str(path))
-        until(lambda: path.exists() and proc.tracer(target.pid) != 0, 30, "it attaches")
+        until(lambda: path.exists() and proc.held(target.pid), 30, "it attaches")
         target.stdin.write(b"\n")
         target.stdin.close()
         target.wait(30)

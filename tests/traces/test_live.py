@@ -46,7 +46,7 @@ def calls(result: Result, name: str) -> int:
 def test_through_a_pipe_until_the_target_ends(start: Starter, tmp_path: Path) -> None:
     target = start("n", 300)
     trace, reader = piped(target.pid, "--html", str(tmp_path / "page.html"))
-    until(lambda: not target.untraced(), 20, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     target.let_end()
     result = ended(reader)
@@ -59,7 +59,7 @@ def test_through_a_pipe_until_ctrl_c(start: Starter) -> None:
     """The terminal sends SIGINT to both; the reader still takes what the tracer gives while it lets go."""
     target = start("n", 300)
     trace, reader = piped(target.pid)
-    until(lambda: not target.untraced(), 20, "it attaches")
+    until(target.held, 20, "it attaches")
     until(lambda: "poll" in Path(f"/proc/{reader.pid}/wchan").read_text(), 20, "the report waits for lines")
     target.finish()
     for process in (reader, trace):
@@ -104,7 +104,7 @@ def test_trace_with_a_report(start: Starter, tmp_path: Path, keep: bool) -> None
     page, out = tmp_path / "out" / "page.html", tmp_path / "out" / "trace"
     page.parent.mkdir()
     process = popen_straced("trace", target.pid, "--report", page, *(["-o", out] if keep else []))
-    until(lambda: not target.untraced(), 20, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()
     process.send_signal(signal.SIGINT)
     assert ended(process) == (0, "", "")
@@ -133,7 +133,7 @@ def test_lines_that_were_dropped_are_missing_from_the_report(start: Starter) -> 
     """A reader that is too slow costs lines: the trace says how many, and so does its report."""
     target = start("n", 30_000)
     trace = popen_straced("trace", target.pid, "--spill", "64kB")
-    until(lambda: not target.untraced(), 20, "it attaches")
+    until(target.held, 20, "it attaches")
     target.finish()  # with nobody reading
     trace.send_signal(signal.SIGINT)
     assert trace.stdout is not None

@@ -286,7 +286,7 @@ async def test_a_killed_owner_leaves_nothing(start: Start) -> None:
         assert len(programs) >= len(PROGRAMS)
         owner.process.send_signal(signal.SIGKILL)
         owner.end()
-        until(functools.partial(gone, programs), 1)
+        until(functools.partial(gone, programs), 20)
     assert procfs.stat(target.pid).state == "S"
 
 
