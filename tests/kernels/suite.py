@@ -26,9 +26,11 @@ BY_STRACE = ("nvfork-300", "errs-1000", "nthrshort-300")
 TOO_SLOW = ("errs-1000",)
 """For strace on an emulated arm64: it takes longer than a workload may."""
 SLICE_CHECKS = ("doctor", "run", "parts")
-RECORDINGS = ("records", "flight", "losses")
-"""These run beside the wakers, where there are some."""
-CHECKS = ("doctor", "run", *RECORDINGS, "details", "restarts", "top", "why", "serve", "owner_killed", "wakes")
+CHECKS = (
+    *("doctor", "run", "recorded", "records", "flight", "losses", "details", "restarts"),
+    *("top", "why", "serve", "owner_killed", "wakes"),
+)
+BESIDE_WAKERS = ("recorded",)
 IN_VENV = ("make_run", "lifecycle")
 """Checks of what is set up in the checkout, for the machine's own userland."""
 CROSS = ("clang", "--target=aarch64-linux-gnu", "-fuse-ld=lld")
@@ -130,9 +132,9 @@ def _job(kernel: Kernel, small: bool) -> str:
     if kernel.ebpf:
         lines.append(f"{python} -m tests.kernels.accuracy /tmp/gt ebpf {runs} {' '.join(names)}")
     if kernel.wakers:
-        lines.append(f"{guest} {' '.join(RECORDINGS)}")
+        lines.append(f"{guest} {' '.join(BESIDE_WAKERS)}")
         lines.append("kill $wakers || exit 9")  # they were there all the time
-        checks = tuple(name for name in checks if name not in RECORDINGS)
+        checks = tuple(name for name in checks if name not in BESIDE_WAKERS)
     elif not small:
         slow = kernel.architecture != "amd64"
         few = [name for name in BY_STRACE if not (slow and name in TOO_SLOW)]
