@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything lives in .venv; system parts are looked for, and installed only as root.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format docs docs-check soak field bench kernels matrix bpf gate wheel-check lock picture changelog clean
+.PHONY: help run test lint format docs docs-check soak field bench kernels matrix bpf gate wheel-check lock picture release clean
 PYTHON := .venv/bin/python
 CMD ?= du -sh /usr/bin
 TESTS ?= tests
@@ -86,9 +86,9 @@ picture: ## Make the pictures of docs/img and the recording of the README, from 
 	$(PYTHON) scripts/top_pictures.py docs/img
 	@[ ! -e scripts/page_pictures.py ] || $(PYTHON) scripts/page_pictures.py docs/img
 
-changelog: ## Collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
+release: ## Set the version everywhere, and collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
 	@scripts/bootstrap dev
-	.venv/bin/towncrier build --yes --version $(VERSION)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m scripts.release $(VERSION)
 
 clean: ## Remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
+import pytest
+from scripts import release
 
 import straced
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_the_project_has_the_same_version() -> None:
-    assert straced.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+@pytest.mark.parametrize("place", release.PLACES)
+def test_it_stands_in_each_place_and_is_set_there(place: str) -> None:
+    assert release.versions()[place] == straced.__version__
+    text = (release.ROOT / place).read_text()
+    changed = release.written(place, text, "12.34.56")
+    assert changed != text
+    assert release.written(place, changed, straced.__version__) == text
