@@ -145,6 +145,13 @@ class Alerts(Struct, frozen=True, kw_only=True):
     stuck: Annotated[Nanoseconds, Meta(description="A call is in flight and none has completed for so long.")] = (
         Nanoseconds(600 * S)
     )
+    java: Annotated[
+        bool,
+        Meta(
+            description="Ask Java virtual machines that listen for it, as after `-XX:+StartAttachListener`, whether"
+            " threads that do not run are in a deadlock; each question stops them for some milliseconds."
+        ),
+    ] = False
     slow_calls: Annotated[int, Meta(ge=0, description="Slow calls (`slow.limit`) of one process within a minute.")] = 20
     error_shift: Annotated[
         float, Meta(ge=0, description="The share of failing calls, against the mean before, times so much.")

@@ -105,6 +105,11 @@ def idle_java(field: Field) -> int:
     return _java(field, field.world, "Listener", field.host).pid
 
 
+def resting_java(field: Field) -> int:
+    """A Java program whose pools rest; its pid."""
+    return _java(field, field.world, "Resting").pid
+
+
 class NodeServer:
     """A server of Node's that leaves some requests unanswered."""
 

@@ -71,7 +71,7 @@ class StillThreads:
             key = sample.facts.key
             threads = self._threads[key] = _read(key[0], before.get(key, {}), tick.monotonic_ns, config.stuck)
             suspects += _suspects(key, threads)
-        self._inquiry.take(suspects, config.stuck)
+        self._inquiry.take(suspects, config.stuck, java=config.java)
 
     def findings(self, tick: Tick) -> Iterator[Condition]:
         """The threads that are stuck, as ``why`` has confirmed it, and that have not run since."""

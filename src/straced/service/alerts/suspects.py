@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +29,7 @@ WINDOW_NS = 10**9
 MOST = 500
 """Threads that are asked about at once; others wait."""
 OFTEN_NS = 10**9
+JAVA, JAVA_S = "--java", 20.0
 Key = tuple[int, int]
 
 
@@ -66,8 +68,14 @@ class Inquiry:
         """The threads of a process that are stuck."""
         return self._stuck.get(key, [])
 
-    def take(self, suspects: list[Suspect], limit_ns: int) -> None:
-        """Ask about those who are new, unless others are asked about, or were a moment ago."""
+    def take(self, suspects: list[Suspect], limit_ns: int, *, java: bool = False) -> None:
+        """Ask about those who are new, unless others are asked about, or were a moment ago.
+
+        Args:
+            suspects: all there are now.
+            limit_ns: after which time a thread is one.
+            java: ask virtual machines, too.
+        """
         now = {(each.key, each.tid, each.since_ns): each for each in suspects}
         self._asked = {key: None for key in self._asked if key in now}
         alive = {(each.key, each.tid) for each in suspects}
@@ -76,11 +84,11 @@ class Inquiry:
         new = [each for key, each in now.items() if key not in self._asked][:MOST]
         if new and self._asking is None and time.monotonic_ns() >= self._next_ns:
             self._next_ns = time.monotonic_ns() + max(limit_ns // 10, OFTEN_NS)
-            self._asking = asyncio.create_task(self._ask(new))
+            self._asking = asyncio.create_task(self._ask(new, java=java))
 
-    async def _ask(self, suspects: list[Suspect]) -> None:
+    async def _ask(self, suspects: list[Suspect], *, java: bool) -> None:
         try:
-            found = await _answers(suspects)
+            found = await _answers(suspects, java=java)
             for suspect in suspects:
                 self._asked[suspect.key, suspect.tid, suspect.since_ns] = None
             for key in {each.key for each in suspects}:
@@ -102,14 +110,14 @@ def _first_of_whole(found: list[Stuck]) -> list[Stuck]:
     return [*whole[:1], *(each for each in found if not each.whole)]
 
 
-async def _answers(suspects: Iterable[Suspect]) -> list[Stuck]:
+async def _answers(suspects: Iterable[Suspect], *, java: bool) -> list[Stuck]:
     words = [f"{each.key[0]}.{each.key[1]}/{each.tid}/{int(each.alone)}" for each in suspects]
     package = os.path.dirname(os.path.dirname(sys.modules["straced"].__file__ or ""))
     quiet = {"stdin": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL, "start_new_session": True}
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": package}
     options = {**quiet, "stdout": asyncio.subprocess.PIPE, "cwd": "/", "env": environment}
     try:
-        process = await children.start([sys.executable, "-m", __name__, *words], options)
+        process = await children.start([sys.executable, "-m", __name__, *([JAVA] if java else []), *words], options)
     except OSError:
         return []
     output = b""
@@ -132,7 +140,7 @@ def main() -> None:
 
     os.nice(5)
     wanted = []
-    for word in sys.argv[1:]:
+    for word in filter(lambda word: word != JAVA, sys.argv[1:]):
         process, tid, alone = word.split("/")
         pid, start = process.split(".")
         wanted.append(Suspect((int(pid), int(start)), int(tid), 0, alone == "1"))
@@ -144,7 +152,37 @@ def main() -> None:
         if why.start_ticks == suspect.key[1] and _is_worth_it(why, suspect):
             stuck = Stuck(key=suspect.key, tid=task.tid, comm=task.comm, deadlock=why.deadlock, whole=suspect.alone)
             found.append(stuck)
+    if JAVA in sys.argv:
+        by_java = _known_to_java(keys.values())
+        theirs = {(each.key, each.tid) for each in by_java}
+        found = [*(each for each in found if (each.key, each.tid) not in theirs), *by_java]
     sys.stdout.buffer.write(msgspec.json.encode(found))
+
+
+def _known_to_java(suspects: Iterable[Suspect]) -> list[Stuck]:
+    """The threads in deadlocks that virtual machines know, also those who were asked about before there was one.
+
+    Where their sockets are is a file system of theirs, which may let us wait: what is not known in time is left out.
+    """
+    found: list[Stuck] = []
+    alone = {each.key: each.alone for each in suspects}
+    asking = threading.Thread(target=lambda: found.extend(_asked_of_java(alone)), daemon=True)
+    asking.start()
+    asking.join(JAVA_S)
+    return list(found)
+
+
+def _asked_of_java(alone: Mapping[Key, bool]) -> Iterator[Stuck]:
+    from straced.linux import procfs
+    from straced.waits import hotspot
+
+    for key, whole in alone.items():
+        pid, start = key
+        for tid in hotspot.deadlocked(pid) or ():
+            with contextlib.suppress(procfs.Gone, OSError):
+                comm = procfs.stat(f"{pid}/task/{tid}").comm
+                if procfs.stat(pid).start_ticks == start:
+                    yield Stuck(key=key, tid=tid, comm=comm, deadlock=True, whole=whole)
 
 
 def _is_worth_it(why: Why, suspect: Suspect) -> bool:
