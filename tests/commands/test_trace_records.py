@@ -1,17 +1,21 @@
 """``straced trace`` by eBPF: records in a file, or lines in strace's format; a command from its first instruction.
 
-Of `workflows/record.py`, `workflows/record_text.py`, `linux/scratch_file.py` and `traces/parsing/trace_filters.py`.
+Of `commands/trace_choice.py`, `workflows/record.py`, `workflows/record_text.py`, `linux/scratch_file.py` and
+`traces/parsing/trace_filters.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,10 +25,11 @@ from straced.records.values import CALLS, RecordKind
 from straced.syscalls import native_abi, number_of
 from tests.support import proc
 from tests.support.cli import Result, popen_straced, straced
+from tests.support.needs import freezer_root
 from tests.support.owner import NOBODY
 from tests.support.poll import until
 from tests.support.records import check_sums
-from tests.support.workload import Starter
+from tests.support.workload import Starter, Workload
 from tests.tracers.ebpf.test_lifecycle import programs_of
 
 LOOP = "import os\nwhile True: os.getppid()"
@@ -148,6 +153,45 @@ def test_lines_of_a_running_process(start: Starter, tmp_path: Path) -> None:
     assert Counter(calls) == {"getppid": 250, "exit_group": 1}
 
 
+@contextlib.contextmanager
+def _group(name: str, targets: list[Workload]) -> Iterator[str]:
+    """A cgroup of these, as a target."""
+    root = freezer_root()
+    assert root is not None
+    folder = root / f"straced-{os.getpid()}-{name}"
+    folder.mkdir()
+    try:
+        for target in targets:
+            (folder / "cgroup.procs").write_text(str(target.pid))
+        yield f"cgroup:{folder}"
+    finally:
+        for target in targets:
+            target.kill()
+        until(lambda: not (folder / "cgroup.procs").read_text(), what="the cgroup is empty")
+        folder.rmdir()
+
+
+@pytest.mark.needs("ebpf", "cc", "strace", "root", "freezer")
+def test_all_trees_of_a_group_are_recorded_and_strace_says_which_it_took(start: Starter, tmp_path: Path) -> None:
+    targets = [start("n", 30), start("n", 50)]
+    path, page = tmp_path / "t", tmp_path / "t.html"
+    with _group(tmp_path.name, targets) as group:
+        done = straced("trace", group, "--tracer", "strace", "-e", "getppid", "-d", "0.1s", "-o", tmp_path / "one")
+        process = popen_straced("trace", group, "--format", "strc", "-o", path, "--report", page)
+        until(path.exists, 60, "it records")
+        for target in targets:
+            target.finish()
+            target.let_end()
+        _out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    assert check_sums(RecordFile(path))["getppid"] == 80
+    assert {each.pid for each in RecordFile(path).facts.processes} == {target.pid for target in targets}
+    assert "getppid" in page.read_text()
+    assert done.status == 0, done.err
+    first = min(target.pid for target in targets)
+    assert f"{group} is 2 trees of processes; strace traces that of {first} (" in done.err
+
+
 @pytest.mark.needs("ebpf")
 def test_lines_of_a_command_leave_it_its_stdout() -> None:
     done = straced("trace", "-e", "execve,exit_group", "--", "sh", "-c", "echo its own; exit 4")
@@ -214,7 +258,7 @@ def test_a_signal_before_the_command_began_is_no_fault(tmp_path: Path) -> None:
         (["1", "--", "true"], "one target"),
         (["1", "--tracer", "strace", "-o", "t.strc"], "--tracer ebpf"),
         (["--tracer", "strace", "-o", "t.strc", "--", "true"], "--tracer ebpf"),
-        (["1", "--slower", "1s"], "--tracer ebpf"),
+        (["1", "--tracer", "strace", "--slower", "1s"], "--tracer ebpf"),
         (["1", "--tracer", "ebpf", "-P", "/etc"], "-P is for strace"),
         (["--tracer", "ebpf", "-e", "%desc", "--", "true"], "only strace knows"),
         (["-o", "/there/is/no/t.strc", "--", "true"], "/there/is/no"),

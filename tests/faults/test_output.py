@@ -42,7 +42,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def test_a_pipe_that_nobody_reads(start: Starter) -> None:
     target = start("spin")
-    process = popen_straced("trace", target.pid)
+    process = popen_straced("trace", "--tracer", "strace", target.pid)
     try:
         until(lambda: not target.untraced(), 10, "the trace begins")
         goes_on(target)
@@ -55,7 +55,7 @@ def test_a_pipe_that_nobody_reads(start: Starter) -> None:
 def test_what_a_slow_reader_did_not_get_is_counted(start: Starter) -> None:
     """Nothing is lost silently: either all lines come, or the number that did not."""
     target = start("n", 20000)
-    process = popen_straced("trace", target.pid)
+    process = popen_straced("trace", "--tracer", "strace", target.pid)
     until(target.held, 20, "the trace begins")
     target.finish(50)
     process.send_signal(signal.SIGINT)
@@ -66,7 +66,7 @@ def test_what_a_slow_reader_did_not_get_is_counted(start: Starter) -> None:
 
 def test_a_client_that_is_stopped(start: Starter) -> None:
     target = start("spin")
-    process = popen_straced("trace", target.pid)
+    process = popen_straced("trace", "--tracer", "strace", target.pid)
     try:
         until(lambda: not target.untraced(), 10, "the trace begins")
         process.send_signal(signal.SIGSTOP)
@@ -244,7 +244,7 @@ def test_a_limit_on_the_size_of_files_and_a_summary(start: Starter) -> None:
 
 def test_the_reader_dies(start: Starter) -> None:
     target = start("spin")
-    process = popen_straced("trace", target.pid)
+    process = popen_straced("trace", "--tracer", "strace", target.pid)
     assert process.stdout is not None
     assert process.stdout.readline()
     process.stdout.close()

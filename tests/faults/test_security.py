@@ -28,7 +28,7 @@ def test_every_trace_file_is_private(start: Starter, tmp_path: Path) -> None:
     target = start("tick")
     old = os.umask(0)
     try:
-        assert straced("trace", target.pid, "-o", tmp_path / "a", "-d", "0.2s").status == 0
+        assert straced("trace", "--tracer", "strace", target.pid, "-o", tmp_path / "a", "-d", "0.2s").status == 0
         assert straced("run", "-o", tmp_path / "b", "--tracer", "strace", "--", "true").status == 0
     finally:
         os.umask(old)

@@ -19,8 +19,8 @@ from straced.workflows.hints import as_typed
 SOURCE = Path(__file__).parents[2] / "src" / "straced"
 ROOMS = ("blocking", "client", "concurrency", "gating", "ipc", "linux", "manager", "model", "profiling", "tracers")
 FILES = [SOURCE / "errors.py", *(path for room in ROOMS for path in sorted((SOURCE / room).rglob("*.py")))]
-OF_OTHERS = {"--cap-add", "--security-opt", "--clear-groups", "--pdeathsig"}
-"""Options of docker(1) and setpriv(1)."""
+OF_OTHERS = {"--cap-add", "--security-opt", "--clear-groups", "--pdeathsig", "--format"}
+"""Options of docker(1), setpriv(1) and nvidia-smi(1)."""
 ARGUMENT = re.compile(r"\b[a-z_]+=[\w\"'{]")
 OF_A_FILE = ("NoNewPrivileges=", "TasksMax=", "LimitNOFILE=", "lockdown=", "CONFIG_")
 """Settings that are written like arguments, in a file or at boot."""

@@ -92,6 +92,6 @@ def test_the_command_line_says_so(tracer: str, start: Starter, tmp_path: Path) -
     assert line + "counted" in found.err
     assert found.json()["target"]["pid"] == target.pid
     if tracer == "strace":
-        found = straced("trace", str(tid), "-o", str(tmp_path / "trace"), "-d", "0.2s")
+        found = straced("trace", str(tid), "--tracer", "strace", "-o", str(tmp_path / "trace"), "-d", "0.2s")
         assert found.status == 0, found.err
         assert line + "traced" in found.err

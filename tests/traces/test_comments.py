@@ -87,9 +87,9 @@ def test_a_live_process(tmp_path: Path, to_stdout: bool) -> None:
         assert target.stdout.readline() == b"ready\n"
         if to_stdout:
             with path.open("wb") as sink:
-                trace = popen_straced("trace", target.pid, stdout=sink)
+                trace = popen_straced("trace", "--tracer", "strace", target.pid, stdout=sink)
         else:
-            trace = popen_straced("trace", target.pid, "-o", str(path))
+            trace = popen_straced("trace", "--tracer", "strace", target.pid, "-o", str(path))
         until(lambda: path.exists() and proc.held(target.pid), 30, "it attaches")
         target.stdin.write(b"\n")
         target.stdin.close()

@@ -25,7 +25,7 @@ LINE = "1     179000000%d.000000 getppid()                     = 1 <0.000010>\n"
 
 def piped(pid: int, *words: str) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
     """``straced trace PID | straced report - --json WORDS``."""
-    trace = popen_straced("trace", pid)
+    trace = popen_straced("trace", "--tracer", "strace", pid)
     reader = popen_straced("report", "-", "--json", *words, stdin=trace.stdout)
     assert trace.stdout is not None
     trace.stdout.close()
@@ -103,7 +103,7 @@ def test_trace_with_a_report(start: Starter, tmp_path: Path, keep: bool) -> None
     target = start("n", 200)
     page, out = tmp_path / "out" / "page.html", tmp_path / "out" / "trace"
     page.parent.mkdir()
-    process = popen_straced("trace", target.pid, "--report", page, *(["-o", out] if keep else []))
+    process = popen_straced("trace", "--tracer", "strace", target.pid, "--report", page, *(["-o", out] if keep else []))
     until(target.held, 20, "it attaches")
     target.finish()
     process.send_signal(signal.SIGINT)

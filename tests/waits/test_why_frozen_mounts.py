@@ -72,7 +72,10 @@ def test_a_full_trace_of_one_that_waits_so_is_refused(world: World) -> None:
     with disk.frozen():
         os.close(os.open(path, os.O_WRONLY))
         world.rests(target.pid, states="D")
-        for words in (("trace", target.pid), ("attach", target.pid, "--tracer", "strace", "-d", "1")):
+        for words in (
+            ("trace", target.pid, "--tracer", "strace"),
+            ("attach", target.pid, "--tracer", "strace", "-d", "1"),
+        ):
             done = straced(*words)
             done.assert_clear_error(4)
             assert "is in uninterruptible sleep (state D" in done.err

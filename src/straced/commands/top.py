@@ -66,7 +66,7 @@ class Screen(Struct, frozen=True, kw_only=True):
         ("straced top", "the live screen; h shows its keys"),
         ("straced top name:nginx -i 5s", "one tree of processes, every five seconds"),
         ("straced top --once -n 10", "one frame as text: the ten busiest processes"),
-        ("straced top --trace 4242 -o t.txt", "every call, same as straced trace 4242"),
+        ("straced top --trace 4242 -o t.txt", "every call, same as straced trace 4242 -o t.txt"),
     ),
 )
 @options.targets(required=False)
@@ -118,7 +118,7 @@ def command(
     one process, after confirmation.
     """
     if traced is not None:
-        return _full_trace(traced, output)
+        return _full_trace(traced, output, "ebpf" if tracer == "ebpf" else "auto")
     if output is not None:
         raise click.UsageError("-o goes with --trace\nto write frames to a file: straced top --json > FILE")
     if interval_ns is not None and interval_ns < MIN_INTERVAL_NS:
@@ -168,14 +168,13 @@ def _place(source: str, history_ns: int | None, *, local: bool) -> str:
     return "fallback" if is_there() else "local"
 
 
-def _full_trace(target: TargetSpec, output: Path | None) -> int:
+def _full_trace(target: TargetSpec, output: Path | None, tracer: str) -> int:
     from straced.commands.trace import DEFAULT_MAX_BYTES
+    from straced.commands.trace_choice import TraceRequest, take_trace
     from straced.text.units import parse_size_bytes
-    from straced.tracers.strace.recording import SPILL_BYTES, RecordOptions
-    from straced.workflows.trace import trace_target
 
-    limits = RecordOptions(max_bytes=parse_size_bytes(DEFAULT_MAX_BYTES), spill_bytes=SPILL_BYTES)
-    return trace_target(target, limits, output)
+    limit = parse_size_bytes(DEFAULT_MAX_BYTES)
+    return take_trace(target, (), TraceRequest(tracer=tracer, output=output, max_bytes=limit))
 
 
 def _json(screen: Screen, once: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,10 +16,12 @@ from msgspec import Struct
 from straced import gating
 from straced.concurrency import stopping
 from straced.concurrency.stopping import StopRequests
-from straced.errors import OutputError, StracedError, TracerUnavailable
+from straced.errors import NoSuchProcess, OutputError, StracedError, TracerUnavailable
+from straced.linux import procfs
 from straced.linux.output_file import OutputFile
 from straced.linux.scratch_file import scratch_file
 from straced.linux.targets import TargetSpec, process_of, resolve
+from straced.model.types import Target
 from straced.profiling.found_target import find, named_after
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count
@@ -30,7 +33,6 @@ from straced.tracers.strace.recording import OUTPUT_ERRORS
 from straced.workflows.foreground import Foreground
 from straced.workflows.record_text import TextCopier
 
-SUFFIX = ".strc"
 ENDS = {"max_bytes": "the trace has reached its size (--max-bytes)"}
 BROKEN_PIPE = 141
 
@@ -43,33 +45,38 @@ class TraceOutput(Struct, frozen=True):
     overwrite: bool = False
     redacted: bool = False
     """Without secrets; of text only."""
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether records are kept as they are."""
-        return self.path is not None and self.path.suffix == SUFFIX
+    binary: bool = False
+    """Records are kept as they are."""
+    page: Path | None = None
+    """Named in words to the user instead of ``path``, which is kept for that page only."""
 
 
 def record_target(spec: TargetSpec, options: RecorderOptions, output: TraceOutput) -> int:
     """Record until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
 
     Args:
-        spec: one process.
+        spec: a process, or all trees of a unit or container.
         options: what is recorded.
         output: where it goes.
 
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was recorded, and no file is left.
     """
-    pid = process_of(resolve(spec)[0], "trace", "traced")
-    return stopping.run(lambda requests: _record_target(pid, options, output, requests))
+    pids = tuple(dict.fromkeys(process_of(pid, "trace", "traced") for pid in resolve(spec)))
+    return stopping.run(lambda requests: _record_target(pids, options, output, requests))
 
 
-async def _record_target(pid: int, options: RecorderOptions, output: TraceOutput, requests: StopRequests) -> int:
+async def _record_target(
+    pids: tuple[int, ...], options: RecorderOptions, output: TraceOutput, requests: StopRequests
+) -> int:
+    if not _still_there(pids):
+        raise NoSuchProcess(f"there is no process {pids[0]}", pid=pids[0])  # said without the time of a load
     loaded = await recorder.load(options)
-    async with _trace(loaded, pid, output, sys.stdout.fileno()) as trace:
+    screen = sys.stdout.fileno()
+    async with _trace(loaded, pids, output, screen, header=not os.isatty(screen)) as trace:
         if output.path is not None and sys.stderr.isatty():
-            _say(f"tracing {pid} into {scrub(str(output.path))}; Ctrl-C ends it")
+            more = f" and {len(pids) - 1} more" if len(pids) > 1 else ""
+            _say(f"tracing {pids[0]}{more} into {scrub(str(output.page or output.path))}; Ctrl-C ends it")
         if output.path is None:
             requests.leave_a_standing_reader()
         return await trace.until_over(requests.event)
@@ -79,7 +86,7 @@ def record_command(
     words: Sequence[str],
     options: RecorderOptions,
     output: TraceOutput,
-    otherwise: Callable[[TracerUnavailable], int] | None = None,
+    otherwise: Callable[[TracerUnavailable], int],
 ) -> int:
     """Run a command that is recorded from its first instruction; return the status that a shell would see.
 
@@ -89,7 +96,7 @@ def record_command(
         words: the command.
         options: what is recorded.
         output: where it goes.
-        otherwise: what is done where eBPF cannot serve, before anything was started.
+        otherwise: what is done where eBPF cannot serve, before anything was started; it may raise that.
 
     Raises:
         CommandNotFound, ExecFailed, OutputError, AttachError, TracerUnavailable: nothing was run.
@@ -105,7 +112,7 @@ def record_command(
         try:
             return stopping.cancelled_by_ctrl_c(_record_command(start, foreground, options, output))
         except TracerUnavailable as error:
-            if foreground.pid or otherwise is None:
+            if foreground.pid:
                 raise
             refused = error
     return otherwise(refused)
@@ -121,7 +128,7 @@ async def _record_command(
     process = start()
     async with contextlib.AsyncExitStack() as stack:
         try:
-            lines = _trace(loaded, process.pid, output, sys.stderr.fileno())  # stdout is the command's
+            lines = _trace(loaded, (process.pid,), output, sys.stderr.fileno())  # stdout is the command's
             trace = await stack.enter_async_context(lines)
         except BaseException as error:
             ended = process.poll()
@@ -147,10 +154,10 @@ async def _until_over(trace: RecordedTrace) -> None:
 class RecordedTrace:
     """A recording, and where it goes as text, if it does."""
 
-    def __init__(self, recording: EbpfRecording, text: TextCopier | None, output: Path | None) -> None:
+    def __init__(self, recording: EbpfRecording, text: TextCopier | None, shown: Path | None) -> None:
         self._recording = recording
         self._text = text
-        self._output = output
+        self._shown = shown
 
     async def until_over(self, stop: asyncio.Event) -> int:
         """Return the exit status.
@@ -181,26 +188,28 @@ class RecordedTrace:
         if (end := self._recording.end) is not None and (lost := sum(each.lost for each in end.calls.values())):
             _say(f"{format_count(lost)} of {format_count(sum(each.counted for each in end.calls.values()))} calls are "
                  "missing: they came faster than they could be written (--ring)")  # fmt: skip
-        if self._output is not None and sys.stderr.isatty():
+        if self._shown is not None and sys.stderr.isatty():
             with contextlib.suppress(OSError):
-                _say(f"{format_bytes(self._output.stat().st_size)} in {scrub(str(self._output))}")
+                _say(f"{format_bytes(self._shown.stat().st_size)} in {scrub(str(self._shown))}")
 
 
 @asynccontextmanager
-async def _trace(loaded: LoadedRecorder, pid: int, output: TraceOutput, screen: int) -> AsyncIterator[RecordedTrace]:
-    """Begin, on a process or on the program behind a gate, which then opens; end it with the block.
+async def _trace(
+    loaded: LoadedRecorder, pids: tuple[int, ...], output: TraceOutput, screen: int, *, header: bool = False
+) -> AsyncIterator[RecordedTrace]:
+    """Begin, on processes or on the program behind a gate, which then opens; end it with the block.
 
-    Without a path the lines go to the descriptor ``screen``.
+    Without a path the lines go to the descriptor ``screen``, behind a header if one is wanted.
     """
     with contextlib.ExitStack() as stack:
         try:
             path = output.path
             file = stack.enter_context(OutputFile(path, overwrite=output.overwrite)) if path is not None else None
-            if file is not None and output.is_binary:
+            if file is not None and output.binary:
                 fd = file.fd
             else:
                 fd = stack.enter_context(scratch_file()).fileno()
-            recording = await _begin(loaded, pid, fd)
+            recording = await _begin(loaded, pids, fd)
         except BaseException:
             await loaded.close()
             raise
@@ -210,23 +219,32 @@ async def _trace(loaded: LoadedRecorder, pid: int, output: TraceOutput, screen: 
                 file.commit()
             if fd != (file.fd if file else -1):
                 sink = screen if file is None else file.fd
-                text = TextCopier(fd, recording, sink, header=file is not None, redacted=output.redacted)
-            yield RecordedTrace(recording, text, path)
+                text = TextCopier(fd, recording, sink, header=header or file is not None, redacted=output.redacted)
+            yield RecordedTrace(recording, text, None if output.page else path)
         finally:
             await asyncio.shield(recording.stop())
 
 
-async def _begin(loaded: LoadedRecorder, pid: int, fd: int) -> EbpfRecording:
+async def _begin(loaded: LoadedRecorder, pids: tuple[int, ...], fd: int) -> EbpfRecording:
     """Begin; a gate stays shut when that fails: whoever started it ends it."""
+    pid, *others = pids
     with gating.asking(pid, gating.COUNTS) as ask:
         target, program = await find(pid, ask)
         try:
             if program is None:
-                return await loaded.begin(target, fd)
+                return await loaded.begin(target, fd, others=_still_there(others))
             return await loaded.begin(named_after(target, program), fd, gated=True)
         except BaseException:
             ask.gated = False
             raise
+
+
+def _still_there(pids: Sequence[int]) -> list[Target]:
+    found = []
+    for pid in pids:
+        with contextlib.suppress(procfs.Gone, ProcessLookupError):
+            found.append(procfs.target(pid))
+    return found
 
 
 def _say(text: str) -> None:

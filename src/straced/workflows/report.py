@@ -226,10 +226,10 @@ def _write_page(page: BinaryIO, path: Path, shown: Path | None) -> TraceReport:
     from straced.traces.report.closeup import look_closer
     from straced.views.html.page import render
 
-    request = ReportRequest(file=str(path), name=None if shown else "live trace")
-    reading = load_reading(request)
-    report = build(reading)
-    page.write(render(report, look_closer(request, reading, report), host=_host_of(reading)).encode())
+    with as_lines(ReportRequest(file=str(path), name=None if shown else "live trace")) as request:
+        reading = load_reading(request)
+        report = build(reading)
+        page.write(render(report, look_closer(request, reading, report), host=_host_of(reading)).encode())
     return report
 
 

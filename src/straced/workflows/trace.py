@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from straced.concurrency import stopping
 from straced.concurrency.stopping import StopRequests
 from straced.errors import AttachError, OutputError, StracedError, TracerCrashed
 from straced.linux.output_file import OutputFile
-from straced.linux.targets import TargetSpec, process_of, resolve
+from straced.linux.targets import TargetSpec, describe, process_of, resolve
 from straced.profiling.profiler import Profiler
 from straced.text.redaction import redact_lines
 from straced.text.sanitize import scrub
@@ -45,18 +46,23 @@ def trace_target(
     *,
     page: Path | None = None,
     redacted: bool = False,
+    notes: Sequence[str] = (),
 ) -> int:
     """Trace until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
 
     Args:
         redacted: leave out secrets, on stdout.
         page: named in words to the user instead of ``output``, which is kept for that page only.
+        notes: said on stderr once strace is in place.
 
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
     """
-    pid = process_of(resolve(spec)[0], "trace", "traced")
-    return stopping.run(lambda requests: _trace(pid, options, output, overwrite, page, redacted, requests))
+    pids = resolve(spec)
+    pid = process_of(pids[0], "trace", "traced")
+    if len(pids) > 1:
+        notes = (*notes, f"{spec} is {len(pids)} trees of processes; strace traces that of {describe(pids[:1])} only")
+    return stopping.run(lambda requests: _trace(pid, options, output, overwrite, page, redacted, notes, requests))
 
 
 async def _trace(
@@ -66,14 +72,16 @@ async def _trace(
     overwrite: bool,
     page: Path | None,
     redacted: bool,
+    notes: Sequence[str],
     requests: StopRequests,
 ) -> int:
     ptrace_warning.warn(pid, force=options.force)
     async with Profiler("strace") as profiler:
         if output is not None:
-            return await _into_file(profiler, pid, options, output, overwrite, requests.event, page)
+            return await _into_file(profiler, pid, options, output, overwrite, requests.event, page, notes)
         header = b"" if sys.stdout.isatty() else _header(pid, options)
         recording = await profiler.record(pid, None, options)
+        say(notes)
         relay = LineCopier(recording.readers, sys.stdout.fileno(), header=header, redacted=redacted)
         requests.leave_a_standing_reader()
         ending = await _until_over(recording, requests.event)
@@ -90,6 +98,7 @@ async def _into_file(
     overwrite: bool,
     stop: asyncio.Event,
     page: Path | None,
+    notes: Sequence[str],
 ) -> int:
     options = msgspec.structs.replace(options, spill_bytes=None)
     with OutputFile(path, overwrite=overwrite) as file:
@@ -98,6 +107,7 @@ async def _into_file(
             recording = await record_into(file, lambda fd: profiler.record(pid, fd, options), header=header)
         except delegation.LACKING as error:
             return await _by_the_service(pid, options, path, overwrite, stop, error)
+        say(notes)
         if sys.stderr.isatty():
             print(
                 f"straced: tracing {pid} into {scrub(str(page or path))}; Ctrl-C ends it", file=sys.stderr, flush=True
@@ -109,6 +119,12 @@ async def _into_file(
             hint = f"{format_bytes(left)} of it are in {scrub(str(path))}" if left and not page else ""
             raise OutputError(OUTPUT_ERRORS[ending.reason], hint=hint)
     return _status(ending)
+
+
+def say(notes: Sequence[str]) -> None:
+    """Tell on stderr what concerns a trace as a whole."""
+    for word in notes:
+        print(f"straced: {word}", file=sys.stderr, flush=True)
 
 
 def _header(pid: int, options: RecordOptions) -> bytes:

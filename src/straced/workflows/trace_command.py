@@ -22,7 +22,7 @@ from straced.tracers.strace.recording import OUTPUT_ERRORS
 from straced.tracers.strace.trace_file import keep_whole_lines, record_into
 from straced.tracers.strace.trace_header import filters_of, header_of
 from straced.workflows.foreground import Foreground
-from straced.workflows.trace import LineCopier, say_end
+from straced.workflows.trace import LineCopier, say, say_end
 
 if TYPE_CHECKING:
     from straced.tracers.base import Ending
@@ -37,6 +37,7 @@ def trace_command(
     *,
     page: bool = False,
     redacted: bool = False,
+    notes: Sequence[str] = (),
 ) -> int:
     """Run a command to its end, and return the status that a shell would see.
 
@@ -49,6 +50,7 @@ def trace_command(
         overwrite: replace an existing one.
         page: the file is kept for a page only, and not spoken of.
         redacted: leave out secrets, on stderr.
+        notes: said on stderr once strace is in place.
 
     Raises:
         CommandNotFound, ExecFailed, OutputError, AttachError, TracerUnavailable: nothing was run.
@@ -62,7 +64,7 @@ def trace_command(
             return process
 
         return stopping.cancelled_by_ctrl_c(
-            _trace_command(start, words, foreground, options, output, overwrite, page, redacted)
+            _trace_command(start, words, foreground, options, output, overwrite, page, redacted, notes)
         )
 
 
@@ -75,6 +77,7 @@ async def _trace_command(
     overwrite: bool,
     page: bool,
     redacted: bool,
+    notes: Sequence[str],
 ) -> int:
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(OutputFile(output, overwrite=overwrite)) if output is not None else None
@@ -95,6 +98,7 @@ async def _trace_command(
                 print(f"straced: {error.reason}; the command runs untraced", file=sys.stderr, flush=True)
                 status = process.returncode = await foreground.wait()
                 return status if status >= 0 else 128 - status
+            say(notes)
             screen = sys.stderr.fileno()
             relay = LineCopier(recording.readers, screen, redacted=redacted) if file is None else None
             status = process.returncode = await foreground.wait()

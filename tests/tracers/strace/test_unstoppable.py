@@ -30,7 +30,7 @@ def _in_vfork(start: Starter) -> Workload:
     return workload
 
 
-@pytest.mark.parametrize("words", [("trace",), ("attach", "--tracer", "strace")])
+@pytest.mark.parametrize("words", [("trace", "--tracer", "strace"), ("attach", "--tracer", "strace")])
 def test_a_vfork_parent_is_refused_at_once(words: tuple[str, ...], start: Starter) -> None:
     workload = _in_vfork(start)
     verb, *options = words
@@ -65,7 +65,7 @@ _CALLS = {"epoll_wait": "epoll_wait", "sigtimedwait": "sigtimedwait", "poll": ""
 
 
 @pytest.mark.parametrize("call", _CALLS)
-@pytest.mark.parametrize("words", [("trace", "-o", "{}"), ("attach", "--tracer", "strace")])
+@pytest.mark.parametrize("words", [("trace", "--tracer", "strace", "-o", "{}"), ("attach", "--tracer", "strace")])
 def test_before_calls_are_ended_it_is_said(words: tuple[str, ...], call: str, start: Starter, tmp_path: Path) -> None:
     workload = start("block", call)
     workload.go()
@@ -102,7 +102,7 @@ def test_a_socket_with_a_timeout_is_known(seconds: int, ends: bool, tmp_path: Pa
         assert target.stdout is not None
         assert target.stdout.readline() == "ready\n"
         until(lambda: proc.state(target.pid) == "S", what="it waits")
-        process = popen_straced("trace", target.pid, "-d", "0.5", "-o", str(tmp_path / "trace"))
+        process = popen_straced("trace", "--tracer", "strace", target.pid, "-d", "0.5", "-o", str(tmp_path / "trace"))
         _, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
         said = "return EINTR: recvfrom in 1 task" in err.decode()

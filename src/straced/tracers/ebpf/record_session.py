@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -42,15 +42,15 @@ class EbpfRecording:
     def __init__(
         self,
         engine: RecordEngine,
-        session: EbpfSession,
+        sessions: Sequence[EbpfSession],
         options: RecorderOptions,
         fd: int,
         floor: int | None,
         close: Callable[[], Awaitable[None]],
     ) -> None:
-        self.target = session.target
+        self.target = sessions[0].target
         self.engine = engine
-        self._session = session
+        self._sessions = sessions
         self._options = options
         self._close = close
         self._fd = fd
@@ -60,7 +60,7 @@ class EbpfRecording:
         self._finished = asyncio.Event()
         self._drain = RingDrain(engine, fd, self._options.max_bytes, floor, self._limit_reached)
         self.facts = record_facts.facts_of(
-            self.target,
+            *(session.target for session in sessions),
             follow=options.follow,
             wanted=options.wanted,
             max_bytes=options.max_bytes,
@@ -89,7 +89,11 @@ class EbpfRecording:
     def _limit_reached(self, why: str) -> None:
         self._loop.call_soon_threadsafe(self._set_over, Ending(reason=why))
 
-    def _target_ended(self, ended: asyncio.Future[Ending]) -> None:
+    async def _targets_end(self) -> Ending:
+        endings = [await session.wait() for session in self._sessions]
+        return endings[0]
+
+    def _targets_ended(self, ended: asyncio.Future[Ending]) -> None:
         if not ended.cancelled():
             self._set_over(ended.result())
 
@@ -100,8 +104,8 @@ class EbpfRecording:
     async def wait(self) -> Ending:
         """Wait until it is over by itself, and the file complete."""
         if self._ending is None:
-            ended = asyncio.ensure_future(self._session.wait())
-            ended.add_done_callback(self._target_ended)
+            ended = asyncio.ensure_future(self._targets_end())
+            ended.add_done_callback(self._targets_ended)
             try:
                 ending = await asyncio.wait_for(asyncio.shield(self._over), self._options.max_seconds)
             except TimeoutError:
@@ -122,10 +126,10 @@ class EbpfRecording:
     async def _finish(self, reason: str) -> None:
         try:
             starts = await asyncio.to_thread(self._close_rings)
-            sample = await self._session.detach()
+            samples = [await session.detach() for session in self._sessions]
             if starts:
                 self._drain.write(layout.chunk(layout.RECORDS, starts))
-            self.end = _end_of(sample, self.engine, reason)
+            self.end = _end_of(samples, self.engine, reason)
             self._drain.write(layout.chunk(layout.END, msgspec.msgpack.encode(self.end)))
         finally:
             if self._drain.failure:  # perhaps only now, with the last records
@@ -146,9 +150,10 @@ class EbpfRecording:
             self._drain.finish()
 
 
-def _end_of(sample: Sample, engine: RecordEngine, reason: str) -> RecordingEnd:
+def _end_of(samples: Sequence[Sample], engine: RecordEngine, reason: str) -> RecordingEnd:
     counted = CountedNames()
-    counted.add(sample.rows)
+    for sample in samples:
+        counted.add(sample.rows)
     calls = {}
     for label, count in counted.calls.items():
         filtered, lost = engine.fate(counted.places[label])
@@ -156,7 +161,7 @@ def _end_of(sample: Sample, engine: RecordEngine, reason: str) -> RecordingEnd:
     return RecordingEnd(
         ended_ns=time.monotonic_ns(),
         reason=reason,
-        exact=sample.lost == 0,
+        exact=all(sample.lost == 0 for sample in samples),
         calls=calls,
         other_lost=engine.fate(0)[1],
     )

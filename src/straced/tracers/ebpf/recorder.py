@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from straced.concurrency.shielding import carry
+from straced.errors import NoSuchProcess
 from straced.linux import procfs
 from straced.model.types import Target
 from straced.tracers.base import AttachOptions
@@ -33,12 +35,15 @@ class LoadedRecorder:
         """Give it all back. Idempotent."""
         await self.instance.close()
 
-    async def begin(self, target: Target, fd: int, *, gated: bool = False) -> EbpfRecording:
+    async def begin(
+        self, target: Target, fd: int, *, others: Sequence[Target] = (), gated: bool = False
+    ) -> EbpfRecording:
         """Record a process into a file, from now on; closes itself where that fails.
 
         Args:
             target: the process.
             fd: an empty regular file; it stays the caller's.
+            others: more processes, none below another; those that have ended by now are left out.
             gated: it is a gate, whose own calls are none of the program.
 
         Raises:
@@ -49,17 +54,23 @@ class LoadedRecorder:
         try:
             if gated:
                 self.engine.begin_with_gate()
-            return self._begin(target, fd)
+            return self._begin(target, others, fd)
         except BaseException:
             await self.close()
             raise
 
-    def _begin(self, target: Target, fd: int) -> EbpfRecording:
+    def _begin(self, target: Target, others: Sequence[Target], fd: int) -> EbpfRecording:
         floor = free_space.floor_bytes(fd, self.options.min_free_bytes)
-        session = attach(self.instance, target, follow=self.options.follow, force=self.options.force)
-        recording = EbpfRecording(self.engine, session, self.options, fd, floor, self.close)
+        sessions = [self._attach(target)]
+        for other in others:
+            with contextlib.suppress(NoSuchProcess):
+                sessions.append(self._attach(other))
+        recording = EbpfRecording(self.engine, sessions, self.options, fd, floor, self.close)
         recording.start()
         return recording
+
+    def _attach(self, target: Target) -> EbpfSession:
+        return attach(self.instance, target, follow=self.options.follow, force=self.options.force)
 
 
 def attach(instance: Instance, target: Target, *, follow: bool, force: bool) -> EbpfSession:
