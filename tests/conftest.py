@@ -21,9 +21,9 @@ from tests.support.world import Snapshot, assert_world_clean
 if TYPE_CHECKING:
     from straced import Profiler, StraceManager
 
-pytest_plugins = ["tests.support.limits"]
+pytest_plugins = ["tests.support.limits", "tests.support.beside"]
 TESTS = Path(__file__).parent
-UNHURRIED = ("house", "traces", "views", "model", "syscalls")
+UNHURRIED = ("house", "traces", "views", "model", "syscalls", "text")
 EXPECTED_SIGNALS = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGQUIT: signal.SIG_DFL,

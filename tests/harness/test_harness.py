@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(120)]
 ROOT = Path(__file__).parent.parent.parent
 
 
-def nested(folder: Path, code: str, **env: str) -> tuple[int, str]:
+def nested(folder: Path, code: str, *words: str, **env: str) -> tuple[int, str]:
     """Run tests of ``code`` with the fixtures of this suite; the exit status, and all that was said."""
     path = folder / "test_nested.py"
     path.write_text("import os, signal, subprocess, tempfile, time, pytest\n" + textwrap.dedent(code))
@@ -28,7 +28,7 @@ def nested(folder: Path, code: str, **env: str) -> tuple[int, str]:
     environment |= {"PYTHONPATH": f"{ROOT}:{environment.get('PYTHONPATH', '')}", **env}
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-c", os.devnull,
-         f"--rootdir={folder}", f"--basetemp={folder / 'base'}", "-o", "asyncio_mode=auto", str(path)],
+         f"--rootdir={folder}", f"--basetemp={folder / 'base'}", "-o", "asyncio_mode=auto", *words, str(path)],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=100, start_new_session=True, check=False,
     )  # fmt: skip

@@ -17,11 +17,12 @@ from typing import IO
 
 import pytest
 
+from tests.support.pace import PACE
 from tests.support.world import WORLD
 
-DEFAULT_SECONDS = float(os.environ.get("STRACED_TEST_SECONDS", "60"))
+DEFAULT_SECONDS = float(os.environ.get("STRACED_TEST_SECONDS", "60")) * PACE
 """For a test without a mark; an emulator needs longer to compile the workloads."""
-GRACE_SECONDS = float(os.environ.get("STRACED_TEST_GRACE", "25"))
+GRACE_SECONDS = float(os.environ.get("STRACED_TEST_GRACE", "25")) * PACE
 """From the soft limit to the hard one."""
 
 
@@ -38,10 +39,10 @@ class Limits:
         os.set_inheritable(self.stderr, False)
         self.seconds = DEFAULT_SECONDS
         self.in_phase = False
-        cgroup = WORLD.make_cgroup()
+        cgroups = filter(None, (WORLD.make_cgroup(), WORLD.idle))
         self.watchdog = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog.py")), str(os.getpid()),
-             WORLD.marker, cgroup],
+             WORLD.marker, *cgroups],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self.stderr, start_new_session=True, env={},
         )  # fmt: skip
         WORLD.enter(self.watchdog.pid)
@@ -64,7 +65,7 @@ class Limits:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         mark = item.get_closest_marker("limit")
-        self.seconds = float(mark.args[0]) if mark else DEFAULT_SECONDS
+        self.seconds = float(mark.args[0]) * PACE if mark else DEFAULT_SECONDS
         self.tell(f"start {self.seconds + GRACE_SECONDS} {item.nodeid}")
         signal.setitimer(signal.ITIMER_REAL, self.seconds, 5.0)
         try:

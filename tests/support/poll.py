@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tests.support.pace import PACE
+
 T = TypeVar("T")
 Description = str | Callable[[], str]
 """What is waited for; a function is asked when it has not come, so that it can show what there is instead."""
@@ -15,6 +17,7 @@ Description = str | Callable[[], str]
 
 def until(condition: Callable[[], T], seconds: float = 5.0, what: Description = "", pause_s: float = 0.002) -> T:
     """Poll until ``condition()`` is true and return it; fail the test after ``seconds``."""
+    seconds *= PACE
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -32,6 +35,7 @@ async def auntil(
     pause: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0.002),
 ) -> T:
     """The same, while the event loop runs on; the condition may be a coroutine."""
+    seconds *= PACE
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

@@ -13,15 +13,15 @@ import sys
 import time
 
 
-def groups(cgroup: str) -> list[str]:
-    """The cgroup of the run and those in it, the innermost first."""
-    return [path for path, _folders, _files in os.walk(cgroup, topdown=False)] if cgroup else []
+def groups(cgroups: list[str]) -> list[str]:
+    """The cgroups of the run and those in them, the innermost first."""
+    return [path for each in cgroups for path, _folders, _files in os.walk(each, topdown=False)]
 
 
-def members(cgroup: str, marker: str) -> set[int]:
+def members(cgroups: list[str], marker: str) -> set[int]:
     """All processes of the run, this one not included."""
     found: set[int] = set()
-    for group in groups(cgroup):
+    for group in groups(cgroups):
         try:
             with open(f"{group}/cgroup.procs") as file:
                 found.update(int(line) for line in file if int(line) > 0)
@@ -38,10 +38,10 @@ def members(cgroup: str, marker: str) -> set[int]:
     return found - {os.getpid(), 1}
 
 
-def sweep(cgroup: str, marker: str) -> None:
+def sweep(cgroups: list[str], marker: str) -> None:
     """Kill all members, until there are none (five seconds at most)."""
     deadline = time.monotonic() + 5
-    while (left := members(cgroup, marker)) and time.monotonic() < deadline:
+    while (left := members(cgroups, marker)) and time.monotonic() < deadline:
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -50,10 +50,10 @@ def sweep(cgroup: str, marker: str) -> None:
         time.sleep(0.05)
 
 
-def remove(cgroup: str) -> None:
-    """Remove the cgroup once it is empty."""
+def remove(cgroups: list[str]) -> None:
+    """Remove the cgroups once they are empty."""
     deadline = time.monotonic() + 5
-    while (left := groups(cgroup)) and time.monotonic() < deadline:
+    while (left := groups(cgroups)) and time.monotonic() < deadline:
         try:
             for group in left:
                 os.rmdir(group)
@@ -63,7 +63,7 @@ def remove(cgroup: str) -> None:
 
 def main() -> None:
     """Follow the run until it says goodbye, freezes, or dies."""
-    runner, marker, cgroup = int(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
+    runner, marker, cgroups = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
     pidfd = os.pidfd_open(runner)
     deadline, name, buffer = None, "", b""
     while True:
@@ -89,9 +89,9 @@ def main() -> None:
                 deadline = None
             elif word == "bye":
                 select.select([pidfd], [], [], 20)
-                return remove(cgroup)
-    sweep(cgroup, marker)
-    remove(cgroup)
+                return remove(cgroups)
+    sweep(cgroups, marker)
+    remove(cgroups)
 
 
 if __name__ == "__main__":

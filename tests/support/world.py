@@ -16,13 +16,17 @@ import uuid
 from pathlib import Path
 
 from tests.support import proc
+from tests.support.pace import PACE
 
 MARKER = "STRACED_TEST_SESSION"
-PATIENCE_S = float(os.environ.get("STRACED_TEST_PATIENCE", "3"))
+PATIENCE_S = float(os.environ.get("STRACED_TEST_PATIENCE", "3")) * PACE
 """How long what a test started may take to go after the test."""
 ASIDE = "aside"
 """The cgroup, in that of the run, of what works beside the tests."""
+BELOW = "STRACED_TEST_CGROUP"
+"""The cgroup in which a run beside another one makes its own."""
 CGROUPS = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
+CPU = "/sys/fs/cgroup/cpu"
 
 
 class World:
@@ -32,11 +36,13 @@ class World:
         self.name = uuid.uuid4().hex
         self.marker = f"{MARKER}={self.name}"
         self.cgroup = ""
+        self.idle = f"{CPU}/straced-test-{self.name[:12]}"
+        """A cgroup of the kind that divides CPU time, for what has only the time that others leave; when it is made."""
         self.own: set[int] = set()
 
     def make_cgroup(self) -> str:
         """Make the cgroup of this run; ``""`` where that is not allowed."""
-        for root in CGROUPS:
+        for root in (os.environ[BELOW],) if BELOW in os.environ else CGROUPS:
             path = f"{root}/straced-test-{self.name[:12]}"
             if os.path.exists(f"{root}/cgroup.procs") and os.access(f"{root}/cgroup.procs", os.W_OK):
                 with contextlib.suppress(OSError):
@@ -59,9 +65,30 @@ class World:
     def step_aside(self) -> None:
         """Take the calling process, a new one, out of every test's world; the watchdog still knows it as of the run."""
         if self.cgroup:
-            group = Path(self.cgroup, ASIDE)
-            group.mkdir(exist_ok=True)
-            (group / "cgroup.procs").write_text(str(os.getpid()))
+            Path(self.aside(), "cgroup.procs").write_text(str(os.getpid()))
+
+    def aside(self) -> str:
+        """The cgroup of what works beside the tests."""
+        group = Path(self.cgroup, ASIDE)
+        group.mkdir(exist_ok=True)
+        return str(group)
+
+    def step_back(self) -> None:
+        """The same, and leave the calling process only the CPU time that others do not want."""
+        self.step_aside()
+        try:
+            os.mkdir(self.idle)
+            Path(self.idle, "cpu.idle").write_text("1")
+            Path(self.idle, "cgroup.procs").write_text(str(os.getpid()))
+        except OSError:
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            with contextlib.suppress(OSError):  # where each session has its share, also that of the session
+                Path("/proc/self/autogroup").write_text("19")
+
+    def step_forward(self) -> None:
+        """Let what stepped back have its share: the tests wait for it, but others may have work on this machine."""
+        with contextlib.suppress(OSError):
+            Path(self.idle, "cpu.idle").write_text("0")
 
     def processes(self) -> set[int]:
         """All living processes of the run but the runner itself."""
