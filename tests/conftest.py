@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.support.world import Snapshot, assert_world_clean
 if TYPE_CHECKING:
     from straced import Profiler, StraceManager
 
+# Each pytest that a test starts, and the second run, read what pytest makes of the tests and of its plugins.
+sys.dont_write_bytecode = False
 pytest_plugins = ["tests.support.limits", "tests.support.beside"]
 TESTS = Path(__file__).parent
 UNHURRIED = ("house", "traces", "views", "model", "syscalls", "text")

@@ -16,7 +16,7 @@ HERE = """
     from pathlib import Path
     from tests.support import beside
     beside.TESTS, beside.MODULES = Path(__file__), ("",)
-    there = beside.REPORTS in os.environ
+    there = "STRACED_TEST_PACE" in os.environ
 
     def test_there():
         assert there

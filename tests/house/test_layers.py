@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.pace import PACE
+
 SOURCE = Path(__file__).parents[2] / "src"
 Sources = dict[str, "Module"]
 
@@ -124,5 +126,5 @@ def test_the_client_needs_nothing_of_the_service(name: str) -> None:
         f"import sys; import straced.client; from straced.client import {name}; assert isinstance({name}, type)\n"
         "print(*(name for name in sys.modules if (name + '.').startswith(('straced.service.', 'straced.store.'))))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60 * PACE, check=True)
     assert done.stdout.split() == []

@@ -24,12 +24,14 @@ TESTS = Path(__file__).parents[1]
 MODULES = (
     "house", "model", "syscalls", "text", "views",
     *(f"traces/test_{name}.py" for name in (
-        "call_findings", "closeup", "damage", "decoded_calls", "diff_times", "lines", "log_forms", "progress",
-        "restarts", "slowest_calls", "tree", "truth",
+        "bad_input", "call_findings", "closeup", "count_table", "damage", "decoded_calls", "diff", "diff_times",
+        "forms", "independent_count", "lines", "log_forms", "progress", "restarts", "slowest_calls", "terminal",
+        "tree", "truth",
     )),
 )  # fmt: skip
-"""They start no program that could be late, have no service, no eBPF, and count nothing of the machine."""
+"""What they start, they wait for to its end; no service, no eBPF, nothing that is attached to or counts the machine."""
 REPORTS = "STRACED_TEST_REPORTS"
+TELLER = "straced-teller"
 PACE = "10"
 SILENCE_S = 900.0
 """When it has reported nothing for so long, though the CPUs were its own, it is ended."""
@@ -122,15 +124,17 @@ class Teller:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if path := os.environ.get(REPORTS):
-        config.pluginmanager.register(Teller(config, path), "straced-teller")
+    if path := os.environ.pop(REPORTS, None):  # a pytest that a test starts is none of this
+        config.pluginmanager.register(Teller(config, path), TELLER)
 
 
 def wanted(config: pytest.Config) -> bool:
     """Whether this is the run of the whole suite, and cgroups keep the worlds of both apart."""
     option = config.option
     some = option.keyword or option.markexpr or option.deselect or getattr(option, "lf", False)
-    other = REPORTS in os.environ or option.collectonly or option.usepdb or hasattr(config, "workerinput")
+    other = (
+        config.pluginmanager.has_plugin(TELLER) or option.collectonly or option.usepdb or hasattr(config, "workerinput")
+    )
     whole = [Path(config.invocation_params.dir, each).resolve() for each in config.args] == [TESTS]
     return whole and bool(WORLD.cgroup) and not (some or other)
 

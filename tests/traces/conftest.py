@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pace import PACE
 from tests.traces.recorded import need, record
 
 
@@ -15,7 +16,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The program whose calls are known."""
     built = tmp_path_factory.mktemp("truth") / "truth"
     source = Path(__file__).with_name("truth.c")
-    subprocess.run([need("cc"), "-O1", "-pthread", "-o", str(built), str(source)], check=True, timeout=60)
+    subprocess.run([need("cc"), "-O1", "-pthread", "-o", str(built), str(source)], check=True, timeout=60 * PACE)
     return str(built)
 
 

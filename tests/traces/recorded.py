@@ -18,6 +18,7 @@ from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
 from straced.workflows.report import make
 from tests.support.needs import require
+from tests.support.pace import PACE
 
 _MIXED = """
 import os, signal, subprocess, sys, threading, time
@@ -61,7 +62,7 @@ def record(folder: Path, argv: Sequence[str], flags: Sequence[str] = OURS, name:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        timeout=60,
+        timeout=60 * PACE,
     )
     return out
 

@@ -18,6 +18,7 @@ from straced.traces.parsing import source as sources
 from straced.traces.parsing.source import InputError
 from straced.traces.report.request import ReportRequest
 from straced.workflows.report import Outputs, make
+from tests.support.pace import PACE
 from tests.traces.recorded import calls_of, report
 from tests.traces.written import report_of
 
@@ -30,7 +31,7 @@ def refused(*arguments: str, **options: object) -> str:
     """The words of a report that fails, within bounds."""
     done = subprocess.run(
         [sys.executable, "-m", "straced", "report", "--jobs", "1", *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=60 * PACE, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)),
         **options,  # type: ignore[call-overload]
     )  # fmt: skip
@@ -49,7 +50,7 @@ def test_a_line_without_end(tmp_path: Path) -> None:
         file.write(b"\n" + GOOD)
     command = [sys.executable, "-m", "straced", "report", "--json", "--jobs", "1", str(path)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=100, check=True,
+        command, capture_output=True, text=True, timeout=100 * PACE, check=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES)),
     )  # fmt: skip
     assert '"getppid"' in done.stdout

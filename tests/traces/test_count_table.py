@@ -12,6 +12,7 @@ import pytest
 
 from straced.traces.diff.compare import compare
 from straced.traces.diff.profile import load
+from tests.support.pace import PACE
 from tests.traces.recorded import ENVIRONMENT, calls_of, need, record, report
 
 LS = ["ls", "/nope", "/etc"]
@@ -22,7 +23,7 @@ def test_a_recorded_table(tmp_path: Path, flags: tuple[str, ...]) -> None:
     path = tmp_path / "table"
     subprocess.run(
         [need("strace"), *flags, "-o", str(path), *LS],
-        env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False,
+        env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60 * PACE, check=False,
     )  # fmt: skip
     table = load(str(path))
     trace = calls_of(report(record(tmp_path, LS)))

@@ -18,6 +18,7 @@ from straced.traces.diff.compare import compare
 from straced.traces.diff.profile import NotASummary, Profile, load, stable
 from straced.traces.diff.significance import apart, p_value
 from straced.traces.diff.values import Difference
+from tests.support.pace import PACE
 from tests.traces.recorded import record, report
 
 PROGRAM = """
@@ -102,7 +103,7 @@ def test_checks(runs: dict[str, Path], fail_on: list[str], most: list[str], stat
     command = [sys.executable, "-m", "straced", "diff", str(runs["base"]), str(runs["stat"])]
     command += [word for rule in fail_on for word in ("--fail-on", rule)]
     command += [word for limit in most for word in ("--max", limit)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60 * PACE, check=False)
     assert done.returncode == status, done.stdout + done.stderr
     assert ("FAILED" in done.stdout) == bool(status)
     assert "newfstatat" in done.stdout.splitlines()[4]
@@ -188,13 +189,17 @@ def test_paths_without_what_changes(path: str, kept: str) -> None:
 def test_usage(runs: dict[str, Path]) -> None:
     for words in ([], ["x"], ["a", "b", "c"], [":", "b"], ["a", ":"]):
         done = subprocess.run(
-            [sys.executable, "-m", "straced", "diff", *words], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "straced", "diff", *words],
+            capture_output=True,
+            text=True,
+            timeout=60 * PACE,
+            check=False,
         )
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) <= 3
     base, other = str(runs["base"]), str(runs["stat"])
     done = subprocess.run(
         [sys.executable, "-m", "straced", "diff", base, base, ":", other, other, "--json"],
-        capture_output=True, timeout=60, check=True,
+        capture_output=True, timeout=60 * PACE, check=True,
     )  # fmt: skip
     assert msgspec.json.decode(done.stdout)["schema"] == "straced.diff/1"

@@ -20,6 +20,7 @@ from straced.traces.parsing.selection import TraceSelection
 from straced.traces.parsing.source import LONGEST_LINE_BYTES, InputError, open_source
 from straced.traces.report.build import build
 from straced.traces.values import TraceReport
+from tests.support.pace import PACE
 from tests.traces.recorded import calls_of, need, record, report
 
 
@@ -66,7 +67,7 @@ def test_a_terminal_log_with_brackets(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         check=False,
-        timeout=60,
+        timeout=60 * PACE,
     )
     path = tmp_path / "log"
     path.write_bytes(run.stderr)
@@ -105,7 +106,7 @@ def test_compressed_and_piped(tmp_path: Path, shell_trace: Path) -> None:
     (tmp_path / "crlf").write_bytes(data.replace(b"\n", b"\r\n"))
     assert figures(report(tmp_path / "crlf")) == plain
     command = [sys.executable, "-m", "straced", "report", "-", "--json"]
-    done = subprocess.run(command, input=data, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(command, input=data, capture_output=True, check=True, timeout=60 * PACE)
     rows = msgspec.json.decode(done.stdout)["summary"]["syscalls"]
     found = [tuple(row[key] for key in ("name", "calls", "errors", "wall_ns", "max_ns", "p99_ns")) for row in rows]
     assert sorted(found) == plain
@@ -265,7 +266,11 @@ def test_no_trace(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "bad"
     path.write_bytes(content)
     done = subprocess.run(
-        [sys.executable, "-m", "straced", "report", str(path)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "straced", "report", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60 * PACE,
+        check=False,
     )
     assert done.returncode == 2
     assert words in done.stderr

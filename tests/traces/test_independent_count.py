@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from straced.traces.values import TraceReport
+from tests.support.pace import PACE
 from tests.traces.independent_count import Counted, count
 from tests.traces.recorded import ENVIRONMENT, need, report
 from tests.traces.test_damage import mutate
@@ -55,7 +56,8 @@ def record_with(strace: str, flags: str, path: Path, *, terminal: bool) -> Path:
     with path.open("wb") if terminal else open(os.devnull, "wb") as stderr:
         subprocess.run(
             [*argv, sys.executable, "-I", "-S", "-c", PROGRAM],
-            env=ENVIRONMENT, stderr=stderr, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60, check=True,
+            env=ENVIRONMENT, stderr=stderr, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60 * PACE,
+            check=True,
         )  # fmt: skip
     return path
 
@@ -88,7 +90,9 @@ def test_every_form(tmp_path: Path, number: int, more: str) -> None:
 def test_forms_of_newer_straces(tmp_path: Path, flags: str) -> None:
     """With the strace that is installed, or the one that STRACED_NEWER_STRACE names (a command)."""
     strace = os.environ.get("STRACED_NEWER_STRACE") or shutil.which("strace") or ""
-    known = subprocess.run([*strace.split(), *flags.split(), "true"], capture_output=True, timeout=60, check=False)
+    known = subprocess.run(
+        [*strace.split(), *flags.split(), "true"], capture_output=True, timeout=60 * PACE, check=False
+    )
     if known.returncode:
         pytest.skip(f"strace {flags} is not known here: STRACED_NEWER_STRACE='...' names a newer one")
     agree(record_with(strace, flags, tmp_path / "log", terminal=True))

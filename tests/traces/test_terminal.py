@@ -14,6 +14,7 @@ import pytest
 
 from straced.traces.report.request import ReportRequest
 from straced.workflows.report import Outputs, make
+from tests.support.pace import PACE
 from tests.traces.recorded import calls_of, need, report
 from tests.traces.written import processes_of, report_of
 
@@ -160,7 +161,7 @@ def test_a_program_that_writes_into_its_own_log(tmp_path: Path) -> None:
     program = "import os\nfor i in range(30): os.write(2, b'line %d\\n' % i)"
     run = subprocess.run(
         [need("strace"), "-f", "-tt", "-T", sys.executable, "-I", "-S", "-c", program],
-        stderr=subprocess.PIPE, check=True, timeout=60,
+        stderr=subprocess.PIPE, check=True, timeout=60 * PACE,
     )  # fmt: skip
     path = tmp_path / "log"
     path.write_bytes(run.stderr)

@@ -19,6 +19,7 @@ from straced.views import json_output
 from straced.views.text import summary as text
 from straced.views.text import table
 from straced.views.text.terminal import show
+from tests.support.pace import PACE
 
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
@@ -225,7 +226,7 @@ def test_plain_output_needs_no_rich() -> None:
         "import sys; from straced.views.text import summary, terminal; "
         "from straced.views import json_output; print('rich' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30 * PACE, check=True)
     assert done.stdout == "False\n"
 
 
