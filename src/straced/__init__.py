@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from straced.profiling.profiler import Profiler as Profiler
     from straced.profiling.session import Session as Session
     from straced.tracers.base import Ending as Ending
-    from straced.tracers.strace.recording import Recording as Recording
+    from straced.tracers.recording import Recording as Recording
     from straced.waits.api import why as why
     from straced.waits.api import why_all as why_all
     from straced.waits.model import Why as Why
@@ -57,7 +57,7 @@ _HOMES = {
     "ProcessGroupManager": "manager.process_group",
     "Profiler": "profiling.profiler",
     "Quality": "model.types",
-    "Recording": "tracers.strace.recording",
+    "Recording": "tracers.recording",
     "Sample": "model.types",
     "Session": "profiling.session",
     "SlowCalls": "model.slow",

@@ -1,6 +1,6 @@
 """``straced trace`` by eBPF: records in a file, or lines in strace's format; a command from its first instruction.
 
-Of `commands/trace_choice.py`, `workflows/record.py`, `workflows/record_text.py`, `linux/scratch_file.py` and
+Of `commands/trace_choice.py`, `workflows/record.py`, `profiling/record_text.py`, `linux/scratch_file.py` and
 `traces/parsing/trace_filters.py`.
 """
 

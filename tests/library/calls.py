@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from straced import Profiler, Session, StraceManager, why, why_all
 from straced.profiling.handover import hand_over, settled
 from straced.tracers.event_stream import EventStream
-from straced.tracers.strace.recording import Recording, RecordOptions
+from straced.tracers.recording import Recording
+from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 Work = Callable[[], Coroutine[Any, Any, Any]]
 Steps = AsyncGenerator[Work, bool]
@@ -79,8 +80,11 @@ PARTS = {
     "Profiler.watch_children_for": "Profiler.watch_children",
     "Session.end": "Session.detach",
     "Session.__aexit__": "Session.detach",
-    "Recording.end": "Recording.stop",
-    "Recording.__aexit__": "Recording.stop",
+    "StraceRecording.end": "StraceRecording.stop",
+    "KernelRecording.__aexit__": "KernelRecording.stop",
+    **{f"Recording.{name}": f"KernelRecording.{name}" for name in ("wait", "stop", "__aenter__")},
+    "Recording.__aexit__": "KernelRecording.stop",
+    "StraceRecording.__aexit__": "StraceRecording.stop",
     "EventStream.__aexit__": "EventStream.aclose",
     "SlowCallStream.__aexit__": "SlowCallStream.aclose",
 }
@@ -168,7 +172,7 @@ async def _spawn(bench: Bench) -> Steps:
     await _end_all(bench.profiler)
 
 
-@call("Profiler.trace", "undone", tracers=("strace",))
+@call("Profiler.trace", "undone")
 async def _trace(bench: Bench) -> Steps:
     path = bench.file()
     made: list[Recording] = []
@@ -192,7 +196,7 @@ async def _settled(bench: Bench) -> Steps:
 
 @call("Profiler.record", "undone", tracers=("strace",))
 async def _record(bench: Bench) -> Steps:
-    made: list[Recording] = []
+    made: list[StraceRecording] = []
 
     async def trace() -> None:
         made.append(await bench.profiler.record(bench.pid, null, RecordOptions()))
@@ -319,11 +323,11 @@ _slow_call("SlowCallStream.aclose", lambda session: session.slow_calls().aclose)
 _slow_call("SlowCallStream.read", lambda session: lambda: session.slow_calls().read(1), endless=True)
 
 
-# --- Recording ---
+# --- recordings ---
 
 
-def _recording_call(name: str, after: str, work: Callable[[Recording], Work], **options: Any) -> None:
-    @call(f"Recording.{name}", after, tracers=("strace",), **options)
+def _recording_call(name: str, after: str, work: Callable[[StraceRecording], Work], **options: Any) -> None:
+    @call(f"StraceRecording.{name}", after, tracers=("strace",), **options)
     async def steps(bench: Bench) -> Steps:
         recording = await bench.profiler.record(bench.pid, None, RecordOptions())
         yield work(recording)
@@ -335,13 +339,28 @@ _recording_call("abandon", "done", lambda recording: recording.abandon)
 _recording_call("__aenter__", "waits", lambda recording: recording.__aenter__)
 
 
-@call("Recording.stop", "done", tracers=("strace",))
+@call("StraceRecording.stop", "done", tracers=("strace",))
 async def _stop(bench: Bench) -> Steps:
     null = os.open("/dev/null", os.O_WRONLY)
     recording = await bench.profiler.record(bench.pid, null, RecordOptions())
     os.close(null)
     yield recording.stop
     assert (await recording.stop()).reason == "detached"
+
+
+def _kernel_recording_call(name: str, after: str, work: Callable[[Recording], Work], **options: Any) -> None:
+    @call(f"KernelRecording.{name}", after, tracers=("ebpf",), **options)
+    async def steps(bench: Bench) -> Steps:
+        path = bench.file()
+        recording = await bench.profiler.trace(bench.pid, path, tracer="ebpf")
+        yield work(recording)
+        assert (await recording.stop()).reason == "detached"
+        path.unlink()
+
+
+_kernel_recording_call("wait", "waits", lambda recording: recording.wait, endless=True)
+_kernel_recording_call("stop", "done", lambda recording: recording.stop)
+_kernel_recording_call("__aenter__", "waits", lambda recording: recording.__aenter__)
 
 
 # --- StraceManager ---

@@ -15,9 +15,10 @@ import pytest
 import straced
 from straced import ProcessGroupManager, Profiler, Session, StraceManager
 from straced.profiling.handover import hand_over
+from straced.profiling.kernel_recording import KernelRecording
 from straced.tracers.ebpf import tracer as ebpf_tracer
 from straced.tracers.event_stream import EventStream, SlowCallStream
-from straced.tracers.strace.recording import Recording
+from straced.tracers.strace.recording import StraceRecording
 from tests.library import points as cancelling
 from tests.library.belongings import Held, settles_to
 from tests.library.calls import CALLS, PARTS, Bench, public_coroutines
@@ -25,7 +26,16 @@ from tests.support.needs import require
 from tests.support.workload import Starter
 
 pytestmark = [pytest.mark.needs("strace", "cc"), pytest.mark.limit(120)]
-CLASSES = (Profiler, Session, StraceManager, ProcessGroupManager, Recording, EventStream, SlowCallStream)
+CLASSES = (
+    Profiler,
+    Session,
+    StraceManager,
+    ProcessGroupManager,
+    StraceRecording,
+    KernelRecording,
+    EventStream,
+    SlowCallStream,
+)
 """Those of ``straced.__all__`` come by themselves."""
 SAMPLE = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55)
 """The points of the other loops; asyncio has them all."""

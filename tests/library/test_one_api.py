@@ -25,6 +25,7 @@ import pytest
 import straced
 from straced import blocking, client
 from straced.profiling import api
+from straced.profiling.kernel_recording import KernelRecording
 from straced.tracers.event_stream import EventStream, SlowCallStream
 from tests.service.daemon import Daemon, serving
 from tests.support.poll import auntil
@@ -35,6 +36,7 @@ FACES: dict[str, list[tuple[type, type]]] = {
         (api.AsyncProfiler, straced.Profiler),
         (api.AsyncSession, straced.Session),
         (api.AsyncRecording, straced.Recording),
+        (api.AsyncRecording, KernelRecording),
         (api.AsyncEvents, EventStream),
         (api.AsyncSlowCalls, SlowCallStream),
     ],

@@ -14,7 +14,7 @@ from straced.blocking.loop_thread import Result, SharedLoop
 from straced.blocking.recording import BlockingRecording
 from straced.blocking.session import BlockingSession
 from straced.errors import resources
-from straced.model.choices import TimeKind, Timestamps, TracerName
+from straced.model.choices import TimeKind, Timestamps, TracerName, TraceTracer
 from straced.profiling.arguments import check_limit, check_time
 from straced.profiling.profiler import Profiler
 
@@ -226,11 +226,12 @@ class BlockingProfiler:
         pid: int,
         path: str | os.PathLike[str],
         *,
+        tracer: TraceTracer = "auto",
         overwrite: bool = False,
         follow: bool = True,
         timestamps: Timestamps = "us",
         decode_fds: bool = True,
-        string_bytes: int = 128,
+        string_bytes: int | None = None,
         filter: str | None = None,
         paths: Sequence[str] = (),
         failed_only: bool = False,
@@ -239,20 +240,22 @@ class BlockingProfiler:
         min_free_bytes: int | None = None,
         force: bool = False,
     ) -> BlockingRecording:
-        """Write every call of a process into a new file, a line each, in the format of strace(1).
+        """Write every call of a process into a new file, a line each, in the format of strace(1), or as records.
 
         See :meth:`straced.Profiler.trace`.
 
         Args:
             pid: the process; the id of a thread means its process.
             path: the file; it has mode 0600.
+            tracer: ``ebpf`` records in the kernel, and the target is hardly slowed down; ``strace`` has the contents of
+                buffers, too; ``auto`` takes the first that may, unless ``paths`` or ``string_bytes`` ask for the other.
             overwrite: replace an existing file, in one step.
             follow: its children too, those that exist and those to come.
             timestamps: ``us`` for ``-ttt -T``, with durations; ``s`` for ``-t``.
             decode_fds: the file or socket behind each descriptor (``-yy``; not with ``s``).
-            string_bytes: how much of each string is shown (``-s``).
+            string_bytes: how much of each string is shown (``-s``): 128 of strace where left out, none by eBPF.
             filter: a set of calls, ``openat,read`` or ``%file``; all when left out.
-            paths: only calls on these files (``-P``).
+            paths: only calls on these files (``-P``, strace).
             failed_only: only calls that fail (``-Z``).
             max_bytes: end the trace when the file is about this large.
             max_seconds: end it after this many seconds.
@@ -268,13 +271,14 @@ class BlockingProfiler:
             OutputError: the file cannot be made, or its disk is nearly full. Nothing was traced.
             OutputExists: there is such a file, and ``overwrite`` is off.
             AttachError: the process runs on, untraced, and there is no file.
-            TracerUnavailable: there is no usable strace, and no file.
+            TracerUnavailable: none can serve, or not the one asked for; there is no file.
             ForkedCopy: this is a copy in a forked child.
             StracedError: this profiler was closed meanwhile, by another thread.
         """
         work = self._profiler.trace(
             pid,
             path,
+            tracer=tracer,
             overwrite=overwrite,
             follow=follow,
             timestamps=timestamps,

@@ -11,7 +11,7 @@ from straced.model.types import Target
 from straced.tracers.base import Ending
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.recording import Recording
 
 
 class BlockingRecording:
@@ -36,6 +36,16 @@ class BlockingRecording:
     def target(self) -> Target:
         """The process, as it was at the attach."""
         return self._recording.target
+
+    @property
+    def tracer(self) -> str:
+        """The tracer that writes it: ``ebpf`` or ``strace``."""
+        return self._recording.tracer
+
+    @property
+    def tracer_reason(self) -> str:
+        """Why that one."""
+        return self._recording.tracer_reason
 
     @property
     def path(self) -> Path | None:

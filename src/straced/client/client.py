@@ -23,11 +23,12 @@ from straced.client.remote_trace import RemoteTrace, abandon
 from straced.client.service_socket import is_there
 from straced.client.sessions import RemoteSession
 from straced.concurrency.shielding import attempt, carry, running_loop
-from straced.errors import InvalidArgument, OutputError
+from straced.errors import InvalidArgument, OutputError, TracerUnavailable
 from straced.ipc import messages
 from straced.ipc.messages import DumpTaken, Gap, Select
 from straced.linux.output_file import OutputFile
-from straced.model.choices import TimeKind, Timestamps, TracerName
+from straced.model.choices import TimeKind, Timestamps, TracerName, TraceTracer
+from straced.profiling import tracer_choice
 from straced.profiling.arguments import check_limit, check_pid, check_time, check_trace, check_tracer
 from straced.tracers.strace import free_space
 
@@ -231,11 +232,12 @@ class Client(ServiceQueries):
         pid: int,
         path: str | os.PathLike[str],
         *,
+        tracer: TraceTracer = "auto",
         overwrite: bool = False,
         follow: bool = True,
         timestamps: Timestamps = "us",
         decode_fds: bool = True,
-        string_bytes: int = 128,
+        string_bytes: int | None = None,
         filter: str | None = None,
         paths: Sequence[str] = (),
         failed_only: bool = False,
@@ -252,13 +254,14 @@ class Client(ServiceQueries):
         Args:
             pid: the process, one of the caller's own unless that is root.
             path: the file; it has mode 0600.
+            tracer: ``auto`` or ``strace``, which a service takes.
             overwrite: replace an existing file, in one step.
             follow: its children too, those that exist and those to come.
             timestamps: ``us`` for ``-ttt -T``, with durations; ``s`` for ``-t``.
             decode_fds: the file or socket behind each descriptor (``-yy``; not with ``s``).
-            string_bytes: how much of each string is shown (``-s``).
+            string_bytes: how much of each string is shown (``-s``): 128 where left out.
             filter: a set of calls, ``openat,read`` or ``%file``; all when left out.
-            paths: only calls on these files (``-P``), at most 64.
+            paths: only calls on these files (``-P``, strace), at most 64.
             failed_only: only calls that fail (``-Z``).
             max_bytes: end the trace when it is about this large.
             max_seconds: end it after this many seconds.
@@ -274,14 +277,17 @@ class Client(ServiceQueries):
             OutputError: the file cannot be made, or its disk is nearly full. Nothing was traced.
             OutputExists: there is such a file, and ``overwrite`` is off.
             AttachError: the process runs on, untraced, and there is no file.
-            TracerUnavailable: the service has no usable strace; there is no file.
+            TracerUnavailable: the service has no usable strace, or eBPF or records were asked for; there is no file.
             TooMuch: the caller has as many sessions already as a user may have.
             ServiceUnreachable: there is no service, or it does not answer.
             StracedError: what else the service refused with, as its own type.
             NoEventLoop: no asyncio loop runs here.
         """
         check_pid(pid)
-        check_trace(timestamps, string_bytes, max_bytes, max_seconds, min_free_bytes)
+        check_trace(timestamps, string_bytes, max_bytes, max_seconds, min_free_bytes, tracer)
+        order = tracer_choice.for_trace(tracer, "auto", "", binary=Path(path).suffix == ".strc")
+        if not order.strace:
+            raise TracerUnavailable("a service takes full traces by strace", hint="without it: Profiler().trace(...)")
         if filter:
             from straced.tracers.strace.filters import trace_set
 
@@ -291,7 +297,7 @@ class Client(ServiceQueries):
             follow=follow,
             timestamps=timestamps,
             decode_fds=decode_fds and timestamps == "us",
-            string_bytes=string_bytes,
+            string_bytes=128 if string_bytes is None else string_bytes,
             trace=filter,
             paths=tuple(paths),
             failed_only=failed_only,

@@ -33,6 +33,10 @@ class RemoteTrace:
     def __init__(self, client: Channel, attached: messages.Attached, file: OutputFile, floor: int | None) -> None:
         self.target: Target = attached.target
         """The process, as it was at the attach."""
+        self.tracer: str = attached.tracer
+        """The tracer that writes it."""
+        self.tracer_reason: str = attached.tracer_reason
+        """Why that one."""
         self.path: Path = file.path
         """The file."""
         self.dropped_lines = 0

@@ -21,7 +21,7 @@ from straced.text.units import format_bytes
 if TYPE_CHECKING:
     from straced.linux.output_file import OutputFile
     from straced.profiling.profiler import Profiler
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
     from straced.waits.model import Why
 
 TRACE_MAX_BYTES = 100 * 1000 * 1000
@@ -33,7 +33,7 @@ WHY_NS = 1_500_000_000
 
 
 class _Trace:
-    def __init__(self, pid: int, recording: Recording, output: OutputFile) -> None:
+    def __init__(self, pid: int, recording: StraceRecording, output: OutputFile) -> None:
         self.pid = pid
         self.recording = recording
         self.output = output
@@ -134,7 +134,7 @@ class LocalActions:
             self._profiler = Profiler("strace")
         profiler, options = self._profiler, RecordOptions(max_bytes=TRACE_MAX_BYTES, max_seconds=TRACE_MAX_S)
 
-        async def begin(fd: int) -> Recording:
+        async def begin(fd: int) -> StraceRecording:
             recording = await profiler.record(key[0], fd, options)
             await _same_target(key, recording)
             return recording
@@ -185,7 +185,7 @@ async def _until_over(trace: _Trace) -> None:
         trace.output.close()
 
 
-async def _same_target(key: Key, recording: Recording) -> None:
+async def _same_target(key: Key, recording: StraceRecording) -> None:
     """Let go of a process that got the pid while it was attached to."""
     if recording.target.start_ticks != key[1]:
         recording.request_stop()

@@ -9,10 +9,10 @@ from straced.profiling.session import Session
 from straced.tracers.strace import tasks
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 
-def covering(pid: int, sessions: Mapping[int, Session], traces: Mapping[int, Recording]) -> int | None:
+def covering(pid: int, sessions: Mapping[int, Session], traces: Mapping[int, StraceRecording]) -> int | None:
     """The other target whose straces have every living task of a process, by the kernel's word; ``None``: none has.
 
     Args:

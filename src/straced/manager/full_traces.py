@@ -12,13 +12,13 @@ from straced.profiling.profiler import Profiler
 
 if TYPE_CHECKING:
     from straced.linux.output_file import OutputFile
-    from straced.tracers.strace.recording import Recording, RecordOptions
+    from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 
 class FullTrace:
     """A full trace with its file."""
 
-    def __init__(self, recording: Recording, output: OutputFile) -> None:
+    def __init__(self, recording: StraceRecording, output: OutputFile) -> None:
         self.recording = recording
         self.output = output
 
@@ -47,7 +47,7 @@ class FullTraces:
         return bool(self._traces)
 
     @property
-    def recordings(self) -> dict[int, Recording]:
+    def recordings(self) -> dict[int, StraceRecording]:
         """By target."""
         return {pid: trace.recording for pid, trace in self._traces.items()}
 
@@ -55,7 +55,7 @@ class FullTraces:
         """Whether one of this target runs."""
         return pid in self._traces and self._traces[pid].recording.alive
 
-    async def start(self, pid: int, path: Path, options: RecordOptions, *, overwrite: bool) -> Recording:
+    async def start(self, pid: int, path: Path, options: RecordOptions, *, overwrite: bool) -> StraceRecording:
         """Start one into a new file; the one before of this target is to be stopped first.
 
         Raises:
@@ -72,7 +72,7 @@ class FullTraces:
         recording.on_end(lambda: self._note_cut(pid, recording))
         return recording
 
-    def _note_cut(self, pid: int, recording: Recording) -> None:
+    def _note_cut(self, pid: int, recording: StraceRecording) -> None:
         from straced.tracers.strace.recording import OUTPUT_ERRORS
 
         if (cut := recording.cut) is not None and pid not in self._errors:

@@ -35,7 +35,7 @@ from straced.profiling.session import Session
 from straced.tracers.strace.own_helpers import is_own_helper
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 SHUTDOWN_GRACE_S = 2.0
 
@@ -305,7 +305,7 @@ class StraceManager:
             self._open_gate(pid)
             return False
         pid = process_of(pid)
-        made: list[Recording] = []
+        made: list[StraceRecording] = []
 
         async def start() -> bool:
             from straced.tracers.strace.filters import trace_set

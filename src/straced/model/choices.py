@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 TracerName: TypeAlias = Literal["auto", "ebpf", "strace", "sampler"]
 """A tracer, or ``auto``: the first of them that can serve, from left to right."""
+TraceTracer: TypeAlias = Literal["auto", "ebpf", "strace"]
+"""Who writes a full trace; ``auto``: eBPF where it may, else strace."""
 TimeKind: TypeAlias = Literal["wall", "cpu"]
 """What times are measured in: ``wall``, or ``cpu`` for CPU time in the kernel, as plain ``strace -c`` has it."""
 Timestamps: TypeAlias = Literal["s", "us"]

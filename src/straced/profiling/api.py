@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import asyncio
     import subprocess
 
-    from straced.model.choices import TimeKind, Timestamps
+    from straced.model.choices import TimeKind, Timestamps, TraceTracer
     from straced.model.slow import SlowSyscall
     from straced.model.types import Event, Sample, Summary, Target
     from straced.tracers.base import Ending
@@ -86,6 +86,10 @@ class AsyncRecording(Protocol):
     @property
     def target(self) -> Target: ...
     @property
+    def tracer(self) -> str: ...
+    @property
+    def tracer_reason(self) -> str: ...
+    @property
     def path(self) -> Path | None: ...
     @property
     def alive(self) -> bool: ...
@@ -137,11 +141,12 @@ class AsyncProfiler(Protocol):
         pid: int,
         path: Word,
         *,
+        tracer: TraceTracer = "auto",
         overwrite: bool = False,
         follow: bool = True,
         timestamps: Timestamps = "us",
         decode_fds: bool = True,
-        string_bytes: int = 128,
+        string_bytes: int | None = None,
         filter: str | None = None,
         paths: Sequence[str] = (),
         failed_only: bool = False,
@@ -221,6 +226,10 @@ class SyncRecording(Protocol):
     @property
     def target(self) -> Target: ...
     @property
+    def tracer(self) -> str: ...
+    @property
+    def tracer_reason(self) -> str: ...
+    @property
     def path(self) -> Path | None: ...
     @property
     def alive(self) -> bool: ...
@@ -272,11 +281,12 @@ class SyncProfiler(Protocol):
         pid: int,
         path: Word,
         *,
+        tracer: TraceTracer = "auto",
         overwrite: bool = False,
         follow: bool = True,
         timestamps: Timestamps = "us",
         decode_fds: bool = True,
-        string_bytes: int = 128,
+        string_bytes: int | None = None,
         filter: str | None = None,
         paths: Sequence[str] = (),
         failed_only: bool = False,

@@ -6,7 +6,7 @@ import math
 from typing import get_args
 
 from straced.errors import InvalidArgument
-from straced.model.choices import TimeKind, Timestamps, TracerName
+from straced.model.choices import TimeKind, Timestamps, TracerName, TraceTracer
 
 PID_MAX = 1 << 22
 _NAMES: tuple[TracerName, ...] = get_args(TracerName)
@@ -43,12 +43,15 @@ def check_budgets(max_overhead_pct: float | None, max_tasks: int) -> None:
 
 def check_trace(
     timestamps: str,
-    string_bytes: int,
+    string_bytes: int | None,
     max_bytes: int | None,
     max_seconds: float | None,
     min_free_bytes: int | None,
+    tracer: str = "auto",
 ) -> None:
     """Raise InvalidArgument for what a full trace cannot be held to."""
+    if tracer not in (tracers := get_args(TraceTracer)):
+        raise InvalidArgument(f"{tracer!r} writes no full trace", hint=f"one of {', '.join(tracers)}")
     if timestamps not in (known := get_args(Timestamps)):
         raise InvalidArgument(f"{timestamps!r} are no timestamps", hint=f"one of {', '.join(known)}")
     for what, value, least in (

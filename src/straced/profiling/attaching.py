@@ -17,7 +17,7 @@ from straced.profiling.tracer_set import TracerSet
 from straced.tracers.base import AttachOptions, Tracer, TracerSession
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 
 class AttachedTarget(Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class AttachedTarget(Struct, frozen=True, kw_only=True):
     tracer: Tracer
     tracer_reason: str
     inner: TracerSession | None
-    recording: Recording | None = None
+    recording: StraceRecording | None = None
     """In place of ``inner``: the full trace that has the target, and whose lines are counted."""
     reasons: Sequence[Reason] = ()
     """Why the whole is not exact."""
@@ -39,7 +39,7 @@ async def attach(
     pid: int,
     options: AttachOptions,
     ask: gating.Ask,
-    lent: Callable[[], Collection[Recording | None]],
+    lent: Callable[[], Collection[StraceRecording | None]],
     *,
     required: bool,
 ) -> AttachedTarget:
@@ -61,7 +61,7 @@ async def attach(
     """
     target, program = await find(pid, ask)
 
-    async def by(tracer: Tracer) -> tuple[Tracer, TracerSession | None, Recording | None, bool]:
+    async def by(tracer: Tracer) -> tuple[Tracer, TracerSession | None, StraceRecording | None, bool]:
         inner, recording = None, None
         if tracer.uses_ptrace:
             tracer, inner, recording = await _beside_a_trace(tracers, target, options, tracer, ask, lent)
@@ -96,8 +96,8 @@ async def _beside_a_trace(
     options: AttachOptions,
     strace: Tracer,
     ask: gating.Ask,
-    lent: Callable[[], Collection[Recording | None]],
-) -> tuple[Tracer, TracerSession | None, Recording | None]:
+    lent: Callable[[], Collection[StraceRecording | None]],
+) -> tuple[Tracer, TracerSession | None, StraceRecording | None]:
     """Who counts when a full trace from the first instruction has ptrace: another tracer, or the trace's lines."""
     from straced.tracers.strace.tracer import StraceTracer
 

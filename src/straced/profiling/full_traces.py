@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from straced import gating
+from straced.errors import InvalidArgument, TracerUnavailable
 from straced.profiling import handover
 from straced.profiling.found_target import find
 from straced.profiling.session import Session
+from straced.profiling.tracer_choice import TraceOrder
 from straced.profiling.tracer_set import TracerSet
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording, RecordOptions
+    from straced.tracers.recording import Recording
+    from straced.tracers.strace.recording import RecordOptions, StraceRecording
+
+
+async def by_order(
+    order: TraceOrder, by_ebpf: Callable[[], Awaitable[Recording]], by_strace: Callable[[], Awaitable[Recording]]
+) -> Recording:
+    """Start a full trace by the first that can.
+
+    Args:
+        order: who may.
+        by_ebpf: starts it by eBPF.
+        by_strace: starts it by strace.
+
+    Raises:
+        InvalidArgument, OutputError, AttachError, TracerUnavailable: as whoever was tried last.
+    """
+    reason = order.reason
+    if order.ebpf:
+        try:
+            recording = await by_ebpf()
+            recording.tracer_reason = reason
+            return recording
+        except (TracerUnavailable, InvalidArgument) as error:
+            if not order.strace:
+                raise
+            reason = f"eBPF: {error.reason}"
+    recording = await by_strace()
+    recording.tracer_reason = reason
+    return recording
 
 
 async def record(
@@ -22,7 +53,7 @@ async def record(
     output: int | None,
     options: RecordOptions,
     ask: gating.Ask,
-) -> Recording:
+) -> StraceRecording:
     """Start a full trace.
 
     Args:
@@ -47,7 +78,7 @@ async def record(
     tracer = tracers.get("strace")
     assert isinstance(tracer, StraceTracer)
 
-    async def start() -> Recording:
+    async def start() -> StraceRecording:
         recording = await tracer.record(target, output, options)
         recording.from_the_first = closed
         if not closed and gating.was_gate(target):
@@ -61,7 +92,7 @@ async def record(
     return await start()
 
 
-async def recall(recording: Recording, sessions: Iterable[Session]) -> None:
+async def recall(recording: StraceRecording, sessions: Iterable[Session]) -> None:
     """End a full trace that nobody is going to read, and wait until whoever gave the target has it back."""
     givers = [session for session in sessions if session.recording is recording]
     await recording.abandon()

@@ -20,7 +20,7 @@ from straced.profiling.turns import TracerTurns
 from straced.tracers.base import AttachOptions, Ending, Tracer, TracerSession, reason_of
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 _TARGET_ENDED = ("exited", "killed(")
 
@@ -57,12 +57,14 @@ class HandedTarget(ABC):
         while self._result is None and self._inner is None and not (self._recording and self._recording.alive):
             await self._changed.wait()
 
-    async def _recall(self, recording: Recording) -> None:
+    async def _recall(self, recording: StraceRecording) -> None:
         """End a full trace, and wait until it has given the target back."""
         await recording.abandon()
         await self._settled()
 
-    async def _hand_over(self, start: Callable[[], Awaitable[Recording]], beside: Tracer | None) -> Recording:
+    async def _hand_over(
+        self, start: Callable[[], Awaitable[StraceRecording]], beside: Tracer | None
+    ) -> StraceRecording:
         async with self._turns:
             inner = self._inner
             if inner is None:
@@ -98,7 +100,7 @@ class HandedTarget(ABC):
         self._counted.go_on(baseline)
         self._changed.happened()
 
-    async def _take_back(self, recording: Recording, ending: Ending) -> None:
+    async def _take_back(self, recording: StraceRecording, ending: Ending) -> None:
         async with self._turns:
             if self._recording is not recording or self._result is not None or not self._owner.here:
                 return
@@ -117,7 +119,7 @@ class HandedTarget(ABC):
             return
         self._go_on(inner)
 
-    async def _end_while_handed_over(self, recording: Recording, why: str) -> None:
+    async def _end_while_handed_over(self, recording: StraceRecording, why: str) -> None:
         """Detached while a full trace runs: the trace goes on, and its lines so far count."""
         await self._counted.keep_recording(recording)
         self._recording = None
@@ -133,8 +135,8 @@ class HandedTarget(ABC):
 
 
 async def hand_over(
-    session: HandedTarget, start: Callable[[], Awaitable[Recording]], beside: Tracer | None = None
-) -> Recording:
+    session: HandedTarget, start: Callable[[], Awaitable[StraceRecording]], beside: Tracer | None = None
+) -> StraceRecording:
     """Give the target of a session over to a full trace: ptrace has one tracer a process. What was counted is kept.
 
     Args:

@@ -15,7 +15,7 @@ from straced import gating
 from straced.concurrency import children
 from straced.concurrency.ownership import OwnerBinding
 from straced.concurrency.shielding import Operation, all_done, attempt, carry
-from straced.model.choices import TimeKind, Timestamps, TracerName
+from straced.model.choices import TimeKind, Timestamps, TracerName, TraceTracer
 from straced.model.types import Sample
 from straced.profiling import attaching, full_traces, handover, readings, tracer_choice
 from straced.profiling.arguments import check_budgets, check_limit, check_time, check_trace, check_tracer
@@ -26,9 +26,12 @@ from straced.profiling.tracer_set import TracerSet, despite_errors
 from straced.tracers.base import AttachOptions, ChildTracer, Rights
 
 if TYPE_CHECKING:
+    from straced.linux.output_file import OutputFile
     from straced.profiling.api import AsyncEvents, AsyncProfiler, AsyncRecording, AsyncSession
+    from straced.profiling.kernel_recording import KernelRecording
     from straced.tracers.event_stream import EventStream
-    from straced.tracers.strace.recording import Recording, RecordOptions
+    from straced.tracers.recording import Recording
+    from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 GIVING_UP_S = 5.0
 """How long attaches that are under way at :meth:`Profiler.close` may take to let go."""
@@ -69,6 +72,7 @@ class Profiler:
         given = {"rows": max_rows, "instances": max_per_process}
         self._tracers = TracerSet(user_share=user_share, **{k: v for k, v in given.items() if v is not None})
         self._sessions: dict[int, list[Session]] = {}
+        self._recordings: set[KernelRecording] = set()
         self._attempts: set[Operation[Any]] = set()
         self._owner = OwnerBinding("Profiler")
 
@@ -216,7 +220,7 @@ class Profiler:
     async def _attach(
         self, pid: int, options: AttachOptions, labels: dict[str, str] | None, ask: gating.Ask, required: bool
     ) -> Session:
-        def lent() -> set[Recording | None]:
+        def lent() -> set[StraceRecording | None]:
             return {session.recording for session in self.sessions}
 
         attached = await attaching.attach(self._tracers, self._wanted, pid, options, ask, lent, required=required)
@@ -371,11 +375,12 @@ class Profiler:
         pid: int,
         path: str | os.PathLike[str],
         *,
+        tracer: TraceTracer = "auto",
         overwrite: bool = False,
         follow: bool = True,
         timestamps: Timestamps = "us",
         decode_fds: bool = True,
-        string_bytes: int = 128,
+        string_bytes: int | None = None,
         filter: str | None = None,
         paths: Sequence[str] = (),
         failed_only: bool = False,
@@ -384,22 +389,25 @@ class Profiler:
         min_free_bytes: int | None = None,
         force: bool = False,
     ) -> Recording:
-        """Write every call of a process into a new file, a line each, in the format of strace(1).
+        """Write every call of a process into a new file, a line each, in the format of strace(1), or as records.
 
-        A strace that counts the same target hands it over, and goes on counting afterwards. Asked for together with
-        :meth:`attach`, before a gate opens, both begin at the first instruction. The file has mode 0600; it has its
-        name once the tracer is attached, and is complete when the recording is over.
+        A file whose name ends in ``.strc`` has records, which ``straced report`` reads. A strace that counts the target
+        hands it over for a trace by strace, and goes on counting afterwards. Asked for together with :meth:`attach`,
+        before a gate opens, both begin at the first instruction. The file has mode 0600; it has its name once the
+        tracer is attached, and is complete when the recording is over.
 
         Args:
             pid: the process; the id of a thread means its process.
             path: the file.
+            tracer: ``ebpf`` records in the kernel, and the target is hardly slowed down; ``strace`` has the contents of
+                buffers, too; ``auto`` takes the first that may, unless ``paths`` or ``string_bytes`` ask for the other.
             overwrite: replace an existing file, in one step.
             follow: its children too, those that exist and those to come.
             timestamps: ``us`` for ``-ttt -T``, with durations; ``s`` for ``-t``.
             decode_fds: the file or socket behind each descriptor (``-yy``; not with ``s``).
-            string_bytes: how much of each string is shown (``-s``).
+            string_bytes: how much of each string is shown (``-s``): 128 of strace where left out, none by eBPF.
             filter: a set of calls, ``openat,read`` or ``%file``; all when left out.
-            paths: only calls on these files (``-P``).
+            paths: only calls on these files (``-P``, strace).
             failed_only: only calls that fail (``-Z``).
             max_bytes: end the trace when the file is about this large.
             max_seconds: end it after this many seconds.
@@ -415,7 +423,7 @@ class Profiler:
             OutputError: the file cannot be made, or its disk is nearly full. Nothing was traced.
             OutputExists: there is such a file, and ``overwrite`` is off.
             AttachError: the process runs on, untraced, and there is no file.
-            TracerUnavailable: there is no usable strace, and no file.
+            TracerUnavailable: none can serve, or not the one asked for; there is no file.
             ForkedCopy: this is a copy in a forked child.
             NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
@@ -424,12 +432,15 @@ class Profiler:
         from straced.tracers.strace.recording import RecordOptions
         from straced.tracers.strace.trace_file import close_whole, record_into
 
-        check_trace(timestamps, string_bytes, max_bytes, max_seconds, min_free_bytes)
+        check_trace(timestamps, string_bytes, max_bytes, max_seconds, min_free_bytes, tracer)
+        of_strace = "paths" if paths else "string_bytes" if string_bytes is not None else ""
+        binary = Path(path).suffix == ".strc"
+        order = tracer_choice.for_trace(tracer, self._wanted, of_strace, binary=binary)
         options = RecordOptions(
             follow=follow,
             timestamps=timestamps,
             decode_fds=decode_fds and timestamps == "us",
-            string_bytes=string_bytes,
+            string_bytes=128 if string_bytes is None else string_bytes,
             trace=trace_set(filter) if filter else None,
             paths=tuple(paths),
             status="failed" if failed_only else None,
@@ -443,22 +454,46 @@ class Profiler:
         output = OutputFile(Path(path), overwrite=overwrite)
 
         async def start() -> Recording:
-            recording = await record_into(output, lambda fd: self.record(pid, fd, options))
-            recording.when_over(lambda: close_whole(recording, output))
-            return recording
+            try:
+                with gating.asking(pid, gating.TRACE) as ask:
+                    made: Recording = await full_traces.by_order(
+                        order,
+                        lambda: self._by_records(pid, output, options, ask, binary=binary),
+                        lambda: record_into(output, lambda fd: self.record(pid, fd, options)),
+                    )
+            except BaseException:
+                output.discard()
+                raise
+            made.when_over(lambda: close_whole(made, output))
+            return made
 
-        async def undo(recording: Recording) -> None:
-            output.discard()
-            await full_traces.recall(recording, self.sessions)
+        return await attempt(start(), lambda made: self._undo_trace(made, output), self._attempts)
 
-        return await attempt(start(), undo, self._attempts)
+    async def _undo_trace(self, made: Recording, output: OutputFile) -> None:
+        from straced.tracers.strace.recording import StraceRecording
 
-    async def record(self, pid: int, output: int | None, options: RecordOptions) -> Recording:
-        """Start a full trace into a descriptor, or into pipes; see :meth:`trace`.
+        output.discard()
+        if isinstance(made, StraceRecording):
+            await full_traces.recall(made, self.sessions)
+        else:
+            await made.stop()
+
+    async def _by_records(
+        self, pid: int, output: OutputFile, options: RecordOptions, ask: gating.Ask, *, binary: bool
+    ) -> Recording:
+        from straced.profiling import kernel_recording
+
+        recording = await kernel_recording.record(pid, output, options, ask, binary=binary)
+        self._recordings.add(recording)
+        recording.when_over(lambda: self._recordings.discard(recording))
+        return recording
+
+    async def record(self, pid: int, output: int | None, options: RecordOptions) -> StraceRecording:
+        """Start a full trace by strace into a descriptor, or into pipes; see :meth:`trace`.
 
         Args:
             pid: the process.
-            output: a descriptor to write to, or ``None`` for lines out of ``Recording.readers``.
+            output: a descriptor to write to, or ``None`` for lines out of ``StraceRecording.readers``.
             options: what the trace holds, and when it ends by itself.
 
         Returns:
@@ -501,7 +536,7 @@ class Profiler:
         """
         if not self.mine:
             return
-        if self._tracers.made or self._attempts:
+        if self._tracers.made or self._attempts or self._recordings:
             self._owner.enter()
             await carry(self._close())
 
@@ -511,6 +546,8 @@ class Profiler:
             session.request_stop()
         for session in self.sessions:
             await despite_errors(session.detach())
+        for recording in list(self._recordings):
+            await despite_errors(recording.stop())
         await self._tracers.close()
 
     def _own(self, session: Session) -> Session:
@@ -539,5 +576,5 @@ async def _end(session: Session) -> None:
 if TYPE_CHECKING:
     _PROFILER: type[AsyncProfiler] = Profiler
     _SESSION: type[AsyncSession] = Session
-    _RECORDING: type[AsyncRecording] = Recording
+    _RECORDINGS: tuple[type[AsyncRecording], ...] = (KernelRecording, StraceRecording)
     _EVENTS: type[AsyncEvents] = EventStream

@@ -16,7 +16,7 @@ from straced.model.types import Counters, Overhead, Part, Quality, Reason, Sampl
 from straced.tracers.base import Ending, TracerSession
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 _KINDS = ("exact", "partial", "sampled", "lossy")
 """From best to worst: a whole is as good as its worst part."""
@@ -225,7 +225,7 @@ def refreshed(target: Target) -> Target:
     return now if same and now.cmdline else target
 
 
-def stretch_of_recording(recording: Recording) -> Segment:
+def stretch_of_recording(recording: StraceRecording) -> Segment:
     """What a full trace that took a summary's place has counted so far, read back from its file."""
     from straced.profiling.trace_counts import tally
 

@@ -17,7 +17,7 @@ from straced.tracers.base import Ending, EventSource, SlowCallSource
 from straced.tracers.event_stream import EventStream, SlowCallStream
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 
 class Session(AttendedTarget):
@@ -55,7 +55,7 @@ class Session(AttendedTarget):
         return self._inner.helper_pids if self._inner is not None and self._owner.here else []
 
     @property
-    def recording(self) -> Recording | None:
+    def recording(self) -> StraceRecording | None:
         """The full trace that has the target now, in place of the tracer."""
         return self._recording
 

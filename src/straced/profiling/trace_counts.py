@@ -12,10 +12,10 @@ from straced.text.sanitize import scrub
 from straced.text.units import format_count
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 
-def tally(recording: Recording, monotonic_ns: int, epoch_s: float) -> Sample:
+def tally(recording: StraceRecording, monotonic_ns: int, epoch_s: float) -> Sample:
     """Read the file of a recording as far as it goes. Calls and errors are exact; time is there with ``-T`` only."""
     timed = recording.options.timestamps == "us"
     reasons = []

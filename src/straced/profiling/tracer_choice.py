@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from straced.errors import (
     AttachError,
+    InvalidArgument,
     NoSuchProcess,
     StracedError,
     StraceRequired,
@@ -108,6 +109,38 @@ async def attach(
     if len({type(error) for error in refusals}) == 1 and isinstance(refusals[-1], AttachError):
         raise refusals[-1]  # all say the same of the target: it is a zombie, or a kernel thread
     raise TracerUnavailable("; ".join(ruled_out) or "no tracer can serve here", hint="straced doctor tells more")
+
+
+class TraceOrder(NamedTuple):
+    """Who may write a full trace; eBPF first, where both may."""
+
+    ebpf: bool
+    strace: bool
+    reason: str
+
+
+def for_trace(tracer: str, wanted: str, of_strace: str, *, binary: bool) -> TraceOrder:
+    """Who may write a full trace.
+
+    Args:
+        tracer: that was asked for.
+        wanted: by whom the profiler counts.
+        of_strace: the argument that only strace can heed, if one was given.
+        binary: records are to be kept as they are.
+
+    Raises:
+        InvalidArgument: nobody can do all of it.
+    """
+    by_strace = tracer == "strace" or (tracer == "auto" and wanted == "strace" and not binary)
+    if binary and by_strace:
+        raise InvalidArgument("strace writes no records", hint='a name that does not end in .strc, or tracer="ebpf"')
+    if of_strace == "paths" and (tracer == "ebpf" or binary):
+        raise InvalidArgument("paths are looked at by strace only", hint='use tracer="strace"')
+    if by_strace:
+        return TraceOrder(False, True, "asked for")
+    if tracer == "ebpf" or binary:
+        return TraceOrder(True, False, "asked for")
+    return TraceOrder(False, True, f"asked for by {of_strace}") if of_strace else TraceOrder(True, True, "")
 
 
 def _strace_required(target: Target, ruled_out: list[str]) -> StraceRequired:

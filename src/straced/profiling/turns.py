@@ -10,7 +10,7 @@ from straced.profiling import segments
 from straced.tracers.base import TracerSession
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 
 class TracerTurns:
@@ -44,7 +44,7 @@ class TracerTurns:
         self._add(self._turn(sample, inner, tracer, segments.Instant.now()))
         self._baseline = None
 
-    async def keep_recording(self, recording: Recording) -> None:
+    async def keep_recording(self, recording: StraceRecording) -> None:
         """A full trace had the target; its lines so far count."""
         self._add(await asyncio.to_thread(segments.stretch_of_recording, recording))  # it may be a gigabyte
 

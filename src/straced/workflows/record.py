@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from straced import gating
 from straced.concurrency import stopping
@@ -23,15 +23,16 @@ from straced.linux.scratch_file import scratch_file
 from straced.linux.targets import TargetSpec, process_of, resolve
 from straced.model.types import Target
 from straced.profiling.found_target import find, named_after
+from straced.profiling.record_text import LINES, TextCopier
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count
 from straced.tracers.base import Ending
 from straced.tracers.ebpf import recorder
 from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
 from straced.tracers.ebpf.recorder import LoadedRecorder
+from straced.tracers.strace import free_space
 from straced.tracers.strace.recording import OUTPUT_ERRORS
 from straced.workflows.foreground import Foreground
-from straced.workflows.record_text import TextCopier
 
 ENDS = {"max_bytes": "the trace has reached its size (--max-bytes)"}
 BROKEN_PIPE = 141
@@ -171,12 +172,15 @@ class RecordedTrace:
         waiting: set[asyncio.Future[object]] = {ended, stopped, *([copied] if copied else [])}  # type: ignore[arg-type]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        ending = await (ended if ended.done() else self._recording.stop())
+        cut = self._text.cut if self._text else None
+        ending = await (ended if ended.done() else self._recording.stop(Ending(reason=cut) if cut else None))
         ended.cancel()
         if self._text is not None and copied is not None:
             self._text.finish()
-            if await copied:
+            await copied
+            if self._text.cut == "reader_gone":
                 return BROKEN_PIPE
+            ending = Ending(reason=self._text.cut) if self._text.cut else ending
         self._say_end(ending)
         return 0
 
@@ -209,6 +213,8 @@ async def _trace(
                 fd = file.fd
             else:
                 fd = stack.enter_context(scratch_file()).fileno()
+            limits = loaded.options
+            floor = None if file is None else free_space.floor_bytes(file.fd, limits.min_free_bytes)
             recording = await _begin(loaded, pids, fd)
         except BaseException:
             await loaded.close()
@@ -218,8 +224,15 @@ async def _trace(
             if file is not None:
                 file.commit()
             if fd != (file.fd if file else -1):
-                sink = screen if file is None else file.fd
-                text = TextCopier(fd, recording, sink, header=header or file is not None, redacted=output.redacted)
+                text = TextCopier(
+                    fd,
+                    recording,
+                    screen if file is None else file.fd,
+                    header=header or file is not None,
+                    options=structs.replace(LINES, redacted=output.redacted),
+                    max_bytes=None if file is None else limits.max_bytes,
+                    floor=floor,
+                )
             yield RecordedTrace(recording, text, None if output.page else path)
         finally:
             await asyncio.shield(recording.stop())

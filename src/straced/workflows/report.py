@@ -158,7 +158,7 @@ def as_lines(request: ReportRequest) -> Iterator[ReportRequest]:
     if request.file == "-" or not _has_records(request.file):
         yield request
         return
-    from straced.workflows.record_text import write_lines
+    from straced.profiling.record_text import write_lines
 
     with scratch_file() as lines:
         with scratch_errors():

@@ -28,7 +28,7 @@ from straced.tracers.strace.trace_file import keep_whole_lines, record_into
 from straced.workflows import delegation, ptrace_warning
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording, RecordOptions
+    from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 BROKEN_PIPE = 141
 ENDS = {
@@ -188,7 +188,7 @@ def _refuse_cut(reason: str, path: Path) -> None:
         )
 
 
-async def _until_over(recording: Recording, stop: asyncio.Event) -> Ending:
+async def _until_over(recording: StraceRecording, stop: asyncio.Event) -> Ending:
     ended = asyncio.ensure_future(recording.wait())
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -257,7 +257,7 @@ class LineCopier:
                 view = view[os.write(self._sink, view) :]
 
 
-def say_end(recording: Recording, ending: Ending, output: Path | None) -> None:
+def say_end(recording: StraceRecording, ending: Ending, output: Path | None) -> None:
     """Say on stderr why a trace ended, and what is missing in it."""
     words = [ENDS.get(ending.reason, "")]
     if ending.reason.startswith("tracer_crashed"):

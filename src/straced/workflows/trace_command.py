@@ -26,7 +26,7 @@ from straced.workflows.trace import LineCopier, say, say_end
 
 if TYPE_CHECKING:
     from straced.tracers.base import Ending
-    from straced.tracers.strace.recording import Recording, RecordOptions
+    from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 
 def trace_command(
@@ -111,7 +111,7 @@ async def _trace_command(
 
 async def _begin(
     profiler: Profiler, pid: int, words: Sequence[str], options: RecordOptions, file: OutputFile | None
-) -> Recording:
+) -> StraceRecording:
     """Begin behind the gate, which stays shut when that fails."""
     with gating.asking(pid, gating.TRACE) as ask:
         try:
@@ -126,7 +126,7 @@ async def _begin(
             raise
 
 
-def _say_end(recording: Recording, ending: Ending, file: OutputFile | None, page: bool) -> None:
+def _say_end(recording: StraceRecording, ending: Ending, file: OutputFile | None, page: bool) -> None:
     """What the command is not to blame for, and so not its status."""
     if file is not None and ending.reason in OUTPUT_ERRORS:
         keep_whole_lines(file)

@@ -24,7 +24,7 @@ from straced.service.flight_keeper import FlightKeeper
 from straced.text.sanitize import scrub
 from straced.tracers.base import AttachOptions, Ending, Rights
 from straced.tracers.strace.filters import trace_set
-from straced.tracers.strace.recording import Recording, RecordOptions
+from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 SESSIONS_OF_A_USER = 2
 """On one process at a time; all clients together have four of it, each some 20 MB of memory."""
@@ -37,7 +37,7 @@ MAX_KEPT = 64
 class ClientTrace:
     """A full trace, and the way on which its client gets it."""
 
-    def __init__(self, recording: Recording | TakenDump) -> None:
+    def __init__(self, recording: StraceRecording | TakenDump) -> None:
         self.recording = recording
         self.spool = Spool(recording.readers)
 
@@ -297,6 +297,6 @@ async def _end(found: Kept) -> object:
     return await (found.recording.stop() if isinstance(found, ClientTrace) else found.close())
 
 
-def _ended(ending: Ending, recording: Recording | TakenDump | None = None) -> messages.Ended:
+def _ended(ending: Ending, recording: StraceRecording | TakenDump | None = None) -> messages.Ended:
     dropped = recording.dropped_lines if recording is not None else 0
     return messages.Ended(reason=ending.reason, exit_status=ending.exit_status, dropped_lines=dropped)

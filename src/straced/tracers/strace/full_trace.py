@@ -13,7 +13,7 @@ from straced.tracers.strace.attach_steps import AttachSteps
 from straced.tracers.strace.attachment import Attachment
 from straced.tracers.strace.guard_client import OUTPUT, StraceHelper
 from straced.tracers.strace.own_helpers import own_helpers
-from straced.tracers.strace.recording import SPILL_BYTES, Recording, RecordOptions
+from straced.tracers.strace.recording import SPILL_BYTES, RecordOptions, StraceRecording
 
 
 async def record(
@@ -21,11 +21,11 @@ async def record(
     target: Target,
     output: int | None,
     options: RecordOptions,
-    forget: Callable[[Recording], None],
-) -> Recording:
+    forget: Callable[[StraceRecording], None],
+) -> StraceRecording:
     """Start a full trace of ``target`` into the descriptor ``output`` (which stays the caller's).
 
-    Without ``output``, lines come out of ``Recording.readers``, through a relay that never makes strace wait.
+    Without ``output``, lines come out of ``StraceRecording.readers``, through a relay that never makes strace wait.
 
     Raises:
         StraceMissing, AttachError: as for a summary; nothing was written then.
@@ -72,7 +72,7 @@ async def record(
         for fd in [*readers, pidfd]:
             os.close(fd)
         raise
-    return Recording(steps.guard, target, pidfd, attachment.helpers, coverage, options, readers, forget)
+    return StraceRecording(steps.guard, target, pidfd, attachment.helpers, coverage, options, readers, forget)
 
 
 def _argv(strace: binary.Strace, options: RecordOptions, pids: list[int]) -> list[str]:

@@ -8,18 +8,15 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from msgspec import Struct
 
-from straced.concurrency.ownership import OwnerBinding
-from straced.concurrency.shielding import Signal, carry, within
+from straced.concurrency.shielding import carry, within
 from straced.errors import OutputError
 from straced.linux import exit_status
 from straced.model.types import Overhead, Reason, Sample, Target
 from straced.tracers.base import Coverage, Ending, reason_of
+from straced.tracers.recording import Recording
 from straced.tracers.strace import line_order
 from straced.tracers.strace.guard_client import GuardClient, HelperExit, StraceHelper, all_ended
 from straced.tracers.strace.session import GRACE_S, REAP_S, estimate
@@ -61,11 +58,8 @@ class RecordOptions(Struct, frozen=True, kw_only=True):
     """Without a file: end the trace, with the reason ``reader_slow``, when the first line had to be dropped."""
 
 
-class Recording:
-    """Tell how a full trace goes; made by :meth:`Profiler.trace`.
-
-    It notices the end of its target by itself. Leaving it as an ``async with`` block stops it. A forked copy is inert.
-    """
+class StraceRecording(Recording):
+    """A full trace by one or more straces."""
 
     def __init__(
         self,
@@ -76,15 +70,15 @@ class Recording:
         coverage: Coverage,
         options: RecordOptions,
         readers: list[int],
-        forget: Callable[[Recording], None],
+        forget: Callable[[StraceRecording], None],
     ) -> None:
+        super().__init__(target)
+        self.tracer, self.tracer_reason = "strace", "asked for"
         self.guard = guard
         """Starts and ends the straces."""
         self._forget = forget
         self.readers = readers
         """With a relay: the reading ends, one a strace, to be read and closed by the caller."""
-        self.target = target
-        """The process, as it was at the attach."""
         self.coverage = coverage
         """Which of its tasks are traced."""
         self.options = options
@@ -92,36 +86,12 @@ class Recording:
         self._pidfd = pidfd
         self._helpers = helpers
         self._why: str | None = None
-        self._ending: Ending | None = None
-        self.path: Path | None = None
-        """The file, where there is one; several straces' lines are put in order there at the end."""
-        self.started_ns = time.monotonic_ns()
-        """When it began, on the monotonic clock, in nanoseconds."""
-        self.ended_ns: int | None = None
-        """When it ended, likewise; ``None`` while it runs."""
-        self.dropped_lines = 0
-        """Lines that are missing since they were written faster than they were read; known at the end."""
-        self.reasons: list[Reason] = []
-        """Why the trace is not simply whole and in order."""
-        self.from_the_first = False
-        """It began with the first instruction of a program behind a gate."""
-        self._owner = OwnerBinding("Recording")
-        self._over = Signal()
-        self._when_over: list[Callable[[], None]] = []
         self._enter()
 
     def _enter(self) -> None:
         """Before anything else: bind to this process and loop, and notice the end by ourselves in this loop."""
         if self._owner.enter() and self._ending is None:
             self._attendant = asyncio.create_task(self._attend())
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def helper_pids(self) -> list[int]:
@@ -149,21 +119,6 @@ class Recording:
         for helper in self._helpers:
             self.guard.stop(helper, why, GRACE_S if grace_s is None else grace_s)
 
-    async def wait(self) -> Ending:
-        """Wait until the trace is over: the target ended, a limit was reached, or it was stopped.
-
-        Returns:
-            Why it is over.
-
-        Raises:
-            ForkedCopy: this is a copy in a forked child.
-            NoEventLoop: no asyncio loop runs here, or another one uses this recording.
-        """
-        self._enter()
-        while self._ending is None:
-            await self._over.wait()
-        return self._ending
-
     async def _attend(self) -> None:
         exits = await all_ended(self._helpers)
         if self._owner.here:
@@ -182,22 +137,7 @@ class Recording:
             except (OSError, OutputError) as error:
                 why = error.reason if isinstance(error, OutputError) else error.strerror or str(error)
                 self.reasons.append(Reason("unsorted", f"the lines are not in the order of time: {why}"))
-        self._ending = ending
-        self._over.happened()
-        calls, self._when_over = self._when_over, []
-        for call in calls:
-            call()
-
-    def when_over(self, call: Callable[[], None]) -> None:
-        """Call back once the trace is over and its file complete; at once when it is.
-
-        Args:
-            call: called in the event loop.
-        """
-        if self._ending is None:
-            self._when_over.append(call)
-        else:
-            call()
+        self._end_with(ending)
 
     def overhead(self, sample: Sample, duration_ns: int) -> Overhead:
         """Estimate how much the target was slowed down: calls times the measured cost of one.

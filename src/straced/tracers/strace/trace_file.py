@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from straced.linux.output_file import OutputFile
-    from straced.tracers.strace.recording import Recording
+    from straced.tracers.recording import Recording
+    from straced.tracers.strace.recording import StraceRecording
 
 TAIL_BYTES = 1 << 20
 
 
 async def record_into(
-    output: OutputFile, begin: Callable[[int], Awaitable[Recording]], *, header: bytes = b""
-) -> Recording:
+    output: OutputFile, begin: Callable[[int], Awaitable[StraceRecording]], *, header: bytes = b""
+) -> StraceRecording:
     """Begin a trace with ``begin(descriptor)``, and give its file its name; an old one of that name makes way.
 
     Args:

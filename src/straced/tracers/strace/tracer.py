@@ -22,7 +22,7 @@ from straced.tracers.strace.session import REAP_S, StraceSession
 from straced.tracers.strace.tasks import processes_of, scan
 
 if TYPE_CHECKING:
-    from straced.tracers.strace.recording import Recording, RecordOptions
+    from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 COLUMNS = "time-percent,total-time,min-time,max-time,avg-time,calls,errors,name"
 
@@ -37,7 +37,7 @@ class StraceTracer:
     def __init__(self) -> None:
         self.guard = GuardClient()
         self.steps = AttachSteps(self.guard)
-        self._sessions: list[StraceSession | Recording] = []
+        self._sessions: list[StraceSession | StraceRecording] = []
         note(self)
 
     @property
@@ -53,15 +53,15 @@ class StraceTracer:
         return [*self.helper_pids, *(pid for pid in others if pid is not None)] if self.guard.mine else []
 
     @property
-    def recordings(self) -> list[Recording]:
+    def recordings(self) -> list[StraceRecording]:
         """Full traces that have a target now."""
         return [each for each in self._sessions if not isinstance(each, StraceSession) and each.alive]
 
-    def made(self, trace: object) -> TypeGuard[Recording]:
+    def made(self, trace: object) -> TypeGuard[StraceRecording]:
         """Whether something is a full trace of this tracer."""
-        from straced.tracers.strace.recording import Recording
+        from straced.tracers.strace.recording import StraceRecording
 
-        return isinstance(trace, Recording) and trace.guard is self.guard
+        return isinstance(trace, StraceRecording) and trace.guard is self.guard
 
     def probe(self, target: Target | None = None) -> Availability:
         try:
@@ -124,12 +124,12 @@ class StraceTracer:
         reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (max_tasks), new ones not followed"))
         return tids
 
-    def forget(self, session: StraceSession | Recording) -> None:
+    def forget(self, session: StraceSession | StraceRecording) -> None:
         """Drop a session that has ended."""
         if session in self._sessions:
             self._sessions.remove(session)
 
-    async def record(self, target: Target, output: int | None, options: RecordOptions) -> Recording:
+    async def record(self, target: Target, output: int | None, options: RecordOptions) -> StraceRecording:
         """Start a full trace; see :func:`straced.tracers.strace.full_trace.record`."""
         from straced.tracers.strace.full_trace import record
 

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import time
 from pathlib import Path
 from typing import BinaryIO
 
-from msgspec import structs
-
 from straced.errors import OutputError
 from straced.records.reader import RecordFile
 from straced.records.tailing import LATE_NS, RecordTail
 from straced.records.text.lines import LineOptions, TextLines
-from straced.records.values import RecordedProcess, RecordingEnd, RecordingFacts
+from straced.records.values import CALLS, RecordedProcess, RecordingEnd, RecordingFacts
 from straced.text.redaction import redact_lines
 from straced.text.sanitize import scrub_bytes
 from straced.tracers.ebpf.record_session import EbpfRecording
+from straced.tracers.strace.free_space import free_bytes
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
 from straced.traces.parsing.trace_filters import TraceFilters
 
 _PAUSE_S = 0.1
-_OPTIONS = LineOptions(stamp="ttt", nanoseconds=True)
+LINES = LineOptions(stamp="ttt", nanoseconds=True)
+_CUTS = {
+    errno.EPIPE: "reader_gone",
+    errno.ENOSPC: "disk_full",
+    errno.EDQUOT: "disk_full",
+    errno.EFBIG: "file_limit",
+}
 _MANY = 1 << 16
 
 
@@ -35,55 +41,103 @@ class TextCopier:
         recording: whose they are.
         sink: where the lines go.
         header: begin with the comments that ``straced report`` reads.
-        redacted: leave out secrets.
+        options: what a line has.
+        max_bytes: write about so much, and no more.
+        floor: bytes to leave free on the file system of the sink.
     """
 
-    def __init__(self, fd: int, recording: EbpfRecording, sink: int, *, header: bool, redacted: bool = False) -> None:
+    def __init__(
+        self,
+        fd: int,
+        recording: EbpfRecording,
+        sink: int,
+        *,
+        header: bool,
+        options: LineOptions = LINES,
+        max_bytes: int | None = None,
+        floor: int | None = None,
+    ) -> None:
         self._recording = recording
         self._tail = RecordTail(fd)
-        self._lines = TextLines(recording.facts, structs.replace(_OPTIONS, redacted=redacted))
+        self._lines = TextLines(recording.facts, options)
         self._sink = sink
         self._header = comments_of(recording.facts) if header else b""
-        if redacted:
+        if options.redacted:
             self._header = b"".join(redact_lines([self._header]))
+        self._max_bytes = max_bytes
+        self._floor = floor
+        self._written = 0
+        self._rendered = 0
         self._finished = asyncio.Event()
+        self._deadline_s: float | None = None
+        self.cut: str | None = None
+        """Why nothing more is written: ``reader_gone``, ``max_bytes``, ``disk_full``, ``file_limit``."""
 
-    def finish(self) -> None:
-        """The records are complete."""
+    def finish(self, within_s: float | None = None) -> None:
+        """The records are complete.
+
+        Args:
+            within_s: how long the lines of the rest may take; what is not written by then is dropped, and counted.
+        """
+        if within_s is not None:
+            self._deadline_s = time.monotonic() + within_s
         self._finished.set()
 
-    async def run(self) -> bool:
-        """Copy until all has been; True when nobody reads any more.
+    @property
+    def dropped(self) -> int:
+        """Records that no line has, at the end."""
+        end = self._recording.end
+        if end is None or self.cut or not self._is_late:
+            return 0
+        recorded = sum(each.counted - each.filtered - each.overwritten - each.lost for each in end.calls.values())
+        return max(0, recorded - self._rendered)
+
+    @property
+    def _is_late(self) -> bool:
+        return self._deadline_s is not None and time.monotonic() > self._deadline_s
+
+    async def run(self) -> None:
+        """Copy until all has been, or :attr:`cut` says why not.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: it cannot be written, for another reason.
         """
         try:
             await asyncio.to_thread(self._write, self._header)
-            while not self._finished.is_set():
+            while not (self._finished.is_set() or self.cut):
                 await asyncio.to_thread(self._copy, time.monotonic_ns() - LATE_NS)
                 if self._tail.behind:
                     continue
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._finished.wait(), _PAUSE_S)
             await asyncio.to_thread(self._copy, None)
-            while self._tail.behind:
+            while self._tail.behind and not (self.cut or self._is_late):
                 await asyncio.to_thread(self._copy, None)
-            await asyncio.to_thread(self._write, lost_lines(self._recording.end, self._lines.lost))
-        except BrokenPipeError:
-            return True
+            lost = lost_lines(self._recording.end, self._lines.lost, self.dropped)
+            await asyncio.to_thread(self._write, lost)
         except OSError as error:
-            raise OutputError(f"the trace is cut: {error.strerror}") from error
-        return False
+            self.cut = _CUTS.get(error.errno or 0)
+            if self.cut is None:
+                raise OutputError(f"the trace is cut: {error.strerror}") from error
 
     def _copy(self, until_ns: int | None) -> None:
         ready = bytearray()
+        self._check_room()
+        if self.cut:
+            return
         for record in self._tail.records(until_ns):
             ready += self._lines.feed(record)
+            self._rendered += record.kind in CALLS
             if len(ready) > _MANY:
                 self._write(ready)
                 ready = bytearray()
-        if self._tail.behind:
+                if self.cut or self._is_late:
+                    break
+        if self.cut:
+            return
+        if self._is_late:
+            ready += self._lines.flush()
+        elif self._tail.behind:
             pass  # older ones may still come
         elif until_ns is None:
             ready += self._lines.flush()
@@ -92,9 +146,26 @@ class TextCopier:
         self._write(ready)
 
     def _write(self, data: bytes | bytearray) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._sink, view) :]
+        if self.cut:
+            return
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._sink, memoryview(data)[written:])
+        except OSError:
+            with contextlib.suppress(OSError):  # a pipe
+                torn = written - bytes(data[:written]).rfind(b"\n") - 1
+                os.ftruncate(self._sink, os.lseek(self._sink, 0, os.SEEK_CUR) - torn)
+            raise
+        self._written += written
+        if self._max_bytes is not None and self._written >= self._max_bytes:
+            self.cut = "max_bytes"
+
+    def _check_room(self) -> None:
+        if self._floor is not None:
+            free = free_bytes(os.fstatvfs(self._sink))
+            if free is not None and free < self._floor:
+                self.cut = "disk_full"
 
 
 def write_lines(path: Path, to: BinaryIO) -> list[str]:
@@ -108,7 +179,7 @@ def write_lines(path: Path, to: BinaryIO) -> list[str]:
         NoRecords: it is none.
     """
     file = RecordFile(path)
-    lines = TextLines(file.facts, _OPTIONS)
+    lines = TextLines(file.facts, LINES)
     to.write(comments_of(file.facts, file.end))
     for record in file:
         to.write(lines.feed(record))
@@ -117,9 +188,9 @@ def write_lines(path: Path, to: BinaryIO) -> list[str]:
     return file.troubles()
 
 
-def lost_lines(end: RecordingEnd | None, told: int) -> bytes:
+def lost_lines(end: RecordingEnd | None, told: int, dropped: int = 0) -> bytes:
     """What a trace says that lacks calls, for whoever counts its lines: those that no line has told yet."""
-    lost = sum(each.lost for each in end.calls.values()) - told if end is not None else 0
+    lost = dropped + (sum(each.lost for each in end.calls.values()) - told if end is not None else 0)
     return b"strace: %d lines were dropped: the reader was too slow\n" % lost if lost > 0 else b""
 
 
