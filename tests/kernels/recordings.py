@@ -97,6 +97,7 @@ def details(refused: str) -> str:
     with tempfile.TemporaryDirectory() as name:
         words = ("run", "--slower", "10ms", "--files", "--json", "--", "sh", "-c", SLOW)
         done = straced(*words, cwd=name)
+        assert "{" in done.stderr, done.stderr
         told = json.loads(done.stderr[done.stderr.index("{") :])
         if refused:
             assert told["slow"] is None

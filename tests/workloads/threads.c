@@ -2,10 +2,11 @@
 #include "gt.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 static pthread_barrier_t barrier;
 static pthread_mutex_t start = PTHREAD_MUTEX_INITIALIZER;
-static long calls;
+static long calls, burst;
 
 static void *call(void *unused)
 {
@@ -30,6 +31,34 @@ static int nthreads(int argc, char **argv) /* T threads after the go, each N get
     calls = number(argc, argv, 1, 2000);
     ready();
     run_threads(number(argc, argv, 0, 8), call);
+    done();
+    return 0;
+}
+
+static void *paced_body(void *unused)
+{
+    struct timespec next;
+
+    clock_gettime(CLOCK_MONOTONIC, &next);
+    for (long left = calls; left > 0; left -= burst) {
+        long now = left < burst ? left : burst;
+
+        getppids(now);
+        __atomic_fetch_add(ticks, now, __ATOMIC_RELAXED);
+        next.tv_nsec += 1000000;
+        if (next.tv_nsec >= 1000000000)
+            next.tv_sec++, next.tv_nsec -= 1000000000;
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+    }
+    return unused;
+}
+
+static int paced(int argc, char **argv) /* T threads after the go, each N getppid, B in each millisecond; what is late is made up for */
+{
+    calls = number(argc, argv, 1, 250000);
+    burst = number(argc, argv, 2, 250);
+    ready();
+    run_threads(number(argc, argv, 0, 4), paced_body);
     done();
     return 0;
 }
@@ -159,6 +188,6 @@ static int ldead(int argc, char **argv) /* the leader has exited, a thread goes 
 }
 
 const struct mode thread_modes[] = {
-    {"nthreads", nthreads}, {"nthrshort", nthrshort}, {"pool", pool}, {"busy", busy}, {"threads", threads},
-    {"grow", grow}, {"relay", relay}, {"ldead", ldead}, {0},
+    {"nthreads", nthreads}, {"paced", paced}, {"nthrshort", nthrshort}, {"pool", pool}, {"busy", busy},
+    {"threads", threads}, {"grow", grow}, {"relay", relay}, {"ldead", ldead}, {0},
 };
