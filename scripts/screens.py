@@ -104,18 +104,23 @@ class Film:
         return f'<g transform="translate({number * width + PAD},0)">{"".join(uses)}</g>'
 
     def _drawn(self, row: Row) -> str:
-        rects, runs = [], []
+        grounds: list[tuple[int, int, str]] = []
+        runs = []
         for cell, text, style in row:
             colour, ground = self._colours(style)
-            x = round(cell * WIDTH, 1)
             if ground:
-                rects.append(f'<rect x="{x}" width="{round(len(text) * WIDTH, 1)}" height="{LINE}" fill="{ground}"/>')
+                joined = bool(grounds) and grounds[-1][1:] == (cell, ground)  # no seam between two of one colour
+                grounds.append((grounds.pop()[0] if joined else cell, cell + len(text), ground))
             stripped = text.lstrip()
             if stripped:
                 start = round((cell + len(text) - len(stripped)) * WIDTH, 1)
                 name = self._class(style, colour)
                 runs.append(f'<tspan x="{start}"{name}>{html.escape(stripped.rstrip(), quote=False)}</tspan>')
-        return "".join(rects) + (f'<text y="14">{"".join(runs)}</text>' if runs else "")
+        rects = "".join(
+            f'<rect x="{begin * WIDTH:.1f}" width="{(end - begin) * WIDTH:.1f}" height="{LINE}" fill="{fill}"/>'
+            for begin, end, fill in grounds
+        )
+        return rects + (f'<text y="14">{"".join(runs)}</text>' if runs else "")
 
     def _class(self, style: Style, colour: str) -> str:
         rule = f"fill:{colour}" if colour else ""

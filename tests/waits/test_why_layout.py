@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from straced.views.text.summary import plain
@@ -44,6 +46,15 @@ def test_no_mark_is_split(kind: str, depth: int, width: int) -> None:
 def test_what_fits_stays_on_one_line() -> None:
     chain = _chain(1, "sleep")
     assert len(tree(chain, 200)) == len(tree(chain)) == 3
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_at_80_columns_pids_are_whole_and_strokes_go_on(depth: int) -> None:
+    lines = plain(tree(_chain(depth, "sleep"), 80)).splitlines()
+    for pid in (4_000_000, *(4_000_100 + 10 * level for level in range(depth))):
+        assert any(f"{pid}/{pid + 1} a-long" in line for line in lines), lines
+    for above, line in itertools.pairwise(lines):
+        assert not any(letter == "└" and above[at] == " " for at, letter in enumerate(line)), lines
 
 
 @pytest.mark.parametrize("width", [40, 80])

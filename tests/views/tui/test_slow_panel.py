@@ -38,14 +38,29 @@ def with_calls(**changes: int) -> Frame:
 async def test_slow_calls_have_their_file_or_peer_and_are_told_apart(size: tuple[int, int]) -> None:
     async with running(ScriptedFeed(with_calls(untold=7, waits=31)), size) as (app, pilot):
         await pilot.press("slash", *"postgres", "enter", "5", "enter")
-        await appears(pilot, lambda: "5 slow 1 of 2" in all_of(app), "the number of its slow calls")
+        wide = size[0] > 80
+        shown = "5 slow 1 of 2"
+        await appears(pilot, lambda: shown in all_of(app) and (" result " in all_of(app)) is wide, "its slow calls")
         at = next(n for n, line in enumerate(text_of(app)) if "file or peer" in line)
         own, head, other, rest = text_of(app)[at + 1 : at + 5]
         assert all(word in own for word in ("≥3.2 s", "79 walwriter", "fdatasync", WAL)), own
-        assert ("3.1 s" in own and "inside" in own) is (size[0] == 120)
+        assert ("3.1 s" in own and "inside" in own) is wide
         assert "1 of other processes" in head
         assert all(word in other for word in ("240 ms", "4243 nginx", "connect", "ETIMEDOUT", "tcp 10.0.0.7:5432"))
         assert "slow: 100 ms or more; 7 more left out (too many at a time); 31 waits" in rest
+
+
+async def test_where_there_is_room_below_the_calls_are_the_threads_and_the_slow_calls() -> None:
+    async with running(ScriptedFeed(with_calls()), (200, 55)) as (app, pilot):
+        await pilot.press("slash", *"postgres", "enter")
+        await appears(pilot, lambda: WAL in all_of(app), "its slow call, on the tab of its calls")
+        panel = [line[110:] for line in text_of(app)]
+        at = [next(n for n, line in enumerate(panel) if word in line) for word in ("EAGAIN", "io_schedule", WAL)]
+        assert at == sorted(at)
+        assert "tcp 10.0.0.7:5432" not in all_of(app), "those of others are on their own tab"
+        await pilot.press("tab", "G")
+        await pilot.pause()
+        assert app.panel.grid.cursor == 1, "the last call"
 
 
 async def test_who_has_none_and_where_nobody_tells_any() -> None:

@@ -48,10 +48,17 @@ class Grid(Widget, can_focus=True):
         self.empty: Pieces = ()
         """What stands there while there are no lines."""
         self.on_move: Callable[[int], None] = lambda index: None
+        self.on_room: Callable[[], None] = lambda: None
+        """Called when there is room for more lines, or for fewer."""
 
     @property
     def count(self) -> int:
         return len(self._ids)
+
+    @property
+    def room(self) -> int:
+        """Lines that there is room for below the titles."""
+        return max(0, self.size.height - 1)
 
     @property
     def shows_cursor(self) -> bool:
@@ -74,10 +81,11 @@ class Grid(Widget, can_focus=True):
         self._title, self._ids, self._line = title, ids, line
         self._follow()
 
-    def show_texts(self, title: Pieces, lines: Sequence[Pieces]) -> None:
-        """Show lines that are there already; the cursor keeps its place among them."""
+    def show_texts(self, title: Pieces, lines: Sequence[Pieces], below: Sequence[Pieces] = ()) -> None:
+        """Show lines that are there already; the cursor keeps its place among them, and does not go to those below."""
         self._chosen = max(0, min(self._place, len(lines) - 1))
-        self.show(lambda width: title, range(len(lines)), lambda index, width: lines[index])
+        shown = [*lines, *below]
+        self.show(lambda width: title, [*range(len(lines)), *[None] * len(below)], lambda index, width: shown[index])
 
     def put_cursor(self, index: int) -> None:
         """Move the cursor without telling anybody."""
@@ -117,6 +125,7 @@ class Grid(Widget, can_focus=True):
         self.action_move(-3)
 
     def on_resize(self) -> None:
+        self.on_room()
         self._scroll()
         self.refresh()
 

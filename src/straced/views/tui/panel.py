@@ -44,12 +44,14 @@ class Panel(Vertical):
         self._notes: Sequence[Note] = ()
         self._slow: SlowCalls | None = None
         self._comms: dict[int, str] = {}
+        self._below = 0
         self._calls: tuple[SyscallStats, ...] = ()
         self._sort, self._mode = "cpu", "working"
         self._about_line, self._histogram = (Static(id=name, markup=False) for name in ("about", "histogram"))
         self._tab_line = ClickLine(id="tabs")
         self.grid = Grid(id="table")
         self.grid.on_move = lambda index: self._show_histogram()
+        self.grid.on_room = self._draw_table
 
     def compose(self) -> ComposeResult:
         yield self._about_line
@@ -59,8 +61,8 @@ class Panel(Vertical):
 
     @property
     def lines(self) -> int:
-        """Lines that it has to show, those around its table included."""
-        return self.grid.count + _AROUND + (MOST_BARS + 1 if self._histogram.display else 0)
+        """Lines that it has to show, those around its table included; without what only fills the room below it."""
+        return self.grid.count - self._below + _AROUND + (MOST_BARS + 1 if self._histogram.display else 0)
 
     def turn(self, tab: int) -> None:
         """Show another tab."""
@@ -132,7 +134,7 @@ class Panel(Vertical):
         return [note for note in self._notes if self._row is None or note.pid == self._row.pid]
 
     def _draw_table(self) -> None:
-        detail, name = self._detail, panels.TABS[self.tab]
+        detail, name, self._below = self._detail, panels.TABS[self.tab], 0
         self._calls = panels.sorted_calls(detail, self._sort, self._mode) if detail is not None else ()
         if name == "events":
             lines = panels.event_lines(self._own_notes)
@@ -145,7 +147,10 @@ class Panel(Vertical):
             self.grid.show_texts((), [whole(f" {word}", palette.DIM)])
         elif name == "calls":
             table = panels.CallsTable(detail, self._calls, self._width - 1)
-            self.grid.show_texts(table.title if table.lines else panels.THREADS_TITLE, self._call_lines(detail, table))
+            lines = self._call_lines(detail, table)
+            below = self._lines_below(detail, self.grid.room - len(lines)) if table.lines else []
+            self._below = len(below)
+            self.grid.show_texts(table.title if table.lines else panels.THREADS_TITLE, lines, below)
         elif name == "threads":
             self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
         elif detail.files is None:
@@ -160,6 +165,15 @@ class Panel(Vertical):
         counted = detail.calls is not None
         words = " no call in this window; y asks why" if counted else " calls not counted (yet)"
         return [*panels.thread_lines(detail.threads or ()), whole(words, palette.DIM if counted else palette.WARN)]
+
+    def _lines_below(self, detail: ProcessDetail, room: int) -> list[Pieces]:
+        """What has room below the calls: the threads, the slow calls of the process."""
+        found: list[Pieces] = []
+        slow = slow_panel.SlowTable(self._slow, self._row, self._comms, self._width - 1)
+        for title, lines in ((panels.THREADS_TITLE, panels.thread_lines(detail.threads or ())), (slow.title, slow.own)):
+            if lines and room - len(found) > _AROUND:
+                found += [whole(""), title, *lines][: room - len(found)]
+        return found
 
     def _show_histogram(self) -> None:
         """The durations of the chosen call: one line of bars, more where the panel is high."""

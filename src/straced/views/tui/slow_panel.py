@@ -58,6 +58,13 @@ class SlowTable:
         return whole(f"{self._head}file or peer", palette.TITLE)
 
     @property
+    def own(self) -> list[Pieces]:
+        """Calls of the chosen process."""
+        return (
+            [self._line(call, call.tid, call.comm) for call in of_process(self._slow, self._row)] if self._slow else []
+        )
+
+    @property
     def lines(self) -> list[Pieces]:
         """Calls of the chosen process, those of others, and what is not among them."""
         slow, row = self._slow, self._row
@@ -66,7 +73,7 @@ class SlowTable:
         own = of_process(slow, row)
         chosen = set(map(id, own))
         others = [call for call in slow.calls if id(call) not in chosen]
-        lines = [self._line(call, call.tid, call.comm) for call in own]
+        lines = self.own
         if not own and row is not None:
             lines.append(whole(f" no call of this process took {format_ns(slow.limit_ns)} or more", palette.DIM))
         if others and row is not None:

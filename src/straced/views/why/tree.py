@@ -53,8 +53,10 @@ def tree(chain: Node, width: int | None = None) -> list[Line]:
     who = max(len(row.who) for row in rows)
     call, resource = max(len(row.call) for row in rows), max(len(row.resource) for row in rows)
     if width is not None:
-        room = width - max(len(row.ran) + len(row.mark) for row in rows) - call - 3 * _GAP
-        resource = min(resource, max(_SHORTEST_RESOURCE, room - who))
+        room = width - call - 2 * _GAP  # what stands at the end goes below, where it has no room
+        beside = room - _GAP - max(len(row.ran) + len(row.mark) for row in rows)
+        least = min(resource, _SHORTEST_RESOURCE)
+        resource = min(resource, max(least, (beside if who + least <= beside else room) - who))
         who = min(who, max(_SHORTEST_WHO, room - resource))
     lines: list[Line] = []
     for index, row in enumerate(rows):
@@ -94,7 +96,7 @@ def _cut(text: str, width: int) -> list[str]:
 def _guide(who: str, following: str) -> str:
     """What stands left of a line below a row: the strokes of the tree that go on to the next row."""
     depth = len(who) - len(who.lstrip("│├└ "))
-    own = "".join("│ " if at < len(following) and following[at] in "│├" else "  " for at in range(0, depth, 2))
+    own = "".join("│ " if at < len(following) and following[at] in "│├└" else "  " for at in range(0, depth, 2))
     child = len(following) - len(following.lstrip("│├└ ")) > depth
     return own + ("│ " if child else "  ")
 
