@@ -8,8 +8,8 @@ they get a small workload. What strace costs depends on where the scheduler puts
 
     python benchmarks/overhead.py [--rounds 7] [--json FILE] [--find /usr] [--only getppid,find]
 
-perf and bpftrace need tracefs. Where it is not mounted, this has it mounted for itself; where it may not, they are left
-out.
+perf, bpftrace and syscount need tracefs. Where it is not mounted, this mounts it for itself; where it may not, they
+are left out.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ async def run_one(name: str, workload: Workload, ours: Tracers, folder: Path, ot
             await stack.enter_async_context(tracers.straced(ours.perf, running.pid))
         elif name == "bpftrace":
             stack.enter_context(tracers.bpftrace(running.pid))
+        elif name == "syscount":
+            stack.enter_context(tracers.syscount(running.pid))
         elif name == "perf trace -s":
             stack.enter_context(tracers.perf_trace(running.pid))
         elif name == APART:

@@ -6,11 +6,11 @@ import statistics
 
 PERF = "straced (perf)"
 """By the programs for kernels that preempt the usual ones."""
-FAST = ("untraced", "empty pair", "straced", PERF, "another traced", "bpftrace")
+FAST = ("untraced", "empty pair", "straced", PERF, "another traced", "bpftrace", "syscount")
 APART = "strace -c apart"
 SLOW = ("untraced small", "perf trace -s", "strace -c", APART, "strace -f -c")
 """Those that make the small workload take as long as the others the full one."""
-BY_TRACEFS = ("bpftrace", "perf trace -s")
+BY_TRACEFS = ("bpftrace", "syscount", "perf trace -s")
 """Rivals that cannot do without."""
 Results = dict[tuple[str, str], list[tuple[float, float]]]
 """Wall and CPU time of each run, by workload and tracer."""

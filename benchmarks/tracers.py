@@ -60,6 +60,15 @@ def bpftrace(pid: int) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def syscount(pid: int) -> Iterator[None]:
+    """Count and sum by ``syscount`` of libbpf-tools, for this pid."""
+    with _tool(["syscount", "-L", "-p", str(pid)]) as tool:
+        _until(lambda: _descriptors(tool.pid, "perf_event") > 1)
+        time.sleep(0.3)  # what it prints is buffered, so it does not say when
+        yield
+
+
 EACH_CALL = """
 tracepoint:raw_syscalls:sys_enter /pid == {pid}/ {{ @at[tid] = nsecs; }}
 tracepoint:raw_syscalls:sys_exit /pid == {pid} && @at[tid]/ {{
