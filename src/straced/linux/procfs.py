@@ -216,7 +216,12 @@ def cmdline(pid: int, root: str = ROOT, *, limit: int = CMDLINE_LIMIT) -> tuple[
 
     Neither the bytes that are read nor the characters that are made of them are more than ``limit``.
     """
-    data = read(f"{pid}/cmdline", root, limit=limit + 1)
+    return _words(read(f"{pid}/cmdline", root, limit=limit + 1), limit)
+
+
+@functools.lru_cache(128)
+def _words(data: bytes, limit: int) -> tuple[str, ...]:
+    """The words of a command line; those of a server's many processes are the same, and kept once."""
     whole = len(data) <= limit
     words: list[str] = []
     left = limit

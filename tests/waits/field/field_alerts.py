@@ -25,10 +25,12 @@ import http.server, sys
 http.server.ThreadingHTTPServer((sys.argv[1], 0), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 POOL = """
-import concurrent.futures, threading
+import concurrent.futures, socket, sys, threading
+server = socket.create_server((sys.argv[1], 0))
 pool = concurrent.futures.ThreadPoolExecutor(8)
 list(pool.map(threading.Barrier(8).wait, [None] * 8))
-threading.Event().wait()
+while True:
+    pool.submit(server.accept()[0].close)
 """
 
 

@@ -57,9 +57,9 @@ def _compiled(field: Field) -> Path:
     return place
 
 
-def _java(field: Field, world: World, name: str, *args: object) -> Role:
+def _java(field: Field, world: World, name: str, *args: object, options: tuple[str, ...] = ()) -> Role:
     """A Java program; with one collector and one compiler thread it starts sooner, and it leaves no file behind."""
-    options = ("-XX:-UsePerfData", "-Xshare:auto", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    options += ("-XX:-UsePerfData", "-Xshare:auto", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
     classes = str(field.shared(_compiled))
     return _says_ready(world, program("java"), *options, "-cp", classes, name, *map(str, args))
 
@@ -106,8 +106,8 @@ def idle_java(field: Field) -> int:
 
 
 def resting_java(field: Field) -> int:
-    """A Java program whose pools rest; its pid."""
-    return _java(field, field.world, "Resting").pid
+    """A Java program whose pools rest, and that can be asked about deadlocks; its pid."""
+    return _java(field, field.world, "Resting", options=("-XX:+StartAttachListener",)).pid
 
 
 class NodeServer:
