@@ -50,6 +50,8 @@ async def straced(tracer: EbpfTracer, pid: int, options: AttachOptions | None = 
     sample = await session.detach()
     if sample.kind != "exact":
         raise RuntimeError(f"not all was counted: {sample.reasons}")
+    if sample.io_uring is not None and sample.io_uring.problems:
+        raise RuntimeError(f"not all was counted: {sample.io_uring.problems}")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
  * Requests of io_uring: what the tasks of one session submit, and how it ends.
  *
  * A request is submitted by a task of the target, or for it by a thread that the kernel made in its process (SQPOLL);
- * it is known by its address until its last completion, whoever that is made by. Completions that leave it going on
+ * it is known by its address until its last completion, whoever that is made by: in a place by its hash, or where that
+ * is taken in the map `requests`. So a completion of somebody else's request costs one look. Completions that leave it going on
  * (multishot) or come after its end (the notification of a zero-copy send) are known by ring and user data.
  *
  * An object of its own, loaded only by who asks for it. The maps `tasks` and `owners` are those of the programs that
@@ -23,10 +24,10 @@
 #include "durations.h"
 
 #define BPF_MAP_TYPE_HASH 1
-#define BPF_NOEXIST 1
 #define OPERATIONS 256		/* the code is a byte */
 #define REQUESTS_MAX 32768	/* in flight at a time */
 #define SHOTS_MAX 16384
+#define PLACES_LOG2 12
 #define CQE_SKIP_SUCCESS (1 << 6)	/* IOSQE_CQE_SKIP_SUCCESS; flags of a request begin with those of its entry */
 #define CQE_MORE (1 << 1)	/* IORING_CQE_F_MORE */
 
@@ -71,19 +72,22 @@ struct uring_row {
 	u64 histogram[HIST_SIZE];
 };
 
+struct request {
+	u64 address;	/* 0: none */
+	u64 start_ns;	/* 0: it was silent, and failed */
+	u64 ring;
+	u64 user_data;
+	u32 operation;
+	u32 silent;
+};
+
 struct uring_state {
 	u32 session;
 	u32 shots;	/* whether there ever were requests of several completions */
 	u64 overflowed;	/* completions that found their queue full */
 	u64 unplaced;	/* requests of several completions of which only the last one will be known */
-};
-
-struct request {
-	u64 start_ns;
-	u64 ring;
-	u64 user_data;
-	u32 operation;
-	u32 silent;
+	u64 spilled;	/* requests that found their place taken */
+	struct request places[1 << PLACES_LOG2];
 };
 
 struct shot {
@@ -137,21 +141,61 @@ INLINE struct uring_row *row_of(u32 operation)
 	return bpf_map_lookup_elem(&operations, &index);
 }
 
+INLINE struct request *place_of(u64 address)
+{
+	return &state.places[(address * 0x9e3779b97f4a7c15ULL) >> (64 - PLACES_LOG2)];
+}
+
+INLINE struct request *find(u64 address)
+{
+	struct request *place = place_of(address);
+
+	if (*(volatile u64 *)&place->address == address)
+		return place;
+	return state.spilled ? bpf_map_lookup_elem(&requests, &address) : 0;
+}
+
+/* All that is known of it has been read. */
+INLINE void forget(u64 address)
+{
+	struct request *place = place_of(address);
+
+	if (*(volatile u64 *)&place->address == address)
+		__sync_lock_test_and_set(&place->address, 0);
+	else
+		bpf_map_delete_elem(&requests, &address);
+}
+
+/* False: there is no room. Only who submits it knows of a request now. */
+INLINE bool keep(struct request *request)
+{
+	struct request *place = place_of(request->address);
+
+	if (__sync_val_compare_and_swap(&place->address, 0, request->address)) {
+		ADD(state.spilled, 1);
+		return !bpf_map_update_elem(&requests, &request->address, request, 0);
+	}
+	place->start_ns = request->start_ns;
+	place->ring = request->ring;
+	place->user_data = request->user_data;
+	place->operation = request->operation;
+	place->silent = request->silent;
+	return true;
+}
+
 /* Threads that the kernel makes for a ring are in no session themselves: they are their process's. */
 INLINE bool is_ours(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *found = bpf_task_storage_get(&tasks, task, 0, 0);
-	struct task_struct *leader;
+	struct task_struct *leader = task->group_leader;
+	struct task_state *found = 0;
 	struct owner *owner;
 	u32 index;
 
-	if (!found) {
-		leader = task->group_leader;
-		if (!leader)
-			return false;
+	if (task->bpf_storage)
+		found = bpf_task_storage_get(&tasks, task, 0, 0);
+	if (!found && leader && leader != task && leader->bpf_storage)
 		found = bpf_task_storage_get(&tasks, leader, 0, 0);
-	}
 	if (!found || found->flags & TASK_QUIET || !found->process)
 		return false;
 	index = found->process;
@@ -189,24 +233,27 @@ INLINE void raise(u64 *place, u64 value)
 }
 
 /* What had this address before has ended unseen, unless it is known that it ends so. */
-INLINE void replaced(u64 key)
+INLINE void replace(u64 address)
 {
-	struct request *old = bpf_map_lookup_elem(&requests, &key);
+	struct request *old = find(address);
 	struct uring_row *row = old && !old->silent ? row_of(old->operation) : 0;
 
 	if (row)
 		ADD(row->unseen, 1);
+	if (old)
+		forget(address);
 }
 
-INLINE int submitted(struct io_kiocb *req, u32 operation)
+INLINE int submitted(u64 address, struct io_kiocb *req, u32 operation)
 {
 	struct request request = {};
 	struct uring_row *row = row_of(operation);
-	u64 key = (u64)req;
 	struct shot shot;
 
 	if (!row)
 		return 0;
+	replace(address);
+	request.address = address;
 	request.operation = operation;
 	request.ring = (u64)req->ctx;
 	request.user_data = req->cqe.user_data;
@@ -215,13 +262,10 @@ INLINE int submitted(struct io_kiocb *req, u32 operation)
 	ADD(row->submitted, 1);
 	if (request.silent)
 		ADD(row->silent, 1);
-	if (bpf_map_update_elem(&requests, &key, &request, BPF_NOEXIST)) {
-		replaced(key);
-		if (bpf_map_update_elem(&requests, &key, &request, 0)) {
-			if (!request.silent)
-				ADD(row->untracked, 1);
-			return 0;
-		}
+	if (!keep(&request)) {
+		if (!request.silent)
+			ADD(row->untracked, 1);
+		return 0;
 	}
 	if (is_shot(operation)) {
 		shot.ring = request.ring;
@@ -247,18 +291,19 @@ INLINE int completed_more(struct shot *shot, u32 flags)
 	return 0;
 }
 
-INLINE int completed(void *ring, void *req, u64 user_data, s32 result, u32 flags)
+INLINE int completed(void *ring, u64 address, u64 user_data, s32 result, u32 flags)
 {
 	struct shot shot = { (u64)ring, user_data };
-	u64 key = (u64)req, took, now = bpf_ktime_get_ns();
-	struct request *request = req ? bpf_map_lookup_elem(&requests, &key) : 0;
+	struct request *request = address ? find(address) : 0;
 	struct uring_row *row;
+	u64 took, now;
 
 	if (!request || request->ring != (u64)ring || request->user_data != user_data)
 		return state.shots ? completed_more(&shot, flags) : 0;
 	row = row_of(request->operation);
 	if (!row)
 		return 0;
+	now = bpf_ktime_get_ns();
 	took = now > request->start_ns ? now - request->start_ns : 0;
 	ADD(row->wall_ns, took);
 	raise(&row->max_ns, took);
@@ -273,44 +318,54 @@ INLINE int completed(void *ring, void *req, u64 user_data, s32 result, u32 flags
 	if (is_shot(request->operation) && !(flags & CQE_MORE))
 		bpf_map_delete_elem(&shots, &shot);
 	if (request->silent)
-		request->start_ns = 0;	/* it failed: so do those that are linked to it, in silence */
+		request->start_ns = 0;	/* so do those that are linked to it, in silence */
 	else
-		bpf_map_delete_elem(&requests, &key);
+		forget(address);
 	return 0;
+}
+
+/* The address that a program was given, as a number that one can reckon with. */
+INLINE u64 argument(void *place)
+{
+	u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), place);
+	return address;
 }
 
 SEC("tp_btf/io_uring_submit_req")	/* io_uring_submit_sqe before Linux 6.4 */
 int BPF_PROG(on_submit, struct io_kiocb *req)
 {
-	return is_ours() ? submitted(req, req->opcode) : 0;
+	return is_ours() ? submitted(argument(ctx), req, req->opcode) : 0;
 }
 
 /* Refused before it is submitted: the code need not be one that the kernel knows. */
 SEC("tp_btf/io_uring_req_failed")
 int BPF_PROG(on_refused, struct io_uring_sqe *sqe, struct io_kiocb *req, int error)
 {
-	u64 key = (u64)req;
 	struct request *known;
+	u64 address;
 
 	if (!is_ours())
 		return 0;
-	known = bpf_map_lookup_elem(&requests, &key);
-	if (known && !known->silent && known->ring == (u64)req->ctx && known->user_data == req->cqe.user_data)
+	address = argument(ctx + 1);
+	known = find(address);
+	if (known && !known->silent && !state.overflowed && known->ring == (u64)req->ctx &&
+	    known->user_data == req->cqe.user_data)
 		return 0;	/* was submitted, and then found no memory */
-	return submitted(req, BPF_CORE_READ(sqe, opcode));
+	return submitted(address, req, BPF_CORE_READ(sqe, opcode));
 }
 
 /* What is linked to a request that failed is cancelled. */
 SEC("tp_btf/io_uring_fail_link")
 int BPF_PROG(on_unlink, struct io_kiocb *req, struct io_kiocb *link)
 {
-	u64 key = (u64)req, other = (u64)link;
-	struct request *failed = bpf_map_lookup_elem(&requests, &key), *request;
+	struct request *failed = find(argument(ctx)), *request;
 	struct uring_row *row;
 
 	if (!failed || !failed->silent || failed->start_ns)
 		return 0;
-	request = bpf_map_lookup_elem(&requests, &other);
+	request = find(argument(ctx + 1));
 	row = request && !request->silent ? row_of(request->operation) : 0;
 	if (!row)
 		return 0;
@@ -323,13 +378,13 @@ int BPF_PROG(on_unlink, struct io_kiocb *req, struct io_kiocb *link)
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(on_complete, void *ring, void *req, struct io_uring_cqe *cqe)
 {
-	return completed(ring, req, cqe->user_data, cqe->res, cqe->flags);
+	return completed(ring, (u64)req, cqe->user_data, cqe->res, cqe->flags);
 }
 
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(on_complete_words, void *ring, void *req, u64 user_data, int result, unsigned int flags)
 {
-	return completed(ring, req, user_data, result, flags);
+	return completed(ring, (u64)req, user_data, result, flags);
 }
 
 SEC("tp_btf/io_uring_cqe_overflow")

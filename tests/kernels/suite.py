@@ -28,7 +28,7 @@ TOO_SLOW = ("errs-1000",)
 SLICE_CHECKS = ("doctor", "run", "parts")
 CHECKS = (
     *("doctor", "run", "recorded", "records", "flight", "losses", "details", "restarts"),
-    *("top", "why", "serve", "owner_killed", "wakes"),
+    *("top", "why", "serve", "owner_killed", "wakes", "rings"),
 )
 BESIDE_WAKERS = ("recorded",)
 IN_VENV = ("make_run", "lifecycle")

@@ -9,6 +9,7 @@ from ctypes import c_uint32, c_uint64
 from straced.model import histogram
 
 OPERATIONS = 256
+PLACES = 4096
 
 
 class WireUringRow(ctypes.Structure):
@@ -29,10 +30,34 @@ class WireUringRow(ctypes.Structure):
     )
 
 
+class WireUringRequest(ctypes.Structure):
+    """A request in flight."""
+
+    _fields_ = (
+        ("address", c_uint64),
+        ("start_ns", c_uint64),
+        ("ring", c_uint64),
+        ("user_data", c_uint64),
+        ("operation", c_uint32),
+        ("silent", c_uint32),
+    )
+
+
 class WireUringState(ctypes.Structure):
     """Whose requests are counted, and what is missing."""
 
-    _fields_ = (("session", c_uint32), ("shots", c_uint32), ("overflowed", c_uint64), ("unplaced", c_uint64))
+    _fields_ = (
+        ("session", c_uint32),
+        ("shots", c_uint32),
+        ("overflowed", c_uint64),
+        ("unplaced", c_uint64),
+        ("spilled", c_uint64),
+        ("places", WireUringRequest * PLACES),
+    )
 
 
-LAYOUTS: Mapping[str, type[ctypes.Structure]] = {"uring_row": WireUringRow, "uring_state": WireUringState}
+LAYOUTS: Mapping[str, type[ctypes.Structure]] = {
+    "uring_row": WireUringRow,
+    "request": WireUringRequest,
+    "uring_state": WireUringState,
+}
