@@ -48,7 +48,7 @@ def test_a_pipe_that_nobody_reads(start: Starter) -> None:
         goes_on(target)
     finally:
         end(process)
-    until(target.untraced, 5)
+    until(target.untraced)
     assert target.runs()
 
 
@@ -74,7 +74,7 @@ def test_a_client_that_is_stopped(start: Starter) -> None:
     finally:
         process.send_signal(signal.SIGCONT)
         end(process)
-    until(target.untraced, 5)
+    until(target.untraced)
     assert target.runs()
 
 
@@ -254,7 +254,7 @@ def test_the_reader_dies(start: Starter) -> None:
     process.stderr.close()
     assert b"Traceback" not in errors
     assert status in (0, 128 + signal.SIGPIPE, -signal.SIGPIPE), (status, errors)
-    until(target.untraced, 5)
+    until(target.untraced)
     assert target.runs()
 
 

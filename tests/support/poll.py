@@ -11,11 +11,13 @@ from typing import TypeVar
 from tests.support.pace import PACE
 
 T = TypeVar("T")
+HANG_S = 20.0
+"""What never comes has not come by then: a bound that is promised to nobody, so no stall of a machine may reach it."""
 Description = str | Callable[[], str]
 """What is waited for; a function is asked when it has not come, so that it can show what there is instead."""
 
 
-def until(condition: Callable[[], T], seconds: float = 5.0, what: Description = "", pause_s: float = 0.002) -> T:
+def until(condition: Callable[[], T], seconds: float = HANG_S, what: Description = "", pause_s: float = 0.002) -> T:
     """Poll until ``condition()`` is true and return it; fail the test after ``seconds``."""
     seconds *= PACE
     deadline = time.monotonic() + seconds
@@ -30,7 +32,7 @@ def until(condition: Callable[[], T], seconds: float = 5.0, what: Description = 
 
 async def auntil(
     condition: Callable[[], T | Awaitable[T]],
-    seconds: float = 5.0,
+    seconds: float = HANG_S,
     what: Description = "",
     pause: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0.002),
 ) -> T:

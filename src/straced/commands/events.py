@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -11,9 +12,14 @@ import msgspec
 from straced.commands import options, service_query
 from straced.commands.group import verb
 from straced.concurrency import stopping
+from straced.ipc.messages import Nothing, SubscribeParams
 from straced.model.event_folding import EventLine, folded
 from straced.model.history import KeptAlert, KeptEvent
 from straced.views.text.history import alert_text, event_text, fold_text
+
+if TYPE_CHECKING:
+    from straced.client.notifications import News
+    from straced.ipc.messages import Select
 
 DAY_S = 86400.0
 SLOW_CALLS = ("slow_call", "slow_calls")
@@ -72,7 +78,9 @@ def command(
     for line in sorted(lines, key=_when)[-limit:]:
         _show(line, as_json)
     if go_on:
-        stopping.cancelled_by_ctrl_c(_follow(chosen.pid, chosen.job, alerts_only, as_json, kinds))
+        last = max((event.id for event in events), default=0)
+        later = msgspec.structs.replace(chosen, after=last, limit=journal.MAX_EVENTS)
+        stopping.cancelled_by_ctrl_c(_follow(later, {*map(_key, alerts)}, alerts_only, as_json))
     return 0
 
 
@@ -92,46 +100,78 @@ def _show(line: EventLine | KeptEvent | KeptAlert, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-async def _follow(
-    pid: int | None, job: str | None, alerts_only: bool, as_json: bool, kinds: Sequence[str] = ()
-) -> None:
+async def _follow(chosen: Select, shown: set[Hashable], alerts_only: bool, as_json: bool) -> None:
+    """Show what comes, after what came since history was shown: each once, whichever of the two tells it.
+
+    Args:
+        chosen: of which processes, and after which event.
+        shown: alerts as they were shown.
+        alerts_only: no events.
+        as_json: how to show them.
+    """
     from straced.client.client import Client
-    from straced.model.alerts import AlertRow
-    from straced.model.tick import ServiceEvent
 
     topics = ("alerts",) if alerts_only else ("alerts", "events")
     async with Client() as client:
+        await client.request("subscribe", SubscribeParams(topics=topics), Nothing)
+        missed: list[KeptEvent | KeptAlert] = [] if alerts_only else [*await client.events(chosen)]
+        missed += await client.alerts(chosen)
+        for each in sorted(missed, key=_when):
+            if _key(each) not in shown and _is_wanted(each, chosen):
+                _show(each, as_json)
+        shown |= {*map(_key, missed)}
         async for news in client.news(*topics):
-            if kinds and isinstance(news, (ServiceEvent, AlertRow)) and news.kind not in kinds:
-                continue
-            if isinstance(news, ServiceEvent) and _wanted(news.pid, news.labels.get("job"), pid, job):
-                event = KeptEvent(
-                    id=0,
-                    time=news.epoch_s,
-                    kind=news.kind,
-                    text=news.text,
-                    pid=news.pid,
-                    comm=news.comm,
-                    labels=news.labels,
-                    data=news.data,
-                )
-                _show(event, as_json)
-            elif isinstance(news, AlertRow) and _wanted(news.pid, news.job, pid, job):
-                alert = KeptAlert(
-                    id=news.id,
-                    kind=news.kind,
-                    subject=news.subject,
-                    text=news.text,
-                    opened=news.opened_s,
-                    updated=news.updated_s,
-                    closed=news.closed_s,
-                    pid=news.pid,
-                    comm=news.comm,
-                    job=news.job,
-                    data=news.data,
-                )
-                _show(alert, as_json)
+            line = _line(news)
+            if line is not None and _is_wanted(line, chosen) and _key(line) not in shown:
+                _show(line, as_json)
 
 
-def _wanted(pid: int | None, job: str | None, wanted_pid: int | None, wanted_job: str | None) -> bool:
-    return wanted_pid in (None, pid) and wanted_job in (None, job)
+def _line(news: News) -> KeptEvent | KeptAlert | None:
+    """What history will have of it; ``None`` of what is neither an event nor an alert."""
+    from straced.model.alerts import AlertRow
+    from straced.model.tick import ServiceEvent
+
+    if isinstance(news, ServiceEvent):
+        return KeptEvent(
+            id=0,
+            time=_kept_s(news.epoch_s),
+            kind=news.kind,
+            text=news.text,
+            pid=news.pid,
+            comm=news.comm,
+            labels=news.labels,
+            data=news.data,
+        )
+    if isinstance(news, AlertRow):
+        return KeptAlert(
+            id=news.id,
+            kind=news.kind,
+            subject=news.subject,
+            text=news.text,
+            opened=_kept_s(news.opened_s),
+            updated=_kept_s(news.updated_s),
+            closed=None if news.closed_s is None else _kept_s(news.closed_s),
+            pid=news.pid,
+            comm=news.comm,
+            job=news.job,
+            data=news.data,
+        )
+    return None
+
+
+def _kept_s(epoch_s: float) -> float:
+    """A time as history has it, to the millisecond."""
+    return int(epoch_s * 1000) / 1000
+
+
+def _key(line: KeptEvent | KeptAlert) -> Hashable:
+    """Which one it is, and in which state."""
+    if isinstance(line, KeptAlert):
+        return line.id, line.updated, line.closed
+    return line.time, line.kind, line.pid, line.text
+
+
+def _is_wanted(line: KeptEvent | KeptAlert, chosen: Select) -> bool:
+    job = line.job if isinstance(line, KeptAlert) else line.labels.get("job")
+    kind_fits = not chosen.kinds or line.kind in chosen.kinds
+    return kind_fits and chosen.pid in (None, line.pid) and chosen.job in (None, job)

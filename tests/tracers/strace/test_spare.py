@@ -37,7 +37,7 @@ def spare(owner: int) -> int:
 
 
 async def next_spare() -> int:
-    return await auntil(lambda: spare(os.getpid()), 5, "a spare waits")
+    return await auntil(lambda: spare(os.getpid()), what="a spare waits")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_the_spare_becomes_the_next_strace(measured: StraceManager, start:
     assert await measured.detach(target.pid) is not None
     assert await measured.attach(target.pid)
     assert measured.get_strace_pids() == [waiting]
-    await auntil(lambda: facts(waiting) == fresh, 5, f"{facts(waiting)} is {fresh}")
+    await auntil(lambda: facts(waiting) == fresh, what=lambda: f"{facts(waiting)} is {fresh}")
 
 
 async def test_the_spare_holds_nothing_of_the_guard(measured: StraceManager, start: Starter) -> None:
@@ -98,7 +98,7 @@ async def test_a_spare_that_is_killed_or_stopped_costs_no_attach(
         assert await measured.detach(target.pid) is not None
         os.kill(start.owns(waiting), number)
         if number != signal.SIGSTOP:
-            await auntil(lambda: not proc.alive(waiting), 5, "it is gone")  # noqa: B023
+            await auntil(lambda: not proc.alive(waiting), what="it is gone")  # noqa: B023
         assert await measured.attach(target.pid), measured.last_error(target.pid)
     await target.work()
     summary = await measured.detach(target.pid)
@@ -110,7 +110,7 @@ async def test_the_spare_is_no_target(measured: StraceManager, start: Starter) -
     target = start("tick")
     assert await measured.attach(target.pid)
     waiting = await next_spare()
-    await auntil(lambda: waiting in own_helpers(), 5, "the owner knows of it")
+    await auntil(lambda: waiting in own_helpers(), what="the owner knows of it")
     assert waiting not in own_helpers(idle=False)
     assert await measured.attach(waiting), "there is nothing to do"
     assert measured.last_error(waiting) is None
@@ -141,7 +141,7 @@ def test_the_spare_dies_with_those_it_serves(start: Starter, victim: str) -> Non
     )
     owner.channel.expect("attached")
     (guard,) = guards(owner.pid)
-    waiting = until(lambda: spare(owner.pid), 5, "a spare waits")
+    waiting = until(lambda: spare(owner.pid), what="a spare waits")
     if victim in ("owner", "both"):
         owner.signal(signal.SIGKILL)
     if victim in ("guard", "both"):
