@@ -63,6 +63,8 @@ FILES = {
 ATTACHED_S = 60.0
 SEEN_S = 12.0
 """How long the screen has looked when its pictures are taken: the trends need some time."""
+SLOW_NS = 20_000_000
+"""What is slow on its tab of slow calls."""
 USUAL = (120, 40)
 SIZES = ((80, 24), USUAL, (200, 55))
 RECORDED, STEP_S = (112, 32), 0.5
@@ -76,7 +78,7 @@ SCRIPT: tuple[tuple[str, float], ...] = (
 @contextlib.asynccontextmanager
 async def screen(pid: int, folder: Path, size: tuple[int, int]) -> AsyncIterator[tuple[TopApp, Pilot[None]]]:
     """The live screen on the tree of a process."""
-    worker = FrameWorker(lambda: LocalSource([TargetSpec("pid", str(pid))], "ebpf"), LocalActions(folder), 1.0)
+    worker = FrameWorker(lambda: LocalSource([TargetSpec("pid", str(pid))], "ebpf", SLOW_NS), LocalActions(folder), 1.0)
     app = TopApp(worker, interval_s=1.0, rows=ProcessRows())
     async with app.run_test(size=size, notifications=True) as pilot:
         end = time.monotonic() + ATTACHED_S
@@ -105,6 +107,11 @@ async def _pictures_of_one(app: TopApp, pilot: Pilot[None], folder: Path) -> Non
     await pilot.press("enter", "2")
     await _wait(pilot, 2.0)
     _save(app, folder / "top-threads.svg", DARK)
+    await pilot.press("escape")
+    await _choose(app, pilot, "client.py")
+    await pilot.press("enter", "5")
+    await _wait(pilot, 2.0)
+    _save(app, folder / "top-slow.svg", DARK)
     await pilot.press("escape", "1")
     await _choose(app, pilot, "flock lock true")
     await pilot.press("y")

@@ -42,7 +42,7 @@ async def test_slow_calls_have_their_file_or_peer_and_are_told_apart(size: tuple
         shown = "5 slow 1 of 2"
         await appears(pilot, lambda: shown in all_of(app) and (" result " in all_of(app)) is wide, "its slow calls")
         at = next(n for n, line in enumerate(text_of(app)) if "file or peer" in line)
-        own, head, other, rest = text_of(app)[at + 1 : at + 5]
+        rest, own, head, other = text_of(app)[at + 1 : at + 5]
         assert all(word in own for word in ("≥3.2 s", "79 walwriter", "fdatasync", WAL)), own
         assert ("3.1 s" in own and "inside" in own) is wide
         assert "1 of other processes" in head

@@ -81,11 +81,13 @@ class Grid(Widget, can_focus=True):
         self._title, self._ids, self._line = title, ids, line
         self._follow()
 
-    def show_texts(self, title: Pieces, lines: Sequence[Pieces], below: Sequence[Pieces] = ()) -> None:
-        """Show lines that are there already; the cursor keeps its place among them, and does not go to those below."""
-        self._chosen = max(0, min(self._place, len(lines) - 1))
-        shown = [*lines, *below]
-        self.show(lambda width: title, [*range(len(lines)), *[None] * len(below)], lambda index, width: shown[index])
+    def show_texts(
+        self, title: Pieces, lines: Sequence[Pieces], *, above: Sequence[Pieces] = (), below: Sequence[Pieces] = ()
+    ) -> None:
+        """Show lines that are there already; the cursor keeps its place among them, not those around."""
+        self._chosen = max(0, min(self._place - len(above), len(lines) - 1))
+        shown, ids = [*above, *lines, *below], [*[None] * len(above), *range(len(lines)), *[None] * len(below)]
+        self.show(lambda width: title, ids, lambda index, width: shown[index])
 
     def put_cursor(self, index: int) -> None:
         """Move the cursor without telling anybody."""

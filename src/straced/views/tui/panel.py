@@ -141,7 +141,7 @@ class Panel(Vertical):
             self.grid.show_texts(panels.EVENTS_TITLE, lines or [whole(" no event of this process yet", palette.DIM)])
         elif name == "slow":
             slow = slow_panel.SlowTable(self._slow, self._row, self._comms, self._width - 1)
-            self.grid.show_texts(slow.title, slow.lines)
+            self.grid.show_texts(slow.title, slow.lines, above=slow.head)
         elif detail is None or (detail.gone and detail.calls is None and detail.threads is None):
             word = "process has exited" if detail is not None else "looking" if self._row is not None else ""
             self.grid.show_texts((), [whole(f" {word}", palette.DIM)])
@@ -150,7 +150,7 @@ class Panel(Vertical):
             lines = self._call_lines(detail, table)
             below = self._lines_below(detail, self.grid.room - len(lines)) if table.lines else []
             self._below = len(below)
-            self.grid.show_texts(table.title if table.lines else panels.THREADS_TITLE, lines, below)
+            self.grid.show_texts(table.title if table.lines else panels.THREADS_TITLE, lines, below=below)
         elif name == "threads":
             self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
         elif detail.files is None:

@@ -58,6 +58,11 @@ class SlowTable:
         return whole(f"{self._head}file or peer", palette.TITLE)
 
     @property
+    def head(self) -> list[Pieces]:
+        """What is slow, and what is not among the lines."""
+        return [whole(limits(self._slow), palette.DIM)] if self._slow is not None else []
+
+    @property
     def own(self) -> list[Pieces]:
         """Calls of the chosen process."""
         return (
@@ -66,7 +71,7 @@ class SlowTable:
 
     @property
     def lines(self) -> list[Pieces]:
-        """Calls of the chosen process, those of others, and what is not among them."""
+        """Calls of the chosen process, and those of others."""
         slow, row = self._slow, self._row
         if slow is None:
             return [whole(NOBODY, palette.WARN)]
@@ -79,7 +84,7 @@ class SlowTable:
         if others and row is not None:
             lines.append(whole(f"── {format_count(len(others))} of other processes", palette.DIM))
         lines += [self._line(call, call.pid, self._comms.get(call.pid) or call.comm) for call in others]
-        return [*lines, whole(f" {limits(slow)}", palette.DIM)]
+        return lines
 
     def _line(self, call: SlowSyscall, number: int, name: str) -> Pieces:
         took = f"{'≥' if call.inside else ''}{format_ns(call.duration_ns)}"
