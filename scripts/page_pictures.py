@@ -6,7 +6,6 @@ python scripts/page_pictures.py docs/img
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ sys.path[:0] = [str(HOME), str(HOME / "scripts")]
 
 from tests.support.chromium import Page  # noqa: E402
 from tests.web.site import site  # noqa: E402
-from top_pictures import FILES  # noqa: E402
+from top_pictures import busy_machine  # noqa: E402
 
 from straced.workflows.report import report_file  # noqa: E402
 
@@ -40,12 +39,9 @@ def main(folder: Path) -> None:
 def of_service(scratch: Path, folder: Path) -> None:
     """The page of a service that watches a web server, a build, a journal and a lock."""
     (scratch / "service").mkdir()
-    for name, text in FILES.items():
-        (scratch / name).write_text(text)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    jobs = subprocess.Popen(["sh", "services.sh"], cwd=scratch, start_new_session=True, **quiet)  # type: ignore[call-overload]
-    rules = f'[[watch]]\ntarget = "{jobs.pid}"\nlabels = {{job = "services"}}\n'
-    try:
+    row = "[...document.querySelectorAll('tbody tr:not(.job)')].find(row => row.textContent.includes({!r}))"
+    with busy_machine() as pid:
+        rules = f'[[watch]]\ntarget = "{pid}"\nlabels = {{job = "services"}}\n'
         with site(scratch / "service", rules, interval="1s", tracer="ebpf") as page, Page() as browser:
             size(browser, WIDE)
             browser.open(page.url, "document.querySelector('tbody tr:not(.job)') !== null")
@@ -54,23 +50,18 @@ def of_service(scratch: Path, folder: Path) -> None:
             size(browser, PHONE)
             browser.screenshot(folder / "web-phone.png")
             size(browser, WIDE)
-            row = "[...document.querySelectorAll('tbody tr:not(.job)')].find(row => row.textContent.includes({!r}))"
-            key = browser.value(row.format("lock true") + ".dataset.key")
+            key = browser.until(f"{row.format('lock true')}?.dataset.key")
             browser.value(f"location.hash = '#/process/{key}?why=1'")
             browser.until("document.querySelector('.sentence') !== null")
             size(browser, (WIDE[0], 520))
             browser.screenshot(folder / "web-why.png")
             size(browser, WIDE)
             browser.value("location.hash = '#/'")
-            browser.until("document.querySelector('tbody tr:not(.job)') !== null")
-            key = browser.value(row.format("server.py") + ".dataset.key")
+            key = browser.until(f"{row.format('server.py')}?.dataset.key")
             browser.value(f"location.hash = '#/process/{key}'")
             browser.until("document.querySelectorAll('.heat').length > 0")
             browser.dark(True)
             browser.screenshot(folder / "web-process.png")
-    finally:
-        os.killpg(jobs.pid, signal.SIGKILL)
-        jobs.wait()
 
 
 def of_report(scratch: Path, folder: Path) -> None:
