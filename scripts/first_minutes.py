@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 60.0
+PATIENCE_S = 600.0
 NOBODY = 65534
 PASSED_ON = ("PIP_", "SSL_", "REQUESTS_", "HTTP", "http", "no_proxy", "NO_PROXY")
 """What an environment says of the way to a package index."""
@@ -90,16 +92,27 @@ def walk(steps: list[Step], home: Path, become: list[str], show: bool) -> list[t
     begun, worked = time.monotonic(), cpu()
     done = []
     for step in steps:
-        ran = subprocess.run(
-            [*become, "sh", "-c", step.line], cwd=place, env=environment(home), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
-        )  # fmt: skip
+        status, shown = typed([*become, "sh", "-c", step.line], place, home)
         done.append((step.name, time.monotonic() - begun, cpu() - worked))
         if show:
-            print(f"$ {step.line}\n{ran.stdout}", flush=True)
-        if ran.returncode != step.status or step.shows not in ran.stdout:
-            raise SystemExit(f"{step.name}: status {ran.returncode}, expected {step.status}\n{step.line}\n{ran.stdout}")
+            print(f"$ {step.line}\n{shown}", flush=True)
+        if status != step.status or step.shows not in shown:
+            raise SystemExit(f"{step.name}: status {status}, expected {step.status}\n{step.line}\n{shown}")
     return done
+
+
+def typed(argv: list[str], place: Path, home: Path) -> tuple[int, str]:
+    """Run a line as a shell would, and return its status and all that it printed."""
+    process = subprocess.Popen(
+        argv, cwd=place, env=environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        shown, _ = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise SystemExit(f"{argv[-1]}: no end after {PATIENCE_S:.0f} s\n{process.communicate()[0]}") from None
+    return process.returncode, shown
 
 
 def cpu() -> float:
@@ -113,6 +126,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--wheel", type=Path, help="that wheel, instead of one built here")
     parser.add_argument("--show", action="store_true", help="print all that a newcomer sees")
+    parser.add_argument("--way", choices=("clone", "wheel"), help="only that one")
     options = parser.parse_args()
     late = []
     with tempfile.TemporaryDirectory(prefix="straced-first-") as name:
@@ -129,6 +143,8 @@ def main() -> int:
                 os.chown(home, NOBODY, NOBODY)
                 become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
             for way, steps in ways(bundle, wheel.resolve()).items():
+                if options.way not in (None, way):
+                    continue
                 os.environ["PIP_CACHE_DIR"] = str(home / f"cache-of-{way}")
                 for cache in ("empty", "warm"):
                     done = walk(steps, home, become, options.show and cache == "warm")

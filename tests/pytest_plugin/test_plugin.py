@@ -209,7 +209,7 @@ def test_where_nobody_may_count_a_test_is_skipped_with_the_reason(inner: InnerPy
     """)
     done = inner.run("--syscalls-tracer", "ebpf", prefix=NOBODY if os.geteuid() == 0 else ())
     assert done.outcomes == {"test_it": "skipped"}, done.text
-    assert "system calls cannot be counted here: eBPF: eBPF needs root" in done.messages["test_it"]
+    assert "system calls cannot be counted here: eBPF: needs root" in done.messages["test_it"]
 
 
 @pytest.mark.needs("ebpf")

@@ -95,7 +95,7 @@ async def attach(
             candidate = tracer(name)
             available = candidate.probe(target)
             if not available.usable:
-                ruled_out.append(f"{WORDS[name]}: {available.detail}")
+                ruled_out.append(_said(name, available.detail))
                 refusals.append(available.error)
                 continue
             if name == "strace" and not started_by_us:
@@ -104,7 +104,7 @@ async def attach(
         except (StraceRequired, NoSuchProcess, TargetIsZombie):
             raise
         except (TracerUnavailable, AttachError) as error:
-            ruled_out.append(f"{WORDS[name]}: {error.reason}")
+            ruled_out.append(_said(name, error.reason))
             refusals.append(error)
     if len({type(error) for error in refusals}) == 1 and isinstance(refusals[-1], AttachError):
         raise refusals[-1]  # all say the same of the target: it is a zombie, or a kernel thread
@@ -141,6 +141,11 @@ def for_trace(tracer: str, wanted: str, of_strace: str, *, binary: bool) -> Trac
     if tracer == "ebpf" or binary:
         return TraceOrder(True, False, "asked for")
     return TraceOrder(False, True, f"asked for by {of_strace}") if of_strace else TraceOrder(True, True, "")
+
+
+def _said(name: str, reason: str) -> str:
+    """Which tracer it was, once: many reasons begin with its name."""
+    return f"{WORDS[name]}: {reason.removeprefix(f'{WORDS[name]} ')}"
 
 
 def _strace_required(target: Target, ruled_out: list[str]) -> StraceRequired:

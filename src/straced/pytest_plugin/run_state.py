@@ -81,7 +81,7 @@ class RunState:
             try:
                 self._reader = OwnReader()
             except StracedError as error:
-                self._refusal = f"eBPF: {error.reason}"
+                self._refusal = f"eBPF: {error.reason.removeprefix('eBPF ')}"
         return self._reader
 
     @property
