@@ -58,6 +58,9 @@ struct io_uring_cqe {
 
 #pragma clang attribute pop
 
+/* Found where the kernel's has as many arguments of these kinds: before Linux 6.14. */
+typedef void (*btf_trace_io_uring_complete)(void *, void *, void *, u64, int, unsigned int, u64, u64);
+
 struct uring_row {
 	u64 submitted;
 	u64 completed;
@@ -374,17 +377,16 @@ int BPF_PROG(on_unlink, struct io_kiocb *req, struct io_kiocb *link)
 	return 0;
 }
 
-/* One of these two: how the tracepoint tells a completion differs among kernels. */
+/* The tracepoint tells a completion as an entry of the queue, or in words. */
 SEC("tp_btf/io_uring_complete")
-int BPF_PROG(on_complete, void *ring, void *req, struct io_uring_cqe *cqe)
+int on_complete(u64 *ctx)
 {
-	return completed(ring, (u64)req, cqe->user_data, cqe->res, cqe->flags);
-}
+	struct io_uring_cqe *cqe;
 
-SEC("tp_btf/io_uring_complete")
-int BPF_PROG(on_complete_words, void *ring, void *req, u64 user_data, int result, unsigned int flags)
-{
-	return completed(ring, (u64)req, user_data, result, flags);
+	if (bpf_core_type_exists(btf_trace_io_uring_complete))
+		return completed((void *)ctx[0], ctx[1], ctx[2], (s32)ctx[3], (u32)ctx[4]);
+	cqe = (struct io_uring_cqe *)ctx[2];
+	return completed((void *)ctx[0], ctx[1], cqe->user_data, cqe->res, cqe->flags);
 }
 
 SEC("tp_btf/io_uring_cqe_overflow")

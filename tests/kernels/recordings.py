@@ -14,6 +14,7 @@ from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
 from straced.tracers.ebpf.record_session import RecorderOptions
 from straced.tracers.ebpf.recorder import LoadedRecorder
 from straced.tracers.ebpf.suited import suited_engine
+from straced.tracers.ebpf.uring import UringWatch
 from tests.kernels.checks import check, straced
 from tests.support.records import check_sums
 
@@ -27,9 +28,13 @@ def parts(refused: str) -> str:
     engine = suited_engine(details=True, files=True)
     try:
         engine.start()
+        requests = UringWatch(engine)
+        requests.start(0)
+        requests.close()
+        assert requests.state().rows is not None, requests.state().problems
     finally:
         engine.close()
-    return "records, flight recorder, slow calls, sums by file"
+    return "records, flight recorder, slow calls, sums by file, io_uring"
 
 
 async def _load_recorders() -> None:

@@ -9,7 +9,6 @@ import ctypes
 import errno
 from pathlib import Path
 
-from straced.logs import logger
 from straced.model.files import p99
 from straced.model.uring import UringTable, UringUse, name_of, table_of
 from straced.tracers.ebpf import btf, libbpf, shared_memory, wire
@@ -22,9 +21,8 @@ DISABLED = Path("/proc/sys/kernel/io_uring_disabled")
 SUBMITTED = ("io_uring_submit_req", "io_uring_submit_sqe")
 """What the tracepoint of a submission is called; the second one before Linux 6.4."""
 OTHERS = ("io_uring_req_failed", "io_uring_complete", "io_uring_fail_link", "io_uring_cqe_overflow")
-COMPLETIONS = ("on_complete", "on_complete_words")
-"""Two programs, of which a kernel takes one: a completion as an entry of the queue, or in words (before Linux 6.14)."""
-PROGRAMS = ("on_submit", "on_refused", "on_unlink", "on_overflow")
+PROGRAMS = ("on_complete", "on_submit", "on_refused", "on_unlink", "on_overflow")
+"""In the order they are attached: no completion is missed of what is submitted."""
 _ROW = ctypes.sizeof(WireUringRow)
 _LOOKS = 4
 
@@ -41,7 +39,6 @@ class UringWatch:
         self._library = libbpf.load()
         self._object = 0
         self._links: list[int] = []
-        self._programs: tuple[str, ...] = ()
         self._last: UringTable | None = None
         self._problem = ""
         try:
@@ -57,26 +54,11 @@ class UringWatch:
         elf = Path(__file__).with_name("uring.bpf.o").read_bytes()
         if wrong := wire.verify(btf.Types(btf.section(elf, ".BTF")), LAYOUTS):
             raise OSError(errno.EINVAL, "the eBPF object is of another version: " + "; ".join(wrong[:3]))
-        for at, completed in enumerate(COMPLETIONS):
-            try:
-                self._load_with(engine, elf, submitted, completed)
-            except OSError as error:
-                logger.debug("io_uring: %s: %s", completed, error)
-                self._unload()
-                if at + 1 == len(COMPLETIONS):
-                    raise
-            else:
-                return
-
-    def _load_with(self, engine: Engine, elf: bytes, submitted: str, completed: str) -> None:
         library = self._library
-        self._programs = (completed, *PROGRAMS)
         with libbpf.expecting_refusal():
             self._object = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
             for name in ("tasks", "owners"):
                 libbpf.check(library.bpf_map__reuse_fd(self._map(name), engine.map_fd(name)), f"map {name}")
-            for name in COMPLETIONS:
-                libbpf.check(library.bpf_program__set_autoload(self._program(name), name == completed), name)
             target = library.bpf_program__set_attach_target(self._program("on_submit"), 0, submitted.encode())
             libbpf.check(target, "on_submit")
             libbpf.load_object(self._object)
@@ -106,7 +88,7 @@ class UringWatch:
             return
         self._state.session = session
         try:
-            for name in self._programs:  # completions first: of what is submitted, none is missed
+            for name in PROGRAMS:
                 link = self._library.bpf_program__attach(self._program(name))
                 self._links.append(libbpf.check_pointer(link, f"attach {name}"))
         except OSError as error:
@@ -149,7 +131,7 @@ class UringWatch:
     def _skipped(self) -> int:
         """How often the kernel skipped one of the programs."""
         found = 0
-        for name in self._programs:
+        for name in PROGRAMS:
             info, fd = libbpf.ProgramInfo(), self._library.bpf_program__fd(self._program(name))
             size = ctypes.c_uint32(ctypes.sizeof(info))
             if self._library.bpf_obj_get_info_by_fd(fd, ctypes.byref(info), ctypes.byref(size)) == 0:
