@@ -6,6 +6,7 @@ Of `service/flight_rights.py`, `service/api/taken_dump.py` and `tracers/ebpf/fli
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -129,6 +130,34 @@ async def test_what_a_program_did_with_more_rights_is_roots(public: Path) -> Non
         assert not mine.exists() or not names_in(mine) & {"umask", "getppid"}
         await recorded(daemon, process.pid, everything)
         assert {"umask", "getppid"} <= names_in(everything)
+
+
+@pytest.mark.needs("cc")
+async def test_a_signal_has_all_of_it_written_down_and_the_status_tells(public: Path) -> None:
+    with (
+        dropping(build(public)) as process,
+        serving(public, RECORD + WATCH.format(process.pid)) as daemon,
+    ):
+        await recorded(daemon, process.pid, public / "t.strc")
+        async with daemon.client() as client:
+            status = await client.status()
+            assert status.records == "on"
+            assert status.records_bytes is not None
+            assert status.records_bytes % (1 << 20) == 0
+            os.kill(daemon.process.pid, signal.SIGUSR1)
+
+            async def taken() -> bool:
+                return any(each.kind == "dump_taken" for each in await client.events(messages.Select()))
+
+            await auntil(taken, 60, "it is dumped")
+        told = straced("status", env={"STRACED_SOCKET": str(daemon.socket)})
+        assert "\nrecords    on, the last calls in " in told.out
+        (path,) = (daemon.state / "dumps").iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    file = RecordFile(path)
+    assert file.end is not None
+    assert file.end.reason == "signal"
+    assert process.pid in [each.pid for each in file.facts.processes]
 
 
 @pytest.mark.needs("cc")

@@ -33,7 +33,7 @@ def command(path: Path | None, http: str | None, check: bool, install: bool, ove
     """Watch processes, keep what they did, and answer those who ask; in the foreground, until SIGTERM or Ctrl-C.
 
     As root it serves all users of the host, each of whom sees their own processes; as a user that user alone. SIGHUP
-    has it read its configuration anew.
+    has it read its configuration anew, SIGUSR1 write down what its flight recorder has.
     """
     from straced.config import loader
     from straced.service.daemon import logs, unit

@@ -44,6 +44,7 @@ def lines(status: Status) -> list[str]:
         f"counts     {counting}",
         f"history    {_history(status)}",
         *([f"export     {_export(status)}"] if status.export != "off" else []),
+        *([f"records    {_records(status)}"] if status.records != "off" else []),
         f"clients    {status.clients}, with {status.sessions} sessions",
         f"alerts     {status.alerts_open} open",
     ]
@@ -58,6 +59,11 @@ def lines(status: Status) -> list[str]:
 
 def _many(count: int, word: str, plural: str = "s") -> str:
     return f"{count} {word}{'' if count == 1 else plural}"
+
+
+def _records(status: Status) -> str:
+    kept = f", the last calls in {format_bytes(status.records_bytes)} of memory" if status.records_bytes else ""
+    return status.records + kept
 
 
 def _history(status: Status) -> str:

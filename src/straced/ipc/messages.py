@@ -77,6 +77,10 @@ class Status(Struct, frozen=True, kw_only=True):
     host: HostFacts | None = None
     config_error: str | None = None
     """Why the configuration that was last loaded was not taken."""
+    records: str = "off"
+    """The flight recorder: ``on``, ``failed``, ``off``."""
+    records_bytes: int | None = None
+    """The memory of its rings; ``None``: there are none."""
     slow_ns: int | None = None
     """Calls of this duration or more are told as slow; ``None``: none are."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 
 from straced.concurrency.pacing import Pace
@@ -16,7 +17,7 @@ from straced.linux.output_file import OutputFile
 from straced.model.alerts import AlertRow
 from straced.service.collect.counted_calls import Key
 from straced.service.flight_rights import choose_for
-from straced.text.units import format_bytes, format_ns
+from straced.text.units import format_ns
 from straced.tracers.ebpf import flight
 from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
 from straced.tracers.ebpf.flight_choice import Choose
@@ -56,10 +57,15 @@ class FlightKeeper:
 
     @property
     def state(self) -> str:
-        """In words: of the status."""
+        """``on``, ``failed`` or ``off``."""
         if self._recorder is None:
             return "failed" if self._failed else "off"
-        return f"{len(self._held)} trees in {format_bytes(self._recorder.memory_bytes)}"
+        return "on"
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Of the rings, where there are any."""
+        return None if self._recorder is None else self._recorder.memory_bytes
 
     def follow(self, roots: list[Key]) -> None:
         """Record these trees and no others; done beside the tick, the next one is told if it takes longer."""
@@ -172,6 +178,23 @@ class FlightKeeper:
         except (StracedError, OSError, procfs.Gone) as error:
             why = error.reason if isinstance(error, StracedError) else str(error)
             self._say("dump_failed", f"no dump of {who}: {why}", owner=alert.owner)
+
+    async def dump_for_signal(self) -> None:
+        """Keep all that is there, where alerts keep theirs, and say so."""
+        recorder = self._recorder
+        if recorder is None:
+            log.warning("not_dumped", extra={"straced": {"reason": "no calls are recorded"}})
+            return
+        try:
+            most = min(recorder.kept_bytes + (1 << 16), self._folder.max_bytes)
+            path = self._folder.new("signal", os.getpid(), most)
+            with OutputFile(path, make_directories=True) as file:
+                dumped = await recorder.dump(file.fd, reason="signal")
+            data = {"bytes": dumped.bytes, "calls": dumped.calls, "span_ns": dumped.span_ns}
+            self._say("dump_taken", f"the last {format_ns(dumped.span_ns)} of all are in {path}", **data)
+        except (StracedError, OSError) as error:
+            why = error.reason if isinstance(error, StracedError) else str(error)
+            self._say("dump_failed", f"no dump of all: {why}")
 
     def keep_within(self) -> None:
         """Let go of dumps that have become too old."""

@@ -12,8 +12,9 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 from straced.config import loader, paths
 from straced.config.paths import ServicePaths
@@ -97,19 +98,20 @@ async def _serve(
 
 @contextlib.contextmanager
 def signals(daemon: Daemon, path: Path | None) -> Iterator[None]:
-    """SIGTERM and SIGINT end the service, SIGHUP has it read its configuration anew."""
+    """SIGTERM and SIGINT end the service, SIGHUP has it read its configuration anew, SIGUSR1 dump what it records."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
-    def hang_up() -> None:
-        task = loop.create_task(reload(daemon, path))
+    def begin(work: Coroutine[Any, Any, None]) -> None:
+        task = loop.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, daemon.service.ask_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, hang_up)
+        loop.add_signal_handler(signal.SIGHUP, lambda: begin(reload(daemon, path)))
+        loop.add_signal_handler(signal.SIGUSR1, lambda: begin(daemon.service.flight.dump_for_signal()))
     yield
 
 

@@ -133,6 +133,8 @@ class Facade:
             late_ticks=service.late_ticks,
             host=tick.host if tick is not None else None,
             config_error=service.config_error,
+            records=service.flight.state,
+            records_bytes=service.flight.memory_bytes,
             slow_ns=service.watcher.slow.limit_ns if service.tracer is not None else None,
         )
 
