@@ -51,6 +51,7 @@ field: ## Ask why of real servers in known situations, ten times each, without a
 	@scripts/bootstrap field
 	PYTHONPATH=.:tests/waits $(PYTHON) tests/waits/field/field_run.py $(FIELD)
 	$(if $(FIELD),,PYTHONPATH=.:tests/waits $(PYTHON) tests/waits/field/field_quiet.py)
+	$(if $(FIELD),,PYTHONPATH=.:tests/waits $(PYTHON) tests/waits/field/field_alerts.py)
 
 bench: ## Measure straced beside its rivals (BENCH="strace overhead" for a part; needs a quiet machine)
 	@scripts/bootstrap bench

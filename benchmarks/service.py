@@ -71,7 +71,7 @@ def one(size: int, active: int, seconds: float) -> list[Result]:
     what = f"{size} processes, {active} active"
     every = active == size > 1
     return [
-        at_most(f"{what}: CPU at the machine's best", "%", [used / slow], 20.0 if every else 6.0),
+        at_most(f"{what}: CPU at the machine's best", "%", [used / slow], 20.0 if every else 5.0),
         Result(f"{what}: CPU as it was", "%", used, None, f"slowdown {slow:.2f}", True, 1),
         Result(f"{what}: steady after", "s", waited, None, "", True, 1),
         at_most(f"{what}: memory", "MB", [memory], 180.0 if every else 90.0),

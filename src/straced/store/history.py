@@ -193,10 +193,7 @@ class History:
 
     def gaps_s(self, start: int, end: int) -> float:
         """Time without rows of the host: the service did not run."""
-        times = [
-            row[0] for row in self.connection.execute("select ts from host where ts >= ? and ts < ?", (start, end))
-        ]
-        return gaps.gaps_s(times)
+        return gaps.gaps_s(self.connection, start, end)
 
     # --- over time, and by rank ---
 
