@@ -40,9 +40,10 @@ def test_sanitizing_is_linear_and_looks_no_further_than_the_limit() -> None:
 
 
 def _timed(text: str, limit: int) -> float:
-    began = time.perf_counter()
+    """In CPU time: whoever else works here is no part of it."""
+    began = time.thread_time()
     scrub(text, limit)
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 @needs_root

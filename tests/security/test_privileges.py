@@ -196,7 +196,7 @@ async def counted(daemon: Daemon, pid: int) -> None:
 
 async def until_history_has(daemon: Daemon, wanted: dict[str, int]) -> None:
     """Wait until root's history has these calls, exactly."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 40
     found: dict[str, int | None] = {}
     async with daemon.client() as client:
         while found != wanted:
