@@ -195,7 +195,8 @@ class BlockingProfiler:
         """
         check_time(time)
         check_limit(slower_than, self._profiler.wanted)
-        self.wait_for(self._profiler.load())  # a forked copy starts nothing
+        loading = self._profiler.load(slow_calls=slower_than is not None, files=files)
+        self.wait_for(loading)  # a forked copy starts nothing
         with resources():
             process = subprocess.Popen(gating.gate(argv), **popen_options)
         gating.remember(process.pid)

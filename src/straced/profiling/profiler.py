@@ -114,11 +114,15 @@ class Profiler:
 
     # --- counting ---
 
-    async def load(self) -> None:
+    async def load(self, *, slow_calls: bool = False, files: bool = False) -> None:
         """Load what an attach will need, so that a gate that is started now waits for the attach alone.
 
         For who starts programs by :func:`straced.gate`; :meth:`spawn` does it by itself. Nothing is raised when eBPF is
         refused: the attach says so, or goes on to the next tracer.
+
+        Args:
+            slow_calls: it will have a limit (``slower_than``).
+            files: it will want sums by file.
 
         Raises:
             NoResources: there is no descriptor left to do it with.
@@ -126,7 +130,8 @@ class Profiler:
             NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
         """
         self._owner.enter()
-        await carry(tracer_choice.load(self._wanted, self._tracers.get))
+        options = AttachOptions(slower_ns=0 if slow_calls else None, files=files)
+        await carry(tracer_choice.load(self._wanted, self._tracers.get, options))
 
     async def attach(
         self,
@@ -323,7 +328,8 @@ class Profiler:
 
         async def start() -> Session:
             gated = gating.gate(argv)
-            await tracer_choice.load(self._wanted, self._tracers.get)
+            needs = AttachOptions(slower_ns=None if slower_than is None else 0, files=files)
+            await tracer_choice.load(self._wanted, self._tracers.get, needs)
             process = await children.start(gated, popen_options)
             gating.remember(process.pid)
             try:

@@ -19,7 +19,7 @@ from straced.errors import (
     TracerUnavailable,
 )
 from straced.model.types import Target
-from straced.tracers.base import LoadedTracer, Tracer
+from straced.tracers.base import AttachOptions, LoadedTracer, Tracer
 
 T = TypeVar("T")
 
@@ -52,12 +52,12 @@ def make(name: str, **ebpf: Any) -> Tracer:
         raise TracerUnavailable(f"the {name} tracer is not in this build", hint='use tracer="strace"') from error
 
 
-async def load(wanted: str, tracer: Callable[[str], Tracer]) -> None:
+async def load(wanted: str, tracer: Callable[[str], Tracer], options: AttachOptions) -> None:
     """Have what an attach will need loaded before a gate waits for it; what is refused, the attach will say."""
     with contextlib.suppress(StracedError):
         first = tracer(_ORDER[0] if wanted == "auto" else wanted)
         if isinstance(first, LoadedTracer) and first.probe().usable:
-            await first.load()
+            await first.load(options)
 
 
 async def attach(

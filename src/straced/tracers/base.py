@@ -242,8 +242,8 @@ class LiveTracer(Protocol):
 class LoadedTracer(Protocol):
     """A tracer that loads something before its first attach, which takes much longer than an attach."""
 
-    async def load(self) -> None:
-        """Load it now.
+    async def load(self, options: AttachOptions) -> None:
+        """Load now what an attach with these options will need.
 
         Raises:
             TracerUnavailable: this tracer cannot serve here.

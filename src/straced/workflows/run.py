@@ -84,7 +84,7 @@ async def _see_through(
     report: Callable[[Summary], None],
 ) -> int:
     async with profiler:
-        await profiler.load()
+        await profiler.load(slow_calls=launch.slower_ns is not None, files=launch.files)
         process = start()
         await delegation.label(process.pid, launch.labels)
         session = await _attach(profiler, process, launch)

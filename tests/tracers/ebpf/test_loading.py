@@ -151,3 +151,42 @@ def test_programs_are_unloaded_when_the_loop_that_was_to_do_it_is_closed(
 
     asyncio.run(use())
     asyncio.run(unloaded())
+
+
+STARTS = {
+    "run": "main(['run', '--slower', '1s', '--files', '--', 'true'])",
+    "spawn": "asyncio.run(spawn())",
+    "blocking": "blocking.Profiler('ebpf').spawn(['true'], slower_than=1, files=True).result()",
+}
+
+
+@pytest.mark.needs("ebpf")
+@pytest.mark.parametrize("way", STARTS)
+def test_all_is_loaded_before_a_program_waits_for_it(way: str) -> None:
+    """A load takes long on a slow machine, and a gate has no patience without end."""
+    said = said_by(
+        f"""
+        from straced import blocking, gating
+        from straced.commands import main
+        from straced.tracers.ebpf import tracer
+
+        real, gated = tracer.suited_engine, gating.remember
+        def load(**options):
+            print("load", options.get("details"), options.get("files"), flush=True)
+            return real(**options)
+        def remember(pid):
+            print("gate", flush=True)
+            gated(pid)
+        tracer.suited_engine, gating.remember = load, remember
+        async def spawn():
+            async with Profiler("ebpf") as profiler:
+                await (await profiler.spawn(["true"], slower_than=1, files=True)).result()
+        try:
+            {STARTS[way]}
+        except SystemExit as end:
+            assert not end.code
+        """,
+        0,
+    )
+    first, *rest = said.splitlines()
+    assert (first, set(rest)) == ("load True True", {"gate"})

@@ -109,15 +109,15 @@ class EbpfTracer:
             return Availability(usable=False, detail=error.reason, error=error)
         return Availability(usable=True, detail=f"libbpf {libbpf.version()}")
 
-    async def load(self) -> None:
-        """Load the programs now; no call passes them before an attach.
+    async def load(self, options: AttachOptions) -> None:
+        """Load the programs now that an attach with these options will need; no call passes them before it.
 
         Raises:
             EbpfUnavailable: eBPF cannot serve here.
         """
         async with self._lock:
-            if not self._instances:
-                await self._load_another()
+            if not any(self._tells(each, options) for each in self._instances):
+                await self._load_another(details=options.wants_details, files=options.files)
                 self._idle()
 
     async def attach(self, target: Target, options: AttachOptions) -> EbpfSession:
@@ -166,11 +166,9 @@ class EbpfTracer:
         for position in range(self._max_instances):
             if position == len(self._instances):
                 await self._load_another(details=options.wants_details, files=options.files)
-            details = options.wants_details and not self._without_details
-            engine = self._instances[position].engine
-            if (details and not engine.tells_details) or (options.files and not engine.tells_files):
+            if not self._tells(self._instances[position], options):
                 continue
-            uring = await self._uring(engine) if options.io_uring else None
+            uring = await self._uring(self._instances[position].engine) if options.io_uring else None
             # the pidfd holds the process that is there now; it is the one that was meant if its start time says so
             try:
                 if procfs.stat(target.pid).start_ticks != target.start_ticks:
@@ -192,6 +190,11 @@ class EbpfTracer:
     async def _uring(self, engine: Engine) -> UringWatch:
         """Load what counts requests of io_uring."""
         return await carry(loading.load(functools.partial(UringWatch, engine)), _close_uring)
+
+    def _tells(self, instance: Instance, options: AttachOptions) -> bool:
+        """Whether it can tell what these options ask for."""
+        engine, details = instance.engine, options.wants_details and not self._without_details
+        return (engine.tells_details or not details) and (engine.tells_files or not options.files)
 
     async def _load_another(self, *, details: bool = False, files: bool = False) -> None:
         load = functools.partial(self._load, details=details, files=files)
