@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tests.support.owner import NOBODY, environment, python_of_nobody
+from tests.support.pace import PACE
 
 STRACED = [sys.executable, "-m", "straced"]
 
@@ -40,6 +41,7 @@ def straced(*words: object, seconds: float = 30.0, env: dict[str, str] | None = 
             stdin: int = subprocess.DEVNULL, **popen: Any) -> Result:  # fmt: skip
     """Run ``straced WORDS`` to its end."""
     process = popen_straced(*words, env=env, prefix=prefix, stdin=stdin, **popen)
+    seconds *= PACE
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
