@@ -153,6 +153,25 @@ def test_lines_of_a_running_process(start: Starter, tmp_path: Path) -> None:
     assert Counter(calls) == {"getppid": 250, "exit_group": 1}
 
 
+@pytest.mark.needs("ebpf", "cc")
+def test_a_second_ctrl_c_leaves_lines_out_and_counts_them(start: Starter, tmp_path: Path) -> None:
+    """A target may be faster than lines can be written: what was recorded of it is written after the first."""
+    target = start("spin")
+    path = tmp_path / "t"
+    process = popen_straced("trace", target.pid, "-o", path)
+    until(lambda: path.exists() and path.stat().st_size > 1 << 16, 30, "it writes")
+    process.send_signal(signal.SIGINT)
+    until(lambda: not programs_of(process.pid), 30, "it lets go, and writes")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    told = [re.search(rb"([\d,]+) calls have no line", err), re.search(rb"([\d,]+) of [\d,]+ calls are missing", err)]
+    missing = sum(int(each[1].replace(b",", b"")) for each in told if each)
+    assert told[0], err
+    assert path.read_text().splitlines()[-1] == f"strace: {missing} lines were dropped: the reader was too slow"
+    assert target.runs()
+
+
 @contextlib.contextmanager
 def _group(name: str, targets: list[Workload]) -> Iterator[str]:
     """A cgroup of these, as a target."""

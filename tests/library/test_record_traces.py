@@ -6,9 +6,11 @@ Of `profiling/kernel_recording.py`, `profiling/record_text.py` and `tracers/reco
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import resource
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,9 @@ from straced import Profiler, Recording, blocking, gate
 from straced.errors import AttachError, InvalidArgument, OutputExists
 from straced.profiling import kernel_recording
 from straced.profiling.kernel_recording import KernelRecording
+from straced.profiling.record_text import TextCopier
 from straced.records.reader import RecordFile
+from straced.tracers.ebpf import ring_drain
 from tests.support import proc
 from tests.support.poll import auntil
 from tests.support.records import check_sums
@@ -85,6 +89,31 @@ async def test_a_close_ends_it_and_a_limit_does(
     written = sum(" = " in line or "unfinished" in line for line in lines if not line.startswith("#"))
     assert written + dropped == counted
     assert (tmp_path / "there").read_text() == "mine"
+    assert target.runs()
+
+
+async def test_lines_that_come_late_hold_the_records_up(
+    start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the disk nor the end has more of them than a bound: the kernel counts what it cannot write down."""
+    target = start("spin")
+    monkeypatch.setattr(ring_drain, "AHEAD_BYTES", 1 << 20)
+    monkeypatch.setattr(kernel_recording, "STOP_S", 0.1)
+    go_on = threading.Event()
+    monkeypatch.setattr(TextCopier, "_check_room", lambda _: go_on.wait(60))
+    async with Profiler() as profiler:
+        running = await profiler.trace(target.pid, tmp_path / "t")
+        assert isinstance(running, KernelRecording)
+        engine, drain = running._inner.engine, running._inner._drain
+        assert running._scratch is not None
+        running._inner.read_up_to(0)
+        await auntil(lambda: any(engine.all_fates()[1::2]), 60, "the rings are full")
+        assert drain.written < (1 << 20) + engine.cpus * engine.ring_bytes
+        go_on.set()
+        await auntil(lambda: (tmp_path / "t").stat().st_size > 1 << 20, 60, "it writes")
+        assert os.fstat(running._scratch.fileno()).st_blocks * 512 < drain.written
+        await running.stop()
+    assert running.dropped_lines
     assert target.runs()
 
 

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class StopRequests:
-    """SIGINT, SIGTERM and SIGHUP of a program: each sets :attr:`event`.
+    """SIGINT, SIGTERM and SIGHUP of a program: the first sets :attr:`event`, the second :attr:`again`.
 
     Args:
         loop: hears of them.
@@ -26,6 +26,8 @@ class StopRequests:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.event = asyncio.Event()
         """Somebody wants the work to end."""
+        self.again = asyncio.Event()
+        """Somebody does not want to wait for the end either."""
         self._times = 0
         self._reader_is_waited_for = False
         for number in SIGNALS:
@@ -38,7 +40,7 @@ class StopRequests:
 
     def _heard(self, number: int) -> None:
         self._times += 1
-        self.event.set()
+        (self.again if self.event.is_set() else self.event).set()
         if not self._reader_is_waited_for:
             return
         if self._times == 2:

@@ -12,7 +12,7 @@ from straced.concurrency.shielding import carry
 from straced.errors import OutputError
 from straced.model.types import Reason
 from straced.profiling.found_target import find, named_after
-from straced.profiling.record_text import TextCopier
+from straced.profiling.record_text import STOP_S, TextCopier
 from straced.records.text.lines import LineOptions
 from straced.tracers.base import Ending
 from straced.tracers.recording import Recording
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
     from straced.tracers.strace.recording import RecordOptions
 
-STOP_S = 5.0
-"""Lines are still written for so long after a stop; what was recorded faster than that is dropped, and counted."""
 _OF_THE_OUTPUT = ("disk_full", "file_limit")
 
 

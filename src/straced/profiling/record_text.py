@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import time
 from pathlib import Path
 from typing import BinaryIO
 
 from straced.errors import OutputError
+from straced.linux.scratch_file import give_back
 from straced.records.reader import RecordFile
 from straced.records.tailing import LATE_NS, RecordTail
 from straced.records.text.lines import LineOptions, TextLines
@@ -22,6 +24,8 @@ from straced.tracers.strace.free_space import free_bytes
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
 from straced.traces.parsing.trace_filters import TraceFilters
 
+STOP_S = 5.0
+"""Lines are still written for so long after a stop; what was recorded faster than that is dropped, and counted."""
 _PAUSE_S = 0.1
 LINES = LineOptions(stamp="ttt", nanoseconds=True)
 _CUTS = {
@@ -37,7 +41,7 @@ class TextCopier:
     """Writes records as lines while they come.
 
     Args:
-        fd: where the records are.
+        fd: where the records are; what has been read of them is given back to the disk.
         recording: whose they are.
         sink: where the lines go.
         header: begin with the comments that ``straced report`` reads.
@@ -58,6 +62,7 @@ class TextCopier:
         floor: int | None = None,
     ) -> None:
         self._recording = recording
+        self._fd = fd
         self._tail = RecordTail(fd)
         self._lines = TextLines(recording.facts, options)
         self._sink = sink
@@ -80,7 +85,7 @@ class TextCopier:
             within_s: how long the lines of the rest may take; what is not written by then is dropped, and counted.
         """
         if within_s is not None:
-            self._deadline_s = time.monotonic() + within_s
+            self._deadline_s = min(time.monotonic() + within_s, self._deadline_s or math.inf)
         self._finished.set()
 
     @property
@@ -125,6 +130,7 @@ class TextCopier:
         self._check_room()
         if self.cut:
             return
+        before = self._tail.position
         for record in self._tail.records(until_ns):
             ready += self._lines.feed(record)
             self._rendered += record.kind in CALLS
@@ -133,6 +139,8 @@ class TextCopier:
                 ready = bytearray()
                 if self.cut or self._is_late:
                     break
+        self._recording.read_up_to(self._tail.position)
+        give_back(self._fd, before, self._tail.position)
         if self.cut:
             return
         if self._is_late:

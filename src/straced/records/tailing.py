@@ -13,7 +13,7 @@ from straced.records.decoding import Decoder
 from straced.records.reader import joined
 from straced.records.values import Record
 
-_ROUND = 2 << 20
+_ROUND = 1 << 19
 """Bytes that are read at once: in memory records take more than ten times as much."""
 LATE_NS = 200_000_000
 """A record is in the file within a few hundredths of a second: the rings are emptied so often."""
@@ -28,7 +28,8 @@ class RecordTail:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._at = len(layout.file_head())
+        self.position = len(layout.file_head())
+        """Where the first byte is that is not read yet."""
         self._chunk = struct.Struct("=" + layout.CHUNK_HEAD)
         self._decoder = Decoder()
         self._waiting: list[tuple[int, int, Record]] = []
@@ -56,10 +57,10 @@ class RecordTail:
 
     def _read(self) -> bool:
         """Take up to a round's bytes; whether there may be more."""
-        last = self._at + _ROUND
-        while len(head := os.pread(self._fd, self._chunk.size, self._at)) == self._chunk.size:
+        last = self.position + _ROUND
+        while len(head := os.pread(self._fd, self._chunk.size, self.position)) == self._chunk.size:
             mark, kind, cpu, size = self._chunk.unpack(head)
-            start = self._at + self._chunk.size
+            start = self.position + self._chunk.size
             padded = size + -size % 8
             if mark != layout.CHUNK_MARK or os.fstat(self._fd).st_size < start + padded:
                 return False  # it is being written
@@ -69,7 +70,7 @@ class RecordTail:
                 ):
                     heapq.heappush(self._waiting, (record.end_ns, next(self._numbers), record))
                     self._newest = max(self._newest, record.end_ns)
-            self._at = start + padded
-            if self._at >= last:
+            self.position = start + padded
+            if self.position >= last:
                 return True
         return False

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, structs
 
@@ -23,7 +24,7 @@ from straced.linux.scratch_file import scratch_file
 from straced.linux.targets import TargetSpec, process_of, resolve
 from straced.model.types import Target
 from straced.profiling.found_target import find, named_after
-from straced.profiling.record_text import LINES, TextCopier
+from straced.profiling.record_text import LINES, STOP_S, TextCopier
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count
 from straced.tracers.base import Ending
@@ -36,6 +37,7 @@ from straced.workflows.foreground import Foreground
 
 ENDS = {"max_bytes": "the trace has reached its size (--max-bytes)"}
 BROKEN_PIPE = 141
+_SILENCE_S = 1.0
 
 
 class TraceOutput(Struct, frozen=True):
@@ -80,7 +82,7 @@ async def _record_target(
             _say(f"tracing {pids[0]}{more} into {scrub(str(output.page or output.path))}; Ctrl-C ends it")
         if output.path is None:
             requests.leave_a_standing_reader()
-        return await trace.until_over(requests.event)
+        return await trace.until_over(requests)
 
 
 def record_command(
@@ -147,7 +149,7 @@ async def _record_command(
 async def _until_over(trace: RecordedTrace) -> None:
     """Wait for the end of a trace whose failure is said at once, and is not the command's."""
     try:
-        await trace.until_over(asyncio.Event())
+        await trace.until_over()
     except StracedError as error:
         _say(scrub(str(error)))
 
@@ -160,29 +162,51 @@ class RecordedTrace:
         self._text = text
         self._shown = shown
 
-    async def until_over(self, stop: asyncio.Event) -> int:
+    async def until_over(self, requests: StopRequests | None = None) -> int:
         """Return the exit status.
+
+        Args:
+            requests: to stop; ``None`` when only the end of the target does.
 
         Raises:
             OutputError: the file has no room.
         """
         ended = asyncio.ensure_future(self._recording.wait())
-        stopped = asyncio.ensure_future(stop.wait())
         copied = asyncio.ensure_future(self._text.run()) if self._text else None
-        waiting: set[asyncio.Future[object]] = {ended, stopped, *([copied] if copied else [])}  # type: ignore[arg-type]
+        stopped = asyncio.ensure_future(requests.event.wait()) if requests is not None else None
+        waiting: list[asyncio.Future[Any]] = [each for each in (ended, stopped, copied) if each is not None]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
         cut = self._text.cut if self._text else None
         ending = await (ended if ended.done() else self._recording.stop(Ending(reason=cut) if cut else None))
         ended.cancel()
+        if stopped is not None:
+            stopped.cancel()
         if self._text is not None and copied is not None:
-            self._text.finish()
-            await copied
+            await self._write_rest(self._text, copied, requests)
+        if self._text is not None and self._text.cut:
             if self._text.cut == "reader_gone":
                 return BROKEN_PIPE
-            ending = Ending(reason=self._text.cut) if self._text.cut else ending
+            ending = Ending(reason=self._text.cut)
         self._say_end(ending)
         return 0
+
+    async def _write_rest(self, text: TextCopier, copied: asyncio.Future[None], requests: StopRequests | None) -> None:
+        """Write what has been recorded: into a file all, unless asked once more to stop; to a reader what is soon."""
+        stopped = requests is not None and requests.event.is_set()
+        text.finish(STOP_S if stopped and self._shown is None else None)
+        waiting: list[asyncio.Future[Any]] = [copied]
+        if requests is not None:
+            waiting.append(asyncio.ensure_future((requests.again if stopped else requests.event).wait()))
+        done, _ = await asyncio.wait(waiting, timeout=_SILENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            if self._shown is not None and sys.stderr.isatty():
+                _say("writing the lines of what was recorded; Ctrl-C leaves the rest out")
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if copied not in done:
+            text.finish(0)
+        for each in waiting[1:]:
+            each.cancel()
+        await copied
 
     def _say_end(self, ending: Ending) -> None:
         if ending.reason in OUTPUT_ERRORS:
@@ -192,6 +216,9 @@ class RecordedTrace:
         if (end := self._recording.end) is not None and (lost := sum(each.lost for each in end.calls.values())):
             _say(f"{format_count(lost)} of {format_count(sum(each.counted for each in end.calls.values()))} calls are "
                  "missing: they came faster than they could be written (--ring)")  # fmt: skip
+        if self._text is not None and self._text.dropped:
+            _say(f"{format_count(self._text.dropped)} calls have no line: there was no time to write them "
+                 "(-o FILE.strc keeps them)")  # fmt: skip
         if self._shown is not None and sys.stderr.isatty():
             with contextlib.suppress(OSError):
                 _say(f"{format_bytes(self._shown.stat().st_size)} in {scrub(str(self._shown))}")

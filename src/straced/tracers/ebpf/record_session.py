@@ -86,6 +86,14 @@ class EbpfRecording:
         """Of the file."""
         return self._drain.written
 
+    def read_up_to(self, position: int) -> None:
+        """Be told by whoever follows the file how far he has read, so that only so much waits for him.
+
+        Args:
+            position: in bytes.
+        """
+        self._drain.read_up_to = position
+
     def _limit_reached(self, why: str) -> None:
         self._loop.call_soon_threadsafe(self._set_over, Ending(reason=why))
 

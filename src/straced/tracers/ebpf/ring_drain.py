@@ -15,6 +15,8 @@ from straced.tracers.strace.free_space import free_bytes
 
 _BUSY_S, _IDLE_S = 0.002, 0.02
 _FREE_CHECK_S = 0.2
+AHEAD_BYTES = 256 * 1000 * 1000
+"""How much may wait in the file for a reader that follows it, as for strace's lines."""
 _FILE_ERRORS = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EFBIG: "file_limit"}
 
 
@@ -43,6 +45,11 @@ class RingDrain:
         """Bytes of the file."""
         self.failure = ""
         """Why the file can take no more; what comes then is not kept."""
+        self.read_up_to: int | None = None
+        """How far somebody who follows has read; unless ``None``, no more than ``AHEAD_BYTES`` are put before him.
+
+        Meanwhile the rings are full, and the kernel counts what it cannot write down.
+        """
         self._told = False
         self._free_checked_s = 0.0
         self._stop = threading.Event()
@@ -86,9 +93,13 @@ class RingDrain:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            moved = self._copy_all()
+            moved = 0 if self._is_far_ahead else self._copy_all()
             self._check_limits()
             self._stop.wait(_BUSY_S if moved else _IDLE_S)
+
+    @property
+    def _is_far_ahead(self) -> bool:
+        return self.read_up_to is not None and self.written - self.read_up_to > AHEAD_BYTES
 
     def _copy_all(self) -> int:
         return sum(self._copy(cpu) for cpu in range(self._engine.cpus))
