@@ -132,7 +132,9 @@ async def test_a_process_that_became_another_program_is_shown_as_it_is() -> None
 
 
 @pytest.mark.parametrize(
-    ("pid", "word"), [(1, "the first process"), (os.getpid(), "straced itself"), (os.getppid(), "straced runs below")]
+    ("pid", "word"),
+    [(1, "the first process"), (os.getpid(), "straced itself"), (os.getppid(), "straced runs below")],
+    ids=["first", "itself", "above"],  # by no number: a second run has others
 )
 async def test_who_keeps_the_screen_alive_is_refused_before_anything_is_asked(pid: int, word: str) -> None:
     feed = ScriptedFeed(frames.frame(row(pid, 0)))
