@@ -43,7 +43,8 @@ def interrupted_at(name: str, *words: str) -> subprocess.CompletedProcess[str]:
         ("straced.commands.attach", ("attach", "TARGET")),
         ("straced.workflows.attach", ("attach", "TARGET")),
         ("straced.profiling.profiler", ("attach", "TARGET")),
-        ("straced.workflows.trace", ("trace", "TARGET")),
+        ("straced.workflows.trace", ("trace", "--tracer", "strace", "TARGET")),
+        pytest.param("straced.workflows.record", ("trace", "TARGET"), marks=pytest.mark.needs("ebpf")),
         ("straced.workflows.doctor", ("doctor",)),
     ],
 )

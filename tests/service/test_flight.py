@@ -49,7 +49,11 @@ async def following(keeper: FlightKeeper, *pids: int) -> None:
 
     def done() -> bool:
         keeper.follow(keys)
-        return keeper.state.startswith(f"{len(keys)} trees")
+        try:
+            followed = keeper.recorder_of(pids[0]).targets
+        except (InvalidArgument, TracerUnavailable):
+            return False
+        return {target.pid for target in followed} == set(pids)
 
     await auntil(done, 60, "they are recorded")
 
