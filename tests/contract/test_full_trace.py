@@ -138,8 +138,8 @@ async def test_shares_of_time_are_there_after_a_trace_where_they_are_known(
     assert result is not None
     kind = "wall" if wall else "cpu"
     known = [part for part in result["parts"] if part["time"] == kind]
-    assert known
-    for shares in [part["time_pct"] for part in known]:
+    assert known[0]["time_pct"]
+    for shares in filter(None, [part["time_pct"] for part in known]):  # none, where no call was made
         assert sum(shares.values()) == pytest.approx(100, abs=0.1)
         assert shares["getppid"] > 0
     if known == result["parts"]:

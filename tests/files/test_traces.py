@@ -38,7 +38,7 @@ def test_windows_are_there_as_they_come(start: Starter, tmp_path: Path) -> None:
 def test_a_trace_has_its_name_while_it_grows(start: Starter, tmp_path: Path) -> None:
     target, path = start("tick"), tmp_path / "trace"
     path.write_text("old")
-    process = popen_straced("trace", target.pid, "-o", path, "--overwrite")
+    process = popen_straced("trace", "--tracer", "strace", target.pid, "-o", path, "--overwrite")
     try:
         until(lambda: path.read_text().count("\n") >= 2, 20, "lines are written")
     finally:

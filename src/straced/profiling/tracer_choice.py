@@ -94,6 +94,8 @@ async def attach(
         try:
             candidate = tracer(name)
             available = candidate.probe(target)
+            if isinstance(available.error, NoSuchProcess | TargetIsZombie):
+                raise available.error  # so it is for every tracer, also for one that may do nothing here
             if not available.usable:
                 ruled_out.append(_said(name, available.detail))
                 refusals.append(available.error)
