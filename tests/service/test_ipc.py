@@ -515,6 +515,7 @@ async def test_a_users_own_service_is_theirs_alone(public: Path) -> None:
         daemon.stop()
 
 
+@pytest.mark.needs("root")
 def test_no_abstract_socket_and_no_open_network(daemon: Daemon) -> None:
     """By default nothing listens but the one socket of the file system."""
     pid = daemon.process.pid  # type: ignore[union-attr]

@@ -213,6 +213,7 @@ def test_the_service_manager_is_told(tmp_path: Path) -> None:
     heard.close()
 
 
+@pytest.mark.needs("root")
 @pytest.mark.needs("systemd-analyze")
 def test_the_unit_is_right_and_hardened(tmp_path: Path) -> None:
     target = unit.install(tmp_path / "straced.service")
@@ -268,6 +269,7 @@ def test_missed_samples_are_no_share_of_those_that_were_taken() -> None:
     assert any("8 samples missed, 5 taken" in line for line in lines(status))
 
 
+@pytest.mark.needs("root")
 @pytest.mark.needs("systemd-analyze")
 def test_the_unit_keeps_its_configuration_and_may_write_where_that_says(tmp_path: Path) -> None:
     """A file name may hold what systemd takes for something else."""

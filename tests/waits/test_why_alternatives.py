@@ -86,6 +86,7 @@ def test_what_anybody_may_end_is_nobodys_fault(kind: str, world: World) -> None:
     assert "root cause" not in report(why) + report(worker)
 
 
+@pytest.mark.needs("root")
 @pytest.mark.parametrize("fd", ["timer(0)", "disarmed()"])
 def test_what_is_disarmed_ends_nothing(fd: str, world: World) -> None:
     """A timer that is not set, a descriptor that EPOLLONESHOT has switched off: the socket alone is waited for."""
@@ -202,6 +203,7 @@ def test_a_thread_that_could_act_is_a_way_out(world: World) -> None:
     assert "one of the threads" in sentence(why)
 
 
+@pytest.mark.needs("root")
 def test_a_root_cause_is_claimed_where_it_is_proven(world: World) -> None:
     """A stopped reader is one; of two writers neither is."""
     reading, writing, _ = world.pipe()

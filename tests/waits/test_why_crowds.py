@@ -47,6 +47,7 @@ def _in_time(ask: Callable[[], Answer]) -> Answer:
     return answer
 
 
+@pytest.mark.needs("root")
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < _CONNECTIONS + 100, reason="too few descriptors")
 def test_ten_thousand_connections(world: World) -> None:
     """Which of its connections the server attends to nobody knows, and how many of them were looked at is said."""

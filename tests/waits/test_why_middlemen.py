@@ -9,6 +9,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 import why_more_stages  # noqa: F401, registers its stages
 from why_stages import _FLOCK, _TCP_CLIENT, READER, STAGES
 from why_world import Role, World, close
@@ -104,6 +105,7 @@ def test_one_of_several_threads(world: World) -> None:
         assert {node.relation for node in why.chain.holders} == {ONE_OF}
 
 
+@pytest.mark.needs("root")
 def test_a_stopped_process_is_named_as_one(world: World) -> None:
     server, _, _ = _threaded(world)
     client = world.python(_ASK, server.words[0], "sleep")

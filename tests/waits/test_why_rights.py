@@ -152,6 +152,7 @@ def test_refusals_like_those_of_yama(refusing_root: tuple[Path, int, int]) -> No
     assert f"is blocked; {_REFUSAL}" in report(why)
 
 
+@pytest.mark.needs("root")
 def test_refusals_without_a_lock(refusing_root: tuple[Path, int, int]) -> None:
     root, target, _ = refusing_root
     (root / "locks").write_bytes(b"")

@@ -7,6 +7,8 @@ import contextlib
 import socket
 from pathlib import Path
 
+import pytest
+
 from straced.httpd.address import Address
 from straced.httpd.message import HttpRequest, Response, Send
 from straced.httpd.server import MAX_CONNECTIONS, HttpServer
@@ -18,6 +20,7 @@ from tests.web.site import Site, site
 HERE = Address(host="127.0.0.1")
 
 
+@pytest.mark.needs("root")
 def test_two_hundred_slow_clients_hold_up_nobody(tmp_path: Path) -> None:
     with site(tmp_path) as page, contextlib.ExitStack() as stack:
         page.log_in()

@@ -274,6 +274,7 @@ Engine(elf=lacking).close()
 """
 
 
+@pytest.mark.needs("ebpf")
 @pytest.mark.needs("setpriv")
 def test_where_the_kernel_lacks_what_is_optional_no_more_rights_are_needed() -> None:
     """Of such a function libbpf 1.1 asks the modules, for which it would need CAP_SYS_ADMIN: so on Linux 6.1."""
