@@ -32,6 +32,8 @@ from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import READY, popen, running
 from tests.support.poll import until
 
+SOCKET_FOLDER = 0o755 if os.geteuid() == 0 else 0o700
+"""Root's is for all users, anybody else's for nobody else."""
 COUNTED = (
     "import ctypes\ngetppid = ctypes.CDLL(None).getppid\n"
     + READY
@@ -52,7 +54,7 @@ def straced(*words: str, socket_: Path | None = None, **env: str) -> subprocess.
 
 def test_of_twenty_one_wins(tmp_path: Path) -> None:
     """And the socket of a dead service does not stand in the way."""
-    (tmp_path / "run").mkdir(mode=0o755)
+    (tmp_path / "run").mkdir(mode=SOCKET_FOLDER)
     stale = socket.socket(socket.AF_UNIX)
     stale.bind(str(tmp_path / "run" / "straced.sock"))
     stale.close()
@@ -323,7 +325,7 @@ def test_a_configuration_that_the_unit_could_not_see_is_refused(tmp_path: Path) 
 def test_what_keeps_it_from_starting_is_said(tmp_path: Path, prepare: str, said: str, status: int) -> None:
     daemon = Daemon(tmp_path)
     if prepare == "socket is a file":
-        daemon.socket.parent.mkdir()
+        daemon.socket.parent.mkdir(mode=SOCKET_FOLDER)
         daemon.socket.write_text("mine")
     elif prepare == "state is open to all":
         daemon.state.mkdir()
