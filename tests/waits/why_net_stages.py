@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from why_require import need_root
 from why_stages import _TCP_CLIENT, Stage, _children, _pair, stage
 from why_world import PYTHON, World
 
@@ -73,6 +74,7 @@ def server_in_a_shell(world: World) -> Stage:
 @stage
 def other_network_namespace(world: World) -> Stage:
     """Both ends live in a network namespace of their own; the same port is served here by somebody else."""
+    need_root()
     decoy = world.python("s = socket.create_server(('127.0.0.1', 0)); ready(s.getsockname()[1]); rest()")
     port = decoy.words[0]
     code = """
