@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[2]))  # started as a script, by a user or in a namespace: `tests` lies there
+
 import why_more_stages  # noqa: F401, registers its stages
 import why_net_stages  # noqa: F401, registers its stages
 from why_grade import grade
