@@ -118,6 +118,7 @@ class TextCopier:
             await asyncio.to_thread(self._copy, None)
             while self._tail.behind and not (self.cut or self._is_late):
                 await asyncio.to_thread(self._copy, None)
+            await asyncio.to_thread(self._write, self._lines.flush())  # held back for older ones, and then it was late
             lost = lost_lines(self._recording.end, self._lines.lost, self.dropped)
             await asyncio.to_thread(self._write, lost)
         except OSError as error:
