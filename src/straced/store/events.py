@@ -152,6 +152,8 @@ def _programs(
     answers = {program: history.answer(series, start, until) for program, series in by_program.items()}
     for program in sorted(answers, key=lambda program: -(answers[program].total.calls or 0)):
         answer = answers[program]
+        if answer.total.calls == 0 and not (answer.total.wall_ns or answer.peaks.cpu_ns):
+            continue  # it did nothing, or it is a name that a process had before it could be read
         yield ProgramUse(
             program=program,
             job=job,
