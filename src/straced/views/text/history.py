@@ -169,6 +169,8 @@ def room_of(rows: Sequence[ProgramUse] | Sequence[FailingCall] | Sequence[CallLa
 
 def uses_lines(programs: Sequence[ProgramUse]) -> list[Line]:
     """A line for each program; those that lived too short to be seen are there, too."""
+    if not programs:
+        return [_line("no program of it did anything in this time", "weak")]
     room = room_of(programs)
     head = f"{'program (job)':<{room}} {'calls':>12} {'errors':>9} {'p99':>8} {'max':>8} {'CPU':>8}"
     lines = [_line(head, "title")]
