@@ -18,6 +18,8 @@ from straced.records.text.lines import LineOptions, TextLines
 from tests.records.jobs import Job, fresh
 from tests.records.recorder import Recorded
 
+ROOT = Path(__file__).parents[2]
+"""Where `python -m tests...` is found, wherever pytest was started."""
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/nonexistent"}
 FLAGS = ("-f", "-yy", "-s", "0", "-q")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
@@ -46,7 +48,8 @@ def record_all(jobs: list[Job], folder: Path) -> list[Recorded]:
     """Records of programs, by the recorder of the tests."""
     source, made = folder / "jobs", folder / "records"
     source.write_bytes(msgspec.msgpack.encode(jobs))
-    subprocess.run([sys.executable, "-m", "tests.records.recorder", str(source), str(made)], check=True, timeout=120)
+    argv = [sys.executable, "-m", "tests.records.recorder", str(source), str(made)]
+    subprocess.run(argv, cwd=ROOT, check=True, timeout=120)
     return msgspec.msgpack.decode(made.read_bytes(), type=list[Recorded])
 
 

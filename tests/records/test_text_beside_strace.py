@@ -25,7 +25,7 @@ from straced.records.reader import RecordFile
 from straced.traces.values import TraceReport
 from tests.records.frequent import FREQUENT
 from tests.records.jobs import Job
-from tests.records.oracle import ENVIRONMENT, Comparison, joined, record_all, strace_lines, text_of
+from tests.records.oracle import ENVIRONMENT, ROOT, Comparison, joined, record_all, strace_lines, text_of
 from tests.records.recorder import Recorded
 from tests.support.build import compiler
 from tests.support.records import check_sums, recording
@@ -134,7 +134,7 @@ async def record_by_ebpf(jobs: list[Job], folder: Path) -> tuple[dict[str, list[
     source, made = folder / "jobs", folder / "made.strc"
     source.write_bytes(msgspec.msgpack.encode(jobs))
     argv = [sys.executable, "-m", "tests.records.launcher", str(source)]
-    launcher = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE)
+    launcher = await asyncio.create_subprocess_exec(*argv, cwd=ROOT, stdin=PIPE, stdout=PIPE)
     assert launcher.stdin is not None
     assert launcher.stdout is not None
     try:

@@ -49,6 +49,7 @@ class Channel:
         self._sending = 0
         """Requests that the socket did not take at once."""
         self._farewell: StracedError | None = None
+        self._connecting = asyncio.Lock()
         self._works: set[asyncio.Task[Any]] = set()
         self.welcome: messages.Welcome | None = None
         """What the service said of itself: its version, its pid, whether it serves all users."""
@@ -71,16 +72,14 @@ class Channel:
             StracedError: what else the service refused with, as its own type.
             NoEventLoop: no asyncio loop runs here.
         """
-        if self._sock is None:
-            running_loop()
-            await attempt(self._connect(), lambda _: self._close())
+        await self._renew()
 
     async def _connect(self) -> None:
         self._sock = await connected(self._paths, named=self._named)
         self._reader = asyncio.get_running_loop().create_task(self._read())
         try:
             hello = messages.Hello(protocol=PROTOCOL, client=f"straced pid {os.getpid()}")
-            self.welcome = await self.request("hello", hello, messages.Welcome)
+            self.welcome = await self._ask("hello", hello, messages.Welcome, REPLY_S)
         except BaseException:
             await self._close()
             raise
@@ -164,11 +163,24 @@ class Channel:
             ServiceUnreachable: it went away, or does not answer.
             NoEventLoop: no asyncio loop runs here.
         """
-        if self._reader is not None and self._reader.done() and isinstance(self._farewell, TimedOut):
-            await self.close()  # nothing was asked for long: what was said on it is over, and another will do
-            self._farewell = None
-        if self._sock is None:
-            await self.connect()
+        await self._renew()
+        try:
+            return await self._ask(method, params, kind, timeout_s)
+        except TimedOut:  # the service ended the connection in this moment, and has not read what was asked
+            await self._renew()
+            return await self._ask(method, params, kind, timeout_s)
+
+    async def _renew(self) -> None:
+        """Connect unless there is a connection; one that ended since nothing was asked for long is none."""
+        running_loop()
+        async with self._connecting:
+            if self._reader is not None and self._reader.done() and isinstance(self._farewell, TimedOut):
+                await self.close()
+                self._farewell = None
+            if self._sock is None:
+                await attempt(self._connect(), lambda _: self._close())
+
+    async def _ask(self, method: str, params: object, kind: type[Result], timeout_s: float | None) -> Result:
         self._number += 1
         number = self._number
         loop = asyncio.get_running_loop()

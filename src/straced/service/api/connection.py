@@ -240,9 +240,10 @@ class Connection:
         """Whoever says nothing, and waits for nothing, gives their place to others."""
         limits = self._accounts.limits()
         patience_s = (limits.silence_timeout if self.greeted else limits.hello_timeout) / 1e9
-        waits = self.greeted and bool(self._tasks or self.topics or self.cleanups)
+        asked = bool(self._tasks or self._unbegun)  # also its hello, while others have their turn
+        waits = asked or (self.greeted and bool(self.topics or self.cleanups))
         left_s = patience_s if waits else self._heard + patience_s - self._loop.time()
-        if self.greeted and left_s > 0:
+        if (asked or self.greeted) and left_s > 0:
             self._silence = self._loop.call_later(left_s, self._check_silence)
             return
         why = "no request was received" if self.greeted else "no hello was received"
