@@ -53,6 +53,16 @@ def test_agrees_with_psutil() -> None:
         assert 0 < facts.voluntary_switches <= voluntary
 
 
+def test_a_line_of_a_status_file_that_was_cut_is_not_half_of_it() -> None:
+    text = b"Name:\tUid:\nUid:\t1000\t1000\t1000\t1000\nCapPrm:\t00000000"
+    assert procfs.status_line(text, b"Uid").split() == [b"1000"] * 4
+    for name in (b"CapPrm", b"Name:", b"Gid"):
+        with pytest.raises(KeyError):
+            procfs.status_line(text, name)
+    with pytest.raises(procfs.Gone):
+        procfs.started(b"7 (a) b) S 1 2 3")
+
+
 def test_cpu_share_needs_two_readings_of_one_process() -> None:
     now = [10**9]
     with running(SPIN) as process:

@@ -62,7 +62,7 @@ def test_a_program_that_dropped_its_rights_is_roots(plain: Path, kind: str) -> N
 def test_entries_of_either_size_are_understood(tmp_path: Path, word: str) -> None:
     (tmp_path / "7").mkdir()
     for secure in (0, 1):
-        entries = (33, 2**31 + 23, 6, 4096, 23, secure, 25, 2**31 + 1, 0, 0)
+        entries = (33, 2**31 + 23, 6, 23, 1, 4096, 23, secure, 25, 2**31 + 1, 0, 0)
         (tmp_path / "7" / "auxv").write_bytes(struct.pack(f"={len(entries)}{word}", *entries))
         assert began_secure(7, str(tmp_path)) is bool(secure)
 

@@ -52,22 +52,22 @@ def owner_of(pid: int, root: str = procfs.ROOT) -> Owner:
     Raises:
         Gone: there is none.
     """
-    stat = procfs.stat(pid, root)
-    started, ended = stat.start_ticks, stat.state in "ZX"
+    stat = procfs.read_small(f"{pid}/stat", root)
+    started, ended = procfs.started(stat), stat[stat.rfind(b")") + 2 :][:1] in (b"Z", b"X")
     try:
         shown = os.stat(f"{root}/{pid}/fd")  # the directory above it always shows the effective user
     except (FileNotFoundError, ProcessLookupError) as error:
         raise procfs.Gone(str(pid)) from error
-    lines = procfs.status(pid, root)
-    uids, gids = set(lines["Uid"].split()), set(lines["Gid"].split())
-    uid, gid = int(lines["Uid"].split()[0]), int(lines["Gid"].split()[0])
-    capabilities = int(lines["CapPrm"], 16)  # a file that was cut before it is nobody's
+    text = procfs.read(f"{pid}/status", root, limit=procfs.STATUS_LIMIT)
+    uids, gids = procfs.status_line(text, b"Uid").split(), procfs.status_line(text, b"Gid").split()
+    uid, gid = int(uids[0]), int(gids[0])
+    capabilities = int(procfs.status_line(text, b"CapPrm"), 16)  # a file that was cut before it is nobody's
     # /proc shows as root's what is not dumpable (proc(5)), and a zombie, which has no memory left to be hidden
     dumpable = ended or (shown.st_uid == uid and shown.st_gid == gid)
     secure = not ended and began_secure(pid, root)  # of a zombie nothing is left to be read
-    if procfs.stat(pid, root).start_ticks != started:
+    if procfs.started(procfs.read_small(f"{pid}/stat", root)) != started:
         raise procfs.Gone(str(pid))
-    same = len(uids) == 1 and len(gids) == 1 and dumpable
+    same = len({*uids}) == len({*gids}) == 1 and dumpable
     return Owner(
         uid,
         gid,

@@ -10,6 +10,8 @@ from straced.linux import procfs
 AT_SECURE = 23
 """include/uapi/linux/auxvec.h"""
 _AUXV_BYTES = 1024
+_SECURE = tuple(struct.pack(f"=2{word}", AT_SECURE, 1) for word in "QI")
+"""That entry; a 32-bit program has entries of 32 bits."""
 
 
 def began_secure(pid: int, root: str = procfs.ROOT) -> bool:
@@ -26,11 +28,14 @@ def began_secure(pid: int, root: str = procfs.ROOT) -> bool:
         data = procfs.read_small(f"{pid}/auxv", root, _AUXV_BYTES)
     except PermissionError:
         return True
-    for word in "QI":  # a 32-bit program has entries of 32 bits
-        values = struct.unpack_from(f"={len(data) // struct.calcsize('=' + word)}{word}", data)
-        if (AT_SECURE, 1) in zip(values[::2], values[1::2], strict=False):
-            return True
-    return False
+    return any(_stands_in(data, entry) for entry in _SECURE)
+
+
+def _stands_in(data: bytes, entry: bytes) -> bool:
+    place = data.find(entry)
+    while place >= 0 and place % len(entry):  # the end of one entry, and the beginning of the next
+        place = data.find(entry, place + 1)
+    return place >= 0
 
 
 def shares_user_namespace(pid: int, root: str = procfs.ROOT) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterable
 
@@ -152,7 +153,7 @@ class ProcessCollector:
         slow = known.slow
         if now_ns >= slow.due_ns:
             early = self._slow_ns * (pid % _SPREAD) // (2 * _SPREAD)  # so that not all are due at one tick
-            self._read_slow(pid, started, data[data.find(b"(") + 1 : data.rfind(b")")], threads, slow)
+            self._read_slow(pid, known, data[data.find(b"(") + 1 : data.rfind(b")")], threads)
             whole = bool(slow.cmdline)  # in the middle of an execve the name is new, and the words are not there yet
             slow.due_ns = now_ns + self._slow_ns - early if whole else 0
         return ProcessFacts(
@@ -229,23 +230,39 @@ class ProcessCollector:
             known.shown = None
             return None
 
-    def _read_slow(self, pid: int, started: int, raw_comm: bytes, threads: int, slow: _Slow) -> None:
-        slow.raw_comm, slow.comm = raw_comm, scrub_bytes(raw_comm, COMM_CHARS)
-        slow.exe = procfs.exe(pid, self._root)
+    def _read_slow(self, pid: int, known: _KnownProcess, raw_comm: bytes, threads: int) -> None:
+        slow = known.slow
+        if raw_comm != slow.raw_comm:
+            slow.raw_comm, slow.comm = raw_comm, sys.intern(scrub_bytes(raw_comm, COMM_CHARS))
+        exe = procfs.exe(pid, self._root)
+        slow.exe = None if exe is None else sys.intern(exe)  # a thousand processes run a few programs
         slow.uid = slow.fd_limit = slow.voluntary = slow.involuntary = None
         with contextlib.suppress(procfs.Gone, OSError):
             slow.cmdline = procfs.cmdline(pid, self._root)
-        with contextlib.suppress(procfs.Gone, OSError):
-            slow.uid = os.stat(f"{self._root}/{pid}").st_uid
+        try:
             slow.uid, switches = self._status(pid)
-            if 1 < threads <= MAX_COUNTED_THREADS:
-                switches = self._switches_of_threads(pid)
-            if threads <= MAX_COUNTED_THREADS:
-                slow.voluntary, slow.involuntary = switches
+        except (procfs.Gone, OSError):
+            with contextlib.suppress(OSError):
+                slow.uid = os.stat(f"{self._root}/{pid}").st_uid
+        else:
+            with contextlib.suppress(procfs.Gone, OSError):
+                if 1 < threads <= MAX_COUNTED_THREADS:
+                    switches = self._switches_of_threads(pid)
+                if threads <= MAX_COUNTED_THREADS:
+                    slow.voluntary, slow.involuntary = switches
         with contextlib.suppress(procfs.Gone, OSError):
             slow.fd_limit = _soft_limit(procfs.read_small(f"{pid}/limits", self._root))
-        if procfs.stat(pid, self._root).start_ticks != started:
+        if not self._is_still(pid, known):
             raise procfs.Gone(str(pid))  # reused while it was read
+
+    def _is_still(self, pid: int, known: _KnownProcess) -> bool:
+        """Whether a pid has been that of this process all the time."""
+        if known.fd < 0:
+            return procfs.started(procfs.read_small(f"{pid}/stat", self._root)) == known.start_ticks
+        try:
+            return bool(os.pread(known.fd, 1, 0))
+        except ProcessLookupError:
+            return False
 
     def _status(self, pid: int | str) -> tuple[int, tuple[int, int]]:
         lines = procfs.read(f"{pid}/status", self._root, limit=procfs.STATUS_LIMIT)

@@ -9,6 +9,7 @@ the table ``names``.
 from __future__ import annotations
 
 import errno as errno_module
+import operator
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -29,6 +30,7 @@ FACTS = (
 )
 Value = int | str | None
 Facts = tuple[Value, ...]
+_facts_of: Callable[[ProcessFacts], Facts] = operator.attrgetter(*FACTS)
 _encoder = msgspec.msgpack.Encoder()
 _CALLS_WIDTH = 5
 
@@ -51,7 +53,7 @@ _decoder = msgspec.msgpack.Decoder(PackedRow)
 
 def facts_of(facts: ProcessFacts) -> Facts:
     """The facts that are kept of each sample."""
-    return tuple(getattr(facts, name) for name in FACTS)
+    return _facts_of(facts)
 
 
 def pack_facts(now: Facts, before: Facts | None) -> list[Value] | None:

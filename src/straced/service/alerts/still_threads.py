@@ -75,7 +75,7 @@ class StillThreads:
 
     def findings(self, tick: Tick) -> Iterator[Condition]:
         """The threads that are stuck, as ``why`` has confirmed it, and that have not run since."""
-        for sample in tick.processes:
+        for sample in tick.processes if self._inquiry.has_confirmed else ():
             threads = self._threads.get(sample.facts.key, {})
             for stuck in self._inquiry.confirmed(sample.facts.key):
                 still = threads.get(stuck.tid)

@@ -64,6 +64,11 @@ class Inquiry:
         self._asking: asyncio.Task[None] | None = None
         self._next_ns = 0
 
+    @property
+    def has_confirmed(self) -> bool:
+        """Whether any thread is stuck."""
+        return bool(self._stuck)
+
     def confirmed(self, key: Key) -> list[Stuck]:
         """The threads of a process that are stuck."""
         return self._stuck.get(key, [])
