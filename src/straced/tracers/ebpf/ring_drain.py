@@ -13,7 +13,11 @@ from straced.tracers.ebpf.record_engine import RecordEngine
 from straced.tracers.ebpf.record_wire import SLACK
 from straced.tracers.strace.free_space import free_bytes
 
-_BUSY_S, _IDLE_S = 0.002, 0.02
+_SHORTEST_S, _LONGEST_S = 0.002, 0.02
+_SHARE = 1 / 16
+"""Of a ring, which may fill between two looks at it: what else runs on its CPU pays for each look."""
+_BURST_BYTES_A_SECOND = 400 * 1000 * 1000
+"""More than a CPU was ever seen to write: while there are records, none is so late that a ring could fill by then."""
 _FREE_CHECK_S = 0.2
 AHEAD_BYTES = 256 * 1000 * 1000
 """How much may wait in the file for a reader that follows it, as for strace's lines."""
@@ -92,17 +96,20 @@ class RingDrain:
             self.written += total
 
     def _run(self) -> None:
+        looked_s = time.monotonic()
         while not self._stop.is_set():
+            before_s, looked_s = looked_s, time.monotonic()
             moved = 0 if self._is_far_ahead else self._copy_all()
             self._check_limits()
-            self._stop.wait(_BUSY_S if moved else _IDLE_S)
+            self._stop.wait(next_look_s(moved, looked_s - before_s, self._engine.ring_bytes))
 
     @property
     def _is_far_ahead(self) -> bool:
         return self.read_up_to is not None and self.written - self.read_up_to > AHEAD_BYTES
 
     def _copy_all(self) -> int:
-        return sum(self._copy(cpu) for cpu in range(self._engine.cpus))
+        """Returns the most bytes that there were of one ring."""
+        return max(self._copy(cpu) for cpu in range(self._engine.cpus))
 
     def _copy(self, cpu: int) -> int:
         tail, size = self._tails[cpu], self._engine.ring_bytes
@@ -136,3 +143,17 @@ class RingDrain:
         if not self._told:
             self._told = True
             self._ended(why)
+
+
+def next_look_s(moved: int, since_s: float, ring_bytes: int) -> float:
+    """In what time to look at the rings again.
+
+    Args:
+        moved: bytes that were there now, of the ring that had most.
+        since_s: the time in which they came.
+        ring_bytes: what a ring holds.
+    """
+    if not moved:
+        return _LONGEST_S
+    wanted_s = since_s * ring_bytes * _SHARE / moved
+    return max(_SHORTEST_S, min(wanted_s, _LONGEST_S, ring_bytes / _BURST_BYTES_A_SECOND))
