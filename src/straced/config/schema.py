@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from straced.errors import StracedError
+from straced.model.choices import TraceTracer
 
 
 class Nanoseconds(int):
@@ -203,6 +204,13 @@ class TraceAction(Struct, frozen=True, kw_only=True):
 
     seconds: Annotated[float, Meta(gt=0, le=600, description="How long.")] = 10.0
     bytes: Annotated[Bytes, Meta(description="How much at most.")] = Bytes(50 * 10**6)
+    tracer: Annotated[
+        TraceTracer,
+        Meta(description="`ebpf` does not hold the process up; `strace` has what strings contain; `auto`: the first."),
+    ] = "auto"
+    format: Annotated[
+        Literal["text", "strc"], Meta(description="Lines as strace writes them, or records (eBPF), which cost less.")
+    ] = "text"
 
 
 class DumpAction(Struct, frozen=True, kw_only=True):

@@ -486,7 +486,7 @@ class Profiler:
 
     async def _by_records(
         self, pid: int, output: OutputFile, options: RecordOptions, ask: gating.Ask, *, binary: bool
-    ) -> Recording:
+    ) -> KernelRecording:
         from straced.profiling import kernel_recording
 
         recording = await kernel_recording.record(pid, output, options, ask, binary=binary)
@@ -516,6 +516,33 @@ class Profiler:
         with gating.asking(pid, gating.TRACE) as ask:
             work = full_traces.record(self._tracers, self._sessions, pid, output, options, ask)
             return await attempt(work, lambda recording: full_traces.recall(recording, self.sessions), self._attempts)
+
+    async def record_calls(
+        self, pid: int, output: OutputFile, options: RecordOptions, *, binary: bool
+    ) -> KernelRecording:
+        """Start a full trace by eBPF into a file; see :meth:`trace`.
+
+        Args:
+            pid: the process.
+            output: stays the caller's, to be closed at the end of the trace; it has its name on return.
+            options: what the trace holds, and when it ends by itself.
+            binary: records as they are, and no lines.
+
+        Returns:
+            The recording.
+
+        Raises:
+            InvalidArgument: no process can have this number, or only strace knows these calls.
+            OutputError: the file cannot have its name, or its disk is nearly full.
+            AttachError: the process runs on, untraced.
+            TracerUnavailable: eBPF cannot serve here.
+            ForkedCopy: this is a copy in a forked child.
+            NoEventLoop: no asyncio loop runs here, or another one uses this profiler.
+        """
+        self._owner.enter()
+        with gating.asking(pid, gating.TRACE) as ask:
+            work = self._by_records(pid, output, options, ask, binary=binary)
+            return await attempt(work, _stop, self._attempts)
 
     async def settled(self, pid: int) -> None:
         """Wait until full traces of a process that have ended have given it back to the sessions that count it.
@@ -570,6 +597,10 @@ class Profiler:
 
 async def _let_go(session: Session) -> None:
     await session.detach("cancelled")
+
+
+async def _stop(recording: KernelRecording) -> None:
+    await recording.stop()
 
 
 async def _end(session: Session) -> None:

@@ -20,8 +20,11 @@ from straced.errors import StracedError
 from straced.linux import procfs
 from straced.linux.output_file import OutputFile
 from straced.model.alerts import AlertRow
+from straced.model.choices import TraceTracer
 from straced.model.owner import Owner
+from straced.profiling import full_traces, tracer_choice
 from straced.profiling.profiler import Profiler
+from straced.tracers.recording import Recording
 from straced.tracers.strace.recording import RecordOptions
 from straced.tracers.strace.trace_file import record_into
 from straced.tracers.strace.trace_header import filters_of, header_of
@@ -143,17 +146,16 @@ class Reactions:
 
     async def _trace(self, alert: AlertRow, wanted: TraceAction) -> None:
         assert alert.pid is not None
-        path = self._folder / f"{alert.kind}-{alert.pid}-{alert.id[:8]}.strace"
+        binary = wanted.format == "strc"
+        path = self._folder / f"{alert.kind}-{alert.pid}-{alert.id[:8]}.{'strc' if binary else 'strace'}"
         try:
             if procfs.stat(alert.pid).start_ticks != alert.start_ticks:
                 return
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room()
             options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)
-            pid = alert.pid
-            header = await asyncio.to_thread(header_of, pid, follow=options.follow, filters=filters_of(options))
             with OutputFile(path) as output:
-                recording = await record_into(output, lambda fd: self._profiler.record(pid, fd, options), header=header)
+                recording = await self._begin(alert.pid, output, options, wanted.tracer, binary=binary)
                 try:
                     ending = await recording.wait()
                 except asyncio.CancelledError:
@@ -162,7 +164,8 @@ class Reactions:
                     raise
             size = path.stat().st_size
             text = f"a trace of {alert.pid} ({alert.comm}) is in {path}"
-            self._say("trace_taken", text, owner=alert.owner, bytes=size, why=ending.reason)
+            by = {"tracer": recording.tracer, "tracer_reason": recording.tracer_reason}
+            self._say("trace_taken", text, owner=alert.owner, bytes=size, why=ending.reason, **by)
         except (StracedError, OSError, procfs.Gone) as error:
             why = error.reason if isinstance(error, StracedError) else str(error)
             self._say("trace_failed", f"no trace of {alert.pid} ({alert.comm}): {why}", owner=alert.owner)
@@ -173,9 +176,23 @@ class Reactions:
         finally:
             self._traced.discard(alert.pid)
 
+    async def _begin(
+        self, pid: int, output: OutputFile, options: RecordOptions, tracer: TraceTracer, *, binary: bool
+    ) -> Recording:
+        order = tracer_choice.for_trace(tracer, "auto", "", binary=binary)
+
+        async def by_strace() -> Recording:
+            header = await asyncio.to_thread(header_of, pid, follow=options.follow, filters=filters_of(options))
+            return await record_into(output, lambda fd: self._profiler.record(pid, fd, options), header=header)
+
+        return await full_traces.by_order(
+            order, lambda: self._profiler.record_calls(pid, output, options, binary=binary), by_strace
+        )
+
     def _make_room(self) -> None:
         """Traces of alerts are bounded together: the oldest go."""
-        found = sorted((each.stat().st_mtime, each.stat().st_size, each) for each in self._folder.glob("*.strace"))
+        files = [each for suffix in ("strace", "strc") for each in self._folder.glob(f"*.{suffix}")]
+        found = sorted((each.stat().st_mtime, each.stat().st_size, each) for each in files)
         used = sum(size for _when, size, _path in found)
         budget = self._config.max_bytes - (self._config.trace.bytes if self._config.trace is not None else 0)
         for _when, size, path in found:
