@@ -28,6 +28,8 @@ _DEEPEST = 1000
 """Generations that are followed upwards; the tree may change while it is read."""
 MANY_PROCESSES, MANY_ROWS = 500, 65_536
 """With more processes than that, the tracer is asked for all the room it can have: 50 different calls of each."""
+FILE_LOOK_ROWS = 4096
+"""Different calls of a process that is counted by file; it is one at a time."""
 _WORST = ("exact", "partial", "sampled", "lossy")
 
 
@@ -50,6 +52,7 @@ class LiveCounter:
     def __init__(self, tracer: str = "auto", targets: Sequence[TargetSpec] = (), slower_ns: int = LIMIT_NS) -> None:
         rows = MANY_ROWS if sum(1 for _ in procfs.pids()) > MANY_PROCESSES else None
         self._profiler = Profiler(check_tracer(tracer), max_rows=rows) if tracer != "none" else None
+        self._by_file = Profiler("ebpf", max_rows=FILE_LOOK_ROWS) if tracer != "none" else None
         self._targets = tuple(targets)
         self._sessions: dict[int, Session] = {}
         self._labels: dict[int, str] = {}
@@ -170,6 +173,21 @@ class LiveCounter:
         """Calls over the limit, as of the last reading; ``None`` where the tracer tells none."""
         return self._slow.state(sample.slow for sample in self._samples.values())
 
+    @property
+    def files_counted(self) -> int:
+        """How many processes are counted by file and peer now."""
+        return len(self._by_file.sessions) if self._by_file is not None else 0
+
+    async def count_files(self, pid: int) -> Session:
+        """Count a process by file and peer, beside what is counted of it anyway; whoever asked lets go of it.
+
+        Raises:
+            StracedError: why that cannot be.
+        """
+        if self._by_file is None:
+            raise TracerUnavailable("calls are not counted (--tracer none)", hint="leave out --tracer none", pid=pid)
+        return await self._by_file.attach(pid, follow=False, files=True)
+
     async def close(self) -> None:
         """Let go of everybody. Idempotent."""
         tasks = [*self._waits.values(), *self._hearers]
@@ -178,8 +196,9 @@ class LiveCounter:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._waits.clear()
         self._sessions.clear()
-        if self._profiler is not None:
-            await self._profiler.close()
+        for profiler in (self._by_file, self._profiler):
+            if profiler is not None:
+                await profiler.close()
 
     def _wanted(self, facts: Sequence[ScannedProcess], counted: set[int]) -> list[tuple[ScannedProcess, str | None]]:
         by_pid = {each.pid: each for each in facts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -11,6 +12,9 @@ from straced.live.local import LocalSource
 from straced.live.protocols import FrameSource
 from straced.live.service import ServiceSource
 from straced.model.frame import Frame, Key, ProcessDetail
+
+if TYPE_CHECKING:
+    from straced.profiling.api import AsyncSession
 
 NOTICE = "The service here watches nothing yet (straced watch add TARGET); shown is this machine."
 
@@ -63,6 +67,10 @@ class ServiceOrLocal:
     async def detail(self, key: Key) -> ProcessDetail:
         """As the source that was decided on has it."""
         return await self._source.detail(key)
+
+    async def count_files(self, pid: int) -> AsyncSession:
+        """As the source that was decided on does it."""
+        return await self._source.count_files(pid)
 
     async def close(self) -> None:
         await self._source.close()

@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from straced.client.client import Client
-from straced.errors import StracedError
+from straced.errors import NotLive, StracedError
 from straced.ipc.messages import Select, Status
 from straced.live.service import note_of
 from straced.live.slow_calls import SHOWN
@@ -20,6 +21,9 @@ from straced.model.history import KeptEvent, Ranked
 from straced.model.slow_events import KINDS, of_events
 from straced.model.types import Quality, Reason
 from straced.text.sanitize import scrub
+
+if TYPE_CHECKING:
+    from straced.profiling.api import AsyncSession
 
 STEP_S = 60.0
 """The finest that history has; further back than a week it has hours only."""
@@ -99,6 +103,11 @@ class HistorySource:
             total=answer.total,
             unreadable=not_kept,
         )
+
+    async def count_files(self, pid: int) -> AsyncSession:
+        """Refuse: what was is not counted again."""
+        hint = "straced top without --history shows them"
+        raise NotLive("history does not keep calls by file and peer", hint=hint, pid=pid)
 
     async def close(self) -> None:
         client, self._client = self._client, None

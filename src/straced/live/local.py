@@ -18,6 +18,7 @@ from straced.live.rates import CounterReading
 from straced.live.slow_calls import LIMIT_NS
 from straced.live.timeline import NoteTimeLine
 from straced.model.frame import OUTSIDE, RUNNING, Frame, Key, Note, ProcessDetail, ProcessRow, ShortLived
+from straced.profiling.session import Session
 from straced.text.sanitize import scrub
 
 
@@ -133,6 +134,15 @@ class LocalSource:
     async def detail(self, key: Key) -> ProcessDetail:
         """Calls over the window of the last frame; threads and files as they are now."""
         return self._look.detail(key, self._calls(key[0]))
+
+    @property
+    def files_counted(self) -> int:
+        """How many processes are counted by file and peer now."""
+        return self._counting.files_counted
+
+    async def count_files(self, pid: int) -> Session:
+        """By a tracer of its own, which is loaded for that, and no longer than it is needed."""
+        return await self._counting.count_files(pid)
 
     async def close(self) -> None:
         await self._counting.close()

@@ -11,6 +11,7 @@ from msgspec import Struct
 from straced.model.frame import Frame, Key, ProcessDetail
 
 if TYPE_CHECKING:
+    from straced.profiling.api import AsyncSession
     from straced.waits.model import Why
 
 
@@ -40,6 +41,14 @@ class FrameSource(Protocol):
 
     async def detail(self, key: Key) -> ProcessDetail:
         """All about one process, over the window of the last frame."""
+        ...
+
+    async def count_files(self, pid: int) -> AsyncSession:
+        """Begin to count a process by file and peer; whoever asked lets go of it.
+
+        Raises:
+            StracedError: why that cannot be, and what to do.
+        """
         ...
 
     async def close(self) -> None:
@@ -126,6 +135,8 @@ class ScreenFeed(Protocol):
     def close(self) -> None: ...
 
     def choose(self, key: Key | None) -> None: ...
+
+    def look_at_files(self, wanted: bool) -> None: ...
 
     def move(self, steps: int) -> Future[bool]: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,6 +26,9 @@ from straced.model.slow_events import KINDS
 from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick, by_program
 from straced.model.types import Counters, Quality, Reason
 from straced.text.sanitize import scrub
+
+if TYPE_CHECKING:
+    from straced.profiling.api import AsyncSession
 
 EVENTS = 200
 """Events that are asked for at a time."""
@@ -82,6 +86,12 @@ class ServiceSource:
         """Calls of the last tick; threads and files as far as this user may see them."""
         sample = next((each for each in self._tick.processes if each.facts.key == key), None) if self._tick else None
         return self._look.detail(key, counted_in(sample, self._tick))
+
+    async def count_files(self, pid: int) -> AsyncSession:
+        """By the service, which counts a process of the caller's own, or any for root."""
+        if self._client is None:
+            raise ServiceUnreachable("the service does not answer")
+        return await self._client.attach(pid, follow=False, files=True)
 
     async def close(self) -> None:
         await self._drop()

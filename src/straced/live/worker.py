@@ -8,6 +8,9 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec.structs import replace
+
+from straced.live.file_look import FileLook
 from straced.live.protocols import Actions, FrameListener, FrameSource, TraceState
 from straced.model.frame import Key
 
@@ -29,6 +32,8 @@ class FrameWorker:
         self._stop: asyncio.Event | None = None
         self._chosen: Key | None = None
         self._source: FrameSource | None = None
+        self._files: FileLook | None = None
+        self._looks_at_files = False
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="straced-top", daemon=True)
 
@@ -58,6 +63,14 @@ class FrameWorker:
             return
         self._chosen = key
         if key is not None and self._thread.is_alive():
+            self._call(self._tell_detail())
+
+    def look_at_files(self, wanted: bool) -> None:
+        """Whether the chosen process is counted by file and peer, too, from now on."""
+        if wanted == self._looks_at_files:
+            return
+        self._looks_at_files = wanted
+        if self._thread.is_alive():
             self._call(self._tell_detail())
 
     def move(self, steps: int) -> Future[bool]:
@@ -114,7 +127,7 @@ class FrameWorker:
         source = self._make_source()
         due = self._loop.time()
         try:
-            self._source = source
+            self._source, self._files = source, FileLook(source.count_files)
             while not self._stop.is_set():
                 self._listener.frame_ready(await source.frame())
                 await self._tell_detail()
@@ -125,6 +138,8 @@ class FrameWorker:
                 await self._wait_until(due)
         finally:
             await self._actions.close()
+            if self._files is not None:
+                await self._files.close()
             await source.close()
 
     async def _wait_until(self, due: float) -> None:
@@ -136,6 +151,13 @@ class FrameWorker:
             return
 
     async def _tell_detail(self) -> None:
-        key = self._chosen
-        if key is not None and self._source is not None and self._listener is not None:
-            self._listener.detail_ready(await self._source.detail(key))
+        key, files = self._chosen, self._files
+        if files is None or self._source is None or self._listener is None:
+            return
+        if key is None or not self._looks_at_files:
+            files.leave()
+        if key is not None:
+            detail = await self._source.detail(key)
+            if self._looks_at_files and key == self._chosen:
+                detail = replace(detail, by_file=await files.at(key))
+            self._listener.detail_ready(detail)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from straced.model.file_window import FileWindow
 from straced.model.slow import SlowCalls
 from straced.model.types import Quality, SyscallStats, Total
 
@@ -138,6 +139,8 @@ class ProcessDetail(Struct, frozen=True, kw_only=True):
     threads: tuple[ThreadRow, ...] | None = None
     files: tuple[DescriptorRow, ...] | None = None
     more_files: int = 0
+    by_file: FileWindow | None = None
+    """Its calls by file and peer since somebody began to look at them; ``None``: nobody does."""
     gone: bool = False
     unreadable: tuple[str, ...] = ()
     """What could not be read, and why."""

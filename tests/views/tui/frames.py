@@ -10,6 +10,7 @@ import msgspec
 
 from straced.live.protocols import FrameListener, TraceState
 from straced.model import histogram
+from straced.model.file_window import FileWindow
 from straced.model.frame import DescriptorRow, Frame, Key, Machine, Note, ProcessDetail, ProcessRow, ThreadRow
 from straced.model.types import Quality, Reason, SyscallStats, Total
 from straced.waits.model import Why
@@ -195,6 +196,9 @@ class ScriptedFeed:
         self.can_move = False
         self.times: list[float] = []
         self.closed = False
+        self.by_file: FileWindow | None = None
+        self.looks: list[bool] = []
+        """What was said of files and peers, each change once."""
 
     def start(self, listener: FrameListener) -> None:
         self.listener = listener
@@ -214,7 +218,15 @@ class ScriptedFeed:
         self.choices.append(key)
         found = next((each for each in self.first.processes if each.key == key), None) if self.first else None
         if found is not None and self.details and self.listener is not None:
-            self.listener.detail_ready(detail_of(found))
+            shown = self.by_file if self.looks and self.looks[-1] else None
+            self.listener.detail_ready(detail_of(found, by_file=shown))
+
+    def look_at_files(self, wanted: bool) -> None:
+        if wanted == (bool(self.looks) and self.looks[-1]):
+            return
+        self.looks.append(wanted)
+        if self.choices:
+            self.choose(self.choices[-1])
 
     def move(self, steps: int) -> Future[bool]:
         self.moves.append(steps)

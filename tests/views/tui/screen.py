@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from straced.live.protocols import ScreenFeed
 from straced.views.tui import reaction
 from straced.views.tui.app import TopApp
 from straced.views.tui.rows import ProcessRows
 from tests.support.poll import auntil
-from tests.views.tui.frames import AT_NS, ScriptedFeed
+from tests.views.tui.frames import AT_NS
 
 GOLDEN = Path(__file__).parent / "golden"
 DEADLINE_S = 10.0
@@ -24,7 +25,7 @@ DEADLINE_S = 10.0
 
 @contextlib.asynccontextmanager
 async def running(
-    feed: ScriptedFeed,
+    feed: ScreenFeed,
     size: tuple[int, int] = (120, 40),
     *,
     rows: ProcessRows | None = None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from straced.views.tui import key_bindings
+from straced.views.tui import key_bindings, panels
 from straced.views.tui.app import TopApp
 from straced.views.tui.rows import SORTS, ProcessRows
 from straced.views.tui.segments import Piece, action_at
@@ -43,13 +43,13 @@ def test_every_order_has_a_title() -> None:
     assert sorted(TITLES.values()) == sorted(SORTS)
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 5])
 async def test_a_click_on_a_tab_turns_to_it(number: int) -> None:
     async with running(ScriptedFeed(NOW)) as (app, pilot):
         app.panel.turn(number + 1)
         await pilot.pause()
         line = next(n for n, text in enumerate(text_of(app)) if "2 threads" in text)
-        await pilot.click(offset=place_of(app, ("calls", "threads", "files", "events", "slow")[number], line))
+        await pilot.click(offset=place_of(app, panels.TABS[number], line))
         await pilot.pause()
         assert app.panel.tab == number
 

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from straced.live.protocols import ScreenFeed
 from straced.model.frame import Frame, ProcessDetail
-from straced.views.tui import status_lines
+from straced.views.tui import file_panel, status_lines
 from straced.views.tui.chrome import ScreenChrome
 from straced.views.tui.dialogs import RiskBox
 from straced.views.tui.filter_line import FilterLine
@@ -151,11 +151,17 @@ class TopApp(RowSelection, ViewActions, App[None]):
 
     def on_detail_ready(self, message: DetailReady) -> None:
         looked_at, detail, before = self.rows.looked_at, message.detail, self._detail
-        if not self.paused or (looked_at is not None and self._detail_key() != looked_at.key):
-            if detail.gone and before is not None and before.key == detail.key:
-                detail = replace(before, gone=True)  # what it did last stays in sight
+        other = looked_at is not None and self._detail_key() != looked_at.key
+        if not self.paused or other or self._waits_for_files:
+            if detail.gone and before is not None and before.key == detail.key:  # what it did last stays in sight
+                detail = replace(before, gone=True, by_file=detail.by_file or before.by_file)
             self._detail = detail
             self._draw_panel()
+
+    @property
+    def _waits_for_files(self) -> bool:
+        """Whether files and peers are to be seen, and nothing is there yet."""
+        return self.panel.by_file and file_panel.shown(self._detail).duration_ns is None
 
     def on_feed_failed(self, message: FeedFailed) -> None:
         self.error = message.error
@@ -182,6 +188,7 @@ class TopApp(RowSelection, ViewActions, App[None]):
         self._small.update(Text(layout.too_small_text))
         self.panel.display, self.list.display = layout.shows_panel, layout.shows_list
         base.set_class(layout.beside and layout.shows_both, "beside")
+        self.look()
         self._list_height = None
         self.list.styles.height = "1fr"
         self.list.styles.width = layout.list_width
@@ -189,6 +196,9 @@ class TopApp(RowSelection, ViewActions, App[None]):
         if not self.entry.display:
             base.set_focus(self.panel.grid if self.opened else self.list)
         self.redraw()
+
+    def look(self) -> None:
+        self.feed.look_at_files(self.panel.by_file)
 
     def redraw(self) -> None:
         self._draw_list()

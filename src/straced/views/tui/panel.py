@@ -1,4 +1,4 @@
-"""The lower half: one of five tables about the chosen process, and the histogram of the chosen call."""
+"""The lower half: one of six tables about the chosen process, and the histogram of the chosen call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from straced.model.slow import SlowCalls
 from straced.model.types import SyscallStats
 from straced.text.units import format_count
 from straced.views.text.table import label
-from straced.views.tui import palette, panels, plots, slow_panel
+from straced.views.tui import file_panel, palette, panels, plots, slow_panel
 from straced.views.tui.click_line import ClickLine
 from straced.views.tui.columns import command
 from straced.views.tui.grid import Grid
@@ -63,6 +63,11 @@ class Panel(Vertical):
     def lines(self) -> int:
         """Lines that it has to show, those around its table included; without what only fills the room below it."""
         return self.grid.count - self._below + _AROUND + (MOST_BARS + 1 if self._histogram.display else 0)
+
+    @property
+    def by_file(self) -> bool:
+        """Whether files and peers by time are to be seen."""
+        return bool(self.display) and panels.TABS[self.tab] == "by file"
 
     def turn(self, tab: int) -> None:
         """Show another tab."""
@@ -118,15 +123,15 @@ class Panel(Vertical):
             pieces.append(Piece(" "))
         return tuple(pieces)
 
-    def _counts(self) -> tuple[str, str, str, str, str]:
+    def _counts(self) -> tuple[str, ...]:
         detail, events = self._detail, f" {len(self._own_notes)}"
         slow = "" if self._slow is None else f" {slow_panel.count(self._slow, self._row)}"
         if detail is None:
-            return "", "", "", events, slow
+            return "", "", "", events, slow, ""
         calls = "" if detail.calls is None else f" {format_count(detail.total.calls)}"
         threads = "" if detail.threads is None else f" {len(detail.threads)}"
         files = "" if detail.files is None else f" {len(detail.files) + detail.more_files}"
-        return calls, threads, files, events, slow
+        return calls, threads, files, events, slow, file_panel.FilesTable(file_panel.shown(detail), 0).count
 
     @property
     def _own_notes(self) -> list[Note]:
@@ -142,6 +147,9 @@ class Panel(Vertical):
         elif name == "slow":
             slow = slow_panel.SlowTable(self._slow, self._row, self._comms, self._width - 1)
             self.grid.show_texts(slow.title, slow.lines, above=slow.head)
+        elif name == "by file" and self._row is not None:
+            by_file = file_panel.FilesTable(file_panel.shown(detail), self._width - 1)
+            self.grid.show_texts(by_file.title, by_file.lines, above=by_file.above)
         elif detail is None or (detail.gone and detail.calls is None and detail.threads is None):
             word = "process has exited" if detail is not None else "looking" if self._row is not None else ""
             self.grid.show_texts((), [whole(f" {word}", palette.DIM)])

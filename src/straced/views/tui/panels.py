@@ -1,6 +1,6 @@
 """The tabs about the chosen process, as lines: calls, threads, files, events. No widget in here.
 
-That of the slow calls is in :mod:`straced.views.tui.slow_panel`.
+That of the slow calls is in :mod:`straced.views.tui.slow_panel`, that by file in :mod:`straced.views.tui.file_panel`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from straced.views.text.table import errno_line, label
 from straced.views.tui import cells, palette, plots
 from straced.views.tui.segments import Piece, Pieces, whole
 
-TABS = ("calls", "threads", "files", "events", "slow")
+TABS = ("calls", "threads", "files", "events", "slow", "by file")
 _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}
 _CALLS = (
     f"{'syscall':<16} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'in flight':>9} "

@@ -59,6 +59,10 @@ class ViewActions(Keyboard):
             return "filtered"
         return "history" if frame is not None and frame.source == "history" else "list"
 
+    def look(self) -> None:
+        """Say what of the selected process is to be counted, for it is to be seen."""
+        raise NotImplementedError
+
     def action_open(self) -> None:
         if self.opened or self.subject() is not None:
             self.opened = not self.opened
@@ -84,9 +88,11 @@ class ViewActions(Keyboard):
 
     def action_tab(self, number: int) -> None:
         self.panel.turn(number)
+        self.look()
 
     def action_turn(self, by: int) -> None:
         self.panel.turn(self.panel.tab + by)
+        self.look()
 
     def action_sort(self, by: int) -> None:
         self.action_sort_by(SORTS[(SORTS.index(self.rows.sort) + by) % len(SORTS)])
