@@ -127,11 +127,11 @@ def helpers_of(run: int, command: int) -> dict[str, int]:
     return found
 
 
-def rests(pid: int) -> bool:
-    """Whether a process ran not once for a while: a run does not once its attach is confirmed and it waits."""
-    before = proc.switches(pid)
+def rest(*pids: int) -> bool:
+    """Whether none of them ran for a while, nor waits for a CPU: no word is under way between them."""
+    before = [proc.switches(pid) for pid in pids]
     time.sleep(0.3)  # the time for which it has to hold
-    return proc.switches(pid) == before
+    return [proc.switches(pid) for pid in pids] == before and all(proc.state(pid) == "S" for pid in pids)
 
 
 @pytest.mark.parametrize("victim", ["strace", "guard"])
@@ -141,7 +141,7 @@ def test_a_helper_that_is_killed_takes_nothing_with_it_but_figures(start: Starte
     command = command_of(run, "sh")
     helpers = until(lambda: len(found := helpers_of(run.pid, command)) == 2 and found, LIMIT_S, "strace and its guard")
     assert helpers
-    until(lambda: rests(run.pid), LIMIT_S, "the attach is confirmed, and it waits")
+    until(lambda: rest(run.pid, command, *helpers.values()), LIMIT_S, "the attach is confirmed, and all wait")
     os.kill(helpers[victim], signal.SIGKILL)
     until(lambda: proc.tracer(command) == 0, LIMIT_S, "its strace is gone")
     out, err = run.communicate(b"it\n", timeout=LIMIT_S)

@@ -161,6 +161,26 @@ async def test_a_killed_tracer_harms_nothing(
     assert statistics.median_low(noticed_s) < 0.5, "at once, but for a moment in which the whole machine stood still"
 
 
+async def test_a_tracer_that_was_killed_before_it_was_to_stop(profiler: Profiler, start: Starter) -> None:
+    """Its guard, which the machine lets wait, hears of both at once: it was not the stop that ended it."""
+    workload = start("tick")
+    session = await profiler.attach(workload.pid)
+    (helper,) = session.helper_pids
+    guard = proc.parent(helper)
+    os.kill(guard, signal.SIGSTOP)
+    try:
+        await auntil(lambda: proc.state(guard) == "T", what="the guard stands still")
+        os.kill(helper, signal.SIGKILL)
+        await auntil(lambda: not proc.alive(helper), what="its strace is dead")
+        detaching = asyncio.ensure_future(session.detach())
+        await auntil(lambda: session._inner._helpers[0].stopping, what="the guard is told to stop it")
+    finally:
+        os.kill(guard, signal.SIGCONT)
+    summary = await asyncio.wait_for(detaching, 20)
+    assert (summary.end, summary.quality.kind) == ("tracer_crashed(9)", "lossy")
+    assert unharmed(workload)
+
+
 async def test_the_manager_notices_too(manager: StraceManager, start: Starter) -> None:
     workload = start("tick")
     assert await manager.attach(workload.pid)

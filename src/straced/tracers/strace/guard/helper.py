@@ -52,6 +52,11 @@ class GuardedStrace:
         """Whether the kernel names this helper as the tracer of anything it was given."""
         return any((found := kernel.tracer_and_state(pid)) and found[0] == self.pid for pid in self.pids)
 
+    @property
+    def has_ended(self):
+        """Whether it is no more, though that may not have been looked at yet."""
+        return not self.pid or os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def request_stop(self, why, grace_s):
         """Begin the ladder; a second request only shortens it."""
         now = time.monotonic()

@@ -149,7 +149,7 @@ class Guard:
         self.attaching.add(helper, time.monotonic())
 
     def do_stop(self, number, why, grace_s):
-        if helper := self.helpers.get(number):
+        if (helper := self.helpers.get(number)) and not helper.has_ended:  # else it ended for reasons of its own
             helper.request_stop(why, grace_s)
 
     def do_calibrate(self, number, argv):
