@@ -17,6 +17,7 @@ from straced.model.deltas import ProcessDelta
 from straced.model.types import Counters, Sample
 from straced.profiling.profiler import Profiler
 from tests.support.needs import require
+from tests.support.poll import auntil
 
 S = 10**9
 ONE = TaskCounts(threads=1, cpu_pct=0.0, in_call=True)
@@ -179,10 +180,19 @@ async def test_the_quick_way_says_the_same_as_row_by_row() -> None:
             session = await profiler.attach(process.pid)
             assert process.stdin is not None
             process.stdin.write(b"go\n")
-            samples = []
-            for _ in range(6):
-                samples.append(await session.read())
-                await asyncio.sleep(0.15)  # the windows that are compared
+            samples = [await session.read()]
+
+            async def further() -> bool:
+                """One more, in which something has been done; the sixth when it reads the pipe as well."""
+                sample = await session.read()
+                delta = rows_of(sample.rows).moved_since(samples[-1].rows).get(process.pid)
+                there = delta is not None and bool(delta.calls) and (len(samples) < 5 or delta.standing == 1)
+                if there:
+                    samples.append(sample)
+                return there
+
+            while len(samples) < 6:
+                await auntil(further, pause=lambda: asyncio.sleep(0.15))
             for before, after in itertools.combinations(samples, 2):
                 everybody = {row.pid for row in after.rows}
                 quick = rows_of(after.rows).moved_since(before.rows, everybody)

@@ -24,7 +24,7 @@ from tests.security.served import ends_in_time, others_are_served
 from tests.service.daemon import Daemon
 from tests.service.needs import needs_root
 from tests.support import proc
-from tests.support.poll import until
+from tests.support.poll import auntil, until
 
 pytestmark = needs_root
 SEND = """
@@ -153,7 +153,11 @@ async def test_another_door_takes_the_place_of_one_that_died(public: Path) -> No
     daemon.start(STRACED_RECEIVERS="1")
     try:
         async with daemon.client() as client:
-            assert (await client.status()).clients == 1
+
+            async def alone() -> bool:
+                return (await client.status()).clients == 1
+
+            await auntil(alone, what="whoever tried whether it answers is gone")
         assert daemon.process is not None
         (door,) = [pid for pid in proc.descendants(daemon.process.pid) if proc.parent(pid) == daemon.process.pid]
         os.kill(door, signal.SIGKILL)
