@@ -123,7 +123,22 @@ async def test_a_page_that_goes_away_ends_what_is_told() -> None:
             writer.close()
 
 
-async def test_a_head_has_its_time_and_a_crowd_its_answer() -> None:
+async def test_a_head_has_its_time() -> None:
+    async def handler(request: HttpRequest) -> Response:
+        return Response(body=b"fine")
+
+    server = HttpServer(handler, head_s=0.2)
+    await server.listen(HERE)
+    assert server.port is not None
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /")
+        assert await reader.read() == b""  # its time is over
+        writer.close()
+    await server.close()
+
+
+async def test_a_crowd_has_its_answer() -> None:
     held = asyncio.Event()
 
     async def handler(request: HttpRequest) -> Response:
@@ -131,7 +146,7 @@ async def test_a_head_has_its_time_and_a_crowd_its_answer() -> None:
             await held.wait()
         return Response(body=b"fine")
 
-    server = HttpServer(handler, max_connections=3, head_s=0.2)
+    server = HttpServer(handler, max_connections=3)
     await server.listen(HERE)
     assert server.port is not None
 
@@ -143,10 +158,6 @@ async def test_a_head_has_its_time_and_a_crowd_its_answer() -> None:
         return answer
 
     async with asyncio.timeout(20):
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"GET /")
-        assert await reader.read() == b""  # its time is over
-        writer.close()
         holding = [asyncio.create_task(ask("/hold")) for _ in range(3)]
         while len(server._tasks) - len(server._silent) < 3:
             await asyncio.sleep(0.01)
