@@ -45,11 +45,10 @@ def ready():
     sys.stdin.readline()
 """
 PINGING = """
-worst, stolen, count, refused, ticks = 0.0, 0.0, 0, 0, set()
+worst, stolen, count, refused, ticks, wanted, over = 0.0, 0.0, 0, 0, set(), int(sys.argv[2]), []
 print("ready", flush=True)
-stop = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
-while not stop.is_set():
+threading.Thread(target=lambda: (sys.stdin.readline(), over.append(time.monotonic())), daemon=True).start()
+while not over or (len(ticks) < wanted and time.monotonic() - over[0] < float(sys.argv[3]) + 2 * stolen):
     began = time.monotonic()
     try:
         sock = dial()
@@ -124,11 +123,12 @@ def user(uid: int, code: str, socket: Path, *words: object, **options: object) -
 class Pinger:
     """Connects and asks for the status, again and again, as one user; remembers the longest wait.
 
-    ``stolen`` is the longest for which the machine let even a sleeper wait.
+    Asked how it went, it goes on for ``wait_s`` more, unless it has seen so many ticks. ``stolen`` is the longest for
+    which the machine let even a sleeper wait.
     """
 
-    def __init__(self, uid: int, socket: Path) -> None:
-        self._user = User(uid, PINGING, socket)
+    def __init__(self, uid: int, socket: Path, ticks: int, wait_s: float) -> None:
+        self._user = User(uid, PINGING, socket, ticks, wait_s)
         assert self._user.line() == "ready"
 
     def told(self) -> dict[str, float]:
