@@ -3,11 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import overload
+from typing import NamedTuple, Protocol, overload
 
 from straced.model.deltas import Moves, compare
+from straced.model.durations import CallDurations
 from straced.model.sums import add_up
+from straced.model.tick import Calls
 from straced.model.types import Counters
+
+
+class RowPart(Protocol):
+    """The rows of one process, or of what ended, at one moment."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def program(self) -> str | None: ...
+
+    def values(self) -> Iterable[Counters]:
+        """The rows; those that did not change are the same objects each time."""
+        ...
+
+    def follows(self, before: RowPart | None) -> bool | None:
+        """Whether it can be compared as a whole with an earlier part: the same rows, and perhaps new ones.
+
+        Args:
+            before: of the same process; ``None``: it had no rows.
+
+        Returns:
+            ``False``: those were handed on, and these began anew. ``None``: its rows have to be compared one by one.
+        """
+        ...
+
+    def calls_since(self, before: RowPart | None) -> tuple[list[Calls], list[tuple[str, int]]]:
+        """What is new in it since a part that it follows, and the calls of which others are in flight now."""
+        ...
+
+    def durations_since(self, before: RowPart | None) -> Iterable[tuple[str, CallDurations]]:
+        """What returned since a part that it follows."""
+        ...
+
+
+class PlainPart(NamedTuple):
+    """Rows that are values: they are compared one by one."""
+
+    pid: int | None
+    program: str | None
+    rows: tuple[Counters, ...]
+
+    def values(self) -> tuple[Counters, ...]:
+        """The rows."""
+        return self.rows
+
+    def follows(self, before: RowPart | None) -> None:
+        """Not known as a whole."""
+
+    def calls_since(self, before: RowPart | None) -> tuple[list[Calls], list[tuple[str, int]]]:
+        """Nothing: it follows no part."""
+        return [], []
+
+    def durations_since(self, before: RowPart | None) -> tuple[tuple[str, CallDurations], ...]:
+        """Nothing: it follows no part."""
+        return ()
 
 
 class CounterRows(Sequence[Counters]):
@@ -34,6 +92,13 @@ class CounterRows(Sequence[Counters]):
     def pids(self) -> set[int]:
         """The processes that have rows."""
         return {row.pid for row in self if row.pid is not None}
+
+    def parts(self) -> Sequence[RowPart]:
+        """The rows by process, and of what ended by program."""
+        found: dict[tuple[int | None, str | None], list[Counters]] = {}
+        for row in self:
+            found.setdefault((row.pid, row.program), []).append(row)
+        return [PlainPart(pid, program, tuple(rows)) for (pid, program), rows in found.items()]
 
     def of(self, pid: int) -> CounterRows:
         """The rows of one process."""

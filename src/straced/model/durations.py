@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 
 from msgspec import Struct
 
 from straced.model import histogram
 from straced.model.owner import Owner
+from straced.model.types import Counters
 
 Buckets = dict[int, int]
 """Calls by bucket of :mod:`straced.model.histogram`."""
@@ -57,6 +59,26 @@ class DurationBatch(Struct, frozen=True):
 
     epoch_s: float
     programs: tuple[ProgramDurations, ...]
+
+
+def returned_since(row: Counters, told: Sequence[Counters]) -> CallDurations | None:
+    """What returned in a row besides what is known of it; ``None``: nothing, or it tells no durations."""
+    counts = list(row.histogram or ())
+    longest_ns = row.max_ns or 0
+    for each in told:
+        counts = [now - (before or 0) for now, before in zip_longest(counts, each.histogram or (), fillvalue=0)]
+        if each.max_ns is not None and each.max_ns >= longest_ns:
+            longest_ns = 0  # it was known before
+    buckets = {bucket: count for bucket, count in enumerate(counts) if count > 0}
+    total_ns = (row.wall_ns or 0) - sum(each.wall_ns or 0 for each in told)
+    return made_of(buckets, longest_ns, total_ns)
+
+
+def made_of(buckets: Buckets, longest_ns: int, total_ns: int) -> CallDurations | None:
+    """Durations; the longest is 0 where it is not known to be new."""
+    if not buckets:
+        return None
+    return CallDurations(longest_ns or sum(histogram.bounds(max(buckets))) // 2, buckets, max(0, total_ns))
 
 
 def together(parts: Iterable[CallDurations]) -> CallDurations:

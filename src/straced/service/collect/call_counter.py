@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from straced.errors import NotPermitted, StracedError
 from straced.linux import procfs
+from straced.model.counter_rows import rows_of
 from straced.model.tick import OTHER_PROGRAMS, Calls
 from straced.model.types import Counters, Sample, Target
 from straced.service.collect.counted_calls import CountedCalls, Key, difference
@@ -84,7 +85,7 @@ class CallCounter:
     def rows_of(self, root: Key, pid: int) -> tuple[Counters, ...] | None:
         """What a process of a tree did since attach, as of the last reading; ``None``: it is not."""
         tree = self._trees.get(root)
-        return None if tree is None else tuple(row for row in tree.last if row.pid == pid)
+        return None if tree is None else tuple(rows_of(tree.last).of(pid))
 
     async def follow(self, root: Watched) -> bool:
         """Count a tree from now on; what keeps that from being so stands in :attr:`refused`."""
@@ -177,13 +178,17 @@ class CallCounter:
             # not noted down: it may end without a call
             if start:
                 counted.callers[called, start] = caller
-        if sample.rows == tree.last:  # compares objects that are the same without looking into them
-            counted.in_flight.update(tree.in_flight)
-            return
+        changed = tree.take(sample)
+        for before, part in changed.parts:
+            owner = self._key(tree, part.pid or 0)
+            made, flights = part.calls_since(before)
+            self._place(tree, owner, counted).extend(made)
+            for name, count in flights:
+                tree.note_in_flight(owner, name, count)
         last_pid: int | None = None
-        owner: Key = (0, 0)
+        owner = (0, 0)
         changes: list[Calls] = []
-        for row, told in tree.take(sample):
+        for row, told in changed.rows:
             pid = row.pid
             if pid is None:
                 change = difference(row, told, OTHER_PROGRAMS)
@@ -195,7 +200,7 @@ class CallCounter:
                 changes = self._place(tree, owner, counted)
             flying = tree.in_flight.get(owner)
             if row.in_flight or (flying and row.name in flying):
-                tree.note_in_flight(owner, row)
+                tree.note_in_flight(owner, row.name, row.in_flight or 0)
             change = difference(row, told)
             if change is not None:
                 changes.append(change)

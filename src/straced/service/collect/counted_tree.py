@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from straced.model.types import Counters, Sample
 from straced.service.collect.counted_calls import Key
-from straced.service.collect.row_changes import RowChange, RowChanges
+from straced.service.collect.part_changes import Changes, PartChange, PartChanges
+from straced.service.collect.row_changes import RowChange
 from straced.service.collect.watchlist import Watched
 from straced.tracers.base import Rights, TracerSession, UserSession
 
@@ -20,6 +21,7 @@ class ChangedRows(NamedTuple):
     user: tuple[int, int] | None
     starts: dict[int, int]
     """The start time of each process."""
+    parts: list[PartChange]
     rows: list[RowChange]
 
 
@@ -38,8 +40,8 @@ class CountedTree:
         heir = self.by_user.heir if self.by_user is not None else None
         self.heir = CountedTree(heir, root, is_heir=True) if heir is not None else None
         self.starts: dict[int, int] = {root.pid: root.start_ticks}
-        self.changes = RowChanges()
-        self._timed = RowChanges()
+        self.changes = PartChanges()
+        self._timed = PartChanges()
         """The reading of which durations were taken last."""
         self.lost: int | None = 0
         self.in_flight: dict[Key, dict[str, int]] = {}
@@ -49,10 +51,10 @@ class CountedTree:
         """The rows of the last reading."""
         return self.changes.last
 
-    def take(self, sample: Sample) -> list[RowChange]:
-        """The rows that differ from the reading before."""
-        changes, gone = self.changes.take(sample.rows)
-        for pid in gone:
+    def take(self, sample: Sample) -> Changes:
+        """What differs from the reading before."""
+        changes = self.changes.take(sample.rows)
+        for pid in changes.gone:
             start = self.starts.pop(pid, None)
             if start is not None:
                 self.in_flight.pop((pid, start), None)
@@ -61,11 +63,12 @@ class CountedTree:
     def changed(self) -> ChangedRows:
         """The rows that differ from those when this was last asked."""
         user = None if self.user is None else (self.user.uid, self.user.gid)
-        rows, _gone = self._timed.take(self.last)
-        return ChangedRows(self.root.key, self.is_heir, user, self.starts.copy(), rows)
+        changes = self._timed.take(self.last)
+        return ChangedRows(self.root.key, self.is_heir, user, self.starts.copy(), changes.parts, changes.rows)
 
-    def note_in_flight(self, owner: Key, row: Counters) -> None:
+    def note_in_flight(self, owner: Key, name: str, count: int) -> None:
+        """Note down in how many calls of a name a process is."""
         known = self.in_flight.get(owner, {})
-        if row.in_flight != known.get(row.name, 0):
-            now = {**known, row.name: row.in_flight or 0}  # a new one: the old may be in a sample that was handed on
+        if count != known.get(name, 0):
+            now = {**known, name: count}  # a new one: the old may be in a sample that was handed on
             self.in_flight[owner] = {name: count for name, count in now.items() if count}

@@ -5,12 +5,11 @@ Taken now and then, not at each tick: to compare a histogram costs as much as al
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import zip_longest
+from collections.abc import Callable, Iterable
 
 from straced.concurrency.pacing import Pace
-from straced.model import histogram
-from straced.model.durations import CallDurations, DurationBatch, ProgramDurations
+from straced.model.counter_rows import RowPart
+from straced.model.durations import CallDurations, DurationBatch, ProgramDurations, returned_since
 from straced.model.owner import NOBODY, Owner
 from straced.model.tick import OTHER_PROGRAMS, ProcessSample
 from straced.model.types import Counters
@@ -22,21 +21,6 @@ from straced.store.series import program_of
 EVERY_NS = 15 * 10**9
 EVERY_TICKS = 15
 """Whatever comes first, so that it costs a fraction of a tick."""
-
-
-def between(row: Counters, told: list[Counters]) -> CallDurations | None:
-    """What returned in a row besides what is known of it; ``None``: nothing, or it tells no durations."""
-    counts = list(row.histogram or ())
-    longest_ns = row.max_ns or 0
-    for each in told:
-        counts = [now - (before or 0) for now, before in zip_longest(counts, each.histogram or (), fillvalue=0)]
-        if each.max_ns is not None and each.max_ns >= longest_ns:
-            longest_ns = 0  # it was known before
-    buckets = {bucket: count for bucket, count in enumerate(counts) if count > 0}
-    if not buckets:
-        return None
-    total_ns = (row.wall_ns or 0) - sum(each.wall_ns or 0 for each in told)
-    return CallDurations(longest_ns or sum(histogram.bounds(max(buckets))) // 2, buckets, max(0, total_ns))
 
 
 class DurationCollector:
@@ -78,19 +62,19 @@ class DurationCollector:
         found: dict[tuple[str, str, Owner], dict[str, CallDurations]] = {}
         for changed in self._counting.changed_rows():
             root = self._last(changed.root) or gone.get(changed.root)
+            if root is None:
+                continue
+            for before, part in changed.parts:
+                await pace.rest()
+                if took := list(part.durations_since(before)):
+                    _add(found.setdefault(self._place(changed, part, root), {}), took)
             for row, told in changed.rows:
                 await pace.rest()
-                made = between(row, told)
-                if made is None or root is None:
-                    continue
-                by_name = found.setdefault(self._place(changed, row, root), {})
-                if (known := by_name.get(row.name)) is None:
-                    by_name[row.name] = made
-                else:
-                    known.add(made)
+                if (made := returned_since(row, told)) is not None:
+                    _add(found.setdefault(self._place(changed, row, root), {}), [(row.name, made)])
         return DurationBatch(epoch_s, tuple(ProgramDurations(*place, by_name) for place, by_name in found.items()))
 
-    def _place(self, changed: ChangedRows, row: Counters, root: ProcessSample) -> tuple[str, str, Owner]:
+    def _place(self, changed: ChangedRows, row: Counters | RowPart, root: ProcessSample) -> tuple[str, str, Owner]:
         """Under what a row stands: its process if that is known, else its tree, as far as that may be told of it."""
         process = None if row.pid is None else self._last((row.pid, changed.starts.get(row.pid, 0)))
         shown = process or root
@@ -102,3 +86,11 @@ class DurationCollector:
             owner = root.owner if theirs and not changed.is_heir else NOBODY
             program = row.program or OTHER_PROGRAMS
         return job, program, Owner(owner.uid, owner.gid, owner.private)
+
+
+def _add(found: dict[str, CallDurations], took: Iterable[tuple[str, CallDurations]]) -> None:
+    for name, made in took:
+        if (known := found.get(name)) is None:
+            found[name] = made
+        else:
+            known.add(made)

@@ -6,7 +6,7 @@ its session, or to those of the session itself where it had no room. That part w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -35,16 +35,16 @@ class RowChanges:
         self._unplaced: dict[_Row, list[Counters]] = {}
         """Told already, and part of the session's own rows, whenever those change."""
 
-    def take(self, rows: Sequence[Counters]) -> tuple[list[RowChange], set[int]]:
+    def take(self, rows: Sequence[Counters], anew: Iterable[int] = ()) -> tuple[list[RowChange], set[int]]:
         """The rows that differ from the reading before, and the pids whose rows were handed on.
 
-        Rows that did not change are the same objects.
+        Rows that did not change are the same objects. Of ``anew`` it is known that theirs were handed on.
         """
         known = self._rows
         now_ids = set(map(id, rows))
         stale = [row for row in self.last if id(row) not in now_ids]
         fresh: list[tuple[RowKey, Counters, Counters | None]] = []
-        gone: set[int] = set()
+        gone = set(anew)
         replaced = 0
         for row in rows:
             if id(row) in self._ids:
@@ -68,6 +68,20 @@ class RowChanges:
         known.update((key, row) for key, row, _before in fresh)
         self.last, self._ids = rows, now_ids
         return changes, gone
+
+    def add_told(self, rows: Iterable[Counters]) -> None:
+        """Rows of processes that were in the reading before, and that somebody else has compared until now."""
+        rows = tuple(rows)
+        self._rows.update(((row.pid, "", row.name, row.abi), row) for row in rows)
+        self._ids.update(map(id, rows))
+        self.last = (*self.last, *rows)
+
+    def forget_processes(self) -> None:
+        """Leave the rows of processes to somebody else again."""
+        self.last = tuple(row for row in self.last if row.pid is None)
+        self._ids = set(map(id, self.last))
+        for key in [key for key in self._rows if key[0] is not None]:
+            del self._rows[key]
 
     def _hand_on(self, gone: set[int]) -> dict[RowKey, list[Counters]]:
         handed: dict[RowKey, list[Counters]] = {}

@@ -1,17 +1,29 @@
-"""Rows of counters as the bytes they were read as; values of them only when somebody looks.
+"""The rows of a read as bytes, whose they are, and what is new in them since an earlier read.
 
-A row that did not change keeps its cell from one read to the next, and with it its value.
+A service compares thousands of rows each second, so that is done on the bytes: of a row that changed are kept its sums,
+and no value is made of it.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
 
+from straced.model.counter_rows import RowPart
+from straced.model.durations import CallDurations, made_of, returned_since
+from straced.model.tick import Calls
 from straced.model.types import Counters
-from straced.tracers.ebpf.decoding import decode
+from straced.tracers.ebpf import wire
+from straced.tracers.ebpf.decoding import HISTOGRAM_AT, decode, end_of, errnos_of, identify, slots_of
+
+_HEAD = struct.Struct(f"=4Q8xQ8x{wire.CounterRow.slots.offset - 56}xQ")
+"""Calls, untimed ones, wall and waiting time, the longest call, the first slot."""
+_BIRTH = slice(wire.CounterRow.birth_ns.offset, wire.CounterRow.birth_ns.offset + 8)
+"""Tells a row from another one that had its place, or its process's number."""
+_NO_SUMS = (0, 0, 0, 0)
 
 
 class Cell(Struct, eq=False, gc=False):
@@ -21,9 +33,25 @@ class Cell(Struct, eq=False, gc=False):
     key: int
     value: Counters | None = None
     head: tuple[int, int, int, int] | None = None
-    """Calls, errors, wall and waiting time, once :mod:`straced.tracers.ebpf.row_deltas` has worked them out."""
+    """Calls, errors, wall and waiting time, once somebody has worked them out."""
     flight: int | None = None
     """Calls in flight, likewise."""
+
+    def sums(self) -> tuple[int, int, int, int]:
+        """Calls, errors, wall and waiting time, worked out once, and with them :attr:`flight`."""
+        if self.head is not None and self.flight is not None:
+            return self.head
+        raw = self.raw
+        calls, untimed, wall_ns, waiting_ns, longest_ns, first_slot = _HEAD.unpack_from(raw)
+        slots = slots_of(raw) if first_slot else {}
+        if slots and max(slots) >= wire.SLOT_CARRY:
+            value = self.value or decode(raw, self.key)
+            self.flight = value.in_flight or 0
+            self.head = calls, value.errors or 0, wall_ns, min(waiting_ns, wall_ns)
+            return self.head
+        self.flight = max(0, calls - untimed - sum(_buckets(raw, longest_ns)))
+        self.head = calls, sum(slots.values()) if slots else 0, wall_ns, min(waiting_ns, wall_ns)
+        return self.head
 
 
 class Group(Struct, frozen=True):
@@ -47,3 +75,78 @@ class Group(Struct, frozen=True):
                 # there was no room: it is not known any more what these are of
                 value = cell.value = msgspec.structs.replace(value, tid=tid, program=program)
             yield value
+
+    def follows(self, before: RowPart | None) -> bool | None:
+        """Whether these are the rows of before, and perhaps new ones."""
+        if before is None:
+            return True
+        if not isinstance(before, Group):
+            return None
+        pairs = [(was, now) for was, now in zip(before.cells, self.cells, strict=False) if was is not now]
+        if pairs and pairs[0][0].raw[_BIRTH] != pairs[0][1].raw[_BIRTH]:  # those of one owner are all of one kind
+            return False
+        return (len(before.cells) <= len(self.cells) and all(was.key == now.key for was, now in pairs)) or None
+
+    def calls_since(self, before: RowPart | None) -> tuple[list[Calls], list[tuple[str, int]]]:
+        """What it did since, call by call; and in which calls it is that it was not in, or is no more (0)."""
+        made: list[Calls] = []
+        flights: list[tuple[str, int]] = []
+        program = self.program or ""
+        for was, now in self._changed(before):
+            calls, errors, wall_ns, waiting_ns = now.sums()
+            flight = now.flight or 0
+            old = was.sums() if was is not None else _NO_SUMS
+            name, _number, abi = identify(now.key)
+            if flight or (was is not None and was.flight):
+                flights.append((name, flight))
+            calls = calls - old[0] if calls > old[0] else 0
+            errors = errors - old[1] if errors > old[1] else 0
+            wall_ns = wall_ns - old[2] if wall_ns > old[2] else 0
+            waiting_ns = waiting_ns - old[3] if waiting_ns > old[3] else 0
+            if calls or errors or wall_ns:
+                errno = _errnos_since(was, now) if errors else None
+                made.append(Calls(name, abi, calls, errors, wall_ns, waiting_ns, errno, flight, program))
+        return made, flights
+
+    def durations_since(self, before: RowPart | None) -> Iterator[tuple[str, CallDurations]]:
+        """How long the calls took that returned since, by name."""
+        for was, now in self._changed(before):
+            made = _durations_since(was, now)
+            if made is not None:
+                yield identify(now.key)[0], made
+
+    def _changed(self, before: RowPart | None) -> Iterator[tuple[Cell | None, Cell]]:
+        """The cells that changed, each with what it was; those that are new with nothing."""
+        old = before.cells if isinstance(before, Group) else ()
+        for was, now in zip(old, self.cells, strict=False):
+            if was is not now:
+                yield was, now
+        for now in self.cells[len(old) :]:
+            yield None, now
+
+
+def _buckets(raw: bytes, longest_ns: int) -> tuple[int, ...]:
+    return wire.BUCKETS[(end_of(raw, HISTOGRAM_AT, longest_ns) - HISTOGRAM_AT) // 4].unpack_from(raw, HISTOGRAM_AT)
+
+
+def _errnos_since(was: Cell | None, now: Cell) -> dict[str, int]:
+    counts = errnos_of(slots_of(now.raw))
+    for word, count in errnos_of(slots_of(was.raw)).items() if was is not None else ():
+        counts[word] = counts.get(word, 0) - count
+    return {word: count for word, count in counts.items() if count > 0}
+
+
+def _durations_since(was: Cell | None, now: Cell) -> CallDurations | None:
+    _calls, _untimed, wall_ns, _waiting_ns, longest_ns, first_slot = _HEAD.unpack_from(now.raw)
+    if first_slot and max(slots_of(now.raw)) >= wire.SLOT_CARRY:
+        told = [was.value or decode(was.raw, was.key)] if was is not None else []
+        return returned_since(now.value or decode(now.raw, now.key), told)
+    counts = _buckets(now.raw, longest_ns)
+    if was is None:
+        return made_of({bucket: count for bucket, count in enumerate(counts) if count}, longest_ns, wall_ns)
+    _calls, _untimed, told_ns, _waiting_ns, known_ns, _slot = _HEAD.unpack_from(was.raw)
+    before = wire.BUCKETS[len(counts)].unpack_from(was.raw, HISTOGRAM_AT)
+    buckets = {
+        bucket: count - old for bucket, (count, old) in enumerate(zip(counts, before, strict=True)) if count > old
+    }
+    return made_of(buckets, longest_ns if longest_ns > known_ns else 0, wall_ns - told_ns)

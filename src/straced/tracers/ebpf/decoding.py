@@ -119,7 +119,7 @@ def counters(
     pid, tid, program = whose
     calls, untimed, wall_ns, waiting_ns, restarts = sums
     name, number, abi = identify(key)
-    errno = {errno_name(code): count for code, count in slots.items() if code < wire.SLOT_CARRY} if slots else {}
+    errno = errnos_of(slots) if slots else {}
     if waiting_ns > wall_ns:  # read in the middle of an update
         waiting_ns = wall_ns
     in_flight = calls - untimed - sum(buckets)
@@ -174,6 +174,11 @@ def slots_of(raw: bytes) -> dict[int, int]:
             code = slot >> 48
             found[code] = found.get(code, 0) + (slot & _COUNT_MASK)
     return found
+
+
+def errnos_of(slots: dict[int, int]) -> dict[str, int]:
+    """Counts by the name of the errno."""
+    return {errno_name(code): count for code, count in slots.items() if code < wire.SLOT_CARRY}
 
 
 def _carried(slots: dict[int, int], buckets: tuple[int, ...]) -> tuple[int, ...]:

@@ -76,6 +76,8 @@ class Snapshot(Struct, frozen=True):
     cells: list[Cell]
     places: dict[int, dict[int, None]]
     owners: dict[int, OwnerFacts]
+    groups: dict[int, Group] = {}
+    """Of owners that did not change since they were last looked at: the cells of each, the same object each time."""
     requests: int = 0
     """Requests that the engine had made until then: bpf(2) by whoever reads."""
 
@@ -102,13 +104,17 @@ class Snapshot(Struct, frozen=True):
         return SnapshotPart(version=self.version, session=facts, rows=rows, lost=lost, callers=callers, left=left)
 
     def _group(self, owner: OwnerFacts) -> Group:
-        cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))
+        pid, tid, program = None, None, owner.program or None
         if owner.kind == wire.KIND_PROCESS:
-            return Group(owner.pid, None, cells, owner.program or None)
-        if owner.kind == wire.KIND_THREAD:
+            pid = owner.pid
+        elif owner.kind == wire.KIND_THREAD:
             process = self.owners.get(owner.parent)
-            return Group(None if process is None else process.pid, owner.pid, cells)
-        return Group(None, None, cells, owner.program or None)
+            pid, tid, program = None if process is None else process.pid, owner.pid, None
+        found = self.groups.get(owner.index)
+        if found is None or (found.pid, found.tid, found.program) != (pid, tid, program):
+            cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))
+            found = self.groups[owner.index] = Group(pid, tid, cells, program)
+        return found
 
 
 class Reader:
@@ -121,6 +127,7 @@ class Reader:
         self._cells: list[Cell] = []
         self._owner_at: list[int] = []
         self._places: dict[int, dict[int, None]] = {}
+        self._groups: dict[int, Group] = {}
         self._owner_bytes = b""
         self._owner_facts: dict[int, OwnerFacts] = {}
         self._owners: dict[int, OwnerFacts] = {}
@@ -146,8 +153,17 @@ class Reader:
             if self._owner_at[first:last] != owner_at:
                 self._move(first, owner_at)
             self._cells[first:last] = map(Cell, raws, keys)
+            for owner in set(owner_at):
+                self._groups.pop(owner, None)
         self._version += bool(runs)
-        return Snapshot(version=self._version, cells=self._cells, places=self._places, owners=owners, requests=requests)
+        return Snapshot(
+            version=self._version,
+            cells=self._cells,
+            places=self._places,
+            owners=owners,
+            groups=self._groups,
+            requests=requests,
+        )
 
     def _take_changed(self, again: Iterable[int]) -> list[tuple[int, int]]:
         """The runs of places whose rows changed; forgets that they did."""
@@ -193,6 +209,7 @@ class Reader:
             if before == owner:
                 continue
             if before:
+                self._groups.pop(before, None)
                 del self._places[before][place]
                 if not self._places[before]:
                     del self._places[before]
@@ -220,6 +237,7 @@ class Reader:
             raw = data[index * size : (index + 1) * size]
             if raw != before[index * size : (index + 1) * size]:
                 self._owner_facts[index] = decode_owner(index, raw)
+                self._groups.pop(index, None)
             if self._owner_facts[index].state != wire.STATE_FREE:
                 self._owners[index] = self._owner_facts[index]
         self._owner_bytes = data

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from straced.model.deltas import LAST_CALL, Moves, ProcessDelta
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Cell, Group
-from straced.tracers.ebpf.decoding import decode, identify, slots_of
+from straced.tracers.ebpf.decoding import identify, slots_of
 
 _HEAD_BYTES = wire.CounterRow.slots.offset + 16
 _HEAD_WORDS = _HEAD_BYTES // 8
@@ -130,6 +130,5 @@ def _errors(cell: Cell) -> int:
 def _flight_of(cell: Cell) -> int:
     """Its calls in flight, worked out once."""
     if cell.flight is None:
-        value = cell.value or decode(cell.raw, cell.key)
-        cell.flight = value.in_flight or 0
-    return cell.flight
+        cell.sums()
+    return cell.flight or 0

@@ -88,6 +88,10 @@ class CellRows(CounterRows):
         """The processes that have rows."""
         return {group.pid for group in self._groups if group.pid is not None}
 
+    def parts(self) -> Sequence[Group]:
+        """The rows by process, and of what ended by program; each the same object while nothing in it changes."""
+        return self._groups
+
     def of(self, pid: int) -> CellRows:
         """The rows of one process."""
         return CellRows(group for group in self._groups if group.pid == pid)
