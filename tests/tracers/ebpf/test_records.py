@@ -20,7 +20,7 @@ import pytest
 from straced.records.reader import RecordFile
 from straced.records.values import BlobKind, OpenDescriptor, Record, RecordKind
 from straced.tracers.ebpf.record_session import RecorderOptions
-from straced.tracers.ebpf.ring_drain import RingDrain, next_look_s
+from straced.tracers.ebpf.ring_drain import RingDrain
 from tests.support import proc
 from tests.support.poll import auntil
 from tests.support.records import check_sums, recording
@@ -109,24 +109,6 @@ async def test_a_record_tells_what_its_arguments_point_to(speaker: subprocess.Po
     mine = file.facts.processes[0]
     assert (mine.pid, mine.cwd, list(mine.threads)) == (speaker.pid, os.fsencode(os.getcwd()), [speaker.pid])
     assert OpenDescriptor(b"/etc/passwd") in mine.descriptors.values()
-
-
-@pytest.mark.parametrize(
-    ("rate", "ring_bytes", "expected_s"),
-    [
-        (0, 8 << 20, 0.02),
-        (20_000_000, 8 << 20, 0.02),  # a busy server: of 50 looks a second each is worth its while
-        (100_000_000, 8 << 20, 0.00524),  # a sixteenth of the ring
-        (100_000_000, 64 << 20, 0.02),
-        (1_000_000_000, 8 << 20, 0.002),
-        (1_000_000, 1 << 20, 0.00262),  # small enough to be filled by a burst in the meantime
-        (0, 128 << 10, 0.02),
-        (1_000_000, 128 << 10, 0.002),
-    ],
-)
-def test_a_ring_is_looked_at_as_often_as_it_fills(rate: int, ring_bytes: int, expected_s: float) -> None:
-    for since_s in (0.002, 0.02):
-        assert next_look_s(int(rate * since_s), since_s, ring_bytes) == pytest.approx(expected_s, rel=0.01)
 
 
 async def test_it_ends_at_its_size(loop: subprocess.Popen[bytes], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -26,6 +27,9 @@ _FILE_ERRORS = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EFBI
 
 class RingDrain:
     """Copies what is written into the rings of an engine to a file, on a thread of its own.
+
+    The thread has real-time priority where it may: on a busy machine it would else come for a ring when that is full.
+    It needs little time, and none that the target would not have to give.
 
     Args:
         engine: it stays the caller's.
@@ -96,6 +100,8 @@ class RingDrain:
             self.written += total
 
     def _run(self) -> None:
+        with contextlib.suppress(OSError):  # where it may not, it waits for a CPU like everybody else
+            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
         looked_s = time.monotonic()
         while not self._stop.is_set():
             before_s, looked_s = looked_s, time.monotonic()

@@ -1,0 +1,87 @@
+"""When rings are looked at, and by whom.
+
+Of `tracers/ebpf/ring_drain.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from straced.records.reader import RecordFile
+from straced.tracers.ebpf.ring_drain import next_look_s
+from tests.support.poll import auntil
+from tests.support.records import check_sums, recording
+from tests.tracers.ebpf.conftest import Start
+
+
+@pytest.mark.parametrize(
+    ("rate", "ring_bytes", "expected_s"),
+    [
+        (0, 8 << 20, 0.02),
+        (20_000_000, 8 << 20, 0.02),  # a busy server
+        (100_000_000, 8 << 20, 0.00524),  # a sixteenth of the ring
+        (100_000_000, 64 << 20, 0.02),
+        (1_000_000_000, 8 << 20, 0.002),
+        (1_000_000, 1 << 20, 0.00262),  # a burst could fill it in the meantime
+        (0, 128 << 10, 0.02),
+        (1_000_000, 128 << 10, 0.002),
+    ],
+)
+def test_a_ring_is_looked_at_as_often_as_it_fills(rate: int, ring_bytes: int, expected_s: float) -> None:
+    for since_s in (0.002, 0.02):
+        assert next_look_s(int(rate * since_s), since_s, ring_bytes) == pytest.approx(expected_s, rel=0.01)
+
+
+def has_priority(task: int) -> bool:
+    return os.sched_getscheduler(task) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
+
+
+def may_have_priority() -> bool:
+    """Whether a thread gets it here."""
+    found: list[bool] = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        found.append(has_priority(0))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.needs("ebpf")
+async def test_who_empties_the_rings_goes_first_where_it_may(start: Start, tmp_path: Path) -> None:
+    expected = may_have_priority()
+    async with recording(start("n", 1).pid, tmp_path / "t.strc") as running:
+        task = running._drain._thread.native_id
+        assert task is not None
+        await auntil(lambda: has_priority(task) == expected, what="it has priority")
+        assert not has_priority(threading.get_native_id())
+
+
+@pytest.mark.needs("ebpf")
+async def test_who_may_not_go_first_empties_the_rings_all_the_same(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[int] = []
+
+    def set_scheduler(task: int, policy: int, parameter: os.sched_param) -> None:
+        refused.append(threading.get_native_id())
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", set_scheduler)
+    target = start("n", 400)
+    async with recording(target.pid, tmp_path / "t.strc") as running:
+        await auntil(lambda: refused, what="it has asked")
+        assert refused == [running._drain._thread.native_id]
+        assert await asyncio.to_thread(target.run) == 0
+    assert check_sums(RecordFile(tmp_path / "t.strc"))["getppid"] == 400
