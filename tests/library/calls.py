@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from straced import Profiler, Session, StraceManager, why, why_all
+from straced.linux.output_file import OutputFile
 from straced.profiling.handover import hand_over, settled
 from straced.tracers.event_stream import EventStream
 from straced.tracers.recording import Recording
@@ -224,6 +225,21 @@ async def _traced(session: Session, bench: Bench) -> None:
     recording = await bench.profiler.record(bench.pid, None, RecordOptions())
     await recording.abandon()
     await bench.profiler.settled(bench.pid)
+
+
+@call("Profiler.record_calls", "undone", tracers=("ebpf",))
+async def _record_calls(bench: Bench) -> Steps:
+    output = OutputFile(bench.file())
+    made: list[Recording] = []
+
+    async def trace() -> None:
+        made.append(await bench.profiler.record_calls(bench.pid, output, RecordOptions(), binary=True))
+
+    cancelled = yield trace
+    assert bool(made) != cancelled
+    for recording in made:
+        await recording.stop()
+    output.discard()
 
 
 @call("Profiler.read_all", "waits")
