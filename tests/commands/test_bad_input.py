@@ -100,7 +100,7 @@ def test_a_folder_that_may_not_be_written(start: Starter, tmp_path: Path) -> Non
 @pytest.mark.needs("root", "tmpfs")
 def test_a_full_disk(start: Starter, tmp_path: Path) -> None:
     """The trace ends, the reason is said, the target runs on."""
-    target = start("spin")
+    target = start("tick")
     folder = tmp_path / "small"
     folder.mkdir()
     script = f'mount -t tmpfs -o size=256k none {folder} && "$@"'

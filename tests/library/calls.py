@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from straced import Profiler, Session, StraceManager, why, why_all
+from straced.linux.output_file import OutputFile
 from straced.profiling.handover import hand_over, settled
 from straced.tracers.event_stream import EventStream
 from straced.tracers.recording import Recording
@@ -20,6 +21,8 @@ from straced.tracers.strace.recording import RecordOptions, StraceRecording
 Work = Callable[[], Coroutine[Any, Any, Any]]
 Steps = AsyncGenerator[Work, bool]
 SLEEP = ["sleep", "60"]
+ENDLESS_S = 0.1
+"""By then, what waits for ever has come to where it waits."""
 
 
 class Bench:
@@ -65,13 +68,14 @@ class Call(NamedTuple):
     ``after``: what a cancelled call is measured by. ``undone``: as before the call, nothing of it has happened;
     ``done``: as before the situation, it has happened; ``waits``: as before the call, which went on waiting;
     ``goes on``: at the end only, since the counting of the target may have passed to eBPF for good.
+    ``endless_s``: it waits for ever, and has come to where it waits by then; 0: it ends.
     """
 
     name: str
     after: str
     steps: Callable[[Bench], Steps]
     tracers: tuple[str, ...]
-    endless: bool
+    endless_s: float
 
 
 CALLS: list[Call] = []
@@ -93,12 +97,12 @@ ITERATORS = {"AsyncIterator", "EventStream", "SlowCallStream", "RemoteEvents", "
 
 
 def call(
-    name: str, after: str, *, tracers: tuple[str, ...] = ("ebpf", "strace"), endless: bool = False
+    name: str, after: str, *, tracers: tuple[str, ...] = ("ebpf", "strace"), endless_s: float = 0.0
 ) -> Callable[[Callable[[Bench], Steps]], Callable[[Bench], Steps]]:
     """Register an async generator: it yields the call, is told whether that was cancelled, and clears up."""
 
     def register(steps: Callable[[Bench], Steps]) -> Callable[[Bench], Steps]:
-        CALLS.append(Call(name, after, steps, tracers, endless))
+        CALLS.append(Call(name, after, steps, tracers, endless_s))
         return steps
 
     return register
@@ -223,6 +227,21 @@ async def _traced(session: Session, bench: Bench) -> None:
     await bench.profiler.settled(bench.pid)
 
 
+@call("Profiler.record_calls", "undone", tracers=("ebpf",))
+async def _record_calls(bench: Bench) -> Steps:
+    output = OutputFile(bench.file())
+    made: list[Recording] = []
+
+    async def trace() -> None:
+        made.append(await bench.profiler.record_calls(bench.pid, output, RecordOptions(), binary=True))
+
+    cancelled = yield trace
+    assert bool(made) != cancelled
+    for recording in made:
+        await recording.stop()
+    output.discard()
+
+
 @call("Profiler.read_all", "waits")
 async def _read_all(bench: Bench) -> Steps:
     await bench.profiler.attach(bench.pid)
@@ -271,9 +290,9 @@ def _next(iterator: Any) -> Work:
 _session_call("read", "waits", lambda session: session.read, tracers=("ebpf",))
 _session_call("summary", "waits", lambda session: session.summary, tracers=("ebpf",))
 _session_call("every", "waits", lambda session: _next(session.every(0.01)), tracers=("ebpf",))
-_session_call("events", "waits", lambda session: _next(session.events()), tracers=("ebpf",), endless=True)
-_session_call("wait", "waits", lambda session: session.wait, endless=True)
-_session_call("result", "waits", lambda session: session.result, endless=True)
+_session_call("events", "waits", lambda session: _next(session.events()), tracers=("ebpf",), endless_s=ENDLESS_S)
+_session_call("wait", "waits", lambda session: session.wait, endless_s=ENDLESS_S)
+_session_call("result", "waits", lambda session: session.result, endless_s=ENDLESS_S)
 _session_call("__aenter__", "waits", lambda session: session.__aenter__)
 _session_call("detach", "done", lambda session: session.detach)
 
@@ -303,7 +322,7 @@ def _stream_call(name: str, after: str, work: Callable[[EventStream], Work], **o
 
 _stream_call("__aenter__", "waits", lambda stream: stream.__aenter__)
 _stream_call("aclose", "done", lambda stream: stream.aclose)
-_stream_call("read", "waits", lambda stream: lambda: stream.read(1), endless=True)
+_stream_call("read", "waits", lambda stream: lambda: stream.read(1), endless_s=ENDLESS_S)
 
 
 # --- SlowCallStream ---
@@ -317,10 +336,10 @@ def _slow_call(name: str, work: Callable[[Session], Work], **options: Any) -> No
         await session.detach()
 
 
-_slow_call("Session.slow_calls", lambda session: _next(session.slow_calls()), endless=True)
+_slow_call("Session.slow_calls", lambda session: _next(session.slow_calls()), endless_s=ENDLESS_S)
 _slow_call("SlowCallStream.__aenter__", lambda session: session.slow_calls().__aenter__)
 _slow_call("SlowCallStream.aclose", lambda session: session.slow_calls().aclose)
-_slow_call("SlowCallStream.read", lambda session: lambda: session.slow_calls().read(1), endless=True)
+_slow_call("SlowCallStream.read", lambda session: lambda: session.slow_calls().read(1), endless_s=ENDLESS_S)
 
 
 # --- recordings ---
@@ -334,7 +353,7 @@ def _recording_call(name: str, after: str, work: Callable[[StraceRecording], Wor
         await recording.abandon()
 
 
-_recording_call("wait", "waits", lambda recording: recording.wait, endless=True)
+_recording_call("wait", "waits", lambda recording: recording.wait, endless_s=ENDLESS_S)
 _recording_call("abandon", "done", lambda recording: recording.abandon)
 _recording_call("__aenter__", "waits", lambda recording: recording.__aenter__)
 
@@ -358,7 +377,7 @@ def _kernel_recording_call(name: str, after: str, work: Callable[[Recording], Wo
         path.unlink()
 
 
-_kernel_recording_call("wait", "waits", lambda recording: recording.wait, endless=True)
+_kernel_recording_call("wait", "waits", lambda recording: recording.wait, endless_s=ENDLESS_S)
 _kernel_recording_call("stop", "done", lambda recording: recording.stop)
 _kernel_recording_call("__aenter__", "waits", lambda recording: recording.__aenter__)
 
@@ -460,7 +479,7 @@ async def _why(bench: Bench) -> Steps:
     yield lambda: why(bench.pid, duration=0.05, tracer=bench.tracer)
 
 
-@call("why", "waits", tracers=("ebpf",), endless=True)
+@call("why", "waits", tracers=("ebpf",), endless_s=3 * ENDLESS_S)  # loads programs before
 async def _why_for_long(bench: Bench) -> Steps:
     yield lambda: why(bench.pid, duration=1000)
 

@@ -13,7 +13,7 @@ from straced.client.events import RemoteEvents
 from straced.client.sessions import RemoteSession
 from straced.errors import StracedError, TracerUnavailable
 from straced.ipc.messages import Nothing, Select
-from tests.library.calls import SLEEP, Work
+from tests.library.calls import ENDLESS_S, SLEEP, Work
 
 Steps = AsyncGenerator[Work, bool]
 
@@ -44,7 +44,7 @@ class ClientCall(NamedTuple):
     name: str
     after: str
     steps: Callable[[ClientBench], Steps]
-    endless: bool = False
+    endless_s: float = 0.0
 
 
 CLIENT_CALLS: list[ClientCall] = []
@@ -57,8 +57,8 @@ CLIENT_PARTS = {
 """As :data:`tests.library.calls.PARTS`."""
 
 
-def _call(name: str, after: str, *, endless: bool = False) -> Callable[[Callable[[ClientBench], Steps]], None]:
-    return lambda steps: CLIENT_CALLS.append(ClientCall(name, after, steps, endless))
+def _call(name: str, after: str, *, endless_s: float = 0.0) -> Callable[[Callable[[ClientBench], Steps]], None]:
+    return lambda steps: CLIENT_CALLS.append(ClientCall(name, after, steps, endless_s))
 
 
 def _asks(name: str, work: Callable[[Client, int], Coroutine[Any, Any, object]]) -> None:
@@ -115,7 +115,7 @@ async def _exit(bench: ClientBench) -> Steps:
     yield lambda: client.__aexit__(None, None, None)
 
 
-@_call("Client.news", "waits", endless=True)
+@_call("Client.news", "waits", endless_s=ENDLESS_S)
 async def _news(bench: ClientBench) -> Steps:
     news = bench.client.news("alerts")
 
@@ -180,8 +180,8 @@ async def _dump(bench: ClientBench) -> Steps:
     assert not path.exists()
 
 
-def _of_a_session(name: str, after: str, work: Callable[[RemoteSession], Work], endless: bool = False) -> None:
-    @_call(f"RemoteSession.{name}", after, endless=endless)
+def _of_a_session(name: str, after: str, work: Callable[[RemoteSession], Work], endless_s: float = 0.0) -> None:
+    @_call(f"RemoteSession.{name}", after, endless_s=endless_s)
     async def steps(bench: ClientBench) -> Steps:
         session = await bench.client.attach(bench.pid)
         yield work(session)
@@ -201,7 +201,7 @@ async def _watch_children(bench: ClientBench) -> Steps:
         await session.detach()
 
 
-@_call("Client.outcome", "waits", endless=True)
+@_call("Client.outcome", "waits", endless_s=ENDLESS_S)
 async def _outcome(bench: ClientBench) -> Steps:
     task = bench.client.work(asyncio.sleep(1000))
     yield lambda: bench.client.outcome(task)
@@ -221,15 +221,15 @@ def _next(session: RemoteSession) -> Work:
 _of_a_session("read", "waits", lambda session: session.read)
 _of_a_session("summary", "waits", lambda session: session.summary)
 _of_a_session("every", "waits", _next)
-_of_a_session("wait", "waits", lambda session: session.wait, endless=True)
-_of_a_session("result", "waits", lambda session: session.result, endless=True)
+_of_a_session("wait", "waits", lambda session: session.wait, endless_s=ENDLESS_S)
+_of_a_session("result", "waits", lambda session: session.result, endless_s=ENDLESS_S)
 _of_a_session("detach", "done", lambda session: session.detach)
 _of_a_session("__aenter__", "waits", lambda session: session.__aenter__)
-_of_a_session("events", "waits", lambda session: session.events().__anext__, endless=True)
+_of_a_session("events", "waits", lambda session: session.events().__anext__, endless_s=ENDLESS_S)
 
 
-def _of_events(name: str, after: str, work: Callable[[RemoteEvents], Work], endless: bool = False) -> None:
-    @_call(f"RemoteEvents.{name}", after, endless=endless)
+def _of_events(name: str, after: str, work: Callable[[RemoteEvents], Work], endless_s: float = 0.0) -> None:
+    @_call(f"RemoteEvents.{name}", after, endless_s=endless_s)
     async def steps(bench: ClientBench) -> Steps:
         session = await bench.client.attach(bench.pid)
         yield work(session.events())
@@ -241,22 +241,22 @@ _of_events("aclose", "waits", lambda events: events.aclose)
 
 
 def _of_slow_calls(
-    name: str, after: str, work: Callable[[RemoteSession], Callable[[], Any]], endless: bool = False
+    name: str, after: str, work: Callable[[RemoteSession], Callable[[], Any]], endless_s: float = 0.0
 ) -> None:
-    @_call(name, after, endless=endless)
+    @_call(name, after, endless_s=endless_s)
     async def steps(bench: ClientBench) -> Steps:
         session = await bench.client.attach(bench.pid, slower_than=1000.0)
         yield work(session)
         await session.detach()
 
 
-_of_slow_calls("RemoteSession.slow_calls", "waits", lambda session: session.slow_calls().__anext__, endless=True)
+_of_slow_calls("RemoteSession.slow_calls", "waits", lambda session: session.slow_calls().__anext__, endless_s=ENDLESS_S)
 _of_slow_calls("RemoteSlowCalls.__aenter__", "waits", lambda session: session.slow_calls().__aenter__)
 _of_slow_calls("RemoteSlowCalls.aclose", "waits", lambda session: session.slow_calls().aclose)
 
 
-def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless: bool = False) -> None:
-    @_call(f"RemoteTrace.{name}", after, endless=endless)
+def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless_s: float = 0.0) -> None:
+    @_call(f"RemoteTrace.{name}", after, endless_s=endless_s)
     async def steps(bench: ClientBench) -> Steps:
         path = bench.file()
         trace = await bench.client.trace(bench.pid, path)
@@ -265,6 +265,6 @@ def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless: boo
         path.unlink()
 
 
-_of_a_trace("wait", "waits", lambda trace: trace.wait, endless=True)
+_of_a_trace("wait", "waits", lambda trace: trace.wait, endless_s=ENDLESS_S)
 _of_a_trace("stop", "done", lambda trace: trace.stop)
 _of_a_trace("__aenter__", "waits", lambda trace: trace.__aenter__)

@@ -13,8 +13,6 @@ import pytest
 from straced.concurrency import shielding
 
 Cancel = Callable[[], object]
-ENDLESS_S = 0.3
-"""By then, what waits for ever has come to where it waits."""
 
 
 class Points:
@@ -92,17 +90,17 @@ async def _as_coroutine(steps: Any) -> Any:
     return await steps
 
 
-async def once(points: Points, at: int, work: Coroutine[Any, Any, Any], endless: bool = False) -> bool:
+async def once(points: Points, at: int, work: Coroutine[Any, Any, Any], endless_s: float = 0.0) -> bool:
     """Run ``work`` and cancel its task at a point; whether it was cancelled.
 
-    One that is ``endless`` is cancelled after a while even if it does not come to that point.
+    One that has no end is cancelled after ``endless_s`` even if it does not come to that point.
     """
     task = asyncio.create_task(_as_coroutine(points.watched(work)))
     points.arm(at, task.cancel)
-    return await _cancelled(points, task, task.cancel, endless)
+    return await _cancelled(points, task, task.cancel, endless_s)
 
 
-async def again_and_again(points: Points, at: int, work: Coroutine[Any, Any, Any], endless: bool = False) -> bool:
+async def again_and_again(points: Points, at: int, work: Coroutine[Any, Any, Any], endless_s: float = 0.0) -> bool:
     """The same, and cancel again and again until it has ended."""
     task = asyncio.create_task(_as_coroutine(points.watched(work)))
     loop = asyncio.get_running_loop()
@@ -113,12 +111,12 @@ async def again_and_again(points: Points, at: int, work: Coroutine[Any, Any, Any
             loop.call_later(0.001, cancel)
 
     points.arm(at, cancel)
-    return await _cancelled(points, task, cancel, endless)
+    return await _cancelled(points, task, cancel, endless_s)
 
 
-async def _cancelled(points: Points, task: asyncio.Task[Any], cancel: Cancel, endless: bool) -> bool:
+async def _cancelled(points: Points, task: asyncio.Task[Any], cancel: Cancel, endless_s: float) -> bool:
     try:
-        await asyncio.wait({task}, timeout=ENDLESS_S if endless else None)
+        await asyncio.wait({task}, timeout=endless_s or None)
         if not points.reached:
             cancel()
         await asyncio.wait({task})
@@ -130,11 +128,11 @@ async def _cancelled(points: Points, task: asyncio.Task[Any], cancel: Cancel, en
     return False
 
 
-async def in_a_scope(points: Points, at: int, work: Coroutine[Any, Any, Any], endless: bool = False) -> bool:
+async def in_a_scope(points: Points, at: int, work: Coroutine[Any, Any, Any], endless_s: float = 0.0) -> bool:
     """The same by a cancel scope of anyio, in the caller's own task, as a server has it."""
     import anyio
 
-    with anyio.move_on_after(ENDLESS_S if endless else None) as scope:
+    with anyio.move_on_after(endless_s or None) as scope:
         points.arm(at, scope.cancel)
         try:
             await points.watched(work)

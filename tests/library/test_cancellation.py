@@ -124,7 +124,7 @@ async def try_at(each: Any, bench: Any, points: cancelling.Points, cancel: Any, 
         steps = each.steps(bench)
         work = await anext(steps)
         before = Held(bench.pid)
-        cancelled = await cancel(points, number, work(), each.endless)
+        cancelled = await cancel(points, number, work(), each.endless_s)
         if cancelled and each.after != "goes on":
             await settles_to(outside if each.after == "done" else before, f"{each.name}, cancelled at {number},")
         with suppress(StopAsyncIteration):

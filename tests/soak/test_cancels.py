@@ -55,7 +55,7 @@ async def test_random_cancels(
     count = times(1000)
     target = start("tick")
     chance = random.Random(8)
-    calls = [each for each in CALLS if tracer in each.tracers and not each.endless]
+    calls = [each for each in CALLS if tracer in each.tracers and not each.endless_s]
     outcomes: Counter[str] = Counter()
     lengths: dict[int, int] = {}
     bench = Bench(tracer, target.pid, tmp_path / "traces")

@@ -22,10 +22,13 @@ from tests.support.world import BELOW, WORLD
 
 TESTS = Path(__file__).parents[1]
 MODULES = (
-    "house", "model", "syscalls", "text", "views", "store/test_fleet.py", "store/test_hourly_export.py",
+    "house", "model", "syscalls", "text", "views", "linux/test_output_file.py",
+    *(f"records/test_{name}.py" for name in ("files", "slow_calls", "text_lines", "text_names")),
+    *(f"store/test_{name}.py" for name in ("fleet", "gaps", "hourly_export")),
     *(f"traces/test_{name}.py" for name in (
         "bad_input", "call_findings", "closeup", "count_table", "damage", "decoded_calls", "diff", "diff_times",
-        "forms", "lines", "log_forms", "progress", "restarts", "slowest_calls", "terminal", "tree", "truth",
+        "export", "forms", "independent_count", "lines", "log_forms", "native", "progress", "read_ahead",
+        "real_traces", "restarts", "slowest_calls", "terminal", "tree", "truth",
     )),
 )  # fmt: skip
 """What they start, they wait for to its end; no service, no eBPF, nothing that is attached to or counts the machine."""

@@ -21,6 +21,7 @@ from straced.traces.parsing.selection import TraceSelection
 from straced.traces.report.request import ReportRequest
 from straced.traces.values import TraceReport
 from straced.workflows.report import Outputs, make
+from tests.support.pace import PACE
 from tests.traces.recorded import record
 
 PROGRAM = """
@@ -219,11 +220,11 @@ def test_live_through_a_pipe(tmp_path: Path) -> None:
     page = tmp_path / "live.html"
     done = subprocess.run(
         [sys.executable, "-m", "straced", "report", "-", "--html", str(page)],
-        stdin=strace.stdout, capture_output=True, text=True, timeout=60, check=False,
+        stdin=strace.stdout, capture_output=True, text=True, timeout=60 * PACE, check=False,
     )  # fmt: skip
     assert strace.stdout is not None
     strace.stdout.close()
-    strace.wait(10)
+    strace.wait(10 * PACE)
     assert done.returncode == 0, done.stderr
     assert "execve" in page.read_text()
     assert "(ls)" in done.stdout.splitlines()[0]

@@ -1,21 +1,27 @@
 """All processes at once, and the answers from Python.
 
-Of `views/why/folding.py`.
+Of `views/why/folding.py` and `waits/pausing.py`.
 """
 
 from __future__ import annotations
 
+import contextvars
 import subprocess
 import sys
+import threading
+from typing import Any
 
 import pytest
+from tests.support.process_states import running
 from why_stages import STAGES
 from why_world import World
 
 import straced
 from straced import errors
 from straced.views.why.overview import overview
+from straced.waits import all_processes, pausing
 from straced.waits.all_processes import why_everybody
+from straced.waits.facts.snapshot import ProcSnapshot
 
 
 def test_the_most_stuck_and_most_waited_for_come_first(world: World) -> None:
@@ -65,3 +71,25 @@ def test_the_package_stays_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     heavy = {"asyncio", "click", "rich", "msgspec", "straced.waits.process", "straced.waits.all_processes"}
     assert not heavy & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(("owner", "step"), [(ProcSnapshot, "tasks"), (all_processes, "assemble")])
+def test_who_gives_up_waits_for_no_further_process(owner: Any, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine may have ten thousand, and a cancel waits until the one is through."""
+    given_up, done, plain = threading.Event(), [], getattr(owner, step)
+
+    def then_give_up(*words: Any) -> Any:
+        done.append(step)
+        given_up.set()
+        return plain(*words)
+
+    def look() -> None:
+        pausing.heed(given_up)
+        why_everybody(0, pids=pids)
+
+    monkeypatch.setattr(owner, step, then_give_up)
+    with running() as first, running() as second, running() as third:
+        pids = [first, second, third]
+        with pytest.raises(pausing.GivenUp):
+            contextvars.copy_context().run(look)
+    assert done == [step]

@@ -12,6 +12,7 @@ from straced.waits.facts.proc import ProcReader
 from straced.waits.facts.snapshot import ProcSnapshot
 from straced.waits.limits.window import HostWindow
 from straced.waits.model import ONE_OF, Node, Why, WhyAll, walk
+from straced.waits.pausing import go_on
 from straced.waits.verdict.assemble import assemble
 from straced.waits.verdict.chain import ChainBuilder, settled
 from straced.waits.verdict.judge import is_grave
@@ -41,6 +42,7 @@ def why_everybody(
     starts: dict[int, int] = {}
     keys: list[tuple[int, int]] = []
     for pid in wanted:
+        go_on()
         try:
             facts = first.proc.stat(pid)
             if not facts.is_kernel_thread or facts.state == "D":
@@ -57,6 +59,7 @@ def why_everybody(
     builder = ChainBuilder(look, seen.tasks)
     answers = []
     for pid, start in starts.items():
+        go_on()
         try:
             if look.proc.stat(pid).start_ticks != start:
                 continue
