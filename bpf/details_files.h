@@ -233,7 +233,7 @@ __attribute__((noinline)) int add_to_file(struct outcome *outcome)
 	} else if (by_path) {
 		if (details->descriptors)
 			directory = scratch->args[first & 7];
-		at = read_blob(scratch, at, plan->captures[0].argument, BLOB_PATH, 0);
+		at = read_blob(scratch, at, plan->captures[0].argument, BLOB_PATH);
 		if (at == sizeof(struct file_told) || !key_of_path(&key, scratch, (void *)task, directory))
 			goto out;
 	} else {

@@ -11,18 +11,23 @@
 #define CAPTURES 3
 #define PLAN_WANTED 1
 #define PLAN_EXEC 2
+#define PLAN_GIVEN 4	/* something is read when it begins */
 #define PATH_BYTES 4096
 #define ADDRESS_BYTES 128
+#define STRUCTURE_BYTES 144
 #define BLOB_CUT 64
 #define BLOB_UNREAD 128
 #define SCRATCH_BYTES 16384	/* more than three paths take */
 
-enum blob_kind { BLOB_PATH = 1, BLOB_ADDRESS_IN, BLOB_ADDRESS_OUT, BLOB_BYTES_IN, BLOB_BYTES_OUT, BLOB_WORDS };
+/* MESSAGE and BLOCKED are kinds of captures: they become blobs of others. */
+enum blob_kind { BLOB_PATH = 1, BLOB_ADDRESS_IN, BLOB_ADDRESS_OUT, BLOB_BYTES_IN, BLOB_BYTES_OUT, BLOB_WORDS,
+		 BLOB_GIVEN = 9, BLOB_MESSAGE, BLOB_BLOCKED };
 
 struct capture {
 	u8 argument;
 	u8 kind;
-	u16 bytes;	/* of BLOB_BYTES_IN and _OUT, up to 128; of a path 1: the call fills it in */
+	u8 bytes;	/* at most, up to STRUCTURE_BYTES; of a path 1: the call fills it in */
+	u8 sized;	/* what says how many (record_structures.h) */
 };
 
 struct plan {
@@ -109,9 +114,12 @@ INLINE void *blob_bytes(struct scratch *scratch, u32 at)
 	return scratch->bytes + (at & (SCRATCH_BYTES - 8)) + sizeof(struct blob);
 }
 
-/* Reads one; returns where the next begins. An address of 0 is told by the argument itself. */
-INLINE u32 read_blob(struct scratch *scratch, u32 at, u32 argument, u32 kind, u32 bytes)
+#include "record_structures.h"
+
+/* Reads a path or a socket address; returns where the next blob begins. An address of 0 is told by the argument itself. */
+INLINE u32 read_blob(struct scratch *scratch, u32 at, u32 argument, u32 kind)
 {
+	u32 bytes = 0;
 	void *address = (void *)scratch->args[argument & 7];
 	u64 next = scratch->args[(argument + 1) & 7];
 	void *to = blob_bytes(scratch, at);
@@ -128,30 +136,25 @@ INLINE u32 read_blob(struct scratch *scratch, u32 at, u32 argument, u32 kind, u3
 			return end_blob(scratch, at, PATH_BYTES - 1, argument, kind | BLOB_CUT);
 		return end_blob(scratch, at, found - 1, argument, kind);
 	case BLOB_ADDRESS_OUT:
-		bytes = 0;
 		if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)next))
 			break;
 		next = bytes;
 		/* fallthrough */
-	case BLOB_ADDRESS_IN:
-		bytes = next > ADDRESS_BYTES ? ADDRESS_BYTES : next;
-		/* fallthrough */
 	default:
+		bytes = next > ADDRESS_BYTES ? ADDRESS_BYTES : next;
 		barrier_var(bytes);
 		if (bytes > ADDRESS_BYTES || bpf_probe_read_user(to, bytes, address))
 			break;
-		if (kind <= BLOB_ADDRESS_OUT && next > ADDRESS_BYTES)
+		if (next > ADDRESS_BYTES)
 			kind |= BLOB_CUT;
 		return end_blob(scratch, at, bytes, argument, kind);
 	}
 	return end_blob(scratch, at, 0, argument, kind | BLOB_UNREAD);
 }
 
-/* Reads all that a plan says; the arguments stand in scratch->args. Returns the bytes. */
-INLINE u32 read_blobs(struct scratch *scratch, struct plan *plan, long result)
+/* Reads all that a plan says, from a place on; the arguments stand in scratch->args. Returns where that ends. */
+INLINE u32 read_blobs(struct scratch *scratch, u32 at, struct plan *plan, long result, u32 key)
 {
-	u32 at = 0;
-
 #pragma unroll
 	for (int i = 0; i < CAPTURES; i++) {
 		u32 kind = plan->captures[i].kind;
@@ -161,7 +164,10 @@ INLINE u32 read_blobs(struct scratch *scratch, struct plan *plan, long result)
 		if (result < 0 && (kind == BLOB_ADDRESS_OUT || kind == BLOB_BYTES_OUT ||
 				   (kind == BLOB_PATH && plan->captures[i].bytes)))
 			continue;
-		at = read_blob(scratch, at, plan->captures[i].argument, kind, plan->captures[i].bytes);
+		if (kind <= BLOB_ADDRESS_OUT)
+			at = read_blob(scratch, at, plan->captures[i].argument, kind);
+		else
+			at = read_structure(at, *(u32 *)&plan->captures[i], result, key);
 	}
 	return at;
 }

@@ -3,8 +3,6 @@
 #ifndef STRACED_RECORD_WRITE_H
 #define STRACED_RECORD_WRITE_H
 
-#include "record_head.h"
-
 #include "record_overwrite.h"
 
 /* Space has returned: a record says how much was lost before it. */
@@ -126,7 +124,7 @@ __attribute__((noinline)) int record_with_blobs(struct outcome *outcome)
 		return 0;
 	if (scratch) {
 		arguments_in(regs, outcome->key, scratch->args, ARGUMENTS);
-		blobs = read_blobs(scratch, plan, outcome->result);
+		blobs = read_blobs(scratch, 0, plan, outcome->result, outcome->kind & RECORD_NO_ENTER ? 0 : outcome->key);
 	}
 	put_record(task, outcome, regs, plan->nargs, blobs);
 	if (scratch)

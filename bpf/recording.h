@@ -36,6 +36,7 @@ INLINE bool is_arm64(void);
 INLINE u32 pid_in_namespace(struct task_struct *task);
 
 #include "record_ring.h"
+#include "record_head.h"
 #include "record_blobs.h"
 #include "record_write.h"
 
@@ -206,6 +207,7 @@ INLINE void record_end(struct task_struct *task)
 
 #define record_only(value) 0
 #define recording_closed() false
+#define record_entered(task, key) ((void)0)
 #define record_return(task, key, row, end_ns, wall_ns, waiting_ns, ret, regs) ((void)0)
 #define record_exit_only(key, row, ret) ((void)0)
 #define record_existed(key, nr, ret) ((void)0)

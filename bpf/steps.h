@@ -22,6 +22,7 @@ INLINE int entered(struct running *run, struct task_struct *task, struct pt_regs
 {
 	u32 key = key_of(task, nr);
 
+	record_entered(task, key);
 	if (run->flags | run->call.key) {
 		if (run->call.key)
 			never_returned(run);

@@ -57,7 +57,7 @@ SETS = {
     "signal": Constants("asm/signal.h", r"SIG[A-Z0-9]+", "SIGPOLL SIGIOT SIGUNUSED SIGRTMIN SIGRTMAX SIGSTKSZ SIGLOST SIGCLD"),
     "sigaction": Constants(
         "asm/signal.h", r"SA_\w+", "SA_NOMASK SA_ONESHOT SA_UNSUPPORTED",
-        "SA_RESTORER SA_ONSTACK SA_RESTART SA_NODEFER SA_RESETHAND SA_SIGINFO",
+        first="SA_RESTORER SA_ONSTACK SA_RESTART SA_NODEFER SA_RESETHAND SA_SIGINFO",
     ),
     "sigprocmask": Constants("asm/signal.h", r"SIG_(BLOCK|UNBLOCK|SETMASK)"),
     "sigaltstack": Constants("linux/signal.h", r"SS_\w+", "SS_FLAG_BITS"),
@@ -119,7 +119,7 @@ SETS = {
     "shutdown": Constants("sys/socket.h", r"SHUT_\w+"),
     "socket_level": Constants("sys/socket.h netinet/in.h netinet/tcp.h netinet/udp.h", r"SOL_\w+"),
     "socket_option": Constants(
-        "asm/socket.h", r"SO_\w+", "SO_GET_FILTER SO_DETACH_BPF SO_(TIMESTAMP|TIMESTAMPNS|TIMESTAMPING|RCVTIMEO|SNDTIMEO)(_OLD)? SO_DETACH_FILTER_",
+        "asm/socket.h", r"SO_\w+", "SO_GET_FILTER SO_DETACH_BPF SO_(TIMESTAMP|TIMESTAMPNS|TIMESTAMPING|RCVTIMEO|SNDTIMEO) SO_DETACH_FILTER_",
     ),
     "ip_option": Constants("linux/in.h", r"(IP|MCAST)_\w+", "MCAST_INCLUDE MCAST_EXCLUDE IP_RECVORIGDSTADDR IP_PMTUDISC_\\w+ IP_DEFAULT_\\w+ IP_RECVRETOPTS"),
     "ipv6_option": Constants("linux/in6.h", r"IPV6_\w+", "IPV6_RECVORIGDSTADDR IPV6_(PMTUDISC|FL|PRIORITY|TLV|PREFER|RX|MIN)\\w*"),
@@ -132,6 +132,16 @@ SETS = {
     "clone_btrfs": Constants("linux/btrfs.h", r"BTRFS_IOC_CLONE"),
     "capability": Constants("linux/capability.h", r"CAP_[A-Z_]+", "CAP_LAST_CAP"),
     "umount": Constants("linux/mount.h", r"MNT_\w+|UMOUNT_NOFOLLOW"),
+    "statx_attribute": Constants("linux/stat.h", r"STATX_ATTR_\w+"),
+    "file_system": Constants("linux/magic.h", r"\w+_MAGIC", "EXT[34]_SUPER_MAGIC"),
+    "lock_type": Constants("asm/fcntl.h", r"F_(RDLCK|WRLCK|UNLCK|EXLCK|SHLCK)"),
+    "owner_type": Constants("asm/fcntl.h", r"F_OWNER_(TID|PID|PGRP)"),
+    "terminal_input": Constants("asm/termbits.h", r"IGN(BRK|PAR|CR)|BRKINT|PARMRK|INPCK|ISTRIP|INLCR|ICRNL|IUCLC|IXON|IXANY|IXOFF|IMAXBEL|IUTF8"),
+    "terminal_output": Constants("asm/termbits.h", r"OPOST|OLCUC|ONLCR|OCRNL|ONOCR|ONLRET|OFILL|OFDEL"),
+    "terminal_delay": Constants("asm/termbits.h", r"(NL|CR|BS|VT|FF)[0-3]|TAB[0-2]|XTABS"),
+    "terminal_speed": Constants("asm/termbits.h", r"B\d+|BOTHER"),
+    "terminal_control": Constants("asm/termbits.h", r"CSTOPB|CREAD|PARENB|PARODD|HUPCL|CLOCAL|CMSPAR|CRTSCTS"),
+    "terminal_local": Constants("asm/termbits.h", r"ISIG|ICANON|XCASE|ECHO|ECHO(E|K|NL|CTL|PRT|KE)|FLUSHO|NOFLSH|TOSTOP|PENDIN|IEXTEN|EXTPROC", last="IEXTEN ECHOCTL ECHOPRT ECHOKE FLUSHO PENDIN TOSTOP EXTPROC"),
     "kcmp": Constants("linux/kcmp.h", r"KCMP_[A-Z]+"),
 }  # fmt: skip
 

@@ -29,7 +29,14 @@ _NAMED = re.compile(r"<(/[^<>]*)>")
 _CALL = re.compile(r"(\w+)\((.*)\)\s+= (.*)", re.DOTALL)
 _EPHEMERAL = re.compile(r"(?<=[:(])(?:32[7-9]|3[3-9]\d|[4-6]\d\d)\d\d(?=[\]\->)])")
 """Ports that the kernel chose; those of our programs are lower."""
-_CHANGING = re.compile(r"(?<=getppid\(\) = )\d+|(?<=\) = )\d{8,}$|(?<=clock_gettime\()(.*)(?=\) = 0)")
+_CHANGING = re.compile(
+    r"(?<=getppid\(\) = )\d+|(?<=\) = )\d{8,}$|(?<=clock_gettime\()(.*)(?=\) = 0)|(?<=gettimeofday\()(.*)(?=\) = 0)"
+)
+_MEASURED = re.compile(
+    r"\b(f_bfree|f_bavail|f_files|f_ffree|uptime|freeram|sharedram|bufferram|freeswap|procs|tms_\w+|it_value=\{tv_sec)=\d+"
+    r"(?:, tv_[un]sec=\d+)?|\b(ru_[us]time)=\{[^}]*\}"
+)
+"""Fields of structures that differ from run to run: what is free, what was used, what is left of a timer."""
 _COUNT = re.compile(r"(0x[0-9a-f]+|ADDRESS) /\* \d+ (?:vars|entries) \*/")
 
 
@@ -118,7 +125,7 @@ class Comparison(msgspec.Struct):
 TELL_TASKS = frozenset(
     """
     getpid gettid getpgrp getpgid getsid setsid set_tid_address fork vfork clone clone3 wait4 waitid kill tkill tgkill
-    fcntl futex""".split()  # noqa: SIM905
+    fcntl futex getsockopt sendmsg recvmsg""".split()  # noqa: SIM905
 )
 """Calls in whose lines there are numbers of tasks."""
 
@@ -141,6 +148,7 @@ def normal(tasks: dict[str, list[str]]) -> list[list[str]]:
         text = _INODE.sub("?", where.sub(lambda match: numbers[match[1]], text))
         text = _NAMED.sub(lambda match: f"<{os.path.realpath(match[1])}>", text)
         text = _CHANGING.sub("...", _EPHEMERAL.sub("PORT", text))
+        text = _MEASURED.sub(r"\1\2=...", text)
         return _COUNT.sub(r"\1", _ADDRESS.sub("ADDRESS", text))
 
     return [[line(text) for text in lines] for lines in tasks.values()]

@@ -145,6 +145,16 @@ static void names(void) {
     call(newfstatat, AT_FDCWD, "f", &st, 0);
     call(newfstatat, 0, "", &st, AT_EMPTY_PATH);
     call(newfstatat, AT_FDCWD, "f", 0, 0);
+    const char *others[] = {"/dev/null", "/dev/zero", "/usr/bin/passwd", "/etc", "link", "missing/x"};
+    for (int i = 0; i < 6; i++) {
+        call(newfstatat, AT_FDCWD, others[i], &st, 0);
+        call(newfstatat, AT_FDCWD, others[i], &st, AT_SYMLINK_NOFOLLOW);
+        call(statx, AT_FDCWD, others[i], 0, STATX_ALL, &sx);
+    }
+    call(stat, "f", 8);
+    call(stat, "/dev/null", &st);
+    fchmod(0, 010666);
+    close(call(memfd_create, "none", 0));
     call(fstat, 0, &st);
     call(fstat, 99, &st);
     call(statx, AT_FDCWD, "f", AT_STATX_SYNC_AS_STAT, STATX_BASIC_STATS, &sx);
@@ -152,6 +162,9 @@ static void names(void) {
     call(statx, AT_FDCWD, "f", AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, 0xfff, &sx);
     statfs("/proc", &sf);
     statfs("/missing", &sf);
+    const char *mounted[] = {"/", "/dev", "/sys", "/dev/pts"};
+    for (int i = 0; i < 4; i++)
+        statfs(mounted[i], &sf);
     fstatfs(0, &sf);
     access("f", F_OK);
     access("f", R_OK | W_OK);
@@ -218,6 +231,23 @@ static void descriptors(void) {
     fcntl(fd, F_SETOWN, getpid());
     fcntl(fd, F_GETOWN);
     fcntl(fd, F_SETSIG, SIGIO);
+    struct flock lock = {F_WRLCK, SEEK_SET, 1, 5, 0};
+    struct f_owner_ex owner = {F_OWNER_PID, getpid()};
+    int locked = open("lock", O_RDWR | O_CREAT, 0600);
+    fcntl(locked, F_SETLK, &lock);
+    lock.l_type = F_RDLCK;
+    fcntl(locked, F_GETLK, &lock);
+    fcntl(99, F_GETLK, &lock);
+    lock.l_type = F_UNLCK;
+    fcntl(locked, F_SETLKW, &lock);
+    lock.l_type = 9, lock.l_whence = 7;
+    fcntl(locked, F_SETLK, &lock);
+    fcntl(locked, F_SETLK, 8);
+    lock.l_type = F_WRLCK, lock.l_whence = SEEK_END, lock.l_pid = 0;
+    fcntl(locked, F_OFD_SETLK, &lock);
+    fcntl(locked, F_OFD_GETLK, &lock);
+    fcntl(locked, F_SETOWN_EX, &owner);
+    fcntl(locked, F_GETOWN_EX, &owner);
     call(pipe, ends);
     call(pipe2, other, O_CLOEXEC | O_NONBLOCK);
     write(ends[1], "x", 1);
@@ -247,6 +277,10 @@ static void vectors(void) {
     off_t at = 0;
     sendfile(out, fd, 0, 10);
     sendfile(out, fd, &at, 10);
+    sendfile(out, fd, &at, 10);
+    sendfile(out, fd, &at, 100);
+    sendfile(out, fd, &at, 100);
+    sendfile(out, 99, &at, 10);
     call(copy_file_range, fd, 0, out, 0, 5, 0);
     unlink("v");
     unlink("w");
@@ -302,6 +336,10 @@ static void signals(void) {
     sigaction(SIGUSR1, 0, &action);
     call(rt_sigaction, 0, 0, &action, 8);
     call(rt_sigaction, SIGKILL, &action, 0, 8);
+    struct { long handler, flags, restorer, mask; } raw[] = {{-1, ~0x800, 5, -1}, {1, SA_SIGINFO | SA_NODEFER, 0, 6}, {0}};
+    for (int i = 0; i < 3; i++)
+        call(rt_sigaction, SIGWINCH, &raw[i], &action, 8);
+    call(rt_sigaction, SIGWINCH, 8, 0, 8);
     kill(getpid(), 0);
     kill(getpid(), SIGUSR1);
     kill(-1000000, SIGTERM);
@@ -310,6 +348,10 @@ static void signals(void) {
     call(tkill, getpid(), SIGURG);
     sigaltstack(&stack, 0);
     sigaltstack(0, &stack);
+    stack_t other = {.ss_sp = buffer, .ss_size = sizeof buffer}, was;
+    sigaltstack(&other, &was);
+    other.ss_flags = 77;
+    sigaltstack(&other, &was);
     call(rt_sigpending, &set, 8);
     alarm(0);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -402,6 +444,11 @@ static void limits(void) {
     call(prlimit64, 0, RLIMIT_STACK, 0, &limit);
     call(prlimit64, 0, RLIMIT_NOFILE, &limit, 0);
     call(prlimit64, 0, 99, 0, &limit);
+    struct rlimit some = {100, 3 << 20}, large = {2048, RLIM_INFINITY};
+    call(prlimit64, 0, RLIMIT_MEMLOCK, &some, &limit);
+    call(prlimit64, 0, RLIMIT_MEMLOCK, &large, 0);
+    call(setrlimit, RLIMIT_CORE, &some);
+    call(getrlimit, RLIMIT_CORE, &limit);
     getrusage(RUSAGE_SELF, &used);
     getrusage(RUSAGE_CHILDREN, &used);
     getrusage(55, &used);
@@ -411,6 +458,8 @@ static void limits(void) {
     times(&spent);
     sched_yield();
     call(sched_getaffinity, 0, sizeof cpus, &cpus);
+    call(sched_getaffinity, 0, 8, &cpus);
+    call(sched_setaffinity, 0, 8, &cpus);
     call(getpriority, PRIO_PROCESS, 0);
     call(setpriority, PRIO_PROCESS, 0, 0);
     call(sched_getscheduler, 0);
@@ -434,6 +483,9 @@ static void clocks(void) {
     nanosleep(&moment, 0);
     nanosleep(&moment, &left);
     call(nanosleep, 0, 0);
+    struct timespec same = moment;
+    nanosleep(&same, &same);
+    clock_nanosleep(CLOCK_BOOTTIME, 0, &same, &same);
     clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, &left);
     clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &moment, 0);
     call(clock_nanosleep, 55, 0, &moment, 0);
@@ -464,6 +516,10 @@ static void polling(void) {
     call(poll, 0, 1, 0);
     call(ppoll, one, 1, &moment, 0, 8);
     call(ppoll, one, 2, 0, 0, 8);
+    struct timespec used = moment;
+    call(ppoll, one, 1, &used, 0, 8);
+    used = moment;
+    call(pselect6, 0, 0, 0, 0, &used, 0);
     fd_set set;
     struct timeval tv = {0, 1000};
     FD_ZERO(&set);
@@ -518,6 +574,24 @@ static void internet(void) {
     int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    struct linger linger = {1, 5};
+    struct timeval limit = {5, 0};
+    setsockopt(server, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(server, IPPROTO_IP, IP_TOS, &one, sizeof one);
+    setsockopt(server, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+    setsockopt(server, SOL_SOCKET, SO_REUSEADDR, 8, sizeof one);
+    socklen_t sizes[] = {4, 8, 16, 4, 200, 64};
+    int asked[][2] = {{SOL_SOCKET, SO_TYPE}, {SOL_SOCKET, SO_LINGER}, {SOL_SOCKET, SO_SNDTIMEO}, {IPPROTO_TCP, TCP_NODELAY},
+                      {IPPROTO_TCP, TCP_INFO}, {IPPROTO_TCP, TCP_CONGESTION}};
+    for (int i = 0; i < 6; i++)
+        getsockopt(server, asked[i][0], asked[i][1], buffer, &sizes[i]);
+    getsockopt(99, SOL_SOCKET, SO_TYPE, buffer, sizes);
+    socklen_t short_of[] = {110, 2, 0};
+    for (int i = 0; i < 3; i++)
+        getsockname(server, (struct sockaddr *)buffer, &short_of[i]);
+    getsockname(99, (struct sockaddr *)buffer, &length);
+    call(accept4, server, 0, &length, SOCK_NONBLOCK);
     address.sin_port = htons(2471);
     bind(server, (struct sockaddr *)&address, sizeof address);
     listen(server, 5);
@@ -563,6 +637,15 @@ static void datagrams(void) {
     sendmsg(a, &message, MSG_NOSIGNAL);
     recvmsg(a, &message, 0);
     recvmsg(a, &message, MSG_DONTWAIT);
+    message.msg_namelen = sizeof buffer;
+    message.msg_name = buffer;
+    sendmsg(99, &message, 0);
+    sendto(a, "abc", 3, 0, (struct sockaddr *)&address, sizeof address);
+    recvmsg(a, &message, MSG_TRUNC);
+    struct msghdr empty = {0};
+    sendmsg(99, &empty, MSG_MORE);
+    empty.msg_iov = &part, empty.msg_name = buffer, empty.msg_namelen = 1;
+    sendmsg(99, &empty, 0);
     int b = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     sendto(b, "abc", 3, MSG_MORE | MSG_CONFIRM, (struct sockaddr *)&six, sizeof six);
     close(a);
@@ -575,6 +658,24 @@ static void locals(void) {
     socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
     write(pair[0], "x", 1);
     read(pair[1], buffer, 10);
+    char room[64];
+    struct iovec part = {"abc", 3};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = CMSG_SPACE(8)};
+    struct cmsghdr *control = (struct cmsghdr *)room;
+    *control = (struct cmsghdr){CMSG_LEN(8), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(control), (int[]){0, 1}, 8);
+    sendmsg(pair[0], &message, MSG_NOSIGNAL);
+    part.iov_base = buffer;
+    message.msg_controllen = sizeof room, message.msg_name = &from, message.msg_namelen = sizeof from;
+    recvmsg(pair[1], &message, MSG_CMSG_CLOEXEC);
+    struct ucred who = {getpid(), 0, 0};
+    *control = (struct cmsghdr){CMSG_LEN(sizeof who), SOL_SOCKET, SCM_CREDENTIALS};
+    memcpy(CMSG_DATA(control), &who, sizeof who);
+    message.msg_name = 0, message.msg_namelen = 0, message.msg_controllen = CMSG_SPACE(sizeof who);
+    sendmsg(pair[0], &message, 0);
+    length = sizeof who;
+    getsockopt(pair[0], SOL_SOCKET, SO_PEERCRED, &who, &length);
+    length = sizeof from;
     socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
     socketpair(AF_INET, SOCK_STREAM, 0, pair);
     int server = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -606,6 +707,20 @@ static void controls(void) {
     ioctl(master, TIOCSWINSZ, &size);
     ioctl(master, TCGETS, &terminal);
     ioctl(master, TCSETS, &terminal);
+    struct { unsigned flags[4]; char rest[32]; } raw = {{~0, ~0, ~0, ~0}};
+    ioctl(99, TCSETSW, &raw);
+    for (int i = 0; i < 32; i += 3) {
+        raw.flags[0] = raw.flags[1] = raw.flags[2] = raw.flags[3] = 1u << i;
+        ioctl(99, TCSETSF, &raw);
+    }
+    ioctl(master, TCGETA, &raw);
+    ioctl(99, TCGETS, &raw);
+    ioctl(master, TIOCGPTN, &number);
+    ioctl(master, TIOCGPTN, 8);
+    ioctl(master, TIOCSPTLCK, (int[]){0});
+    ioctl(master, TIOCGPGRP, &number);
+    ioctl(master, TIOCGSID, &number);
+    ioctl(master, TIOCMGET, &number);
     ioctl(ends[0], FIONREAD, &number);
     ioctl(ends[0], FIONBIO, &number);
     ioctl(ends[0], FIOCLEX);

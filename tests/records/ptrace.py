@@ -62,6 +62,12 @@ def string(pid: int, address: int, limit: int = 4095) -> bytes | None:
     return found
 
 
+def blocked(tid: int) -> int:
+    """The signals that a task blocks."""
+    with open(f"/proc/{tid}/status") as file:
+        return next(int(line.split()[1], 16) for line in file if line.startswith("SigBlk:"))
+
+
 def start(argv: list[str], environment: dict[str, str], folder: str, output: int) -> int:
     """Start a program that stops before its first instruction, to be traced; return its pid."""
     pid = os.fork()

@@ -7,17 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import sys
 import time
 from typing import Any
 
 import msgspec
 
-from straced.records.plans import plan_of
-from straced.records.values import Blob, BlobKind, OpenDescriptor, Record, RecordedProcess, RecordingFacts, RecordKind
+from straced.records import plans
+from straced.records.plans import Capture, plan_of
+from straced.records.values import (
+    GIVEN_PLACE,
+    MESSAGE_CONTROL,
+    MESSAGE_NAME,
+    Blob,
+    BlobKind,
+    OpenDescriptor,
+    Record,
+    RecordedProcess,
+    RecordingFacts,
+    RecordKind,
+)
 from straced.syscalls import native_abi, syscall_name
 from tests.records import ptrace
 from tests.records.jobs import Job, fresh
+
+EXECUTING = ("execve", "execveat")
 
 
 class Recorded(msgspec.Struct):
@@ -86,14 +101,14 @@ class Recorder:
         now = time.monotonic_ns()
         if kind == ptrace.ENTRY:
             number, args = words[0], words[1:]
-            early = (
-                self._blobs(tid, number, args, None) if syscall_name(number, self.abi) in ("execve", "execveat") else {}
-            )
+            name = syscall_name(number, self.abi)
+            early = self._blobs(tid, number, args, None) if name in EXECUTING else self._given(tid, name, args)
             self.inside[tid] = now, (number, *args), early
         elif tid in self.inside:
             start, (number, *args), early = self.inside.pop(tid)
             result = words[0]
-            blobs = early or self._blobs(tid, number, tuple(args), result)
+            executing = syscall_name(number, self.abi) in EXECUTING
+            blobs = early if executing else self._blobs(tid, number, tuple(args), result) | early
             self._add(RecordKind.CALL, tid, number, tuple(args), start, now, result, blobs)
 
     def _add(
@@ -153,7 +168,15 @@ class Recorder:
         found = {}
         failed = result is None or -4096 < result < 0
         for each in plan_of(syscall_name(number, self.abi)).captures:
+            if each.kind == plans.BLOCKED:
+                found[each.argument] = Blob(BlobKind.BYTES_OUT, ptrace.blocked(tid).to_bytes(8, "little"))
+                continue
             address = args[each.argument]
+            if each.kind is BlobKind.GIVEN:
+                continue
+            if each.kind == plans.MESSAGE:
+                found |= self._message(tid, each.argument, address)
+                continue
             if each.kind is BlobKind.PATH:
                 if not (each.bytes and failed):
                     data = ptrace.string(tid, address)
@@ -161,13 +184,54 @@ class Recorder:
                 continue
             if not address or (failed and each.kind in (BlobKind.ADDRESS_OUT, BlobKind.BYTES_OUT)):
                 continue
-            length = each.bytes
             if each.kind is BlobKind.ADDRESS_IN:
-                length = min(args[each.argument + 1] & 0xFFFFFFFF, 128)
+                length, most = args[each.argument + 1] & 0xFFFFFFFF, 128
             elif each.kind is BlobKind.ADDRESS_OUT:
-                length = min(int.from_bytes(ptrace.memory(tid, args[each.argument + 1], 4), "little"), 128)
-            data = ptrace.memory(tid, address, length)
-            found[each.argument] = Blob(each.kind, data, unread=not data)
+                length, most = int.from_bytes(ptrace.memory(tid, args[each.argument + 1], 4), "little"), 128
+            else:
+                length, most = self._length(tid, each, args, result or 0), each.bytes
+                if not length or address < 4096:
+                    continue
+            data = ptrace.memory(tid, address, min(length, most))
+            found[each.argument] = Blob(BlobKind(each.kind), data, unread=not data and length > 0, cut=length > most)
+        return found
+
+    def _length(self, tid: int, capture: Capture, args: tuple[int, ...], result: int) -> int:
+        """As ``bpf/record_structures.h`` has it."""
+        match capture.sized:
+            case plans.FIXED:
+                return capture.bytes
+            case plans.BY_RESULT:
+                return result
+            case plans.BY_REQUEST:
+                last = args[1] & 0xFF
+                sizes = dict.fromkeys((1, 2, 3, 4, 0x2A, 0x2B, 0x2C, 0x2D), 16) | dict.fromkeys(
+                    (5, 6, 7, 8, 0x13, 0x14), 8
+                )
+                return sizes.get(last, 4) if args[1] & 0xFF00 == 0x5400 else 0
+            case plans.BY_COMMAND:
+                return (dict.fromkeys((5, 6, 7, 36, 37, 38), 32) | {15: 8, 16: 8}).get(args[1], 0)
+        if capture.sized < plans.BY_INT:
+            return args[capture.sized - plans.BY_ARGUMENT] & 0xFFFFFFFF
+        return int.from_bytes(ptrace.memory(tid, args[capture.sized - plans.BY_INT], 4), "little")
+
+    def _given(self, tid: int, name: str, args: tuple[int, ...]) -> dict[int, Blob]:
+        """What a call is given that it changes."""
+        found = {}
+        for each in plan_of(name).captures:
+            if each.kind is BlobKind.GIVEN and (data := ptrace.memory(tid, args[each.argument], each.bytes)):
+                found[GIVEN_PLACE + each.argument] = Blob(BlobKind.GIVEN, data)
+        return found
+
+    def _message(self, tid: int, argument: int, address: int) -> dict[int, Blob]:
+        head = ptrace.memory(tid, address, 56)
+        found = {argument: Blob(BlobKind.BYTES_IN, head, unread=not head)}
+        if len(head) == 56:
+            name, name_length, _parts, _count, control, control_length = struct.unpack_from("=QI4x4Q", head)
+            if name and name_length:
+                found[MESSAGE_NAME] = Blob(BlobKind.ADDRESS_IN, ptrace.memory(tid, name, min(name_length, 128)))
+            if control and control_length:
+                found[MESSAGE_CONTROL] = Blob(BlobKind.BYTES_IN, ptrace.memory(tid, control, min(control_length, 128)))
         return found
 
 

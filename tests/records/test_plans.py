@@ -12,11 +12,11 @@ import pytest
 
 from straced.errors import InvalidArgument
 from straced.records.call_sets import calls_of
-from straced.records.plans import UNKNOWN, plan_of
+from straced.records.plans import BLOCKED, UNKNOWN, bare, plan_of
 from straced.records.values import BlobKind
 from straced.syscalls import names, native_abi
 from straced.tracers.ebpf import perf_events
-from straced.tracers.ebpf.record_wire import CAPTURES
+from straced.tracers.ebpf.record_wire import CAPTURES, GIVEN_BYTES, STRUCTURE_BYTES
 from straced.tracers.strace.filters import trace_set
 from tests.support.needs import unavailable
 
@@ -28,9 +28,11 @@ STRING = re.compile(r"field:(?:const )?char \* ?\w+;")
 def test_each_call_has_a_plan_that_the_programs_can_keep() -> None:
     for name in names("x86_64").values():
         plan = plan_of(name)
-        assert all(each.argument < plan.nargs for each in plan.captures), name
+        assert all(each.argument < plan.nargs for each in plan.captures if each.kind != BLOCKED), name
         assert len(plan.captures) <= CAPTURES, name
-        assert all(each.bytes <= 128 for each in plan.captures), name
+        assert all(each.bytes <= STRUCTURE_BYTES for each in plan.captures), name
+        assert all(each.bytes <= GIVEN_BYTES for each in plan.captures if each.kind is BlobKind.GIVEN), name
+        assert sum(each.kind is BlobKind.GIVEN for each in plan.captures) <= 1, name
     assert plan_of("syscall_0x3e8") == UNKNOWN
 
 
@@ -81,3 +83,8 @@ def test_all_is_no_set_and_what_only_strace_knows_is_refused() -> None:
 
 def test_what_is_a_path_is_read_as_one() -> None:
     assert [each.kind for each in plan_of("renameat2").captures] == [BlobKind.PATH, BlobKind.PATH]
+
+
+def test_an_abi_with_other_structures_has_none_read() -> None:
+    assert bare(plan_of("newfstatat")).captures == plan_of("openat").captures
+    assert bare(plan_of("rt_sigaction")).captures == ()

@@ -55,6 +55,14 @@ class BlobKind(enum.IntEnum):
     """What a descriptor stands for, or what the working directory is (``bpf/details_names.h``)."""
     SOCKET = 8
     """The same of a socket."""
+    GIVEN = 9
+    """What the call was given where it has filled in something else: read when it began. The length of an address."""
+
+
+GIVEN_PLACE = 8
+"""Added to the index of the argument under which a blob of the kind GIVEN stands."""
+MESSAGE_NAME, MESSAGE_CONTROL = 16, 17
+"""Under which the address and the control messages of a ``struct msghdr`` stand, which is an argument itself."""
 
 
 class Blob(Struct, frozen=True):

@@ -54,7 +54,7 @@ def _netlink(data: bytes) -> str:
 
 
 def _unknown(data: bytes) -> str:
-    return f", sa_data={quoted(data[2:16])}" if len(data) > 2 else ""
+    return f", sa_data={quoted(data[2:])}" if len(data) > 2 else ""
 
 
 _KNOWN = {UNIX: (2, _unix), INET: (8, _inet), INET6: (28, _inet6), NETLINK: (12, _netlink)}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from straced.records.plans import plan_of
-from straced.records.text import kinds, memory
+from straced.records.text import given, kinds, memory
 from straced.records.text.calls import SIGNATURES
 from straced.records.text.dependent import WHOLE
 from straced.records.text.descriptor_effects import Effect, distrusted, unknown
@@ -96,8 +96,10 @@ def _formatter(word: str, index: int, abi: str) -> kinds.Formatter:
         return memory.POINTING[kind]
     if kind in memory.BY_PLACE:
         return memory.BY_PLACE[kind](index)
-    if kind in memory.STRUCTURES:
-        return memory.structure(index, *memory.STRUCTURES[kind])
+    if kind in given.BY_ABI:
+        return given.BY_ABI[kind](index, abi)
+    if (held := memory.held(kind, index, abi)) is not None:
+        return held
     return kinds.for_value(named(kind, rest.split(), abi))
 
 

@@ -12,44 +12,26 @@ from straced.records.values import Record
 
 _NUMBER = ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETPIPE_SZ", "F_SETOWN")
 _NONE = ("F_GETFD", "F_GETFL", "F_GETOWN", "F_GETSIG", "F_GETPIPE_SZ", "F_GETLEASE", "F_GET_SEALS")
-_GIVEN_STRUCTURES = ("F_SETLK", "F_SETLKW", "F_OFD_SETLK", "F_OFD_SETLKW", "F_SETOWN_EX")
-_ASKED_STRUCTURES = ("F_GETLK", "F_OFD_GETLK", "F_GETOWN_EX")
+_STRUCTURES = {
+    **dict.fromkeys(("F_SETLK", "F_SETLKW", "F_OFD_SETLK", "F_OFD_SETLKW"), "lock_in"),
+    **dict.fromkeys(("F_GETLK", "F_OFD_GETLK"), "owned_lock_out"),
+    "F_SETOWN_EX": "owner_in",
+    "F_GETOWN_EX": "owner_out",
+}
 _NO_ARGUMENT = ("FIOCLEX", "FIONCLEX", "TIOCNOTTY", "TIOCEXCL", "TIOCNXCL", "TIOCSBRK", "TIOCCBRK", "TIOCCONS")
-_GIVEN = (
-    "TCSETS",
-    "TCSETSW",
-    "TCSETSF",
-    "TCSETA",
-    "TCSETAW",
-    "TCSETAF",
-    "TIOCSWINSZ",
-    "TCSETS2",
-    "TCSETSW2",
-    "TCSETSF2",
-)
-_ASKED = ("TCGETS", "TCGETA", "TIOCGWINSZ", "TCGETS2")
-_GIVEN_INT = (
-    "FIONBIO",
-    "FIOASYNC",
-    "TIOCSPGRP",
-    "TIOCPKT",
-    "TIOCSPTLCK",
-    "TIOCMSET",
-    "TIOCMBIS",
-    "TIOCMBIC",
-    "TIOCSETD",
-)
-_ASKED_INT = (
-    "FIONREAD",
-    "TIOCGPGRP",
-    "TIOCGSID",
-    "TIOCOUTQ",
-    "TIOCGPTN",
-    "TIOCMGET",
-    "TIOCGETD",
-    "TIOCGEXCL",
-    "TIOCGPTLCK",
-)
+_LAST = {
+    "termios_in": ("TCSETS", "TCSETSW", "TCSETSF", "TCSETS2", "TCSETSW2", "TCSETSF2"),
+    "termios_out": ("TCGETS", "TCGETS2"),
+    "termio_in": ("TCSETA", "TCSETAW", "TCSETAF"),
+    "termio_out": ("TCGETA",),
+    "window_in": ("TIOCSWINSZ",),
+    "window_out": ("TIOCGWINSZ",),
+    "number_in": ("FIONBIO", "FIOASYNC", "TIOCSPGRP", "TIOCPKT", "TIOCSPTLCK", "TIOCMSET", "TIOCMBIS", "TIOCMBIC",
+                  "TIOCSETD"),
+    "number_out": ("FIONREAD", "TIOCGPGRP", "TIOCGSID", "TIOCOUTQ", "TIOCGPTN", "TIOCMGET", "TIOCGETD", "TIOCGEXCL",
+                   "TIOCGPTLCK"),
+}  # fmt: skip
+"""What the last argument of requests leads to."""
 _DIRECTIONS = ("_IOC_NONE", "_IOC_WRITE", "_IOC_READ", "_IOC_READ|_IOC_WRITE")
 
 
@@ -63,8 +45,9 @@ def file_command(abi: str) -> kinds.Whole:
     at |= {numbers["F_SETFD"]: kinds.for_value(flags(table["fd_flags"], "FD_???"))}
     at |= {numbers["F_SETFL"]: kinds.for_value(open_flags(abi))}
     at |= {numbers["F_SETSIG"]: kinds.for_value(lambda value: signal_name(value, signals))}
-    at |= {numbers[name]: memory.POINTING["struct_in"] for name in _GIVEN_STRUCTURES if name in numbers}
-    at |= {numbers[name]: memory.POINTING["struct_out"] for name in _ASKED_STRUCTURES if name in numbers}
+    for name, kind in _STRUCTURES.items():
+        if name in numbers and (held := memory.held(kind, 2, abi)) is not None:
+            at[numbers[name]] = held
     none = {numbers[name] for name in _NONE if name in numbers}
 
     def texts(record: Record, process: Process) -> list[str]:
@@ -87,11 +70,9 @@ def device_request(abi: str) -> kinds.Whole:
     clones = dict(table["clone_file"])
     doubled |= {value: f"{name} or {clones[value]}" for value, name in table["clone_btrfs"]}
     cloning = set(clones)
-    shapes: dict[str, kinds.Formatter] = dict.fromkeys(_GIVEN, memory.POINTING["struct_in"])
-    shapes |= dict.fromkeys(_ASKED, memory.POINTING["struct_out"])
-    shapes |= dict.fromkeys(_GIVEN_INT, memory.POINTING["array_in"]) | dict.fromkeys(
-        _ASKED_INT, memory.POINTING["array_out"]
-    )
+    shapes: dict[str, kinds.Formatter] = {}
+    for kind, requests in _LAST.items():
+        shapes |= dict.fromkeys(requests, memory.held(kind, 2, abi) or memory.POINTING[kind])
 
     def texts(record: Record, process: Process) -> list[str]:
         place, request, value = record.args[:3]

@@ -9,6 +9,7 @@ from straced.records.text import kinds, memory
 from straced.records.text.controls import device_request, file_command
 from straced.records.text.flags import Named, flags, one_of
 from straced.records.text.futexes import locking
+from straced.records.text.given import length_out
 from straced.records.text.kinds import Whole
 from straced.records.text.named import named, open_flags
 from straced.records.text.processes import Process
@@ -16,7 +17,7 @@ from straced.records.text.results import DUMPABLE
 from straced.records.text.socket_options import option_value, option_words
 from straced.records.text.structures import signal_name
 from straced.records.text.tables import constants
-from straced.records.text.task_calls import becoming, cloning, cloning_by_structure
+from straced.records.text.task_calls import becoming, cloning, cloning_by_structure, returning
 from straced.records.values import Record
 
 CREATES = 0o100
@@ -101,16 +102,13 @@ def making_socket(abi: str, more: int) -> Whole:
 def socket_option(abi: str, *, asks: bool) -> Whole:
     """getsockopt(2), setsockopt(2)."""
     words = option_words(abi)
+    before_and_after = length_out(4)
 
     def texts(record: Record, process: Process) -> list[str]:
-        found, place, level, option, value, length = [], *record.args[:1], *record.args[1:5]
-        found = [
-            kinds.descriptor(place, record, process),
-            *words(level, option),
-            option_value(value, record, asks=asks),
-        ]
+        place, level, option, _value, length = record.args[:5]
+        found = [kinds.descriptor(place, record, process), *words(level, option), option_value(record, asks=asks)]
         if asks:
-            return [*found, memory.length_out(length, record, process)]
+            return [*found, before_and_after(length, record, process)]
         return [*found, kinds.signed(length, record, process)]
 
     return texts
@@ -125,7 +123,7 @@ def entries(record: Record, process: Process) -> list[str]:
 
 
 WHOLE: dict[str, Callable[[str], Whole]] = {
-    "rt_sigreturn": lambda abi: lambda record, process: ["{...}"],
+    "rt_sigreturn": returning,
     "restart_syscall": lambda abi: lambda record, process: ["<... resuming interrupted system call ...>"],
     "open": partial(opening, first=0),
     "openat": partial(opening, first=1),
@@ -133,7 +131,7 @@ WHOLE: dict[str, Callable[[str], Whole]] = {
     "clone": cloning,
     "execve": partial(becoming, first=0),
     "execveat": partial(becoming, first=1),
-    "clone3": lambda abi: cloning_by_structure,
+    "clone3": cloning_by_structure,
     "futex": locking,
     "prctl": controlling,
     "socket": partial(making_socket, more=0),

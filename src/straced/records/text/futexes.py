@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from straced.records.text import kinds
 from straced.records.text.flags import one_of
-from straced.records.text.memory import STRUCTURES, structure
+from straced.records.text.memory import left_out, structure
 from straced.records.text.processes import Process
 from straced.records.text.tables import constants
 from straced.records.values import Record
@@ -13,7 +13,7 @@ from straced.records.values import Record
 def locking(abi: str) -> kinds.Whole:
     """futex(2): what follows depends on the operation."""
     names = one_of(constants(abi)["futex"], "FUTEX_???")
-    until = structure(3, *STRUCTURES["timespec_in"])
+    until = structure(3, "timespec", left_out("{...}"))
     signed = kinds.signed
 
     def texts(record: Record, process: Process) -> list[str]:

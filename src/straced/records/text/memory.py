@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from straced.records.text.addresses import address_text
+from straced.records.text.decoders import decoder_of, left_out_shape
 from straced.records.text.kinds import FAULT, Formatter, failed, pointer
 from straced.records.text.processes import Process
 from straced.records.text.quoting import quoted
-from straced.records.text.structures import DECODERS, epoll_event
-from straced.records.values import BlobKind, Record
+from straced.records.text.structures import epoll_event
+from straced.records.values import GIVEN_PLACE, Blob, BlobKind, Record
 
 
 def path(index: int) -> Formatter:
@@ -66,19 +66,57 @@ def left_out(shape: str, *, filled: bool = False, positive: bool = False, counte
     return text
 
 
-def structure(index: int, kind: str, otherwise: Formatter) -> Formatter:
-    """What the record holds where it does; what it does not is printed otherwise."""
-    needed, decode = DECODERS[kind]
+def structure(index: int, kind: str, otherwise: Formatter, abi: str = "x86_64") -> Formatter:
+    """What the record holds where it does; what it does not is printed otherwise.
+
+    Args:
+        index: of the argument; with GIVEN_PLACE, what the call was given there.
+        kind: a name of decoders.py.
+        otherwise: prints what is not held.
+        abi: whose structure it is.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    found = decoder_of(kind, abi)
+    if found is None:
+        raise ValueError(kind)
+    needed, decode = found
 
     def text(value: int, record: Record, process: Process) -> str:
         blob = record.blobs.get(index)
-        if blob is None or blob.unread or len(blob.data) < needed:
+        if blob is None or blob.unread or len(blob.data) < needed or is_overwritten(blob, value, record):
             return otherwise(value, record, process)
         if blob.kind is BlobKind.BYTES_OUT and failed(record):
             return pointer(value, record, process)
         return decode(blob.data)
 
     return text
+
+
+def is_overwritten(blob: Blob, value: int, record: Record) -> bool:
+    """Whether a structure that was given has another one in its place by now: one address for both."""
+    return blob.kind is BlobKind.BYTES_IN and not failed(record) and record.args.count(value) > 1
+
+
+def held(kind: str, index: int, abi: str) -> Formatter | None:
+    """The formatter of a structure by its kind: ``NAME_in``, ``NAME_out``, ``NAME_success``, ``NAME_given``.
+
+    Args:
+        kind: of the argument; ``None`` is returned of what is no structure that records may hold.
+        index: of the argument.
+        abi: whose structure it is.
+    """
+    name, _, role = kind.rpartition("_")
+    if role not in _ROLES or decoder_of(name, abi) is None:
+        return None
+    otherwise = left_out(left_out_shape(name), filled=role in ("out", "success"), positive=role == "success")
+    found = structure(index + GIVEN_PLACE * (role == "given"), name, otherwise, abi)
+    if role == "success":
+        return lambda value, record, process: (found if record.result else pointer)(value, record, process)
+    if role == "out":  # what was there before is not what it tells
+        return lambda value, record, process: (pointer if failed(record) else found)(value, record, process)
+    return found
 
 
 def status_out(value: int, record: Record, process: Process) -> str:
@@ -106,37 +144,12 @@ def epoll_change(value: int, record: Record, process: Process) -> str:
     return found or left_out("{...}")(value, record, process)
 
 
-def time_left(index: int) -> Formatter:
-    """What an interrupted sleep had left; strace shows the address unless a signal ended it."""
-    found = structure(index, "timespec", left_out("{...}"))
-
-    def text(value: int, record: Record, process: Process) -> str:
-        return (found if record.result in (-4, -516) else pointer)(value, record, process)
-
-    return text
-
-
-def address(index: int, *, filled: bool) -> Formatter:
-    def text(value: int, record: Record, process: Process) -> str:
-        blob = record.blobs.get(index)
-        if blob is None or blob.unread or (filled and failed(record)):
-            return pointer(value, record, process)
-        return address_text(blob.data) or pointer(value, record, process)
-
-    return text
-
-
-def length_out(value: int, record: Record, process: Process) -> str:
-    """The length of an address, before and after: an int that is given and filled in."""
-    return "[...]" if value and record.result != FAULT else pointer(value, record, process)
-
-
 _STATUS = structure(1, "wait_status", left_out("[...]", filled=True))
 
 
 POINTING: dict[str, Formatter] = {
     "bytes_out": bytes_out, "events_out": events_out,
-    "groups_out": groups_out, "status_out": status_out, "epoll_event": epoll_change, "length_out": length_out,
+    "groups_out": groups_out, "status_out": status_out, "epoll_event": epoll_change,
     "text": left_out('""...'),
     "array": left_out("[...]"), "array_in": left_out("[...]"), "array_out": left_out("[...]", filled=True),
     "struct_in": left_out("{...}"), "struct_out": left_out("{...}", filled=True),
@@ -144,20 +157,11 @@ POINTING: dict[str, Formatter] = {
 }  # fmt: skip
 FILLED = ("_out", "_success", "_left")
 """How the kinds end that strace prints when a call returns."""
-STRUCTURES: dict[str, tuple[str, Formatter]] = {
-    "signal_set_in": ("signal_set", left_out("[...]")),
-    "signal_set_out": ("signal_set", left_out("[...]", filled=True)),
-    "timespec_in": ("timespec", left_out("{...}")),
-    "timespec_out": ("timespec", left_out("{...}", filled=True)),
-    "timeval_out": ("timeval", left_out("{...}", filled=True)),
-}
-"""Kinds that a record may hold: the decoder, and what is printed where it does not."""
+_ROLES = frozenset({"in", "out", "success", "given"})
+"""What a structure is to the call: ``success``: filled in where it returned more than 0."""
 BY_PLACE: dict[str, Callable[[int], Formatter]] = {
     "path": path,
     "path_out": path_out,
-    "address_in": lambda index: address(index, filled=False),
-    "address_out": lambda index: address(index, filled=True),
-    "timespec_left": time_left,
 }
 """Kinds that look for their own argument in the record."""
 BY_LENGTH: dict[str, Callable[[int], Formatter]] = {

@@ -76,9 +76,9 @@ def _accepted(record: Record, process: Process, processes: Processes) -> None:
 
 
 def _told_local(record: Record, process: Process, processes: Processes) -> None:
-    """getsockname(2)."""
-    entry, address = _known(record, process), _address(record)
-    if entry is not None and entry.socket is not None and address and (end := end_of(address)):
+    """getsockname(2). Port 0 is that of a socket that is not bound."""
+    entry, end = _known(record, process), end_of(_address(record) or b"")
+    if entry is not None and entry.socket is not None and end and not end.endswith(":0"):
         _renamed(record, process, entry, replace(entry.socket, local=end))
 
 

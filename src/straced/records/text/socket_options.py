@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 from straced.records.text import kinds
@@ -29,8 +30,31 @@ def option_words(abi: str) -> Callable[[int, int], tuple[str, str]]:
     return words
 
 
-def option_value(value: int, record: Record, *, asks: bool) -> str:
-    """The value, which is not recorded: most are an int."""
-    if not value or record.result == kinds.FAULT or (asks and kinds.failed(record)):
-        return f"{value:#x}" if value else "NULL"
-    return "[...]"
+def option_value(record: Record, *, asks: bool) -> str:
+    """The value: an int if it is as long as one, or one of the structures known here."""
+    level, option = (each & 0xFFFFFFFF for each in record.args[1:3])
+    address, blob = record.args[3], record.blobs.get(3)
+    if not address or record.result == kinds.FAULT or (asks and kinds.failed(record)):
+        return f"{address:#x}" if address else "NULL"
+    if blob is None or blob.unread:
+        return "[...]"
+    shape = _STRUCTURES.get((level, option))
+    if shape is not None:
+        form, text = shape
+        return text.format(*struct.unpack_from(form, blob.data)) if len(blob.data) >= struct.calcsize(form) else "{...}"
+    if len(blob.data) == _INT_BYTES and not blob.cut:
+        return f"[{struct.unpack_from('=i', blob.data)[0]}]"
+    return '""...' if option in _BYTES.get(level, ()) and blob.data else "[...]"
+
+
+_INT_BYTES = 4
+_STRUCTURES = {
+    (1, 13): ("=ii", "{{l_onoff={}, l_linger={}}}"),  # SO_LINGER
+    (1, 17): ("=iII", "{{pid={}, uid={}, gid={}}}"),  # SO_PEERCRED
+}
+"""By level and option."""
+_BYTES = {
+    1: frozenset({20, 21, 25, 66, 67}),  # SO_RCVTIMEO and SO_SNDTIMEO, SO_BINDTODEVICE
+    6: frozenset({11, 13, 26, 31}),  # TCP_INFO, TCP_CONGESTION, TCP_CC_INFO, TCP_ULP
+}
+"""Options that strace shows as bytes, by level."""

@@ -75,11 +75,44 @@ def epoll_event(data: bytes) -> str | None:
 
 
 _EPOLL: Named = flags(constants("x86_64")["epoll_events"], "EPOLL???")
+
+
+def pointer(value: int) -> str:
+    """An address in a structure."""
+    return f"{value:#x}" if value else "NULL"
+
+
+def interval(unit: str) -> Decoder:
+    """Make the decoder of a ``struct itimerval`` (``usec``) or ``itimerspec`` (``nsec``)."""
+
+    def text(data: bytes) -> str:
+        every, rest, value, part = struct.unpack_from("=4q", data)
+        first = f"it_interval={{tv_sec={every}, tv_{unit}={rest}}}"
+        return f"{{{first}, it_value={{tv_sec={value}, tv_{unit}={part}}}}}"
+
+    return text
+
+
+def processors(data: bytes) -> str:
+    """A set of processors."""
+    bits = int.from_bytes(data, "little")
+    return f"[{' '.join(str(place) for place in range(8 * len(data)) if bits >> place & 1)}]"
+
+
+def offset(data: bytes) -> str:
+    """A position in a file that a pointer leads to."""
+    return f"[{struct.unpack_from('=q', data)[0]}]"
+
+
 DECODERS: dict[str, tuple[int, Decoder]] = {
     "timespec": (16, timespec),
     "timeval": (16, timeval),
     "number": (4, number),
+    "offset": (8, offset),
     "signal_set": (8, signal_set),
     "wait_status": (4, wait_status),
+    "itimerval": (32, interval("usec")),
+    "itimerspec": (32, interval("nsec")),
+    "processors": (1, processors),
 }
 """By kind: the bytes that a decoder needs, and itself."""

@@ -64,6 +64,25 @@ def becoming(abi: str, first: int, *, words: bool = False) -> Whole:
     return texts
 
 
-def cloning_by_structure(record: Record, process: Process) -> list[str]:
-    """clone3(2)."""
-    return [memory.POINTING["struct_in"](record.args[0], record, process), str(record.args[1])]
+def cloning_by_structure(abi: str) -> Whole:
+    """clone3(2): the structure, and the number of the new task where the kernel has put it."""
+    given = memory.structure(0, "new_task", memory.left_out("{...}"), abi)
+
+    def texts(record: Record, process: Process) -> list[str]:
+        value, size = record.args[:2]
+        text, blob = given(value, record, process), record.blobs.get(0)
+        if text == "{...}" or not value or blob is None or kinds.failed(record):
+            return [text, str(size)]
+        how = int.from_bytes(blob.data[:8], "little")
+        told = [f"parent_tid=[{record.result}]"] if how & 0x100000 else []
+        if how & 0x1000:  # CLONE_PIDFD
+            told.insert(0, "pidfd=[...]")
+        return [f"{text} => {{{', '.join(told)}}}" if told else text, str(size)]
+
+    return texts
+
+
+def returning(abi: str) -> Whole:
+    """rt_sigreturn(2): it has no argument; its text is the signals that are blocked from then on."""
+    mask = memory.structure(0, "restored_mask", lambda value, record, process: "{...}", abi)
+    return lambda record, process: [mask(1, record, process)]

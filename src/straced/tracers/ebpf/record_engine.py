@@ -7,8 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from straced.records.plans import CallPlan, plan_of
-from straced.records.values import NUMBERS
+from straced.records.plans import STRUCTURED, CallPlan, bare, plan_of
+from straced.records.values import NUMBERS, BlobKind
 from straced.syscalls import names
 from straced.tracers.ebpf import libbpf, record_wire, wire
 from straced.tracers.ebpf.engine import Engine
@@ -143,12 +143,21 @@ def plans(wanted: frozenset[str] | None) -> bytes:
         for nr in range(NUMBERS):
             real = nr | wire.X32_SYSCALL_BIT if abi == "x32" else nr
             name = table.get(real, f"syscall_{real:#x}")
-            _fill(plans[number * NUMBERS + nr], name, plan_of(name), wanted is None or name in wanted)
+            plan = plan_of(name)
+            _fill(
+                plans[number * NUMBERS + nr],
+                name,
+                plan if abi in STRUCTURED else bare(plan),
+                wanted is None or name in wanted,
+            )
     return bytes(plans)
 
 
 def _fill(entry: record_wire.WirePlan, name: str, plan: CallPlan, wanted: bool) -> None:
     entry.nargs = plan.nargs
     entry.flags = record_wire.PLAN_WANTED * wanted | record_wire.PLAN_EXEC * (name in ("execve", "execveat"))
+    given = any(capture.kind == BlobKind.GIVEN for capture in plan.captures)
+    entry.flags |= record_wire.PLAN_GIVEN * (wanted and given)
     for place, capture in zip(entry.captures, plan.captures, strict=False):
         place.argument, place.kind, place.bytes = capture.argument, capture.kind, capture.bytes
+        place.sized = capture.sized

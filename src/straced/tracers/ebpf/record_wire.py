@@ -14,10 +14,12 @@ SLACK = 32768
 PARTS_MAX = 1024
 RING_MOST = PART * PARTS_MAX
 PLACES = 6 * NUMBERS
-PLAN_WANTED, PLAN_EXEC = 1, 2
+PLAN_WANTED, PLAN_EXEC, PLAN_GIVEN = 1, 2, 4
 KEEP_ALL, KEEP_FROM, KEEP_NOTHING = 0, 1, 2
 NOT_YET = (1 << 64) - 1
 CAPTURES = 3
+STRUCTURE_BYTES = 144
+GIVEN_BYTES = 16
 
 
 class Ring(ctypes.Structure):
@@ -73,7 +75,7 @@ class RecordingState(ctypes.Structure):
 class WireCapture(ctypes.Structure):
     """What is read of one argument."""
 
-    _fields_ = (("argument", c_uint8), ("kind", c_uint8), ("bytes", c_uint16))
+    _fields_ = (("argument", c_uint8), ("kind", c_uint8), ("bytes", c_uint8), ("sized", c_uint8))
 
 
 class WirePlan(ctypes.Structure):
