@@ -64,9 +64,8 @@ def of_service(scratch: Path, folder: Path) -> None:
             browser.screenshot(folder / "web-process.png")
 
 
-def of_report(scratch: Path, folder: Path) -> None:
-    """The report of a build."""
-    build = scratch / "build"
+def traced_build(build: Path) -> Path:
+    """A strace log of a build, in the folder that it makes."""
     build.mkdir()
     for number in range(SOURCES):
         (build / f"part{number}.c").write_text(
@@ -76,6 +75,13 @@ def of_report(scratch: Path, folder: Path) -> None:
     trace = build / "build.strace"
     words = ["strace", "-f", "-ttt", "-T", "-yy", "-s", "128", "-o", trace, "make", "-j2"]
     subprocess.run(words, cwd=build, check=True, stdout=subprocess.DEVNULL)
+    return trace
+
+
+def of_report(scratch: Path, folder: Path) -> None:
+    """The report of a build."""
+    build = scratch / "build"
+    trace = traced_build(build)
     here = os.getcwd()
     os.chdir(build)  # the page says where the trace is
     try:

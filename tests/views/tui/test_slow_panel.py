@@ -67,7 +67,7 @@ async def test_who_has_none_and_where_nobody_tells_any() -> None:
     feed = ScriptedFeed(with_calls())
     async with running(feed) as (app, pilot):
         await pilot.press("5")
-        await appears(pilot, lambda: "no call of this process took 100 ms or more" in all_of(app), "that it has none")
+        await appears(pilot, lambda: "slow: 100 ms or more; none of this process" in all_of(app), "that it has none")
         feed.give(frames.without_rights())
         await appears(pilot, lambda: "no slow calls here: they need eBPF" in all_of(app), "why there are none")
 

@@ -216,7 +216,7 @@ class TopApp(RowSelection, ViewActions, App[None]):
 
     def _moved(self, index: int) -> None:
         row = self.listed[index].row
-        leaves_ended, self.picks = self.rows.ended, False
+        leaves_ended, self.picks, self.hidden = self.rows.ended, False, None
         self.rows.look_at(row)
         self.feed.choose(row.key if row is not None else None)
         if leaves_ended and not self.rows.ended:

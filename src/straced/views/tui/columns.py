@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.style import Style
 
 from straced.model.frame import ProcessRow
@@ -13,6 +14,8 @@ from straced.views.tui.segments import Piece, Pieces
 
 COMMAND_WIDTH = 24
 """The least room for the command; it gets all that is left."""
+COMMAND_GOOD = 28
+"""From here on, what cuts the longest of the usual calls grows first."""
 COMMAND_ENOUGH = 44
 """From here on, other columns grow too."""
 BRANCHES_MOST = 8
@@ -48,9 +51,11 @@ def _column(
 
 
 def _at_least(value: float | None, row: ProcessRow) -> str:
-    """``>95`` where a thread has stood in a call since before it was counted."""
+    """``>95`` where a thread has stood in a call since before it was counted; more than nothing is unknown."""
     text = cells.share(value)
-    return text if value is None or not row.waits_longer else f">{text.lstrip('<')}"
+    if value is None or not row.waits_longer:
+        return text
+    return f">{text.lstrip('<')}" if value > 0 else "-"
 
 
 def _of_one(row: ProcessRow, text: str) -> str:
@@ -66,7 +71,8 @@ def _time_bar(row: ProcessRow, width: int) -> Pieces:
     """What its threads' time was spent on: high for a CPU in the program, then in calls, low for waiting in calls."""
     if row.pid < 0:
         return (Piece(" " * width),)
-    if row.working_pct is None or row.waiting_pct is None:
+    nothing_known = row.waits_longer and not row.working_pct and not row.waiting_pct
+    if row.working_pct is None or row.waiting_pct is None or nothing_known:
         return (Piece(cells.fit("-", width), palette.DIM),)
     whole = max(100.0 * max(1, row.threads or 1), row.working_pct + row.waiting_pct)
     program = max(0.0, min((row.cpu_pct or 0.0) - row.working_pct, whole - row.working_pct - row.waiting_pct))
@@ -125,18 +131,19 @@ def fitting(width: int, mode: str = "working", without: Collection[str] = ()) ->
         if _used(kept) + COMMAND_WIDTH <= width:
             break
         kept = [column for column in kept if column.title != title]
-    return _grown(kept, width - _used(kept) - COMMAND_ENOUGH)
+    kept = list(_grown(kept, width - _used(kept) - COMMAND_GOOD, ("now in",)))
+    return _grown(kept, (width - _used(kept) - COMMAND_ENOUGH) // 2)
 
 
 def _used(columns: Sequence[Column]) -> int:
     return sum(column.width + 1 for column in columns)
 
 
-def _grown(columns: Sequence[Column], room: int) -> tuple[Column, ...]:
-    """Half of what the command does not need, to those that can use it."""
+def _grown(columns: Sequence[Column], room: int, only: Collection[str] = ()) -> tuple[Column, ...]:
+    """Room to those that can use it."""
     grown = []
     for column in columns:
-        more = max(0, min(column.most - column.width, room // 2))
+        more = max(0, min(column.most - column.width, room)) if not only or column.title in only else 0
         room -= more
         grown.append(column._replace(width=column.width + more))
     return tuple(grown)
@@ -172,15 +179,17 @@ def ended_line(columns: Sequence[Column], row: ProcessRow, missing: str) -> Piec
     return Piece(last, palette.DIM), Piece(f"{word} ", palette.BAD), Piece(command(row), palette.DIM)
 
 
-def short_line(columns: Sequence[Column], row: ProcessRow, indent: str) -> Pieces:
-    """Processes of one program that came or went since the last refresh."""
+def short_line(columns: Sequence[Column], row: ProcessRow, indent: str, width: int) -> Pieces:
+    """Processes of one program that came or went since the last refresh; how many there were is not cut."""
     name, times, number = row.cmdline.partition(" × ")
+    branches, count, word = _branches(indent), times + number, "  short-lived"
+    room = width - _used(columns) - len(branches) - len(count)
     return (
         *_figures(columns, row),
-        Piece(_branches(indent), palette.DIM),
-        Piece(name, palette.STRONG),
-        Piece(times + number, palette.LABEL),
-        Piece("  short-lived", palette.DIM),
+        Piece(branches, palette.DIM),
+        Piece(name if cell_len(name) <= room else cells.fit(name, room), palette.STRONG),
+        Piece(count, palette.LABEL),
+        Piece(word if cell_len(name) + len(word) <= room else "", palette.DIM),
     )
 
 

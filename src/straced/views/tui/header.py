@@ -78,7 +78,7 @@ def calls(frame: Frame, past: RateTrail, width: int) -> Pieces:
     """The CPUs as a meter, and the calls a second of all that are counted."""
     machine = frame.machine
     share = None if machine.cpu_pct is None else machine.cpu_pct / 100
-    words_ = f"{cells.share(machine.cpu_pct)} % of {machine.cpus}".rjust(_WORDS_WIDTH)
+    words_ = f"{status_lines.percent(machine.cpu_pct)} of {machine.cpus}".rjust(_WORDS_WIDTH)
     left = plots.meter("CPU", share, words_, _half(width), palette.of_share(machine.cpu_pct, warn=60, bad=85))
     return (*_padded(left, _half(width)), *_totals("calls/s", frame.calls_s, past.calls, width, palette.RATE))
 

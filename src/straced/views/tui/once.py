@@ -25,7 +25,7 @@ def lines(
     found.append((Span(_text(columns.title_line(kept, TITLES[rows.order]), room), "title"),))
     for line in shown:
         if line.short is not None:
-            short = columns.short_line(kept, rows.with_trail(line.short), line.indent)
+            short = columns.short_line(kept, rows.with_trail(line.short), line.indent, room)
             found.append((Span(_text(short, room)),))
         elif line.row is None:
             found.append((Span(cells.fit(line.job, room).rstrip(), "strong"),))

@@ -14,7 +14,7 @@ from straced.model.slow import SlowCalls
 from straced.model.types import SyscallStats
 from straced.text.units import format_count
 from straced.views.text.table import label
-from straced.views.tui import file_panel, palette, panels, plots, slow_panel
+from straced.views.tui import file_panel, palette, panels, plots, slow_panel, status_lines
 from straced.views.tui.click_line import ClickLine
 from straced.views.tui.columns import command
 from straced.views.tui.grid import Grid
@@ -47,6 +47,7 @@ class Panel(Vertical):
         self._below = 0
         self._calls: tuple[SyscallStats, ...] = ()
         self._sort, self._mode = "cpu", "working"
+        self._uncounted = ""
         self._about_line, self._histogram = (Static(id=name, markup=False) for name in ("about", "histogram"))
         self._tab_line = ClickLine(id="tabs")
         self.grid = Grid(id="table")
@@ -81,6 +82,7 @@ class Panel(Vertical):
         self._row, self._detail, self._notes = row, detail if same else None, frame.notes
         self._slow, self._comms = frame.slow, {each.pid: each.comm for each in frame.processes}
         self._sort, self._mode = sort, mode
+        self._uncounted = status_lines.uncounted(frame) if frame.uncounted else "calls not counted (yet)"
         self._draw()
 
     def _draw(self) -> None:
@@ -105,6 +107,7 @@ class Panel(Vertical):
                 text.append(f"  (not available: {', '.join(missing)})", palette.WARN)
         text.append(" ")
         text.append("─" * max(0, self._width - text.cell_len), palette.DIM)
+        text.truncate(self._width, overflow="ellipsis")
         return text
 
     @property
@@ -143,7 +146,8 @@ class Panel(Vertical):
         self._calls = panels.sorted_calls(detail, self._sort, self._mode) if detail is not None else ()
         if name == "events":
             lines = panels.event_lines(self._own_notes)
-            self.grid.show_texts(panels.EVENTS_TITLE, lines or [whole(" no event of this process yet", palette.DIM)])
+            none = [] if lines else [whole("no event of this process yet", palette.DIM)]
+            self.grid.show_texts(panels.EVENTS_TITLE, lines, below=none)
         elif name == "slow":
             slow = slow_panel.SlowTable(self._slow, self._row, self._comms, self._width - 1)
             self.grid.show_texts(slow.title, slow.lines, above=slow.head)
@@ -171,7 +175,7 @@ class Panel(Vertical):
         if table.lines:
             return table.lines
         counted = detail.calls is not None
-        words = " no call in this window; y asks why" if counted else " calls not counted (yet)"
+        words = " no call in this window; y asks why" if counted else f" {self._uncounted}"
         return [*panels.thread_lines(detail.threads or ()), whole(words, palette.DIM if counted else palette.WARN)]
 
     def _lines_below(self, detail: ProcessDetail, room: int) -> list[Pieces]:
@@ -192,9 +196,14 @@ class Panel(Vertical):
             buckets = self._detail.histograms.get(f"{row.name}@{row.abi}", ())
             name = label(row, several_abis=False)
             height = max(1, min(MOST_BARS, (self.size.height - 8) // 4))
-            drawn = plots.chart(buckets, self._width - len(name) - 4, height)
-            heads = [f" {name}  ", *(" " * (len(name) + 3) for _ in drawn)]
-            lines = [(Piece(head, palette.STRONG), *line) for head, line in zip(heads, drawn, strict=False)]
+            words = (name, f"{format_count(row.calls)} calls", "by duration")
+            wide = max(map(len, words))
+            drawn = plots.chart(buckets, self._width - wide - 4, height)
+            said = dict(zip((*range(len(drawn) - 1)[: len(words) - 1], len(drawn) - 1), words, strict=False))
+            lines = [
+                (Piece(f" {said.get(at, ''):<{wide}}  ", palette.DIM if at else palette.STRONG), *line)
+                for at, line in enumerate(drawn)
+            ]
         self._histogram.display = bool(lines)
         text = Text(no_wrap=True, overflow="crop")
         for number, line in enumerate(lines):

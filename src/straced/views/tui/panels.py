@@ -18,9 +18,9 @@ from straced.views.tui.segments import Piece, Pieces, whole
 
 TABS = ("calls", "threads", "files", "events", "slow", "by file")
 _SORTS = {"calls": "calls", "errors": "errors", "name": "name"}
-_CALLS = (
-    f"{'syscall':<16} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} {'p50':>7} {'p99':>7} {'in flight':>9} "
-)
+_RATES = f"{'syscall':<16} {'calls/s':>8} {'err/s':>6} {'work%':>5} {'wait%':>5} "
+_PERCENTILES = f"{'p50':>7} {'p99':>7} "
+_IN_FLIGHT = f"{'in flight':>9} "
 THREADS_TITLE = whole(
     f"{'TID':>7} S {'CPU%':>4} {'in call ≥':>12} {'syscall':<18} {'name':<15} blocked in", palette.TITLE
 )
@@ -46,15 +46,18 @@ class CallsTable:
         self._octaves = [plots.octaves(detail.histograms.get(f"{row.name}@{row.abi}", ())) for row in rows]
         seen = {octave for each in self._octaves for octave in each}
         self._axis = (min(seen), max(seen)) if seen else (0, -1)
-        room = width - len(_CALLS) - _ERRORS_WIDTH
+        self._timed = any(row.p99_ns is not None for row in rows)
+        self._head = _RATES + (_PERCENTILES if self._timed else "") + _IN_FLIGHT
+        room = width - len(self._head) - _ERRORS_WIDTH
         self._bars = max(self._axis[1] - self._axis[0] + 1, 9) if seen else 0
         if self._bars > room:
             self._bars = 0
+        self._room = width - len(self._head) - (self._bars + 1 if self._bars else 0)
 
     @property
     def title(self) -> Pieces:
         """The titles; that of the durations says where their axis begins and ends."""
-        pieces = [Piece(_CALLS, palette.TITLE)]
+        pieces = [Piece(self._head, palette.TITLE)]
         if self._bars:
             ends = (format_ns(1 << self._axis[0]), format_ns(2 << self._axis[1]))
             first, last = (end.replace(" ", "").replace(".0", "") for end in ends)
@@ -72,6 +75,11 @@ class CallsTable:
     def _line(self, row: SyscallStats, found: dict[int, int]) -> Pieces:
         seconds, percent_ns = self._detail.duration_ns / 1e9, self._detail.duration_ns / 100
         working, waiting = _per(row.working_ns, percent_ns), _per(row.waiting_ns, percent_ns)
+        percentiles: Pieces = ()
+        if self._timed:
+            percentiles = tuple(
+                Piece(format_ns(value).rjust(7) + " ", palette.of_duration(value)) for value in (row.p50_ns, row.p99_ns)
+            )
         bars: Pieces = ()
         if self._bars:
             drawn = plots.strip(found, *self._axis)
@@ -82,12 +90,17 @@ class CallsTable:
             Piece(cells.rate(_per(row.errors, seconds)).rjust(6) + " ", palette.BAD if row.errors else palette.DIM),
             Piece(cells.share(working).rjust(5) + " ", palette.WORKING if working else palette.DIM),
             Piece(cells.share(waiting).rjust(5) + " ", palette.WAITING if waiting else palette.DIM),
-            Piece(format_ns(row.p50_ns).rjust(7) + " ", palette.of_duration(row.p50_ns)),
-            Piece(format_ns(row.p99_ns).rjust(7) + " ", palette.of_duration(row.p99_ns)),
+            *percentiles,
             Piece(format_count(row.in_flight).rjust(9) + " ", palette.NOTHING if row.in_flight else palette.DIM),
             *bars,
-            Piece(errno_line(row.errno) if row.errno else "", palette.BAD),
+            Piece(_errors(row.errno, self._room) if row.errno else "", palette.BAD),
         )
+
+
+def _errors(errno: dict[str, int], room: int) -> str:
+    """The errors with their numbers; where there is no room for these, the names alone."""
+    counted, names = errno_line(errno), " ".join(sorted(errno, key=lambda name: -errno[name]))
+    return counted if len(counted) <= room else names
 
 
 def sorted_calls(detail: ProcessDetail, sort: str, mode: str) -> tuple[SyscallStats, ...]:

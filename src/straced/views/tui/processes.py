@@ -38,7 +38,7 @@ class ProcessLines:
         """The head of a job, a process, one that is no more, or those that came and went."""
         line = self._listed[index]
         if line.short is not None:
-            return columns.short_line(self._columns, self._rows.with_trail(line.short), line.indent)
+            return columns.short_line(self._columns, self._rows.with_trail(line.short), line.indent, width - 1)
         if line.row is None:
             return Piece("▾ ", palette.LABEL), Piece(line.job, palette.KEY)
         if line.ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -98,8 +99,11 @@ class ProcessRows:
 
     @property
     def busiest(self) -> Key | None:
-        """The process that is first in this order, whatever it hangs below; ``None`` while no figure is known."""
-        known = [row for row in self.shown if self._rank(row)[0] < 1.0]
+        """The process that is first in this order, whatever it hangs below; ``None`` while no figure is known.
+
+        This screen is none: nobody opens it to look at it.
+        """
+        known = [row for row in self.shown if self._rank(row)[0] < 1.0 and row.pid != os.getpid()]
         return min(known, key=self._rank).key if known else None
 
     @property

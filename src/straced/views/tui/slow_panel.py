@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 
@@ -60,7 +61,10 @@ class SlowTable:
     @property
     def head(self) -> list[Pieces]:
         """What is slow, and what is not among the lines."""
-        return [whole(limits(self._slow), palette.DIM)] if self._slow is not None else []
+        if self._slow is None:
+            return []
+        none = "" if self._row is None or of_process(self._slow, self._row) else "; none of this process"
+        return [whole(limits(self._slow) + none, palette.DIM)]
 
     @property
     def own(self) -> list[Pieces]:
@@ -79,8 +83,6 @@ class SlowTable:
         chosen = set(map(id, own))
         others = [call for call in slow.calls if id(call) not in chosen]
         lines = self.own
-        if not own and row is not None:
-            lines.append(whole(f" no call of this process took {format_ns(slow.limit_ns)} or more", palette.DIM))
         if others and row is not None:
             lines.append(whole(f"── {format_count(len(others))} of other processes", palette.DIM))
         lines += [self._line(call, call.pid, self._comms.get(call.pid) or call.comm) for call in others]
@@ -101,7 +103,7 @@ class SlowTable:
         room = self._room - (0 if self._wide else sum(len(piece.text) for piece in result))
         if len(about) > room:  # the end of a path tells more than its beginning
             about = CUT + about[len(about) - max(8, room) + 1 :]
-        arguments = scrub(call.call).partition("(")[2].removesuffix(")")
+        arguments = scrub(_without(call.about, call.call)).partition("(")[2].removesuffix(")")
         return (
             Piece(time.strftime("%H:%M:%S ", time.localtime(call.epoch_s)), palette.DIM),
             Piece(took.rjust(8) + " ", palette.STRONG + palette.of_duration(call.duration_ns)),
@@ -112,6 +114,11 @@ class SlowTable:
             Piece(about or "-", palette.STRONG if about else palette.DIM),
             Piece(f"  {arguments}" if arguments and self._wide else "", palette.DIM),
         )
+
+
+def _without(about: str, call: str) -> str:
+    """The call without what its descriptors are about, where that stands beside it: ``1</tmp/log>`` is ``1``."""
+    return re.sub(rf"<{re.escape(about)}(<[^<>]*>)?>", "", call) if about else call
 
 
 def limits(slow: SlowCalls) -> str:

@@ -35,7 +35,7 @@ class State(NamedTuple):
 def machine_line(frame: Frame) -> str:
     """``CPU 34 % of 2 · memory 0.6G of 25G · load 1.83 4.36 3.48 · PSI cpu 19 memory 0 io 0``"""
     machine = frame.machine
-    parts = [f"CPU {share(machine.cpu_pct)} % of {machine.cpus}"]
+    parts = [f"CPU {percent(machine.cpu_pct)} of {machine.cpus}"]
     if machine.memory_bytes is not None:
         parts.append(f"memory {size(machine.memory_used_bytes)} of {size(machine.memory_bytes)}")
     if machine.load is not None:
@@ -71,8 +71,13 @@ def quality_words(frame: Frame, state: State) -> list[str]:
     if frame.tracer is not None:
         lost = "lost: unknown" if quality.lost is None else f"{format_count(quality.lost)} lost"
         parts += [quality.kind, TRACER_NAMES.get(frame.tracer, frame.tracer), lost]
-        return [*parts, f"overhead {share(frame.counting_pct)} %", f"straced itself {share(frame.cost_pct)} % CPU"]
-    return [*parts, "/proc only", f"straced itself {share(frame.cost_pct)} % CPU"]
+        return [*parts, f"overhead {percent(frame.counting_pct)}", f"straced itself {percent(frame.cost_pct)} CPU"]
+    return [*parts, "/proc only", f"straced itself {percent(frame.cost_pct)} CPU"]
+
+
+def percent(value: float | None) -> str:
+    """``0.4 %``, and ``-`` alone where it is not known."""
+    return "-" if value is None else f"{share(value)} %"
 
 
 def banners(frame: Frame, state: State) -> list[Span]:

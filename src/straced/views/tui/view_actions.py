@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.widget import Widget
 
+from straced.model.frame import Key
 from straced.views.tui.actions import ONLY_NOW
 from straced.views.tui.filter_line import FILTERS, TIMES
 from straced.views.tui.grid import Grid
 from straced.views.tui.keyboard import Keyboard
 from straced.views.tui.panel import Panel
-from straced.views.tui.rows import SORTS, ProcessRows
+from straced.views.tui.rows import SORTS, Line, ProcessRows
 
 MODES = ("working", "waiting", "wall")
 
@@ -23,6 +26,9 @@ class ViewActions(Keyboard):
     """Whether the selected process has the whole screen."""
     paused: bool
     mode: str
+    listed: Sequence[Line]
+    hidden: Key | None = None
+    """The process that was selected until the filter hid it; chosen again once it matches, unless another was since."""
     _asks_time = False
     """Whether what is typed is a time, and no filter."""
 
@@ -153,10 +159,14 @@ class ViewActions(Keyboard):
         """Show only what some text occurs in."""
         if text == self.rows.filter:
             return
+        looked_at, hidden = self.rows.looked_at, self.hidden
         self.rows.filter = text
         self.redraw()
-        if self.list.cursor is None:
+        if hidden is not None and any(line.key == hidden for line in self.listed):
+            self.list.go_to(hidden)
+        elif self.list.cursor is None:
             self.list.action_jump(0)
+            self.hidden = hidden or (looked_at.key if looked_at is not None else None)
 
     def say_found(self) -> None:
         """Tell who types a filter what it leaves."""
