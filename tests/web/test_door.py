@@ -127,6 +127,8 @@ def test_what_is_no_clean_request_gets_400(page: Site) -> None:
         ("/api/minute", {"at": "-1"}),
         ("/api/minute", {}),
         ("/api/live", {"pid": 1}),
+        ("/api/live", {"pid": 1, "start": 1, "files": "all"}),
+        ("/api/live", {"files": 1}),
     ):
         assert page.ask(path, **fields).status == 400, (path, fields)
 

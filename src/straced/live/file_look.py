@@ -46,6 +46,11 @@ class FileLook:
             look = self._now = _Look(key, self._attach, list(self._ending))
         return await look.read()
 
+    @property
+    def lingers(self) -> bool:
+        """Whether a process is still being let go of."""
+        return bool(self._ending)
+
     def leave(self) -> None:
         """Nobody looks any more: let go of the process."""
         look, self._now = self._now, None

@@ -20,9 +20,9 @@ _HEADERS = (("X-Accel-Buffering", "no"),)
 class ViewerStream:
     """Tells one page what is new; of a page that reads too slowly the ticks in between are left out, and counted."""
 
-    def __init__(self, feed: FrameFeed, key: Key | None) -> None:
+    def __init__(self, feed: FrameFeed, key: Key | None, *, files: bool = False) -> None:
         self._feed = feed
-        self._viewer = Viewer(key)
+        self._viewer = Viewer(key, files=files)
         self._known = ViewerState()
         self._noted = 0
         self._alerts = -1

@@ -13,10 +13,12 @@ from straced.ipc.messages import Status
 from straced.linux.credentials import Peer
 from straced.live.service import frame_of
 from straced.model.alerts import AlertRow
+from straced.model.file_window import FileWindow
 from straced.model.frame import Key
 from straced.model.tick import ServiceEvent, Tick
 from straced.model.types import Counters
 from straced.store import events
+from straced.web.file_looks import FileLooks
 from straced.web.frame_diff import EncodedFrame, encode_frame
 from straced.web.history import HistoryFailed, HistoryReader
 from straced.web.process_detail import ProcessView
@@ -24,6 +26,7 @@ from straced.web.recent import ALERTS, Recent
 from straced.web.why_answers import WhyAnswers
 
 if TYPE_CHECKING:
+    from straced.profiling.api import AsyncSession
     from straced.service.api.facade import Facade
     from straced.service.service import Service
 
@@ -35,10 +38,16 @@ SEEDED = 3000
 
 
 class Viewer:
-    """An open page: woken when there is something new."""
+    """An open page: woken when there is something new.
 
-    def __init__(self, key: Key | None = None) -> None:
+    Args:
+        key: the process that it is about, if it is about one.
+        files: whether it asks for the calls of that by file and peer.
+    """
+
+    def __init__(self, key: Key | None = None, *, files: bool = False) -> None:
         self.key = key
+        self.files = files
         self.woken = asyncio.Event()
 
 
@@ -51,6 +60,7 @@ class FrameFeed:
         self.recent = Recent()
         self.past = HistoryReader(service)
         self.why = WhyAnswers(self._watched)
+        self._files = FileLooks(self._count_files, self._watched)
         self.shot: EncodedFrame | None = None
         self.seen: dict[Key, bytes] = {}
         """Of each process that is looked at, its JSON as of the last shot."""
@@ -91,6 +101,8 @@ class FrameFeed:
         if viewer.key is not None:
             look = self._looks.setdefault(viewer.key, ProcessView(viewer.key))
             look.viewers += 1
+            if viewer.files:
+                self._files.join(viewer.key)
             if self.service.last_tick is not None:
                 self._read_looks(self.service.last_tick)
         if self._seeding is None:
@@ -99,9 +111,14 @@ class FrameFeed:
 
     def leave(self, viewer: Viewer) -> None:
         """Tell a page no more."""
+        if viewer not in self._viewers:
+            return
         self._viewers.discard(viewer)
         look = self._looks.get(viewer.key) if viewer.key is not None else None
         if look is not None:
+            if viewer.files:
+                self._files.leave(look.key)
+                self.seen.pop(look.key, None)  # who asks next begins anew
             look.viewers -= 1
             if look.viewers == 0:
                 del self._looks[look.key]
@@ -115,6 +132,9 @@ class FrameFeed:
         tick = self.service.last_tick
         return set() if tick is None else {sample.facts.key for sample in tick.processes}
 
+    async def _count_files(self, pid: int) -> AsyncSession:
+        return await self.service.profiler.attach(pid, follow=False, files=True)
+
     async def close(self) -> None:
         """End what is under way."""
         await self.why.close()
@@ -122,6 +142,7 @@ class FrameFeed:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._files.close()
 
     # --- building ---
 
@@ -150,7 +171,8 @@ class FrameFeed:
             again = False
             status, looks = self.status(), list(self._looks.values())
             try:
-                shot, seen = await asyncio.to_thread(_built, number, tick, status, looks)
+                files = await self._files.windows()
+                shot, seen = await asyncio.to_thread(_built, number, tick, status, looks, files)
             except Exception:
                 log.exception("page_failed")
                 return
@@ -176,10 +198,12 @@ class FrameFeed:
             viewer.woken.set()
 
 
-def _built(number: int, tick: Tick, status: Status, looks: list[ProcessView]) -> tuple[EncodedFrame, dict[Key, bytes]]:
+def _built(
+    number: int, tick: Tick, status: Status, looks: list[ProcessView], files: dict[Key, FileWindow]
+) -> tuple[EncodedFrame, dict[Key, bytes]]:
     more: dict[str, Any] = {
         name: getattr(status, name)
         for name in ("version", "system", "interval_ns", "history", "rules", "late_ticks", "config_error", "slow_ns")
     }
     shot = encode_frame(number, frame_of(tick, status, ()), more)
-    return shot, {look.key: msgspec.json.encode(look.seen(tick)) for look in looks}
+    return shot, {look.key: msgspec.json.encode(look.seen(tick, files.get(look.key))) for look in looks}

@@ -12,6 +12,7 @@ from straced.live.process_detail import ProcessLook, WindowCalls
 from straced.live.service import counted_in
 from straced.model import aggregation as rows_of
 from straced.model import histogram
+from straced.model.file_window import FileWindow
 from straced.model.frame import Key, ProcessDetail
 from straced.model.tick import Tick
 from straced.model.types import Counters, Sample, SyscallStats, Total
@@ -53,15 +54,20 @@ class ProcessView:
             return
         self._before, self._now = self._now, None if rows is None else (tick.monotonic_ns, rows)
 
-    def seen(self, tick: Tick) -> ProcessPage:
-        """All about the process as of a tick, with its threads and files as they are now."""
+    def seen(self, tick: Tick, by_file: FileWindow | None = None) -> ProcessPage:
+        """All about the process as of a tick, with its threads and files as they are now.
+
+        Args:
+            tick: what was counted of all.
+            by_file: its calls by file and peer, where a page asks for them.
+        """
         before, now = self._before, self._now
         if now is not None and before is not None:
             counted = _between(before, now)
         else:
             sample = next((each for each in tick.processes if each.facts.key == self.key), None)
             counted = counted_in(sample, tick)
-        detail = self._processes.detail(self.key, counted)
+        detail = msgspec.structs.replace(self._processes.detail(self.key, counted), by_file=by_file)
         return ProcessPage(key=self.key, detail=_plain(detail), whole=SinceAttach() if now is None else _whole(now[1]))
 
 

@@ -106,7 +106,10 @@ class WebRoutes:
     async def _live(self, request: HttpRequest) -> Response:
         if self._feed.is_full:
             return text(503, "too many open pages")
-        return ViewerStream(self._feed, _key(request) if "pid" in request.query else None).answer()
+        key, files = _key(request) if "pid" in request.query else None, request.query.get("files", "")
+        if files not in ("", "1") or (files and key is None):
+            raise WrongQuery("files: expected 1, and a process")
+        return ViewerStream(self._feed, key, files=bool(files)).answer()
 
     async def _process(self, request: HttpRequest) -> Response:
         key, (since, until) = _key(request), _span(request)

@@ -121,7 +121,8 @@ async def test_real_files_and_peers_are_named_with_the_right_counts(tmp_path: Pa
             source = LocalSource([parse(str(script.pid))], "ebpf")
             worker = FrameWorker(lambda: source, LocalActions(tmp_path), 0.2)
             async with running(worker, (160, 50)) as (app, pilot):
-                await pilot.press("6")
+                await appears(pilot, lambda: str(script.pid) in all_of(app), "the process")
+                await pilot.press("g", "6")
                 await appears(pilot, lambda: "since you look" in all_of(app), "that it is counted")
                 script.go()
                 await asyncio.gather(serve(server, script), appears(pilot, lambda: calls(app, peer) == 7, peer))

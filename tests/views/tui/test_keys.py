@@ -107,8 +107,8 @@ async def test_tab_does_nothing_where_only_the_list_is_shown() -> None:
         (["G", "4"], "another user's process"),
         (["right"], "in call ≥"),
         (["5"], "no slow calls here"),
-        (["left"], "no slow calls here"),
-        (["right", "right", "right", "right", "right"], "syscall  "),
+        (["left"], "counting begins"),
+        (["right", "right", "right", "right", "right", "right"], "syscall  "),
     ],
 )
 async def test_panels(pressed: list[str], seen: str) -> None:

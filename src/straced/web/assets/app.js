@@ -42,7 +42,7 @@ function open() {
   }
   shown = path;
   page?.close();
-  const made = parts[1] === "process" && /^\d+-\d+$/.test(parts[2] || "") ? new Process(state, parts[2]) : parts[1] === "alerts" ? new Alerts(state) : new Overview(state);
+  const made = parts[1] === "process" && /^\d+-\d+$/.test(parts[2] || "") ? new Process(state, parts[2], listen) : parts[1] === "alerts" ? new Alerts(state) : new Overview(state);
   document.title = state.head ? `straced · ${state.head.host}` : "straced";
   page = made;
   byId("page").replaceChildren(page.node);
@@ -57,7 +57,7 @@ function open() {
 
 function listen() {
   line?.close();
-  line = document.hidden ? null : new Line(page.query, told);
+  line = document.hidden ? null : new Line(page.told || page.query, told);
 }
 
 function locked() {

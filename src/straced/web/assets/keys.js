@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-const KEYS = [["/", "filter"], ["j k ↓ ↑", "next, previous process"], ["Enter", "open it"], ["w", "why does it wait"], ["s", "sort by the next column"], ["g", "tree, flat, by program, by job"],
+const KEYS = [["/", "filter"], ["j k ↓ ↑", "next, previous process"], ["Enter", "open it"], ["w", "why does it wait"], ["f", "its calls by file and peer"], ["s", "sort by the next column"], ["g", "tree, flat, by program, by job"],
   ["[ ]", "a minute back, forward"], ["Esc", "out of the minute, the zoom, the process"], ["p a", "processes, alerts"], ["?", "these keys"]];
 
 export const steps = { p: () => { location.hash = "#/"; }, a: () => { location.hash = "#/alerts"; } };

@@ -1,5 +1,6 @@
 // One process: its figures, its past with alerts and events, its calls, threads and files.
 
+import { ByFilePart } from "./byfile.js";
 import { CallsPart } from "./calls.js";
 import { Chart } from "./charts.js";
 import { byId, el, name, say } from "./dom.js";
@@ -39,8 +40,10 @@ export function named(td, text) {
 }
 
 export class Process {
-  constructor(state, key) {
+  /** listen: the line is to ask for what `query` says now. */
+  constructor(state, key, listen = () => {}) {
     this.state = state;
+    this.listen = () => {};
     this.key_ = key;
     [this.pid, this.start] = key.split("-").map(Number);
     this.asked = 0;
@@ -48,6 +51,7 @@ export class Process {
     this.last = null;
     this.build();
     this.restore(here().fields);
+    this.listen = listen;
   }
 
   /** What the URL says is shown. */
@@ -55,15 +59,21 @@ export class Process {
     this.spans.restore(fields);
     this.calls.restore(fields);
     this.why.restore();
+    this.byFile.restore(fields);
     this.load();
   }
 
   key(event) {
-    return { w: () => this.why.toggle(), Escape: () => { if (!this.spans.out()) location.hash = "#/"; } }[event.key];
+    return { w: () => this.why.toggle(), f: () => this.byFile.toggle(), Escape: () => { if (!this.spans.out()) location.hash = "#/"; } }[event.key];
   }
 
   get query() {
     return { pid: this.pid, start: this.start };
+  }
+
+  /** What the line is to tell of. */
+  get told() {
+    return this.byFile.on ? { ...this.query, files: 1 } : this.query;
   }
 
   build() {
@@ -82,6 +92,7 @@ export class Process {
     this.latency = new Latency(this.key_, { dragged: (since, until) => this.spans.drag(since, until) });
     this.calls = new CallsPart(() => this.spanCalls(), () => this.drawLatency());
     this.slow = new SlowPart("process");
+    this.byFile = new ByFilePart(() => this.listen());
     this.threads = new Table(THREADS, { keyOf: (row) => row.tid, label: "threads" });
     this.files = new Table(FILES, { keyOf: (row) => row.fd, label: "files" });
     this.counts = { threads: el("small"), files: el("small") };
@@ -90,7 +101,7 @@ export class Process {
     this.node = el("div", { class: "process" }, el("p", { class: "back" }, el("a", { href: "#/" }, "◀ all processes")), el("div", { class: "head" }, this.title, this.why.button), this.words, this.why.node, this.facts,
       el("section", { id: "history" }, el("div", { class: "bar" }, el("h2", {}, "History"), this.spans.node, this.note),
         el("div", { class: "pair three" }, ...Object.values(this.charts).map((each) => each.node)), this.latency.node),
-      this.calls.node, this.slow.node,
+      this.calls.node, this.slow.node, this.byFile.node,
       el("div", { class: "columns" }, part("Threads", "threads", this.threads.node), part("Events and alerts", "events", this.events)),
       part("Files and sockets", "files", this.files.node));
   }
@@ -169,6 +180,7 @@ export class Process {
   drawSeen({ detail, whole }) {
     this.calls.show(detail, whole, this.state.head);
     this.drawLatency();
+    this.byFile.show(detail.by_file);
     const threads = [...(detail.threads || [])].sort((a, b) => (b.for_ns ?? -1) - (a.for_ns ?? -1) || a.tid - b.tid);
     this.threads.show(threads);
     say(this.counts.threads, detail.threads ? count(threads.length) : "not to be seen");
