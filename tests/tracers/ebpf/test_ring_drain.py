@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import errno
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -85,3 +87,16 @@ async def test_who_may_not_go_first_empties_the_rings_all_the_same(
         assert refused == [running._drain._thread.native_id]
         assert await asyncio.to_thread(target.run) == 0
     assert check_sums(RecordFile(tmp_path / "t.strc"))["getppid"] == 400
+
+
+def test_nobody_goes_first_who_would_be_ended_for_it() -> None:
+    """RLIMIT_RTTIME ends a process by a signal; systemd and rtkit set it for sessions."""
+    code = (
+        "import os, resource, threading\n"
+        "from straced.tracers.ebpf import ring_drain\n"
+        "resource.setrlimit(resource.RLIMIT_RTTIME, (200_000, 200_000))\n"
+        "def run(): ring_drain._go_first(); print(os.sched_getscheduler(0))\n"
+        "thread = threading.Thread(target=run); thread.start(); thread.join()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) == os.SCHED_OTHER

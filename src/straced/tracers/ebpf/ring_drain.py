@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -100,8 +101,7 @@ class RingDrain:
             self.written += total
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):  # where it may not, it waits for a CPU like everybody else
-            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+        _go_first()
         looked_s = time.monotonic()
         while not self._stop.is_set():
             before_s, looked_s = looked_s, time.monotonic()
@@ -149,6 +149,14 @@ class RingDrain:
         if not self._told:
             self._told = True
             self._ended(why)
+
+
+def _go_first() -> None:
+    """Where it may not, the thread waits for a CPU like everybody else."""
+    if resource.getrlimit(resource.RLIMIT_RTTIME)[0] != resource.RLIM_INFINITY:
+        return  # a process whose real-time threads run for longer is ended by a signal
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def next_look_s(moved: int, since_s: float, ring_bytes: int) -> float:
