@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from straced import StraceManager
+from straced.tracers.strace.attachment import Attachment
 from tests.support import proc
 from tests.support.events import Events
 from tests.support.owner import start_owner
@@ -279,6 +280,25 @@ async def test_max_seconds_stops_it_cleanly(manager: StraceManager, start: Start
     await auntil(workload.untraced, 10, "the trace stops by itself")
     assert workload.runs()
     assert calls(tmp_path / "trace", "clock_nanosleep") > 10
+
+
+async def test_a_limit_that_is_reached_before_the_trace_is_looked_at(
+    manager: StraceManager, start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine lets the owner wait for longer than it wanted to trace: that is a trace, and no refusal."""
+    begin = Attachment._start
+
+    async def then_wait(self: Attachment, tids: list[int]) -> None:
+        await begin(self, tids)
+        await auntil(lambda: not proc.alive(self.helpers[0].pid or 0), what="its time is over")
+
+    monkeypatch.setattr(Attachment, "_start", then_wait)
+    workload = start("tick")
+    began = await manager.attach_full_trace(workload.pid, tmp_path / "trace", max_seconds=0.1)
+    assert began, manager.last_error(workload.pid)
+    assert workload.untraced()
+    assert "clock_nanosleep(" in (tmp_path / "trace").read_text()
+    assert workload.runs()
 
 
 async def test_lines_of_several_helpers_are_in_order_of_time(

@@ -1,18 +1,21 @@
 """Whoever sees that a trace is over can ask why: the reason is noted before the end can be seen.
 
-Of `tracers/strace/guard_client.py`.
+Of `tracers/strace/guard_client.py` and `tracers/strace/guard/helper.py`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from straced import Profiler
+from straced.tracers.strace import guard
 from tests.support.poll import auntil
 from tests.support.workload import Starter
 
@@ -39,3 +42,33 @@ async def test_the_reason_is_there_before_the_end_is_seen(profiler: Profiler, st
     told.clear()
     recording.on_end(note)
     assert told == [(signal.SIGKILL, False, [])], "afterwards at once"
+
+
+TIMED = """
+import os, subprocess, sys, time
+sys.path += sys.argv[1:3]
+import helper
+from tests.support.rival import TracingParent
+target, now = subprocess.Popen(["sleep", "60"]), time.monotonic()
+try:
+    trace = helper.GuardedStrace(1, [target.pid], os.open(sys.argv[3], os.O_WRONLY), None, {"max_seconds": 1.0})
+    trace.pid = os.getpid()
+    trace.step(now + 100)
+    assert trace.stop_at is None, "it has not begun"
+    TracingParent(target.pid)
+    for at, over in ((200, False), (200.9, False), (201.1, True)):
+        trace.step(now + at)
+        assert (trace.why == "max_seconds") is over, at
+finally:
+    target.kill()
+    target.wait()
+"""
+
+
+def test_the_time_of_a_trace_begins_when_it_has_its_target(tmp_path: Path) -> None:
+    """However long strace takes to begin: a busy machine makes no trace shorter, let alone empty."""
+    (tmp_path / "trace").touch()
+    places = (guard.__path__[0], Path(__file__).parents[3], tmp_path / "trace")
+    code = [sys.executable, "-c", TIMED, *map(str, places)]
+    done = subprocess.run(code, timeout=30, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -23,7 +23,7 @@ from straced.tracers.base import Coverage
 from straced.tracers.permissions import preflight, refusals
 from straced.tracers.strace import binary, unstoppable
 from straced.tracers.strace.attachment import Attachment
-from straced.tracers.strace.guard_client import GuardClient, all_ended
+from straced.tracers.strace.guard_client import LIMITS, GuardClient, HelperExit, all_ended
 from straced.tracers.strace.own_helpers import own_helpers
 from straced.tracers.strace.session import REAP_S
 
@@ -143,6 +143,10 @@ def _is_another(target: Target) -> bool:
 
 
 def _ended_well(attachment: Attachment) -> bool:
-    """The target was gone before we could look, but strace had it: a clean end without a complaint."""
+    """The target was gone, or a limit reached, before we could look, but strace had it: an end without a complaint."""
     exits = [helper.exited.result() for helper in attachment.helpers if helper.exited.done()]
-    return bool(exits) and all(end["code"] == 0 and end["why"] == "self" and not end["stderr"] for end in exits)
+    return bool(exits) and all(map(_had_it, exits))
+
+
+def _had_it(end: HelperExit) -> bool:
+    return end["why"] in LIMITS or (end["code"] == 0 and end["why"] == "self" and not end["stderr"])

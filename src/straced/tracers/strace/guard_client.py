@@ -33,6 +33,10 @@ It opens it anew: ``-A`` because a plain ``-o`` truncates.
 """
 
 
+LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone", "reader_slow")
+"""Reasons for which the guard itself ends a trace, once it is one."""
+
+
 class HelperExit(TypedDict, total=False):
     """What the guard says of a strace that has ended."""
 

@@ -18,11 +18,10 @@ from straced.model.types import Overhead, Reason, Sample, Target
 from straced.tracers.base import Coverage, Ending, reason_of
 from straced.tracers.recording import Recording
 from straced.tracers.strace import line_order
-from straced.tracers.strace.guard_client import GuardClient, HelperExit, StraceHelper, all_ended
+from straced.tracers.strace.guard_client import LIMITS, GuardClient, HelperExit, StraceHelper, all_ended
 from straced.tracers.strace.session import GRACE_S, REAP_S, estimate
 
 SPILL_BYTES = 256 * 1000 * 1000
-LIMITS = ("max_bytes", "max_seconds", "disk_full", "reader_gone", "reader_slow")
 """Reasons for which the guard ends a full trace by itself."""
 OUTPUT_ERRORS = {
     "disk_full": "the disk is full, or nearly; the trace is cut, the target runs on",

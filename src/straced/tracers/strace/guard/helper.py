@@ -25,7 +25,9 @@ class GuardedStrace:
         self.max_bytes = limits.get("max_bytes")
         self.min_free_bytes = limits.get("min_free_bytes")
         self.end_when_full = limits.get("end_when_full", False)
-        self.deadline = time.monotonic() + limits["max_seconds"] if limits.get("max_seconds") else None
+        self.max_seconds = limits.get("max_seconds")
+        self.deadline = None
+        """Known once it has a target: how long a strace takes to begin is no part of its time."""
         self.stderr = b""
         self.stderr_fd = -1
         self.pid = 0
@@ -94,8 +96,10 @@ class GuardedStrace:
         ):
             self.request_stop("disk_full", self.grace_s)
             return self.step(now)
-        if self.deadline is None and self.max_bytes is None:
+        if self.max_seconds is None and self.max_bytes is None:
             return None if self.min_free_bytes is None else now + ROOM_LOOK_S
+        if self.max_seconds is not None and self.deadline is None and self.attached:
+            self.deadline = now + self.max_seconds
         size = self.relay.received if self.relay else os.fstat(self.output_fd).st_size
         if self.max_bytes is not None and size >= self.max_bytes:
             self.request_stop("max_bytes", self.grace_s)
