@@ -38,7 +38,7 @@ def all_of(folder: Path, find: str, find_small: str) -> list[Workload]:
 
 def build(folder: Path) -> None:
     """Compile the programs and the floor, ``empty.bpf.o``."""
-    for name in ("loops", "gate"):
+    for name in ("loops", "gate", "client", "fates"):
         source = HERE / "workloads" / f"{name}.c"
         subprocess.run(["gcc", "-O2", "-o", folder / name, source, "-pthread"], check=True)
     source = HERE.parent / "bpf" / "empty.bpf.c"

@@ -1,6 +1,6 @@
-"""When rings are looked at, and by whom.
+"""When rings are looked at, and by whom; when the disk is given what was in them.
 
-Of `tracers/ebpf/ring_drain.py`.
+Of `tracers/ebpf/ring_drain.py` and `linux/writeback.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from straced.linux import writeback
 from straced.records.reader import RecordFile
+from straced.tracers.ebpf import ring_drain
 from straced.tracers.ebpf.ring_drain import next_look_s
 from tests.support.poll import auntil
 from tests.support.records import check_sums, recording
@@ -62,7 +65,8 @@ def may_have_priority() -> bool:
 
 @pytest.mark.needs("ebpf")
 async def test_who_empties_the_rings_goes_first_where_it_may(start: Start, tmp_path: Path) -> None:
-    expected = may_have_priority()
+    unbounded = resource.getrlimit(resource.RLIMIT_RTTIME)[0] == resource.RLIM_INFINITY
+    expected = unbounded and may_have_priority()
     async with recording(start("n", 1).pid, tmp_path / "t.strc") as running:
         task = running._drain._thread.native_id
         assert task is not None
@@ -100,3 +104,39 @@ def test_nobody_goes_first_who_would_be_ended_for_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert int(done.stdout) == os.SCHED_OTHER
+
+
+@pytest.mark.needs("ebpf")
+async def test_the_disk_is_given_what_was_written_as_it_comes(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[int, int]] = []
+    begin = writeback.begin
+
+    def kept(fd: int, first: int, end: int) -> bool:
+        given.append((first, end))
+        return begin(fd, first, end)
+
+    monkeypatch.setattr(ring_drain, "WRITEBACK_BYTES", 1000)
+    monkeypatch.setattr(writeback, "begin", kept)
+    target = start("n", 1000)
+    async with recording(target.pid, tmp_path / "t.strc") as running:
+        assert await asyncio.to_thread(target.run) == 0
+        await auntil(lambda: given and given[-1][1] > 1000 * 40, what="the disk has it")
+    assert [first for first, _ in given[1:]] == [end for _, end in given[:-1]]
+    assert given[0][0] == 0
+    assert given[-1][1] <= running.bytes_written == (tmp_path / "t.strc").stat().st_size
+    check_sums(RecordFile(tmp_path / "t.strc"))
+
+
+def test_what_has_no_disk_is_refused(tmp_path: Path) -> None:
+    with open(tmp_path / "file", "xb") as file:
+        file.write(bytes(10_000))
+        file.flush()
+        assert writeback.begin(file.fileno(), 0, 10_000)
+    reader, writer = os.pipe()
+    try:
+        assert not writeback.begin(writer, 0, 10)
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from straced.linux import writeback
 from straced.records import layout
 from straced.tracers.ebpf.record_engine import RecordEngine
 from straced.tracers.ebpf.record_wire import SLACK
@@ -21,6 +22,8 @@ _SHARE = 1 / 16
 _BURST_BYTES_A_SECOND = 400 * 1000 * 1000
 """More than a CPU was ever seen to write: while there are records, none is so late that a ring could fill by then."""
 _FREE_CHECK_S = 0.2
+WRITEBACK_BYTES = 8 << 20
+"""As much is written before the disk is given it."""
 AHEAD_BYTES = 256 * 1000 * 1000
 """How much may wait in the file for a reader that follows it, as for strace's lines."""
 _FILE_ERRORS = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EFBIG: "file_limit"}
@@ -59,6 +62,7 @@ class RingDrain:
 
         Meanwhile the rings are full, and the kernel counts what it cannot write down.
         """
+        self._to_disk = self.written
         self._told = False
         self._free_checked_s = 0.0
         self._stop = threading.Event()
@@ -107,6 +111,7 @@ class RingDrain:
             before_s, looked_s = looked_s, time.monotonic()
             moved = 0 if self._is_far_ahead else self._copy_all()
             self._check_limits()
+            self._begin_writeback()
             self._stop.wait(next_look_s(moved, looked_s - before_s, self._engine.ring_bytes))
 
     @property
@@ -131,6 +136,12 @@ class RingDrain:
             self._tails[cpu] = ready
             self._engine.drain(cpu, ready)
         return count
+
+    def _begin_writeback(self) -> None:
+        """Not where somebody follows, who may give back what he has read before it was on any disk."""
+        if self.read_up_to is None and self.written - self._to_disk >= WRITEBACK_BYTES:
+            writeback.begin(self._fd, self._to_disk, self.written)
+            self._to_disk = self.written
 
     def _check_limits(self) -> None:
         if self._max_bytes is not None and self.written >= self._max_bytes:
