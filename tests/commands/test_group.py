@@ -1,4 +1,4 @@
-"""The frame of the command line: help, verbs that do not exist, what goes wrong, and what start-up costs.
+"""The frame of the command line: what goes wrong, and what start-up costs.
 
 Of `__main__.py`, `_version.py`, `commands/group.py`, `commands/output.py` and `commands/completion.py`.
 """
@@ -15,7 +15,7 @@ import pytest
 
 from straced import __version__
 from straced.commands import error_report
-from straced.commands.registry import VERBS, available
+from straced.commands.registry import VERBS
 from straced.errors import ExecFailed, NoSuchProcess, StracedError
 from straced.traces.native import choice
 
@@ -68,52 +68,6 @@ def test_version_and_help_import_nothing_heavy() -> None:
     assert not imported_by("--version") & {"click", "rich", "asyncio", "msgspec"}
     verbs = {verb.module for verb in VERBS}
     assert not imported_by("--help") & ({"rich", "asyncio", "msgspec"} | verbs)
-
-
-@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
-def test_help_begins_with_examples_and_lists_the_verbs_of_this_build(words: list[str]) -> None:
-    done = straced(*words)
-    assert done.returncode == 0
-    assert done.stdout.startswith("Examples:\n  straced run -- make test")
-    for verb in VERBS:
-        assert (f"\n  {verb.name} " in done.stdout) == verb.exists
-
-
-@pytest.mark.parametrize("name", [verb.name for verb in available()])
-@pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_of_each_verb_begins_with_two_examples(name: str, flag: str) -> None:
-    done = straced(name, flag)
-    assert (done.returncode, done.stderr) == (0, "")
-    first, *lines = done.stdout.splitlines()
-    assert first == "Examples:"
-    examples = lines[: lines.index("")]
-    assert len(examples) >= 2
-    assert all("straced " in line for line in examples)
-
-
-@pytest.mark.parametrize(("typed", "meant"), [("complete", "straced completion"), ("competion", "straced completion")])
-def test_a_mistyped_verb_is_answered_with_the_right_one(typed: str, meant: str) -> None:
-    done = straced(typed)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == f"straced: no such verb: {typed}"
-    assert meant in done.stderr
-    assert len(done.stderr.splitlines()) <= 3
-
-
-@pytest.mark.parametrize("words", [["nope"], ["--nope"], ["completion", "tcsh"], ["completion", "bash", "more"]])
-def test_usage_errors_have_status_2_and_three_lines_at_most(words: list[str]) -> None:
-    done = straced(*words)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert 1 <= len(done.stderr.splitlines()) <= 3
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_prints_a_script_that_calls_straced_back(shell: str) -> None:
-    done = straced("completion", shell)
-    assert done.returncode == 0
-    assert f"_STRACED_COMPLETE={shell}_complete" in done.stdout
 
 
 def test_completion_offers_verbs() -> None:

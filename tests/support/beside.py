@@ -22,7 +22,9 @@ from tests.support.world import BELOW, WORLD
 
 TESTS = Path(__file__).parents[1]
 MODULES = (
-    "house", "model", "syscalls", "text", "views", "linux/test_output_file.py",
+    "house", "model", "syscalls", "text", "views",
+    "commands/test_help.py", "docs/test_pages.py", "linux/test_output_file.py", "tracers/ebpf/test_builds.py",
+    "tracers/strace/test_summary_table.py", "waits/test_why_parsers.py",
     *(f"records/test_{name}.py" for name in ("files", "slow_calls", "text_lines", "text_names")),
     *(f"store/test_{name}.py" for name in ("fleet", "gaps", "hourly_export")),
     *(f"traces/test_{name}.py" for name in (

@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from straced.tracers.ebpf import btf, libbpf, wire
+from tests.support.pace import PACE
 
 BPF = Path(__file__).parents[3] / "bpf"
 
@@ -68,7 +69,8 @@ def notes(folder: Path) -> dict[str, str]:
 def build(folder: Path, clang: str = "clang", sources: Path = BPF, *names: str) -> bytes:
     """The object by a clang, and its notes beside it in ``folder``; of some objects alone, without notes."""
     environ = {**os.environ, "CLANG": clang}
-    subprocess.run([sources / "build.sh", folder, *names], check=True, timeout=120, env=environ, capture_output=True)
+    argv = [sources / "build.sh", folder, *names]
+    subprocess.run(argv, check=True, timeout=120 * PACE, env=environ, capture_output=True)
     return (folder / "profiler.bpf.o").read_bytes()
 
 

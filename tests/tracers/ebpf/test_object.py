@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import shutil
 import struct
 from pathlib import Path
 
@@ -52,37 +51,6 @@ def test_it_is_built_from_these_sources() -> None:
     assert notes(PACKAGE)["object"] == hashlib.sha256(object_bytes()).hexdigest()
     assert notes(PACKAGE)["details"] == hashlib.sha256(detail_object()).hexdigest()
     assert notes(PACKAGE)["recorder"] == hashlib.sha256((PACKAGE / "recorder.bpf.o").read_bytes()).hexdigest()
-
-
-def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
-    for tool in ("clang", "llvm-strip", "bpftool"):
-        require(tool)
-    built = build(tmp_path)
-    if notes(tmp_path)["clang"] == notes(PACKAGE)["clang"]:
-        assert notes(tmp_path) == notes(PACKAGE)
-        assert built == object_bytes()
-    assert declared(built) == declared(object_bytes())
-
-
-@pytest.mark.parametrize(
-    ("file", "was", "becomes"),
-    [
-        ("wire.h", "#define SLOTS 10", "#define SLOTS 12"),
-        ("wire.h", "u32 rows;\n\tu32 live;", "u32 live;\n\tu32 rows;"),
-        ("maps.h", "256 * 1024", "512 * 1024"),
-        ("profiler.bpf.c", 'SEC("tp_btf/sched_process_exec")', 'SEC("raw_tp/sched_process_exec")'),
-    ],
-)
-def test_another_object_is_noticed(tmp_path: Path, file: str, was: str, becomes: str) -> None:
-    """What tells objects of two compilers apart sees a changed structure, member, map and program."""
-    for tool in ("clang", "llvm-strip", "bpftool"):
-        require(tool)
-    shutil.copytree(BPF, tmp_path / "bpf")
-    text = (tmp_path / "bpf" / file).read_text()
-    assert text.count(was) == 1
-    (tmp_path / "bpf" / file).write_text(text.replace(was, becomes))
-    built = build(tmp_path / "built", "clang", tmp_path / "bpf", "profiler")
-    assert declared(built) != declared(object_bytes())
 
 
 WORKLOADS = ("everything", "errs", "threads", "execs", "threadexec", "seccomp", "shorts")
