@@ -54,6 +54,8 @@ int mark(struct bpf_iter__task *ctx)
 	}
 	if (!state) {
 		state = enlist(control.mark_owner, task, TASK_EXISTED, COUNT_NOT_YET);
+		if (state && one_user_only(is_foreign(session, task)))	/* since an execve that found no entry of it yet */
+			state->counted = COUNT_ENDED;	/* as if it had ended: whoever counts it takes it out again */
 		if (state)
 			count_living(state, task);
 		return 0;

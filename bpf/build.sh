@@ -10,7 +10,7 @@ out=$(mkdir -p "${1:-$here/../src/straced/tracers/ebpf}" && cd "${1:-$here/../sr
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 cd "$here"
-[ $# -gt 1 ] && shift && some=yes || { some=; set -- profiler recorder details starts preemption wakes uring; }
+[ $# -gt 1 ] && shift && some=yes || { some=; set -- profiler recorder recorder_user details starts preemption wakes uring; }
 for name in "$@"; do
 	"$clang" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Wno-unused-function -Wno-visibility \
 		-ffile-prefix-map="$here"=. -fdebug-compilation-dir=. -c "$name.bpf.c" -o "$temporary/compiled.o"
@@ -23,8 +23,9 @@ done
 	echo "profiler.bpf.o is built from bpf/ by bpf/build.sh; it is the same object for x86-64 and arm64 (there: emulated)."
 	echo "clang: $("$clang" --version | head -n 1)"
 	echo "bpftool: $(bpftool version | tr '\n' ' ')"
-	echo "sources: $(cat ./*.h ./profiler.bpf.c ./recorder.bpf.c ./details.bpf.c | sha256sum | cut -d ' ' -f 1)"
+	echo "sources: $(cat ./*.h ./profiler.bpf.c ./recorder.bpf.c ./recorder_user.bpf.c ./details.bpf.c | sha256sum | cut -d ' ' -f 1)"
 	echo "object: $(sha256sum <"$out/profiler.bpf.o" | cut -d ' ' -f 1)"
 	echo "details: $(sha256sum <"$out/details.bpf.o" | cut -d ' ' -f 1)"
 	echo "recorder: $(sha256sum <"$out/recorder.bpf.o" | cut -d ' ' -f 1)"
+	echo "recorder_user: $(sha256sum <"$out/recorder_user.bpf.o" | cut -d ' ' -f 1)"
 } >"$out/profiler.bpf.o.txt"

@@ -28,6 +28,7 @@
 #include "restarts.h"
 #include "rights.h"
 #include "lifecycle.h"
+#include "record_rights.h"
 #include "steps.h"
 #include "sums.h"
 #include "attach.h"

@@ -31,8 +31,10 @@ INLINE void tell_start(struct seq_file *seq, struct task_struct *task, struct ou
 	}
 	if (!plan)
 		return;
-	if (with_arguments)
+	if (with_arguments) {
 		arguments_in((struct pt_regs *)bpf_task_pt_regs(task), outcome->key, record.args, ARGUMENTS);
+		with_arguments = is_users_now(task);	/* looked at after they were read: it may have gone on meanwhile */
+	}
 	size = RECORD_HEAD + (with_arguments ? plan->nargs & 7 : 0) * sizeof(u64);
 	fill(&record, outcome, size, (size - RECORD_HEAD) / sizeof(u64), task);
 	barrier_var(size);

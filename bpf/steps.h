@@ -70,6 +70,8 @@ INLINE int returned(struct running *run, struct task_struct *task, struct pt_reg
 	u32 key = run->call.key;
 	u64 wall_ns;
 
+	if (has_left(run))
+		return 0;
 	if (!key) {
 		regs = regs ?: (struct pt_regs *)bpf_task_pt_regs(task);
 		if (!(run->flags & TASK_EXISTED && is_restart(ret)))
@@ -152,8 +154,10 @@ INLINE int execed(struct task_struct *task, const void *filename)
 		return 0;
 	if (recording_closed())
 		return 0;
-	if (left_user(owner->session, task))
+	if (left_user(owner->session, task)) {
+		record_leaving();
 		return pass_on(state, task);
+	}
 	record_exec(filename);
 	if (is_another(owner, task)) {
 		next_program(task);
@@ -179,8 +183,11 @@ INLINE int ended(struct task_struct *task)
 	struct running *run;
 
 	if (state) {
+		if (!is_told(state))
+			record_leaving();
 		end_task(state, task);
-		record_end(task);
+		if (is_told(state))
+			record_end(task);
 	}
 	run = running_here();
 	if (run)

@@ -152,10 +152,12 @@ watching.cancel()
 """
 TRACE = """
 from pathlib import Path
-trace = await client.trace(pid, Path(sys.argv[2]))
+trace = await client.trace(pid, Path(sys.argv[2]), tracer=sys.argv[3])
 print("traced", flush=True)
 await line()
-await trace.stop()
+ending = await trace.stop()
+told.update(tracer=trace.tracer, why=trace.tracer_reason, end=ending.reason)
+told["reasons"] = [reason.code for reason in trace.reasons]
 """
 ATTACH = """
 try:

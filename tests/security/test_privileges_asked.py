@@ -76,7 +76,7 @@ def test_strace_runs_as_the_user_and_the_kernel_gives_what_it_traces_no_rights(p
     with public_folder() as folder:
         output = folder_of_nobody(folder) / "trace.txt"
         with started(plain, *words) as process:
-            with asking(daemon, rights.TRACE, process.pid, output) as client:
+            with asking(daemon, rights.TRACE, process.pid, output, "strace") as client:
                 go_on(process)
                 assert heard(process) == f"{USER} {USER}"
                 assert heard(process) == "done"

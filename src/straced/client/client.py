@@ -11,7 +11,6 @@ Everything that the service refuses is raised here as the error that it was ther
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -246,20 +245,22 @@ class Client(ServiceQueries):
         min_free_bytes: int | None = None,
         force: bool = False,
     ) -> RemoteTrace:
-        """Write every call of a process into a new file of the caller's own, in the format of strace(1).
+        """Write every call of a process into a new file of the caller's own, in the format of strace(1), or as records.
 
-        The service sends what strace writes, and it is written here. Who reads too slowly ends the trace
-        (``reader_slow``), and so does who has no room left (``disk_full``).
+        The service sends what eBPF records, or what strace writes, and it is written here. Who has no room left ends
+        the trace (``disk_full``). Who reads too slowly loses records, which are counted, or ends a trace by strace
+        (``reader_slow``). Of what is not the caller's there is nothing: ``RemoteTrace.reasons`` says so then.
 
         Args:
             pid: the process, one of the caller's own unless that is root.
-            path: the file; it has mode 0600.
-            tracer: ``auto`` or ``strace``, which a service takes.
+            path: the file; it has mode 0600. One whose name ends in ``.strc`` has records.
+            tracer: ``ebpf`` records in the kernel, ``strace`` has what strings contain, too; ``auto`` takes the first
+                that may, unless ``paths`` or ``string_bytes`` ask for the other.
             overwrite: replace an existing file, in one step.
             follow: its children too, those that exist and those to come.
             timestamps: ``us`` for ``-ttt -T``, with durations; ``s`` for ``-t``.
             decode_fds: the file or socket behind each descriptor (``-yy``; not with ``s``).
-            string_bytes: how much of each string is shown (``-s``): 128 where left out.
+            string_bytes: how much of each string is shown (``-s``): 128 of strace where left out, none by eBPF.
             filter: a set of calls, ``openat,read`` or ``%file``; all when left out.
             paths: only calls on these files (``-P``, strace), at most 64.
             failed_only: only calls that fail (``-Z``).
@@ -277,7 +278,7 @@ class Client(ServiceQueries):
             OutputError: the file cannot be made, or its disk is nearly full. Nothing was traced.
             OutputExists: there is such a file, and ``overwrite`` is off.
             AttachError: the process runs on, untraced, and there is no file.
-            TracerUnavailable: the service has no usable strace, or eBPF or records were asked for; there is no file.
+            TracerUnavailable: none can serve, or not the one asked for; there is no file.
             TooMuch: the caller has as many sessions already as a user may have.
             ServiceUnreachable: there is no service, or it does not answer.
             StracedError: what else the service refused with, as its own type.
@@ -285,9 +286,9 @@ class Client(ServiceQueries):
         """
         check_pid(pid)
         check_trace(timestamps, string_bytes, max_bytes, max_seconds, min_free_bytes, tracer)
-        order = tracer_choice.for_trace(tracer, "auto", "", binary=Path(path).suffix == ".strc")
-        if not order.strace:
-            raise TracerUnavailable("a service takes full traces by strace", hint="without it: Profiler().trace(...)")
+        of_strace = "paths" if paths else "string_bytes" if string_bytes is not None else ""
+        binary = Path(path).suffix == ".strc"
+        order = tracer_choice.for_trace(tracer, "auto", of_strace, binary=binary)
         if filter:
             from straced.tracers.strace.filters import trace_set
 
@@ -303,6 +304,8 @@ class Client(ServiceQueries):
             failed_only=failed_only,
             max_bytes=max_bytes,
             max_seconds=max_seconds,
+            tracer="auto" if order.ebpf and order.strace else "ebpf" if order.ebpf else "strace",
+            binary=binary,
         )
         running_loop()
         file = OutputFile(Path(path), overwrite=overwrite)
@@ -361,35 +364,28 @@ class Client(ServiceQueries):
         return await carry(dump_into(self, params, file, min_free_bytes))
 
     async def _trace(self, params: messages.TraceParams, file: OutputFile, floor: int | None) -> RemoteTrace:
+        from straced.client.trace_sinks import header_for, sink_for
+
         try:
-            await asyncio.to_thread(_introduce, file, params)
+            header = b"" if params.tracer == "ebpf" else await asyncio.to_thread(header_for, params)
             attached = await self.request("trace", params, messages.Attached)
+            try:
+                if params.binary and attached.tracer != "ebpf":
+                    raise TracerUnavailable(f"the service records nothing: it took {attached.tracer[:64]}")
+                trace = RemoteTrace(self, attached, file, sink_for(attached, params, file.fd, floor, header))
+            except BaseException:
+                session = messages.SessionParams(session=attached.session)
+                await self.request("session.detach", session, messages.Ended, timeout_s=None)
+                raise
         except BaseException:
             file.discard()
             raise
-        trace = RemoteTrace(self, attached, file, floor)
         try:
             file.commit()
         except OutputError:
             await abandon(trace)
             raise
         return trace
-
-
-def _introduce(file: OutputFile, params: messages.TraceParams) -> None:
-    """Write down what strace does not, as far as the caller may see it: the service has other rights."""
-    from straced.tracers.strace.trace_header import header_of
-    from straced.traces.parsing.trace_filters import TraceFilters
-
-    filters = TraceFilters(
-        calls=params.trace.removeprefix("trace=").split(",") if params.trace else [],
-        paths=list(params.paths),
-        failed_only=params.failed_only,
-        max_bytes=params.max_bytes,
-        max_seconds=params.max_seconds,
-    )
-    with contextlib.suppress(OSError):  # a full disk ends the trace itself
-        os.write(file.fd, header_of(params.pid, follow=params.follow, filters=filters))
 
 
 __all__ = ["Client", "Gap", "RemoteSession", "RemoteTrace", "Select", "is_there"]

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from straced.client.connection import Channel
 from straced.concurrency.shielding import carry
+from straced.errors import StracedError
 from straced.ipc import messages
 from straced.linux.output_file import OutputFile
-from straced.model.types import Target
+from straced.model.types import Reason, Target
 from straced.tracers.base import Ending
-from straced.tracers.strace import free_space
+
+if TYPE_CHECKING:
+    from straced.records.values import RecordingEnd
+
+
+class TraceSink(Protocol):
+    """What writes a trace into its file."""
+
+    @property
+    def end(self) -> RecordingEnd | None:
+        """What became of all calls, of records that are complete."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """What is missing besides what the service tells of."""
+        ...
+
+    async def take(self, data: bytes) -> None:
+        """Write the next piece; OSError where there is no room for it."""
+        ...
+
+    async def finish(self, *, stopped: bool) -> str | None:
+        """All has come: write the rest; returns why the file was cut, if it was."""
+        ...
+
+    async def give_up(self) -> None:
+        """Nothing more is to be written; the descriptor may be closed afterwards."""
+        ...
 
 
 class RemoteTrace:
@@ -27,26 +55,34 @@ class RemoteTrace:
         client: the connection.
         attached: what the service has begun.
         file: of the caller's, committed; closed here.
-        floor: room that is left on its disk, in bytes; ``None``: it has no limit.
+        sink: makes what writes into it; told what to call when that can write no more.
     """
 
-    def __init__(self, client: Channel, attached: messages.Attached, file: OutputFile, floor: int | None) -> None:
+    def __init__(
+        self,
+        client: Channel,
+        attached: messages.Attached,
+        file: OutputFile,
+        sink: Callable[[Callable[[str], None]], TraceSink],
+    ) -> None:
         self.target: Target = attached.target
         """The process, as it was at the attach."""
         self.tracer: str = attached.tracer
-        """The tracer that writes it."""
+        """The tracer that writes it: ``ebpf`` or ``strace``."""
         self.tracer_reason: str = attached.tracer_reason
         """Why that one."""
         self.path: Path = file.path
         """The file."""
         self.dropped_lines = 0
-        """Lines that are missing since they were written faster than they were read; known at the end."""
+        """Calls that are missing since they came faster than they could be written or read; known at the end."""
+        self.reasons: list[Reason] = []
+        """Why the trace is not simply whole: what was left out since it is not the caller's; known at the end."""
         self._client = client
         self._params = messages.SessionParams(session=attached.session)
         self._file = file
-        self._floor = floor
+        self._sink = sink(self._end)
         self._cut: str | None = None
-        self._writing: asyncio.Future[None] | None = None
+        self._stopped = False
         self._over = client.work(self._run())
         self._over.add_done_callback(lambda _: file.close())  # also when it is cancelled before its first step
 
@@ -91,59 +127,58 @@ class RemoteTrace:
 
     async def _stop(self) -> Ending:
         if not self._over.done():
+            self._stopped = True
             await self._client.request("session.detach", self._params, messages.Ended, timeout_s=None)
         return await self.wait()
 
     async def _run(self) -> Ending:
-        while data := await self._read():
-            if self._cut is None:
-                await self._write(data)
+        sink = self._sink
+        try:
+            while data := await self._read():
+                if self._cut is None:
+                    await self._take(data)
+            cut = await sink.finish(stopped=self._stopped) if self._cut is None else None
+        except StracedError:  # the service has gone: what had come is to be in the file
+            await sink.finish(stopped=True)
+            raise
+        finally:
+            await carry(sink.give_up())
         ended = await self._client.request("session.wait", self._params, messages.Ended, timeout_s=None)
-        self.dropped_lines = ended.dropped_lines
-        return Ending(reason=self._cut or ended.reason, exit_status=ended.exit_status)
+        self.dropped_lines = ended.dropped_lines + sink.dropped
+        self.reasons = _reasons_of(sink.end)
+        return Ending(reason=self._cut or cut or ended.reason, exit_status=ended.exit_status)
 
     async def _read(self) -> bytes:
         piece = await self._client.request("trace.read", self._params, messages.TracePiece, timeout_s=None)
         return piece.data
 
-    async def _write(self, data: bytes) -> None:
-        """Write whole lines; when there is no room for them, the trace ends and what stands in the file stays."""
+    async def _take(self, data: bytes) -> None:
+        """Write a piece; when there is no room for it, the trace ends and what stands in the file stays."""
         try:
-            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, data))
-            try:
-                await asyncio.shield(self._writing)
-            except asyncio.CancelledError:
-                await asyncio.wait({self._writing})  # the descriptor is closed afterwards
-                raise
+            await self._sink.take(data)
         except OSError as error:
             self._end("file_limit" if error.errno == errno.EFBIG else "disk_full")
 
-    def _write_all(self, data: bytes) -> None:
-        if self._floor is not None:
-            space = os.fstatvfs(self._file.fd)
-            free = free_space.free_bytes(space)
-            if free is not None and free - len(data) - 2 * space.f_frsize < self._floor:  # it takes whole blocks
-                raise OSError(errno.ENOSPC, "no room is left")
-        before = os.fstat(self._file.fd).st_size
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._file.fd, view) :]
-        except OSError:
-            whole = data.rfind(b"\n", 0, len(data) - len(view)) + 1
-            os.ftruncate(self._file.fd, before + whole)  # no torn line
-            raise
-
     def _end(self, why: str) -> None:
-        self._cut = why
-        detach = self._client.request("session.detach", self._params, messages.Ended, timeout_s=None)
-        self._client.work(detach)  # it is answered when the rest has been read
+        if self._cut is None and not self._over.done():
+            self._cut = why
+            detach = self._client.request("session.detach", self._params, messages.Ended, timeout_s=None)
+            self._client.work(detach)  # it is answered when the rest has been read
 
 
 async def abandon(trace: RemoteTrace) -> None:
     """Let go of the target, and leave no file: whoever asked for the trace was cancelled."""
     trace._cut = "detached"
-    if trace._writing is not None:
-        await asyncio.wait({trace._writing})
+    await trace._sink.give_up()
     trace._file.discard()
     await trace.stop()
+
+
+def _reasons_of(end: RecordingEnd | None) -> list[Reason]:
+    """Why a trace by records is not simply whole."""
+    found = []
+    if end is not None and not end.exact:
+        found.append(Reason("uncounted", "calls may be missing of which nothing is known"))
+    if end is not None and end.left_out:
+        found.append(Reason("changed_user", end.left_out))
+    return found

@@ -45,6 +45,7 @@ def lines(status: Status) -> list[str]:
         f"history    {_history(status)}",
         *([f"export     {_export(status)}"] if status.export != "off" else []),
         *([f"records    {_records(status)}"] if status.records != "off" else []),
+        *([f"traces     {status.recorded} recorded by eBPF now"] if status.recorded else []),
         f"clients    {status.clients}, with {status.sessions} sessions",
         f"alerts     {status.alerts_open} open",
     ]

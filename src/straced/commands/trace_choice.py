@@ -169,7 +169,14 @@ def _trace_by_strace(
     from straced.workflows.trace import trace_target
 
     return trace_target(
-        spec, options, request.output, request.overwrite, page=page, redacted=request.redacted, notes=notes
+        spec,
+        options,
+        request.output,
+        request.overwrite,
+        page=page,
+        redacted=request.redacted,
+        notes=notes,
+        service_tracer="strace" if request.by_strace else "auto",
     )
 
 

@@ -81,6 +81,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """The flight recorder: ``on``, ``failed``, ``off``."""
     records_bytes: int | None = None
     """The memory of its rings; ``None``: there are none."""
+    recorded: int = 0
+    """Full traces that eBPF records now, for clients and for alerts."""
     slow_ns: int | None = None
     """Calls of this duration or more are told as slow; ``None``: none are."""
 
@@ -262,6 +264,11 @@ class TraceParams(Struct, frozen=True, kw_only=True):
     failed_only: bool = False
     max_bytes: Annotated[int, Meta(ge=1, le=1 << 62)] | None = None
     max_seconds: Annotated[float, Meta(gt=0, le=1e9)] | None = None
+    tracer: Name = "strace"
+    """``ebpf``, ``strace``, or ``auto``. What eBPF records comes as a file of records, of which the client makes lines:
+    so ``max_bytes`` is of lines, and the client's to keep, unless ``binary``."""
+    binary: bool = False
+    """The client keeps the records as they are, and cannot do with anything else."""
 
 
 class DumpParams(Struct, frozen=True, kw_only=True):
@@ -287,6 +294,6 @@ class DumpTaken(Struct, frozen=True, kw_only=True):
 
 
 class TracePiece(Struct, frozen=True, kw_only=True):
-    """The next lines of a trace; empty at its end."""
+    """The next lines or records of a trace; empty at its end."""
 
     data: bytes

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from msgspec import structs
 
 from straced import gating
 from straced.concurrency.shielding import carry
@@ -19,11 +22,29 @@ from straced.tracers.recording import Recording
 from straced.tracers.strace import free_space
 
 if TYPE_CHECKING:
-    from straced.linux.output_file import OutputFile
+    from straced.tracers.base import Rights
     from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
     from straced.tracers.strace.recording import RecordOptions
 
 _OF_THE_OUTPUT = ("disk_full", "file_limit")
+
+
+class TraceOutput(Protocol):
+    """Where a trace goes."""
+
+    @property
+    def fd(self) -> int:
+        """An empty regular file."""
+        ...
+
+    @property
+    def path(self) -> Path | None:
+        """Its name, once it has one."""
+        ...
+
+    def commit(self) -> None:
+        """Give it its name: the trace has begun."""
+        ...
 
 
 class KernelRecording(Recording):
@@ -58,6 +79,24 @@ class KernelRecording(Recording):
         """Why the trace ended early because of its output: ``disk_full`` or ``file_limit``; ``None`` otherwise."""
         reason = self._ending.reason if self._ending is not None else None
         return reason if reason in _OF_THE_OUTPUT else None
+
+    @property
+    def bytes_written(self) -> int:
+        """Of the records."""
+        return self._inner.bytes_written
+
+    def read_up_to(self, position: int) -> None:
+        """Be told by whoever follows the file of records how far he has read; see ``RecorderOptions.ahead_bytes``.
+
+        Args:
+            position: in bytes.
+        """
+        self._inner.read_up_to(position)
+
+    def request_stop(self) -> None:
+        """Begin to let go without waiting; :meth:`stop` is to follow."""
+        self._enter()
+        self._stop.set()
 
     async def stop(self) -> Ending:
         """Let go of the target; see :meth:`Recording.stop`.
@@ -107,11 +146,20 @@ class KernelRecording(Recording):
             self.dropped_lines = sum(each.lost for each in end.calls.values()) + (text.dropped if text else 0)
             if not end.exact:
                 self.reasons.append(Reason("uncounted", "calls may be missing of which nothing is known"))
+            if end.left_out:
+                self.reasons.append(Reason("changed_user", end.left_out))
         self._end_with(ending)
 
 
 async def record(
-    pid: int, output: OutputFile, options: RecordOptions, ask: gating.Ask, *, binary: bool
+    pid: int,
+    output: TraceOutput,
+    options: RecordOptions,
+    ask: gating.Ask,
+    *,
+    binary: bool,
+    user: Rights | None = None,
+    ring_bytes: int | None = None,
 ) -> KernelRecording:
     """Start a full trace.
 
@@ -121,6 +169,8 @@ async def record(
         options: what the trace holds, and when it ends by itself.
         ask: this trace, as the gate of a program sees it.
         binary: records as they are, and no lines.
+        user: record only what is wholly theirs.
+        ring_bytes: of each CPU; as much as is usual where left out.
 
     Raises:
         InvalidArgument: no process can have this number, or only strace knows these calls.
@@ -131,7 +181,9 @@ async def record(
     from straced.linux.scratch_file import scratch_file
     from straced.tracers.ebpf import recorder
 
-    wanted = _wanted(options)
+    wanted = structs.replace(_wanted(options), user=user, ring_bytes=ring_bytes)
+    if options.spill_bytes is not None:
+        wanted = structs.replace(wanted, ahead_bytes=options.spill_bytes)
     target, program = await find(pid, ask)
     with contextlib.ExitStack() as undo:
         scratch = None if binary else undo.enter_context(scratch_file())

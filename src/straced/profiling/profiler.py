@@ -28,7 +28,7 @@ from straced.tracers.base import AttachOptions, ChildTracer, Rights
 if TYPE_CHECKING:
     from straced.linux.output_file import OutputFile
     from straced.profiling.api import AsyncEvents, AsyncProfiler, AsyncRecording, AsyncSession
-    from straced.profiling.kernel_recording import KernelRecording
+    from straced.profiling.kernel_recording import KernelRecording, TraceOutput
     from straced.tracers.event_stream import EventStream
     from straced.tracers.recording import Recording
     from straced.tracers.strace.recording import RecordOptions, StraceRecording
@@ -485,11 +485,21 @@ class Profiler:
             await made.stop()
 
     async def _by_records(
-        self, pid: int, output: OutputFile, options: RecordOptions, ask: gating.Ask, *, binary: bool
+        self,
+        pid: int,
+        output: TraceOutput,
+        options: RecordOptions,
+        ask: gating.Ask,
+        *,
+        binary: bool,
+        user: Rights | None = None,
+        ring_bytes: int | None = None,
     ) -> KernelRecording:
         from straced.profiling import kernel_recording
 
-        recording = await kernel_recording.record(pid, output, options, ask, binary=binary)
+        recording = await kernel_recording.record(
+            pid, output, options, ask, binary=binary, user=user, ring_bytes=ring_bytes
+        )
         self._recordings.add(recording)
         recording.when_over(lambda: self._recordings.discard(recording))
         return recording
@@ -518,7 +528,14 @@ class Profiler:
             return await attempt(work, lambda recording: full_traces.recall(recording, self.sessions), self._attempts)
 
     async def record_calls(
-        self, pid: int, output: OutputFile, options: RecordOptions, *, binary: bool
+        self,
+        pid: int,
+        output: TraceOutput,
+        options: RecordOptions,
+        *,
+        binary: bool,
+        user: Rights | None = None,
+        ring_bytes: int | None = None,
     ) -> KernelRecording:
         """Start a full trace by eBPF into a file; see :meth:`trace`.
 
@@ -527,6 +544,8 @@ class Profiler:
             output: stays the caller's, to be closed at the end of the trace; it has its name on return.
             options: what the trace holds, and when it ends by itself.
             binary: records as they are, and no lines.
+            user: record only what is wholly theirs.
+            ring_bytes: memory of each CPU; as much as is usual where left out.
 
         Returns:
             The recording.
@@ -541,7 +560,7 @@ class Profiler:
         """
         self._owner.enter()
         with gating.asking(pid, gating.TRACE) as ask:
-            work = self._by_records(pid, output, options, ask, binary=binary)
+            work = self._by_records(pid, output, options, ask, binary=binary, user=user, ring_bytes=ring_bytes)
             return await attempt(work, _stop, self._attempts)
 
     async def settled(self, pid: int) -> None:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from straced.errors import OutputError
 from straced.linux.scratch_file import give_back
@@ -19,7 +19,6 @@ from straced.records.text.lines import LineOptions, TextLines
 from straced.records.values import CALLS, RecordedProcess, RecordingEnd, RecordingFacts
 from straced.text.redaction import redact_lines
 from straced.text.sanitize import scrub_bytes
-from straced.tracers.ebpf.record_session import EbpfRecording
 from straced.tracers.strace.free_space import free_bytes
 from straced.traces.parsing.comments import TracedProcessFacts, TraceHeader, comment
 from straced.traces.parsing.trace_filters import TraceFilters
@@ -35,6 +34,24 @@ _CUTS = {
     errno.EFBIG: "file_limit",
 }
 _MANY = 1 << 16
+
+
+class RecordSource(Protocol):
+    """Whoever fills the file of records."""
+
+    @property
+    def facts(self) -> RecordingFacts:
+        """Whose records they are."""
+        ...
+
+    @property
+    def end(self) -> RecordingEnd | None:
+        """What became of all calls, once it is over."""
+        ...
+
+    def read_up_to(self, position: int) -> None:
+        """Be told how far they have been read."""
+        ...
 
 
 class TextCopier:
@@ -53,7 +70,7 @@ class TextCopier:
     def __init__(
         self,
         fd: int,
-        recording: EbpfRecording,
+        recording: RecordSource,
         sink: int,
         *,
         header: bool,
@@ -157,6 +174,7 @@ class TextCopier:
     def _write(self, data: bytes | bytearray) -> None:
         if self.cut:
             return
+        data, cut = self._fitting(data)
         written = 0
         try:
             while written < len(data):
@@ -167,8 +185,20 @@ class TextCopier:
                 os.ftruncate(self._sink, os.lseek(self._sink, 0, os.SEEK_CUR) - torn)
             raise
         self._written += written
-        if self._max_bytes is not None and self._written >= self._max_bytes:
-            self.cut = "max_bytes"
+        self.cut = cut
+
+    def _fitting(self, data: bytes | bytearray) -> tuple[bytes | bytearray, str | None]:
+        """The lines that there is room for, and why no more may follow, if so."""
+        if self._floor is not None:
+            space = os.fstatvfs(self._sink)
+            free = free_bytes(space)
+            room = None if free is None else free - self._floor - 2 * space.f_frsize  # it takes whole blocks
+            if room is not None and room < len(data):
+                return data[: data.rfind(b"\n", 0, max(0, room)) + 1], "disk_full"
+        if self._max_bytes is not None and self._written + len(data) >= self._max_bytes:
+            last = data.find(b"\n", max(0, self._max_bytes - self._written - 1))
+            return data if last < 0 else data[: last + 1], "max_bytes"
+        return data, None
 
     def _check_room(self) -> None:
         if self._floor is not None:

@@ -97,6 +97,8 @@ class RecordFile:
         found = []
         if self.facts.since_ns is not None and self.end is not None:
             found.append(self._of_dump(self.end, self.facts.since_ns))
+        if self.end is not None and self.end.left_out:
+            found.append(scrub(self.end.left_out, 200))
         if self._left_out:
             found.append(f"{self._left_out:,} bytes of the file are no records, and were left out")
         if self.end is None:

@@ -193,6 +193,8 @@ class RecordingEnd(Struct, frozen=True, kw_only=True):
     chosen: bool = False
     """A dump of some of the processes of a recorder, as far as who asked may see them: of them alone there are no sums,
     and ``calls`` is empty."""
+    left_out: str = ""
+    """Why nothing is there of some processes, or from some moment on: they were not the user's for whom it is."""
 
 
 NUMBERS = 2048

@@ -18,6 +18,7 @@ from straced.concurrency.stopping import StopRequests
 from straced.errors import AttachError, OutputError, StracedError, TracerCrashed
 from straced.linux.output_file import OutputFile
 from straced.linux.targets import TargetSpec, describe, process_of, resolve
+from straced.model.choices import TraceTracer
 from straced.profiling.profiler import Profiler
 from straced.text.redaction import redact_lines
 from straced.text.sanitize import scrub
@@ -47,6 +48,7 @@ def trace_target(
     page: Path | None = None,
     redacted: bool = False,
     notes: Sequence[str] = (),
+    service_tracer: TraceTracer = "strace",
 ) -> int:
     """Trace until the target ends, a limit is reached or Ctrl-C is pressed; return the exit status.
 
@@ -54,6 +56,7 @@ def trace_target(
         redacted: leave out secrets, on stdout.
         page: named in words to the user instead of ``output``, which is kept for that page only.
         notes: said on stderr once strace is in place.
+        service_tracer: whom a service is asked for, where we may not trace ourselves.
 
     Raises:
         OutputError, AttachError, TracerUnavailable: nothing was traced, and no file is left.
@@ -62,7 +65,9 @@ def trace_target(
     pid = process_of(pids[0], "trace", "traced")
     if len(pids) > 1:
         notes = (*notes, f"{spec} is {len(pids)} trees of processes; strace traces that of {describe(pids[:1])} only")
-    return stopping.run(lambda requests: _trace(pid, options, output, overwrite, page, redacted, notes, requests))
+    return stopping.run(
+        lambda requests: _trace(pid, options, output, overwrite, page, redacted, notes, service_tracer, requests)
+    )
 
 
 async def _trace(
@@ -73,12 +78,15 @@ async def _trace(
     page: Path | None,
     redacted: bool,
     notes: Sequence[str],
+    service_tracer: TraceTracer,
     requests: StopRequests,
 ) -> int:
     ptrace_warning.warn(pid, force=options.force)
     async with Profiler("strace") as profiler:
         if output is not None:
-            return await _into_file(profiler, pid, options, output, overwrite, requests.event, page, notes)
+            return await _into_file(
+                profiler, pid, options, output, overwrite, requests.event, page, notes, service_tracer
+            )
         header = b"" if sys.stdout.isatty() else _header(pid, options)
         recording = await profiler.record(pid, None, options)
         say(notes)
@@ -99,6 +107,7 @@ async def _into_file(
     stop: asyncio.Event,
     page: Path | None,
     notes: Sequence[str],
+    service_tracer: TraceTracer,
 ) -> int:
     options = msgspec.structs.replace(options, spill_bytes=None)
     with OutputFile(path, overwrite=overwrite) as file:
@@ -106,7 +115,7 @@ async def _into_file(
             header = _header(pid, options)
             recording = await record_into(file, lambda fd: profiler.record(pid, fd, options), header=header)
         except delegation.LACKING as error:
-            return await _by_the_service(pid, options, path, overwrite, stop, error)
+            return await _by_the_service(pid, options, path, overwrite, stop, error, service_tracer)
         say(notes)
         if sys.stderr.isatty():
             print(
@@ -139,7 +148,13 @@ def _status(ending: Ending) -> int:
 
 
 async def _by_the_service(
-    pid: int, options: RecordOptions, path: Path, overwrite: bool, stop: asyncio.Event, error: StracedError
+    pid: int,
+    options: RecordOptions,
+    path: Path,
+    overwrite: bool,
+    stop: asyncio.Event,
+    error: StracedError,
+    tracer: TraceTracer,
 ) -> int:
     """Have a service of root take the trace into our file; where there is none, the first refusal stands."""
     service = await delegation.connect()
@@ -150,11 +165,12 @@ async def _by_the_service(
             trace = await service.trace(
                 pid,
                 path,
+                tracer=tracer,
                 overwrite=overwrite,
                 follow=options.follow,
                 timestamps="us" if options.timestamps == "us" else "s",
                 decode_fds=options.decode_fds,
-                string_bytes=options.string_bytes,
+                string_bytes=options.string_bytes if tracer == "strace" else None,
                 filter=options.trace.removeprefix("trace=") if options.trace else None,
                 paths=options.paths,
                 failed_only=options.status == "failed",
@@ -173,6 +189,7 @@ async def _by_the_service(
         ended.cancel()
     if word := ENDS.get(ending.reason):
         print(f"straced: {word}", file=sys.stderr, flush=True)
+    say([reason.text for reason in trace.reasons])
     _refuse_cut(ending.reason, path)
     return 0
 

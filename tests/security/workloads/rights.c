@@ -1,5 +1,6 @@
 /* Does what its words say, one after the other, by bare system calls: who may be told of which is the question. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,13 @@ int main(int argc, char **argv)
 		} else if (!strcmp(*word, "dumpable")) {
 			if (prctl(PR_SET_DUMPABLE, 1))
 				return 6;
+		} else if (!strcmp(*word, "hide")) {
+			if (prctl(PR_SET_DUMPABLE, 0))
+				return 6;
+		} else if (!strcmp(*word, "open")) {		/* PATH */
+			close(open(*++word, O_RDONLY));
+		} else if (!strcmp(*word, "secret")) {		/* as of open, with a name that no word tells */
+			close(open("/nobodys-business", O_RDONLY));
 		} else if (!strcmp(*word, "say")) {		/* TEXT, and wait for a byte */
 			printf("%s\n", *++word);
 			fflush(stdout);

@@ -20,12 +20,14 @@ from tests.tracers.ebpf.objects import BPF, build, declared, notes, other_clangs
 from tests.tracers.ebpf.test_accuracy import check_counts, check_restarts
 
 PACKAGE = Path(engine.__file__).parent
+RECORDERS = ("recorder", "recorder_user")
 
 
 def test_layouts_agree() -> None:
     assert wire.verify(btf.Types(btf.section(object_bytes(), ".BTF"))) == []
-    recorder = (PACKAGE / "recorder.bpf.o").read_bytes()
-    assert wire.verify(btf.Types(btf.section(recorder, ".BTF")), record_wire.LAYOUTS) == []
+    for name in RECORDERS:
+        recorder = (PACKAGE / f"{name}.bpf.o").read_bytes()
+        assert wire.verify(btf.Types(btf.section(recorder, ".BTF")), record_wire.LAYOUTS) == []
     assert wire.verify(btf.Types(btf.section(detail_object(), ".BTF")), detail_wire.LAYOUTS) == []
     assert struct.calcsize("=" + layout.RECORD_HEAD) == record_wire.WireRecord.args.offset
     assert struct.calcsize("=" + layout.BLOB_HEAD) == ctypes.sizeof(record_wire.WireBlob)
@@ -45,12 +47,14 @@ def test_a_layout_that_drifted_is_refused() -> None:
 
 def test_it_is_built_from_these_sources() -> None:
     sources = hashlib.sha256()
-    for path in [*sorted(BPF.glob("*.h")), BPF / "profiler.bpf.c", BPF / "recorder.bpf.c", BPF / "details.bpf.c"]:
+    programs = [BPF / f"{name}.bpf.c" for name in ("profiler", *RECORDERS, "details")]
+    for path in [*sorted(BPF.glob("*.h")), *programs]:
         sources.update(path.read_bytes())
     assert notes(PACKAGE)["sources"] == sources.hexdigest()
     assert notes(PACKAGE)["object"] == hashlib.sha256(object_bytes()).hexdigest()
     assert notes(PACKAGE)["details"] == hashlib.sha256(detail_object()).hexdigest()
-    assert notes(PACKAGE)["recorder"] == hashlib.sha256((PACKAGE / "recorder.bpf.o").read_bytes()).hexdigest()
+    for name in RECORDERS:
+        assert notes(PACKAGE)[name] == hashlib.sha256((PACKAGE / f"{name}.bpf.o").read_bytes()).hexdigest()
 
 
 WORKLOADS = ("everything", "errs", "threads", "execs", "threadexec", "seccomp", "shorts")

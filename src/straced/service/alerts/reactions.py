@@ -65,6 +65,7 @@ class Reactions:
         self._traces: set[asyncio.Task[None]] = set()
         self._commands: set[asyncio.Task[None]] = set()
         self._traced: set[int] = set()
+        self._recorded: set[int] = set()
         self._waiting: dict[int | None, collections.deque[AlertRow]] = {}
         self._skipped: collections.Counter[tuple[str, int | None]] = collections.Counter()
         self._owners: dict[int | None, Owner | None] = {}
@@ -73,6 +74,11 @@ class Reactions:
     def busy(self) -> bool:
         """Whether something that was started still runs."""
         return bool(self._traces or self._commands or self._dumps)
+
+    @property
+    def recorded(self) -> int:
+        """How many of the traces that run are taken by eBPF."""
+        return len(self._recorded)
 
     def configure(self, config: OnAlert) -> None:
         """Start something else from now on."""
@@ -156,6 +162,8 @@ class Reactions:
             options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)
             with OutputFile(path) as output:
                 recording = await self._begin(alert.pid, output, options, wanted.tracer, binary=binary)
+                if recording.tracer == "ebpf":
+                    self._recorded.add(alert.pid)
                 try:
                     ending = await recording.wait()
                 except asyncio.CancelledError:
@@ -175,6 +183,7 @@ class Reactions:
             self._say("trace_failed", text, owner=alert.owner)
         finally:
             self._traced.discard(alert.pid)
+            self._recorded.discard(alert.pid)
 
     async def _begin(
         self, pid: int, output: OutputFile, options: RecordOptions, tracer: TraceTracer, *, binary: bool

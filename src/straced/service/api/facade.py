@@ -135,6 +135,7 @@ class Facade:
             config_error=service.config_error,
             records=service.flight.state,
             records_bytes=service.flight.memory_bytes,
+            recorded=self.sessions.recorded + service.reactions.recorded,
             slow_ns=service.watcher.slow.limit_ns if service.tracer is not None else None,
         )
 

@@ -17,14 +17,13 @@ from straced.model.types import Summary
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.service.api.client_session import ClientSession
+from straced.service.api.client_traces import ClientRecording, ClientTrace, ClientTraces
 from straced.service.api.connection import Connection
 from straced.service.api.taken_dump import TakenDump, take_dump
 from straced.service.api.trace_spool import Spool
 from straced.service.flight_keeper import FlightKeeper
 from straced.text.sanitize import scrub
 from straced.tracers.base import AttachOptions, Ending, Rights
-from straced.tracers.strace.filters import trace_set
-from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 SESSIONS_OF_A_USER = 2
 """On one process at a time; all clients together have four of it, each some 20 MB of memory."""
@@ -32,14 +31,6 @@ SLOW_CALLS_A_SECOND = 200
 """Of one session: each costs the service some 0.1 ms."""
 MAX_KEPT = 64
 """Sessions of a connection whose result may be asked for again."""
-
-
-class ClientTrace:
-    """A full trace, and the way on which its client gets it."""
-
-    def __init__(self, recording: StraceRecording | TakenDump) -> None:
-        self.recording = recording
-        self.spool = Spool(recording.readers)
 
 
 Kept = ClientSession | ClientTrace
@@ -66,6 +57,7 @@ class Sessions:
         self._limits = limits
         self._flight = flight
         self._folder = folder
+        self._traces = ClientTraces(profiler, folder)
         self._number = 0
         self._open: dict[tuple[Connection, int], Kept] = {}
         self._ending: set[asyncio.Task[object]] = set()
@@ -74,6 +66,11 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def recorded(self) -> int:
+        """How many traces are taken by eBPF now."""
+        return self._traces.recorded
 
     async def attach(self, client: Connection, params: messages.AttachParams) -> messages.Attached:
         """Count a process for a client."""
@@ -144,27 +141,19 @@ class Sessions:
             self._beginning.remove(key)
 
     async def trace(self, client: Connection, params: messages.TraceParams) -> messages.Attached:
-        """Take a full trace for a client, by a strace that runs as them; they read it by :meth:`read_trace`."""
+        """Take a full trace for a client, who reads it by :meth:`read_trace`."""
         credentials.require(client.peer, params.pid)
         limits = self._limits()
-        options = RecordOptions(
-            follow=params.follow,
-            timestamps=params.timestamps,
-            decode_fds=params.decode_fds,
-            string_bytes=params.string_bytes,
-            trace=trace_set(params.trace) if params.trace else None,
-            paths=params.paths,
-            status="failed" if params.failed_only else None,
-            max_bytes=params.max_bytes,
-            max_seconds=params.max_seconds,
-            run_as=None if client.peer.is_root else (client.peer.uid, client.peer.gid),
-            spill_bytes=max(1, limits.max_spool_per_user // limits.max_sessions_per_user),
-            end_when_full=True,
-        )
         with client.account.beginning(limits.max_sessions_per_user):
-            recording = await self._profiler().record(params.pid, None, options)
-        number = self._keep(client, ClientTrace(recording), recording.wait())
-        return messages.Attached(session=number, target=recording.target, tracer="strace", tracer_reason="asked for")
+            spill_bytes = max(1, limits.max_spool_per_user // limits.max_sessions_per_user)
+            found, recording = await self._traces.begin(client.peer, params, spill_bytes)
+        number = self._keep(client, found, recording.wait())
+        return messages.Attached(
+            session=number,
+            target=recording.target,
+            tracer=recording.tracer,
+            tracer_reason=recording.tracer_reason,
+        )
 
     async def dump(self, client: Connection, params: messages.DumpParams, *, sees_all: bool) -> messages.DumpTaken:
         """Write down what the flight recorder has for a client; they read it by :meth:`read_trace`."""
@@ -188,7 +177,7 @@ class Sessions:
                 most,
                 redacted=params.redacted or not everything,
             )
-        number = self._keep(client, ClientTrace(taken), taken.wait())
+        number = self._keep(client, ClientTrace(taken, Spool(taken.readers)), taken.wait())
         dumped = taken.dumped
         return messages.DumpTaken(
             session=number, bytes=dumped.bytes, calls=dumped.calls, span_ns=max(0, dumped.span_ns)
@@ -297,6 +286,6 @@ async def _end(found: Kept) -> object:
     return await (found.recording.stop() if isinstance(found, ClientTrace) else found.close())
 
 
-def _ended(ending: Ending, recording: StraceRecording | TakenDump | None = None) -> messages.Ended:
+def _ended(ending: Ending, recording: ClientRecording | None = None) -> messages.Ended:
     dropped = recording.dropped_lines if recording is not None else 0
     return messages.Ended(reason=ending.reason, exit_status=ending.exit_status, dropped_lines=dropped)

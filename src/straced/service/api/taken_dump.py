@@ -82,10 +82,10 @@ async def take_dump(
         TracerUnavailable, InvalidArgument, NotPermitted, NoSuchProcess: there is nothing for them.
         OutputError: there is no room for it.
     """
-    with _nameless(folder) as file:
+    with nameless(folder) as file:
         dumped = await keeper.dump(file.fileno(), target.pid, choose_for(peer, target.pid), last_ns, most_bytes)
         if redacted:
-            with _nameless(folder) as clean:
+            with nameless(folder) as clean:
                 size = await asyncio.to_thread(_clean_copy, file, clean)
                 dumped, fd = structs.replace(dumped, bytes=size), os.dup(clean.fileno())
         else:
@@ -103,9 +103,17 @@ def _clean_copy(file: BinaryIO, to: BinaryIO) -> int:
     return to.tell()
 
 
-def _nameless(folder: Path) -> BinaryIO:
+def nameless(folder: Path) -> BinaryIO:
+    """Open a file that nobody else can.
+
+    Args:
+        folder: on whose disk; it is made if need be.
+
+    Raises:
+        OutputError: there is no room.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
     except OSError as error:
-        raise OutputError(f"the service has no room for a dump: {error.strerror}") from error
+        raise OutputError(f"the service has no room for records: {error.strerror}") from error

@@ -36,6 +36,7 @@ class RecordEngine(Engine):
     Args:
         wanted: which calls.
         ring_bytes: of each CPU, rounded to a power of two; 8 MiB, or less on many CPUs.
+        one_user: nothing is recorded of what is not the user's of its session.
         unpreempted: as of :class:`Engine`.
         user_share: as of :class:`Engine`.
 
@@ -46,12 +47,18 @@ class RecordEngine(Engine):
     layouts = record_wire.LAYOUTS
 
     def __init__(
-        self, wanted: RecordFilter, *, ring_bytes: int | None = None, unpreempted: bool = False, user_share: float = 1.0
+        self,
+        wanted: RecordFilter,
+        *,
+        ring_bytes: int | None = None,
+        one_user: bool = False,
+        unpreempted: bool = False,
+        user_share: float = 1.0,
     ) -> None:
         self._wanted = wanted
         self.cpus = cpu_count()
         self.ring_bytes = ring_size(ring_bytes, self.cpus)
-        elf = Path(__file__).with_name("recorder.bpf.o").read_bytes()
+        elf = Path(__file__).with_name("recorder_user.bpf.o" if one_user else "recorder.bpf.o").read_bytes()
         super().__init__(elf, unpreempted=unpreempted, user_share=user_share)
 
     def _configure(self) -> None:

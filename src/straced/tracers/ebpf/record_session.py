@@ -7,15 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from straced.concurrency.shielding import carry
 from straced.errors import OutputError
 from straced.logs import logger
 from straced.model.types import Sample
 from straced.records import layout
-from straced.records.values import CallFates, RecordingEnd
-from straced.tracers.base import Ending
+from straced.records.values import CallFates, RecordingEnd, RecordingFacts
+from straced.tracers.base import CHANGED_USER, Ending, Rights
 from straced.tracers.ebpf import record_facts
 from straced.tracers.ebpf.record_engine import RecordEngine, RecordFilter
 from straced.tracers.ebpf.record_sums import CountedNames
@@ -34,6 +34,10 @@ class RecorderOptions(Struct, frozen=True, kw_only=True):
     max_seconds: float | None = None
     min_free_bytes: int | None = None
     force: bool = False
+    user: Rights | None = None
+    """Record only what is wholly this user's, and write down nothing else of what /proc says."""
+    ahead_bytes: int | None = None
+    """How much may wait in the file for a reader that follows it; what comes then is lost, and counted. 256 MB."""
 
 
 class EbpfRecording:
@@ -44,6 +48,7 @@ class EbpfRecording:
         engine: RecordEngine,
         sessions: Sequence[EbpfSession],
         options: RecorderOptions,
+        facts: RecordingFacts,
         fd: int,
         floor: int | None,
         close: Callable[[], Awaitable[None]],
@@ -58,14 +63,8 @@ class EbpfRecording:
         self._over: asyncio.Future[Ending] = self._loop.create_future()
         self._ending: Ending | None = None
         self._finished = asyncio.Event()
-        self._drain = RingDrain(engine, fd, self._options.max_bytes, floor, self._limit_reached)
-        self.facts = record_facts.facts_of(
-            *(session.target for session in sessions),
-            follow=options.follow,
-            wanted=options.wanted,
-            max_bytes=options.max_bytes,
-            max_seconds=options.max_seconds,
-        )
+        self._drain = RingDrain(engine, fd, options.max_bytes, floor, self._limit_reached, ahead=options.ahead_bytes)
+        self.facts = facts
         """Whose records they are."""
         self.end: RecordingEnd | None = None
         """What became of all calls, once it is over."""
@@ -158,10 +157,38 @@ class EbpfRecording:
             self._drain.finish()
 
 
+async def facts_of(sessions: Sequence[EbpfSession], options: RecorderOptions) -> RecordingFacts:
+    """What /proc says of all that is recorded; for one user, of what is theirs.
+
+    Args:
+        sessions: recorded already.
+        options: what is wanted of them.
+    """
+    before = _members(sessions)
+    facts = await asyncio.to_thread(
+        record_facts.facts_of,
+        *(session.target for session in sessions),
+        follow=options.follow,
+        wanted=options.wanted,
+        max_bytes=options.max_bytes,
+        max_seconds=options.max_seconds,
+    )
+    if options.user is None:
+        return facts
+    after = _members(sessions)  # what was theirs before it was looked at, and after that, was theirs in between
+    kept = tuple(each for each in facts.processes if before.get(each.pid, 0) == after.get(each.pid))
+    return structs.replace(facts, processes=kept)
+
+
+def _members(sessions: Sequence[EbpfSession]) -> dict[int, int]:
+    return {pid: index for session in sessions for pid, index in session.members().items()}
+
+
 def _end_of(samples: Sequence[Sample], engine: RecordEngine, reason: str) -> RecordingEnd:
-    counted = CountedNames()
+    counted, left_out = CountedNames(), ""
     for sample in samples:
         counted.add(sample.rows)
+        left_out = next((each.text for each in sample.reasons if each.code == CHANGED_USER), left_out)
     calls = {}
     for label, count in counted.calls.items():
         filtered, lost = engine.fate(counted.places[label])
@@ -172,4 +199,5 @@ def _end_of(samples: Sequence[Sample], engine: RecordEngine, reason: str) -> Rec
         exact=all(sample.lost == 0 for sample in samples),
         calls=calls,
         other_lost=engine.fate(0)[1],
+        left_out=left_out,
     )

@@ -11,12 +11,12 @@ from straced.concurrency.shielding import carry
 from straced.errors import NoSuchProcess
 from straced.linux import procfs
 from straced.model.types import Target
-from straced.tracers.base import AttachOptions
+from straced.tracers.base import AttachOptions, Rights
 from straced.tracers.ebpf import loading, perf_events, preemption, probe
 from straced.tracers.ebpf.attaching import TRACEPOINTS
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.record_engine import RecordEngine
-from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
+from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions, facts_of
 from straced.tracers.ebpf.session import EbpfSession
 from straced.tracers.strace import free_space
 
@@ -54,26 +54,28 @@ class LoadedRecorder:
         try:
             if gated:
                 self.engine.begin_with_gate()
-            return self._begin(target, others, fd)
+            return await self._begin(target, others, fd)
         except BaseException:
             await self.close()
             raise
 
-    def _begin(self, target: Target, others: Sequence[Target], fd: int) -> EbpfRecording:
+    async def _begin(self, target: Target, others: Sequence[Target], fd: int) -> EbpfRecording:
         floor = free_space.floor_bytes(fd, self.options.min_free_bytes)
         sessions = [self._attach(target)]
         for other in others:
             with contextlib.suppress(NoSuchProcess):
                 sessions.append(self._attach(other))
-        recording = EbpfRecording(self.engine, sessions, self.options, fd, floor, self.close)
+        facts = await facts_of(sessions, self.options)
+        recording = EbpfRecording(self.engine, sessions, self.options, facts, fd, floor, self.close)
         recording.start()
         return recording
 
     def _attach(self, target: Target) -> EbpfSession:
-        return attach(self.instance, target, follow=self.options.follow, force=self.options.force)
+        options = self.options
+        return attach(self.instance, target, follow=options.follow, force=options.force, user=options.user)
 
 
-def attach(instance: Instance, target: Target, *, follow: bool, force: bool) -> EbpfSession:
+def attach(instance: Instance, target: Target, *, follow: bool, force: bool, user: Rights | None = None) -> EbpfSession:
     """Let an engine record a process from now on.
 
     Args:
@@ -81,6 +83,7 @@ def attach(instance: Instance, target: Target, *, follow: bool, force: bool) -> 
         target: the process.
         follow: its descendants, too.
         force: also pid 1 of the host.
+        user: only what is wholly theirs.
 
     Raises:
         AttachError: this target cannot be had.
@@ -94,7 +97,7 @@ def attach(instance: Instance, target: Target, *, follow: bool, force: bool) -> 
     try:
         if procfs.stat(target.pid).start_ticks != target.start_ticks:
             raise probe.gone(target.pid)
-        return instance.attach(target, AttachOptions(follow=follow), pidfd)
+        return instance.attach(target, AttachOptions(follow=follow, user=user), pidfd)
     except BaseException as error:
         os.close(pidfd)
         if isinstance(error, procfs.Gone):
@@ -112,7 +115,12 @@ async def load(options: RecorderOptions) -> LoadedRecorder:
     """
 
     def make(unpreempted: bool) -> LoadedRecorder:
-        engine = RecordEngine(options.wanted, ring_bytes=options.ring_bytes, unpreempted=unpreempted)
+        engine = RecordEngine(
+            options.wanted,
+            ring_bytes=options.ring_bytes,
+            one_user=options.user is not None,
+            unpreempted=unpreempted,
+        )
         try:
             return LoadedRecorder(engine, options)
         except BaseException:

@@ -41,11 +41,20 @@ class RingDrain:
         max_bytes: say when the file is about this large.
         floor: bytes to leave free on its file system.
         ended: told once, in the thread, why nothing more should be recorded.
+        ahead: how much may wait in the file for a reader that follows it; ``AHEAD_BYTES`` where left out.
     """
 
     def __init__(
-        self, engine: RecordEngine, fd: int, max_bytes: int | None, floor: int | None, ended: Callable[[str], None]
+        self,
+        engine: RecordEngine,
+        fd: int,
+        max_bytes: int | None,
+        floor: int | None,
+        ended: Callable[[str], None],
+        *,
+        ahead: int | None = None,
     ) -> None:
+        self._ahead = ahead
         self._engine = engine
         self._fd = fd
         self._max_bytes = max_bytes
@@ -58,7 +67,7 @@ class RingDrain:
         self.failure = ""
         """Why the file can take no more; what comes then is not kept."""
         self.read_up_to: int | None = None
-        """How far somebody who follows has read; unless ``None``, no more than ``AHEAD_BYTES`` are put before him.
+        """How far somebody who follows has read; unless ``None``, no more than ``ahead`` bytes are put before him.
 
         Meanwhile the rings are full, and the kernel counts what it cannot write down.
         """
@@ -116,7 +125,7 @@ class RingDrain:
 
     @property
     def _is_far_ahead(self) -> bool:
-        return self.read_up_to is not None and self.written - self.read_up_to > AHEAD_BYTES
+        return self.read_up_to is not None and self.written - self.read_up_to > (self._ahead or AHEAD_BYTES)
 
     def _copy_all(self) -> int:
         """Returns the most bytes that there were of one ring."""

@@ -104,6 +104,15 @@ class EbpfSession:
         """Processes that are not the user's any more; what the last reading has of them they did before."""
         return self._part.left if self._part is not None else frozenset()
 
+    def members(self) -> dict[int, int]:
+        """The processes that are counted at this moment, and their owners; none that has ceased to be the user's."""
+        return {
+            owner.pid: owner.index
+            for owner in self._instance.reader.owners()
+            if (owner.session, owner.kind, owner.state) == (self.index, wire.KIND_PROCESS, wire.STATE_LIVE)
+            and not owner.flags & wire.OWNER_LEFT
+        }
+
     @property
     def helper_pids(self) -> list[int]:
         """None: all happens in the kernel."""
