@@ -95,7 +95,7 @@ def main() -> None:
         loops = str(Path(name) / "loops")
         chosen = [
             Workload(each, "ns/call", (loops, each, count), ())
-            for each, count in (("getppid", "300000"), ("openat", "200000"))
+            for each, count in (("getppid", "300000"), ("openat", "200000"), ("fstat", "200000"), ("stat", "200000"))
         ]
         found = asyncio.run(measure(chosen, arguments.rounds, arguments.folder))
     print(

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,6 +63,7 @@ int main(int argc, char **argv)
 	pthread_t threads[4];
 	long burst = argc > 3 ? atol(argv[3]) : 0;
 	double begin, begin_cpu, calls;
+	struct stat status;
 	char byte = 'x';
 
 	count = atol(argv[2]);
@@ -78,6 +80,12 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "openat")) {
 		for (long i = 0; i < count; i++)
 			syscall(SYS_openat, AT_FDCWD, "/usr/share/there/is/no/such/file", O_RDONLY);
+	} else if (!strcmp(argv[1], "fstat")) {
+		for (long i = 0; i < count; i++)
+			syscall(SYS_fstat, 0, &status);
+	} else if (!strcmp(argv[1], "stat")) {
+		for (long i = 0; i < count; i++)
+			syscall(SYS_newfstatat, AT_FDCWD, "/usr/share/doc", &status, 0);
 	} else if (!strcmp(argv[1], "pingpong")) {
 		calls *= 4;
 		pthread_create(&threads[0], NULL, answer, NULL);
