@@ -87,6 +87,7 @@ picture: ## Make the pictures of docs/img and the recording of the README, from 
 	$(PYTHON) scripts/top_pictures.py docs/img
 	@[ ! -e scripts/page_pictures.py ] || $(PYTHON) scripts/page_pictures.py docs/img
 	$(PYTHON) scripts/sheets.py docs/img
+	$(PYTHON) scripts/findings.py docs/img
 
 release: ## Set the version everywhere, and collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
 	@scripts/bootstrap dev

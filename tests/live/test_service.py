@@ -1,12 +1,13 @@
 """The service's rows and its history, from a real service that watches a workload of known rate.
 
-Of `live/fallback.py`.
+Of `live/fallback.py` and `live/standing_calls.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,11 +19,13 @@ import pytest
 from straced.config import schema
 from straced.errors import ServiceUnreachable
 from straced.ipc.messages import Status
+from straced.linux import procfs
 from straced.linux.process_scan import abi_of, call_now
 from straced.live.fallback import ServiceOrLocal
 from straced.live.history import STEP_S, HistorySource, Kept, frame_of_minute
 from straced.live.service import ServiceSource, frame_of
-from straced.model.frame import Frame
+from straced.live.standing_calls import StandingCalls
+from straced.model.frame import Frame, ProcessRow
 from straced.model.history import KeptEvent
 from straced.store.history import History
 from straced.store.writer import HistoryWriter
@@ -127,6 +130,21 @@ async def test_a_service_shows_the_call_of_those_that_were_waiting_already(tmp_p
         finally:
             await source.close()
             daemon.stop()
+
+
+def test_the_call_of_those_that_waited_already_is_looked_up_for_the_same_process_only() -> None:
+    with sleeper() as waiting:
+        started = procfs.stat(waiting).start_ticks
+        known = ProcessRow(
+            pid=waiting, start_ticks=started, ppid=1, comm="sleep", cmdline="sleep 600", state="S", calls_s=0.0
+        )
+        another = msgspec.structs.replace(known, start_ticks=started + 1)
+        counted = msgspec.structs.replace(known, pid=os.getpid(), now="read")
+        calls = StandingCalls()
+        for _ in range(2):
+            assert [row.now for row in calls.add((known, another, counted))] == ["clock_nanosleep", None, "read"]
+        moved = msgspec.structs.replace(known, pid=waiting, state="Z")
+        assert calls.add((moved,))[0].now is None
 
 
 async def test_a_service_that_watches_nothing_leaves_it_to_the_machine_and_says_so(tmp_path: Path) -> None:

@@ -117,6 +117,23 @@ def test_the_flame_graph_zooms(page: Page) -> None:
     assert page.value("document.querySelectorAll('#flame rect.hit').length") >= 1
 
 
+def test_the_times_of_the_time_line_stay_in_sight_and_a_command_takes_a_line(page: Page) -> None:
+    page.value("document.querySelector('.lanes').style.maxHeight = '60px'")
+    page.value("document.querySelector('.lanes').scrollTop = 10_000")
+    box, times = page.value(
+        "['.lanes', '.lanes .times'].map(each => document.querySelector(each).getBoundingClientRect().top)"
+    )
+    assert page.value("document.querySelector('.lanes').scrollTop") > 0
+    assert times == box
+    shown = "document.querySelector('.lanes')"
+    page.until(f"{shown}.querySelector('.times').clientWidth === {shown}.clientWidth")
+    assert len(page.value("document.querySelector('.lanes .times').textContent")) > 5
+    command = "[...document.querySelectorAll('#processes td.line')].find(cell => cell.textContent.startsWith('ls'))"
+    assert page.value(f"{command}.textContent") == "ls /etc"
+    lines = "[...document.querySelectorAll('#processes td.line')].map(cell => cell.clientHeight)"
+    assert max(page.value(lines)) <= 2 * min(page.value(lines)), "none is wrapped"
+
+
 def test_the_time_line_zooms(page: Page) -> None:
     state = "(s => [Number(s.dataset.from), Number(s.dataset.to)])(document.querySelector('#timeline svg'))"
     start = page.value(state)

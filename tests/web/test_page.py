@@ -6,6 +6,7 @@ Of `store/chart_points.py`, `web/history.py` and `web/event_stream.py`.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from straced.config import schema
 from straced.model.facts import HostFacts
 from straced.store.writer import HistoryWriter
+from straced.views.tui.row_filter import user_name
 from tests.live.processes import Worker, workload
 from tests.service import samples
 from tests.service.processes import READY, running
@@ -70,6 +72,7 @@ def one_process(browser: Page, worker: Worker) -> None:
     browser.click("tbody tr:not(.job) a")
     browser.until("document.querySelector('#calls tr[data-key^=openat]') !== null")
     assert browser.text("h1").startswith(str(worker.pid))
+    assert browser.text("[data-fact=user] dd") == user_name(os.geteuid())
     assert "ENOENT" in browser.text("#calls tr[data-key^=openat]")
     browser.click("[data-source=window]")
     rate = "document.querySelector('#calls tr[data-key^=getppid]')?.cells[1].textContent.replace(',', '')"
@@ -126,10 +129,17 @@ def test_filter_sort_and_tree(tmp_path: Path, browser: Page) -> None:
                 "(f => { f.value = 'two'; f.dispatchEvent(new Event('input')); })(document.getElementById('filter'))"
             )
             assert browser.value(names) == ["gamma -S"]
+            put = "((f, text) => { f.value = text; f.dispatchEvent(new Event('input')); })"
+            mine = f"user:{os.geteuid()} job:two"
+            put = "((f, text) => { f.value = text; f.dispatchEvent(new Event('input')); })"
+            mine = f"user:{os.geteuid()} job:two"
+            for asked, left in (("job:one alph", ["alpha -S"]), ("user:nobody-such", []), (mine, ["gamma -S"])):
+                browser.value(f"{put}(document.getElementById('filter'), '{asked}')")
+                assert browser.value(names) == left, asked
             browser.value(
                 "(f => { f.value = '<b>'; f.dispatchEvent(new Event('input')); })(document.getElementById('filter'))"
             )
-            assert "No process has this" in browser.text("main")
+            assert "No process matches" in browser.text("main")
             assert browser.errors == []
 
 

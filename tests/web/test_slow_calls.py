@@ -125,6 +125,8 @@ def test_rows_add_up_and_a_slow_call_stands_in_a_table_and_on_the_chart(
             browser.value("location.hash = '#/alerts'")
             browser.until(f"document.querySelector('#slow tbody')?.innerText.includes({path!r})")
             assert str(job.pid) in browser.text("#slow tbody")
+            browser.value("document.querySelector('.meanings').open = true")
+            assert "many calls of one process" in browser.text(".meanings")
             assert violations(browser) == []
             assert browser.errors == []
             assert {url.split("/")[2] for url in browser.requests} == {f"127.0.0.1:{page.port}"}

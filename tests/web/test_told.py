@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from straced.web.process_detail import bars_of
 from straced.web.recent import ALERTS, NOTES, TOTALS, TRAIL, Recent
 from tests.service.processes import running
 from tests.service.samples import NOON, calls, process, tick
-from tests.web.site import site
+from tests.web.site import ASSETS, site
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def shot(number: int, *rows: ProcessRow) -> EncodedFrame:
@@ -93,6 +96,15 @@ def test_an_alert_that_is_open_is_never_pushed_out() -> None:
     for number in range(ALERTS + 10):
         recent.alert(AlertRow(id=str(number), opened_s=float(number + 1), closed_s=2.0, **fields))  # type: ignore[arg-type]
     assert "open" in recent.alerts
+
+
+def test_the_page_tells_what_each_kind_of_alert_means() -> None:
+    table = (DOCS / "service.md").read_text().partition("## Alerts")[2].partition("###")[0]
+    kinds = {kind.strip() for row in re.findall(r"^\| ([a-z_, ]+) \|", table, re.M) for kind in row.split(",")} - {
+        "kind"
+    }
+    told = (ASSETS / "alerts.js").read_text().partition("MEANINGS = {")[2].partition("};")[0]
+    assert set(re.findall(r"^  (\w+): ", told, re.M)) == kinds
 
 
 def test_bars_leave_out_what_is_empty() -> None:

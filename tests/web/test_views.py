@@ -111,6 +111,7 @@ def test_a_link_shows_the_same_and_back_goes_back(tmp_path: Path, browser: Page)
         rules = "".join(f'[[watch]]\ntarget = "{each.pid}"\n' for each in (first, second, third))
         with site(tmp_path, rules) as page:
             open_page(browser, page, "document.querySelectorAll('tbody tr').length === 3")
+            assert browser.value("document.querySelector('th[data-column=calls]').ariaSort") == "descending"
             browser.click("th[data-column=name] button")
             press(browser, "/")
             browser.type("a")

@@ -12,10 +12,9 @@ import msgspec
 from straced.client.client import Client
 from straced.errors import ServiceUnreachable, StracedError
 from straced.ipc.messages import Select, Status
-from straced.linux import procfs
-from straced.linux.process_scan import abi_of, call_now
 from straced.live.process_detail import ProcessLook, WindowCalls
 from straced.live.slow_calls import SlowEventList
+from straced.live.standing_calls import StandingCalls
 from straced.live.timeline import NoteTimeLine
 from straced.model import aggregation as rows_of
 from straced.model.deltas import LAST_CALL
@@ -55,7 +54,7 @@ class ServiceSource:
         self._slow = SlowEventList()
         self.idle = False
         """It watches nothing that we may see, and has no rule to; as of the last frame that was asked for."""
-        self._abis: dict[Key, str | None] = {}
+        self._standing = StandingCalls()
 
     async def frame(self) -> Frame:
         """The last tick; when the service does not answer, the last frame with a word about that.
@@ -112,26 +111,11 @@ class ServiceSource:
             raise ServiceUnreachable("the service has no figures yet", hint="try again in a moment")
         self._tick = tick
         frame = frame_of(tick, status, self._timeline.notes())
-        self._abis = {row.key: self._abis[row.key] for row in frame.processes if row.key in self._abis}
         return msgspec.structs.replace(
             frame,
-            processes=tuple(map(self._with_call, frame.processes)),
+            processes=self._standing.add(frame.processes),
             slow=self._slow.state(status.slow_ns),
         )
-
-    def _with_call(self, row: ProcessRow) -> ProcessRow:
-        """The call of a process that stood in it before it was counted, from /proc, as far as this user may see it."""
-        if row.now is not None or row.state in ("Z", "X"):
-            return row
-        if row.key not in self._abis:
-            self._abis[row.key] = abi_of(row.pid)
-        abi = self._abis[row.key]
-        call = call_now(str(row.pid), abi) if abi is not None else None
-        try:
-            same = call is not None and procfs.stat(row.pid).start_ticks == row.start_ticks
-        except procfs.Gone:
-            return row
-        return msgspec.structs.replace(row, now=call) if same else row
 
     async def _events(self, client: Client) -> None:
         if not self._event:  # those of before, however much else has happened since

@@ -12,12 +12,14 @@ import msgspec
 from straced.ipc.messages import Status
 from straced.linux.credentials import Peer
 from straced.live.service import frame_of
+from straced.live.standing_calls import StandingCalls
 from straced.model.alerts import AlertRow
 from straced.model.file_window import FileWindow
 from straced.model.frame import Key
 from straced.model.tick import ServiceEvent, Tick
 from straced.model.types import Counters
 from straced.store import events
+from straced.views.tui.row_filter import user_name
 from straced.web.file_looks import FileLooks
 from straced.web.frame_diff import EncodedFrame, encode_frame
 from straced.web.history import HistoryFailed, HistoryReader
@@ -68,6 +70,7 @@ class FrameFeed:
         self._looks: dict[Key, ProcessView] = {}
         self._building: asyncio.Task[None] | None = None
         self._seeding: asyncio.Task[None] | None = None
+        self._standing = StandingCalls()
         self._peer = Peer(os.getpid(), os.geteuid(), os.getegid())
 
     # --- what the service tells ---
@@ -172,7 +175,7 @@ class FrameFeed:
             status, looks = self.status(), list(self._looks.values())
             try:
                 files = await self._files.windows()
-                shot, seen = await asyncio.to_thread(_built, number, tick, status, looks, files)
+                shot, seen = await asyncio.to_thread(_built, number, tick, status, looks, files, self._standing)
             except Exception:
                 log.exception("page_failed")
                 return
@@ -199,11 +202,20 @@ class FrameFeed:
 
 
 def _built(
-    number: int, tick: Tick, status: Status, looks: list[ProcessView], files: dict[Key, FileWindow]
+    number: int,
+    tick: Tick,
+    status: Status,
+    looks: list[ProcessView],
+    files: dict[Key, FileWindow],
+    standing: StandingCalls,
 ) -> tuple[EncodedFrame, dict[Key, bytes]]:
     more: dict[str, Any] = {
         name: getattr(status, name)
         for name in ("version", "system", "interval_ns", "history", "rules", "late_ticks", "config_error", "slow_ns")
     }
-    shot = encode_frame(number, frame_of(tick, status, ()), more)
-    return shot, {look.key: msgspec.json.encode(look.seen(tick, files.get(look.key))) for look in looks}
+    frame = frame_of(tick, status, ())
+    if frame.tracer is not None:
+        frame = msgspec.structs.replace(frame, processes=standing.add(frame.processes))
+    more["users"] = {uid: user_name(uid) for uid in {row.uid for row in frame.processes} if uid is not None}
+    seen = {look.key: msgspec.json.encode(look.seen(tick, files.get(look.key))) for look in looks}
+    return encode_frame(number, frame, more), seen

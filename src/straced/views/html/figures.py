@@ -73,9 +73,13 @@ def data_of(report: TraceReport, closeup: CloseUp | None = None, host: str | Non
 
 def command_of(report: TraceReport) -> str:
     """The command line that was traced, as far as the trace tells."""
-    argv = next(iter(report.summary.target.cmdline), "")
-    words = _WORD.findall(argv)  # as strace prints an argv, whole or cut
-    return " ".join(words) + (" …" if words and not argv.endswith("]") else "") if words else argv
+    return _spoken(next(iter(report.summary.target.cmdline), ""))
+
+
+def _spoken(argv: str, skip: int = 0) -> str:
+    """An argv as one types it, without the first words: strace prints it as a list, whole or cut."""
+    words = _WORD.findall(argv)
+    return " ".join(words[skip:]) + (" …" if not argv.endswith("]") else "") if words else argv
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +89,8 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 def _process(row: dict[str, Any]) -> dict[str, Any]:
     row = {key: value for key, value in row.items() if key not in ("syscalls", "execs", "children", "threads", "line")}
-    row["argv"] = row["argv"][:MOST_ARGV]
+    words = _spoken(row["argv"], 1)  # the program stands before it
+    row["argv"] = words if len(words) <= MOST_ARGV else words[:MOST_ARGV].removesuffix(" ") + "…"
     return {key: value for key, value in row.items() if value is not None and value != ""}
 
 

@@ -4,16 +4,17 @@ function timeline() {
   const body = $("#timeline .body"), line = data.lanes;
   if (!line) { body.append(make("p", "The trace has no times of day (-ttt), so there is no time line.", "weak")); return () => {}; }
   const total = line.steps * line.step_ns, end = Math.min(total, data.duration_ns || total);
-  const wide = () => Math.max(240, body.clientWidth), left = () => Math.min(170, wide() * 0.28);
-  const height = line.rows.length * LANE + AXIS, byTid = new Map(line.rows.map((row, at) => [row[1], at]));
+  const wide = () => Math.max(240, box.clientWidth), left = () => Math.min(170, wide() * 0.28);
+  const height = line.rows.length * LANE, byTid = new Map(line.rows.map((row, at) => [row[1], at]));
   const byLane = line.rows.map(() => []);
   for (const call of line.calls) byLane[byTid.get(call[0])]?.push(call);
   let from = 0, to = end, marked = null;
   const box = make("div", null, "lanes"), canvas = make("canvas"), svg = draw("svg", { role: "img", "aria-label": "tasks over time" });
+  const times = draw("svg", { height: AXIS, "aria-hidden": "true" }, "times");  // in sight while the lanes scroll
   const out = button("show all", () => zoom(0, end));
   const words = make("p", null, "weak");
   out.hidden = true;
-  box.append(canvas, svg);
+  box.append(canvas, svg, times);
   body.append(legend(line.classes.map(([, name]) => name)), box, out, words);
   words.textContent = `Colour: the class that took most of each step of ${time(line.step_ns)}; how strong it is: ${line.by}. ${line.of_calls === null ? "" : `${count(line.of_calls)} calls${line.calls.length ? `; the ${count(line.calls.length)} longest stand as themselves when zoomed in` : ""}. `}${line.hidden ? `${count(line.hidden)} tasks with fewer calls have no lane.` : ""}`;
   const letters = Object.fromEntries(line.classes);
@@ -54,13 +55,16 @@ function timeline() {
         if (b - a > 50) { pen.fillStyle = style.getPropertyValue("--on").trim(); pen.textAlign = "left"; pen.fillText(data.names[call[1]].slice(0, Math.floor((b - a - 6) / 6.4)), Math.max(left(), a) + 3, top + 11); pen.textAlign = "right"; }
       }
     });
-    const nodes = [], parts = width > 600 ? 5 : 2;
+    const nodes = [], grid = [], parts = width > 600 ? 5 : 2;
+    times.setAttribute("width", width);
     for (let part = 0; part <= parts; part++) {
-      const mark = draw("text", { x: left() + (width - left()) * part / parts, y: height - 6, "text-anchor": part === parts ? "end" : part ? "middle" : "start" }, "axis");
+      const mark = draw("text", { x: left() + (width - left()) * part / parts, y: AXIS - 7, "text-anchor": part === parts ? "end" : part ? "middle" : "start" }, "axis");
       mark.textContent = to - from < 1e8 ? `${((from + (to - from) * part / parts) / 1e6).toFixed(to - from < 1e6 ? 3 : 1)} ms` : seconds((from + (to - from) * part / parts) / 1e9);
       nodes.push(mark);
+      grid.push(draw("path", { d: `M${left() + (width - left()) * part / parts} 0V${height}` }, "grid"));
     }
-    svg.replaceChildren(...nodes);
+    times.replaceChildren(...nodes);
+    svg.replaceChildren(...grid);
     svg.dataset.from = from / line.step_ns;
     svg.dataset.to = to / line.step_ns;
     out.hidden = from === 0 && to === end;
@@ -77,7 +81,7 @@ function timeline() {
   svg.addEventListener("pointerdown", (event) => {
     start = at(event);
     svg.setPointerCapture(event.pointerId);
-    shade = draw("rect", { x: 0, y: 0, width: 0, height: height - AXIS }, "zoom");
+    shade = draw("rect", { x: 0, y: 0, width: 0, height }, "zoom");
     svg.append(shade);
   });
   svg.addEventListener("pointermove", (event) => {
@@ -120,7 +124,7 @@ function timeline() {
     event.preventDefault();
     done();
   });
-  new ResizeObserver(paint).observe(body);
+  new ResizeObserver(paint).observe(box);  // a scroll bar takes room, too
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   paint();
   /** Zoom to the call of a line; whether there is one. */

@@ -61,7 +61,7 @@ function rest() {
   ], "duration_ns");
   table($("#processes"), data.processes, [
     { key: "pid", title: "pid" }, { key: "parent", title: "parent", show: (value) => value ?? "-" },
-    { key: "name", title: "program", text: true, show: (value, row) => `${value || "?"}${row.argv ? "  " + row.argv : ""}` },
+    { key: "name", title: "command", text: true, line: true, show: (value, row) => `${value || "?"}${row.argv ? " " + row.argv : ""}` },
     { key: "calls", title: "calls", show: count }, { key: "errors", title: "errors", show: count, bad: true },
     { key: "wall_ns", title: "in calls", show: time }, { key: "waiting_calls_ns", title: "waiting", show: time },
     { key: "start_s", title: "from", show: seconds }, { key: "end_s", title: "to", show: seconds },

@@ -46,7 +46,8 @@ function table(section, rows, columns, sortKey, hidden = 0) {
       const line = make("tr");
       for (const each of columns) {
         const raw = value(row, each);
-        const cell = make("td", each.show ? each.show(raw, row) : raw, (each.text ? "text " : "") + (each.mono ? "mono " : "") + (each.bad && raw > 0 ? "bad" : ""));
+        const cell = make("td", each.show ? each.show(raw, row) : raw, (each.text ? "text " : "") + (each.mono ? "mono " : "") + (each.line ? "line " : "") + (each.bad && raw > 0 ? "bad" : ""));
+        if (each.line) cell.title = cell.textContent;
         if (each.click) each.click(cell, row);
         line.append(cell);
       }

@@ -27,7 +27,7 @@ export class Cards {
     this.set("CPU", `${share(machine.cpu_pct)} %`, `of ${machine.cpus} CPUs`);
     this.set("memory", size(machine.memory_used_bytes), `of ${size(machine.memory_bytes)}`);
     this.set("load", machine.load ? machine.load[0].toFixed(2) : "-", machine.load ? machine.load.slice(1).map((value) => value.toFixed(2)).join("  ") : "");
-    const pressures = Object.entries(machine.pressure || {});
+    const pressures = Object.entries(machine.pressure || {}).sort(([, a], [, b]) => b - a);  // what is cut on a phone is the least
     this.set("pressure", pressures.length ? `${share(Math.max(...pressures.map(([, value]) => value)))} %` : "-", pressures.map(([what, value]) => `${what.slice(0, 3)} ${share(value)}`).join("  ") || "no PSI here");
     this.set("calls/s", rate(head.calls_s), head.tracer ? "entered" : "not counted");
     this.set("errors/s", rate(head.errors_s), "failed", head.errors_s > 0);

@@ -51,7 +51,8 @@ function errorCell(td, row) {
 function waitText(row) {
   if (row.job_ !== undefined) return "";
   const text = share(row.waiting_pct);
-  return (row.waits_longer || row.partial_?.has("waiting_pct")) && known(row.waiting_pct) ? `>${text.replace(/^</, "")}` : text;
+  if (!(row.waits_longer || row.partial_?.has("waiting_pct")) || !known(row.waiting_pct)) return text;
+  return row.waiting_pct > 0 ? `>${text.replace(/^</, "")}` : "-";  // more than nothing is unknown
 }
 
 function trendCell(td, row) {

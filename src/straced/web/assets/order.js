@@ -8,9 +8,15 @@ const FIELDS = {
   waiting: (row) => row.waiting_pct, rss: (row) => row.rss_bytes, pid: (row) => -row.pid,
 };
 
-export function matches(row, wanted) {
-  if (!wanted) return true;
-  return [row.cmdline, row.comm, String(row.pid), row.job || "", row.now || ""].some((text) => text.toLowerCase().includes(wanted));
+const ASKED = { call: (row) => row.now || "", user: (row, users) => (known(row.uid) ? `${users[row.uid] ?? ""} ${row.uid}` : ""), job: (row) => row.job || "" };
+
+/** What a filter leaves: words with a prefix (call:read user:www job:build) ask one column, the rest is one text. */
+export function filtered(text, users = {}) {
+  const words = text.trim().toLowerCase().split(" ").map((word) => [word, word.slice(0, word.indexOf(":"))]);
+  const asked = words.filter(([, prefix]) => ASKED[prefix]).map(([word, prefix]) => [ASKED[prefix], word.slice(prefix.length + 1)]);
+  const rest = words.filter(([, prefix]) => !ASKED[prefix]).map(([word]) => word).join(" ").trim();
+  const texts = (row) => [row.cmdline, row.comm, row.pid > 0 ? String(row.pid) : "", row.job || "", row.now || ""];
+  return (row) => asked.every(([field, wanted]) => field(row, users).toLowerCase().includes(wanted)) && (!rest || texts(row).some((each) => each.toLowerCase().includes(rest)));
 }
 
 const rank = (row, sort) => {
@@ -19,8 +25,8 @@ const rank = (row, sort) => {
 };
 
 /** Lines, top to bottom: {row, depth} or {job}; `group` is tree, flat, program or job, `opened` has the open groups. */
-export function order(rows, { sort, descending, filter, group, opened }) {
-  const shown = [...rows].filter((row) => matches(row, filter.trim().toLowerCase()));
+export function order(rows, { sort, descending, filter, users, group, opened }) {
+  const shown = [...rows].filter(filtered(filter, users));
   const sign = descending ? 1 : -1;
   const compare = (a, b) => {
     if (sort === "name") return -sign * (a.cmdline || a.comm).localeCompare(b.cmdline || b.comm) || a.pid - b.pid;

@@ -15,7 +15,7 @@ import { clock, count, moment, rate, share } from "./words.js";
 const SHOWN = 300;
 const HINT = "click: the processes of that minute · drag: zoom";
 const GROUPS = [["tree", "as a tree"], ["flat", "flat"], ["program", "by program"], ["job", "by job"]];
-const SORT = "cpu";
+const SORT = "calls";
 
 export class Overview {
   constructor(state) {
@@ -41,7 +41,7 @@ export class Overview {
     };
     this.spans = new Spans(() => this.load());
     this.word = el("small", {}, HINT);
-    this.search = el("input", { type: "search", id: "filter", placeholder: "filter: name, PID, job, call   ( / )", "aria-label": "filter", autocomplete: "off", spellcheck: "false",
+    this.search = el("input", { type: "search", id: "filter", placeholder: "filter: any text; or call:read user:www job:build   ( / )", "aria-label": "filter: any text, or call: user: job:", autocomplete: "off", spellcheck: "false",
       oninput: () => { note({ filter: this.search.value || null }, false); this.draw(); } });
     this.shape = el("select", { "aria-label": "shown", id: "group", onchange: () => this.groupBy(this.shape.value) }, ...GROUPS.map(([value, title]) => el("option", { value }, title)));
     this.sorts = el("select", { "aria-label": "sort", class: "narrow", onchange: () => this.sortBy(this.sorts.value, true) },
@@ -175,7 +175,7 @@ export class Overview {
     this.shape.value = this.group;
     const rows = this.past ? [...(this.past.processes || []).map((row) => ({ ...row, trail: row.trail || [] })), ...this.state.shorts.rows(this.past.short_lived || [])]
       : [...this.state.rows.values(), ...this.state.brief];
-    const lines = order(rows, { sort: this.sort, descending: this.descending, filter: this.search.value, group: this.group, opened: this.opened })
+    const lines = order(rows, { sort: this.sort, descending: this.descending, filter: this.search.value, users: this.state.head?.users, group: this.group, opened: this.opened })
       .map(({ row, depth, job }) => (!row ? { job_: job, depth_: 0, key_: `job ${job}`, kind_: "job" }
         : row.group_ !== undefined ? { ...row, depth_: 0, key_: `group ${row.group_}`, kind_: "group", open_: this.opened.has(row.group_) } : { ...row, depth_: depth, key_: keyOf(row), kind_: row.brief_ ? "brief" : "" }));
     const shown = this.all ? lines : lines.slice(0, SHOWN);
@@ -186,7 +186,7 @@ export class Overview {
     say(this.found, this.search.value ? `${count(processes)} of ${count(this.past ? (this.past.processes || []).length : this.state.rows.size)}` : "");
     this.drawThen();
     this.empty.hidden = lines.length > 0 || !this.state.head;
-    say(this.empty, this.search.value ? "No process has this in its name, PID, job or call." : "Nothing is watched. Type: straced watch add name:PROGRAM");
+    say(this.empty, this.search.value ? `No process matches "${this.search.value.trim().slice(0, 80)}".` : "Nothing is watched. Type: straced watch add name:PROGRAM");
   }
 
   drawThen() {

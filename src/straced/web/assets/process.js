@@ -168,9 +168,9 @@ export class Process {
     named(this.words, command(row));
     this.words.title = command(row);
     this.words.hidden = command(row) === short;  // it is the title already
-    const facts = [["job", row.job], ["user id", row.uid], ["parent", row.ppid], ["state", row.state], ["threads", row.threads], ["CPU", known(row.cpu_pct) && `${share(row.cpu_pct)} %`],
+    const facts = [["job", row.job], ["user", this.state.head?.users?.[row.uid] ?? row.uid], ["parent", row.ppid], ["state", row.state], ["threads", row.threads], ["CPU", known(row.cpu_pct) && `${share(row.cpu_pct)} %`],
       ["memory", known(row.rss_bytes) && size(row.rss_bytes)], ["calls/s", rate(row.calls_s)], ["errors/s", rate(row.errors_s)],
-      ["working", `${share(row.working_pct)} %`], ["waiting", `${row.waits_longer ? "> " : ""}${share(row.waiting_pct)} %`], ["now in", row.now]];
+      ["working", `${share(row.working_pct)} %`], ["waiting", row.waits_longer && !row.waiting_pct ? "-" : `${row.waits_longer ? "> " : ""}${share(row.waiting_pct)} %`], ["now in", row.now]];
     const ends = ended && life?.end ? [["end", `${life.end}${known(life.exit_status) ? ` ${life.exit_status}` : ""}, ${moment(life.last)}`]] : [];
     const missing = seen?.detail.unreadable?.length ? [["not seen", seen.detail.unreadable.join(", ")]] : [];
     const wanted = [...(ended ? facts.slice(0, 3) : facts), ...ends, ...missing].filter(([, value]) => known(value) && value !== false && value !== "");
