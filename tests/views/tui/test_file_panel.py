@@ -44,7 +44,7 @@ def known(**changes: object) -> FileWindow:
     return window_of(FileTable(rows=rows, **changes), None, 0, 12_000 * MS)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("size", [(40, 30), (80, 24), (120, 40), (200, 55)])
+@pytest.mark.parametrize("size", [(40, 30), (80, 24), (120, 40)])
 async def test_files_and_peers_are_shown_with_what_is_missing(size: tuple[int, int]) -> None:
     feed = ScriptedFeed(frames.machine_of_three())
     feed.by_file = known(others=use(None, 77), unplaced=5)
