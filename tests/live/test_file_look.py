@@ -1,36 +1,26 @@
 """Files and peers of the chosen process: counted while somebody looks, here and by a service, and not for anybody.
 
-Of `live/file_look.py`.
+Of `live/file_look.py`. What a service counts is in test_slow_calls.py, since it takes one to start.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 
-from straced.client.client import Client
-from straced.linux import procfs
 from straced.live.file_look import FileLook
 from straced.live.history import HistorySource
 from straced.live.local import LocalSource
 from straced.live.protocols import FrameSource
 from straced.live.service import ServiceSource
 from straced.model.file_window import FileWindow
+from straced.model.frame import Key
 from straced.profiling.api import AsyncSession
-from tests.live.file_worker import BEFORE, CODE, file_rows, serve
-from tests.live.test_service import first_frame
-from tests.service.daemon import Daemon
-from tests.support.needs import require
+from tests.live.file_worker import file_rows
 from tests.support.poll import auntil
-from tests.tracers.ebpf.slow_targets import Script
 
 
-def key_of(pid: int) -> tuple[int, int]:
-    return pid, procfs.stat(pid).start_ticks
-
-
-async def window(look: FileLook, key: tuple[int, int], what: str, **wanted: object) -> FileWindow:
+async def window(look: FileLook, key: Key, what: str, **wanted: object) -> FileWindow:
     """The first one of which something is known."""
 
     async def found() -> FileWindow | None:
@@ -41,6 +31,52 @@ async def window(look: FileLook, key: tuple[int, int], what: str, **wanted: obje
     result = await auntil(found, 30, what, lambda: asyncio.sleep(0.05))
     assert result is not None
     return result
+
+
+class ServiceLook:
+    """Looks at a process by a service, and knows the sessions of that."""
+
+    def __init__(self, source: ServiceSource, key: Key) -> None:
+        self._source = source
+        self._key = key
+        self.sessions: list[AsyncSession] = []
+        self.look = FileLook(self._attach)
+
+    async def _attach(self, pid: int) -> AsyncSession:
+        self.sessions.append(await self._source.count_files(pid))
+        return self.sessions[-1]
+
+    async def begin(self) -> None:
+        """Until it is counted."""
+        await window(self.look, self._key, "that it is counted", unavailable="")
+
+    async def is_right(self, name: str, calls: int, moved: int, waited_ns: int) -> None:
+        """Until a file has so many calls: then the rest of it is right, too."""
+
+        async def whole() -> FileWindow | None:
+            seen = await self.look.at(self._key)
+            return seen if name in file_rows(seen) and file_rows(seen)[name].calls == calls else None
+
+        shown = await auntil(whole, 30, f"{calls} calls of {name}", lambda: asyncio.sleep(0.05))
+        assert shown is not None
+        row = file_rows(shown)[name]
+        assert (row.bytes, row.errors, shown.unplaced, shown.lost) == (moved, 0, 0, 0)
+        assert row.wall_ns >= row.waiting_ns >= waited_ns
+
+    async def leaves(self, service: Key) -> None:
+        """The service lets go when nobody looks; and is none that could be looked at."""
+        self.look.leave()
+        await auntil(lambda: self.sessions[0].ended, 30, "that the service has let go of it")
+        assert (await self.sessions[0].result()).end == "detached"
+        refused = await window(self.look, service, "why not the service itself")
+        assert "straced itself" in refused.unavailable
+
+    async def is_cut_off(self) -> None:
+        """A connection that goes takes its sessions along, and the screen says so."""
+        await self.begin()
+        await self._source.close()
+        assert (await window(self.look, self._key, "that the connection is gone", duration_ns=None)).unavailable
+        await self.look.close()
 
 
 async def test_where_it_cannot_be_a_line_says_why_and_what_to_do(tmp_path: Path) -> None:
@@ -55,58 +91,3 @@ async def test_where_it_cannot_be_a_line_says_why_and_what_to_do(tmp_path: Path)
         assert shown.unavailable.startswith(words)
         await look.close()
         await source.close()
-
-
-async def test_a_service_counts_whom_it_is_asked_for_as_long_as_somebody_looks(tmp_path: Path) -> None:
-    require("ebpf")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        peer = f"tcp 127.0.0.1:{server.getsockname()[1]}"
-        script = Script(CODE, tmp_path, server.getsockname()[1], before=BEFORE)
-        daemon = Daemon(tmp_path, f'[[watch]]\ntarget = "{script.pid}"\n').start()
-        source = ServiceSource(daemon.socket)
-        sessions: list[AsyncSession] = []
-
-        async def attach(pid: int) -> AsyncSession:
-            sessions.append(await source.count_files(pid))
-            return sessions[-1]
-
-        look = FileLook(attach)
-        try:
-            await script.waits()
-            await first_frame(source)
-            key = key_of(script.pid)
-            await window(look, key, "that it is counted", unavailable="")
-            script.go()
-            await serve(server, script)
-
-            async def all_calls() -> FileWindow | None:
-                seen = await look.at(key)
-                return seen if peer in file_rows(seen) and file_rows(seen)[peer].calls == 7 else None
-
-            shown = await auntil(all_calls, 30, "all calls of the peer", lambda: asyncio.sleep(0.05))
-            assert shown is not None
-            found = file_rows(shown)
-            data, none = found[f"{tmp_path}/data"], found[f"{tmp_path}/missing"]
-            assert (data.calls, data.bytes, none.calls, none.errno) == (14, 700, 5, "ENOENT")
-            assert (shown.unplaced, shown.lost) == (0, 0)
-
-            look.leave()
-            await auntil(lambda: sessions[0].ended, 30, "that the service has let go of it")
-            assert (await sessions[0].result()).end == "detached"
-            own = await window(look, key_of(daemon.process.pid), "why not the service itself")  # type: ignore[union-attr]
-            assert "straced itself" in own.unavailable
-            await window(look, key, "that it is counted again", unavailable="")
-            await source.close()
-            gone = await window(look, key, "that the connection is gone", duration_ns=None)
-            assert gone.unavailable
-            async with Client(daemon.socket) as other:
-
-                async def nothing() -> bool:
-                    return (await other.status()).sessions == 0
-
-                await auntil(nothing, 30, "that a client that goes leaves nothing", lambda: asyncio.sleep(0.05))
-        finally:
-            await look.close()
-            await source.close()
-            daemon.stop()
-            script.close()

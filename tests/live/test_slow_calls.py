@@ -9,6 +9,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from straced.linux import procfs
 from straced.linux.targets import parse
 from straced.live.history import HistorySource
 from straced.live.local import LocalSource
@@ -19,6 +20,7 @@ from straced.model.history import KeptEvent
 from straced.model.slow import SlowCalls, SlowSyscall
 from straced.model.slow_events import call_of
 from straced.service.collect.idle_calls import IdlePlaces
+from tests.live.test_file_look import ServiceLook
 from tests.live.test_service import first_frame
 from tests.model.test_slow import call
 from tests.service.daemon import Daemon
@@ -123,6 +125,7 @@ async def test_a_slow_call_of_this_machine_while_it_is_inside_and_afterwards(tmp
 
 
 async def test_those_of_a_service_and_of_its_history(tmp_path: Path, full: int) -> None:
+    """And which file they were about, counted by the service while somebody looks."""
     require("ebpf")
     path = str(tmp_path / "fifo")
     with running(FILLS.format(path=path)) as job:
@@ -134,12 +137,17 @@ async def test_those_of_a_service_and_of_its_history(tmp_path: Path, full: int) 
             assert frame.slow is not None
             assert frame.slow.limit_ns == LIMIT_NS
             await counted(source, job.pid)
+            files = ServiceLook(source, (job.pid, procfs.stat(job.pid).start_ticks))
+            await files.begin()
             assert job.stdin is not None
             job.stdin.write("\n")
             job.stdin.flush()
             inside = await slow_call(source, name="write", inside=True, path=path)
             os.read(full, 65536)
             returned = await slow_call(source, name="write", inside=False, start_ns=inside.start_ns)
+            await files.is_right(path, 1, 65536, waited_ns=LIMIT_NS)
+            assert daemon.process is not None
+            await files.leaves((daemon.process.pid, procfs.stat(daemon.process.pid).start_ticks))
             assert (returned.pid, returned.path, returned.result) == (job.pid, path, 65536)
 
             async def kept() -> bool:
@@ -148,6 +156,7 @@ async def test_those_of_a_service_and_of_its_history(tmp_path: Path, full: int) 
                 return slow is not None and any(each.start_ns == returned.start_ns for each in slow.calls)
 
             await auntil(kept, 30, "that history has it", lambda: asyncio.sleep(0.1))
+            await files.is_cut_off()
         finally:
             await source.close()
             await past.close()

@@ -42,8 +42,9 @@ class FileLook:
         """What is known of a process, which is counted from the first time on; any other one is let go of."""
         look = self._now
         if look is None or look.key != key or look.is_stale:
+            why_not = look.window.unavailable if look is not None and look.key == key else ""
             self.leave()
-            look = self._now = _Look(key, self._attach, list(self._ending))
+            look = self._now = _Look(key, self._attach, list(self._ending), FileWindow(unavailable=why_not))
         return await look.read()
 
     @property
@@ -68,9 +69,11 @@ class FileLook:
 class _Look:
     """One process from when somebody looks at it; those that are being let go of go first."""
 
-    def __init__(self, key: tuple[int, int], attach: Attach, ending: list[asyncio.Task[None]]) -> None:
+    def __init__(
+        self, key: tuple[int, int], attach: Attach, ending: list[asyncio.Task[None]], window: FileWindow
+    ) -> None:
         self.key = key
-        self._window = FileWindow()
+        self.window = window
         self._session: AsyncSession | None = None
         self._began_ns = 0
         self._before: tuple[int, FileTable] | None = None
@@ -89,11 +92,13 @@ class _Look:
         if session is not None:
             async with self._reading:
                 try:
-                    self._take(await session.read())
+                    sample = await session.read()
+                    if self._session is session:  # else it has ended meanwhile, and its last figures are there
+                        self._take(sample)
                 except StracedError as error:
-                    if self._session is not None and not session.ended:
+                    if self._session is session and not session.ended:
                         self._fail(error)
-        return self._window
+        return self.window
 
     async def _hold(self, attach: Attach, ending: list[asyncio.Task[None]]) -> None:
         if ending:
@@ -110,7 +115,7 @@ class _Look:
                 self._session = self._before = None
                 if result.files is not None:
                     self._show(result.files, time.monotonic_ns(), result.quality.lost)
-                self._window = replace(self._window, ended=True)
+                self.window = replace(self.window, ended=True)
             finally:
                 self._session = None
                 await session.detach()
@@ -122,15 +127,15 @@ class _Look:
             return
         self._failed_at = None
         if sample.files is None:
-            self._window = FileWindow(unavailable=_NO_FILES)
+            self.window = FileWindow(unavailable=_NO_FILES)
         else:
             self._show(sample.files, sample.monotonic_ns, sample.lost)
 
     def _show(self, table: FileTable, at_ns: int, lost: int | None) -> None:
         before, self._before = self._before, (at_ns, table)
         earlier, apart_ns = (before[1], at_ns - before[0]) if before is not None else (None, 0)
-        self._window = window_of(table, earlier, apart_ns, max(0, at_ns - self._began_ns), lost=lost)
+        self.window = window_of(table, earlier, apart_ns, max(0, at_ns - self._began_ns), lost=lost)
 
     def _fail(self, error: StracedError) -> None:
         self._failed_at = time.monotonic()
-        self._window = FileWindow(unavailable=scrub("; ".join(filter(None, (error.reason, error.hint))), 300))
+        self.window = FileWindow(unavailable=scrub("; ".join(filter(None, (error.reason, error.hint))), 300))

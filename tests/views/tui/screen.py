@@ -88,11 +88,11 @@ def all_of(app: TopApp) -> str:
     return "\n".join(text_of(app))
 
 
-async def appears(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
+async def appears(pilot: Pilot[None], condition: Callable[[], bool], what: str, seconds: float = DEADLINE_S) -> None:
     """Until something is so; a test that waits for nothing fails with the screen."""
     app = pilot.app
     assert isinstance(app, TopApp)
-    await auntil(condition, DEADLINE_S, lambda: f"{what}\n{all_of(app)}", lambda: pilot.pause(0.02))
+    await auntil(condition, seconds, lambda: f"{what}\n{all_of(app)}", lambda: pilot.pause(0.02))
 
 
 def golden(app: TopApp, name: str) -> None:
