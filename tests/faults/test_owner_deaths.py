@@ -16,12 +16,14 @@ import pytest
 import straced
 from straced import StraceManager
 from tests.support import proc
-from tests.support.owner import NOBODY, start_owner
+from tests.support.owner import start_owner
 from tests.support.poll import auntil, until
 from tests.support.workload import Starter
 from tests.support.world import WORLD
 
 GUARD = Path(straced.__file__).parent / "tracers/strace/guard"
+ALONE = ("setpriv", "--reuid=61235", "--regid=61235", "--clear-groups")
+"""The words that run a command as a user who has no process."""
 pytestmark = pytest.mark.needs("strace", "cc")
 T = TypeVar("T")
 
@@ -247,7 +249,7 @@ def test_few_descriptors_make_a_typed_error_and_no_harm(start: Starter) -> None:
 
 
 def test_few_processes_make_a_typed_error_and_no_harm(start: Starter) -> None:
-    """RLIMIT_NPROC counts the threads of a user and binds no root: so as nobody, with a child for a target."""
+    """RLIMIT_NPROC counts the threads of a user and binds no root: so as one who has no others, with a child."""
     owner = start_owner(
         start,
         """
@@ -276,7 +278,7 @@ def test_few_processes_make_a_typed_error_and_no_harm(start: Starter) -> None:
             say("answers", answers[0], answers[-1], set(answers) <= {True, False})
         asyncio.run(main())
         """,
-        prefix=NOBODY if os.geteuid() == 0 else (),
+        prefix=ALONE if os.geteuid() == 0 else (),
         env={"GT": str(start.gt)},
     )
     assert owner.channel.expect("answers", 60) == "False True True"

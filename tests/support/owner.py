@@ -50,7 +50,7 @@ def start_owner(
     start: Starter, code: str, *, prefix: tuple[str, ...] = (), env: dict[str, str] | None = None, **options: Any
 ) -> Workload:
     """Start an owner; it talks over the same channel as a workload."""
-    python = python_of_nobody() if prefix == NOBODY else sys.executable
+    python = python_of_nobody() if any(word.startswith("--reuid=") for word in prefix) else sys.executable
     return start.program([*prefix, *argv(code, python)], ready=False, env={**environment(), **(env or {})}, **options)
 
 
