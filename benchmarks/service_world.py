@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1
 WORKERS = """
 import os, select, signal, sys, time
 count, active = int(sys.argv[1]), int(sys.argv[2])
@@ -74,6 +76,7 @@ def daemon(folder: Path, target: int | None, interval: str = "1s") -> Iterator[t
         [sys.executable, "-m", "straced", "serve", "-c", str(file)],
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": source},
+        preexec_fn=_end_with_parent,
     )
     deadline = time.monotonic() + 60
     while not answers(where) and time.monotonic() < deadline:
@@ -83,6 +86,11 @@ def daemon(folder: Path, target: int | None, interval: str = "1s") -> Iterator[t
     finally:
         serving.send_signal(signal.SIGTERM)
         serving.wait()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end a service in order when the benchmark was killed and cannot."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def answers(where: Path) -> bool:

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 import msgspec
 from msgspec import Struct
 
-from straced.store.packing import PackedRow, Value
+from straced.store.packing import PackedRow, Value, runs_of
 
 WIDTH = 4
 """Numbers of a call: calls, errors, wall_ns, waiting_ns."""
@@ -35,29 +35,27 @@ _decoder = msgspec.msgpack.Decoder(Block)
 
 def pack(start_ms: int, rows: list[tuple[int, PackedRow]]) -> bytes:
     """Rows with their times as a block that begins at ``start_ms``."""
-    names: list[list[int] | None] = []
     numbers: defaultdict[int, list[list[int | None]]] = defaultdict(lambda: [[] for _ in range(WIDTH)])
-    for _ts, row in rows:
-        flat = row.calls
-        if flat is None:
-            names.append(None)
-            continue
-        here = [name for name in flat[:: WIDTH + 1] if name is not None]
-        names.append(here)
-        for position, name in enumerate(here):
-            for column, values in enumerate(numbers[name], position * (WIDTH + 1) + 1):
-                values.append(flat[column])
+    for names, columns in runs_of(row for _ts, row in rows):
+        for position, name in enumerate(names):
+            assert name is not None
+            for values, column in zip(numbers[name], columns[position * (WIDTH + 1) + 1 :], strict=False):
+                values += column
     block = Block(
         [ts - start_ms for ts, _row in rows],
         [row.facts for _ts, row in rows],
         [row.cpu_ns for _ts, row in rows],
-        names,
+        [None if row.calls is None else _names(row.calls) for _ts, row in rows],
         dict(numbers),
         [row.errno for _ts, row in rows],
         [row.in_flight for _ts, row in rows],
         [row.lost for _ts, row in rows],
     )
     return zlib.compress(msgspec.msgpack.encode(block), 1)
+
+
+def _names(flat: list[int | None]) -> list[int]:
+    return [name for name in flat[:: WIDTH + 1] if name is not None]
 
 
 def unpack(start_ms: int, data: bytes) -> list[tuple[int, PackedRow]]:

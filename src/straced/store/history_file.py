@@ -26,9 +26,16 @@ class HistoryFile:
         path: the database.
         keep: sizes and ages, as they are now.
         suspect: told, from a thread of its own, that the file is damaged.
+        rest: called between the pieces of long work.
     """
 
-    def __init__(self, path: Path, keep: Callable[[], schema.StoreConfig], suspect: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keep: Callable[[], schema.StoreConfig],
+        suspect: Callable[[str], None],
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = path
         self.state = "closed"
         """``ok``, ``full``, ``locked``, ``failed`` or ``closed``."""
@@ -42,6 +49,7 @@ class HistoryFile:
         self.recorder: Recorder
         self._keep = keep
         self._suspect = suspect
+        self._rest = rest
         self._identity: tuple[int, int] | None = None
 
     def open(self) -> None:
@@ -72,7 +80,7 @@ class HistoryFile:
     def _begin(self, opened: database.Opened) -> None:
         """Learn what the file has."""
         connection = opened.connection
-        self.recorder = Recorder(connection, self._keep)
+        self.recorder = Recorder(connection, self._keep, self._rest)
         if opened.unclean:
             self.interrupted = self.recorder.catalogue.close_interrupted()
             close_alerts(connection)

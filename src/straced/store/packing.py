@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import errno as errno_module
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 from msgspec import Struct
@@ -109,6 +110,17 @@ def decode(data: bytes) -> PackedRow:
     return _decoder.decode(data)
 
 
+def runs_of(rows: Iterable[PackedRow]) -> Iterator[tuple[list[int | None], list[tuple[int | None, ...]]]]:
+    """The calls of rows that stand together and have the same ones: their names, and the rows as columns."""
+    counted = (row.calls for row in rows if row.calls is not None)
+    for names, run in groupby(counted, key=lambda flat: flat[::_CALLS_WIDTH]):
+        if len(set(names)) == len(names):
+            yield names, list(zip(*run, strict=True))
+        else:
+            for flat in run:
+                yield names, list(zip(flat, strict=True))
+
+
 class PackedSums:
     """Calls added up by name: ``[calls, errors, wall_ns, waiting_ns]``; ``None`` where a part was not known."""
 
@@ -122,10 +134,7 @@ class PackedSums:
 
     def add(self, row: PackedRow) -> None:
         """Add a row."""
-        if row.lost is None or self.lost is None:
-            self.lost = None
-        else:
-            self.lost += row.lost
+        self._add_rest(row)
         flat = row.calls
         if flat is None:
             return
@@ -141,12 +150,29 @@ class PackedSums:
             for j in range(4):
                 value, old = flat[i + 1 + j], sums[j]
                 sums[j] = None if value is None or old is None else old + value
-        if row.errno:
-            for i in range(0, len(row.errno), 3):
-                name_, code, count = row.errno[i : i + 3]
-                assert isinstance(name_, int)
+
+    def _add_rest(self, row: PackedRow) -> None:
+        """Add what is lost, and the errors."""
+        self.lost = None if row.lost is None or self.lost is None else self.lost + row.lost
+        if row.errno and row.calls is not None:
+            words = iter(row.errno)
+            for name, code, count in zip(words, words, words, strict=True):
+                assert isinstance(name, int)
                 assert isinstance(count, int)
-                self.errno[name_, code] = self.errno.get((name_, code), 0) + count
+                self.errno[name, code] = self.errno.get((name, code), 0) + count
+
+    def add_all(self, rows: Sequence[PackedRow]) -> None:
+        """Add rows, as many of them at a time as have the same calls."""
+        for names, columns in runs_of(rows):
+            self.counted = True
+            for position, name in enumerate(names):
+                assert name is not None
+                first = position * _CALLS_WIDTH + 1
+                made = [_sum(column) for column in columns[first : first + _CALLS_WIDTH - 1]]
+                known = self.by_name.get(name)
+                self.by_name[name] = made if known is None else [_sum(pair) for pair in zip(known, made, strict=True)]
+        for row in rows:
+            self._add_rest(row)
 
     def flat(self) -> list[int | None] | None:
         """As in a row; ``None`` when nothing was counted."""
@@ -169,3 +195,7 @@ class PackedSums:
                 return None
             total += value
         return total
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    return None if None in values else sum(values)  # type: ignore[arg-type]

@@ -31,11 +31,18 @@ class Recorder:
     Args:
         connection: of the database.
         keep: asked for sizes and ages.
+        rest: called between the pieces of long work.
     """
 
-    def __init__(self, connection: sqlite3.Connection, keep: Callable[[], schema.StoreConfig]) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        keep: Callable[[], schema.StoreConfig],
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
         self._connection = connection
         self._keep = keep
+        self._rest = rest
         self.catalogue = Catalogue(connection, procfs.boot_id())
         self._clock = DeletionClock(procfs.boot_id(), database.kept(connection, "clock"))
         self.last_ms: int = connection.execute("select coalesce(max(ts), 0) from host").fetchone()[0]
@@ -164,7 +171,7 @@ class Recorder:
 
     def _turn_minute(self, connection: sqlite3.Connection, minute: int, ts: int) -> None:
         self._minute = minute
-        rollup.close_minutes(connection, minute * rollup.MINUTE_MS)
+        rollup.close_minutes(connection, minute * rollup.MINUTE_MS, self._rest)
         self.catalogue.write_last()
         self.catalogue.close_unseen(ts)
         retention.expire(connection, self._clock.now_ms(ts), self._keep())

@@ -7,7 +7,7 @@ whenever the service is killed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -47,20 +47,32 @@ class RollupBuilder:
         self.sums = PackedSums()
         self.states: dict[str, int] = {}
         self._facts: Facts | None = None
+        self._rss, self._state = 0, ""
 
     def add(self, row: PackedRow) -> None:
         """Add a row."""
+        self.sums.add(row)
+        self._add_facts(row)
+
+    def add_all(self, rows: Sequence[PackedRow]) -> None:
+        """Add rows, one after the other."""
+        self.sums.add_all(rows)
+        for row in rows:
+            self._add_facts(row)
+
+    def _add_facts(self, row: PackedRow) -> None:
         self.samples += 1
         self.cpu_ns += row.cpu_ns
-        self.sums.add(row)
-        self._facts = facts = unpack_facts(row.facts, self._facts)
-        if facts is not None:
-            rss, threads, fds, state = facts[_RSS], facts[_THREADS], facts[_FDS], facts[_STATE]
-            self.rss_sum += rss if isinstance(rss, int) else 0
+        if row.facts is not None:
+            self._facts = facts = unpack_facts(row.facts, self._facts) or ()
+            rss, self._state = facts[_RSS], str(facts[_STATE])
+            self._rss = rss if isinstance(rss, int) else 0
             self.rss_max = _largest(self.rss_max, rss)
-            self.threads_max = _largest(self.threads_max, threads)
-            self.fds_max = _largest(self.fds_max, fds)
-            self.states[str(state)] = self.states.get(str(state), 0) + 1
+            self.threads_max = _largest(self.threads_max, facts[_THREADS])
+            self.fds_max = _largest(self.fds_max, facts[_FDS])
+        if self._facts is not None:
+            self.rss_sum += self._rss
+            self.states[self._state] = self.states.get(self._state, 0) + 1
 
     def merge(self, stored: tuple[int | bytes | None, ...]) -> None:
         """Add a stored roll-up, the columns of ``COLUMNS``."""
@@ -100,8 +112,14 @@ def _largest(before: int | None, value: object) -> int | None:
     return value if before is None or value > before else before
 
 
-def close_minutes(connection: sqlite3.Connection, until_ms: int) -> int:
-    """Pack and roll up all rows before ``until_ms`` (the start of a minute); returns how many there were."""
+def close_minutes(connection: sqlite3.Connection, until_ms: int, rest: Callable[[], None] = lambda: None) -> int:
+    """Pack and roll up all rows before ``until_ms`` (the start of a minute); returns how many there were.
+
+    Args:
+        connection: of the database.
+        until_ms: when they end.
+        rest: called after each series, so that it is not all done in one piece.
+    """
     rows = connection.execute(
         f"select series, ts / {MINUTE_MS}, ts, data from sample where ts < ? order by series, ts", (until_ms,)
     )
@@ -111,13 +129,13 @@ def close_minutes(connection: sqlite3.Connection, until_ms: int) -> int:
         count += len(known)
         start = minute * MINUTE_MS
         roll = RollupBuilder()
-        for _ts, row in known:
-            roll.add(row)
+        roll.add_all([row for _ts, row in known])
         _write_block(connection, series, start, known)
         hour = RollupBuilder()
         hour.merge(roll.columns())
         _merge_into(connection, "minute", series, start, roll)
         _merge_into(connection, "hour", series, start - start % HOUR_MS, hour)
+        rest()
     connection.execute("delete from sample where ts < ?", (until_ms,))
     return count
 

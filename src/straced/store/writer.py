@@ -26,6 +26,8 @@ from straced.store.recorder import Recorder
 
 log = logging.getLogger("straced.service")
 RETRY_S = 1.0
+PIECE_NS, MOST_REST_NS = 2_000_000, 10_000_000
+"""So long is worked at a time on what is long, and so long is rested at most."""
 SAID_MS = 60_000
 """Between two words about samples that were dropped."""
 
@@ -41,7 +43,7 @@ class HistoryWriter:
     def __init__(self, path: Path, keep: schema.StoreConfig) -> None:
         self.path = path
         self.keep = keep
-        self._file = HistoryFile(path, lambda: self.keep, self.suspect)
+        self._file = HistoryFile(path, lambda: self.keep, self.suspect, self._rest)
         self._items = WriteQueue()
         self._wake = threading.Condition()
         self._closing = False
@@ -50,6 +52,9 @@ class HistoryWriter:
         self._lost: dict[tuple[int, int], LostCalls] = {}
         self._said_ms = 0
         self._dropped_said = 0
+        self._awaited = 0
+        """How many wait for all that is in the queue."""
+        self._rested_ns = 0
 
     @property
     def state(self) -> str:
@@ -160,8 +165,12 @@ class HistoryWriter:
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until all that was handed over is in the file."""
         done = threading.Event()
-        self.put(done)
-        return done.wait(timeout_s) and self.state == "ok"
+        self._awaited += 1
+        try:
+            self.put(done)
+            return done.wait(timeout_s) and self.state == "ok"
+        finally:
+            self._awaited -= 1
 
     def close(self, timeout_s: float = 2.0) -> bool:
         """Write what waits and close the file; returns whether that could be done in time."""
@@ -199,8 +208,21 @@ class HistoryWriter:
                 time.sleep(RETRY_S)
         self._file.finish()
 
+    def _rest(self) -> None:
+        """Leave the interpreter to the loop for a while: each of its calls of the kernel gives it away to this thread.
+
+        Whoever waits for what is written here is not kept waiting for longer.
+        """
+        now_ns = time.monotonic_ns()
+        busy_ns = now_ns - self._rested_ns
+        if busy_ns < PIECE_NS or self._closing or self._awaited:
+            return
+        time.sleep(min(2 * busy_ns, MOST_REST_NS) / 1e9)
+        self._rested_ns = time.monotonic_ns()
+
     def _try(self, batch: list[Item]) -> bool:
         before = self.state
+        self._rested_ns = time.monotonic_ns()
         try:
             connection = self._file.begin()
             for item in batch:

@@ -102,17 +102,18 @@ class Totals:
     def _add_calls(self, group: Group, calls: Sequence[Calls], uid: int) -> None:
         by_name = self._calls.get(group, _NOTHING)
         for call in calls:
+            key = None
             sums = by_name.get(call.name)
-            key = (*group, call.name)
             if sums is None:
-                key, sums = self._new_series(key, uid)
+                key, sums = self._new_series((*group, call.name), uid)
                 by_name = self._calls.get(group, _NOTHING)
             sums[0] += call.calls or 0
-            sums[1] += call.errors or 0
             sums[2] += call.wall_ns or 0
             sums[3] += call.waiting_ns or 0
-            for word, count in (call.errno or {}).items():
-                code = (*key, word)
+            if call.errors:
+                sums[1] += call.errors
+            for word, count in call.errno.items() if call.errno else ():
+                code = (*(key or (*group, call.name)), word)
                 if code not in self._errors and len(self._errors) >= self.max_series:
                     code = (OTHER, OTHER, OTHER, OTHER)
                 self._errors[code] = self._errors.get(code, 0) + count

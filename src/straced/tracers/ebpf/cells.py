@@ -17,7 +17,7 @@ from straced.model.durations import CallDurations, made_of, returned_since
 from straced.model.tick import Calls
 from straced.model.types import Counters
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.decoding import HISTOGRAM_AT, decode, end_of, errnos_of, identify, slots_of
+from straced.tracers.ebpf.decoding import HISTOGRAM_AT, all_buckets, decode, errnos_of, identify, slots_of
 
 _HEAD = struct.Struct(f"=4Q8xQ8x{wire.CounterRow.slots.offset - 56}xQ")
 """Calls, untimed ones, wall and waiting time, the longest call, the first slot."""
@@ -43,15 +43,18 @@ class Cell(Struct, eq=False, gc=False):
             return self.head
         raw = self.raw
         calls, untimed, wall_ns, waiting_ns, longest_ns, first_slot = _HEAD.unpack_from(raw)
+        if waiting_ns > wall_ns:  # read in the middle of an update
+            waiting_ns = wall_ns
         slots = slots_of(raw) if first_slot else {}
         if slots and max(slots) >= wire.SLOT_CARRY:
             value = self.value or decode(raw, self.key)
-            self.flight = value.in_flight or 0
-            self.head = calls, value.errors or 0, wall_ns, min(waiting_ns, wall_ns)
-            return self.head
-        self.flight = max(0, calls - untimed - sum(_buckets(raw, longest_ns)))
-        self.head = calls, sum(slots.values()) if slots else 0, wall_ns, min(waiting_ns, wall_ns)
-        return self.head
+            errors, flight = value.errors or 0, value.in_flight or 0
+        else:
+            errors = sum(slots.values())
+            flight = calls - untimed - sum(all_buckets(raw, longest_ns))
+        self.flight = flight if flight > 0 else 0
+        self.head = head = calls, errors, wall_ns, waiting_ns
+        return head
 
 
 class Group(Struct, frozen=True):
@@ -82,10 +85,16 @@ class Group(Struct, frozen=True):
             return True
         if not isinstance(before, Group):
             return None
-        pairs = [(was, now) for was, now in zip(before.cells, self.cells, strict=False) if was is not now]
-        if pairs and pairs[0][0].raw[_BIRTH] != pairs[0][1].raw[_BIRTH]:  # those of one owner are all of one kind
-            return False
-        return (len(before.cells) <= len(self.cells) and all(was.key == now.key for was, now in pairs)) or None
+        seen = False
+        for was, now in zip(before.cells, self.cells, strict=False):
+            if was is now:
+                continue
+            if not seen and was.raw[_BIRTH] != now.raw[_BIRTH]:  # one is enough: all have the same owner
+                return False
+            seen = True
+            if was.key != now.key:
+                return None
+        return True if len(before.cells) <= len(self.cells) else None
 
     def calls_since(self, before: RowPart | None) -> tuple[list[Calls], list[tuple[str, int]]]:
         """What it did since, call by call; and in which calls it is that it was not in, or is no more (0)."""
@@ -125,10 +134,6 @@ class Group(Struct, frozen=True):
             yield None, now
 
 
-def _buckets(raw: bytes, longest_ns: int) -> tuple[int, ...]:
-    return wire.BUCKETS[(end_of(raw, HISTOGRAM_AT, longest_ns) - HISTOGRAM_AT) // 4].unpack_from(raw, HISTOGRAM_AT)
-
-
 def _errnos_since(was: Cell | None, now: Cell) -> dict[str, int]:
     counts = errnos_of(slots_of(now.raw))
     for word, count in errnos_of(slots_of(was.raw)).items() if was is not None else ():
@@ -141,7 +146,7 @@ def _durations_since(was: Cell | None, now: Cell) -> CallDurations | None:
     if first_slot and max(slots_of(now.raw)) >= wire.SLOT_CARRY:
         told = [was.value or decode(was.raw, was.key)] if was is not None else []
         return returned_since(now.value or decode(now.raw, now.key), told)
-    counts = _buckets(now.raw, longest_ns)
+    counts = all_buckets(now.raw, longest_ns)
     if was is None:
         return made_of({bucket: count for bucket, count in enumerate(counts) if count}, longest_ns, wall_ns)
     _calls, _untimed, told_ns, _waiting_ns, known_ns, _slot = _HEAD.unpack_from(was.raw)

@@ -24,6 +24,7 @@ _USED_AND_REST = [
     for octaves in (min(max(0, bits - histogram.FIRST_OCTAVE), histogram.OCTAVES) for bits in range(65))
 ]
 """By the number of bits of the longest call: bytes of its histogram that are used, and the empty ones after them."""
+_USED_BUCKETS = [(wire.BUCKETS[used // 4], rest, HISTOGRAM_AT + used) for used, rest in _USED_AND_REST]
 _COUNT_MASK = (1 << 48) - 1
 
 
@@ -153,6 +154,14 @@ def end_of(raw: bytes, start: int, longest_ns: int) -> int:
     if raw.startswith(rest, start + used):
         return start + used
     return start + 4 * histogram.SIZE  # the longest call was not noted down yet when this was copied
+
+
+def all_buckets(raw: bytes, longest_ns: int) -> tuple[int, ...]:
+    """The used part of the histogram of a row, with empty buckets at its end: for those who add them up."""
+    buckets, rest, end = _USED_BUCKETS[longest_ns.bit_length()]
+    if not raw.startswith(rest, end):  # as in :func:`end_of`, whose call would take as long as this
+        buckets = wire.BUCKETS[histogram.SIZE]
+    return buckets.unpack_from(raw, HISTOGRAM_AT)
 
 
 def buckets_of(raw: bytes, start: int, longest_ns: int) -> tuple[int, ...]:
