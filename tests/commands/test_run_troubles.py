@@ -98,11 +98,15 @@ def test_streams_that_were_closed_by_who_started_it(tracer: str, closed: str, tm
     assert "anon_inode" not in (tmp_path / "fds").read_text(), "the command has no descriptor of ours in their place"
 
 
+BUFFERED = {"PYTHONUNBUFFERED": ""}
+"""As at a user's: what could not be written is tried again when the interpreter ends."""
+
+
 @pytest.mark.parametrize("words", [(), ("--tracer", "strace"), ("--json",)])
 def test_nobody_reads_stderr(start: Starter, words: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    run = popen_straced("run", *words, "--", "sh", "-c", "echo out; exit 3", stderr=writer)
+    run = popen_straced("run", *words, "--", "sh", "-c", "echo out; exit 3", stderr=writer, env=BUFFERED)
     os.close(writer)
     out, _ = run.communicate(timeout=LIMIT_S)
     assert (run.returncode, out) == (3, b"out\n")
@@ -112,7 +116,8 @@ def test_nobody_reads_stderr_and_the_tracer_is_refused(start: Starter) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     prefix = (str(start.gt), "noptrace")
-    run = popen_straced("run", "--tracer", "strace", "--", "sh", "-c", "exit 3", stderr=writer, prefix=prefix)
+    words = ("run", "--tracer", "strace", "--", "sh", "-c", "exit 3")
+    run = popen_straced(*words, stderr=writer, prefix=prefix, env=BUFFERED)
     os.close(writer)
     run.communicate(timeout=LIMIT_S)
     assert run.returncode == 3

@@ -237,7 +237,7 @@ ready(*workers); signal.pause()
     assert sorted(wanted, key=order.index) == wanted
     verdicts = {why.pid: why.verdict for why in found.processes}
     assert {verdicts[pid] for pid in workers} == {"idle"}
-    text = overview(found, limit=1000)
+    text = overview(found, limit=len(found.processes))
     lines = [line for line in text.split("\n") if f"4 idle workers of {master.pid} (python" in line]
     assert len(lines) == 1, text
     assert all(str(pid) in lines[0] for pid in workers)

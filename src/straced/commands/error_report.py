@@ -95,7 +95,16 @@ def say(lines: list[str]) -> None:
 
 
 def flushed(status: int) -> int:
-    """Flush stdout before the interpreter does, so that a reader who left is not reported with a traceback."""
+    """Flush stdout and stderr before the interpreter does, which for a reader who left would say 120 or a traceback."""
+    status = _stdout_flushed(status)
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _drop(2)
+    return status
+
+
+def _stdout_flushed(status: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -107,15 +116,15 @@ def flushed(status: int) -> int:
     else:
         if status != BROKEN_PIPE:
             return status
-    _drop_stdout()
+    _drop(1)
     return status
 
 
-def _drop_stdout() -> None:
-    """Point fd 1 at /dev/null: the interpreter flushes once more when it ends."""
+def _drop(fd: int) -> None:
+    """Point it at /dev/null: the interpreter flushes once more when it ends."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
+        os.dup2(null, fd)
         os.close(null)
     except OSError:
         pass
