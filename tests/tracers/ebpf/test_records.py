@@ -159,7 +159,8 @@ async def test_a_file_that_does_not_take_the_last_records_is_said_to_all_who_end
 async def test_where_space_returns_it_is_said_how_much_was_lost(
     loop: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reader stands still until the ring has been full."""
+    """The reader stands still until the ring has been full. The target stays on its CPU: no other ring tells of it."""
+    os.sched_setaffinity(loop.pid, {min(os.sched_getaffinity(loop.pid))})
     go_on, run = threading.Event(), RingDrain._run
     monkeypatch.setattr(RingDrain, "_run", lambda drain: (go_on.wait(60), run(drain)))
     options = RecorderOptions(ring_bytes=1 << 17)
