@@ -19,7 +19,8 @@
 #define MESSAGE_CONTROL 17
 #define FIRST_PAGE 4096		/* nothing is mapped below: a flag or a number, and no address */
 
-enum sized { SIZED_FIXED, SIZED_ARGUMENT, SIZED_RESULT = 7, SIZED_INT, SIZED_IOCTL = 16, SIZED_FCNTL };
+enum sized { SIZED_FIXED, SIZED_ARGUMENT, SIZED_RESULT = 7, SIZED_INT, SIZED_IOCTL = 16, SIZED_FCNTL,
+	     SIZED_OPTION, SIZED_ASKED_OPTION };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -44,7 +45,15 @@ INLINE u32 ioctl_bytes(u64 request)
 		return 16;
 	if ((number >= 0x05 && number <= 0x08) || number == 0x13 || number == 0x14)	/* TCGETA, TIOCGWINSZ */
 		return 8;
-	return 4;
+	return number == 0x12 ? 0 : 4;	/* TIOCSTI is given what somebody types */
+}
+
+/* Options of sockets that are no secrets: of SOL_IP, SOL_SOCKET, SOL_TCP, SOL_UDP, SOL_IPV6. Keys of TCP, SOL_ALG and SOL_TLS are. */
+INLINE bool is_plain_option(u32 level, u32 option)
+{
+	if (level == 6)
+		return option != 14 && option != 32 && option != 33 && option < 37;	/* TCP_MD5SIG, FASTOPEN_KEY, AO */
+	return level < 2 || level == 17 || level == 41;
 }
 
 /* Of commands with a struct flock (asm-generic/fcntl.h): F_GETLK to F_SETLKW, F_OFD_*; F_SETOWN_EX and F_GETOWN_EX. */
@@ -57,7 +66,7 @@ INLINE u32 fcntl_bytes(u32 command)
 
 INLINE u32 bytes_of(struct scratch *scratch, struct capture capture, long result)
 {
-	u32 bytes = 0;
+	u32 bytes = 0, place = capture.sized;
 
 	switch (capture.sized) {
 	case SIZED_FIXED:
@@ -68,10 +77,17 @@ INLINE u32 bytes_of(struct scratch *scratch, struct capture capture, long result
 		return ioctl_bytes(scratch->args[1]);
 	case SIZED_FCNTL:
 		return fcntl_bytes(scratch->args[1]);
+	case SIZED_OPTION:
+	case SIZED_ASKED_OPTION:
+		if (!is_plain_option(scratch->args[1], scratch->args[2]))
+			return 0;
+		if (capture.sized == SIZED_OPTION)
+			return scratch->args[4];
+		place = 4;
 	}
 	if (capture.sized < SIZED_RESULT)
 		return scratch->args[(capture.sized - SIZED_ARGUMENT) & 7];
-	if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)scratch->args[capture.sized & 7]))
+	if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)scratch->args[place & 7]))
 		return 0;
 	return bytes;
 }

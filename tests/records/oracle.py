@@ -37,6 +37,8 @@ _MEASURED = re.compile(
     r"(?:, tv_[un]sec=\d+)?|\b(ru_[us]time)=\{[^}]*\}"
 )
 """Fields of structures that differ from run to run: what is free, what was used, what is left of a timer."""
+_TERMINAL = re.compile(r"(?<=TIOCGPTN, )\[\d+\]")
+"""The number of a terminal: the next that is free on the machine."""
 _COUNT = re.compile(r"(0x[0-9a-f]+|ADDRESS) /\* \d+ (?:vars|entries) \*/")
 
 
@@ -148,7 +150,7 @@ def normal(tasks: dict[str, list[str]]) -> list[list[str]]:
         text = _INODE.sub("?", where.sub(lambda match: numbers[match[1]], text))
         text = _NAMED.sub(lambda match: f"<{os.path.realpath(match[1])}>", text)
         text = _CHANGING.sub("...", _EPHEMERAL.sub("PORT", text))
-        text = _MEASURED.sub(r"\1\2=...", text)
+        text = _TERMINAL.sub("[N]", _MEASURED.sub(r"\1\2=...", text))
         return _COUNT.sub(r"\1", _ADDRESS.sub("ADDRESS", text))
 
     return [[line(text) for text in lines] for lines in tasks.values()]

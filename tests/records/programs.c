@@ -581,6 +581,7 @@ static void internet(void) {
     setsockopt(server, IPPROTO_IP, IP_TOS, &one, sizeof one);
     setsockopt(server, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, 8, sizeof one);
+    setsockopt(server, IPPROTO_TCP, TCP_FASTOPEN_KEY, "0123456789a-key!", 16);
     socklen_t sizes[] = {4, 8, 16, 4, 200, 64};
     int asked[][2] = {{SOL_SOCKET, SO_TYPE}, {SOL_SOCKET, SO_LINGER}, {SOL_SOCKET, SO_SNDTIMEO}, {IPPROTO_TCP, TCP_NODELAY},
                       {IPPROTO_TCP, TCP_INFO}, {IPPROTO_TCP, TCP_CONGESTION}};

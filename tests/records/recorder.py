@@ -208,9 +208,16 @@ class Recorder:
                 sizes = dict.fromkeys((1, 2, 3, 4, 0x2A, 0x2B, 0x2C, 0x2D), 16) | dict.fromkeys(
                     (5, 6, 7, 8, 0x13, 0x14), 8
                 )
-                return sizes.get(last, 4) if args[1] & 0xFF00 == 0x5400 else 0
+                return sizes.get(last, 0 if last == 0x12 else 4) if args[1] & 0xFF00 == 0x5400 else 0
             case plans.BY_COMMAND:
                 return (dict.fromkeys((5, 6, 7, 36, 37, 38), 32) | {15: 8, 16: 8}).get(args[1], 0)
+            case plans.BY_OPTION | plans.BY_ASKED_OPTION:
+                level, option = args[1], args[2]
+                plain = option not in (14, 32, 33) and option < 37 if level == 6 else level in (0, 1, 17, 41)
+                if not plain:
+                    return 0
+                asked = int.from_bytes(ptrace.memory(tid, args[4], 4), "little")
+                return asked if capture.sized == plans.BY_ASKED_OPTION else args[4]
         if capture.sized < plans.BY_INT:
             return args[capture.sized - plans.BY_ARGUMENT] & 0xFFFFFFFF
         return int.from_bytes(ptrace.memory(tid, args[capture.sized - plans.BY_INT], 4), "little")

@@ -151,6 +151,8 @@ async def record_by_ebpf(jobs: list[Job], folder: Path) -> tuple[dict[str, list[
         await launcher.wait()
     file = RecordFile(made)
     check_sums(file)
+    assert b"cubic" in made.read_bytes()
+    assert b"0123456789a-key!" not in made.read_bytes(), "keys that sockets are given are no structures"
     return joined(text_of(Recorded(file.facts, list(file)))), pids
 
 

@@ -47,7 +47,7 @@ fchownat 5 p1; fcntl 3 i2:32=fcntl; fgetxattr 4 p1; file_getattr 5 p1; file_seta
 fremovexattr 2 p1; fsconfig 5 p2; fsetxattr 5 p1; fsmount 3; fsopen 2 p0; fspick 3 p1; fstat 2 o1:56; fstatat64 4 p1
 fstatfs 2 o1:88; futex 6 i3:16; futimesat 3 p1; getcwd 2 p0:1; getitimer 2 o1:32; getpeername 3 A1 g2:4
 getresgid 3 o0:4 o1:4 o2:4; getresuid 3 o0:4 o1:4 o2:4; getrlimit 2 o1:16; getrusage 2 o1:32; getsockname 3 A1 g2:4
-getsockopt 5 o3:128=*4 o4:4 g4:4; gettimeofday 2 o0:16; getxattr 4 p0 p1; getxattrat 6 p1 p3; inotify_add_watch 3 p1
+getsockopt 5 o3:16=get o4:4 g4:4; gettimeofday 2 o0:16; getxattr 4 p0 p1; getxattrat 6 p1 p3; inotify_add_watch 3 p1
 ioctl 3 i2:16=ioctl; lchown 3 p0; lchown32 3 p0; lgetxattr 4 p0 p1; link 2 p0 p1; linkat 5 p1 p3; listxattr 3 p0
 listxattrat 5 p1; llistxattr 3 p0; lremovexattr 2 p0 p1; lsetxattr 5 p0 p1; lstat 2 p0 o1:56; lstat64 2 p0
 memfd_create 2 p0; mkdir 2 p0; mkdirat 3 p1; mknod 3 p0; mknodat 4 p1; mount 5 p0 p1 p2; mount_setattr 5 p1
@@ -59,7 +59,7 @@ removexattr 2 p0 p1; removexattrat 4 p1 p3; rename 2 p0 p1; renameat 4 p1 p3; re
 rmdir 1 p0; rt_sigaction 4 i1:32 o2:32; rt_sigpending 2 o0:8; rt_sigprocmask 4 i1:8 o2:8; rt_sigreturn 0 b0
 rt_sigsuspend 2 i0:8; rt_sigtimedwait 4 i0:8 i2:16; sched_getaffinity 3 o2:128=r; sched_getparam 2 o1:4
 sched_setaffinity 3 i2:128=1; sendfile 4 g2:8 o2:8; sendmsg 3 m1; sendto 6 a4; setdomainname 2; sethostname 2
-setitimer 3 i1:32 o2:32; setrlimit 2 i1:16; setsockopt 5 i3:128=4; setxattr 5 p0 p1; setxattrat 6 p1 p3
+setitimer 3 i1:32 o2:32; setrlimit 2 i1:16; setsockopt 5 i3:16=set; setxattr 5 p0 p1; setxattrat 6 p1 p3
 sigaltstack 2 i0:24 o1:24; signalfd4 4 i1:8; socketpair 4 o3:8; stat 2 p0 o1:56; stat64 2 p0; statfs 2 p0 o1:88
 statfs64 3 p0; statx 5 p1 o4:48; swapoff 1 p0; swapon 2 p0; symlink 2 p0 p1; symlinkat 3 p0 p2; sysinfo 1 o0:112
 timer_settime 4 i2:32 o3:32; timerfd_gettime 2 o1:32; timerfd_settime 4 i2:32 o3:32; times 1 o0:32; truncate 2 p0
@@ -79,9 +79,9 @@ _KINDS = {
     "m": MESSAGE,
     "b": BLOCKED,
 }
-FIXED, BY_ARGUMENT, BY_RESULT, BY_INT, BY_REQUEST, BY_COMMAND = 0, 1, 7, 8, 16, 17
+FIXED, BY_ARGUMENT, BY_RESULT, BY_INT, BY_REQUEST, BY_COMMAND, BY_OPTION, BY_ASKED_OPTION = 0, 1, 7, 8, *range(16, 20)
 """What says how long a structure is (``bpf/record_structures.h``): 1 and 8 go with the number of an argument."""
-_SIZED = {"": FIXED, "r": BY_RESULT, "ioctl": BY_REQUEST, "fcntl": BY_COMMAND}
+_SIZED = {"": FIXED, "r": BY_RESULT, "ioctl": BY_REQUEST, "fcntl": BY_COMMAND, "set": BY_OPTION, "get": BY_ASKED_OPTION}
 STRUCTURED = ("x86_64", "arm64")
 """The ABIs whose structures are read, and printed."""
 

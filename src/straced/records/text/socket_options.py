@@ -36,8 +36,8 @@ def option_value(record: Record, *, asks: bool) -> str:
     address, blob = record.args[3], record.blobs.get(3)
     if not address or record.result == kinds.FAULT or (asks and kinds.failed(record)):
         return f"{address:#x}" if address else "NULL"
-    if blob is None or blob.unread:
-        return "[...]"
+    if blob is None or blob.unread:  # or a key, which is not read
+        return '""...' if level == _TCP and not asks and record.args[4] > _INT_BYTES else "[...]"
     shape = _STRUCTURES.get((level, option))
     if shape is not None:
         form, text = shape
@@ -47,7 +47,7 @@ def option_value(record: Record, *, asks: bool) -> str:
     return '""...' if option in _BYTES.get(level, ()) and blob.data else "[...]"
 
 
-_INT_BYTES = 4
+_INT_BYTES, _TCP = 4, 6
 _STRUCTURES = {
     (1, 13): ("=ii", "{{l_onoff={}, l_linger={}}}"),  # SO_LINGER
     (1, 17): ("=iII", "{{pid={}, uid={}, gid={}}}"),  # SO_PEERCRED
