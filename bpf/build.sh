@@ -11,13 +11,18 @@ temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 cd "$here"
 [ $# -gt 1 ] && shift && some=yes || { some=; set -- profiler recorder recorder_user details starts preemption wakes uring; }
+pids=
 for name in "$@"; do
-	"$clang" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Wno-unused-function -Wno-visibility \
-		-ffile-prefix-map="$here"=. -fdebug-compilation-dir=. -c "$name.bpf.c" -o "$temporary/compiled.o"
-	llvm-strip -g "$temporary/compiled.o"
-	bpftool gen object "$temporary/linked.o" "$temporary/compiled.o"
-	mv "$temporary/linked.o" "$out/$name.bpf.o"
+	(
+		"$clang" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Wno-unused-function -Wno-visibility \
+			-ffile-prefix-map="$here"=. -fdebug-compilation-dir=. -c "$name.bpf.c" -o "$temporary/$name.compiled.o"
+		llvm-strip -g "$temporary/$name.compiled.o"
+		bpftool gen object "$temporary/$name.linked.o" "$temporary/$name.compiled.o"
+		mv "$temporary/$name.linked.o" "$out/$name.bpf.o"
+	) &
+	pids="$pids $!"
 done
+for pid in $pids; do wait "$pid"; done
 [ -z "$some" ] || exit 0
 {
 	echo "profiler.bpf.o is built from bpf/ by bpf/build.sh; it is the same object for x86-64 and arm64 (there: emulated)."

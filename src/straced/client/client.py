@@ -367,10 +367,10 @@ class Client(ServiceQueries):
         from straced.client.trace_sinks import header_for, sink_for
 
         try:
-            header = b"" if params.tracer == "ebpf" else await asyncio.to_thread(header_for, params)
+            header = b"" if params.binary else await asyncio.to_thread(header_for, params)
             attached = await self.request("trace", params, messages.Attached)
             try:
-                if params.binary and attached.tracer != "ebpf":
+                if params.binary and not attached.records:
                     raise TracerUnavailable(f"the service records nothing: it took {attached.tracer[:64]}")
                 trace = RemoteTrace(self, attached, file, sink_for(attached, params, file.fd, floor, header))
             except BaseException:

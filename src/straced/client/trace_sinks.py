@@ -202,8 +202,8 @@ def sink_for(
         floor: room that is left on its disk, in bytes.
         header: what the file of a strace begins with.
     """
-    if attached.tracer != "ebpf" or params.binary:
-        if attached.tracer != "ebpf":
+    if not attached.records or params.binary:
+        if not attached.records:
             with contextlib.suppress(OSError):  # a full disk ends the trace itself
                 os.write(fd, header)
         return lambda _cut: PlainSink(fd, floor, binary=params.binary)

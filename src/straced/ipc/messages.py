@@ -190,6 +190,8 @@ class Attached(Struct, frozen=True, kw_only=True):
     target: Target
     tracer: str
     tracer_reason: str
+    records: bool = False
+    """Of a trace: what is read of it is a file of records."""
 
 
 class SessionParams(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _OF_THE_OUTPUT = ("disk_full", "file_limit")
 
 
-class TraceOutput(Protocol):
+class RecordingOutput(Protocol):
     """Where a trace goes."""
 
     @property
@@ -58,7 +58,7 @@ class KernelRecording(Recording):
 
     def __init__(self, inner: EbpfRecording, text: TextCopier | None, scratch: BinaryIO | None) -> None:
         super().__init__(inner.target)
-        self.tracer = "ebpf"
+        self.tracer, self.recorded = "ebpf", True
         self._inner = inner
         self._text = text
         self._scratch = scratch
@@ -153,7 +153,7 @@ class KernelRecording(Recording):
 
 async def record(
     pid: int,
-    output: TraceOutput,
+    output: RecordingOutput,
     options: RecordOptions,
     ask: gating.Ask,
     *,

@@ -28,7 +28,7 @@ from straced.tracers.base import AttachOptions, ChildTracer, Rights
 if TYPE_CHECKING:
     from straced.linux.output_file import OutputFile
     from straced.profiling.api import AsyncEvents, AsyncProfiler, AsyncRecording, AsyncSession
-    from straced.profiling.kernel_recording import KernelRecording, TraceOutput
+    from straced.profiling.kernel_recording import KernelRecording, RecordingOutput
     from straced.tracers.event_stream import EventStream
     from straced.tracers.recording import Recording
     from straced.tracers.strace.recording import RecordOptions, StraceRecording
@@ -487,7 +487,7 @@ class Profiler:
     async def _by_records(
         self,
         pid: int,
-        output: TraceOutput,
+        output: RecordingOutput,
         options: RecordOptions,
         ask: gating.Ask,
         *,
@@ -530,7 +530,7 @@ class Profiler:
     async def record_calls(
         self,
         pid: int,
-        output: TraceOutput,
+        output: RecordingOutput,
         options: RecordOptions,
         *,
         binary: bool,

@@ -29,6 +29,8 @@ class Recording(ABC):
         """The process, as it was at the attach."""
         self.tracer = ""
         """The tracer that writes it: ``ebpf`` or ``strace``."""
+        self.recorded = False
+        """Whether the kernel records it, so that the target is hardly held up."""
         self.tracer_reason = ""
         """Why that one."""
         self.path: Path | None = None

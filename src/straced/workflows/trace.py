@@ -170,7 +170,7 @@ async def _by_the_service(
                 follow=options.follow,
                 timestamps="us" if options.timestamps == "us" else "s",
                 decode_fds=options.decode_fds,
-                string_bytes=options.string_bytes if tracer == "strace" else None,
+                string_bytes=None if tracer == "auto" else options.string_bytes,
                 filter=options.trace.removeprefix("trace=") if options.trace else None,
                 paths=options.paths,
                 failed_only=options.status == "failed",

@@ -162,7 +162,7 @@ class Reactions:
             options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)
             with OutputFile(path) as output:
                 recording = await self._begin(alert.pid, output, options, wanted.tracer, binary=binary)
-                if recording.tracer == "ebpf":
+                if recording.recorded:
                     self._recorded.add(alert.pid)
                 try:
                     ending = await recording.wait()

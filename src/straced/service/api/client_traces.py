@@ -24,6 +24,8 @@ from straced.service.api.record_spool import NamelessOutput, RecordSpool
 from straced.service.api.taken_dump import TakenDump, nameless
 from straced.service.api.trace_spool import Spool
 from straced.tracers.base import Rights
+from straced.tracers.ebpf.errors import EbpfUnavailable
+from straced.tracers.ebpf.probe import LASTING
 from straced.tracers.strace.filters import trace_set
 from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
@@ -59,6 +61,8 @@ class ClientTraces:
         self._folder = folder
         self._recorded: list[int] = []
         """Whose traces by records run, or are being begun."""
+        self._refusal = ""
+        """Why this kernel never loads what records for users; it is not asked again by each of them."""
 
     @property
     def recorded(self) -> int:
@@ -123,6 +127,8 @@ class ClientTraces:
             not peer.is_root and self._recorded.count(peer.uid) >= RECORDED_OF_A_USER
         ):
             raise TracerUnavailable("as many traces by records run as there may be", hint="end one of them")
+        if self._refusal and not peer.is_root:
+            raise TracerUnavailable(self._refusal)
         self._recorded.append(peer.uid)
         file = None
         try:
@@ -135,7 +141,11 @@ class ClientTraces:
                 user=None if peer.is_root else Rights(peer.uid, peer.gid, peer.capabilities),
                 ring_bytes=RINGS_BYTES // (os.cpu_count() or 1),
             )
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, EbpfUnavailable) and not peer.is_root:
+                cause = error.__cause__
+                lasts = isinstance(cause, OSError) and cause.errno in LASTING
+                self._refusal = error.reason if lasts else ""
             self._recorded.remove(peer.uid)
             if file is not None:
                 file.close()

@@ -153,6 +153,7 @@ class Sessions:
             target=recording.target,
             tracer=recording.tracer,
             tracer_reason=recording.tracer_reason,
+            records=recording.recorded,
         )
 
     async def dump(self, client: Connection, params: messages.DumpParams, *, sees_all: bool) -> messages.DumpTaken:
