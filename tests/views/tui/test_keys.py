@@ -371,6 +371,14 @@ async def test_q_quits_and_closes_the_feed() -> None:
     assert feed.closed
 
 
+async def test_the_clock_may_tick_once_more_when_the_screen_is_gone() -> None:
+    async with running(ScriptedFeed(NOW)) as (app, _):
+        pass
+    assert app.screen_stack == []
+    app.draw_words()
+    app.lay_out()
+
+
 async def test_no_key_falls_over_an_empty_list() -> None:
     feed = ScriptedFeed(frames.frame())
     async with running(feed) as (app, pilot):
