@@ -68,7 +68,7 @@ def of_report(build: Path, folder: Path) -> None:
 
 def whole(browser: Page) -> bytes:
     """All of the page, as high as the window is not, in small."""
-    size = browser.value("[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
+    size = browser.value("[innerWidth, document.documentElement.scrollHeight]")
     clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": WHOLE}
     shot = browser.call("Page.captureScreenshot", format="webp", quality=50, captureBeyondViewport=True, clip=clip)
     return base64.b64decode(shot["data"])

@@ -19,7 +19,7 @@ from screens import BAR, LINE, PAD, WIDTH, Film, Row  # noqa: E402
 from tests.support.chromium import Page  # noqa: E402
 
 GAP, HEAD = 24, 34
-FINE = 60
+FINE = 45
 """Quality of a sheet; words stay sharp."""
 
 

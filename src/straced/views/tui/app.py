@@ -182,6 +182,8 @@ class TopApp(RowSelection, ViewActions, App[None]):
         self.lay_out()
 
     def lay_out(self) -> None:
+        if not self.screen_stack:
+            return
         layout, base = self._shape, self.screen_stack[0]  # a box may be on it
         base.set_class(layout.too_small, "small")
         base.set_class(layout.low, "low")
@@ -232,6 +234,8 @@ class TopApp(RowSelection, ViewActions, App[None]):
             self.panel.show(row, self._detail, self.rows.frame, sort=self.rows.order, mode=self.mode)
 
     def draw_words(self) -> None:
+        if not self.screen_stack:  # the clock ticks while the screen is being taken down
+            return
         state = status_lines.State(
             paused=self.paused,
             age_s=(self._clock() - self.rows.frame.monotonic_ns) / 1e9 if self.rows.frame else 0.0,

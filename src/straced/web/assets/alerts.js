@@ -15,8 +15,8 @@ export const MEANINGS = {
   stuck: "a call is in flight in which nobody rests, or a deadlock, and nothing has completed",
   error_shift: "the share of failing calls is many times what it was",
   slow_calls: "many calls of one process took slow.limit or more within a minute",
-  new_syscall: "a program makes a system call that it never made before",
-  new_errno: "a program gets an error that it never got before",
+  new_syscall: "the first time that a program makes a system call",
+  new_errno: "the first time that a program gets an error",
   zombies: "the host has many processes that have exited and were not waited for",
   memory_pressure: "processes of the host wait for memory",
 };
