@@ -13,7 +13,7 @@ session.wait session.result session.detach session.listen session.events session
 _KEYS = """
 protocol client target labels pid topics name job since until step_s by limit after open_only follow time per_thread
 tracer session listener since_ns until_ns timestamps decode_fds string_bytes trace paths failed_only
-max_bytes max_seconds last_ns files
+max_bytes max_seconds last_ns
 """
 METHODS, KEYS = _METHODS.split(), _KEYS.split()
 VALUES = (
