@@ -158,7 +158,7 @@ async def _trace(bench: ClientBench) -> Steps:
     made: list[Any] = []
 
     async def work() -> None:
-        made.append(await bench.client.trace(bench.pid, path))
+        made.append(await bench.client.trace(bench.pid, path, tracer="strace"))
 
     cancelled = yield work
     assert path.exists() != cancelled
@@ -259,7 +259,7 @@ def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless_s: f
     @_call(f"RemoteTrace.{name}", after, endless_s=endless_s)
     async def steps(bench: ClientBench) -> Steps:
         path = bench.file()
-        trace = await bench.client.trace(bench.pid, path)
+        trace = await bench.client.trace(bench.pid, path, tracer="strace")
         yield work(trace)
         assert (await trace.stop()).reason == "detached"
         path.unlink()

@@ -362,7 +362,7 @@ async def main():
         sys.stdin.readline()
         summary = await session.detach()
         said["own"] = summary.syscalls["getppid"].calls
-        trace = await client.trace(own, Path({folder!r}) / "own.txt")
+        trace = await client.trace(own, Path({folder!r}) / "own.txt", tracer="strace")
         print("traced", flush=True)
         sys.stdin.readline()
         said["trace"] = (await trace.stop()).reason

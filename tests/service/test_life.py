@@ -101,7 +101,7 @@ async def test_killed_three_times_nothing_but_the_last_interval_is_lost(tmp_path
                     while await counted() < written:
                         await asyncio.sleep(0.05)
                 assert await counted() == written
-                trace = await client.trace(target.pid, tmp_path / f"trace{round_}")
+                trace = await client.trace(target.pid, tmp_path / f"trace{round_}", tracer="strace")
                 assert trace.target.pid == target.pid
                 assert procfs.tracer_pid(target.pid) > 0
             daemon.kill()
@@ -137,7 +137,7 @@ async def test_sigterm_ends_everything_in_time(tmp_path: Path) -> None:
         await client.connect()
         for number, process in enumerate(processes):
             await client.attach(process.pid)
-            await client.trace(process.pid, tmp_path / f"t{number}")
+            await client.trace(process.pid, tmp_path / f"t{number}", tracer="strace")
         assert all(procfs.tracer_pid(process.pid) for process in processes)
         took = await asyncio.to_thread(daemon.stop)
         assert took <= 3.0
