@@ -14,6 +14,7 @@ from straced.client.sessions import RemoteSession
 from straced.errors import StracedError, TracerUnavailable
 from straced.ipc.messages import Nothing, Select
 from tests.library.calls import ENDLESS_S, SLEEP, Work
+from tests.support.poll import auntil
 
 Steps = AsyncGenerator[Work, bool]
 
@@ -152,19 +153,24 @@ async def _spawn(bench: ClientBench) -> Steps:
         await session.detach()
 
 
-@_call("Client.trace", "undone")
-async def _trace(bench: ClientBench) -> Steps:
-    path = bench.file()
-    made: list[Any] = []
+def _traces(tracer: str) -> None:
+    @_call("Client.trace", "undone")
+    async def steps(bench: ClientBench) -> Steps:
+        path = bench.file()
+        made: list[Any] = []
 
-    async def work() -> None:
-        made.append(await bench.client.trace(bench.pid, path, tracer="strace"))
+        async def work() -> None:
+            made.append(await bench.client.trace(bench.pid, path, tracer=tracer))
 
-    cancelled = yield work
-    assert path.exists() != cancelled
-    for trace in made:
-        await trace.stop()
-    path.unlink(missing_ok=True)
+        cancelled = yield work
+        assert path.exists() != cancelled
+        for trace in made:
+            await trace.stop()
+        path.unlink(missing_ok=True)
+
+
+_traces("strace")
+_traces("ebpf")
 
 
 @_call("Client.dump", "waits")
@@ -255,16 +261,18 @@ _of_slow_calls("RemoteSlowCalls.__aenter__", "waits", lambda session: session.sl
 _of_slow_calls("RemoteSlowCalls.aclose", "waits", lambda session: session.slow_calls().aclose)
 
 
-def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], endless_s: float = 0.0) -> None:
+def _of_a_trace(name: str, after: str, work: Callable[[Any], Work], tracer: str, endless_s: float = 0.0) -> None:
     @_call(f"RemoteTrace.{name}", after, endless_s=endless_s)
     async def steps(bench: ClientBench) -> Steps:
         path = bench.file()
-        trace = await bench.client.trace(bench.pid, path, tracer="strace")
+        trace = await bench.client.trace(bench.pid, path, tracer=tracer)
+        await auntil(lambda: path.stat().st_size, what="the first piece has come, and all its tasks are there")
         yield work(trace)
         assert (await trace.stop()).reason == "detached"
         path.unlink()
 
 
-_of_a_trace("wait", "waits", lambda trace: trace.wait, endless_s=ENDLESS_S)
-_of_a_trace("stop", "done", lambda trace: trace.stop)
-_of_a_trace("__aenter__", "waits", lambda trace: trace.__aenter__)
+for _tracer in ("strace", "ebpf"):
+    _of_a_trace("wait", "waits", lambda trace: trace.wait, _tracer, endless_s=ENDLESS_S)
+    _of_a_trace("stop", "done", lambda trace: trace.stop, _tracer)
+    _of_a_trace("__aenter__", "waits", lambda trace: trace.__aenter__, _tracer)
