@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 
 from msgspec import structs
 
 from straced._version import __version__
-from straced.linux import procfs, sockets
+from straced.linux import procfs
 from straced.model.types import Target
 from straced.records.values import OpenDescriptor, RecordedProcess, RecordingFacts
+from straced.tracers.ebpf.open_descriptors import descriptors_of, link_of
 from straced.tracers.ebpf.record_engine import RecordFilter
 
-MOST_PROCESSES, MOST_DESCRIPTORS, MOST_THREADS, MOST_WORDS, MOST_BYTES = 200, 500, 5000, 50, 4096
-_SOCKET = re.compile(rb"socket:\[(\d+)\]")
+MOST_PROCESSES, MOST_THREADS, MOST_WORDS, MOST_BYTES = 200, 5000, 50, 4096
+"""The threads are those of all processes together; the bytes are of one's words."""
 
 
 def facts_of(
@@ -57,7 +57,7 @@ def facts_now(pid: int, pids: list[int], *, follow: bool, wanted: RecordFilter) 
         wanted: which calls.
     """
     machine = os.uname()
-    processes = [each for every in pids[:MOST_PROCESSES] if (each := _process(every)) is not None]
+    processes = _processes(pids[:MOST_PROCESSES])
     epoch_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
     return RecordingFacts(
         straced=__version__,
@@ -76,19 +76,30 @@ def facts_now(pid: int, pids: list[int], *, follow: bool, wanted: RecordFilter) 
     )
 
 
-def _process(pid: int) -> RecordedProcess | None:
+def _processes(pids: list[int]) -> list[RecordedProcess]:
+    descriptors = descriptors_of(pids)
+    found: list[RecordedProcess] = []
+    room = MOST_THREADS
+    for pid in pids:
+        if (process := _process(pid, descriptors[pid], room)) is not None:
+            room -= len(process.threads)
+            found.append(process)
+    return found
+
+
+def _process(pid: int, descriptors: dict[int, OpenDescriptor], room: int) -> RecordedProcess | None:
     try:
         stat = procfs.stat(pid)
         return RecordedProcess(
             pid=pid,
             parent=stat.ppid,
             comm=_comm(f"{pid}/comm"),
-            exe=_link(f"/proc/{pid}/exe"),
-            argv=tuple(procfs.read(f"{pid}/cmdline")[:MOST_BYTES].split(b"\0")[:-1][:MOST_WORDS]),
-            cwd=_link(f"/proc/{pid}/cwd"),
+            exe=link_of(f"/proc/{pid}/exe"),
+            argv=tuple(procfs.read(f"{pid}/cmdline", limit=MOST_BYTES).split(b"\0")[:-1][:MOST_WORDS]),
+            cwd=link_of(f"/proc/{pid}/cwd"),
             start_ticks=stat.start_ticks,
-            threads={tid: _comm(f"{pid}/task/{tid}/comm") for tid in procfs.tasks(pid)[:MOST_THREADS]},
-            descriptors=_descriptors(pid),
+            threads={tid: _comm(f"{pid}/task/{tid}/comm") for tid in procfs.tasks(pid)[:room]},
+            descriptors=descriptors,
         )
     except (procfs.Gone, OSError):
         return None
@@ -99,26 +110,3 @@ def _comm(path: str) -> bytes:
         return procfs.read(path).rstrip(b"\n")
     except (procfs.Gone, OSError):
         return b""
-
-
-def _link(path: str) -> bytes:
-    try:
-        return os.readlink(os.fsencode(path))
-    except OSError:
-        return b""
-
-
-def _descriptors(pid: int) -> dict[int, OpenDescriptor]:
-    try:
-        numbers = sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))[:MOST_DESCRIPTORS]
-    except OSError:
-        return {}
-    links = {number: _link(f"/proc/{pid}/fd/{number}") for number in numbers}
-    inodes = {number: int(match[1]) for number, link in links.items() if (match := _SOCKET.fullmatch(link))}
-    names = sockets.names(pid, set(inodes.values())) if inodes else {}
-    found = {}
-    for number, link in links.items():
-        kind, name = names.get(inodes.get(number, -1), ("", ""))
-        if link:
-            found[number] = OpenDescriptor(link, f"{kind} {name}".strip())
-    return found

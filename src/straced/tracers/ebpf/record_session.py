@@ -63,7 +63,15 @@ class EbpfRecording:
         self._over: asyncio.Future[Ending] = self._loop.create_future()
         self._ending: Ending | None = None
         self._finished = asyncio.Event()
-        self._drain = RingDrain(engine, fd, options.max_bytes, floor, self._limit_reached, ahead=options.ahead_bytes)
+        self._drain = RingDrain(
+            engine,
+            fd,
+            options.max_bytes,
+            floor,
+            self._limit_reached,
+            ahead=options.ahead_bytes,
+            first=options.user is None,  # the service gives nobody more of the CPUs than they have
+        )
         self.facts = facts
         """Whose records they are."""
         self.end: RecordingEnd | None = None
@@ -165,7 +173,7 @@ async def facts_of(sessions: Sequence[EbpfSession], options: RecorderOptions) ->
         options: what is wanted of them.
     """
     before = _members(sessions)
-    facts = await asyncio.to_thread(
+    look = asyncio.to_thread(
         record_facts.facts_of,
         *(session.target for session in sessions),
         follow=options.follow,
@@ -173,6 +181,7 @@ async def facts_of(sessions: Sequence[EbpfSession], options: RecorderOptions) ->
         max_bytes=options.max_bytes,
         max_seconds=options.max_seconds,
     )
+    facts = await carry(look)  # whoever gives up has his place until the thread is free again
     if options.user is None:
         return facts
     after = _members(sessions)  # what was theirs before it was looked at, and after that, was theirs in between

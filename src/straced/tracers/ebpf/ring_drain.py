@@ -32,8 +32,8 @@ _FILE_ERRORS = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EFBI
 class RingDrain:
     """Copies what is written into the rings of an engine to a file, on a thread of its own.
 
-    The thread has real-time priority where it may: on a busy machine it would else come for a ring when that is full.
-    It needs little time, and none that the target would not have to give.
+    The thread has real-time priority where it may, unless ``first`` is false: on a busy machine it would else come for
+    a ring when that is full. It needs little time, and none that the target would not have to give.
 
     Args:
         engine: it stays the caller's.
@@ -42,6 +42,7 @@ class RingDrain:
         floor: bytes to leave free on its file system.
         ended: told once, in the thread, why nothing more should be recorded.
         ahead: how much may wait in the file for a reader that follows it; ``AHEAD_BYTES`` where left out.
+        first: whether it may go before others on their CPUs.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class RingDrain:
         ended: Callable[[str], None],
         *,
         ahead: int | None = None,
+        first: bool = True,
     ) -> None:
         self._ahead = ahead
+        self._first = first
         self._engine = engine
         self._fd = fd
         self._max_bytes = max_bytes
@@ -114,7 +117,8 @@ class RingDrain:
             self.written += total
 
     def _run(self) -> None:
-        _go_first()
+        if self._first:
+            _go_first()
         looked_s = time.monotonic()
         while not self._stop.is_set():
             before_s, looked_s = looked_s, time.monotonic()
