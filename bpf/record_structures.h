@@ -15,6 +15,7 @@
 #define GIVEN_BYTES 16
 #define GIVEN_PLACE 8		/* added to the number of the argument */
 #define MESSAGE_BYTES 56	/* struct msghdr */
+#define MESSAGE_CONTROL_AT 32	/* msg_control and msg_controllen */
 #define MESSAGE_NAME 16
 #define MESSAGE_CONTROL 17
 #define FIRST_PAGE 4096		/* nothing is mapped below: a flag or a number, and no address */
@@ -108,13 +109,15 @@ INLINE u32 read_bytes(struct scratch *scratch, u32 at, u64 address, u32 bytes, u
 /* A struct msghdr, and what it points to but the contents of its buffers. */
 INLINE u32 read_message(struct scratch *scratch, u32 at, u32 argument)
 {
-	u64 address = scratch->args[argument & 7], head[6] = {};
+	u64 address = scratch->args[argument & 7], part[2] = {};	/* where, and how long: little stack, as Linux 6.1 asks */
 
 	at = read_bytes(scratch, at, address, MESSAGE_BYTES, MESSAGE_BYTES, argument, BLOB_BYTES_IN);
-	if (bpf_probe_read_user(head, sizeof(head), (void *)address))
+	if (bpf_probe_read_user(part, sizeof(part), (void *)address))
 		return at;
-	at = read_bytes(scratch, at, head[0], head[1], ADDRESS_BYTES, MESSAGE_NAME, BLOB_ADDRESS_IN);
-	return read_bytes(scratch, at, head[4], head[5], ADDRESS_BYTES, MESSAGE_CONTROL, BLOB_BYTES_IN);
+	at = read_bytes(scratch, at, part[0], part[1], ADDRESS_BYTES, MESSAGE_NAME, BLOB_ADDRESS_IN);
+	if (bpf_probe_read_user(part, sizeof(part), (void *)(address + MESSAGE_CONTROL_AT)))
+		return at;
+	return read_bytes(scratch, at, part[0], part[1], ADDRESS_BYTES, MESSAGE_CONTROL, BLOB_BYTES_IN);
 }
 
 #ifdef RECORDING

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from straced.records.reader import RecordFile
 from straced.records.values import RecordKind
+from straced.tracers.base import Rights
 from straced.tracers.ebpf import flight, recorder
 from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
 from straced.tracers.ebpf.record_session import RecorderOptions
@@ -34,11 +35,12 @@ def parts(refused: str) -> str:
         assert requests.state().rows is not None, requests.state().problems
     finally:
         engine.close()
-    return "records, flight recorder, slow calls, sums by file, io_uring"
+    return "records, those of a user, flight recorder, slow calls, sums by file, io_uring"
 
 
 async def _load_recorders() -> None:
     await _start_and_close(await recorder.load(RecorderOptions()))
+    await _start_and_close(await recorder.load(RecorderOptions(user=Rights(65534, 65534, 0))))
     await _start_and_close(await flight.load(FlightOptions()))
 
 
