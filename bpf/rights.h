@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whose a task is, by the rule of ptrace(2), for a session of one user: all ids are theirs, it is dumpable, it holds no
- * capability that they lack, and its program did not begin with more rights than its caller had.
+ * capability that they lack, it is in no user namespace but one that they made, and its program did not begin with more
+ * rights than its caller had.
  */
 #ifndef STRACED_RIGHTS_H
 #define STRACED_RIGHTS_H
@@ -10,6 +11,9 @@
 #define AUXV_PAIRS 22			/* the fewest that a kernel has room for */
 #define MMF_DUMPABLE_MASK 3		/* include/linux/mm_types.h, sched/coredump.h */
 #define SUID_DUMP_USER 1
+#define NAMESPACES_MAX 33		/* kernel/user_namespace.c: so deeply they nest */
+#define NOBODY (1ULL << 32)
+#define UNKNOWN_MAKER (2ULL << 32)
 
 /*
  * Whether the program of a task was given rights by its execve: set-user-ID, set-group-ID or file capabilities. The
@@ -46,15 +50,39 @@ INLINE bool is_dumpable(struct mm_struct *mm)
 	return (flags & MMF_DUMPABLE_MASK) == SUID_DUMP_USER;
 }
 
-/* Capabilities in a user namespace that the user made are no more than the user has. */
+/*
+ * Who made the user namespace at `address`, or the outermost one that it is nested in: that is who has all rights in it.
+ * Nobody in the first one of all, which is the sessions' own. Not static: verified once, not at each of its callers.
+ */
+__attribute__((noinline)) u64 namespace_maker(u64 address)
+{
+	struct user_namespace *inner = (void *)address;
+
+	for (int i = 0; i <= NAMESPACES_MAX; i++) {
+		int level = BPF_CORE_READ(inner, level);
+
+		if (!level)
+			return NOBODY;
+		if (level == 1)
+			return BPF_CORE_READ(inner, owner.val);
+		inner = BPF_CORE_READ(inner, parent);
+	}
+	return UNKNOWN_MAKER;
+}
+
+/*
+ * Whether whoever has these credentials is out of the user's reach: in a user namespace all are that somebody else made,
+ * whatever they hold. In one that the user made nobody has more than the user.
+ */
 INLINE bool holds_more(struct cred *cred, struct owner *session)
 {
+	u64 maker = namespace_maker((u64)BPF_CORE_READ(cred, user_ns));
 	u64 held = 0;
 
+	if (maker != NOBODY)
+		return maker != session->uid;
 	bpf_probe_read_kernel(&held, sizeof(held), (void *)&cred->cap_permitted);
-	if (!(held & ~session->capabilities))
-		return false;
-	return !BPF_CORE_READ(cred, user_ns, level) || BPF_CORE_READ(cred, user_ns, owner.val) != session->uid;
+	return held & ~session->capabilities;
 }
 
 /* Whether a task is wholly the user's of a session now. */

@@ -22,6 +22,8 @@ INLINE int entered(struct running *run, struct task_struct *task, struct pt_regs
 {
 	u32 key = key_of(task, nr);
 
+	if (has_left_before(run))
+		return 0;
 	record_entered(task, key);
 	if (run->flags | run->call.key) {
 		if (run->call.key)
@@ -105,7 +107,7 @@ INLINE int signalled(struct task_struct *task, u64 handler, u64 flags)
 	struct running *run = target_here(task);
 	struct task_state *state;
 
-	if (!run || !(run->flags & TASK_SUSPENDED))
+	if (!run || !(run->flags & TASK_SUSPENDED) || has_left(run))
 		return 0;
 	state = state_of(task);
 	if (state)
@@ -183,10 +185,12 @@ INLINE int ended(struct task_struct *task)
 	struct running *run;
 
 	if (state) {
-		if (!is_told(state))
+		bool told = is_told_at_end(state, task);
+
+		if (!told)
 			record_leaving();
 		end_task(state, task);
-		if (is_told(state))
+		if (told)
 			record_end(task);
 	}
 	run = running_here();

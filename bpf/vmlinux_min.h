@@ -92,6 +92,7 @@ typedef struct {
 } kernel_cap_t;
 
 struct user_namespace {
+	struct user_namespace *parent;
 	int level;
 	kuid_t owner;
 };

@@ -15,17 +15,18 @@ from tests.service.daemon import SOURCE, Daemon
 from tests.service.processes import as_nobody, end
 from tests.support.owner import environment, python_of_nobody
 
-WORKLOAD = Path(__file__).parent / "workloads" / "rights.c"
+WORKLOADS = Path(__file__).parent / "workloads"
 USER = 65534
 CAP_NET_RAW = 13
 KINDS = ("set-user-ID", "set-group-ID", "file capabilities")
 
 
-def build(folder: Path) -> Path:
-    """Compile the workload; without rights of its own."""
+def build(folder: Path, workload: str = "rights") -> Path:
+    """Compile a workload; without rights of its own."""
     plain = folder / "plain"
     compiler = shutil.which("cc") or "gcc"
-    subprocess.run([compiler, "-O1", "-Wall", "-Werror", "-o", plain, WORKLOAD], check=True, timeout=60)
+    argv = [compiler, "-O1", "-Wall", "-Werror", "-pthread", "-o", plain, WORKLOADS / f"{workload}.c"]
+    subprocess.run(argv, check=True, timeout=60)
     plain.chmod(0o755)
     return plain
 

@@ -84,6 +84,26 @@ def test_nothing_of_what_is_not_theirs(public: Path, daemon: Daemon) -> None:
     assert [each.args for each in left] == [()] * 6
 
 
+@pytest.mark.needs("cc")
+def test_all_threads_are_let_go_of_for_good(public: Path, daemon: Daemon) -> None:
+    """Of the call that one is in its name is told; of what they call later, nothing, though it shows itself."""
+    records = folder_of_nobody(public) / "trace.strc"
+    with (
+        started(build(public, "hides")) as process,
+        asking(daemon, rights.TRACE, process.pid, records, "ebpf") as client,
+    ):
+        go_on(process)
+        assert heard(process) == "done"
+        assert told(client)["reasons"] == ["changed_user"]
+    file = RecordFile(records)
+    found = list(file)
+    assert file.end is not None
+    assert file.end.exact
+    left = [(each.label, each.args) for each in found if each.kind is RecordKind.UNFINISHED]
+    assert sorted(left) == [("prctl", ()), ("read", ())]
+    assert not [each for each in found if each.label in ("umask", "exit", "exit_group")]
+
+
 def calls_in(process: subprocess.Popen[str], count: int) -> None:
     """Let the loud program make so many, and wait until it has."""
     assert process.stdin is not None

@@ -1,9 +1,9 @@
 """Who may see whom: the rule of ptrace(2), kept by the service itself, since it can see more than those who ask.
 
 A user sees a process if all its user and group ids are theirs, it is dumpable, it holds no capability that they lack,
-and its program did not begin with more rights than they have: what it drops again does not make it theirs. Root sees
-all. It is asked anew at each request, after each exec, and for each row of history: a process that ran a setuid program
-was somebody else's from then on.
+it is in no user namespace but one that they made, and its program did not begin with more rights than they have: what
+it drops again does not make it theirs. Root sees all. It is asked anew at each request, after each exec, and for each
+row of history: a process that ran a setuid program was somebody else's from then on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from straced.errors import NoSuchProcess, NotPermitted
 from straced.linux import procfs
-from straced.linux.exec_rights import began_secure, shares_user_namespace
+from straced.linux.exec_rights import began_secure, in_namespace_of_another, shares_user_namespace
 from straced.model.owner import Owner
 
 SO_PEERPIDFD = 77
@@ -65,15 +65,11 @@ def owner_of(pid: int, root: str = procfs.ROOT) -> Owner:
     # /proc shows as root's what is not dumpable (proc(5)), and a zombie, which has no memory left to be hidden
     dumpable = ended or (shown.st_uid == uid and shown.st_gid == gid)
     secure = not ended and began_secure(pid, root)  # of a zombie nothing is left to be read
+    foreign = in_namespace_of_another(pid, uid, root)
     if procfs.started(procfs.read_small(f"{pid}/stat", root)) != started:
         raise procfs.Gone(str(pid))
-    same = len({*uids}) == len({*gids}) == 1 and dumpable
-    return Owner(
-        uid,
-        gid,
-        private=not same or secure or capabilities != 0,
-        capabilities=capabilities if same and not secure else 0,
-    )
+    theirs = len({*uids}) == len({*gids}) == 1 and dumpable and not secure and not foreign
+    return Owner(uid, gid, private=not theirs or capabilities != 0, capabilities=capabilities if theirs else 0)
 
 
 def require(peer: Peer, pid: int, root: str = procfs.ROOT) -> Owner:
