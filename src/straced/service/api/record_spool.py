@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import BinaryIO
 
 from straced.linux.scratch_file import give_back
@@ -38,15 +39,22 @@ class RecordSpool:
     Args:
         recording: whose.
         file: where it writes to; closed here, once nobody writes to it.
+        done: called then, once.
     """
 
-    def __init__(self, recording: KernelRecording, file: BinaryIO) -> None:
+    def __init__(self, recording: KernelRecording, file: BinaryIO, done: Callable[[], None]) -> None:
         self._recording = recording
         self._file = file
         self._position = 0
         self._closed = False
+        self._done = done
+        self._gone = asyncio.Event()
         self._lock = asyncio.Lock()
-        recording.read_up_to(0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether its file is on the disk."""
+        return not self._gone.is_set()
 
     async def read(self, most: int) -> bytes:
         """Up to ``most`` bytes, as soon as there are any; empty when the trace is over and all of it was read."""
@@ -74,4 +82,13 @@ class RecordSpool:
         """Read no more."""
         if not self._closed:
             self._closed = True
-            self._recording.when_over(self._file.close)
+            self._recording.when_over(self._give_up_file)
+
+    def _give_up_file(self) -> None:
+        self._file.close()
+        self._gone.set()
+        self._done()
+
+    async def wait(self) -> None:
+        """Until all of it was read, or nobody wants it any more, and nothing of it is on the disk."""
+        await self._gone.wait()
