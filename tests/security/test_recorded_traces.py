@@ -12,16 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from straced.errors import ServiceUnreachable
+from straced.errors import ServiceUnreachable, TracerUnavailable
+from straced.ipc.messages import Attached, Ended, SessionParams, TraceParams, TracePiece
+from straced.ipc.protocol import TooMuch
 from straced.linux import procfs
+from straced.linux.credentials import Peer
+from straced.profiling.profiler import Profiler
 from straced.records.reader import RecordFile
 from straced.records.values import RecordKind
+from straced.service.api import client_traces
+from straced.service.api.client_traces import ClientTraces
 from tests.security import rights
 from tests.security.rights import KINDS, USER, asking, build, children, go_on, heard, started, strong, told
 from tests.security.test_traces import mounting
 from tests.service.daemon import Daemon, serving
 from tests.service.needs import needs_root
-from tests.service.processes import READY, folder_of_nobody, running
+from tests.service.processes import READY, as_nobody, end, folder_of_nobody, popen, running
 from tests.support.poll import auntil
 from tests.tracers.ebpf.test_lifecycle import loaded, programs_of
 
@@ -75,7 +81,7 @@ def test_nothing_of_what_is_not_theirs(public: Path, daemon: Daemon) -> None:
     found = list(file)
     assert file.end is not None
     assert file.end.exact
-    assert "is not yours to see" in file.troubles()[0]
+    assert "took other rights or hid itself: what it did from there on is not yours to see" in file.troubles()[0]
     assert len(file.troubles()) == 1
     assert [each.pid for each in file.facts.processes] == [process.pid]
     assert sum(each.label == "getppid" for each in found) == 21
@@ -102,6 +108,53 @@ def test_all_threads_are_let_go_of_for_good(public: Path, daemon: Daemon) -> Non
     left = [(each.label, each.args) for each in found if each.kind is RecordKind.UNFINISHED]
     assert sorted(left) == [("prctl", ()), ("read", ())]
     assert not [each for each in found if each.label in ("umask", "exit", "exit_group")]
+
+
+async def test_what_was_not_read_counts_as_a_trace(public: Path) -> None:
+    """Its file lies on the disk of the service until then."""
+    with serving(public, "[ipc]\n#\nmax_sessions_per_user = 1\n") as daemon, running(LOUD) as target:
+        params = TraceParams(pid=target.pid, tracer="ebpf", binary=True)
+        async with daemon.client() as client:
+            session = SessionParams(session=(await client.request("trace", params, Attached)).session)
+            calls_in(target, 100)
+            assert (await client.request("session.detach", session, Ended)).reason == "detached"
+            assert (await client.status()).recorded == 0
+            with pytest.raises(TooMuch):
+                await client.request("trace", params, Attached)
+            size = 0
+            while data := (await client.request("trace.read", session, TracePiece)).data:
+                size += len(data)
+            assert size > 100 * 56
+            await client.request("trace", params, Attached)
+
+
+async def test_users_leave_root_a_trace(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has taken all that there are for users; root finds one beside them."""
+    monkeypatch.setattr(client_traces, "RECORDED", 1)
+    theirs = popen([*as_nobody(), "sh", "-c", "echo ready; read word"])
+    try:
+        assert heard(theirs) == "ready"
+        async with Profiler() as profiler:
+            with running(LOUD) as roots:
+                traces = ClientTraces(lambda: profiler, public)
+                user, root = Peer(pid=theirs.pid, uid=USER, gid=USER), Peer(pid=os.getpid(), uid=0, gid=0)
+                made = []
+                for peer, pid in ((user, theirs.pid), (root, roots.pid)):
+                    params = TraceParams(pid=pid, tracer="ebpf", binary=True)
+                    made.append((await traces.begin(peer, params, 1_000_000))[0])
+                assert traces.recorded == 2
+                for peer in (user, Peer(pid=theirs.pid, uid=USER - 1, gid=USER)):
+                    with pytest.raises(TracerUnavailable, match="as many traces by records"):
+                        await traces.begin(peer, TraceParams(pid=theirs.pid, tracer="ebpf"), 1_000_000)
+                for each in made:
+                    await each.recording.stop()
+                    assert each.alive
+                    each.spool.close()
+                    await each.wait()
+                    assert not each.alive
+                assert traces.recorded == 0
+    finally:
+        end(theirs)
 
 
 def calls_in(process: subprocess.Popen[str], count: int) -> None:

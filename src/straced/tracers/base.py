@@ -84,7 +84,7 @@ class Ending(Struct, frozen=True, kw_only=True):
 
     reason: str
     """``detached``, ``exited``, ``killed(N)``, ``overhead``, ``tasks``, ``tracer_crashed(N)``, ``taken_over``,
-    ``lost``, ``changed_user`` (an execve took the target away from the user); of a trace also ``max_bytes``,
+    ``lost``, ``changed_user`` (the target took other rights or hid itself); of a trace also ``max_bytes``,
     ``max_seconds``, ``disk_full``, ``file_limit``, ``reader_gone``, ``reader_slow``; or what was given as a reason."""
     exit_status: int | None = None
     """The exit code of the target, or minus the signal that killed it; ``None`` while it runs or if not known."""

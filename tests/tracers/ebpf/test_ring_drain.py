@@ -20,10 +20,17 @@ import pytest
 from straced.linux import writeback
 from straced.records.reader import RecordFile
 from straced.tracers.ebpf import ring_drain
+from straced.tracers.ebpf.record_engine import cpu_count, ring_size
+from straced.tracers.ebpf.record_session import RecorderOptions
 from straced.tracers.ebpf.ring_drain import next_look_s
 from tests.support.poll import auntil
 from tests.support.records import check_sums, recording
 from tests.tracers.ebpf.conftest import Start
+
+END_BYTES = 4096
+"""More than the sums take at the end of a file, and the calls in flight."""
+LOST = 500_000
+"""Calls: some two hundred rings full."""
 
 
 @pytest.mark.parametrize(
@@ -127,6 +134,21 @@ async def test_the_disk_is_given_what_was_written_as_it_comes(
     assert given[0][0] == 0
     assert given[-1][1] <= running.bytes_written == (tmp_path / "t.strc").stat().st_size
     check_sums(RecordFile(tmp_path / "t.strc"))
+
+
+@pytest.mark.needs("ebpf")
+async def test_who_reads_nothing_has_no_more_waiting_than_was_said(start: Start, tmp_path: Path) -> None:
+    """What is left in the rings at the end has its room there; what is beyond is lost, and counted."""
+    ring_bytes = ring_size(0, 1)
+    ahead = ring_bytes * (cpu_count() + 2)
+    target = start("n", 1_000_000_000)
+    options = RecorderOptions(ring_bytes=ring_bytes, ahead_bytes=ahead)
+    async with recording(target.pid, tmp_path / "t.strc", options) as running:
+        target.go()
+        await auntil(lambda: running.bytes_written > ring_bytes, 60, "the file has nearly as much as it may")
+        await auntil(lambda: sum(running.engine.all_fates()[1::2]) > LOST, 60, "what comes then is lost")
+    assert running.bytes_written < ahead + END_BYTES
+    assert 0 < check_sums(RecordFile(tmp_path / "t.strc"))["getppid"] <= ahead // 48
 
 
 def test_what_has_no_disk_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ execve gave it rights, or it has changed its ids or hidden itself. A strace that
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from straced import gating
-from straced.errors import InvalidArgument, NotPermitted, OutputError, TracerUnavailable
+from straced.errors import InvalidArgument, NotPermitted, OutputError, StracedError, TracerUnavailable
 from straced.ipc import messages
 from straced.linux.credentials import Peer
 from straced.profiling import full_traces, tracer_choice
@@ -26,17 +26,18 @@ from straced.service.api.trace_spool import Spool
 from straced.tracers.base import Rights
 from straced.tracers.ebpf.errors import EbpfUnavailable
 from straced.tracers.ebpf.probe import LASTING
+from straced.tracers.ebpf.record_engine import cpu_count
 from straced.tracers.strace.filters import trace_set
 from straced.tracers.strace.recording import RecordOptions, StraceRecording
 
 if TYPE_CHECKING:
     from straced.tracers.recording import Recording
 
-RECORDED_OF_A_USER, RECORDED = 2, 8
-"""Traces by records at a time, of one user who is not root, and of all: each has programs, counters and rings of its
-own, some 30 MB of the kernel's memory."""
+RECORDED_OF_A_USER, RECORDED, RECORDED_OF_ROOT = 2, 8, 2
+"""Traces by records at a time, of one user who is not root, of all, and those beside them that only root can have: each
+has programs, counters and rings of its own, some 20 MB of the kernel's memory, and a file until all of it was read."""
 RINGS_BYTES = 16 << 20
-"""Of all CPUs together: of a trace that somebody reads all the time."""
+"""Of all CPUs together at most: of a trace that somebody reads all the time."""
 ClientRecording = StraceRecording | TakenDump | KernelRecording
 
 
@@ -46,6 +47,18 @@ class ClientTrace:
     def __init__(self, recording: ClientRecording, spool: Spool | RecordSpool) -> None:
         self.recording = recording
         self.spool = spool
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or something of it waits on our disk for its reader."""
+        return self.recording.alive or (isinstance(self.spool, RecordSpool) and self.spool.waits)
+
+    async def wait(self) -> None:
+        """Until it is neither; what strace writes waits with its guard, whose end is that of the recording."""
+        with contextlib.suppress(StracedError):
+            await self.recording.wait()
+        if isinstance(self.spool, RecordSpool):
+            await self.spool.wait()
 
 
 class ClientTraces:
@@ -59,15 +72,12 @@ class ClientTraces:
     def __init__(self, profiler: Callable[[], Profiler], folder: Path) -> None:
         self._profiler = profiler
         self._folder = folder
-        self._recorded: list[int] = []
-        """Whose traces by records run, or are being begun."""
+        self._slots: list[int] = []
+        """Whose traces by records run, are being begun, or wait to be read."""
+        self.recorded = 0
+        """How many are taken by eBPF now."""
         self._refusal = ""
         """Why this kernel never loads what records for users; it is not asked again by each of them."""
-
-    @property
-    def recorded(self) -> int:
-        """How many are taken by eBPF now."""
-        return len(self._recorded)
 
     async def begin(self, peer: Peer, params: messages.TraceParams, spill_bytes: int) -> tuple[ClientTrace, Recording]:
         """Begin a trace of a process that they may see.
@@ -123,13 +133,15 @@ class ClientTraces:
     async def _record(
         self, peer: Peer, params: messages.TraceParams, options: RecordOptions
     ) -> tuple[KernelRecording, RecordSpool]:
-        if len(self._recorded) >= RECORDED or (
-            not peer.is_root and self._recorded.count(peer.uid) >= RECORDED_OF_A_USER
+        if len(self._slots) >= RECORDED + RECORDED_OF_ROOT * peer.is_root or (
+            not peer.is_root and self._slots.count(peer.uid) >= RECORDED_OF_A_USER
         ):
-            raise TracerUnavailable("as many traces by records run as there may be", hint="end one of them")
+            raise TracerUnavailable(
+                "there are as many traces by records as there may be", hint="end one, and read all of it"
+            )
         if self._refusal and not peer.is_root:
             raise TracerUnavailable(self._refusal)
-        self._recorded.append(peer.uid)
+        self._slots.append(peer.uid)
         file = None
         try:
             file = nameless(self._folder)
@@ -139,16 +151,26 @@ class ClientTraces:
                 structs.replace(options, max_bytes=params.max_bytes if params.binary else None),
                 binary=True,
                 user=None if peer.is_root else Rights(peer.uid, peer.gid, peer.capabilities),
-                ring_bytes=RINGS_BYTES // (os.cpu_count() or 1),
+                ring_bytes=_ring_bytes(options.spill_bytes or 0),
             )
         except BaseException as error:
             if isinstance(error, EbpfUnavailable) and not peer.is_root:
                 cause = error.__cause__
                 lasts = isinstance(cause, OSError) and cause.errno in LASTING
                 self._refusal = error.reason if lasts else ""
-            self._recorded.remove(peer.uid)
+            self._slots.remove(peer.uid)
             if file is not None:
                 file.close()
             raise
-        recording.when_over(lambda: self._recorded.remove(peer.uid))
-        return recording, RecordSpool(recording, file)
+        self.recorded += 1
+        recording.when_over(self._recorded_one)
+        return recording, RecordSpool(recording, file, lambda: self._slots.remove(peer.uid))
+
+    def _recorded_one(self) -> None:
+        self.recorded -= 1
+
+
+def _ring_bytes(spill_bytes: int) -> int:
+    """Of each CPU: what is in all rings at the end has to find room in the file, beside a full one that waits there."""
+    cpus = cpu_count()
+    return min(RINGS_BYTES // cpus, spill_bytes // (cpus + 1))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+from collections.abc import Callable
 from typing import BinaryIO
 
 from straced.linux.scratch_file import give_back
@@ -38,15 +40,24 @@ class RecordSpool:
     Args:
         recording: whose.
         file: where it writes to; closed here, once nobody writes to it.
+        done: called then, once.
     """
 
-    def __init__(self, recording: KernelRecording, file: BinaryIO) -> None:
+    def __init__(self, recording: KernelRecording, file: BinaryIO, done: Callable[[], None]) -> None:
         self._recording = recording
         self._file = file
         self._position = 0
         self._closed = False
+        self._done = done
+        self._gone = asyncio.Event()
         self._lock = asyncio.Lock()
-        recording.read_up_to(0)
+        self._open = threading.Lock()
+        """Held while a piece is read and its room given back: a number that was closed is soon another file's."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether its file is on the disk."""
+        return not self._gone.is_set()
 
     async def read(self, most: int) -> bytes:
         """Up to ``most`` bytes, as soon as there are any; empty when the trace is over and all of it was read."""
@@ -64,14 +75,27 @@ class RecordSpool:
 
     def _take(self, count: int) -> bytes:
         before = self._position
-        data = os.pread(self._file.fileno(), count, before)
-        self._position = before + len(data)
-        self._recording.read_up_to(self._position)
-        give_back(self._file.fileno(), before, self._position)
+        with self._open:
+            if self._file.closed:  # the client has gone meanwhile
+                return b""
+            data = os.pread(self._file.fileno(), count, before)
+            self._position = before + len(data)
+            self._recording.read_up_to(self._position)
+            give_back(self._file.fileno(), before, self._position)
         return data
 
     def close(self) -> None:
         """Read no more."""
         if not self._closed:
             self._closed = True
-            self._recording.when_over(self._file.close)
+            self._recording.when_over(self._give_up_file)
+
+    def _give_up_file(self) -> None:
+        with self._open:
+            self._file.close()
+        self._gone.set()
+        self._done()
+
+    async def wait(self) -> None:
+        """Until all of it was read, or nobody wants it any more, and nothing of it is on the disk."""
+        await self._gone.wait()

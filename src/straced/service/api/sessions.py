@@ -147,7 +147,7 @@ class Sessions:
         with client.account.beginning(limits.max_sessions_per_user):
             spill_bytes = max(1, limits.max_spool_per_user // limits.max_sessions_per_user)
             found, recording = await self._traces.begin(client.peer, params, spill_bytes)
-        number = self._keep(client, found, recording.wait())
+        number = self._keep(client, found, found.wait())
         return messages.Attached(
             session=number,
             target=recording.target,
@@ -208,7 +208,7 @@ class Sessions:
         return found
 
     async def wait(self, client: Connection, number: int) -> messages.Ended:
-        """Until a session or trace is over; a trace is when all of it was read."""
+        """Until a session or trace is over; a trace by strace is when all of it was read."""
         found = self._find(client, number)
         if isinstance(found, ClientTrace):
             return _ended(await found.recording.wait(), found.recording)
@@ -235,7 +235,7 @@ class Sessions:
         self._open.clear()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _keep(self, client: Connection, found: Kept, ended: Coroutine[object, object, Ending]) -> int:
+    def _keep(self, client: Connection, found: Kept, ended: Coroutine[object, object, object]) -> int:
         self._number += 1
         key = (client, self._number)
         self._open[key] = found
@@ -252,8 +252,8 @@ class Sessions:
             self._drop(key)
         return self._number
 
-    async def _count_until(self, client: Connection, ended: Coroutine[object, object, Ending]) -> None:
-        """It counts as a session of its user for as long as it lives, whether or not they are still there."""
+    async def _count_until(self, client: Connection, ended: Coroutine[object, object, object]) -> None:
+        """It counts as one of its user for as long as it lives, or waits to be read, whether or not they are there."""
         try:
             await ended
         except StracedError:
@@ -272,7 +272,7 @@ class Sessions:
 
 
 def _lives(found: Kept) -> bool:
-    return found.recording.alive if isinstance(found, ClientTrace) else found.session.alive
+    return found.alive if isinstance(found, ClientTrace) else found.session.alive
 
 
 def _request_stop(found: Kept) -> None:

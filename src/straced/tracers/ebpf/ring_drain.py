@@ -25,7 +25,7 @@ _FREE_CHECK_S = 0.2
 WRITEBACK_BYTES = 8 << 20
 """As much is written before the disk is given it."""
 AHEAD_BYTES = 256 * 1000 * 1000
-"""How much may wait in the file for a reader that follows it, as for strace's lines."""
+"""How much may wait in the file for a reader that follows it, as for strace's lines, while it is written."""
 _FILE_ERRORS = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EFBIG: "file_limit"}
 
 
@@ -41,7 +41,9 @@ class RingDrain:
         max_bytes: say when the file is about this large.
         floor: bytes to leave free on its file system.
         ended: told once, in the thread, why nothing more should be recorded.
-        ahead: how much may wait in the file for a reader that follows it; ``AHEAD_BYTES`` where left out.
+        ahead: the most that may wait in the file for a reader who follows from the first, with what is left in the
+            rings at the end; no less than the rings and one more can hold. Where left out, nobody follows, or only
+            later, and ``AHEAD_BYTES`` may wait beside that.
         first: whether it may go before others on their CPUs.
     """
 
@@ -56,7 +58,9 @@ class RingDrain:
         ahead: int | None = None,
         first: bool = True,
     ) -> None:
-        self._ahead = ahead
+        rings_bytes = engine.cpus * engine.ring_bytes
+        room = AHEAD_BYTES if ahead is None else ahead - rings_bytes
+        self._room = max(room, engine.ring_bytes)  # a full ring must find room some time
         self._first = first
         self._engine = engine
         self._fd = fd
@@ -69,12 +73,13 @@ class RingDrain:
         """Bytes of the file."""
         self.failure = ""
         """Why the file can take no more; what comes then is not kept."""
-        self.read_up_to: int | None = None
-        """How far somebody who follows has read; unless ``None``, no more than ``ahead`` bytes are put before him.
+        self.read_up_to: int | None = None if ahead is None else 0
+        """How far somebody who follows has read; unless ``None``, only so much is put before him.
 
-        Meanwhile the rings are full, and the kernel counts what it cannot write down.
+        Beyond it the rings fill, and the kernel counts what it cannot write down.
         """
         self._to_disk = self.written
+        self._at_end = False
         self._told = False
         self._free_checked_s = 0.0
         self._stop = threading.Event()
@@ -93,6 +98,7 @@ class RingDrain:
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
+        self._at_end = True
         while self._copy_all():
             pass
 
@@ -122,17 +128,18 @@ class RingDrain:
         looked_s = time.monotonic()
         while not self._stop.is_set():
             before_s, looked_s = looked_s, time.monotonic()
-            moved = 0 if self._is_far_ahead else self._copy_all()
+            moved = self._copy_all()
             self._check_limits()
             self._begin_writeback()
             self._stop.wait(next_look_s(moved, looked_s - before_s, self._engine.ring_bytes))
 
-    @property
-    def _is_far_ahead(self) -> bool:
-        return self.read_up_to is not None and self.written - self.read_up_to > (self._ahead or AHEAD_BYTES)
+    def _has_room(self, count: int) -> bool:
+        """Whether a reader who follows may be given so much now; what is left at the end has its room beside that."""
+        ahead = None if self._at_end or self.read_up_to is None else self.written - self.read_up_to
+        return ahead is None or ahead + count <= self._room
 
     def _copy_all(self) -> int:
-        """Returns the most bytes that there were of one ring."""
+        """Returns the most bytes that were copied of one ring."""
         return max(self._copy(cpu) for cpu in range(self._engine.cpus))
 
     def _copy(self, cpu: int) -> int:
@@ -141,6 +148,8 @@ class RingDrain:
             return 0
         ready = self._engine.drain(cpu, tail)
         count = ready - tail
+        if count and not self._has_room(count):
+            return 0
         if count:
             base, start = cpu * (size + SLACK), tail & (size - 1)
             memory = self._engine.ring_memory[base : base + size]

@@ -75,7 +75,7 @@ def build(
     lost, doubts = _doubts(part.lost, losses)
     totals = part.session
     if totals.flags & wire.SESSION_LOST_USER:
-        text = "a process changed its user by execve: what it did from there on is not yours to see"
+        text = "a process took other rights or hid itself: what it did from there on is not yours to see"
         reasons = (*reasons, Reason("changed_user", text))
     if losses.skipped and not losses.unseen:
         text = (
