@@ -85,10 +85,13 @@ def _task_or_none(look: ProcSnapshot, pid: int, tid: int) -> RawTask | None:
 
 
 def _tracer(look: ProcSnapshot, chain: Node) -> tuple[str, ...]:
-    """A tracer is worth a line even when it does not hold the task at this moment: it slows it."""
+    """A tracer is worth a line even when it does not hold the task at this moment: it slows it.
+
+    The chain has it only where the task was in a tracing stop, and in the same one, at each look at it.
+    """
     task = chain.task
     tracer = procfs.tracer_pid(f"{task.pid}/task/{task.tid}", look.proc.root)
-    if not tracer or task.wait.kind == "traced":
+    if not tracer or any(holder.task.pid == tracer for holder in chain.holders):
         return ()
     try:
         return (f"{task.tid} is traced by {tracer} ({look.proc.stat(tracer).comm})",)
