@@ -86,6 +86,7 @@ __attribute__((noinline)) int left_user_since(u32 owner_index)
 	if (!state || !process)
 		return 1;
 	set_flags(process, OWNER_LEFT);
+	record_last_suspended(state);
 	let_current_go();
 	return 1;
 }

@@ -150,6 +150,24 @@ INLINE void record_stored(struct running *run, struct task_state *state)
 	*(volatile u32 *)&state->call.key = key;
 }
 
+/* The calls that were to be made again, of a thread that is told of no more. */
+INLINE void record_last_suspended(struct task_state *state)
+{
+	for (int i = 0; i < SUSPENDED_MAX; i++) {
+		struct suspended *call = &state->suspended[i];
+		u32 key;
+
+		if (i >= state->depth)
+			break;
+		key = claim_key(&call->key);
+		if (!key)
+			continue;
+		abandon(call->row);
+		record_abandoned(key, call->row, call->wall_ns, call->waiting_ns);
+	}
+	state->depth = 0;
+}
+
 /* A thread ends in a call: exit, or it is killed. What it was in is claimed, in whatever state the recording is. */
 INLINE void record_last(struct task_state *state, struct task_struct *task)
 {
@@ -177,19 +195,7 @@ INLINE void record_last(struct task_state *state, struct task_struct *task)
 	} else if (outcome.key) {
 		record_before(outcome.key, RECORD_NO_RESULT, 0);
 	}
-	for (int i = 0; i < SUSPENDED_MAX; i++) {
-		struct suspended *call = &state->suspended[i];
-		u32 key;
-
-		if (i >= state->depth)
-			break;
-		key = claim_key(&call->key);
-		if (!key)
-			continue;
-		abandon(call->row);
-		record_abandoned(key, call->row, call->wall_ns, call->waiting_ns);
-	}
-	state->depth = 0;
+	record_last_suspended(state);
 }
 
 INLINE void record_end(struct task_struct *task)
