@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What user space asks for. It gives the thread-group leader its entry through a pidfd; `mark` then finds that
- * leader's threads, by object and not by number, until a pass finds no new one. `unmark` takes the entries of a session
- * away. `serve` does the few steps that must be atomic. It is a raw tracepoint that is attached nowhere and run by
+ * leader's threads, by object and not by number, until a whole pass finds no new one. `unmark` takes the entries of a
+ * session away. `serve` does the few steps that must be atomic. It is a raw tracepoint that is attached nowhere and run by
  * BPF_PROG_TEST_RUN: a program of type "syscall" may sleep, and before 6.12 such a one may not use stacks.
  */
 #ifndef STRACED_ATTACH_H
@@ -24,15 +24,25 @@ INLINE void count_living(struct task_state *state, struct task_struct *task)
 	}
 }
 
-SEC("iter/task")
-int mark(struct bpf_iter__task *ctx)
+/*
+ * Notes down whether a pass has come to the end of the list of threads. The kernel ends it early when the thread at which
+ * it stands is gone meanwhile. New threads stand behind all others: those whose parents were not marked yet come later
+ * in the same pass, and the others are counted by their fork.
+ */
+INLINE void note_end(struct task_struct *task)
 {
-	struct task_struct *task = ctx->task;
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+
+	control.whole = BPF_CORE_READ(task, thread_node.next) == &signal->thread_head;
+}
+
+INLINE int mark_task(struct task_struct *task)
+{
 	struct task_struct *leader;
 	struct task_state *state;
 	struct owner *owner, *session;
 
-	if (!task || task->flags & PF_EXITING)
+	if (task->flags & PF_EXITING)
 		return 0;
 	leader = task->group_leader;
 	if (!leader)
@@ -73,6 +83,18 @@ int mark(struct bpf_iter__task *ctx)
 	ADD(session->threads, 1);
 	ADD(owner->live, 1);
 	count_living(state, task);
+	return 0;
+}
+
+SEC("iter/task")
+int mark(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task)
+		return 0;
+	mark_task(task);
+	note_end(task);
 	return 0;
 }
 

@@ -61,9 +61,14 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct signal_struct {
 	unsigned int flags;
 	int group_exit_code;
+	struct list_head thread_head;
 };
 
 /* x86 has status, arm64 preempt_count */
@@ -156,6 +161,7 @@ struct task_struct {
 	u64 start_boottime;
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
+	struct list_head thread_node;
 	struct pid *thread_pid;
 	struct mm_struct *mm;
 	struct cred *real_cred;

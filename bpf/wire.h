@@ -145,7 +145,7 @@ struct control {
 	u64 self_namespace;
 	u32 mark_owner;		/* parameters and result of the task iterators */
 	u32 marked;
-	u32 unused;
+	u32 whole;		/* the task that was visited last is the last of its process's threads */
 	u64 lost_folds;		/* calls of ended tasks that could not be handed on */
 	u64 lost_tasks;		/* tasks that could not be followed */
 	u64 lost_errnos;

@@ -79,10 +79,13 @@ class Marks:
         """Mark all threads of a claimed process, and return how many there were."""
         total = 0
         for _ in range(_PASSES):
+            self._engine.control.whole = 1  # as long as no thread is visited: then there is none
             found = self._iterate("mark", owner, pidfd)
             total += found
-            if not found:
+            if not found and self._engine.control.whole:
                 break
+        else:
+            self._engine.control.lost_tasks += 1
         self._engine.control.epoch += 1
         return total
 
@@ -101,6 +104,8 @@ class Marks:
         finally:
             if link:
                 self._library.bpf_link__destroy(link)
+            else:
+                self._engine.control.whole = 1  # over all tasks, by their numbers, no pass ends early
         return int(self._engine.control.marked)
 
     def _run(self, link: int, name: str) -> None:

@@ -132,7 +132,7 @@ class Control(ctypes.Structure):
         ("self_namespace", c_uint64),
         ("mark_owner", c_uint32),
         ("marked", c_uint32),
-        ("unused", c_uint32),
+        ("whole", c_uint32),
         ("lost_folds", c_uint64),
         ("lost_tasks", c_uint64),
         ("lost_errnos", c_uint64),
