@@ -105,8 +105,12 @@ def _add(found: Told, whose: int | str | None, name: str, *sums: int | None) -> 
 
 
 def _told(changes: PartChanges, *processes: Process) -> Told:
+    return _told_of(changes, *(each.group() for each in processes))
+
+
+def _told_of(changes: PartChanges, *groups: Group) -> Told:
     found: Told = {}
-    new = changes.take(CellRows([each.group() for each in processes]))
+    new = changes.take(CellRows(groups))
     for before, part in new.parts:
         for made in part.calls_since(before)[0]:
             assert sum((made.errno or {}).values()) == made.errors
@@ -161,6 +165,23 @@ def test_the_same_program_begun_anew_is_not_the_one_that_was_before() -> None:
     second.tell(truth, 7)
     ended.take_over(first)
     assert _told(changes, second, ended) == truth
+
+
+def test_a_row_that_was_copied_while_it_was_made_is_still_of_the_same_process() -> None:
+    """The bytes of before it had a birth: all of the process seemed to have begun anew, and was told once more."""
+    chance, changes, process = random.Random(0), PartChanges(), Process(7, "sh")
+    process.call(chance, 39)
+    process.call(chance, 110)
+    made, other = process.group().cells
+    half = Group(7, None, (Cell(bytes(wire.ROW_BYTES), made.key), other), "sh")
+    first: Told = {}
+    process.tell(first, 7)
+    name, late = identify(made.key)[0], identify(other.key)[0]
+    assert _told_of(changes, half) == {(7, late): first[7, late]}
+    process.call(chance, 110)
+    then: Told = {}
+    process.tell(then, 7)
+    assert _told(changes, process) == {(7, name): first[7, name], **then}
 
 
 def test_what_a_process_is_in_is_told_when_it_begins_and_when_it_is_over() -> None:

@@ -21,6 +21,11 @@ class RowPart(Protocol):
     @property
     def program(self) -> str | None: ...
 
+    @property
+    def past(self) -> bool:
+        """Whether its process runs another program by now, which has rows of its own."""
+        ...
+
     def values(self) -> Iterable[Counters]:
         """The rows; those that did not change are the same objects each time."""
         ...
@@ -51,6 +56,11 @@ class PlainPart(NamedTuple):
     pid: int | None
     program: str | None
     rows: tuple[Counters, ...]
+
+    @property
+    def past(self) -> bool:
+        """Not known of values."""
+        return False
 
     def values(self) -> tuple[Counters, ...]:
         """The rows."""

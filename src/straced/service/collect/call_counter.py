@@ -182,7 +182,8 @@ class CallCounter:
         for before, part in changed.parts:
             owner = self._key(tree, part.pid or 0)
             made, flights = part.calls_since(before)
-            self._place(tree, owner, counted).extend(made)
+            place = self._of_tree(tree, counted) if part.past else self._place(tree, owner, counted)
+            place.extend(made)
             for name, count in flights:
                 tree.note_in_flight(owner, name, count)
         last_pid: int | None = None
@@ -193,7 +194,7 @@ class CallCounter:
             if pid is None:
                 change = difference(row, told, OTHER_PROGRAMS)
                 if change is not None:
-                    (counted.others if tree.is_heir else counted.ended).setdefault(tree.root.key, []).append(change)
+                    self._of_tree(tree, counted).append(change)
                 continue
             if pid != last_pid:  # the rows of a process stand together
                 last_pid, owner = pid, self._key(tree, pid)
@@ -218,6 +219,10 @@ class CallCounter:
         if tree.is_heir:
             counted.callers.setdefault(owner, None)
         return counted.by_process.setdefault(owner, [])
+
+    def _of_tree(self, tree: CountedTree, counted: CountedCalls) -> list[Calls]:
+        """Where the changes of a program belong that has ended, or that its process has left behind by an execve."""
+        return (counted.others if tree.is_heir else counted.ended).setdefault(tree.root.key, [])
 
     def _key(self, tree: CountedTree, pid: int) -> Key:
         start = tree.starts.get(pid)

@@ -23,6 +23,8 @@ _HEAD = struct.Struct(f"=4Q8xQ8x{wire.CounterRow.slots.offset - 56}xQ")
 """Calls, untimed ones, wall and waiting time, the longest call, the first slot."""
 _BIRTH = slice(wire.CounterRow.birth_ns.offset, wire.CounterRow.birth_ns.offset + 8)
 """Tells a row from another one that had its place, or its process's number."""
+_UNBORN = bytes(8)
+"""Of a row that was copied while the kernel made it: there was no call in it yet."""
 _NO_SUMS = (0, 0, 0, 0)
 
 
@@ -65,6 +67,8 @@ class Group(Struct, frozen=True):
     cells: tuple[Cell, ...]
     program: str | None = None
     """What they ran, where the session tells that apart."""
+    past: bool = False
+    """Whether their process runs another program by now."""
 
     def values(self) -> Iterator[Counters]:
         """The cells decoded; each is decoded once."""
@@ -89,9 +93,11 @@ class Group(Struct, frozen=True):
         for was, now in zip(before.cells, self.cells, strict=False):
             if was is now:
                 continue
-            if not seen and was.raw[_BIRTH] != now.raw[_BIRTH]:  # one is enough: all have the same owner
-                return False
-            seen = True
+            born = was.raw[_BIRTH]
+            if not seen and born != _UNBORN:  # one is enough: all have the same owner
+                if born != now.raw[_BIRTH]:
+                    return False
+                seen = True
             if was.key != now.key:
                 return None
         return True if len(before.cells) <= len(self.cells) else None

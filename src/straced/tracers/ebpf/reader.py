@@ -104,16 +104,16 @@ class Snapshot(Struct, frozen=True):
         return SnapshotPart(version=self.version, session=facts, rows=rows, lost=lost, callers=callers, left=left)
 
     def _group(self, owner: OwnerFacts) -> Group:
-        pid, tid, program = None, None, owner.program or None
+        pid, tid, program, past = None, None, owner.program or None, False
         if owner.kind == wire.KIND_PROCESS:
-            pid = owner.pid
+            pid, past = owner.pid, bool(owner.flags & wire.OWNER_PAST)
         elif owner.kind == wire.KIND_THREAD:
             process = self.owners.get(owner.parent)
             pid, tid, program = None if process is None else process.pid, owner.pid, None
         found = self.groups.get(owner.index)
-        if found is None or (found.pid, found.tid, found.program) != (pid, tid, program):
+        if found is None or (found.pid, found.tid, found.program, found.past) != (pid, tid, program, past):
             cells = tuple(map(self.cells.__getitem__, self.places[owner.index]))
-            found = self.groups[owner.index] = Group(pid, tid, cells, program)
+            found = self.groups[owner.index] = Group(pid, tid, cells, program, past)
         return found
 
 
