@@ -295,7 +295,10 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = Nanoseconds(5 * S)
     tracer: Annotated[
         str,
-        Meta(description="`auto` (eBPF where it can be had, else facts alone), `ebpf` (not without it) or `none`."),
+        Meta(
+            description="`auto` (eBPF where it can be had, else facts alone), `ebpf` (not without it) or `none`"
+            " (nothing is attached to)."
+        ),
     ] = "auto"
     state: Annotated[
         str, Meta(description="The state directory; empty: `/var/lib/straced`, or in `$XDG_STATE_HOME`.")

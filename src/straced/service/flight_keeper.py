@@ -34,9 +34,18 @@ class FlightKeeper:
         paths: where dumps are kept.
         user_share: of the rows, as the service's own counters have it.
         say: keeps an event.
+        require_attaching: raises where nothing may be recorded, whatever is configured.
     """
 
-    def __init__(self, config: RecordConfig, paths: ServicePaths, user_share: float, say: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        config: RecordConfig,
+        paths: ServicePaths,
+        user_share: float,
+        say: Callable[..., None],
+        require_attaching: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._require_attaching = require_attaching
         self._config = config
         self._share = user_share
         self._say = say
@@ -101,6 +110,7 @@ class FlightKeeper:
         if self._recorder is not None and (not config.enabled or config.ring != self._loaded.ring):
             await self._let_go()
         if self._recorder is None and wanted.enabled:
+            self._require_attaching()
             options = FlightOptions(ring_bytes=int(config.ring), user_share=self._share)
             self._recorder = await flight.load(options)
             self._loaded = config
@@ -132,6 +142,7 @@ class FlightKeeper:
             TracerUnavailable: the service does not record.
             InvalidArgument: it does not record this process.
         """
+        self._require_attaching()
         if self._recorder is None:
             raise TracerUnavailable(
                 "this service keeps no records of calls", hint="[record] enabled = true, in straced.toml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -28,7 +29,7 @@ from straced.service.alerts.tracker import AlertBook
 from straced.service.collect.collector import Watcher
 from straced.service.collect.exec_listener import Newcomers
 from straced.service.collect.ticker import Cadence
-from straced.service.collect.tracer_choice import pick_tracer
+from straced.service.collect.tracer_choice import pick_tracer, require_attaching
 from straced.service.daemon.stalls import timed
 from straced.service.flight_keeper import FlightKeeper
 from straced.service.history_keeper import HistoryKeeper
@@ -70,19 +71,28 @@ class Service:
         self.rulebook.configure(config)
         self.alerts = AlertBook(config.alerts)
         self.still = StillThreads()
-        self.profiler = Profiler(
+        self._require_attaching = functools.partial(require_attaching, config.tracer)
+        self._profiler = Profiler(
             "ebpf",
             max_rows=config.room.rows,
             user_share=config.room.share if paths.system else 1.0,
             max_per_process=SESSIONS_A_PROCESS,
         )
         share = config.room.share if paths.system else 1.0
-        self.flight = FlightKeeper(config.record, paths, share, self.say)
-        self.reactions = Reactions(config.on_alert, paths.traces, self.profiler, self.say, self.flight.dump_for_alert)
+        self.flight = FlightKeeper(config.record, paths, share, self.say, self._require_attaching)
+        self.reactions = Reactions(
+            config.on_alert,
+            paths.traces,
+            self._profiler,
+            self.say,
+            self.flight.dump_for_alert,
+            self._require_attaching,
+        )
         self.stream = NdjsonSink(config.stream)
         self.fanout = Fanout(self.stream)
         self.history = HistoryKeeper(self.fanout, paths.history, self.say, self.alerts.learn)
-        self._announcer = AlertAnnouncer(self.alerts, self.fanout, self.reactions)
+        counting_by = "none" if config.tracer == "none" else "auto"
+        self._announcer = AlertAnnouncer(self.alerts, self.fanout, self.reactions, counting_by)
         self.after_tick: list[Callable[[], None]] = []
         """Called when all that a sample gave rise to has been handed on."""
         self.after_reload: list[Callable[[Config], None]] = []
@@ -125,6 +135,15 @@ class Service:
     def history_path(self) -> Path:
         """Where history is."""
         return self.history.path(self.config)
+
+    def attaching(self) -> Profiler:
+        """What attaches to processes for clients, pages and alerts.
+
+        Raises:
+            TracerUnavailable: the configuration with which the service started has nothing attached.
+        """
+        self._require_attaching()
+        return self._profiler
 
     async def run(self) -> None:
         """Tick until :meth:`ask_to_stop`."""
@@ -234,7 +253,7 @@ class Service:
                 await asyncio.gather(*others, self.reactions.close(), self.watcher.close(), return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.2):
-                await asyncio.gather(self.profiler.close(), self.flight.close())
+                await asyncio.gather(self._profiler.close(), self.flight.close())
         self.say("service_stopped", "the service ended in order")
 
     async def close(self, timeout_s: float = 2.5) -> None:

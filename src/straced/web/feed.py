@@ -136,7 +136,7 @@ class FrameFeed:
         return set() if tick is None else {sample.facts.key for sample in tick.processes}
 
     async def _count_files(self, pid: int) -> AsyncSession:
-        return await self.service.profiler.attach(pid, follow=False, files=True)
+        return await self.service.attaching().attach(pid, follow=False, files=True)
 
     async def close(self) -> None:
         """End what is under way."""

@@ -33,9 +33,7 @@ class Daemon:
     def __init__(self, config: Config, paths: ServicePaths, http: str | None = None) -> None:
         service = self.service = Service(config, paths)
         self.totals = Totals(config.metrics.max_series)
-        self.sessions = Sessions(
-            lambda: service.profiler, lambda: service.config.ipc, lambda: service.flight, paths.dumps
-        )
+        self.sessions = Sessions(service.attaching, lambda: service.config.ipc, lambda: service.flight, paths.dumps)
         self.server = Server(paths.socket, system=paths.system, limits=config.ipc)
         publisher = Publisher(self.server, all_see_all=not paths.system)
         self._export = HourlyExporter(config.export, service.history_path, service.say)

@@ -17,9 +17,17 @@ log = logging.getLogger("straced.service")
 
 
 class AlertAnnouncer:
-    """Hands alerts on."""
+    """Hands alerts on.
 
-    def __init__(self, book: AlertBook, fanout: Fanout, reactions: Reactions) -> None:
+    Args:
+        book: has them.
+        fanout: where they go.
+        reactions: what they start.
+        tracer: what ``why`` may count with.
+    """
+
+    def __init__(self, book: AlertBook, fanout: Fanout, reactions: Reactions, tracer: str = "auto") -> None:
+        self._tracer = tracer
         self._book = book
         self._fanout = fanout
         self._reactions = reactions
@@ -41,7 +49,7 @@ class AlertAnnouncer:
             assert alert.pid is not None
             if start_of(alert.pid) != alert.start_ticks:
                 return
-            changed = self._book.explain(alert, await verdict_on(_meant(alert), alert.owner))
+            changed = self._book.explain(alert, await verdict_on(_meant(alert), alert.owner, self._tracer))
             if changed is not None:
                 self._fanout.alert(changed)
             self._reactions.opened(changed or alert)

@@ -53,9 +53,19 @@ class Reactions:
         profiler: takes them.
         say: keeps an event.
         dump: has the flight recorder write down what a process did; told the alert, and how far back.
+        require_attaching: raises where nothing may be traced, whatever is configured.
     """
 
-    def __init__(self, config: OnAlert, folder: Path, profiler: Profiler, say: Say, dump: Dump | None = None) -> None:
+    def __init__(
+        self,
+        config: OnAlert,
+        folder: Path,
+        profiler: Profiler,
+        say: Say,
+        dump: Dump | None = None,
+        require_attaching: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._require_attaching = require_attaching
         self._config = config
         self._folder = folder
         self._profiler = profiler
@@ -157,6 +167,7 @@ class Reactions:
         try:
             if procfs.stat(alert.pid).start_ticks != alert.start_ticks:
                 return
+            self._require_attaching()
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room()
             options = RecordOptions(max_bytes=int(wanted.bytes), max_seconds=wanted.seconds)

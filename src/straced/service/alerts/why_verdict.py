@@ -21,12 +21,18 @@ WATCH = "1s"
 MAX_CHARS = 4000
 
 
-async def verdict_on(pid: int, owner: Owner | None) -> str:
-    """The answer of ``straced why``; its first line is the sentence. Empty when there is none in time."""
+async def verdict_on(pid: int, owner: Owner | None, tracer: str = "auto") -> str:
+    """The answer of ``straced why``; its first line is the sentence. Empty when there is none in time.
+
+    Args:
+        pid: the process or thread that is stuck.
+        owner: with whose rights it is looked at.
+        tracer: what may count it: ``auto``, or ``none`` for /proc alone.
+    """
     identity = _as_owner(owner)
     if identity is None:
         return ""
-    argv = [*identity, sys.executable, "-m", "straced", "why", str(pid), "-d", WATCH]
+    argv = [*identity, sys.executable, "-m", "straced", "why", str(pid), "-d", WATCH, "--tracer", tracer]
     package = os.path.dirname(os.path.dirname(sys.modules["straced"].__file__ or ""))
     try:
         process = await children.start(

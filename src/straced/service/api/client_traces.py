@@ -65,7 +65,7 @@ class ClientTraces:
     """Begins them.
 
     Args:
-        profiler: takes them.
+        profiler: takes them; raises what keeps it from that.
         folder: on whose disk records wait for their readers.
     """
 
@@ -94,6 +94,7 @@ class ClientTraces:
         """
         if params.tracer not in ("auto", "ebpf", "strace"):
             raise InvalidArgument("a full trace is taken by ebpf or strace", hint='tracer="auto"')
+        profiler = self._profiler()
         order = tracer_choice.for_trace(params.tracer, "auto", "paths" if params.paths else "", binary=params.binary)
         options = RecordOptions(
             follow=params.follow,
@@ -113,7 +114,7 @@ class ClientTraces:
 
         async def by_records() -> Recording:
             try:
-                recording, spool = await self._record(peer, params, options)
+                recording, spool = await self._record(profiler, peer, params, options)
             except (NotPermitted, OutputError) as error:
                 if not order.strace:
                     raise
@@ -122,7 +123,7 @@ class ClientTraces:
             return recording
 
         async def by_strace() -> Recording:
-            recording = await self._profiler().record(params.pid, None, options)
+            recording = await profiler.record(params.pid, None, options)
             made.append(ClientTrace(recording, Spool(recording.readers)))
             return recording
 
@@ -131,7 +132,7 @@ class ClientTraces:
         return made[0], recording
 
     async def _record(
-        self, peer: Peer, params: messages.TraceParams, options: RecordOptions
+        self, profiler: Profiler, peer: Peer, params: messages.TraceParams, options: RecordOptions
     ) -> tuple[KernelRecording, RecordSpool]:
         if len(self._slots) >= RECORDED + RECORDED_OF_ROOT * peer.is_root or (
             not peer.is_root and self._slots.count(peer.uid) >= RECORDED_OF_A_USER
@@ -145,7 +146,7 @@ class ClientTraces:
         file = None
         try:
             file = nameless(self._folder)
-            recording = await self._profiler().record_calls(
+            recording = await profiler.record_calls(
                 params.pid,
                 NamelessOutput(file),
                 structs.replace(options, max_bytes=params.max_bytes if params.binary else None),

@@ -40,7 +40,7 @@ class Sessions:
     """All sessions and traces of all clients.
 
     Args:
-        profiler: made when the first client attaches.
+        profiler: attaches for clients; raises what keeps it from that.
         limits: of one user at a time.
         flight: the flight recorder.
         folder: on whose disk its dumps wait for their readers.

@@ -12,6 +12,22 @@ from straced.tracers.base import Tracer
 log = logging.getLogger("straced.service")
 
 
+def require_attaching(wanted: str) -> None:
+    """Refuse to attach to anything, for whoever asks, where the configuration will not have it.
+
+    Args:
+        wanted: ``auto``, ``ebpf`` or ``none``, as configured.
+
+    Raises:
+        TracerUnavailable: it is ``none``.
+    """
+    if wanted == "none":
+        raise TracerUnavailable(
+            "this service attaches to no process",
+            hint='tracer = "none" stands in its straced.toml: ask whoever runs it',
+        )
+
+
 def pick_tracer(
     wanted: str, room: schema.Room | None = None, *, shared: bool = False, details: bool = False
 ) -> tuple[Tracer | None, str]:
