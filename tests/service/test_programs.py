@@ -10,14 +10,16 @@ import collections
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from straced.config import schema, watch_rules
 from straced.model.durations import DurationBatch
-from straced.model.tick import Calls
+from straced.model.tick import Calls, ProcessSample
 from straced.model.types import Counters
 from straced.service.collect.collector import Watcher
 from straced.service.collect.counted_calls import difference
+from straced.service.collect.program_names import ProgramNames
 from straced.service.collect.row_changes import RowChanges
 from straced.service.metrics.openmetrics import Totals
 from straced.store import events
@@ -27,6 +29,7 @@ from straced.tracers.ebpf import EbpfTracer
 from tests.service.build_truth import Build, Counts, Log
 from tests.service.needs import needs_ebpf
 from tests.service.processes import popen
+from tests.service.samples import calls, process
 from tests.support.poll import until
 
 NEVER_TIMED = ("exit", "exit_group")
@@ -135,20 +138,20 @@ def _history(path: Path) -> Counts:
 async def test_more_programs_than_there_is_room_for_are_other_and_nothing_is_lost(tmp_path: Path) -> None:
     many = 150
     script = f"read go; cd {tmp_path}; for n in $(seq {many}); do cp /bin/true p$n; ./p$n; done; read end"
-    with popen(["sh", "-c", script]) as process:
+    with popen(["sh", "-c", script]) as shell:
         watcher = Watcher(EbpfTracer())
         try:
-            watcher.set_rules([watch_rules.parse(str(process.pid), {})])
+            watcher.set_rules([watch_rules.parse(str(shell.pid), {})])
             await watcher.tick()
-            process.stdin.write("go\n")  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]
+            shell.stdin.write("go\n")  # type: ignore[union-attr]
+            shell.stdin.flush()  # type: ignore[union-attr]
             ended: Counts = collections.Counter()
-            async for calls in _ended_until(watcher, lambda: ended["", "exit_group"] >= 2 * many + 1):
-                for call in calls:
+            async for made in _ended_until(watcher, lambda: ended["", "exit_group"] >= 2 * many + 1):
+                for call in made:
                     ended[call.program, call.name] += call.calls or 0
                     ended["", call.name] += call.calls or 0
         finally:
-            process.kill()
+            shell.kill()
             await watcher.close()
     alone = {program: count for (program, name), count in ended.items() if name == "exit_group" and program}
     assert alone["cp"] == many
@@ -165,8 +168,31 @@ async def _ended_until(watcher: Watcher, enough: Callable[[], bool]) -> AsyncIte
             await asyncio.sleep(0.05)
 
 
-def row(program: str | None, calls: int, pid: int | None = None) -> Counters:
-    return Counters(name="read", pid=pid, program=program, calls=calls, errors=calls // 2, wall_ns=10 * calls, errno={})
+def test_a_process_on_its_way_out_ran_what_the_kernel_says() -> None:
+    """It has no program file any more, and what it was called by may be another name of it."""
+    made = [msgspec.structs.replace(calls(), program="x86_64-linux-gnu-as")]
+    sample = process(comm="as")
+
+    def seen(exe: str | None, *cmdline: str) -> ProcessSample:
+        return msgspec.structs.replace(sample, facts=msgspec.structs.replace(sample.facts, exe=exe, cmdline=cmdline))
+
+    names = ProgramNames()
+    assert [names.is_ahead(seen(None), made) for _ in range(3)] == [True] * 3
+    assert not names.is_ahead(seen("/usr/bin/x86_64-linux-gnu-as", "as"), made)
+    assert [names.is_ahead(seen(None, "as"), made) for _ in range(2)] == [True, False], "it may not be seen at all"
+
+
+def test_what_is_in_an_execve_is_still_the_former_program() -> None:
+    """However long that takes: /proc shows the new file all the time."""
+    names, sample = ProgramNames(), process(comm="head")
+    made = [msgspec.structs.replace(calls(name), program="dash", in_flight=1) for name in ("dup2", "execve")]
+    assert [names.is_ahead(sample, made) for _ in range(3)] == [True] * 3
+    two_names = [msgspec.structs.replace(calls(), program="dash")]
+    assert [names.is_ahead(sample, two_names) for _ in range(2)] == [True, False]
+
+
+def row(program: str | None, made: int, pid: int | None = None) -> Counters:
+    return Counters(name="read", pid=pid, program=program, calls=made, errors=made // 2, wall_ns=10 * made, errno={})
 
 
 def told(changes: RowChanges, *rows: Counters) -> dict[tuple[int | None, str], int]:
