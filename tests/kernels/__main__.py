@@ -18,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BY_NAME], metavar="NAME", help=", ".join(BY_NAME))
     parser.add_argument("--json", type=Path, help="keep the results there, beside those of other kernels")
+    parser.add_argument("--only", nargs="+", default=[], metavar="CHECK", help="these checks alone; kept nowhere")
     parser.add_argument("--list", action="store_true", help="only name the kernels")
     arguments = parser.parse_args()
     if arguments.list:
@@ -27,12 +28,12 @@ def main() -> int:
     for name in arguments.names or [kernel.name for kernel in KERNELS]:
         print(f"{name}: downloading, booting and measuring (some minutes) ...", file=sys.stderr, flush=True)
         try:
-            result = measure(BY_NAME[name])
+            result = measure(BY_NAME[name], only=arguments.only)
         except NotToBeHad as error:
             result = {"kernel": name, "release": "-", "seconds": 0, "rows": [], "missing": str(error)}
         results.append(result)
         _tell(result)
-        if arguments.json:
+        if arguments.json and not arguments.only:
             keep(arguments.json, results)
     print("\n" + text_table(results))
     if arguments.json and arguments.json.resolve() == KEPT:

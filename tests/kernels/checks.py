@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 STRACED = (sys.executable, "-m", "straced")
-LONG_S = 120.0
+LONG_S = 300.0
 """No expectation: it ends what hangs."""
 CHECKS: dict[str, Callable[[str], str]] = {}
 

@@ -10,10 +10,10 @@ import sys
 import time
 from typing import Any
 
-from tests.kernels import flights, lifecycles, recorded, recordings, rings, systemd_unit, verbs, wakes
+from tests.kernels import flights, lifecycles, recorded, recordings, rings, systemd_unit, told, verbs, wakes
 from tests.kernels.checks import CHECKS
 
-__all__ = ["flights", "lifecycles", "recorded", "recordings", "rings", "systemd_unit", "verbs", "wakes"]
+__all__ = ["flights", "lifecycles", "recorded", "recordings", "rings", "systemd_unit", "told", "verbs", "wakes"]
 """They register their checks."""
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ TOO_SLOW = ("errs-1000",)
 """For strace on an emulated arm64: it takes longer than a workload may."""
 SLICE_CHECKS = ("doctor", "run", "parts")
 CHECKS = (
-    *("doctor", "run", "recorded", "records", "flight", "losses", "details", "restarts"),
-    *("top", "why", "serve", "owner_killed", "wakes", "rings"),
+    *("doctor", "run", "parts", "recorded", "records", "flight", "losses", "details", "restarts"),
+    *("top", "why", "serve", "owner_killed", "wakes", "rings", "told", "of_user"),
 )
 BESIDE_WAKERS = ("recorded",)
 IN_VENV = ("make_run", "lifecycle")
@@ -44,12 +45,15 @@ SYSTEMD = Path("/lib/systemd/systemd")
 BY_SYSTEMD = Path(__file__).with_name("systemd-init.sh")
 
 
-def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) -> dict[str, Any]:
+def measure(
+    kernel: Kernel, *, small: bool = False, only: Sequence[str] = (), seconds: float = SECONDS
+) -> dict[str, Any]:
     """Boot a kernel and run the workloads and checks in it.
 
     Args:
         kernel: which one.
         small: the slice: four workloads, ``doctor``, ``run``, and that all programs load.
+        only: these checks, and no workload.
         seconds: the machine is killed after these.
 
     Returns:
@@ -62,9 +66,9 @@ def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) ->
     with tempfile.TemporaryDirectory(prefix="straced-kernel-") as name:
         out = Path(name)
         out.chmod(0o755)
-        _compile_gt(kernel, ready.root, out)
+        _compile_workloads(kernel, ready.root, out)
         _compile_wakers(kernel, out)
-        ended = boot(kernel, ready, _job(kernel, small), out, seconds=seconds)
+        ended = boot(kernel, ready, _job(kernel, small, only), out, seconds=seconds)
         rows = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"')]
         if ended.status is None:
             kept = cache() / f"{kernel.name}.console"
@@ -72,7 +76,7 @@ def measure(kernel: Kernel, *, small: bool = False, seconds: float = SECONDS) ->
             rows.append({"check": "boot", "ok": False, "said": f"{ended.console[-400:]} (all of it: {kept.name})"})
         elif ended.status:
             rows.append({"check": "job", "ok": False, "said": ended.log[-400:]})
-    if kernel.systemd and not small:
+    if kernel.systemd and not small and not only:
         rows += by_systemd(kernel)
     return {
         "kernel": kernel.name,
@@ -115,7 +119,7 @@ def good(row: dict[str, Any]) -> bool:
     return bool(row["ok"])
 
 
-def _job(kernel: Kernel, small: bool) -> str:
+def _job(kernel: Kernel, small: bool, only: Sequence[str]) -> str:
     names = FEW if small else PREEMPTED if kernel.wakers else [truth.name for truth in TRUTH if not truth.i386]
     if kernel.architecture != "amd64":
         names = [name for name in names if not name.startswith("int80")]
@@ -127,6 +131,8 @@ def _job(kernel: Kernel, small: bool) -> str:
     compiled = "PYTHONPYCACHEPREFIX=/tmp/compiled" if kernel.userland else "PYTHONDONTWRITEBYTECODE=1"
     lines = [f"cd {checkout}", f"export PYTHONPATH={checkout}/src {compiled}"]
     lines.append("cp /tmp/out/gt /tmp/gt")  # programs are started from memory, not through the share
+    if only:
+        return "\n".join([*lines, f"{guest} {' '.join(only)}"]) + "\n"
     if kernel.wakers:
         lines.append("cp /tmp/out/wakers /tmp/wakers; /tmp/wakers & wakers=$!")
     if kernel.ebpf:
@@ -143,12 +149,13 @@ def _job(kernel: Kernel, small: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _compile_gt(kernel: Kernel, root: Path, out: Path) -> None:
+def _compile_workloads(kernel: Kernel, root: Path, out: Path) -> None:
     """For arm64 with the libraries of its own userland."""
     cross = (*CROSS, f"--sysroot={root}") if kernel.architecture == "arm64" else ()
     if cross and not (shutil.which(CROSS[0]) and shutil.which("ld.lld")):
         raise NotToBeHad("no clang, or no lld")
     build.compile_gt(out, cross)
+    build.compile_programs(out, cross)
     if cross:
         source = Path(__file__).with_name("compat.c")
         subprocess.run([*COMPAT, "-o", str(out / "compat"), str(source)], check=True, timeout=60)

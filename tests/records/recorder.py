@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from straced.records import plans
-from straced.records.plans import Capture, plan_of
+from straced.records.plans import Capture, plan_in, plan_of
 from straced.records.values import (
     GIVEN_PLACE,
     MESSAGE_CONTROL,
@@ -167,7 +167,7 @@ class Recorder:
         """What arguments point to, by the plan of real records; a call that failed has filled in nothing."""
         found = {}
         failed = result is None or -4096 < result < 0
-        for each in plan_of(syscall_name(number, self.abi)).captures:
+        for each in plan_in(syscall_name(number, self.abi), self.abi).captures:
             if each.kind == plans.BLOCKED:
                 found[each.argument] = Blob(BlobKind.BYTES_OUT, ptrace.blocked(tid).to_bytes(8, "little"))
                 continue

@@ -12,7 +12,7 @@ import pytest
 
 from straced.errors import InvalidArgument
 from straced.records.call_sets import calls_of
-from straced.records.plans import BLOCKED, UNKNOWN, bare, plan_of
+from straced.records.plans import BLOCKED, UNKNOWN, plan_in, plan_of
 from straced.records.values import BlobKind
 from straced.syscalls import names, native_abi
 from straced.tracers.ebpf import perf_events
@@ -86,5 +86,5 @@ def test_what_is_a_path_is_read_as_one() -> None:
 
 
 def test_an_abi_with_other_structures_has_none_read() -> None:
-    assert bare(plan_of("newfstatat")).captures == plan_of("openat").captures
-    assert bare(plan_of("rt_sigaction")).captures == ()
+    assert plan_in("newfstatat", "i386").captures == plan_of("openat").captures
+    assert plan_in("rt_sigaction", "arm").captures == ()

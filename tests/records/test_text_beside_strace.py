@@ -15,7 +15,6 @@ import asyncio
 import os
 import random
 import shutil
-import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -29,12 +28,11 @@ from tests.records.frequent import FREQUENT
 from tests.records.jobs import Job
 from tests.records.oracle import ENVIRONMENT, ROOT, Comparison, joined, record_all, strace_lines, text_of
 from tests.records.recorder import Recorded
-from tests.support.build import compiler
+from tests.support.build import compile_programs
 from tests.support.records import check_sums, recording
 from tests.traces.recorded import report
 
 pytestmark = pytest.mark.needs("strace", "cc")
-SOURCE = Path(__file__).with_name("programs.c")
 OURS = (
     "files", "opens", "names", "directories", "descriptors", "vectors", "memory", "signals", "threads", "children",
     "identity", "limits", "clocks", "polling", "futexes", "internet", "datagrams", "locals", "controls",
@@ -57,9 +55,7 @@ class Runs:
     """Each program once under strace, and once recorded."""
 
     def __init__(self, folder: Path) -> None:
-        binary = folder / "programs"
-        argv = [str(compiler()), "-O1", "-w", "-pthread", "-static", "-o", str(binary), str(SOURCE)]
-        subprocess.run(argv, check=True, timeout=60)
+        binary = compile_programs(folder)
         host = f"127.{random.randrange(1, 255)}.{random.randrange(255)}.{random.randrange(1, 255)}"
         words = [[str(binary), name, host] for name in OURS] + [line.split() for line in COMMANDS] + [list(SHELL)]
         self.folder = folder
@@ -117,20 +113,26 @@ def test_frequent_calls_are_told_as_strace_tells_them(compared: Comparison) -> N
 @pytest.mark.needs("ebpf")
 async def test_no_line_differs_of_real_records(runs: Runs) -> None:
     """The same programs, recorded by eBPF, one after the other as children of one process."""
-    found = Comparison()
-    tasks, pids = await record_by_ebpf(runs.jobs, runs.folder)
-    places = [list(tasks).index(pid) for pid in pids] + [len(tasks)]
-    for pid, first, last, theirs in zip(pids, places[:-1], places[1:], runs.theirs, strict=True):
-        own = dict(list(tasks.items())[first:last])
-        launched = next(i for i, line in enumerate(own[pid]) if line.startswith("execve(") and line.endswith("= 0"))
-        own[pid] = own[pid][launched:]
-        found.add(steady(own), steady(theirs))
-    suicides = found.different.pop("kill")  # which strace does not see return
-    assert {(mine.partition(" = ")[2], strace.partition(" = ")[2]) for mine, strace in suicides} == {("0", "?")}
+    found = await compare_real(runs.jobs, runs.theirs, runs.folder)
     assert found.different == {}
     assert found.alone == []
     assert found.equal.total() > 2000
     assert all(found.equal[name] for name in FREQUENT)
+
+
+async def compare_real(jobs: list[Job], theirs: list[dict[str, list[str]]], folder: Path) -> Comparison:
+    """Record programs by eBPF, and compare their lines with strace's."""
+    found = Comparison()
+    tasks, pids = await record_by_ebpf(jobs, folder)
+    places = [list(tasks).index(pid) for pid in pids] + [len(tasks)]
+    for pid, first, last, lines in zip(pids, places[:-1], places[1:], theirs, strict=True):
+        own = dict(list(tasks.items())[first:last])
+        launched = next(i for i, line in enumerate(own[pid]) if line.startswith("execve(") and line.endswith("= 0"))
+        own[pid] = own[pid][launched:]
+        found.add(steady(own), steady(lines))
+    suicides = found.different.pop("kill")  # which strace does not see return
+    assert {(mine.partition(" = ")[2], strace.partition(" = ")[2]) for mine, strace in suicides} == {("0", "?")}
+    return found
 
 
 async def record_by_ebpf(jobs: list[Job], folder: Path) -> tuple[dict[str, list[str]], list[str]]:

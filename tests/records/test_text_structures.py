@@ -11,7 +11,7 @@ import struct
 import msgspec
 import pytest
 
-from straced.records.plans import plan_of
+from straced.records.plans import plan_in, plan_of
 from straced.records.text.calls import SIGNATURES
 from straced.records.text.dependent import WHOLE
 from straced.records.text.lines import TextLines
@@ -53,6 +53,17 @@ def test_a_structure_that_could_not_be_read_is_left_out() -> None:
 def test_a_structure_is_that_of_the_machine() -> None:
     data = struct.pack("=16xI12xQ8xq", 0o020666, 0x103, 5)
     assert "{st_mode=S_IFCHR|0666, st_rdev=makedev(0x1, 0x3), ...}" in stat(filled(data), abi="arm64")
+
+
+@pytest.mark.parametrize(("abi", "shape"), [("x86_64", "=IQ"), ("arm64", "=I4xQ")])
+def test_an_event_of_epoll_is_packed_on_one_machine(abi: str, shape: str) -> None:
+    """Where it is not, 12 bytes are half of what is the program's own."""
+    data = struct.pack(shape, 1, 7)
+    assert [each.bytes for each in plan_in("epoll_ctl", abi).captures] == [len(data)]
+    text = "{events=EPOLLIN, data={u32=7, u64=7}}) = 0"
+    assert line(call("epoll_ctl", 3, 1, 4, AT, abi=abi, blobs={3: given(data)})).endswith(text)
+    short = line(call("epoll_ctl", 3, 1, 4, AT, abi=abi, blobs={3: given(data[:-1])}))
+    assert short.endswith("{...}) = 0")
 
 
 def test_what_was_given_is_not_told_where_something_else_stands_by_now() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).parent.parent / "workloads"
+PROGRAMS = Path(__file__).parent.parent / "records" / "programs.c"
 
 
 def compile_package() -> None:
@@ -28,6 +29,12 @@ def compile_gt(folder: Path, cross: Sequence[str] = ()) -> Path:
     return _compile(folder / "gt", [*cross[1:], "-static"] if cross else [], cross[0] if cross else compiler())
 
 
+def compile_programs(folder: Path, cross: Sequence[str] = ()) -> Path:
+    """Build the programs whose lines are compared with strace's, as :func:`compile_gt` does."""
+    flags = [*cross[1:], "-w", "-static"]  # some of their calls are wrong on purpose
+    return _compile(folder / "programs", flags, cross[0] if cross else compiler(), [PROGRAMS])
+
+
 def compile_gt32(folder: Path) -> Path | None:
     """Build ``gt`` for i386, or return None where the compiler has no 32-bit C library."""
     try:
@@ -36,10 +43,11 @@ def compile_gt32(folder: Path) -> Path | None:
         return None
 
 
-def _compile(binary: Path, flags: list[str], command: str | None) -> Path:
+def _compile(binary: Path, flags: list[str], command: str | None, sources: Sequence[Path] = ()) -> Path:
     if command is None:
         raise RuntimeError("no C compiler: the workloads cannot be built (apt-get install gcc libc6-dev)")
-    argv = [command, *flags, "-O1", "-Wall", "-pthread", "-o", str(binary), *map(str, sorted(SOURCES.glob("*.c")))]
+    argv = [command, *flags, "-O1", "-Wall", "-pthread", "-o", str(binary)]
+    argv += map(str, sources or sorted(SOURCES.glob("*.c")))
     result = subprocess.run(argv, capture_output=True, text=True, timeout=120)
     if result.returncode:
         raise RuntimeError(f"the workloads do not compile:\n{result.stderr}")

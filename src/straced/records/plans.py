@@ -6,6 +6,7 @@ import functools
 import re
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from straced.records.values import BlobKind
 
@@ -124,10 +125,15 @@ def _plans() -> dict[str, CallPlan]:
     return found
 
 
-def bare(plan: CallPlan) -> CallPlan:
-    """The same without structures, for an ABI that has others."""
-    kept = (BlobKind.PATH, BlobKind.ADDRESS_IN, BlobKind.ADDRESS_OUT)
-    return CallPlan(plan.nargs, tuple(each for each in plan.captures if each.kind in kept))
+def plan_in(name: str, abi: str) -> CallPlan:
+    """What is kept of a call in one ABI: no structures of an ABI that has others."""
+    plan = plan_of(name)
+    if abi not in STRUCTURED:
+        kept = (BlobKind.PATH, BlobKind.ADDRESS_IN, BlobKind.ADDRESS_OUT)
+        return CallPlan(plan.nargs, tuple(each for each in plan.captures if each.kind in kept))
+    if abi == "arm64" and name == "epoll_ctl":  # x86-64 alone packs its structure
+        return CallPlan(plan.nargs, tuple(replace(each, bytes=16) for each in plan.captures))
+    return plan
 
 
 def _capture(word: str) -> Capture:

@@ -177,7 +177,7 @@ SIGNATURES: dict[str, str] = {
     "pselect6": "int, array_in, array_in, array_in, timespec_given, struct_in",
     "epoll_create": "int",
     "epoll_create1": "creation(EPOLL_)",
-    "epoll_ctl": "fd, one(epoll_ctl EPOLL_CTL_???), fd, epoll_event",
+    "epoll_ctl": "fd, one(epoll_ctl EPOLL_CTL_???), fd, epoll_event_in",
     "epoll_wait": "fd, events_out, int, int",
     "epoll_pwait": "fd, events_out, int, int, signal_set_in, size",
     "epoll_pwait2": "fd, events_out, int, timespec_in, signal_set_in, size",

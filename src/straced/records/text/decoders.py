@@ -26,6 +26,7 @@ _MADE: dict[str, tuple[int, Callable[[str], Decoder]]] = {
     "lock": (32, partial(file_structures.lock, owned=False)),
     "owned_lock": (32, partial(file_structures.lock, owned=True)),
     "owner": (8, file_structures.owner),
+    "epoll_event": (12, structures.epoll_event),
     "sigaction": (32, task_structures.sigaction),
     "sigaltstack": (24, task_structures.sigaltstack),
     "new_task": (64, task_structures.new_task),

@@ -13,7 +13,6 @@ from straced.records.text.decoders import decoder_of, left_out_shape
 from straced.records.text.kinds import FAULT, Formatter, failed, pointer
 from straced.records.text.processes import Process
 from straced.records.text.quoting import quoted
-from straced.records.text.structures import epoll_event
 from straced.records.values import GIVEN_PLACE, Blob, BlobKind, Record
 
 
@@ -138,18 +137,12 @@ def groups_out(value: int, record: Record, process: Process) -> str:
     return "[...]" if record.result else "[]"
 
 
-def epoll_change(value: int, record: Record, process: Process) -> str:
-    blob = record.blobs.get(3)
-    found = epoll_event(blob.data) if blob is not None else None
-    return found or left_out("{...}")(value, record, process)
-
-
 _STATUS = structure(1, "wait_status", left_out("[...]", filled=True))
 
 
 POINTING: dict[str, Formatter] = {
     "bytes_out": bytes_out, "events_out": events_out,
-    "groups_out": groups_out, "status_out": status_out, "epoll_event": epoll_change,
+    "groups_out": groups_out, "status_out": status_out,
     "text": left_out('""...'),
     "array": left_out("[...]"), "array_in": left_out("[...]"), "array_out": left_out("[...]", filled=True),
     "struct_in": left_out("{...}"), "struct_out": left_out("{...}", filled=True),

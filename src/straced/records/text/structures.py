@@ -66,12 +66,17 @@ def wait_status(data: bytes) -> str:
     return f"[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal_name(low, _SIGNALS)}{core}}}]"
 
 
-def epoll_event(data: bytes) -> str | None:
-    """A ``struct epoll_event``, which is packed on x86-64; its data is the program's own."""
-    if len(data) != 12:
-        return None
-    events, own = struct.unpack("=IQ", data)
-    return f"{{events={_EPOLL(events)}, data={{u32={own & 0xFFFFFFFF}, u64={own}}}}}"
+def epoll_event(abi: str) -> Decoder:
+    """Make the decoder of a ``struct epoll_event``, which is packed on x86-64; its data is the program's own."""
+    shape = "=IQ" if abi == "x86_64" else "=I4xQ"
+
+    def text(data: bytes) -> str:
+        if len(data) < struct.calcsize(shape):
+            return "{...}"
+        events, own = struct.unpack_from(shape, data)
+        return f"{{events={_EPOLL(events)}, data={{u32={own & 0xFFFFFFFF}, u64={own}}}}}"
+
+    return text
 
 
 _EPOLL: Named = flags(constants("x86_64")["epoll_events"], "EPOLL???")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from straced.records.plans import STRUCTURED, CallPlan, bare, plan_of
+from straced.records.plans import CallPlan, plan_in
 from straced.records.values import NUMBERS, BlobKind
 from straced.syscalls import names
 from straced.tracers.ebpf import libbpf, record_wire, wire
@@ -150,13 +150,7 @@ def plans(wanted: frozenset[str] | None) -> bytes:
         for nr in range(NUMBERS):
             real = nr | wire.X32_SYSCALL_BIT if abi == "x32" else nr
             name = table.get(real, f"syscall_{real:#x}")
-            plan = plan_of(name)
-            _fill(
-                plans[number * NUMBERS + nr],
-                name,
-                plan if abi in STRUCTURED else bare(plan),
-                wanted is None or name in wanted,
-            )
+            _fill(plans[number * NUMBERS + nr], name, plan_in(name, abi), wanted is None or name in wanted)
     return bytes(plans)
 
 

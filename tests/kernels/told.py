@@ -1,0 +1,77 @@
+"""Inside a booted kernel: what is recorded of programs, in words, beside strace's own lines of the same programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from straced.records.reader import RecordFile
+from straced.records.values import CALLS
+from straced.tracers.base import Rights
+from straced.tracers.ebpf.record_session import RecorderOptions
+from tests.kernels.checks import LONG_S, check
+from tests.records.jobs import Job
+from tests.records.oracle import ENVIRONMENT, strace_lines
+from tests.records.test_text_beside_strace import OURS, compare_real
+from tests.support.poll import until
+from tests.support.records import check_sums, recording
+
+PROGRAMS = "/tmp/out/programs"
+HOST = "127.77.1.2"
+NOBODY = 65534
+BOTH = "read go; ./own opens; ./stronger opens; ./own files; true"
+ONCE, FSYNCS = b"relative", 2
+"""What a run of ``opens`` opens once; the calls of fsync of one of ``files``."""
+
+
+@check
+def told(refused: str) -> str:
+    """Each line of each program is as strace has it: numbers of calls, registers, structures and constants."""
+    if refused:
+        return f"eBPF cannot serve: {refused}"
+    with tempfile.TemporaryDirectory() as name:
+        jobs = [Job([PROGRAMS, each, HOST], ENVIRONMENT, f"{name}/work") for each in OURS]
+        theirs = [strace_lines(job, Path(name, "log")) for job in jobs]
+        found = asyncio.run(compare_real(jobs, theirs, Path(name)))
+    assert not found.different, found.different
+    assert not found.alone, found.alone
+    shown = f"{found.equal.total()} lines of {len(found.equal)} calls are strace's"
+    return f"{shown}, {found.shortened.total()} shorter"
+
+
+@check
+def of_user(refused: str) -> str:
+    """A recording for one user has each call of theirs, and none of a program that runs with more rights."""
+    if refused:
+        return f"eBPF cannot serve: {refused}"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "theirs")
+        folder.mkdir()
+        os.chown(folder, NOBODY, NOBODY)
+        for parent in (Path(name), folder):
+            parent.chmod(0o755)
+        for program, mode in (("own", 0o755), ("stronger", 0o4755)):
+            shutil.copyfile(PROGRAMS, folder / program)
+            (folder / program).chmod(mode)
+        words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "sh", "-c", BOTH]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, cwd=folder, stderr=subprocess.DEVNULL) as shell:
+            until(lambda: Path(f"/proc/{shell.pid}/comm").read_text() == "sh\n", LONG_S, pause_s=0.05)
+            file = asyncio.run(_recorded_for_user(shell, Path(name, "t.strc")))
+        counted = check_sums(file)
+        opened = [each.pid for each in file if each.kind in CALLS for blob in each.blobs.values() if blob.data == ONCE]
+    assert len(opened) == 1, opened
+    assert counted["fsync"] == FSYNCS, counted
+    return f"{counted.total()} calls of a user, none of what is root's"
+
+
+async def _recorded_for_user(shell: subprocess.Popen[bytes], path: Path) -> RecordFile:
+    assert shell.stdin is not None
+    async with recording(shell.pid, path, RecorderOptions(user=Rights(NOBODY, NOBODY, 0))):
+        shell.stdin.write(b"go\n")
+        shell.stdin.flush()
+        await asyncio.to_thread(shell.wait)
+    return RecordFile(path)
