@@ -125,7 +125,7 @@ def test_a_full_disk_ends_the_trace_not_the_target(start: Starter, tmp_path: Pat
 
 @pytest.mark.needs("root", "tmpfs")
 def test_a_trace_leaves_others_some_room(start: Starter, tmp_path: Path) -> None:
-    """A twentieth of a small file system: 2 MB of 40 MB. It is looked at every 250 ms, in which strace writes some."""
+    """A twentieth of a small file system: 2 MB of 40 MB."""
     before, _, after = trace_onto(start, tmp_path / "small", "40m", 36 << 20)
     assert before > 2 << 20
     assert 0 < after <= 2 << 20

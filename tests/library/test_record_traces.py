@@ -21,7 +21,7 @@ from straced.profiling import kernel_recording
 from straced.profiling.kernel_recording import KernelRecording
 from straced.profiling.record_text import TextCopier
 from straced.records.reader import RecordFile
-from straced.tracers.ebpf import ring_drain
+from straced.tracers.ebpf import record_engine, ring_drain
 from tests.support import proc
 from tests.support.poll import auntil
 from tests.support.records import check_sums
@@ -98,9 +98,14 @@ async def test_a_close_ends_it_and_a_limit_does(
 async def test_lines_that_come_late_hold_the_records_up(
     start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the disk nor the end has more of them than a bound: the kernel counts what it cannot write down."""
+    """Neither the disk nor the end has more of them than a bound: the kernel counts what it cannot write down.
+
+    The bounds are small: each record has to be made by the target, and to become a line, in what CPU time others leave.
+    """
     target = start("spin")
-    monkeypatch.setattr(ring_drain, "AHEAD_BYTES", 1 << 20)
+    ahead = 1 << 18
+    monkeypatch.setattr(record_engine, "RING_BYTES", 1 << 19)
+    monkeypatch.setattr(ring_drain, "AHEAD_BYTES", ahead)
     monkeypatch.setattr(kernel_recording, "STOP_S", 0.1)
     go_on = threading.Event()
     monkeypatch.setattr(TextCopier, "_check_room", lambda _: go_on.wait(60))
@@ -111,9 +116,9 @@ async def test_lines_that_come_late_hold_the_records_up(
         assert running._scratch is not None
         running._inner.read_up_to(0)
         await auntil(lambda: any(engine.all_fates()[1::2]), 60, "the rings are full")
-        assert drain.written < (1 << 20) + engine.cpus * engine.ring_bytes
+        assert drain.written < ahead + engine.cpus * engine.ring_bytes
         go_on.set()
-        await auntil(lambda: (tmp_path / "t").stat().st_size > 1 << 20, 60, "it writes")
+        await auntil(lambda: (tmp_path / "t").stat().st_size > ahead, 60, "it writes")
         assert os.fstat(running._scratch.fileno()).st_blocks * 512 < drain.written
         await running.stop()
     assert running.dropped_lines

@@ -15,6 +15,8 @@ from tests.service.daemon import SOURCE, Daemon
 from tests.service.processes import as_nobody, end
 from tests.support.owner import environment, python_of_nobody
 
+PLAIN = f"plain{os.getpid()}"
+"""The workload without rights of its own: a service that watches that name counts no copy of another run."""
 WORKLOADS = Path(__file__).parent / "workloads"
 USER = 65534
 CAP_NET_RAW = 13
@@ -23,7 +25,7 @@ KINDS = ("set-user-ID", "set-group-ID", "file capabilities")
 
 def build(folder: Path, workload: str = "rights") -> Path:
     """Compile a workload; without rights of its own."""
-    plain = folder / "plain"
+    plain = folder / PLAIN
     compiler = shutil.which("cc") or "gcc"
     argv = [compiler, "-O1", "-Wall", "-Werror", "-pthread", "-o", plain, WORKLOADS / f"{workload}.c"]
     subprocess.run(argv, check=True, timeout=60)

@@ -12,7 +12,7 @@ import pytest
 from straced.ipc.messages import Select
 from straced.linux import procfs
 from tests.security import rights
-from tests.security.rights import KINDS, USER, asking, children, go_on, heard, started, strong, told
+from tests.security.rights import KINDS, PLAIN, USER, asking, children, go_on, heard, started, strong, told
 from tests.service.daemon import Daemon, serving
 from tests.service.needs import needs_ebpf, needs_root
 from tests.service.processes import public_folder
@@ -30,7 +30,7 @@ def plain() -> Iterator[Path]:
 @pytest.fixture
 def daemon(world: None) -> Iterator[Daemon]:
     """A service that watches the workload, and has a history of nothing else."""
-    with public_folder() as folder, serving(folder, '[[watch]]\ntarget = "name:plain"\n') as made:
+    with public_folder() as folder, serving(folder, f'[[watch]]\ntarget = "name:{PLAIN}"\n') as made:
         yield made
 
 
@@ -107,7 +107,7 @@ async def test_what_runs_already_when_it_begins(plain: Path) -> None:
     with started(plain, "say", "ready", *strongs, "mine", 31, "say", "done") as process:
         go_on(process)
         assert heard(process) == "strong"
-        with public_folder() as folder, serving(folder, '[[watch]]\ntarget = "name:plain"\n') as daemon:
+        with public_folder() as folder, serving(folder, f'[[watch]]\ntarget = "name:{PLAIN}"\n') as daemon:
             await counted(daemon, process.pid)
             with (
                 asking(daemon, rights.SESSION, process.pid) as session,

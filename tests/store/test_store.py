@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +103,22 @@ def test_only_what_changed_is_written_and_all_can_be_told(store: HistoryWriter, 
     answer = history.answer(history.find(), NOON)
     assert answer.peaks.rss_max_bytes == 6000
     history.close()
+
+
+def test_what_another_program_did_is_not_renamed_after_the_last_one(store: HistoryWriter, path: Path) -> None:
+    """Seen only when it was on its way out: without memory a process has no program file, but the new one's name."""
+    shell = process(made=(calls("read", 5),), comm="dash")
+    without_memory = msgspec.structs.replace(shell.facts, comm="touch", exe=None, state="R")
+    last = (msgspec.structs.replace(calls("write", 2), program="touch"),)
+    for second, made in enumerate(((), last)):
+        store.put(tick(NOON + 2 * second, shell))
+        store.put(tick(NOON + 2 * second + 1, msgspec.structs.replace(shell, facts=without_memory, calls=made)))
+    assert store.flush()
+    history = History(path)
+    found = {each.program: history.answer([each], NOON) for each in history.find(pid=42)}
+    history.close()
+    told = {program: {row.name: row.calls for row in answer.rows} for program, answer in found.items()}
+    assert told == {"dash": {"read": 10}, "touch": {"write": 2}}
 
 
 def test_unknown_is_not_zero(store: HistoryWriter, path: Path) -> None:

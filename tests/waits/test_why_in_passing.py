@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from why_stages import READER
 from why_world import World, close
 
 from straced import syscalls
 from straced.linux import procfs
+from straced.views.why.sentence import sentence
+from straced.waits import process as one_process
 from straced.waits.facts.activity import RUNNING, Activity
 from straced.waits.facts.snapshot import ProcSnapshot
-from straced.waits.model import Node, leaves
+from straced.waits.model import Node, leaves, walk
+from straced.waits.process import why_process
 from straced.waits.verdict.chain import ChainBuilder
 from straced.waits.verdict.judge import judge
+from straced.waits.verdict.representative import choose
 
 
 def _seen(**found: int) -> Activity:
@@ -74,3 +81,39 @@ def test_who_is_met_at_the_end_of_a_chain_works_only_if_he_does_so_as_a_rule(
     chain = ChainBuilder(ProcSnapshot()).build(target.pid, target.pid)
     assert [leaf.task.pid for leaf in leaves(chain)] == [culprit.pid]
     assert judge(chain, 0.0, [], {(culprit.pid, culprit.pid): _seen(**found)})[0] == verdict
+
+
+LOCKED = "kept = open(ARGS[0], 'w')\nready()\nfcntl.flock(kept, fcntl.LOCK_EX)\nos.read(int(ARGS[1]), 1)\nrest()"
+BUSY = "ready()\nwhile os.read(int(ARGS[0]), 1): pass"
+
+
+def test_who_holds_a_lock_is_named_whatever_those_behind_him_do(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chain that is never at rest as a whole ends with the one that runs, and not where it begins."""
+    lock = tmp_path / "lock"
+    (reading, writing, _), (asking, asked, _) = world.pipe(), world.pipe()
+    holder = world.python(LOCKED, lock, reading, fds=(reading,))
+    world.rests_in(("read",), holder.pid)
+    worker = world.python(BUSY, asking, fds=(asking, writing))
+    target = world.python(LOCKED, lock, reading, fds=(reading,))
+    close(reading, writing, asking)
+    world.rests_in(("flock",), target.pid)
+
+    def choose_and_run(*words: object) -> Node:
+        world.rests_in(("read",), worker.pid)
+        chain = choose(*words)  # type: ignore[arg-type]
+        before = procfs.read(f"{worker.pid}/schedstat")
+        os.write(asked, b"x")
+        world.until(lambda: procfs.read(f"{worker.pid}/schedstat") != before, "it does not run")
+        return chain
+
+    monkeypatch.setattr(one_process, "choose", choose_and_run)
+    why = why_process(target.pid, 1_000_000)
+    close(asked)
+    assert why.chain is not None
+    assert [node.task.pid for node in walk(why.chain)] == [target.pid, holder.pid, worker.pid]
+    assert [leaf.end for leaf in leaves(why.chain)] == ["moving"]
+    assert why.verdict == "stuck"
+    assert f"held by {holder.pid}" in sentence(why)
+    assert sentence(why).endswith("runs now and then, so that whom it waits for changes.")

@@ -96,7 +96,7 @@ class Catalogue:
             if kind != "process":
                 self._below.setdefault(sample.facts.key, []).append(key)
         owner = sample.owner
-        runs = program_of(sample.facts) if kind == "process" and sample.facts.exe else ""
+        runs = _runs(sample) if kind == "process" else ""
         if known.owner != owner or (runs and known.program and runs != known.program):
             fresh = self._insert(key, sample, ts, known.epoch + 1)
             self._series[key] = fresh
@@ -104,8 +104,8 @@ class Catalogue:
                 known.seen_ms = ts
                 return known  # this one row more
             known = fresh
-        known.program = runs or known.program
         self._describe(known, sample.facts, program)
+        known.program = runs or known.program
         known.seen_ms = ts
         return known
 
@@ -143,7 +143,8 @@ class Catalogue:
         """Write down what it is: a process as it is now, or the program of processes that ended below it."""
         comm, cmdline = (program, ()) if program else (facts.comm, facts.cmdline)
         described = (comm, cmdline, facts.labels)
-        if series.described == described:
+        on_its_way_out = not (facts.exe or facts.cmdline)  # its name may be that of another program that it ran since
+        if series.described == described or (on_its_way_out and series.program and not program):
             return
         self._connection.execute(
             "update series set comm = ?, program = ?, cmdline = ?, labels = ?, job = ? where id = ?",
@@ -196,6 +197,13 @@ class Catalogue:
             "update series set end = 'interrupted', last_ms = max(last_ms, coalesce(?, last_ms)) where end is null",
             (last,),
         ).rowcount
+
+
+def _runs(sample: ProcessSample) -> str:
+    """The name of the file that a process runs: by /proc, else by what was counted, else not known."""
+    if sample.facts.exe:
+        return program_of(sample.facts)
+    return sample.calls[0].program if sample.calls else ""
 
 
 def program_of(facts: ProcessFacts) -> str:

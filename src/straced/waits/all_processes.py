@@ -14,7 +14,7 @@ from straced.waits.limits.window import HostWindow
 from straced.waits.model import ONE_OF, Node, Why, WhyAll, walk
 from straced.waits.pausing import go_on
 from straced.waits.verdict.assemble import assemble
-from straced.waits.verdict.chain import ChainBuilder, settled
+from straced.waits.verdict.chain import ChainBuilder, settled_part
 from straced.waits.verdict.judge import is_grave
 from straced.waits.verdict.next_steps import HIDEPID
 from straced.waits.verdict.representative import choose
@@ -64,8 +64,7 @@ def why_everybody(
             if look.proc.stat(pid).start_ticks != start:
                 continue
             chain = choose(builder, look, pid)
-            if not settled(look, chain):
-                chain = Node(task=chain.task)
+            chain = settled_part(look, chain) or Node(task=chain.task)
             answers.append(assemble(look, builder, chain, seen, host))
         except (Gone, OSError):
             continue

@@ -21,7 +21,7 @@ from straced.waits.limits import oom
 from straced.waits.limits.window import HostWindow
 from straced.waits.model import Node, Why, walk
 from straced.waits.verdict.assemble import assemble
-from straced.waits.verdict.chain import ChainBuilder, settled
+from straced.waits.verdict.chain import ChainBuilder, settled, settled_part
 from straced.waits.verdict.representative import choose
 from straced.waits.wakers import Wakers, marked, watched
 
@@ -134,8 +134,7 @@ def _explain(
         chain = choose(builder, look, pid, thread)
         if settled(look, chain) or attempt == _ATTEMPTS - 1:
             break
-    if not settled(look, chain):
-        chain = Node(task=chain.task)  # it moves too fast to say who it waits for
+    chain = settled_part(look, chain) or Node(task=chain.task)  # what moves too fast to say who it waits for is its end
     why = assemble(look, builder, marked(look, chain, wakers), seen, host, counted, alone=thread is not None)
     if not same():
         raise Gone(str(pid))

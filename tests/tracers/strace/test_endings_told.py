@@ -72,3 +72,22 @@ def test_the_time_of_a_trace_begins_when_it_has_its_target(tmp_path: Path) -> No
     code = [sys.executable, "-c", TIMED, *map(str, places)]
     done = subprocess.run(code, timeout=30, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+ROOM = """
+import sys
+sys.path.append(sys.argv[1])
+import helper
+mb = 1000 * 1000
+assert helper.room_look_s(float("inf")) == helper.room_look_s(1000 * mb) == 0.25
+for room in (5 * mb, 2 * mb, mb // 2):
+    assert room - 10 * mb * helper.room_look_s(room) >= room / 2, room
+assert 0 < helper.room_look_s(1) < 0.01
+"""
+
+
+def test_the_room_on_a_disk_is_looked_at_before_a_strace_can_have_filled_it() -> None:
+    """Half of it is left at the next look, at 10 MB a second: for a guard that comes late on a busy machine, too."""
+    code = [sys.executable, "-c", ROOM, guard.__path__[0]]
+    done = subprocess.run(code, timeout=30, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

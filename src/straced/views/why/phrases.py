@@ -158,6 +158,8 @@ def alone(wait: Wait, cpu_pct: float | None = None) -> str:
 def rests(node: Node, cpu_pct: float | None = None) -> str:
     """As :func:`alone`, with the ways in which the wait may end and the title, where they say more."""
     wait = node.task.wait
+    if node.end == "moving":
+        return "runs now and then, so that whom it waits for changes"
     text = alone(wait, cpu_pct)
     if (
         wait.kind == "poll"

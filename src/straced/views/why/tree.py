@@ -139,6 +139,7 @@ _ENDS = {
     "idle": "idle",
     "outside": "waits for another machine",
     "unseen": "what is behind it is not seen",
+    "moving": "ran meanwhile",
 }
 
 

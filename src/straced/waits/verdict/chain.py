@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -240,15 +241,33 @@ def _is_sure(via: Holder | None, raw: RawTask) -> bool:
 
 def settled(look: ProcSnapshot, node: Node) -> bool:
     """Whether all tasks of a chain that wait for others still are in the wait that was read: nothing ran meanwhile."""
-    if node.holders or node.relation:
-        try:
-            raw = look.task(node.task.pid, node.task.tid)
-            if look.proc.stat(raw.pid, raw.tid).start_ticks != raw.stat.start_ticks:
-                return False
-            counters = look.proc.counters(raw.pid, raw.tid)
-        except (Gone, OSError):
-            return False
-        moved = counters is not None and counters[1] != raw.slices
-        if node.holders and moved and node.task.wait.kind not in _LASTING:
-            return False
-    return all(settled(look, below) for below in node.holders)
+    return settled_part(look, node) is node
+
+
+def settled_part(look: ProcSnapshot, node: Node) -> Node | None:
+    """A chain as far as its tasks still are in the waits that were read: what ran meanwhile is its end.
+
+    A link holds as long as the task above it has not moved, whatever those further down do: who holds a lock is known,
+    also if whom that one waits for changes all the time.
+
+    Returns:
+        The chain itself where nothing ran; ``None`` where the task has ended.
+    """
+    if not (node.holders or node.relation):
+        return node
+    try:
+        raw = look.task(node.task.pid, node.task.tid)
+        if look.proc.stat(raw.pid, raw.tid).start_ticks != raw.stat.start_ticks:
+            return None
+        counters = look.proc.counters(raw.pid, raw.tid)
+    except (Gone, OSError):
+        return None
+    if not node.holders:
+        return node
+    moved = counters is not None and counters[1] != raw.slices and node.task.wait.kind not in _LASTING
+    below = [] if moved else [settled_part(look, each) for each in node.holders]
+    known = tuple(each for each in below if each is not None)
+    if len(known) < len(node.holders):
+        end = "moving" if moved else "unseen"
+        return replace(node, holders=(), more=0, ways=(), end=end if node.relation else "")
+    return node if all(map(operator.is_, known, node.holders)) else replace(node, holders=known)

@@ -16,6 +16,7 @@ ENDS = {
     "idle": "it waits for work, a signal or a person: nobody known holds it up",
     "outside": "it waits for another machine, or a network namespace that cannot be entered",
     "unseen": "somebody holds it up who cannot be seen",
+    "moving": "it ran while it was looked at: whom it waits for changes",
 }
 """Word -> what it means."""
 

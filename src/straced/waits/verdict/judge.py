@@ -120,7 +120,7 @@ def _passes_on(chain: Node) -> bool:
 
 def _is_served(node: Node) -> bool:
     """Whether somebody rests for work or a person: then those behind it do. One that sleeps keeps them waiting."""
-    return bool(node.holders) or is_open(node.task, node.ways)
+    return bool(node.holders) or node.end == "moving" or is_open(node.task, node.ways)
 
 
 def is_suspect(task: WaitingTask) -> bool:

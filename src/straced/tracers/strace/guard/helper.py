@@ -11,7 +11,10 @@ ATTACH_WAIT_S = 1.5
 FIRST_INTERRUPT_S = 1.0
 STDERR_KEPT = 8192
 ROOM_LOOK_S = 0.25
-"""How often a trace that has no other limit looks at the room that is left: strace writes some MB in that time."""
+"""How often a trace that has no other limit looks at the room that is left, where there is much."""
+FASTEST_BYTES_A_SECOND = 20 * 1000 * 1000
+"""More than a strace was seen to write: the room is looked at before it can be gone."""
+SHORTEST_LOOK_S = 0.005
 
 
 class GuardedStrace:
@@ -90,14 +93,14 @@ class GuardedStrace:
         return min(self.kill_at, self.stop_at + FIRST_INTERRUPT_S) if self.interrupts == 1 else self.kill_at
 
     def _check_limits(self, now):
-        if self.relay is None and (
-            (self.stderr and lacks_room(self.output_fd, 0))
-            or (self.min_free_bytes is not None and lacks_room(self.output_fd, self.min_free_bytes))
+        room = None if self.min_free_bytes is None or self.relay else room_beyond(self.output_fd, self.min_free_bytes)
+        if (room is not None and room <= 0) or (
+            self.stderr and self.relay is None and room_beyond(self.output_fd, 0) <= 0
         ):
             self.request_stop("disk_full", self.grace_s)
             return self.step(now)
         if self.max_seconds is None and self.max_bytes is None:
-            return None if self.min_free_bytes is None else now + ROOM_LOOK_S
+            return None if room is None else now + room_look_s(room)
         if self.max_seconds is not None and self.deadline is None and self.attached:
             self.deadline = now + self.max_seconds
         size = self.relay.received if self.relay else os.fstat(self.output_fd).st_size
@@ -128,11 +131,16 @@ class GuardedStrace:
             self.relay.close()
 
 
-def lacks_room(fd, min_free_bytes):
-    """Whether no more room than that is left on the file system of a file."""
+def room_beyond(fd, min_free_bytes):
+    """How much the file system of a file has beside what is to be left free; without end where that is not known."""
     try:
         space = os.fstatvfs(fd)
     except OSError:
-        return False
+        return float("inf")
     free = (space.f_bavail if os.geteuid() else space.f_bfree) * space.f_frsize
-    return space.f_blocks > 0 and free <= min_free_bytes
+    return free - min_free_bytes if space.f_blocks > 0 else float("inf")
+
+
+def room_look_s(room):
+    """After how long the room that is left is to be looked at again, so that strace cannot have filled it by then."""
+    return min(ROOM_LOOK_S, max(SHORTEST_LOOK_S, room / FASTEST_BYTES_A_SECOND))
