@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -27,6 +29,8 @@ sys.dont_write_bytecode = False
 pytest_plugins = ["tests.support.limits", "tests.support.beside"]
 TESTS = Path(__file__).parent
 UNHURRIED = ("house", "traces", "views", "model", "syscalls", "text")
+BINARIES = "STRACED_TEST_BINARIES"
+"""Where the workloads are that this run has compiled, for each pytest that a test starts."""
 EXPECTED_SIGNALS = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGQUIT: signal.SIG_DFL,
@@ -89,10 +93,17 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
     """``gt`` and, where the compiler can, its 32-bit twin; readable for every user."""
     if build.compiler() is None:
         require("cc")
-    with tempfile.TemporaryDirectory(prefix="straced-gt-") as name:
+    with tempfile.TemporaryDirectory(prefix="straced-gt-") as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
         folder.chmod(0o755)
-        yield build.compile_gt(folder), build.compile_gt32(folder)
+        if made := os.environ.get(BINARIES):
+            for path in Path(made).glob("gt*"):
+                shutil.copy(path, folder)
+            yield folder / "gt", gt32 if (gt32 := folder / "gt32").exists() else None
+        else:
+            found = build.compile_gt(folder), build.compile_gt32(folder)
+            patch.setenv(BINARIES, name)
+            yield found
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ Ran = dict[str, tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(tmp_path_factory: pytest.TempPathFactory, binaries: tuple[Path, Path | None]) -> Ran:
     """The status and words of each run, by the mutant's name; two at a time, for a mutant is mostly waited for."""
 
     def run(mutant: Mutant | None) -> tuple[int, str]:

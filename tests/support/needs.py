@@ -134,6 +134,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "prometheus_client": _module("prometheus_client"),
     "opentelemetry": _module("opentelemetry.proto"),
     "duckdb": _module("duckdb"),
+    "pip": _module("pip"),
     "pidns": _works("unshare", "--pid", "--fork", "--mount-proc", "true"),
     "tmpfs": _works("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"),
 }
