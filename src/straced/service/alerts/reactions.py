@@ -95,17 +95,30 @@ class Reactions:
         self._config = config
 
     def opened(self, alert: AlertRow) -> None:
-        """An alert has opened."""
+        """An alert has opened: all that it starts."""
+        self.look_back(alert)
+        self.act(alert)
+
+    def look_back(self, alert: AlertRow) -> None:
+        """Keep what was before an alert. It stirs no process, and is done at once: records are overwritten."""
         config = self._config
-        if config.kinds and alert.kind not in config.kinds:
+        if config.dump is None or self._dump is None or alert.pid is None or self._is_left_out(alert):
+            return
+        if len(self._dumps) < MAX_DUMPS:
+            self._start(self._dumps, self._dump(alert, int(config.dump.last) or None))
+        else:
+            self._skip("dump", alert)
+
+    def _is_left_out(self, alert: AlertRow) -> bool:
+        return bool(self._config.kinds) and alert.kind not in self._config.kinds
+
+    def act(self, alert: AlertRow) -> None:
+        """Start what comes after an alert: commands that are told of it, and a trace of its process."""
+        config = self._config
+        if self._is_left_out(alert):
             return
         if config.command:
             self._queue(alert)
-        if config.dump is not None and self._dump is not None and alert.pid is not None:
-            if len(self._dumps) < MAX_DUMPS:
-                self._start(self._dumps, self._dump(alert, int(config.dump.last) or None))
-            else:
-                self._skip("dump", alert)
         if config.trace is None or alert.pid is None or alert.pid in self._traced:
             return
         if len(self._traces) < config.max_traces:
@@ -239,14 +252,14 @@ class Reactions:
                 await carry(children.end(process))
 
     async def close(self) -> None:
-        """End all of it."""
+        """End all of it; dumps come to their end, for what they have is there no more afterwards."""
         for uid, queue in self._waiting.items():
             for alert in queue:
                 self._skipped["command", uid] += 1
                 self._owners[uid] = alert.owner
         self._waiting.clear()
         self._tell_skipped()
-        tasks = [*self._traces, *self._commands, *self._dumps]
+        tasks = [*self._traces, *self._commands]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._dumps, return_exceptions=True)
