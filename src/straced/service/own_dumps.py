@@ -38,7 +38,7 @@ class OwnDumps:
     """
 
     def __init__(self, folder: Path, say: Callable[..., None]) -> None:
-        self._folder = DumpFolder(folder, 0, 0)
+        self._folder = DumpFolder(folder, 0, 0, alone=True)
         self._say = say
         self._turn = asyncio.Lock()
         """One is taken at a time: else two have the same name, and the same room."""

@@ -6,6 +6,7 @@ import asyncio
 import collections
 import contextlib
 import logging
+import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -18,6 +19,7 @@ from straced.concurrency.shielding import carry
 from straced.config.schema import OnAlert, TraceAction
 from straced.errors import StracedError
 from straced.linux import procfs
+from straced.linux.dump_budget import remove_unfinished
 from straced.linux.output_file import OutputFile
 from straced.model.alerts import AlertRow
 from straced.model.choices import TraceTracer
@@ -66,6 +68,7 @@ class Reactions:
         require_attaching: Callable[[], None] = lambda: None,
     ) -> None:
         self._require_attaching = require_attaching
+        self._began_s = time.time()
         self._config = config
         self._folder = folder
         self._profiler = profiler
@@ -223,7 +226,8 @@ class Reactions:
         )
 
     def _make_room(self) -> None:
-        """Traces of alerts are bounded together: the oldest go."""
+        """Traces of alerts are bounded together: the oldest go, and what was not finished when a service was killed."""
+        remove_unfinished(self._folder, self._began_s)
         files = [each for suffix in ("strace", "strc") for each in self._folder.glob(f"*.{suffix}")]
         found = sorted((each.stat().st_mtime, each.stat().st_size, each) for each in files)
         used = sum(size for _when, size, _path in found)
