@@ -46,6 +46,7 @@ soak: ## Thousands of attaches, kills and cancels, hostile users: no orphan, no 
 	@scripts/bootstrap dev
 	STRACED_SOAK=1 scripts/readable $(PYTHON) -m pytest tests/soak tests/security tests/tracers/ebpf/test_accuracy.py -s
 	STRACED_FUZZ_LOGS=100000 $(PYTHON) -m pytest tests/traces/test_native.py
+	$(PYTHON) -m tests.soak.flight_hour
 
 field: ## Ask why of real servers in known situations, ten times each, without and with other load (FIELD="redis_idle -n 2")
 	@scripts/bootstrap field

@@ -66,3 +66,15 @@ def test_no_directory_is_none_to_clear(tmp_path: Path) -> None:
     folder = DumpFolder(tmp_path / "none", 1000, 1.0)
     assert folder.keep_within(0) == []
     assert folder.new("signal", 1, 1).parent == tmp_path / "none"
+
+
+def test_what_was_not_finished_when_its_process_was_killed(tmp_path: Path) -> None:
+    """It goes where nobody else writes, and what is being written stays, whoever has the number of whom by now."""
+    old = made(tmp_path / f".straced-{os.getpid()}-0123456789abcdef.partial", 5000, 9.0 * DAY)
+    others = [made(tmp_path / name, 10, 1.0) for name in (".straced-1-0.partial", "mine.partial")]
+    DumpFolder(tmp_path, 1000, 2.0, clock=lambda: 10.0 * DAY).new("signal", 7, 1000)
+    assert old.exists()
+    alone = DumpFolder(tmp_path, 1000, 2.0, clock=lambda: 10.0 * DAY, alone=True)
+    now = made(tmp_path / ".straced-7-0123456789abcdef.partial", 10, 10.0 * DAY)
+    assert alone.keep_within(1000) == [old]
+    assert all(path.exists() for path in (now, *others))

@@ -5,6 +5,7 @@ Of `service/alerts/reactions.py`.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,9 @@ async def test_records_as_they_are_and_the_budget_is_of_both_kinds(tmp_path: Pat
     folder.mkdir()
     for name in ("cpu-1-x.strc", "cpu-1-x.strace"):
         (folder / name).write_bytes(bytes(100))
+    unfinished = folder / ".straced-1-0123456789abcdef.partial"  # of a service that was killed
+    unfinished.write_bytes(b"")
+    os.utime(unfinished, (1, 1))
     with running(LOOP) as target:
         wanted = TraceAction(seconds=100, bytes=Bytes(LIMIT), format="strc")
         ((kind, data),) = await traced(tmp_path, target.pid, wanted, budget=LIMIT + 50)

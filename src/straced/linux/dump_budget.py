@@ -15,7 +15,11 @@ from straced.text.sanitize import scrub
 from straced.text.units import format_bytes
 
 _NAME = re.compile(r"[a-z_]+-\d+-\d{8}T\d{6}(?:-\d+)?\.strc")
+_UNFINISHED = re.compile(r"\.straced-\d+-[0-9a-f]{16}\.partial")
+"""As :func:`straced.linux.output_file.temporary_name` has it."""
 _MOST_NAMES = 1000
+_COARSE_S = 1.0
+"""Times of files are behind the clock by a tick of the kernel."""
 
 
 class DumpFolder:
@@ -26,9 +30,19 @@ class DumpFolder:
         max_bytes: of all dumps in it.
         max_days: how old one may become.
         clock: seconds since the epoch.
+        alone: nobody else writes there: what was begun before, and not finished, is of one who was killed, and goes.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, max_days: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int,
+        max_days: float,
+        clock: Callable[[], float] = time.time,
+        *,
+        alone: bool = False,
+    ) -> None:
+        self._alone_since = clock() if alone else None
         self.folder = folder
         self.max_bytes, self.max_days = max_bytes, max_days
         self._clock = clock
@@ -63,7 +77,7 @@ class DumpFolder:
 
     def keep_within(self, most_bytes: int) -> list[Path]:
         """Remove what is too old, and the oldest until the others are no more than this; returns what went."""
-        gone = []
+        gone = [] if self._alone_since is None else remove_unfinished(self.folder, self._alone_since)
         found = self._dumps()
         used = sum(size for _when, size, _path in found)
         oldest = self._clock() - self.max_days * 86400
@@ -89,3 +103,24 @@ class DumpFolder:
                 if stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid():
                     found.append((about.st_mtime, about.st_size, self.folder / name))
         return sorted(found)
+
+
+def remove_unfinished(folder: Path, before_s: float) -> list[Path]:
+    """Remove what processes had not finished that were killed, in a directory where nobody else writes.
+
+    Args:
+        folder: the directory.
+        before_s: since when nobody does (epoch); what was written later is being written.
+    """
+    gone: list[Path] = []
+    try:
+        names = [name for name in os.listdir(folder) if _UNFINISHED.fullmatch(name)]
+    except FileNotFoundError:
+        return gone
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            about = os.lstat(folder / name)
+            if stat.S_ISREG(about.st_mode) and about.st_mtime < before_s - _COARSE_S:
+                os.unlink(folder / name)
+                gone.append(folder / name)
+    return gone

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 
 from straced.concurrency.pacing import Pace
 from straced.config.paths import ServicePaths
-from straced.config.schema import DAY, RecordConfig
+from straced.config.schema import RecordConfig
 from straced.errors import AttachError, InvalidArgument, StracedError, TracerUnavailable
 from straced.linux import procfs
-from straced.linux.dump_budget import DumpFolder
-from straced.linux.output_file import OutputFile
 from straced.model.alerts import AlertRow
 from straced.service.collect.counted_calls import Key
-from straced.service.flight_rights import choose_for
-from straced.text.units import format_ns
+from straced.service.own_dumps import OwnDumps
 from straced.tracers.ebpf import flight
 from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
 from straced.tracers.ebpf.flight_choice import Choose
@@ -55,21 +51,21 @@ class FlightKeeper:
         self._refused: set[Key] = set()
         self._work: asyncio.Task[None] | None = None
         self._failed = False
-        self._folder = DumpFolder(paths.dumps, 0, 0)
+        self._own = OwnDumps(paths.dumps, say)
         self.configure(config)
 
     def configure(self, config: RecordConfig) -> None:
         """Record so from the next tick on."""
         self._config = config
         self._failed = False
-        self._folder.max_bytes, self._folder.max_days = config.max_bytes, config.keep / DAY
+        self._own.configure(config)
 
     @property
     def state(self) -> str:
         """``on``, ``failed`` or ``off``."""
-        if self._recorder is None:
-            return "failed" if self._failed else "off"
-        return "on"
+        if self._failed:
+            return "failed"
+        return "off" if self._recorder is None else "on"
 
     @property
     def memory_bytes(self) -> int | None:
@@ -117,11 +113,13 @@ class FlightKeeper:
             log.info("recording", extra={"straced": {"bytes": self._recorder.memory_bytes}})
 
     async def _let_go(self) -> None:
-        recorder, self._recorder = self._recorder, None
-        self._held.clear()
-        self._refused.clear()
-        if recorder is not None:
-            await recorder.close()
+        try:
+            if self._recorder is not None:
+                await self._recorder.close()
+        finally:
+            self._recorder = None
+            self._held.clear()
+            self._refused.clear()
 
     async def _add(self, recorder: FlightRecorder, key: Key) -> None:
         pid, start = key
@@ -142,16 +140,29 @@ class FlightKeeper:
             TracerUnavailable: the service does not record.
             InvalidArgument: it does not record this process.
         """
+        recorder = self._any_recorder()
+        if not recorder.holds(pid):
+            raise InvalidArgument(f"{pid} is not watched, so that its calls are not recorded", hint="straced watch add")
+        return recorder
+
+    def _any_recorder(self) -> FlightRecorder:
         self._require_attaching()
         if self._recorder is None:
             raise TracerUnavailable(
                 "this service keeps no records of calls", hint="[record] enabled = true, in straced.toml"
             )
-        if not self._recorder.holds(pid):
-            raise InvalidArgument(f"{pid} is not watched, so that its calls are not recorded", hint="straced watch add")
         return self._recorder
 
-    async def dump(self, fd: int, pid: int, choose: Choose, last_ns: int | None, most_bytes: int | None) -> Dumped:
+    async def dump(
+        self,
+        fd: int,
+        pid: int,
+        choose: Choose,
+        last_ns: int | None,
+        most_bytes: int | None,
+        *,
+        sees_all: bool = False,
+    ) -> Dumped:
         """Write down what is there of a process, as far as whoever asks may see it.
 
         Args:
@@ -160,6 +171,7 @@ class FlightKeeper:
             choose: what they may see.
             last_ns: only calls that ended so long before, or later.
             most_bytes: of the file.
+            sees_all: they may see everything.
 
         Raises:
             TracerUnavailable, InvalidArgument: there is nothing.
@@ -167,59 +179,31 @@ class FlightKeeper:
             OutputError: there is no room for it.
         """
         recorder = self.recorder_of(pid)
-        return await recorder.dump_chosen(fd, pid, choose, last_ns=last_ns, most_bytes=most_bytes)
+        return await recorder.dump_chosen(fd, pid, choose, last_ns=last_ns, most_bytes=most_bytes, sees_all=sees_all)
 
     async def dump_for_alert(self, alert: AlertRow, last_ns: int | None) -> None:
-        """Keep what the process of an alert did before it, and say so."""
-        assert alert.pid is not None
-        who = f"{alert.pid} ({alert.comm})"
-        try:
-            recorder = self.recorder_of(alert.pid)
-            if procfs.stat(alert.pid).start_ticks != alert.start_ticks:
-                return
-            most = min(recorder.kept_bytes + (1 << 16), self._folder.max_bytes)
-            path = self._folder.new(alert.kind, alert.pid, most)
-            with OutputFile(path, make_directories=True) as file:
-                dumped = await recorder.dump_chosen(
-                    file.fd, alert.pid, choose_for(None, alert.pid), last_ns=last_ns, reason=f"alert {alert.kind}"
-                )
-            text = f"the last {format_ns(dumped.span_ns)} of {who} are in {path}"
-            data = {"bytes": dumped.bytes, "calls": dumped.calls, "span_ns": dumped.span_ns}
-            self._say("dump_taken", text, owner=alert.owner, **data)
-        except (StracedError, OSError, procfs.Gone) as error:
-            why = error.reason if isinstance(error, StracedError) else str(error)
-            self._say("dump_failed", f"no dump of {who}: {why}", owner=alert.owner)
+        """Keep what the process of an alert did before it, and say so; also of one that has ended since."""
+        await self._own.of_alert(alert, last_ns, self._recorder_for)
+
+    def _recorder_for(self, pid: int, ended: bool) -> FlightRecorder:
+        return self._any_recorder() if ended else self.recorder_of(pid)
 
     async def dump_for_signal(self) -> None:
         """Keep all that is there, where alerts keep theirs, and say so."""
-        recorder = self._recorder
-        if recorder is None:
+        if self._recorder is None:
             log.warning("not_dumped", extra={"straced": {"reason": "no calls are recorded"}})
-            return
-        try:
-            most = min(recorder.kept_bytes + (1 << 16), self._folder.max_bytes)
-            path = self._folder.new("signal", os.getpid(), most)
-            with OutputFile(path, make_directories=True) as file:
-                dumped = await recorder.dump(file.fd, reason="signal")
-            data = {"bytes": dumped.bytes, "calls": dumped.calls, "span_ns": dumped.span_ns}
-            self._say("dump_taken", f"the last {format_ns(dumped.span_ns)} of all are in {path}", **data)
-        except (StracedError, OSError) as error:
-            why = error.reason if isinstance(error, StracedError) else str(error)
-            self._say("dump_failed", f"no dump of all: {why}")
+        else:
+            await self._own.of_all(self._recorder)
 
     def keep_within(self) -> None:
         """Let go of dumps that have become too old."""
-        if not self._config.enabled:
-            return
-        try:
-            gone = self._folder.keep_within(self._folder.max_bytes)
-        except OSError as error:
-            log.warning("dumps_kept", extra={"straced": {"why": str(error)}})
-            return
-        if gone:
-            self._say(
-                "dumps_dropped", f"{len(gone)} dumps have made way: the budget of bytes and days", dumps=len(gone)
-            )
+        if self._config.enabled:
+            self._own.keep_within()
+
+    def hurry(self) -> None:
+        """Have dumps that are being written fail now: the service is to end."""
+        if self._recorder is not None:
+            self._recorder.hurry()
 
     async def close(self) -> None:
         """End it; dumps stay."""

@@ -248,6 +248,7 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.1):
                 await self._tell_durations(time.time())
+        asyncio.get_running_loop().call_later(timeout_s * 0.4, self.flight.hurry)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s * 0.6):
                 await asyncio.gather(*others, self.reactions.close(), self.watcher.close(), return_exceptions=True)

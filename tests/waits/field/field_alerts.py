@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from field_daemons import start_resting
 from field_quiet import start_all
 from field_runtimes import resting_java
 from field_world import Field
@@ -66,6 +67,9 @@ def main() -> int:
         servers = start_all(field)
         servers += [field.server(sys.executable, "-c", code, field.host) for code in (HTTP, POOL)]
         servers += [] if missing("javac") else [resting_java(field)]
+        for name, pid in start_resting(field):
+            print(f"  {name} rests", flush=True)
+            servers.append(pid)
         time.sleep(10)  # what they do while they start is not idle
         with serving(Path(folder), options.config, interval="1s", discover="5s") as daemon:
             found = asyncio.run(watch(daemon, servers, options.seconds))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from straced.faults import faults
 from straced.model.alerts import AlertRow
 from straced.model.tick import Tick
 from straced.service.alerts.reactions import Reactions
@@ -38,23 +39,26 @@ class AlertAnnouncer:
         self._fanout.alert(alert)
         if alert.opened_s == alert.updated_s == tick.epoch_s and alert.closed_s is None:
             log.warning("alert", extra={"straced": {"kind": alert.kind, "text": alert.text}})
+            self._reactions.look_back(alert)
             if alert.kind == "stuck" and alert.pid is not None and self._explaining is None:
                 self._explaining = asyncio.create_task(self._explain(alert))
             else:
-                self._reactions.opened(alert)
+                self._reactions.act(alert)
 
     async def _explain(self, alert: AlertRow) -> None:
         """Add the verdict of ``why`` to an alert, before anything is done that stirs the process; one at a time."""
         try:
             assert alert.pid is not None
-            if start_of(alert.pid) != alert.start_ticks:
-                return
-            changed = self._book.explain(alert, await verdict_on(_meant(alert), alert.owner, self._tracer))
-            if changed is not None:
-                self._fanout.alert(changed)
-            self._reactions.opened(changed or alert)
+            if start_of(alert.pid) == alert.start_ticks:
+                changed = self._book.explain(alert, await verdict_on(_meant(alert), alert.owner, self._tracer))
+                if changed is not None:
+                    self._fanout.alert(changed)
+                    alert = changed
+        except Exception as error:
+            faults.tell("not_explained", error)
         finally:
             self._explaining = None
+        self._reactions.act(alert)  # whoever is to be called is called, whatever has become of the process
 
     def stop(self) -> None:
         """Explain nothing more."""

@@ -6,6 +6,7 @@ import asyncio
 import collections
 import contextlib
 import logging
+import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -18,6 +19,7 @@ from straced.concurrency.shielding import carry
 from straced.config.schema import OnAlert, TraceAction
 from straced.errors import StracedError
 from straced.linux import procfs
+from straced.linux.dump_budget import remove_unfinished
 from straced.linux.output_file import OutputFile
 from straced.model.alerts import AlertRow
 from straced.model.choices import TraceTracer
@@ -66,6 +68,7 @@ class Reactions:
         require_attaching: Callable[[], None] = lambda: None,
     ) -> None:
         self._require_attaching = require_attaching
+        self._began_s = time.time()
         self._config = config
         self._folder = folder
         self._profiler = profiler
@@ -95,17 +98,30 @@ class Reactions:
         self._config = config
 
     def opened(self, alert: AlertRow) -> None:
-        """An alert has opened."""
+        """An alert has opened: all that it starts."""
+        self.look_back(alert)
+        self.act(alert)
+
+    def look_back(self, alert: AlertRow) -> None:
+        """Keep what was before an alert. It stirs no process, and is done at once: records are overwritten."""
         config = self._config
-        if config.kinds and alert.kind not in config.kinds:
+        if config.dump is None or self._dump is None or alert.pid is None or self._is_left_out(alert):
+            return
+        if len(self._dumps) < MAX_DUMPS:
+            self._start(self._dumps, self._dump(alert, int(config.dump.last) or None))
+        else:
+            self._skip("dump", alert)
+
+    def _is_left_out(self, alert: AlertRow) -> bool:
+        return bool(self._config.kinds) and alert.kind not in self._config.kinds
+
+    def act(self, alert: AlertRow) -> None:
+        """Start what comes after an alert: commands that are told of it, and a trace of its process."""
+        config = self._config
+        if self._is_left_out(alert):
             return
         if config.command:
             self._queue(alert)
-        if config.dump is not None and self._dump is not None and alert.pid is not None:
-            if len(self._dumps) < MAX_DUMPS:
-                self._start(self._dumps, self._dump(alert, int(config.dump.last) or None))
-            else:
-                self._skip("dump", alert)
         if config.trace is None or alert.pid is None or alert.pid in self._traced:
             return
         if len(self._traces) < config.max_traces:
@@ -210,7 +226,8 @@ class Reactions:
         )
 
     def _make_room(self) -> None:
-        """Traces of alerts are bounded together: the oldest go."""
+        """Traces of alerts are bounded together: the oldest go, and what was not finished when a service was killed."""
+        remove_unfinished(self._folder, self._began_s)
         files = [each for suffix in ("strace", "strc") for each in self._folder.glob(f"*.{suffix}")]
         found = sorted((each.stat().st_mtime, each.stat().st_size, each) for each in files)
         used = sum(size for _when, size, _path in found)
@@ -239,14 +256,14 @@ class Reactions:
                 await carry(children.end(process))
 
     async def close(self) -> None:
-        """End all of it."""
+        """End all of it; dumps come to their end, for what they have is there no more afterwards."""
         for uid, queue in self._waiting.items():
             for alert in queue:
                 self._skipped["command", uid] += 1
                 self._owners[uid] = alert.owner
         self._waiting.clear()
         self._tell_skipped()
-        tasks = [*self._traces, *self._commands, *self._dumps]
+        tasks = [*self._traces, *self._commands]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._dumps, return_exceptions=True)

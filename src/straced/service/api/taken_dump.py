@@ -83,7 +83,8 @@ async def take_dump(
         OutputError: there is no room for it.
     """
     with nameless(folder) as file:
-        dumped = await keeper.dump(file.fileno(), target.pid, choose_for(peer, target.pid), last_ns, most_bytes)
+        choose, sees_all = choose_for(peer, target.pid), peer is None or peer.is_root
+        dumped = await keeper.dump(file.fileno(), target.pid, choose, last_ns, most_bytes, sees_all=sees_all)
         if redacted:
             with nameless(folder) as clean:
                 size = await asyncio.to_thread(_clean_copy, file, clean)

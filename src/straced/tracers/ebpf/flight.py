@@ -147,7 +147,9 @@ class FlightRecorder:
         choose: Choose,
         *,
         last_ns: int | None = None,
+        asked_ns: int | None = None,
         most_bytes: int | None = None,
+        sees_all: bool = False,
         reason: str = "dump",
     ) -> Dumped:
         """Write what the rings hold of some processes, and no more than that. There are no sums of these alone.
@@ -157,28 +159,36 @@ class FlightRecorder:
             pid: the process that is meant.
             choose: told what the records say of processes, in a thread; asked twice, and both must agree.
             last_ns: only calls that ended so long before, or later.
+            asked_ns: before when (CLOCK_MONOTONIC); now, where left out.
             most_bytes: of the file.
+            sees_all: nothing may be kept from whoever asks: ``choose`` is asked once, and what has become of a process
+                since, or was not seen of it, takes none of its records away.
             reason: of the dump, for its readers.
 
         Raises:
             StracedError: what ``choose`` raises.
+            AttachError: the recorder ends.
             OutputError: there is no room for it; the file is empty then.
         """
 
         def work() -> Dumped:
-            begun = self._begun
-            if begun is None or self._closed:
-                raise AttachError("nothing is recorded")
+            begun = self._recording()
             try:
                 cut = flight_cut.take(self.engine)
                 window = flight_choice.window_of(self.engine, cut.pieces)
                 window.callers = self._callers()
-                choice = flight_choice.still_chosen(self.engine, cut, choose(window))
+                choice = choose(window)
+                if not sees_all:
+                    choice = flight_choice.still_chosen(self.engine, cut, choice)
                 facts = self._facts_of(pid, begun, choice)
-                again = choose(window)
-                choice = {each: since for each, since in choice.items() if each in again}
+                if not sees_all:
+                    again = choose(window)
+                    choice = {each: since for each, since in choice.items() if each in again}
                 kept = structs.replace(facts, processes=tuple(p for p in facts.processes if p.pid in choice))
-                begins = (begun.monotonic_ns, cut.since_ns or 0, window.lost_ns, cut.taken_ns - (last_ns or 1 << 62))
+                from_ns = (asked_ns or cut.taken_ns) - (last_ns or 1 << 62)
+                begins = (begun.monotonic_ns, cut.since_ns or 0, 0 if sees_all else window.lost_ns, from_ns)
+                if sees_all:
+                    choice |= {0: 0}  # what found no room is told of nobody
                 return flight_part.write_chosen(
                     self.engine, fd, cut, kept, choice, max(begins), reason=reason, most_bytes=most_bytes
                 )
@@ -186,6 +196,7 @@ class FlightRecorder:
                 flight_cut.let_go(self.engine)
 
         async def dump() -> Dumped:
+            self._recording()  # the turn of one that is to end never comes
             async with self._lock:
                 return await asyncio.to_thread(work)
 
@@ -223,12 +234,17 @@ class FlightRecorder:
                 flight_cut.let_go(self.engine)
 
         async with self._lock:
-            if self._begun is None:
-                raise AttachError("nothing is recorded")
-            facts = self._begun, await asyncio.to_thread(self._facts_now, self._begun)
+            begun = self._recording(closing=closing)
+            facts = begun, await asyncio.to_thread(self._facts_now, begun)
             if closing:
                 await asyncio.to_thread(self.engine.close_recording)
             return await asyncio.to_thread(work)
+
+    def _recording(self, *, closing: bool = False) -> RecordingFacts:
+        """What was so at the attach, while there is something to dump; with the lock held it stays so."""
+        if self._begun is None or (self._closed and not closing):
+            raise AttachError("nothing is recorded")
+        return self._begun
 
     def _facts_now(self, begun: RecordingFacts) -> RecordingFacts:
         """The processes as they are; not what descriptors stand for, which was otherwise when records were written."""
@@ -250,8 +266,12 @@ class FlightRecorder:
             exact = exact and sample.lost == 0
         return found, exact
 
+    def hurry(self) -> None:
+        """Have dumps that are being written fail at once: it is to be closed, and cannot wait for them."""
+        self.engine.unwanted = True
+
     async def close(self, last_dump: Callable[[], int] | None = None) -> Dumped | None:
-        """End it, and give everything back. Idempotent.
+        """End it, and give everything back, once a dump that is being written is complete. Idempotent.
 
         Args:
             last_dump: makes the file into which all is written that is there at the end; exactly, since nothing more
@@ -268,7 +288,11 @@ class FlightRecorder:
                 return await carry(self._dump(last_dump(), None, None, "ended", closing=True))
             return None
         finally:
-            await carry(self.instance.close())
+            await carry(self._unload())
+
+    async def _unload(self) -> None:
+        async with self._lock:
+            await self.instance.close()
 
 
 async def load(options: FlightOptions) -> FlightRecorder:

@@ -42,6 +42,7 @@ Choose = Callable[[DumpWindow], Choice]
 def pieces_of(engine: FlightEngine, cpu: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     """A ring in pieces of whole records, and where each ends."""
     while start < end:
+        engine.check_wanted()
         stop = min(end, start // PART * PART + PIECE)
         yield stop, engine.bytes_of(cpu, start, stop)
         start = stop

@@ -8,6 +8,7 @@ import time
 import msgspec
 from msgspec import structs
 
+from straced.errors import StracedError
 from straced.records import layout
 from straced.records.values import CallFates, RecordingEnd, RecordingFacts
 from straced.tracers.ebpf.flight_choice import PIECE
@@ -45,6 +46,7 @@ def write(
 
     Raises:
         OutputError: there is no room for it; the file is empty again.
+        AttachError: the recorder is to end; likewise.
     """
     began_ns = time.monotonic_ns()
     check_room(fd, cut, min_free_bytes)
@@ -69,7 +71,7 @@ def write(
             append(fd, layout.chunk(layout.RECORDS, cut.starts))
         end_facts = _end(cut, counted, older, engine.counted(), exact, reason)
         append(fd, layout.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
-    except OSError as error:
+    except (OSError, StracedError) as error:
         give_up(fd, error)
     told = sum(each.counted - each.filtered - each.overwritten - each.lost for each in end_facts.calls.values())
     return Dumped(
@@ -94,6 +96,7 @@ def _skip(engine: FlightEngine, cpu: int, start: int, end: int, before_ns: int) 
 
 def _copy(engine: FlightEngine, fd: int, cpu: int, start: int, end: int) -> None:
     while start < end:
+        engine.check_wanted()
         stop = min(end, (start // PART) * PART + PIECE)
         engine.count(cpu, start, stop)
         append(fd, layout.chunk_head(layout.RECORDS, stop - start, cpu), *engine.ranges(cpu, start, stop))

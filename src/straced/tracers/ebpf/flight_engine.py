@@ -6,7 +6,7 @@ import ctypes
 import errno
 import time
 
-from straced.errors import InvalidArgument
+from straced.errors import AttachError, InvalidArgument
 from straced.linux.host_reader import memory_available
 from straced.text.units import format_bytes
 from straced.tracers.ebpf import libbpf, record_wire
@@ -43,6 +43,18 @@ class FlightEngine(RecordEngine):
         self._keep_fd, self._look_fd = self.program_fd("keep"), self.program_fd("look")
         self._count_fd = self.program_fd("count")
         self._tallies = self._mapped("tallies", (self.cpus + 1) * ctypes.sizeof(record_wire.Tally))
+
+    unwanted = False
+    """Whoever writes a dump gives it up at its next piece, since the recorder is to end."""
+
+    def check_wanted(self) -> None:
+        """Say whether a dump may go on.
+
+        Raises:
+            AttachError: it may not.
+        """
+        if self.unwanted:
+            raise AttachError("the recorder ended in the middle of the dump")
 
     def kept_bytes(self) -> int:
         """Of all records that are still there."""

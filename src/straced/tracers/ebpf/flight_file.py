@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from msgspec import Struct
 
-from straced.errors import OutputError
+from straced.errors import OutputError, StracedError
 from straced.records.values import RecordingEnd, RecordingFacts
 from straced.text.units import format_bytes
 from straced.tracers.ebpf.flight_cut import Cut
@@ -31,8 +31,8 @@ class Dumped(Struct, frozen=True, kw_only=True):
         return self.end.ended_ns - (self.facts.since_ns or 0)
 
 
-def check_room(fd: int, cut: Cut, min_free_bytes: int | None) -> None:
-    """Look before all of a cut is written.
+def check_room(fd: int, cut: Cut, min_free_bytes: int | None, most_bytes: int | None = None) -> None:
+    """Look before all of a cut is written, or ``most_bytes`` of it.
 
     Raises:
         OutputError: there is no room for it.
@@ -40,6 +40,7 @@ def check_room(fd: int, cut: Cut, min_free_bytes: int | None) -> None:
     floor = floor_bytes(fd, min_free_bytes)
     free = free_bytes(os.fstatvfs(fd))
     wanted = sum(end - start for start, end in cut.pieces)
+    wanted = wanted if most_bytes is None else min(wanted, most_bytes)
     if floor is not None and free is not None and free < wanted + floor:
         raise OutputError(
             f"the disk has no room for a dump of {format_bytes(wanted)}: {format_bytes(free)} are free, and "
@@ -63,13 +64,15 @@ def append(fd: int, *parts: bytes | memoryview) -> None:
             rest[0] = rest[0][count:]
 
 
-def give_up(fd: int, error: OSError) -> NoReturn:
+def give_up(fd: int, error: OSError | StracedError) -> NoReturn:
     """Empty the file again, and say why.
 
     Raises:
-        OutputError: in any case.
+        StracedError: in any case.
     """
     with contextlib.suppress(OSError):  # what is no regular file keeps what it took
         os.ftruncate(fd, 0)
         os.lseek(fd, 0, os.SEEK_SET)
+    if isinstance(error, StracedError):
+        raise error
     raise OutputError(f"the dump could not be written: {error.strerror}", hint="elsewhere, or less of it") from error

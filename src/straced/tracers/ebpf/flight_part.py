@@ -9,13 +9,14 @@ import time
 import msgspec
 from msgspec import structs
 
+from straced.errors import StracedError
 from straced.records import layout
 from straced.records.values import RecordingEnd, RecordingFacts
 from straced.text.units import format_bytes
 from straced.tracers.ebpf.flight_choice import Choice, chosen, pieces_of
 from straced.tracers.ebpf.flight_cut import Cut
 from straced.tracers.ebpf.flight_engine import FlightEngine
-from straced.tracers.ebpf.flight_file import Dumped, append, give_up
+from straced.tracers.ebpf.flight_file import Dumped, append, check_room, give_up
 from straced.tracers.ebpf.record_wire import PART
 
 
@@ -44,8 +45,10 @@ def write_chosen(
 
     Raises:
         OutputError: there is no room for it; the file is empty again.
+        AttachError: the recorder is to end; likewise.
     """
     began_ns = time.monotonic_ns()
+    check_room(fd, cut, None, most_bytes)
     facts = structs.replace(facts, since_ns=since_ns)
     calls, size = 0, 0
     try:
@@ -65,7 +68,7 @@ def write_chosen(
             append(fd, layout.chunk(layout.RECORDS, b"".join(starts)))
         end_facts = RecordingEnd(ended_ns=cut.taken_ns, reason=reason, exact=False, calls={}, chosen=True)
         append(fd, layout.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
-    except OSError as error:
+    except (OSError, StracedError) as error:
         give_up(fd, error)
     took_ns = time.monotonic_ns() - began_ns
     return Dumped(bytes=os.fstat(fd).st_size, facts=facts, end=end_facts, calls=calls, took_ns=took_ns)
