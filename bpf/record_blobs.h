@@ -130,10 +130,12 @@ INLINE u32 read_blob(struct scratch *scratch, u32 at, u32 argument, u32 kind)
 	switch (kind) {
 	case BLOB_PATH:
 		found = bpf_probe_read_user_str(to, PATH_BYTES + 1, address);
-		if (found <= 0)
+		if (found < 0)
 			break;
 		if (found > PATH_BYTES)
 			return end_blob(scratch, at, PATH_BYTES - 1, argument, kind | BLOB_CUT);
+		if (!found)	/* an empty one, as Linux has it before 6.16 */
+			found = 1;
 		return end_blob(scratch, at, found - 1, argument, kind);
 	case BLOB_ADDRESS_OUT:
 		if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)next))

@@ -35,30 +35,36 @@ struct pt_regs___arm64_arguments {
 
 #pragma clang attribute pop
 
-/* An argument of the call that the registers are of, before they are overwritten by execve or sigreturn. */
+/*
+ * An argument of the call that the registers are of, before they are overwritten by execve or sigreturn. Each register is
+ * named: no verifier lets a number that is not constant choose among them.
+ */
 INLINE u64 argument_in(struct pt_regs *regs, u32 abi, int i)
 {
 	struct pt_regs___arm64_arguments *arm = (void *)regs;
 	struct pt_regs___x86_arguments *x86 = (void *)regs;
+	bool i386 = abi == ABI_I386;
+	u64 value = 0;
 
 	if (is_arm64()) {
-		u64 value = i ? arm->regs[i] : arm->orig_x0;
-
+		switch (i) {
+		case 0: value = arm->orig_x0; break;
+		case 1: value = arm->regs[1]; break;
+		case 2: value = arm->regs[2]; break;
+		case 3: value = arm->regs[3]; break;
+		case 4: value = arm->regs[4]; break;
+		case 5: value = arm->regs[5]; break;
+		}
 		return abi == ABI_ARM ? (u32)value : value;
 	}
 	switch (i) {
-	case 0:
-		return abi == ABI_I386 ? (u32)x86->bx : x86->di;
-	case 1:
-		return abi == ABI_I386 ? (u32)x86->cx : x86->si;
-	case 2:
-		return abi == ABI_I386 ? (u32)x86->dx : x86->dx;
-	case 3:
-		return abi == ABI_I386 ? (u32)x86->si : x86->r10;
-	case 4:
-		return abi == ABI_I386 ? (u32)x86->di : x86->r8;
+	case 0: return i386 ? (u32)x86->bx : x86->di;
+	case 1: return i386 ? (u32)x86->cx : x86->si;
+	case 2: return i386 ? (u32)x86->dx : x86->dx;
+	case 3: return i386 ? (u32)x86->si : x86->r10;
+	case 4: return i386 ? (u32)x86->di : x86->r8;
 	}
-	return abi == ABI_I386 ? (u32)x86->bp : x86->r9;
+	return i386 ? (u32)x86->bp : x86->r9;
 }
 
 INLINE void arguments_in(struct pt_regs *regs, u32 key, u64 *args, u32 nargs)

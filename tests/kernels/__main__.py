@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.kernels.catalogue import BY_NAME, KERNELS
 from tests.kernels.packages import NotToBeHad
-from tests.kernels.results import KEPT, PAGE, keep, load, refresh, text_table
+from tests.kernels.results import KEPT, PAGE, added, keep, load, refresh, text_table
 from tests.kernels.suite import good, measure
 
 
@@ -18,7 +18,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BY_NAME], metavar="NAME", help=", ".join(BY_NAME))
     parser.add_argument("--json", type=Path, help="keep the results there, beside those of other kernels")
-    parser.add_argument("--only", nargs="+", default=[], metavar="CHECK", help="these checks alone; kept nowhere")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="CHECK", help="these checks alone; the rest stays as it was"
+    )
     parser.add_argument("--list", action="store_true", help="only name the kernels")
     arguments = parser.parse_args()
     if arguments.list:
@@ -33,7 +35,9 @@ def main() -> int:
             result = {"kernel": name, "release": "-", "seconds": 0, "rows": [], "missing": str(error)}
         results.append(result)
         _tell(result)
-        if arguments.json and not arguments.only:
+        if arguments.json:
+            if arguments.only:
+                results[-1] = added(arguments.json, result)
             keep(arguments.json, results)
     print("\n" + text_table(results))
     if arguments.json and arguments.json.resolve() == KEPT:

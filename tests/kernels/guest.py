@@ -6,6 +6,7 @@ REFUSED is empty where eBPF is expected to serve, else some words of why it cann
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = ["flights", "lifecycles", "recorded", "recordings", "rings", "systemd_
 def main() -> None:
     """Run the checks that are named."""
     refused = sys.argv[1]
+    logging.basicConfig(format="%(message)s")  # why a verifier refuses is in no other place
     for name in sys.argv[2:]:
         began = time.monotonic()
         try:

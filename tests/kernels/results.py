@@ -32,6 +32,16 @@ def keep(path: Path, results: list[dict[str, Any]]) -> None:
     path.write_text("[" + ",\n ".join(texts) + "]\n")
 
 
+def added(path: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """A result of some checks alone, with what was kept before of the others."""
+    before = next((each for each in load(path) if each["kernel"] == result["kernel"]), None)
+    if before is None or before["release"] != result["release"]:
+        return result
+    made = {row.get("check") for row in result["rows"]}
+    rows = [row for row in before["rows"] if row.get("check") not in made or "workload" in row] + result["rows"]
+    return {**result, "seconds": before["seconds"] + result["seconds"], "rows": rows}
+
+
 def cells(result: dict[str, Any]) -> list[str]:
     """One line of a table: kernel, release, programs, workloads, calls, lost, checks, time."""
     counted = [row for row in result["rows"] if "workload" in row]

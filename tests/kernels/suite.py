@@ -70,9 +70,9 @@ def measure(
         _compile_wakers(kernel, out)
         ended = boot(kernel, ready, _job(kernel, small, only), out, seconds=seconds)
         rows = [json.loads(line) for line in ended.log.splitlines() if line.startswith('{"')]
+        kept = cache() / f"{kernel.name}.console"
+        kept.write_text(ended.console + ended.log)
         if ended.status is None:
-            kept = cache() / f"{kernel.name}.console"
-            kept.write_text(ended.console + ended.log)
             rows.append({"check": "boot", "ok": False, "said": f"{ended.console[-400:]} (all of it: {kept.name})"})
         elif ended.status:
             rows.append({"check": "job", "ok": False, "said": ended.log[-400:]})

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -30,17 +33,28 @@ ONCE, FSYNCS = b"relative", 2
 
 @check
 def told(refused: str) -> str:
-    """Each line of each program is as strace has it: numbers of calls, registers, structures and constants."""
+    """Each line of each program is as strace has it: numbers of calls, registers, structures and constants.
+
+    Descriptors are not named: strace asks the kernel of sockets by modules that are not loaded here.
+    """
     if refused:
         return f"eBPF cannot serve: {refused}"
     with tempfile.TemporaryDirectory() as name:
         jobs = [Job([PROGRAMS, each, HOST], ENVIRONMENT, f"{name}/work") for each in OURS]
-        theirs = [strace_lines(job, Path(name, "log")) for job in jobs]
-        found = asyncio.run(compare_real(jobs, theirs, Path(name)))
-    assert not found.different, found.different
+        theirs = [strace_lines(job, Path(name, "log"), names=False) for job in jobs]
+        plain = [{pid: [_without_news(line) for line in lines] for pid, lines in tasks.items()} for tasks in theirs]
+        found = asyncio.run(compare_real(jobs, plain, Path(name), names=False))
+    for pair in [*itertools.chain(*found.different.values()), *found.alone]:
+        print(pair, file=sys.stderr)
+    assert not found.different, sorted(found.different)
     assert not found.alone, found.alone
     shown = f"{found.equal.total()} lines of {len(found.equal)} calls are strace's"
     return f"{shown}, {found.shortened.total()} shorter"
+
+
+def _without_news(line: str) -> str:
+    """A line of strace as 6.1 wrote it."""
+    return re.sub(r" /\* [\d.]+ s \*/", "", line)
 
 
 @check

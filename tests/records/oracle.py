@@ -21,7 +21,8 @@ from tests.records.recorder import Recorded
 ROOT = Path(__file__).parents[2]
 """Where `python -m tests...` is found, wherever pytest was started."""
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/nonexistent"}
-FLAGS = ("-f", "-yy", "-s", "0", "-q")
+FLAGS = ("-f", "-s", "0", "-q")
+NAMES = "-yy"
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _INODE = re.compile(r"(?<=[\[>])\d{3,}(?=[\],-])")
 _UNNAMED = re.compile(r"(?<=/#)\d+(?=>\(deleted\))")
@@ -42,10 +43,10 @@ _TERMINAL = re.compile(r"(?<=TIOCGPTN, )\[\d+\]")
 _COUNT = re.compile(r"(0x[0-9a-f]+|ADDRESS) /\* \d+ (?:vars|entries) \*/")
 
 
-def strace_lines(job: Job, out: Path) -> dict[str, list[str]]:
-    """The lines of a program by task, in strace's own words."""
+def strace_lines(job: Job, out: Path, *, names: bool = True) -> dict[str, list[str]]:
+    """The lines of a program by task, in strace's own words; names: what descriptors stand for, too."""
     fresh(job.folder)
-    run = ["strace", *FLAGS, "-o", str(out), "--", *job.argv]
+    run = ["strace", *FLAGS, *[NAMES] * names, "-o", str(out), "--", *job.argv]
     null = subprocess.DEVNULL
     subprocess.run(
         run, env=job.environment, cwd=job.folder, stdin=null, stdout=null, stderr=null, timeout=60, check=False
@@ -62,9 +63,9 @@ def record_all(jobs: list[Job], folder: Path) -> list[Recorded]:
     return msgspec.msgpack.decode(made.read_bytes(), type=list[Recorded])
 
 
-def text_of(recorded: Recorded) -> list[str]:
+def text_of(recorded: Recorded, *, names: bool = True) -> list[str]:
     """Records as lines."""
-    lines = TextLines(recorded.facts, LineOptions(stamp="", durations=False, words=False))
+    lines = TextLines(recorded.facts, LineOptions(stamp="", durations=False, words=False, names=names))
     parts = [lines.feed(record) for record in recorded.records]
     return b"".join([*parts, lines.flush()]).decode("latin-1").splitlines()
 

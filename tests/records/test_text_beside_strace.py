@@ -120,10 +120,12 @@ async def test_no_line_differs_of_real_records(runs: Runs) -> None:
     assert all(found.equal[name] for name in FREQUENT)
 
 
-async def compare_real(jobs: list[Job], theirs: list[dict[str, list[str]]], folder: Path) -> Comparison:
+async def compare_real(
+    jobs: list[Job], theirs: list[dict[str, list[str]]], folder: Path, *, names: bool = True
+) -> Comparison:
     """Record programs by eBPF, and compare their lines with strace's."""
     found = Comparison()
-    tasks, pids = await record_by_ebpf(jobs, folder)
+    tasks, pids = await record_by_ebpf(jobs, folder, names=names)
     places = [list(tasks).index(pid) for pid in pids] + [len(tasks)]
     for pid, first, last, lines in zip(pids, places[:-1], places[1:], theirs, strict=True):
         own = dict(list(tasks.items())[first:last])
@@ -135,7 +137,7 @@ async def compare_real(jobs: list[Job], theirs: list[dict[str, list[str]]], fold
     return found
 
 
-async def record_by_ebpf(jobs: list[Job], folder: Path) -> tuple[dict[str, list[str]], list[str]]:
+async def record_by_ebpf(jobs: list[Job], folder: Path, *, names: bool) -> tuple[dict[str, list[str]], list[str]]:
     """The lines of programs by task, and the number of each program."""
     source, made = folder / "jobs", folder / "made.strc"
     source.write_bytes(msgspec.msgpack.encode(jobs))
@@ -155,7 +157,7 @@ async def record_by_ebpf(jobs: list[Job], folder: Path) -> tuple[dict[str, list[
     check_sums(file)
     assert b"cubic" in made.read_bytes()
     assert b"0123456789a-key!" not in made.read_bytes(), "keys that sockets are given are no structures"
-    return joined(text_of(Recorded(file.facts, list(file)))), pids
+    return joined(text_of(Recorded(file.facts, list(file)), names=names)), pids
 
 
 def test_the_comparison_sees_a_difference() -> None:

@@ -1,11 +1,12 @@
 """Loads and unloads, and what a process keeps of them.
 
-Of `tracers/ebpf/loading.py`.
+Of `tracers/ebpf/loading.py` and `tracers/ebpf/libbpf_log.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import os
 import subprocess
@@ -16,7 +17,7 @@ import weakref
 
 import pytest
 
-from straced.tracers.ebpf import EbpfTracer, loading, tracer
+from straced.tracers.ebpf import EbpfTracer, libbpf, loading, tracer
 from tests.support.needs import require
 from tests.support.owner import environment
 from tests.support.poll import auntil
@@ -190,3 +191,13 @@ def test_all_is_loaded_before_a_program_waits_for_it(way: str) -> None:
     )
     first, *rest = said.splitlines()
     assert (first, set(rest)) == ("load True True", {"gate"})
+
+
+def test_the_end_of_a_long_message_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Why a verifier refuses stands behind all that it has looked at."""
+    require("ebpf")
+    path = "/begin" + "x" * 1_000_000
+    assert not libbpf.load().bpf_object__open_file(path.encode(), None)
+    (said,) = (message for message in caplog.messages if "/begin" in message)
+    assert said.endswith(f": {os.strerror(errno.ENAMETOOLONG)}")
+    assert len(said) < 70_000

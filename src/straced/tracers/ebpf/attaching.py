@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from straced.tracers.ebpf import libbpf, perf_events
+from straced.tracers.ebpf import libbpf, libbpf_log, perf_events
 
 PROGRAMS = ("on_switch", "on_end", "on_fork", "on_exec", "on_signal", "on_exit", "on_enter")
 """In the order they are attached, and detached in reverse: the others need what ``on_switch`` notes down."""
@@ -77,7 +77,7 @@ class Links:
     def _attach_event(self, name: str, fd: int) -> int:
         """A program is once on a tracepoint: it may be leaving it still, for some milliseconds."""
         deadline = time.monotonic() + _LEAVING_S
-        with libbpf.expecting_refusal():
+        with libbpf_log.expecting_refusal():
             while not (link := self._library.bpf_program__attach_perf_event(self._program(name), fd)):
                 if ctypes.get_errno() != errno.EEXIST:
                     break

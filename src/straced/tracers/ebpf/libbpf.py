@@ -1,32 +1,21 @@
 """ctypes signatures of the system's libbpf.so.1, and nothing else: no policy here.
 
 Functions that return a pointer give ``None`` and set errno on failure; the others return a negative errno (libbpf 1.0
-and later). libbpf's own messages go to the logger ``straced.libbpf``, never to stderr. Below warnings, of which a load
-makes a thousand, it is off until somebody sets its level.
+and later).
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
-import logging
 import os
-import threading
-from collections.abc import Iterator
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
 from straced.linux import capabilities
-from straced.logs import logger
-
-log = logger.getChild("libbpf")
-if log.level == logging.NOTSET:
-    log.setLevel(logging.WARNING)
+from straced.tracers.ebpf import libbpf_log
 
 SONAME = "libbpf.so.1"
 BPF_NOEXIST = 1
-_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
-_PRINTER = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 RING_CALLBACK = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -103,7 +92,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "ring_buffer__free": (None, (c_void_p,)),
     "libbpf_probe_bpf_helper": (c_int, (c_int, c_int, c_void_p)),
     "libbpf_probe_bpf_map_type": (c_int, (c_int, c_void_p)),
-    "libbpf_set_print": (c_void_p, (_PRINTER,)),
+    "libbpf_set_print": (c_void_p, (libbpf_log.PRINTER,)),
     "libbpf_version_string": (c_char_p, ()),
 }
 
@@ -121,7 +110,7 @@ def load() -> ctypes.CDLL:
         function = getattr(library, name)
         function.restype = result
         function.argtypes = arguments
-    library.libbpf_set_print(_PRINT)
+    library.libbpf_set_print(libbpf_log.PRINT)
     return library
 
 
@@ -129,37 +118,6 @@ def version() -> str:
     """``1.1``; the loaded library's own word for it."""
     text: bytes = load().libbpf_version_string()
     return text.decode("ascii", "replace").lstrip("v")
-
-
-def _print(level: int, text: bytes, arguments: int) -> int:
-    """Format a message of libbpf; a va_list crosses as a pointer on x86-64 and arm64 alike."""
-    severity = logging.DEBUG if getattr(_expecting, "refusal", False) else _LEVELS[min(level, 2)]
-    if log.isEnabledFor(severity):
-        buffer = ctypes.create_string_buffer(65536)
-        _vsnprintf()(buffer, len(buffer), text, arguments)
-        log.log(severity, "%s", buffer.value.decode("utf-8", "backslashreplace").rstrip())
-    return 0
-
-
-@contextlib.contextmanager
-def expecting_refusal() -> Iterator[None]:
-    """What libbpf complains of in this thread meanwhile is an answer, and nobody's trouble: it is said at debug."""
-    _expecting.refusal = True
-    try:
-        yield
-    finally:
-        _expecting.refusal = False
-
-
-_expecting = threading.local()
-_PRINT = _PRINTER(_print)  # kept for as long as the library may call it
-
-
-@functools.cache
-def _vsnprintf() -> ctypes._NamedFuncPointer:
-    function = ctypes.CDLL(None).vsnprintf
-    function.argtypes = (c_void_p, c_size_t, c_char_p, c_void_p)
-    return function
 
 
 def check(result: int, what: str) -> int:
@@ -181,7 +139,7 @@ def load_object(opened: int) -> None:
     """
     library = load()
     if not capabilities.caller().has("SYS_ADMIN"):
-        with expecting_refusal():
+        with libbpf_log.expecting_refusal():
             library.bpf_program__set_attach_target(library.bpf_object__next_program(opened, None), 0, b"_nowhere_")
     check(library.bpf_object__load(opened), "load")
 

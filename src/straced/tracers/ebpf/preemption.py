@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from straced.errors import remedy
-from straced.tracers.ebpf import libbpf
+from straced.tracers.ebpf import libbpf, libbpf_log
 
 
 class _Answer(ctypes.Structure):
@@ -44,7 +44,7 @@ def _ask() -> _Answer:
     elf = Path(__file__).with_name("preemption.bpf.o").read_bytes()
     loaded = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
     try:
-        with libbpf.expecting_refusal():
+        with libbpf_log.expecting_refusal():
             libbpf.load_object(loaded)
         program = library.bpf_object__find_program_by_name(loaded, b"look")
         found = libbpf.check_pointer(library.bpf_object__find_map_by_name(loaded, b".bss"), "map .bss")

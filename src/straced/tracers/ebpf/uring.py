@@ -11,7 +11,7 @@ from pathlib import Path
 
 from straced.model.files import p99
 from straced.model.uring import UringTable, UringUse, name_of, table_of
-from straced.tracers.ebpf import btf, libbpf, shared_memory, wire
+from straced.tracers.ebpf import btf, libbpf, libbpf_log, shared_memory, wire
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.errnos import errno_name
 from straced.tracers.ebpf.uring_wire import LAYOUTS, OPERATIONS, WireUringRow, WireUringState
@@ -55,7 +55,7 @@ class UringWatch:
         if wrong := wire.verify(btf.Types(btf.section(elf, ".BTF")), LAYOUTS):
             raise OSError(errno.EINVAL, "the eBPF object is of another version: " + "; ".join(wrong[:3]))
         library = self._library
-        with libbpf.expecting_refusal():
+        with libbpf_log.expecting_refusal():
             self._object = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
             for name in ("tasks", "owners"):
                 libbpf.check(library.bpf_map__reuse_fd(self._map(name), engine.map_fd(name)), f"map {name}")

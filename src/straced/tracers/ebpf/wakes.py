@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from straced import syscalls
-from straced.tracers.ebpf import libbpf, loading
+from straced.tracers.ebpf import libbpf, libbpf_log, loading
 from straced.tracers.ebpf.exec_events import INITIAL_PID_NAMESPACE
 
 CALLS = ("futex", "futex_wake", "write", "writev", "sendto", "sendmsg", "sendmmsg", "vmsplice")
@@ -80,7 +80,7 @@ class WakeWatch:
     def _load(self) -> None:
         elf = Path(__file__).with_name("wakes.bpf.o").read_bytes()
         library = self._library
-        with libbpf.expecting_refusal():
+        with libbpf_log.expecting_refusal():
             self._object = libbpf.check_pointer(library.bpf_object__open_mem(elf, len(elf), None), "open")
             libbpf.load_object(self._object)
         wanted = bytearray(_MOST_CALLS)
