@@ -72,6 +72,9 @@ INLINE void tell_before(struct seq_file *seq, struct task_struct *task, struct t
 	tell_start(seq, task, &outcome, true, false);
 }
 
+/* As many as are told of one task: where it runs, where it sleeps, from before the mark, and what it will go on with. */
+#define TOLD_MOST ((3 + SUSPENDED_MAX) * sizeof(struct record))
+
 SEC("iter/task")
 int tell(struct bpf_iter__task *ctx)
 {
@@ -86,6 +89,9 @@ int tell(struct bpf_iter__task *ctx)
 	state = state_of(task);
 	if (!state)
 		return 0;
+	/* What does not fit is dropped when it has been claimed: so the kernel is to come again, with an empty buffer. */
+	if (seq->count + TOLD_MOST > seq->size)
+		return 1;
 	place = *(volatile u32 *)&state->unused;
 	if (place) {
 		struct running *run = bpf_map_lookup_percpu_elem(&running, &zero, place - 1);

@@ -221,7 +221,10 @@ struct pt_regs___arm64 {
 	u64 sp;
 };
 
-struct seq_file;
+struct seq_file {
+	unsigned long size;
+	unsigned long count;
+};
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
