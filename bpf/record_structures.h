@@ -6,8 +6,8 @@
  * the result, or by the request of ioctl(2) and fcntl(2). So nothing is read but what the call was about.
  *
  * What a call overwrites is read when it begins (GIVEN): the length of an address, a timeout. That is kept with the
- * task, of one call at a time, and only of the few calls that have such an argument. A call that is begun anew after
- * a signal is read anew.
+ * task, of one call at a time, and only of the few calls that have such an argument; of recv(2), which has none, nothing:
+ * a read of address 0 is a page fault, and took longer than the call. A call that is begun anew after a signal is read anew.
  */
 #ifndef STRACED_RECORD_STRUCTURES_H
 #define STRACED_RECORD_STRUCTURES_H
@@ -153,7 +153,7 @@ __attribute__((noinline)) static int take_given(struct task_struct *task, struct
 			continue;
 		address = argument_in(regs, key >> KEY_NR_BITS, plan->captures[i].argument);
 		barrier_var(bytes);
-		if (bytes <= GIVEN_BYTES && !bpf_probe_read_user(given->bytes, bytes, (void *)address))
+		if (address >= FIRST_PAGE && bytes <= GIVEN_BYTES && !bpf_probe_read_user(given->bytes, bytes, (void *)address))
 			given->key = key;
 	}
 	return 0;
