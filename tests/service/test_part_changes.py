@@ -16,7 +16,7 @@ from straced.service.collect.counted_calls import difference
 from straced.service.collect.part_changes import PartChanges
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Cell, Group
-from straced.tracers.ebpf.decoding import identify
+from straced.tracers.ebpf.decoding import identify, shortened
 from straced.tracers.ebpf.rows import CellRows
 
 Told = dict[tuple[int | str | None, str], list[int]]
@@ -83,8 +83,9 @@ class Process:
     def group(self) -> Group:
         """Its rows as they are now; those that did not change are the same objects."""
         for number, row in self._rows.items():
-            if number not in self._cells or self._cells[number].raw != bytes(row):
-                self._cells[number] = Cell(bytes(row), row.key)
+            (raw,) = shortened([bytes(row)], [row.max_ns])
+            if number not in self._cells or self._cells[number].raw != raw:
+                self._cells[number] = Cell(raw, row.key)
         return Group(self.pid, None, tuple(self._cells.values()), self.program)
 
     def _row(self, number: int) -> wire.CounterRow:

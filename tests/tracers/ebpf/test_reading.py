@@ -9,11 +9,13 @@ from __future__ import annotations
 import struct
 
 import msgspec
+import pytest
 
 from straced.model import histogram
 from straced.model.aggregation import merge_rows
 from straced.tracers.ebpf import EbpfTracer, wire
 from straced.tracers.ebpf.cells import Cell, Group
+from straced.tracers.ebpf.decoding import identify, shortened
 from straced.tracers.ebpf.rows import CellRows
 from tests.tracers.ebpf.conftest import Start
 from tests.tracers.ebpf.counts import attach, calls, row
@@ -87,6 +89,34 @@ def test_a_call_that_was_being_noted_down_is_not_lost() -> None:
     assert (len(value.histogram), value.in_flight) == (51, 0)
 
 
+@pytest.mark.parametrize(
+    "whole",
+    [
+        cell(3, wall_ns=3000, errnos={2: 1, 11: 2}),
+        cell(5, longest_ns=4_000_000, buckets={0: 2, 60: 3}),
+        cell(2, longest_ns=0, shortest_ns=0, wall_ns=0, buckets={0: 0}),
+        cell(4, longest_ns=1 << 41, buckets={histogram.SIZE - 1: 4}),
+        cell((1 << 33) + 5, buckets={10: 5}, errnos={wire.SLOT_CARRY + 10: 2}, longest_ns=500),
+        cell(2, longest_ns=100, buckets={2: 1, 50: 1}),
+    ],
+    ids=["errnos", "long", "in flight", "longest", "overflowed", "being noted down"],
+)
+@pytest.mark.parametrize("since_ns", [0, 1 << 20])
+def test_what_is_cut_off_a_row_changes_nothing(whole: Cell, since_ns: int) -> None:
+    """Of a call that was longer still, and returned after the row was copied, the length may be known already."""
+    ((longest_ns,),) = struct.iter_unpack("=40xQ656x", whole.raw)
+    (raw,) = shortened([whole.raw], [max(longest_ns, since_ns)])
+    cut = Cell(raw, KEY)
+    assert list(rows(cut)) == list(rows(whole))
+    assert Cell(raw, KEY).sums() == whole.sums()
+    assert [*rows(cut, whole).merged()] == [*rows(whole, whole).merged()]
+    more = cell(1 << 34, longest_ns=1 << 41, buckets={50: 7, 70: 7, histogram.SIZE - 1: 9})
+    for before in (cut, whole):
+        (took,) = Group(1, None, (more,)).durations_since(Group(1, None, (before,)))
+        assert took == next(iter(Group(1, None, (more,)).durations_since(Group(1, None, (whole,)))))
+        assert not list(Group(1, None, (Cell(raw, KEY),)).durations_since(Group(1, None, (before,))))
+
+
 def test_errnos_of_rows_that_continue_one() -> None:
     more = wire.CounterRow(owner=7)
     more.slots[0] = 5 << 48 | 9
@@ -126,6 +156,18 @@ async def test_what_did_not_change_is_the_same(tracer: EbpfTracer, start: Start)
     assert calls(after[session], "getppid") == [1000]
     assert calls(before[session], "getppid") == [0]
     assert (await session.read()).rows is (await session.read()).rows
+
+
+async def test_what_no_call_has_reached_is_not_kept(tracer: EbpfTracer, start: Start) -> None:
+    """A service has thousands of rows, two and three times: most of each is an empty histogram."""
+    workload = start("n", 1000)
+    session = await attach(tracer, workload.pid)
+    workload.run()
+    sample = await session.read()
+    assert isinstance(sample.rows, CellRows)
+    (found,) = (found for group in sample.rows.parts() for found in group.cells if identify(found.key)[0] == "getppid")
+    assert len(found.raw) < wire.ROW_BYTES
+    assert calls(sample, "getppid") == [1000]
 
 
 async def test_earlier_samples_stay_what_they_were(tracer: EbpfTracer, start: Start) -> None:

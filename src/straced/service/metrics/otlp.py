@@ -10,8 +10,6 @@ import contextlib
 import logging
 import os
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 import msgspec
@@ -58,13 +56,15 @@ class OtlpPusher:
             try:
                 await asyncio.to_thread(self._post, body)
                 reported = False
-            except (OSError, urllib.error.URLError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 self.failed += 1
                 if not reported:
                     log.warning("otlp_failed", extra={"straced": {"to": self._config.endpoint, "why": str(error)}})
                 reported = True
 
     def _post(self, body: bytes) -> None:
+        import urllib.request  # 2 MB, for the few who push
+
         request = urllib.request.Request(
             self._config.endpoint, data=body, headers={"Content-Type": "application/json"}, method="POST"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +18,7 @@ from straced.model.durations import CallDurations, made_of, returned_since
 from straced.model.tick import Calls
 from straced.model.types import Counters
 from straced.tracers.ebpf import wire
-from straced.tracers.ebpf.decoding import HISTOGRAM_AT, all_buckets, decode, errnos_of, identify, slots_of
+from straced.tracers.ebpf.decoding import all_buckets, decode, errnos_of, identify, slots_of
 
 _HEAD = struct.Struct(f"=4Q8xQ8x{wire.CounterRow.slots.offset - 56}xQ")
 """Calls, untimed ones, wall and waiting time, the longest call, the first slot."""
@@ -29,7 +30,7 @@ _NO_SUMS = (0, 0, 0, 0)
 
 
 class Cell(Struct, eq=False, gc=False):
-    """One row as it was read, with those that continue it behind it."""
+    """One row as it was read, with those that continue it behind it, or without the empty end of its histogram."""
 
     raw: bytes
     key: int
@@ -156,8 +157,6 @@ def _durations_since(was: Cell | None, now: Cell) -> CallDurations | None:
     if was is None:
         return made_of({bucket: count for bucket, count in enumerate(counts) if count}, longest_ns, wall_ns)
     _calls, _untimed, told_ns, _waiting_ns, known_ns, _slot = _HEAD.unpack_from(was.raw)
-    before = wire.BUCKETS[len(counts)].unpack_from(was.raw, HISTOGRAM_AT)
-    buckets = {
-        bucket: count - old for bucket, (count, old) in enumerate(zip(counts, before, strict=True)) if count > old
-    }
+    before = zip_longest(counts, all_buckets(was.raw, known_ns), fillvalue=0)
+    buckets = {bucket: count - old for bucket, (count, old) in enumerate(before) if count > old}
     return made_of(buckets, longest_ns if longest_ns > known_ns else 0, wall_ns - told_ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -25,6 +26,8 @@ _USED_AND_REST = [
 ]
 """By the number of bits of the longest call: bytes of its histogram that are used, and the empty ones after them."""
 _USED_BUCKETS = [(wire.BUCKETS[used // 4], rest, HISTOGRAM_AT + used) for used, rest in _USED_AND_REST]
+_LEFT_BUCKETS = {end: buckets for buckets, rest, end in _USED_BUCKETS if rest}
+"""By the length of a row that :func:`shortened` has cut."""
 _COUNT_MASK = (1 << 48) - 1
 
 
@@ -153,15 +156,29 @@ def end_of(raw: bytes, start: int, longest_ns: int) -> int:
     used, rest = _USED_AND_REST[longest_ns.bit_length()]
     if raw.startswith(rest, start + used):
         return start + used
-    return start + 4 * histogram.SIZE  # the longest call was not noted down yet when this was copied
+    # the longest call was not noted down yet when this was copied, or :func:`shortened` has cut it
+    return min(start + 4 * histogram.SIZE, len(raw))
 
 
 def all_buckets(raw: bytes, longest_ns: int) -> tuple[int, ...]:
     """The used part of the histogram of a row, with empty buckets at its end: for those who add them up."""
-    buckets, rest, end = _USED_BUCKETS[longest_ns.bit_length()]
-    if not raw.startswith(rest, end):  # as in :func:`end_of`, whose call would take as long as this
-        buckets = wire.BUCKETS[histogram.SIZE]
+    buckets = _LEFT_BUCKETS.get(len(raw))
+    if buckets is None:
+        buckets, rest, end = _USED_BUCKETS[longest_ns.bit_length()]
+        if not raw.startswith(rest, end):  # as in :func:`end_of`, whose call would take as long as this
+            buckets = wire.BUCKETS[histogram.SIZE]
     return buckets.unpack_from(raw, HISTOGRAM_AT)
+
+
+def shortened(raws: Iterable[bytes], longest_ns: Iterable[int]) -> list[bytes]:
+    """Rows without the octaves that no call has reached: more than half of a row, and a service keeps thousands.
+
+    Args:
+        raws: single rows as they were copied.
+        longest_ns: the longest call of each, then or later: what is cut off is known to be empty.
+    """
+    ends = map(_USED_BUCKETS.__getitem__, map(int.bit_length, longest_ns))
+    return [raw[:end] if raw.startswith(rest, end) else raw for raw, (_, rest, end) in zip(raws, ends, strict=True)]
 
 
 def buckets_of(raw: bytes, start: int, longest_ns: int) -> tuple[int, ...]:

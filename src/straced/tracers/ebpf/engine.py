@@ -20,7 +20,7 @@ from typing import ClassVar
 from straced.tracers.ebpf import btf, libbpf, shared_memory, wire
 from straced.tracers.ebpf.attaching import PROGRAMS, UNPREEMPTED, Links
 
-_SHARED = ("control", "touched", "rows", "row_memory", "row_words", "owners", "_sums")
+_SHARED = ("control", "touched", "rows", "row_memory", "row_words", "row_longs", "owners", "_sums")
 _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _MEMBARRIER_CMD_GLOBAL = 1
 
@@ -102,7 +102,7 @@ class Engine:
         self._serve_fd = self.program_fd("serve")
         self.rows = self._mapped("rows", self.rows_max * wire.ROW_BYTES)
         self.row_memory: shared_memory.MappedBytes = self.rows.obj  # type: ignore[assignment]
-        self.row_words = self.rows.cast("I")
+        self.row_words, self.row_longs = self.rows.cast("I"), self.rows.cast("Q")
         self.owners = self._mapped("owners", self.owners_max * wire.OWNER_BYTES)
         self._sums = self._mapped("sums", self.owners_max * wire.SUMS.size)
         self.request(wire.WHOAMI)

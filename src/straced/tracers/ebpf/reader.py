@@ -12,7 +12,7 @@ from msgspec import Struct
 from straced.model.types import Counters
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.cells import Cell, Group
-from straced.tracers.ebpf.decoding import OwnerFacts, decode_owner
+from straced.tracers.ebpf.decoding import OwnerFacts, decode_owner, shortened
 from straced.tracers.ebpf.dirty_rows import CHANGED, DirtyRows
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.rows import CellRows
@@ -22,6 +22,8 @@ _WORDS = wire.ROW_BYTES // 4
 _OWNER_WORD = wire.CounterRow.owner.offset // 4
 _KEY_WORD = wire.CounterRow.key.offset // 4
 _EXTRA_WORD = wire.CounterRow.extra.offset // 4
+_LONGEST_WORDS = wire.CounterRow.max_ns.offset // 8, wire.ROW_BYTES // 8
+"""Where the longest call of the first row stands, and how far it is to the next, in words of 64 bits."""
 _EMPTY = Cell(b"", 0)
 
 
@@ -178,7 +180,7 @@ class Reader:
         return [found.span() for found in CHANGED.finditer(changed)]
 
     def _copy(self, first: int, last: int) -> tuple[list[bytes], list[int], list[int]]:
-        """The bytes of a run of rows, their keys, and their owners.
+        """The bytes of a run of rows without their empty ends, their keys, and their owners.
 
         Nobody (0) owns a free row, nor one that continues another.
         """
@@ -191,9 +193,13 @@ class Reader:
         )
         if not all(keys):
             owner_at = [owner if key else 0 for owner, key in zip(owner_at, keys, strict=True)]
+        at, step = _LONGEST_WORDS
+        short = shortened(raws, self._engine.row_longs[first * step + at : last * step : step].tolist())
         if any(extras):
-            raws = [self._continued(raw) if extra else raw for raw, extra in zip(raws, extras, strict=True)]
-        return raws, keys, owner_at
+            short = [
+                self._continued(raw) if extra else cut for raw, cut, extra in zip(raws, short, extras, strict=True)
+            ]
+        return short, keys, owner_at
 
     def _continued(self, raw: bytes) -> bytes:
         """A row with those that continue it behind it."""
