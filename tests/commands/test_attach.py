@@ -174,7 +174,7 @@ def test_what_stands_still_is_told_with_its_call_and_what_to_ask_next(start: Sta
     call = until(lambda: stands_in(target.pid), 10)
     result = straced("attach", target.pid, "--tracer", "ebpf", "-d", "0.3s")
     assert result.status == 0
-    assert re.search(rf"No call was made: it is in {call} for ≥ [\d.]+ m?s\.", result.out), result.out
+    assert re.search(rf"No call was made: it has been in {call} for ≥ [\d.]+ m?s\.", result.out), result.out
     assert f"straced why {target.pid}" in result.out
     assert target.untraced()
 

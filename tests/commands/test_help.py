@@ -24,9 +24,10 @@ def test_help_of_each_verb_begins_with_two_examples(name: str, flag: str) -> Non
     assert (done.status, done.err) == (0, "")
     first, *lines = done.out.splitlines()
     assert first == "Examples:"
-    examples = lines[: lines.index("")]
+    examples = [line for line in lines[: lines.index("")] if line[2] != " "]
     assert len(examples) >= 2
     assert all("straced " in line for line in examples)
+    assert all(len(line) <= 80 for line in done.out.splitlines())
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("complete", "straced completion"), ("competion", "straced completion")])

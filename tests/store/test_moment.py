@@ -22,7 +22,8 @@ from straced.model.moment import Moment
 from straced.store import events, percentiles, schema
 from straced.store.history import History
 from straced.store.moment import moment
-from straced.views.text.history import report_lines, top_lines
+from straced.views.text.history import report_lines
+from straced.views.text.history_tables import top_lines
 from straced.views.text.moment import moment_lines, risen_lines
 from tests.store import recorded_day as day
 

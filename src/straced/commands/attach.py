@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -113,11 +113,19 @@ def command(
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)
     of_a_name = any(spec.every and spec.kind == "name" for spec in wanted.targets)
     several = len(targets) > 1 or interval_ns is not None or by is not None or of_a_name
+    told = 0
+
+    def write(summary: Summary, stream: IO[str]) -> None:
+        nonlocal told
+        indent = 0 if several else 2
+        report.write(summary, stream, indent=indent, standing=standing(summary), apart=told > 0)
+        told += 1
+
     if interval_ns is None:
         with destination(output, overwrite, sys.stdout) as stream:
 
             def tell(summary: Summary, parts: Sequence[SplitPart]) -> None:
-                report.write(summary, stream, indent=0 if several else 2, standing=standing(summary))
+                write(summary, stream)
                 if by is not None:
                     report.write_split(parts, by, stream)
 
@@ -125,7 +133,7 @@ def command(
     with growing(output, overwrite, sys.stdout) as (stream, written):
 
         def show(summary: Summary, parts: Sequence[SplitPart]) -> None:
-            report.write(summary, stream, indent=0, standing=standing(summary))
+            write(summary, stream)
             written()
 
         return watch(wanted, show)

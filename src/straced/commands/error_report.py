@@ -13,6 +13,7 @@ import click
 from straced.commands.registry import BY_NAME
 from straced.errors import ExecFailed, OutputError, StracedError
 from straced.text.sanitize import scrub
+from straced.views.text import streams
 from straced.workflows.hints import as_typed
 
 USAGE = 2
@@ -91,7 +92,7 @@ def status_of(error: BaseException, verb: str = "") -> int:
 def say(lines: list[str]) -> None:
     """Write to stderr; a closed stderr is nobody's fault."""
     with contextlib.suppress(OSError, ValueError):
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        streams.say(*lines)
 
 
 def flushed(status: int) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +12,14 @@ import msgspec
 
 from straced.commands import options, service_query
 from straced.commands.group import verb
+from straced.commands.output import note
 from straced.concurrency import stopping
 from straced.ipc.messages import Nothing, SubscribeParams
 from straced.model.event_folding import EventLine, folded
 from straced.model.history import KeptAlert, KeptEvent
-from straced.views.text.history import alert_text, event_text, fold_text
+from straced.text.sanitize import scrub
+from straced.views.text import terminal
+from straced.views.text.events import alert_line, clock, event_line, fold_line
 
 if TYPE_CHECKING:
     from straced.client.notifications import News
@@ -38,11 +42,12 @@ SLOW_CALLS = ("slow_call", "slow_calls")
 @click.option("-f", "--follow", "go_on", is_flag=True, help="Follow new events until Ctrl-C.")
 @click.option("--alerts", "alerts_only", is_flag=True, help="Only alerts.")
 @click.option("--slow", "slow_only", is_flag=True, help="Only slow calls, each with its file or peer.")
-@click.option("--each", is_flag=True, help="Each process that came or went, not a line for those of one name.")
+@click.option("--each", is_flag=True, help="Each coming, going and slow call, not a line for those of one name.")
 @options.json
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum number of events."
 )
+@options.color
 def command(
     subject: str | None,
     since_ns: int | None,
@@ -52,10 +57,12 @@ def command(
     each: bool,
     as_json: bool,
     limit: int,
+    color: str,
 ) -> int:
-    """Show events and alerts, the newest last; comings and goings of processes of one name are one line."""
+    """Show events and alerts, the newest last; what happened to processes of one name often is one line."""
     from straced.store import events as journal
 
+    show = functools.partial(_show, as_json, color)
     start = service_query.moment(since_ns, DAY_S)
     folds = not (each or as_json)
     kinds = SLOW_CALLS if slow_only else ()
@@ -74,13 +81,16 @@ def command(
         )
     if slow_only:
         alerts = [alert for alert in alerts if alert.kind in SLOW_CALLS]
-    lines = [*(folded(events) if folds else events), *alerts]
+    lines = [*(folded(events, slow=not slow_only) if folds else events), *alerts]
     for line in sorted(lines, key=_when)[-limit:]:
-        _show(line, as_json)
+        show(line)
+    if not (lines or go_on or as_json):
+        about = f" of {scrub(subject, 60)}" if subject else ""
+        note(f"nothing happened{about} since {clock(start)}; what is watched: straced watch ls")
     if go_on:
         last = max((event.id for event in events), default=0)
         later = msgspec.structs.replace(chosen, after=last, limit=journal.MAX_EVENTS)
-        stopping.cancelled_by_ctrl_c(_follow(later, {*map(_key, alerts)}, alerts_only, as_json))
+        stopping.cancelled_by_ctrl_c(_follow(later, {*map(_key, alerts)}, alerts_only, show))
     return 0
 
 
@@ -90,24 +100,28 @@ def _when(line: EventLine | KeptEvent | KeptAlert) -> float:
     return line.opened if isinstance(line, KeptAlert) else line.time
 
 
-def _show(line: EventLine | KeptEvent | KeptAlert, as_json: bool) -> None:
+def _show(as_json: bool, color: str, line: EventLine | KeptEvent | KeptAlert) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
-    elif isinstance(line, EventLine):
-        sys.stdout.write(fold_text(line) + "\n")
+        sys.stdout.flush()
+        return
+    if isinstance(line, EventLine):
+        told = fold_line(line)
     else:
-        sys.stdout.write((alert_text(line) if isinstance(line, KeptAlert) else event_text(line)) + "\n")
-    sys.stdout.flush()
+        told = alert_line(line) if isinstance(line, KeptAlert) else event_line(line)
+    terminal.show([told], sys.stdout, color=options.use_color(sys.stdout, color))
 
 
-async def _follow(chosen: Select, shown: set[Hashable], alerts_only: bool, as_json: bool) -> None:
+async def _follow(
+    chosen: Select, shown: set[Hashable], alerts_only: bool, show: Callable[[KeptEvent | KeptAlert], None]
+) -> None:
     """Show what comes, after what came since history was shown: each once, whichever of the two tells it.
 
     Args:
         chosen: of which processes, and after which event.
         shown: alerts as they were shown.
         alerts_only: no events.
-        as_json: how to show them.
+        show: what shows one of them.
     """
     from straced.client.client import Client
 
@@ -118,12 +132,12 @@ async def _follow(chosen: Select, shown: set[Hashable], alerts_only: bool, as_js
         missed += await client.alerts(chosen)
         for each in sorted(missed, key=_when):
             if _key(each) not in shown and _is_wanted(each, chosen):
-                _show(each, as_json)
+                show(each)
         shown |= {*map(_key, missed)}
         async for news in client.news(*topics):
             line = _line(news)
             if line is not None and _is_wanted(line, chosen) and _key(line) not in shown:
-                _show(line, as_json)
+                show(line)
 
 
 def _line(news: News) -> KeptEvent | KeptAlert | None:

@@ -40,11 +40,15 @@ class ExampleCommand(click.Command):
 
 
 def write_examples(formatter: click.HelpFormatter, examples: Sequence[tuple[str, str]]) -> None:
-    """Two columns, the line to type and what it answers."""
+    """The lines to type, and what each answers: beside it, or below it where one of them has no room for that."""
     with formatter.section("Examples"):
+        indent = " " * formatter.current_indent
         width = max((len(line) for line, _ in examples), default=0)
+        beside = all(len(indent) + width + 2 + len(meaning) <= formatter.width for _, meaning in examples)
         for line, meaning in examples:
-            formatter.write(f"{'':>{formatter.current_indent}}{line:<{width}}  {meaning}\n")
+            formatter.write(
+                f"{indent}{line:<{width}}  {meaning}\n" if beside else f"{indent}{line}\n{indent}    {meaning}\n"
+            )
     formatter.write_paragraph()
 
 

@@ -14,7 +14,8 @@ from straced.commands import options, service_query
 from straced.commands.group import verb
 from straced.text import moments
 from straced.views.text import terminal
-from straced.views.text.history import answer_lines, report_lines, timeline_lines, top_lines
+from straced.views.text.history import answer_lines, report_lines
+from straced.views.text.history_tables import timeline_lines, top_lines
 
 HOUR_S = 3600.0
 DAY_S = 86400.0
@@ -112,7 +113,7 @@ def command(
             lambda client: client.timeline(chosen),
             lambda history: history.timeline(history.find(since=start, **names), start, None, chosen.step_s),
         )
-        made, lines = points, timeline_lines(points)
+        made, lines = points, timeline_lines(points, width)
     elif chosen.job is not None:
         report = ask(
             lambda client: client.report(chosen.job or "", start),

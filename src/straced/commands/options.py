@@ -161,7 +161,7 @@ def tracer(function: Function) -> Function:
 
 def json(function: Function) -> Function:
     """``--json``, as ``as_json: bool``."""
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object per summary, on stdout.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="As JSON, on stdout.")(function)
 
 
 def follow(function: Function) -> Function:
@@ -242,7 +242,8 @@ def targets(required: bool = True) -> Callable[[Function], Function]:
         return both
 
     def decorate(function: Function) -> Function:
-        argument = click.argument("targets", nargs=-1, type=TargetType(), metavar="TARGET...", callback=join)
+        metavar = "TARGET..." if required else "[TARGET]..."
+        argument = click.argument("targets", nargs=-1, type=TargetType(), metavar=metavar, callback=join)
         option = click.option(
             "-p",
             "--pid",

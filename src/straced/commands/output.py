@@ -16,7 +16,7 @@ from straced.linux.output_file import OutputFile
 from straced.model.split import SplitPart
 from straced.model.types import Summary
 from straced.views import json_output
-from straced.views.text import terminal
+from straced.views.text import streams, terminal
 from straced.views.text.split import split_lines
 from straced.views.text.summary import first_screen
 
@@ -39,15 +39,25 @@ class SummaryOutput(Struct, frozen=True, kw_only=True):
         title: str | None = None,
         indent: int = 2,
         standing: Sequence[str] = (),
+        apart: bool = False,
     ) -> None:
-        """One summary onto a stream; ``indent=0`` puts a JSON object on one line, for several of them."""
+        """One summary onto a stream.
+
+        Args:
+            summary: what to show.
+            stream: where to.
+            title: what it is about.
+            indent: of JSON; 0 puts an object on one line, for several of them.
+            standing: as for :func:`first_screen`.
+            apart: a blank line first, since there is something else before it.
+        """
         if self.as_json:
             stream.write(json_output.one(summary, indent=indent))
             stream.flush()
             return
         width = terminal.width_of(stream)
         lines = first_screen(summary, title=title, sort=self.sort, limit=self.limit, width=width, standing=standing)
-        terminal.show(lines, stream, color=use_color(stream, self.color))
+        terminal.show([*([()] if apart else []), *lines], stream, color=use_color(stream, self.color))
 
     def write_split(self, parts: Sequence[SplitPart], by: str, stream: IO[str]) -> None:
         """What each process or thread did, below the summary."""
@@ -92,9 +102,9 @@ def growing(path: Path | None, overwrite: bool, otherwise: IO[str]) -> Iterator[
 def note(text: str) -> None:
     """Words about the data, on stderr, only where somebody looks."""
     if sys.stderr.isatty():
-        print(f"straced: {text}", file=sys.stderr, flush=True)
+        streams.say(f"straced: {text}")
 
 
 def warn(text: str) -> None:
     """Words about the data that must not be missed, on stderr."""
-    print(f"straced: {text}", file=sys.stderr, flush=True)
+    streams.say(f"straced: {text}")

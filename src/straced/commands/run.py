@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def command(
         as_caller=as_caller,
     )
     report = SummaryOutput(as_json=as_json, sort=sort, limit=limit, color=color)
-    title = " ".join(words)
+    title = shlex.join(words)
     written = budget.BudgetFiles(junit=junit, markdown=summary, overwrite=overwrite)
 
     def say(verdict: BudgetVerdict) -> None:
@@ -128,7 +129,7 @@ def command(
         from straced.views.text import terminal
 
         with contextlib.suppress(OSError, ValueError):
-            terminal.show(table.lines(limits, verdict), sys.stderr, color=options.use_color(sys.stderr, color))
+            terminal.show([(), *table.lines(limits, verdict)], sys.stderr, color=options.use_color(sys.stderr, color))
 
     with destination(output, overwrite, sys.stderr) as stream, budget.told(title, limits, written, say) as tell:
         seen: list[Summary] = []
@@ -137,7 +138,7 @@ def command(
             seen.append(figures)
             # A stderr that is gone, with its reader or its terminal, is no trouble of the command.
             with contextlib.suppress(*([OSError] if output is None else [])):
-                report.write(figures, stream, title=title)
+                report.write(figures, stream, title=title, apart=stream.isatty())
 
         status = run(launch, show)
         return budget.status_with(status, tell(seen[0] if seen else None)) if limits or summary else status

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from straced.commands.group import verb
+from straced.views.text import streams
 
 
 @verb(
@@ -54,7 +54,7 @@ def command(path: Path | None, http: str | None, check: bool, install: bool, ove
         parse_tcp(http)
     found, config = loader.find_config(path)
     if check:
-        print(f"straced: {found or 'no configuration, the defaults'}: fine", file=sys.stderr)
+        streams.say(f"straced: {found or 'no configuration, the defaults'}: fine")
         return 0
     logs.set_up(verbose)
     return serve.serve(found, config, http)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +12,8 @@ import click
 
 from straced.concurrency import stopping
 from straced.errors import InvalidArgument, ServiceUnreachable
-from straced.text.units import format_ns
+from straced.text.units import format_span
+from straced.views.text import streams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,9 +78,9 @@ def ask_exports(folder: str, hosts: str | None, question: Callable[[FleetHistory
     """
     from straced.store.fleet.dataset import opened
     from straced.store.fleet.fleet_history import FleetHistory
-    from straced.views.text.history import clock
+    from straced.views.text.events import clock
 
-    with opened(folder, hosts, lambda words: print(f"straced: {words}", file=sys.stderr)) as data:
+    with opened(folder, hosts, lambda words: streams.say(f"straced: {words}")) as data:
         return stopping.cancelled_by_ctrl_c(_answer(question(FleetHistory(data, clock))))
 
 
@@ -91,8 +91,8 @@ async def _answer(asked: Awaitable[Answer]) -> Answer:
 def say_file(path: Path) -> None:
     """Say, beside the answer, that no service gave it, and out of which file it is."""
     written = max(each.stat().st_mtime for each in (path, path.with_name(f"{path.name}-wal")) if each.exists())
-    ago = format_ns(max(1, int(time.time() - written)) * 10**9)
-    print(f"straced: no service answers; read from {path}, last written {ago} ago", file=sys.stderr)
+    ago = format_span(max(1, int(time.time() - written)) * 10**9)
+    streams.say(f"straced: no service answers; read from {path}, last written {ago} ago")
 
 
 def _hint(error: sqlite3.DatabaseError) -> str:

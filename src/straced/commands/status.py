@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import click
@@ -9,7 +10,11 @@ import click
 from straced.commands import options, service_query
 from straced.commands.group import verb
 from straced.ipc.messages import Status
-from straced.text.units import format_bytes, format_ns, format_pct
+from straced.text.sanitize import scrub
+from straced.text.tracer_names import tracer_name
+from straced.text.units import format_bytes, format_pct, format_span
+from straced.views.text import terminal
+from straced.views.text.spans import Line, Span
 
 
 @verb(
@@ -20,7 +25,8 @@ from straced.text.units import format_bytes, format_ns, format_pct
     ),
 )
 @options.json
-def command(as_json: bool) -> int:
+@options.color
+def command(as_json: bool, color: str) -> int:
     """Show service status: tracer, history, watched processes, resource usage. Exit status 6: no service."""
     import msgspec
 
@@ -28,34 +34,39 @@ def command(as_json: bool) -> int:
     if as_json:
         click.echo(msgspec.json.encode(status).decode())
     else:
-        click.echo("\n".join(lines(status)))
+        terminal.show(lines(status), sys.stdout, color=options.use_color(sys.stdout, color))
     return 0
 
 
-def lines(status: Status) -> list[str]:
+def lines(status: Status) -> list[Line]:
     """The status for people."""
     whose = "system-wide" if status.system else "this user only"
-    age = format_ns(int((time.time() - status.started) * 1e9))
-    counting = f"calls by {status.tracer}" if status.tracer else status.tracer_reason or "calls not counted"
+    age = format_span(int((time.time() - status.started) * 1e9))
+    counting = f"calls by {tracer_name(status.tracer)}" if status.tracer else status.tracer_reason or "nothing"
     watched = f"{_many(status.watched, 'process', 'es')}, {_many(status.rules, 'rule')}"
-    text = [
-        f"service    {status.version}, {whose}, pid {status.pid}, up {age}",
-        f"watches    {watched}, every {format_ns(status.interval_ns)}",
-        f"counts     {counting}",
-        f"history    {_history(status)}",
-        *([f"export     {_export(status)}"] if status.export != "off" else []),
-        *([f"records    {_records(status)}"] if status.records != "off" else []),
-        *([f"traces     {status.recorded} recorded by eBPF now"] if status.recorded else []),
-        f"clients    {status.clients}, with {status.sessions} sessions",
-        f"alerts     {status.alerts_open} open",
+    idle = "" if status.rules else "; to watch something: straced watch add TARGET"
+    facts = [
+        ("service", f"{status.version}, {whose}, pid {status.pid}, up {age}", ""),
+        ("watches", f"{watched}, every {status.interval_ns / 1e9:g} s{idle}", ""),
+        ("counts", counting, "" if status.tracer else "bad"),
+        ("history", _history(status), "bad" if status.history_dropped or status.history_moved else ""),
     ]
+    if status.export != "off":
+        facts.append(("export", _export(status), "bad" if status.export_error else ""))
+    if status.records != "off":
+        facts.append(("records", _records(status), ""))
+    if status.recorded:
+        facts.append(("traces", f"{status.recorded} recorded by eBPF now", ""))
+    facts.append(("clients", f"{status.clients}, with {_many(status.sessions, 'session')}", ""))
+    opened = f"{status.alerts_open} open"
+    facts.append(("alerts", f"{opened}: straced events --alerts" if status.alerts_open else opened, ""))
     if status.host is not None:
         own = status.host.own
         missed = f", {_many(status.late_ticks, 'sample')} missed, {status.ticks} taken" if status.late_ticks else ""
-        text.append(f"uses       {format_pct(own.cpu_pct)} CPU, {format_bytes(own.rss_bytes)}{missed}")
+        facts.append(("uses", f"{format_pct(own.cpu_pct)} CPU, {format_bytes(own.rss_bytes)}{missed}", ""))
     if status.config_error:
-        text.append(f"not in use {status.config_error}")
-    return text
+        facts.append(("not in use", status.config_error, "bad"))
+    return [(Span(f"{name:<11}", "weak"), Span(scrub(text), style)) for name, text, style in facts]
 
 
 def _many(count: int, word: str, plural: str = "s") -> str:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from straced.commands import habits, options, service_query
 from straced.commands.group import verb, write_examples
 from straced.commands.run import parse_labels
+from straced.text.sanitize import scrub
+from straced.text.units import format_count
+from straced.views.text import streams, terminal
+from straced.views.text.columns import FittedColumn, grid
 
 EXAMPLES = (
     ("straced watch add name:postgres --label job=db", "from now on, and after a restart"),
     ("straced watch ls", "what is watched"),
     ("straced watch rm name:postgres", "no longer"),
+)
+COLUMNS = (
+    FittedColumn("target", left=True, least=24, keeps="both"),
+    FittedColumn("processes"),
+    FittedColumn("labels", left=True, goes=1, least=16),
 )
 
 
@@ -35,7 +46,7 @@ def command() -> None:
     """Manage what the service watches. Descendants are watched too, with the same labels."""
 
 
-@verb("add", examples=EXAMPLES[:2])
+@verb("add", examples=EXAMPLES[:2], short_help="Watch a process, a name, a unit, a container, a user.")
 @click.argument("target", type=options.RuleType())
 @click.option(
     "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label stored with all their data; may be repeated."
@@ -51,7 +62,8 @@ def add(target: str, labels: tuple[str, ...]) -> int:
 
 @verb("ls", examples=EXAMPLES[1:])
 @options.json
-def ls(as_json: bool) -> int:
+@options.color
+def ls(as_json: bool, color: str) -> int:
     """List the rules, with the number of processes that each matches now."""
     import msgspec
 
@@ -60,13 +72,19 @@ def ls(as_json: bool) -> int:
         for rule in rules:
             click.echo(msgspec.json.encode(rule).decode())
         return 0
-    width = max((len(rule.target) for rule in rules), default=6)
-    for rule in rules:
-        labels = " ".join(f"{key}={value}" for key, value in rule.labels.items())
-        count = f"{rule.processes} process{'' if rule.processes == 1 else 'es'}"
-        click.echo(f"{rule.target:<{width}}  {count:>13}  {labels}".rstrip())
+    if rules:
+        rows = [
+            (
+                scrub(rule.target),
+                format_count(rule.processes),
+                scrub(" ".join(f"{key}={value}" for key, value in rule.labels.items())),
+            )
+            for rule in rules
+        ]
+        laid = grid(COLUMNS, rows, terminal.width_of(sys.stdout), lead="")
+        terminal.show(laid.lines(), sys.stdout, color=options.use_color(sys.stdout, color))
     if not rules:
-        click.echo("straced: nothing is watched; to add: straced watch add TARGET", err=True)
+        streams.say("straced: nothing is watched; to add: straced watch add TARGET")
     return 0
 
 

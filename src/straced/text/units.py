@@ -54,13 +54,26 @@ def format_count(value: int | None) -> str:
 
 
 def format_ns(value: int | None) -> str:
-    """A time in the unit that keeps two or three digits: ``3 ns``, ``1.2 us``, ``98 ms``, ``12.4 s``, ``118 s``."""
+    """A time in the unit that keeps two or three digits: ``3 ns``, ``1.2 us``, ``98 ms``, ``12.4 s``, ``20.3 h``."""
     if value is None:
         return "-"
     for limit, unit, size in ((10**3, "ns", 1), (10**6, "us", 10**3), (10**9, "ms", 10**6)):
         if value < limit:
             return _digits(value / size, unit, decimal_below=0 if size == 1 else 9.95)
-    return _digits(value / 10**9, "s", decimal_below=99.95)
+    if value < 10**13:
+        return _digits(value / 10**9, "s", decimal_below=99.95)
+    return _digits(value / (3600 * 10**9), "h", decimal_below=99.95)
+
+
+def format_span(ns: int) -> str:
+    """A stretch of time: ``212 ms``, ``41.2 s``; from two minutes on ``9 min 49 s``, ``3 h 12 min``, ``2 d 4 h``."""
+    seconds = ns // 10**9
+    if seconds < 120:
+        return format_ns(ns)
+    for limit, (big, small), size in ((7200, ("min", "s"), 60), (172_800, ("h", "min"), 3600)):
+        if seconds < limit:
+            return f"{seconds // size} {big} {seconds % size // (size // 60)} {small}"
+    return f"{seconds // 86400} d {seconds % 86400 // 3600} h"
 
 
 def _digits(value: float, unit: str, *, decimal_below: float) -> str:

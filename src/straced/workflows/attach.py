@@ -20,7 +20,9 @@ from straced.profiling.arguments import check_tracer
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.text.sanitize import scrub
+from straced.text.tracer_names import tracer_name
 from straced.tracers.base import AttachOptions
+from straced.views.text import streams
 from straced.workflows import delegation, ptrace_warning
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ async def _watch(wanted: AttachRequest, report: Report, stop: asyncio.Event) -> 
                 report(summary, parts)
         for summary in results:
             if text := missing_details(summary, wanted):
-                print(f"straced attach: {text}", file=sys.stderr, flush=True)
+                streams.say(f"straced attach: {text}")
     return refused[0].exit_code if refused else 0
 
 
@@ -143,7 +145,7 @@ async def _attach(
     if not sessions:
         raise refused[0]
     for error in refused:
-        print(f"straced attach: {error.reason}", file=sys.stderr, flush=True)
+        streams.say(f"straced attach: {error.reason}")
     return sessions, refused
 
 
@@ -205,11 +207,11 @@ def missing_details(summary: Summary, wanted: Details) -> str:
     lacking += ["requests of io_uring"] * (wanted.io_uring and summary.io_uring is None)
     if not lacking:
         return ""
-    return f"there are no {' and no '.join(lacking)}: {summary.target.pid} was counted by {summary.tracer}"
+    return f"there are no {' and no '.join(lacking)}: {summary.target.pid} was counted by {tracer_name(summary.tracer)}"
 
 
 def _announce(sessions: Sequence[AnySession]) -> None:
     if not sys.stderr.isatty():
         return
     names = ", ".join(f"{session.target.pid} ({scrub(session.target.comm)})" for session in sessions)
-    print(f"straced: counting {names} by {sessions[0].tracer}; Ctrl-C ends it", file=sys.stderr, flush=True)
+    streams.say(f"straced: counting {names} by {tracer_name(sessions[0].tracer)}; Ctrl-C ends it")

@@ -7,7 +7,6 @@ first reason.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from straced.errors import (
     TracerUnavailable,
     YamaScope,
 )
+from straced.views.text import streams
 
 if TYPE_CHECKING:
     from straced.client.client import Client
@@ -60,7 +60,7 @@ def _is_there(path: Path) -> bool:
 def say(verb: str, what: str, error: StracedError) -> None:
     """Tell on stderr that the service does it, and why."""
     reason = error.reason.split("\n", 1)[0]
-    print(f"straced {verb}: {what} by the service, since: {reason}", file=sys.stderr, flush=True)
+    streams.say(f"straced {verb}: {what} by the service, since: {reason}")
 
 
 async def label(pid: int, labels: dict[str, str]) -> None:
@@ -99,7 +99,7 @@ def _count(pid: int, duration_ns: int) -> Summary | None:
                 summary = await session.detach()
             except StracedError:
                 return None
-        print(f"straced why: the calls of {pid} were counted by the service", file=sys.stderr, flush=True)
+        streams.say(f"straced why: the calls of {pid} were counted by the service")
         return summary
 
     return stopping.cancelled_by_ctrl_c(count())

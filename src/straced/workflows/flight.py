@@ -23,6 +23,7 @@ from straced.text.units import format_bytes, format_count, format_ns
 from straced.tracers.ebpf import flight
 from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
 from straced.tracers.ebpf.flight_file import Dumped
+from straced.views.text import streams
 from straced.workflows.flight_link import DumpAnswer, DumpRequest, RecorderSocket
 
 
@@ -169,4 +170,4 @@ def say_answer(answer: DumpAnswer, path: Path) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"straced: {text}", file=sys.stderr, flush=True)
+    streams.say(f"straced: {text}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from straced import gating
 from straced.errors import StracedError
 from straced.tracers.permissions import preflight
 from straced.tracers.strace import interrupted_calls
+from straced.views.text import streams
 
 
 def warn(pid: int, *, force: bool = False) -> None:
@@ -19,4 +18,4 @@ def warn(pid: int, *, force: bool = False) -> None:
         preflight.check(pid, force=force)
     except StracedError:
         return
-    print(f"straced: {text}", file=sys.stderr, flush=True)
+    streams.say(f"straced: {text}")

@@ -33,6 +33,7 @@ from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
 from straced.tracers.ebpf.recorder import LoadedRecorder
 from straced.tracers.strace import free_space
 from straced.tracers.strace.recording import OUTPUT_ERRORS
+from straced.views.text import streams
 from straced.workflows.foreground import Foreground
 
 ENDS = {"max_bytes": "the trace has reached its size (--max-bytes)"}
@@ -288,4 +289,4 @@ def _still_there(pids: Sequence[int]) -> list[Target]:
 
 
 def _say(text: str) -> None:
-    print(f"straced: {text}", file=sys.stderr, flush=True)
+    streams.say(f"straced: {text}")

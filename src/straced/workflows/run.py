@@ -8,7 +8,6 @@ import os
 import pwd
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
 from straced.text.sanitize import scrub
 from straced.tracers.base import AttachOptions
+from straced.views.text import streams
 from straced.workflows import delegation
 from straced.workflows.attach import missing_details
 from straced.workflows.foreground import Foreground
@@ -167,4 +167,4 @@ def _say(reason: str, hint: str = "") -> None:
     """Words of at most two lines on stderr; when nobody reads them, the command runs on."""
     lines = [f"straced: {scrub(reason, 500)}", *(f"  {scrub(line, 500)}" for line in hint.splitlines()[:1])]
     with contextlib.suppress(OSError, ValueError):
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        streams.say(*lines)

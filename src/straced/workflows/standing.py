@@ -41,4 +41,4 @@ def standing(summary: Summary) -> tuple[str, ...]:
     ]
     more = ", ..." if len(counts) > _MOST else ""
     span = f" for ≥ {format_ns(summary.window.duration_ns)}" if summary.window.duration_ns else ""
-    return (f"No call was made: it is {', '.join(parts)}{more}{span}.", f"Why: straced why {target.pid}")
+    return (f"No call was made: it has been {', '.join(parts)}{more}{span}.", f"Why: straced why {target.pid}")

@@ -26,6 +26,7 @@ from straced.text.units import format_bytes, format_count
 from straced.tracers.base import Ending
 from straced.tracers.strace.recording import OUTPUT_ERRORS
 from straced.tracers.strace.trace_file import keep_whole_lines, record_into
+from straced.views.text import streams
 from straced.workflows import delegation, ptrace_warning
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ async def _into_file(
 def say(notes: Sequence[str]) -> None:
     """Tell on stderr what concerns a trace as a whole."""
     for word in notes:
-        print(f"straced: {word}", file=sys.stderr, flush=True)
+        streams.say(f"straced: {word}")
 
 
 def _header(pid: int, options: RecordOptions) -> bytes:
@@ -188,7 +189,7 @@ async def _by_the_service(
         ending = await (ended if ended.done() else trace.stop())
         ended.cancel()
     if word := ENDS.get(ending.reason):
-        print(f"straced: {word}", file=sys.stderr, flush=True)
+        streams.say(f"straced: {word}")
     say([reason.text for reason in trace.reasons])
     _refuse_cut(ending.reason, path)
     return 0
@@ -286,4 +287,4 @@ def say_end(recording: StraceRecording, ending: Ending, output: Path | None) -> 
         with contextlib.suppress(OSError):
             words.append(f"{format_bytes(output.stat().st_size)} in {scrub(str(output))}")
     for word in filter(None, words):
-        print(f"straced: {word}", file=sys.stderr, flush=True)
+        streams.say(f"straced: {word}")

@@ -21,6 +21,7 @@ from straced.profiling.profiler import Profiler
 from straced.tracers.strace.recording import OUTPUT_ERRORS
 from straced.tracers.strace.trace_file import keep_whole_lines, record_into
 from straced.tracers.strace.trace_header import filters_of, header_of
+from straced.views.text import streams
 from straced.workflows.foreground import Foreground
 from straced.workflows.trace import LineCopier, say, say_end
 
@@ -95,7 +96,7 @@ async def _trace_command(
                     if ended is not None and ended < 0:
                         return 128 - ended  # Ctrl-C: that is what ended it, and no fault
                     raise
-                print(f"straced: {error.reason}; the command runs untraced", file=sys.stderr, flush=True)
+                streams.say(f"straced: {error.reason}; the command runs untraced")
                 status = process.returncode = await foreground.wait()
                 return status if status >= 0 else 128 - status
             say(notes)
@@ -130,5 +131,5 @@ def _say_end(recording: StraceRecording, ending: Ending, file: OutputFile | None
     """What the command is not to blame for, and so not its status."""
     if file is not None and ending.reason in OUTPUT_ERRORS:
         keep_whole_lines(file)
-        print(f"straced: {OUTPUT_ERRORS[ending.reason]}", file=sys.stderr, flush=True)
+        streams.say(f"straced: {OUTPUT_ERRORS[ending.reason]}")
     say_end(recording, ending, None if file is None or page else file.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from straced.views.text.report import render
-from straced.views.text.summary import plain
+from straced.views.text.summary import first_screen, plain
 from tests.traces.written import lines, report_of
 
 
@@ -24,9 +24,9 @@ def test_wide_and_sorted(tmp_path: Path) -> None:
     assert row.p99_ns < row.p999_ns <= row.max_ns
     assert "max" not in head(plain(render(made)))
     assert head(plain(render(made, width=130))).split()[-2:] == ["p99.9", "max"]
-    narrow = head(plain(render(made, width=72)))
+    narrow = head(plain(first_screen(made.summary, width=54)))
     assert ("p50" in narrow, "p99" in narrow, "max" in narrow) == (False, True, True)
-    narrower = head(plain(render(made, width=62)))
+    narrower = head(plain(first_screen(made.summary, width=46)))
     assert ("p99" in narrower, "max" in narrower) == (True, False)
     by_max = plain(render(made, sort="max"))
     assert head(by_max).split()[-1] == "max"

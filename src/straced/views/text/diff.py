@@ -6,10 +6,19 @@ from collections.abc import Sequence
 
 from straced.text.units import format_count, format_ns
 from straced.traces.diff.values import Change, Check, Difference, Metric
+from straced.views.text.columns import FittedColumn, grid
 from straced.views.text.report import shorten
-from straced.views.text.summary import Line, Span
+from straced.views.text.spans import Line, Span, fitted
 
 NAME_WIDTH, LEAST_NAME_WIDTH = 65, 16
+COLUMNS = (
+    FittedColumn("what", left=True, least=LEAST_NAME_WIDTH, keeps="both"),
+    FittedColumn("calls"),
+    FittedColumn("change"),
+    FittedColumn("errors", goes=1),
+    FittedColumn("time", goes=2),
+    FittedColumn("p", goes=3),
+)
 _KIND = {"syscall": "", "errno": "", "path": "path "}
 
 
@@ -35,7 +44,7 @@ def render(
     lines.append(())
     lines += [(Span(f"Note: {note}.", "weak"),) for note in difference.notes]
     lines.append((Span(f"{format_count(difference.same)} calls, errnos and paths are the same.", "weak"),))
-    return (*lines, *_checks(checks))
+    return tuple(fitted((*lines, *_checks(checks)), width))
 
 
 def _side(names: Sequence[str]) -> str:
@@ -55,43 +64,46 @@ def _count(value: float) -> str:
 
 
 def _table(changes: Sequence[Change], width: int | None) -> list[Line]:
-    cells = [_cells(change) for change in changes]
-    titles = ("calls before", "after", "change", "errors", "time before", "after", "p")
-    widths = [max(len(titles[place]), *(len(row[place]) for row in cells)) for place in range(len(titles))]
-    keep = [place for place in range(len(titles)) if any(row[place] for row in cells)]
-    room = NAME_WIDTH if width is None else width - 1 - sum(widths[place] + 2 for place in keep)
-    room = min(max(room, LEAST_NAME_WIDTH), NAME_WIDTH)
-    names = [f"{_KIND[change.kind]}{shorten(change.name, room - len(_KIND[change.kind]))}" for change in changes]
-    first = max(map(len, names))
-    lines: list[Line] = [(Span(f" {'what':<{first}}" + "".join(f"  {titles[i]:>{widths[i]}}" for i in keep), "title"),)]
-    for name, row, change in zip(names, cells, changes, strict=True):
-        text = f" {name:<{first}}" + "".join(f"  {row[i]:>{widths[i]}}" for i in keep)
-        lines.append((Span(text, "strong" if change.note == "new" else ""),))
-    return lines
+    pairs = zip(*(_pairs([_figures(change)[at] for change in changes]) for at in range(3)), strict=True)
+    rows = [
+        (f"{_KIND[change.kind]}{shorten(change.name, NAME_WIDTH)}", calls, _delta(change), errors, wall, _p(change))
+        for change, (calls, errors, wall) in zip(changes, pairs, strict=True)
+    ]
+    shown = [at for at in range(len(COLUMNS)) if any(row[at].strip() for row in rows)]
+    laid = grid([COLUMNS[at] for at in shown], [[row[at] for at in shown] for row in rows], width)
+    return laid.lines(["strong" if change.note == "new" else "" for change in changes])
+
+
+def _pairs(told: Sequence[tuple[str, str]]) -> list[str]:
+    """``before -> after`` of each row, the arrows below each other; nothing where a row has nothing."""
+    before, after = (max((len(each[side]) for each in told), default=0) for side in (0, 1))
+    return [f"{first:>{before}} -> {last:>{after}}" if first or last else "" for first, last in told]
 
 
 def _pct(value: float) -> str:
     return f"{value:+.1f} %" if abs(value) < 100 else f"{value:+,.0f} %"
 
 
-def _cells(change: Change) -> tuple[str, ...]:
+def _figures(change: Change) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+    """Calls, errors and time, before and after."""
     calls, errors, wall = change.calls, change.errors, change.wall_ns
-    delta = change.note or (_pct(calls.pct) if calls.pct else "=" if calls.delta == 0 else "")
-    failed = ""
+    made = ("-" if calls.before is None else _count(calls.before), "-" if calls.after is None else _count(calls.after))
+    failed, took = ("", ""), ("", "")
     if change.kind != "errno" and errors.delta:
-        failed = f"{_count(errors.before or 0)} -> {_count(errors.after or 0)}"
-    times = ("", "")
+        failed = _count(errors.before or 0), _count(errors.after or 0)
     if change.kind != "errno" and wall.before is not None and wall.after is not None:
-        times = format_ns(round(wall.before)), format_ns(round(wall.after))
-    p = calls.p if calls.delta else wall.p
-    return (
-        "-" if calls.before is None else _count(calls.before),
-        "-" if calls.after is None else _count(calls.after),
-        delta,
-        failed,
-        *times,
-        "" if p is None else f"{p:.2f}",
-    )
+        took = format_ns(round(wall.before)), format_ns(round(wall.after))
+    return made, failed, took
+
+
+def _delta(change: Change) -> str:
+    calls = change.calls
+    return change.note or (_pct(calls.pct) if calls.pct else "=" if calls.delta == 0 else "")
+
+
+def _p(change: Change) -> str:
+    p = change.calls.p if change.calls.delta else change.wall_ns.p
+    return "" if p is None else f"{p:.2f}"
 
 
 def _checks(checks: Sequence[Check]) -> tuple[Line, ...]:

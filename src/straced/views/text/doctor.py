@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from straced.model.diagnosis import Diagnosis, DoctorCheck
 from straced.text.sanitize import scrub
+from straced.text.tracer_names import tracer_name
 from straced.views.text.spans import Line, Span, wrapped
 
 MARKS = {"yes": "yes", "limited": "partly", "no": "no", "info": "-"}
 STYLES = {"yes": "strong", "limited": "strong", "no": "bad", "info": "weak"}
-NAMES = {"ebpf": "eBPF"}
 
 
 def lines(diagnosis: Diagnosis, width: int | None = None) -> tuple[Line, ...]:
@@ -29,10 +29,10 @@ def lines(diagnosis: Diagnosis, width: int | None = None) -> tuple[Line, ...]:
 def _section(title: str, findings: tuple[DoctorCheck, ...]) -> list[Line]:
     if not findings:
         return []
-    width = max(len(NAMES.get(each.name, each.name)) for each in findings)
+    width = max(len(tracer_name(each.name)) for each in findings)
     shown: list[Line] = [(), (Span(title, "title"),)]
     for each in findings:
         mark = Span(f" {MARKS[each.state]:<6}  ", STYLES[each.state])
-        shown.append((mark, Span(f"{NAMES.get(each.name, each.name):<{width}}  {scrub(each.detail, 300)}")))
+        shown.append((mark, Span(f"{tracer_name(each.name):<{width}}  {scrub(each.detail, 300)}")))
         shown += [(Span(f"{'':<9}{'':<{width}}  -> {scrub(line, 300)}"),) for line in each.remedy]
     return shown

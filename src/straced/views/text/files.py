@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from straced.model.files import FileTable, FileUse
-from straced.text.sanitize import CUT, scrub
+from straced.text.sanitize import scrub
 from straced.text.units import format_bytes, format_count, format_ns
+from straced.views.text.columns import FittedColumn, grid
 from straced.views.text.spans import Line, Span
 
-TITLES = ("calls", "errors", "bytes", "total", "waiting", "p99", "max")
-GAP = "  "
-LEAST_NAME = 24
+COLUMNS = (
+    FittedColumn("calls"),
+    FittedColumn("errors", goes=5),
+    FittedColumn("bytes", goes=4),
+    FittedColumn("total"),
+    FittedColumn("waiting", goes=2),
+    FittedColumn("p99", goes=1),
+    FittedColumn("max", goes=3),
+    FittedColumn("file or peer", left=True, least=32, keeps="end"),
+)
 
 
 def file_lines(table: FileTable, limit: int | None = 20, width: int | None = None) -> list[Line]:
@@ -21,12 +29,10 @@ def file_lines(table: FileTable, limit: int | None = 20, width: int | None = Non
         width: columns there are; names are cut at their beginning to what is left of them.
     """
     shown = table.rows if limit is None else table.rows[:limit]
-    rows = [(_cells(row), _name(row)) for row in shown]
+    rows = [(*_cells(row), _name(row)) for row in shown]
     if table.others is not None:
-        rows.append((_cells(table.others), "(all others)"))
-    widths = [max([len(title), *(len(cells[column]) for cells, _ in rows)]) for column, title in enumerate(TITLES)]
-    lines: list[Line] = [(Span(_row(TITLES, "file or peer", widths, width), "title"),)]
-    lines += [(Span(_row(cells, name, widths, width)),) for cells, name in rows]
+        rows.append((*_cells(table.others), "(all others)"))
+    lines = grid(COLUMNS, rows, width).lines()
     if hidden := len(table.rows) - len(shown):
         lines.append((Span(f" ({format_count(hidden)} more: --all)", "weak"),))
     if table.unplaced:
@@ -46,9 +52,3 @@ def _name(row: FileUse) -> str:
         return "(not resolved)"
     name = scrub(row.name)
     return f"{name} ({scrub(row.errno, 20)})" if row.errno is not None else name
-
-
-def _row(cells: tuple[str, ...], name: str, widths: list[int], width: int | None) -> str:
-    head = " " + GAP.join(f"{cell:>{size}}" for cell, size in zip(cells, widths, strict=True)) + GAP
-    room = None if width is None else max(LEAST_NAME, width - len(head))
-    return head + (name if room is None or len(name) <= room else CUT + name[1 - room :])

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from straced.model.slow import SlowCalls, SlowSyscall
-from straced.text.sanitize import CUT, scrub
+from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
+from straced.views.text.columns import FittedColumn, cut, grid
 from straced.views.text.spans import Line, Span
 
-GAP = "  "
-TITLES = ("took", "waiting", "thread", "file or peer", "call")
 MOST_ABOUT = 48
-LEAST_CALL = 24
+COLUMNS = (
+    FittedColumn("took"),
+    FittedColumn("waiting", goes=1),
+    FittedColumn("thread", left=True, least=12),
+    FittedColumn("file or peer", left=True, goes=2, least=16, keeps="end"),
+    FittedColumn("call", left=True, least=24),
+)
 
 
 def slow_lines(slow: SlowCalls, limit: int | None = 20, width: int | None = None) -> list[Line]:
@@ -27,14 +32,7 @@ def slow_lines(slow: SlowCalls, limit: int | None = 20, width: int | None = None
     shown = slow.calls if limit is None else slow.calls[:limit]
     if not shown:
         return lines
-    cells = [TITLES, *map(_cells, shown)]
-    widths = [max(len(row[column]) for row in cells) for column in range(4)]
-    for number, row in enumerate(cells):
-        head = (
-            f" {row[0]:>{widths[0]}}{GAP}{row[1]:>{widths[1]}}{GAP}{row[2]:<{widths[2]}}{GAP}{row[3]:<{widths[3]}}{GAP}"
-        )
-        room = None if width is None else max(LEAST_CALL, width - len(head))
-        lines.append((Span((head + _cut(row[4], room)).rstrip(), "title" if number == 0 else ""),))
+    lines += grid(COLUMNS, [_cells(call) for call in shown], width).lines()
     if hidden := len(slow.calls) - len(shown):
         lines.append((Span(f" ({format_count(hidden)} more: --all)", "weak"),))
     return lines
@@ -55,15 +53,9 @@ def heading(slow: SlowCalls) -> str:
 
 
 def _cells(call: SlowSyscall) -> Sequence[str]:
-    about = scrub(call.about)
-    if len(about) > MOST_ABOUT:
-        about = CUT + about[1 - MOST_ABOUT :]
+    about = cut(scrub(call.about), MOST_ABOUT, "end")
     text = scrub(call.call)
     if not call.inside:
         text += f" = {call.result}" if call.errno is None else f" = -1 {call.errno}"
     took = format_ns(call.duration_ns)
     return took, format_ns(call.waiting_ns), f"{call.tid} {scrub(call.comm, 15)}", about or "-", text
-
-
-def _cut(text: str, room: int | None) -> str:
-    return text if room is None or len(text) <= room else text[: room - 1] + CUT

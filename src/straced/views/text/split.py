@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from straced.model.split import SplitPart
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
+from straced.views.text.columns import FittedColumn, grid
 from straced.views.text.spans import Line, Span
 
 BUSIEST = 3
 NAME_MOST = 32
+COLUMNS = (
+    FittedColumn("calls"),
+    FittedColumn("errors"),
+    FittedColumn("total"),
+    FittedColumn("waiting", goes=2),
+    FittedColumn("max", goes=1),
+    FittedColumn("busiest calls", left=True, goes=3, least=20),
+)
 
 
 def split_lines(
@@ -25,35 +34,26 @@ def split_lines(
         width: columns there are: the busiest calls are cut to them.
     """
     shown = parts if limit is None else parts[:limit]
-    names = [scrub(part.name, NAME_MOST) for part in shown]
-    first = max(map(len, (*names, by)), default=len(by))
-    head = f" {by:<{first}}  {'calls':>11}  {'errors':>8}  {'total':>7}  {'waiting':>7}  {'max':>7}  busiest calls"
-    lines: list[Line] = [(Span(head, "title"),)]
+    laid = grid((FittedColumn(by, left=True, least=20), *COLUMNS), [_cells(part) for part in shown], width)
+    lines: list[Line] = [(Span(laid.titles, "title"),)]
     most = max((part.wall_ns or 0 for part in shown), default=0)
-    for name, part in zip(names, shown, strict=True):
-        room = None if width is None else max(0, width - len(head) + len("busiest calls"))
-        lines.append(
-            (
-                Span(f" {name:<{first}}"),
-                Span(f"  {format_count(part.calls):>11}"),
-                Span(f"  {format_count(part.errors):>8}", "error" if part.errors else "weak"),
-                Span(f"  {format_ns(part.wall_ns):>7}", "strong" if part.wall_ns and part.wall_ns == most else ""),
-                Span(f"  {format_ns(part.waiting_ns):>7}", "" if part.waiting_ns else "weak"),
-                Span(f"  {format_ns(part.max_ns):>7}", "" if part.max_ns else "weak"),
-                Span("  " + _busiest(part, room), "weak"),
-            )
+    for part, cells in zip(shown, laid.rows, strict=True):
+        styles = (
+            "",
+            "",
+            "error" if part.errors else "weak",
+            "strong" if part.wall_ns and part.wall_ns == most else "",
+            "" if part.waiting_ns else "weak",
+            "" if part.max_ns else "weak",
+            "weak",
         )
+        lines.append(tuple(Span(cell, styles[at]) for cell, at in zip(cells, laid.kept, strict=True)))
     if len(parts) > len(shown):
         lines.append((Span(f" ({format_count(len(parts) - len(shown))} more: --all)", "weak"),))
     return lines
 
 
-def _busiest(part: SplitPart, room: int | None) -> str:
-    """The names of as many calls as there is room for."""
-    words = ""
-    for name, count in part.busiest[:BUSIEST]:
-        more = f"{', ' if words else ''}{scrub(name, 20)} {format_count(count)}"
-        if room is not None and len(words) + len(more) > room:
-            break
-        words += more
-    return words
+def _cells(part: SplitPart) -> tuple[str, ...]:
+    busiest = ", ".join(f"{scrub(name, 20)} {format_count(count)}" for name, count in part.busiest[:BUSIEST])
+    times = map(format_ns, (part.wall_ns, part.waiting_ns, part.max_ns))
+    return scrub(part.name, NAME_MOST), format_count(part.calls), format_count(part.errors), *times, busiest

@@ -13,16 +13,17 @@ from collections.abc import Sequence
 from straced.model.aggregation import sort_rows, time_ns
 from straced.model.types import Overhead, Quality, Summary
 from straced.text.sanitize import scrub
+from straced.text.tracer_names import tracer_name
 from straced.text.units import format_count, format_ns
 from straced.views.text import table
 from straced.views.text.files import file_lines
 from straced.views.text.slow import slow_lines
 from straced.views.text.spans import Line as Line
 from straced.views.text.spans import Span as Span
+from straced.views.text.spans import fitted
 from straced.views.text.spans import plain as plain
 from straced.views.text.uring import uring_lines
 
-TRACER_NAMES = {"ebpf": "eBPF"}
 TITLES = {
     "time": "total time",
     "working": "working time",
@@ -66,7 +67,7 @@ def first_screen(
     """
     rows = sort_rows(summary.rows, sort, summary.time)
     lines: list[Line] = [head(summary, title), ()]
-    if rows:
+    if counted(summary):
         shown = rows if limit is None else rows[:limit]
         wide = width is not None or sort == "max"
         lines += table.render(shown, len(rows) - len(shown), summary, width, wide=wide)
@@ -77,12 +78,17 @@ def first_screen(
         lines += [(Span(part, "weak"),) for part in textwrap.wrap(text, min(width or PROSE_WIDTH, PROSE_WIDTH))]
     lines.append((Span(quality_line(summary), "bad" if summary.quality.kind == "lossy" else "strong"),))
     if summary.io_uring is not None:
-        lines += [(), *uring_lines(summary.io_uring, limit)]
+        lines += [(), *uring_lines(summary.io_uring, limit, width)]
     if summary.files is not None:
         lines += [(), *file_lines(summary.files, limit, width)]
     if summary.slow is not None:
         lines += [(), *slow_lines(summary.slow, limit, width)]
-    return tuple(lines)
+    return tuple(fitted(lines, width))
+
+
+def counted(summary: Summary) -> bool:
+    """Whether there is anything to count: a row of a call that was only waited in says nothing."""
+    return any(row.calls != 0 or row.errors or row.wall_ns for row in summary.rows)
 
 
 def head(summary: Summary, title: str | None = None) -> Line:
@@ -148,16 +154,16 @@ def explanations(summary: Summary, sort: str = "time") -> list[str]:
     adding = f"Times add up over {many} can exceed {_seconds(summary.window.duration_ns)}. " if over else ""
     split = any(row.working_ns is not None for row in summary.rows) and summary.time == "wall"
     others = [each for each in ("time", "working", "calls", "errors") if each != sort and (split or each != "working")]
-    lines.append(f"{kind}{adding}Sorted by {TITLES.get(sort, 'name')}. Other orders: --sort {', '.join(others)}.")
+    if counted(summary):
+        lines.append(f"{kind}{adding}Sorted by {TITLES.get(sort, 'name')}. Other orders: --sort {', '.join(others)}.")
     waiting = sorted((row for row in summary.rows if row.in_flight), key=lambda row: -(row.in_flight or 0))
     if waiting:
         names = [f"{scrub(row.name, 40)} {format_count(row.in_flight)}" for row in waiting[:MAX_IN_FLIGHT]]
         more = ", ..." if len(waiting) > MAX_IN_FLIGHT else ""
         lines.append(f"Not yet returned at the end: {', '.join(names)}{more}.")
     if len(summary.parts) > 1:
-        lines.append(
-            f"Made by {len(summary.parts)} tracers in turn: {', '.join(part.tracer for part in summary.parts)}."
-        )
+        tracers = ", ".join(tracer_name(part.tracer) for part in summary.parts)
+        lines.append(f"Made by {len(summary.parts)} tracers in turn: {tracers}.")
     if summary.quality.reasons:
         lines.append(" ".join(sentence(reason.text) for reason in summary.quality.reasons))
     return lines
@@ -173,7 +179,7 @@ def sentence(text: str) -> str:
 def quality_line(summary: Summary) -> str:
     """``exact · eBPF · 0 lost · target about 0.8 % slower``"""
     quality = summary.quality
-    tracer = TRACER_NAMES.get(summary.tracer, summary.tracer)
+    tracer = tracer_name(summary.tracer)
     if summary.tracer_reason:
         tracer += f" ({scrub(summary.tracer_reason, 120)})"
     parts = [quality.kind, tracer, *_coverage(quality)]

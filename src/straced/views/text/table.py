@@ -8,6 +8,7 @@ from typing import NamedTuple
 from straced.model.types import Summary, SyscallStats, Total
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
+from straced.views.text.columns import UNKNOWN
 from straced.views.text.spans import Line, Span
 
 GAP = 2
@@ -52,6 +53,8 @@ def render(
     counted: list[SyscallStats | Total] = [*rows, summary.total]
     cells = {column.title: [_cell(each, column) for each in counted] for column in columns}
     widths = {title: max(_width(title), *map(len, texts)) for title, texts in cells.items()}
+    if width is not None:  # a column in which nothing is known tells nobody anything
+        widths = {each: widths[each] for each in widths if each not in FIRST_TO_GO or {*cells[each]} - {*UNKNOWN}}
     kept = _fitting(first, widths, width)
     lines: list[Line] = [(Span(_row("syscall", [f"{title:>{widths[title]}}" for title in kept], first), "title"),)]
     fields = {column.title: column.field for column in columns}

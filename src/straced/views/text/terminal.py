@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from typing import IO
 
-from straced.views.text.spans import Line
-from straced.views.text.summary import plain
+from straced.views.text.spans import Line, plain
+from straced.views.text.streams import ready
+from straced.views.text.streams import width_of as width_of
 
 STYLES = {"": "", "strong": "bold", "weak": "dim", "error": "red", "bad": "bold red", "title": "bold underline"}
 
 
-def width_of(stream: IO[str]) -> int | None:
-    """The columns of a terminal; ``None`` for a pipe or a file, where nothing needs to be left out."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
-
-
 def show(lines: Iterable[Line], stream: IO[str], *, color: bool = False) -> None:
-    """Write lines. rich is imported only to colour them; no text is ever read as markup."""
+    """Write lines, on a terminal none wider than it is. rich is imported only to colour them, and reads no markup."""
+    lines = ready(lines, stream)
     if not color:
         stream.write(plain(lines))
         stream.flush()

@@ -5,31 +5,39 @@ from __future__ import annotations
 from straced.model.uring import UringTable, UringUse
 from straced.text.sanitize import scrub
 from straced.text.units import format_count, format_ns
+from straced.views.text.columns import FittedColumn, grid
 from straced.views.text.spans import Line, Span
 
-TITLES = ("requests", "errors", "in flight", "more", "silent", "total", "p99", "max")
+COLUMNS = (
+    FittedColumn("requests"),
+    FittedColumn("errors"),
+    FittedColumn("in flight", goes=5),
+    FittedColumn("more", goes=1),
+    FittedColumn("silent", goes=2),
+    FittedColumn("total"),
+    FittedColumn("p99", goes=3),
+    FittedColumn("max", goes=4),
+    FittedColumn("operation", left=True, least=20),
+)
 FEW = ("more", "silent")
 """Columns that are left out where they hold nothing."""
-GAP = "  "
 
 
-def uring_lines(table: UringTable, limit: int | None = 20) -> list[Line]:
+def uring_lines(table: UringTable, limit: int | None = 20, width: int | None = None) -> list[Line]:
     """The lines of a table, most time first.
 
     Args:
         table: what to show.
         limit: rows to show; ``None`` for all.
+        width: columns there are.
     """
     rows = table.rows or ()
     shown = rows if limit is None else rows[:limit]
     lines: list[Line] = []
     if shown:
-        told = [dict(zip(TITLES, _cells(row), strict=True)) for row in shown]
-        titles = [title for title in TITLES if title not in FEW or any(cells[title] != "0" for cells in told)]
-        widths = [max(len(title), *(len(cells[title]) for cells in told)) for title in titles]
-        lines.append((Span(_row(titles, "operation", widths), "title"),))
-        for cells, row in zip(told, shown, strict=True):
-            lines.append((Span(_row([cells[title] for title in titles], _name(row), widths)),))
+        told = [(*_cells(row), _name(row)) for row in shown]
+        kept = [at for at, each in enumerate(COLUMNS) if each.title not in FEW or any(row[at] != "0" for row in told)]
+        lines += grid([COLUMNS[at] for at in kept], [[row[at] for at in kept] for row in told], width).lines()
     elif table.rows is not None:
         lines.append((Span(" no requests of io_uring seen", "weak"),))
     if hidden := len(rows) - len(shown):
@@ -48,7 +56,3 @@ def _cells(row: UringUse) -> tuple[str, ...]:
 
 def _name(row: UringUse) -> str:
     return f"{row.name} ({scrub(row.errno, 20)})" if row.errno is not None else row.name
-
-
-def _row(cells: list[str], name: str, widths: list[int]) -> str:
-    return " " + GAP.join(f"{cell:>{size}}" for cell, size in zip(cells, widths, strict=True)) + GAP + name

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.style import Style
 
 from straced.model.frame import Frame
+from straced.text.tracer_names import tracer_name
 from straced.text.units import format_count
-from straced.views.text.summary import TRACER_NAMES
 from straced.views.tui import cells, palette, plots, status_lines
 from straced.views.tui.segments import Piece, Pieces
 
@@ -123,7 +123,7 @@ def quality(frame: Frame, state: status_lines.State, width: int) -> Pieces:
     if not _fits(words, width):
         words.pop()
     kind = frame.quality.kind
-    tracer = TRACER_NAMES.get(frame.tracer or "", frame.tracer or "")
+    tracer = tracer_name(frame.tracer or "")
     pieces: list[Piece] = []
     for number, word in enumerate(words):
         old = number == 0 and state.age_s > 3 * max(1.0, state.interval_s) and frame.source != "history"

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from straced.live.protocols import TraceState
 from straced.model.frame import Frame, ProcessRow
 from straced.text.sanitize import scrub
+from straced.text.tracer_names import tracer_name
 from straced.text.units import format_bytes, format_count
-from straced.views.text.summary import TRACER_NAMES, Span, sentence
+from straced.views.text.summary import Span, sentence
 from straced.views.tui.cells import rate, share, size
 from straced.views.tui.row_filter import user_name
 
@@ -70,7 +71,7 @@ def quality_words(frame: Frame, state: State) -> list[str]:
     parts = [f"{age(state.age_s)} old, every {state.interval_s:g} s"]
     if frame.tracer is not None:
         lost = "lost: unknown" if quality.lost is None else f"{format_count(quality.lost)} lost"
-        parts += [quality.kind, TRACER_NAMES.get(frame.tracer, frame.tracer), lost]
+        parts += [quality.kind, tracer_name(frame.tracer), lost]
         return [*parts, f"overhead {percent(frame.counting_pct)}", f"straced itself {percent(frame.cost_pct)} CPU"]
     return [*parts, "/proc only", f"straced itself {percent(frame.cost_pct)} CPU"]
 

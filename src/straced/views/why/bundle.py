@@ -44,6 +44,6 @@ def _threads(why: Why) -> Iterator[str]:
         wait = task.wait
         call = wait.call or wait.kind
         resource = wait.resource.name if wait.resource else f"{len(wait.watched)} descriptors" if wait.watched else "-"
-        ran = "-" if wait.since_ns is None else f">= {format_ns(wait.since_ns)} ago"
+        ran = "-" if wait.since_ns is None else f"≥ {format_ns(wait.since_ns)} ago"
         place = f"{wait.state} {call:<18} {wait.kernel or '-':<24} {resource}"
         yield f"  {task.tid:>8} {task.comm:<16} {place}  last ran {ran}"

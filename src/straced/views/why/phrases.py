@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from straced.text.units import format_ns
+from straced.text.units import format_span
 from straced.waits.classify.kinds import HALTED
 from straced.waits.classify.polls import MAX_WATCHED
 from straced.waits.facts.runtimes import GO
@@ -84,17 +84,6 @@ def name(task: WaitingTask, seen_from: WaitingTask | None = None) -> str:
     if seen_from is not None and seen_from.pid == task.pid:
         return f"its thread {task.tid} ({task.comm})"
     return f"thread {task.tid} of {task.pid} ({task.comm})"
-
-
-def duration(ns: int) -> str:
-    """``212 ms``, ``41.2 s``; from two minutes on ``9 min 49 s``, ``3 h 12 min``, ``2 d 4 h``."""
-    seconds = ns // 10**9
-    if seconds < 120:
-        return format_ns(ns)
-    for limit, (big, small), size in ((7200, ("min", "s"), 60), (172_800, ("h", "min"), 3600)):
-        if seconds < limit:
-            return f"{seconds // size} {big} {seconds % size // (size // 60)} {small}"
-    return f"{seconds // 86400} d {seconds % 86400 // 3600} h"
 
 
 def shorten(text: str, limit: int = _LONG) -> str:
@@ -192,15 +181,15 @@ def _any_of(texts: list[str]) -> str:
 
 
 def _left(wait: Wait) -> str:
-    return f" ({duration(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
+    return f" ({format_span(wait.left_ns)} left)" if wait.left_ns is not None and wait.kind not in HALTED else ""
 
 
 def _sent(wait: Wait) -> str:
     """When that was asked which is not answered; of UDP only that it was before the task went to sleep."""
     request = wait.request
     if request is None or request.sent_ns is None:
-        return f"asked >= {duration(wait.since_ns)} ago" if wait.since_ns is not None else "which it has asked"
-    return f"sent {duration(request.sent_ns)} ago" + ("" if request.taken else " and not acknowledged")
+        return f"asked ≥ {format_span(wait.since_ns)} ago" if wait.since_ns is not None else "which it has asked"
+    return f"sent {format_span(request.sent_ns)} ago" + ("" if request.taken else " and not acknowledged")
 
 
 def _is_outside(wait: Wait) -> bool:

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from straced.text.units import format_span
 from straced.views.text.summary import Line, Span
-from straced.views.why.phrases import duration, polled, resource_name, shorten
+from straced.views.why.phrases import polled, resource_name, shorten
 from straced.waits.classify.kinds import HALTED
 from straced.waits.model import LIKELY, Node, WaitingTask, is_deadlock
 
@@ -73,7 +74,9 @@ def tree(chain: Node, width: int | None = None) -> list[Line]:
 def _fitted(cells: tuple[str, ...], ran: str, mark: str, width: int | None, guide: str) -> list[Line]:
     """One line; where the screen is narrower, what stands at its end goes to lines of its own, each part whole."""
     text = (" " * _GAP).join((*cells, ran))
-    if width is None or len(text.rstrip()) + len(mark) <= width:
+    if width is not None and len(text) + len(mark) > width:
+        text = text.rstrip()  # what stands at the end is then not below that of the others
+    if width is None or len(text) + len(mark) <= width:
         return [(Span(text), Span(mark, "bad")) if mark else (Span(text.rstrip()),)]
     first = (" " * _GAP).join(cells).rstrip()
     below = [Span(part.strip()) for part in ran.split(", ")] + ([Span(mark.strip(), "bad")] if mark else [])
@@ -107,11 +110,11 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closin
     shown.add((task.pid, task.tid))
     who = f"{task.pid} {task.comm}" if task.tid == task.pid else f"{task.pid}/{task.tid} {task.comm}"
     root = not node.holders and not top
-    ran = f"last ran >= {duration(wait.since_ns)} ago" if wait.since_ns is not None else ""
+    ran = f"last ran ≥ {format_span(wait.since_ns)} ago" if wait.since_ns else ""
     if wait.since_ns is not None and not root:
-        ran = f"no progress for >= {duration(wait.since_ns)}"
+        ran = f"no progress for ≥ {format_span(wait.since_ns)}"
     if wait.left_ns is not None and wait.kind not in HALTED:
-        ran += f", {duration(wait.left_ns)} left"
+        ran += f", {format_span(wait.left_ns)} left"
     if task.switches and not root and wait.since_ns is not None:
         ran = f"ran {task.switches} times meanwhile"
     mark = f"  <- {closing}" if node.cycle else _end_mark(node) if root else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.model.types import Summary
+from straced.text.tracer_names import tracer_name
 from straced.text.units import format_count, format_ns
 from straced.waits.facts.activity import Observation
 from straced.waits.facts.memory import memory_is_safe
@@ -149,4 +150,4 @@ def _counts(counted: Summary | None) -> str:
     pct = counted.quality.overhead.pct if counted.quality.overhead else None
     cost = f"; the target about {pct:.1f} % slower meanwhile" if pct is not None and pct >= 0.05 else ""
     window = format_ns(counted.window.duration_ns)
-    return f"{counted.tracer}: {format_count(total)} calls in {window} ({names}){cost}"
+    return f"{tracer_name(counted.tracer)}: {format_count(total)} calls in {window} ({names}){cost}"
