@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import itertools
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from straced.concurrency import pacing
 from straced.config import watch_rules
 from straced.linux import procfs
 from straced.model.tick import ServiceEvent, Tick
@@ -213,6 +215,68 @@ async def test_a_setuid_exec_changes_the_owner(gather: type[Gathered], public: P
 def _sleeps(pid: int) -> bool:
     found = procfs.stat(pid)
     return (found.comm, found.state) == ("sleep", "S")
+
+
+WORKERS = """
+worker_orders, orders = os.pipe()
+reports, worker_reports = os.pipe()
+life, parents_end = os.pipe()
+for _ in range(20):
+    if os.fork() == 0:
+        os.close(orders), os.close(parents_end)
+        os.read(worker_orders, 1)
+        for _ in range(101): getppid()
+        os.write(worker_reports, b"x")
+        os.read(life, 1)
+        os._exit(0)
+"""
+WORK = """
+os.write(orders, b"x" * 20)
+for _ in range(20): os.read(reports, 1)
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+@needs_ebpf
+async def test_others_have_their_turn_while_a_reading_is_worked_out(
+    gather: type[Gathered], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    with running(GETPPID + "import os\n" + WORKERS + READY + GO + WORK) as process:
+        gathered = gather(str(process.pid))
+        await gathered.tick()
+        before = gathered.total("getppid")
+        go(process)
+        reader = asyncio.create_task(asyncio.to_thread(process.stdout.readline))  # type: ignore[union-attr]
+        assert await reader == "done\n"
+        monkeypatch.setattr(pacing, "PIECE_NS", 0)
+        beside = asyncio.create_task(others())
+        counted = await gathered.watcher.counting.read()
+        beside.cancel()
+    assert before == 0
+    made = [call.calls or 0 for calls in counted.by_process.values() for call in calls if call.name == "getppid"]
+    assert made == [101] * 20
+    assert turns >= 20
+
+
+async def test_the_host_is_of_the_moment_of_the_tick() -> None:
+    """Not of the one at which all processes have been read."""
+    clock = itertools.count()
+    watcher = Watcher(None, clock_ns=lambda: next(clock))
+    with running() as process, running() as other:
+        watcher.set_rules([watch_rules.parse(str(each.pid), {}) for each in (process, other)])
+        tick, _ = await watcher.tick()
+    assert len(tick.processes) == 2
+    assert tick.host.monotonic_ns == tick.monotonic_ns + 1
+    await watcher.close()
 
 
 def test_a_fixed_cadence_counts_what_it_missed() -> None:

@@ -41,6 +41,8 @@ from straced.tracers.strace.own_helpers import own_helpers
 
 log = logging.getLogger("straced.service")
 
+MOST_AHEAD_NS = 10**9
+"""So long before a tick, or a quarter of the interval, all processes are looked at: with thousands it takes a while."""
 SESSIONS_A_PROCESS = 4
 """Of all clients together, at a time: each takes some 20 MB, and the service is to stay below 200."""
 
@@ -148,7 +150,9 @@ class Service:
     async def run(self) -> None:
         """Tick until :meth:`ask_to_stop`."""
         while not self._stopping:
-            due = await self._cadence.wait(self._wake)
+            if ahead := await self._cadence.wait(self._wake, min(self.config.interval // 4, MOST_AHEAD_NS)):
+                await self._look_ahead()
+            due = ahead and await self._cadence.wait(self._wake)
             self._wake.clear()
             if self._reloaded is not None:
                 self._apply(self._reloaded)
@@ -161,6 +165,21 @@ class Service:
                     self._skip(error)
                 except Exception as error:
                     faults.tell("tick_failed", error)
+
+    async def _look_ahead(self) -> None:
+        """Look at all processes when the next tick is to tell what that finds, so that it begins on time itself."""
+        due_ns = time.monotonic_ns() + self._cadence.wait_ns()
+        if due_ns < self._next_look_ns:
+            return
+        self._next_look_ns = self._look_after(due_ns)
+        try:
+            await timed(lambda: "the look at all processes", self.watcher.look())
+        except Exception:
+            self._next_look_ns = 0  # the tick looks, and says what is wrong if it still is
+
+    def _look_after(self, tick_ns: int) -> int:
+        """When it is to be looked again after a tick of which a look is part."""
+        return tick_ns + self.config.discover - self.config.interval // 2
 
     def _skip(self, error: OSError) -> None:
         """A sample could not be taken, for want of descriptors or memory, say: it counts as late, and is said once."""
@@ -175,7 +194,7 @@ class Service:
         if look is None:
             look = now_ns >= self._next_look_ns
         if look:
-            self._next_look_ns = now_ns + self.config.discover - self.config.interval // 2
+            self._next_look_ns = self._look_after(now_ns)
         self.watcher.host.late_ticks = self._cadence.late
         tick, happened = await self.watcher.tick(look=look, late=late)
         self.ticks += 1

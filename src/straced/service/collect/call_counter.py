@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 
 from msgspec.structs import replace
 
+from straced.concurrency.pacing import Pace, at_once, in_pieces
 from straced.errors import NotPermitted, StracedError
 from straced.linux import procfs
 from straced.model.counter_rows import rows_of
@@ -125,7 +126,7 @@ class CallCounter:
             if self._slow is not None:
                 self._slow.forget(tree)
             for each in filter(None, (tree, tree.heir)):
-                self._add(each, await each.session.detach(), counted)
+                at_once(self._add(each, await each.session.detach(), counted))
                 if self._late is not None:
                     self._late.append(each.changed())
             if self._start_of(root[0]) != root[1]:
@@ -136,16 +137,17 @@ class CallCounter:
         return counted
 
     async def read(self) -> CountedCalls:
-        """What all trees did since the last reading."""
+        """What all trees did since the last reading: one moment, of which the sums are worked out in pieces."""
         counted = CountedCalls()
         if not self._trees:
             return counted
         samples: Mapping[TracerSession, Sample] = self._at_once.read_all() if self._at_once is not None else {}
         heirs = [tree.heir for tree in self._trees.values() if tree.heir is not None]
+        pace = Pace()
         for tree in [*self._trees.values(), *heirs]:
             sample = samples.get(tree.session) if samples else await tree.session.read()
             if sample is not None:
-                self._add(tree, sample, counted)
+                await in_pieces(self._add(tree, sample, counted), pace)
         return counted
 
     def changed_rows(self) -> list[ChangedRows]:
@@ -165,7 +167,7 @@ class CallCounter:
             with contextlib.suppress(StracedError):
                 await self._tracer.close()
 
-    def _add(self, tree: CountedTree, sample: Sample, counted: CountedCalls) -> None:
+    def _add(self, tree: CountedTree, sample: Sample, counted: CountedCalls) -> Generator[None, None, None]:
         if tree.user is not None:
             counted.users[tree.root.key] = tree.user.uid, tree.user.gid
         if sample.lost != tree.lost:
@@ -180,6 +182,7 @@ class CallCounter:
                 counted.callers[called, start] = caller
         changed = tree.take(sample)
         for before, part in changed.parts:
+            yield
             owner = self._key(tree, part.pid or 0)
             made, flights = part.calls_since(before)
             place = self._of_tree(tree, counted) if part.past else self._place(tree, owner, counted)
@@ -190,6 +193,7 @@ class CallCounter:
         owner = (0, 0)
         changes: list[Calls] = []
         for row, told in changed.rows:
+            yield
             pid = row.pid
             if pid is None:
                 change = difference(row, told, OTHER_PROGRAMS)

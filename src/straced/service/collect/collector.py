@@ -83,8 +83,9 @@ class Watcher:
         """Take a sample of all watched processes; with ``look``, see first who came and went."""
         began_ns = time.monotonic_ns()
         if look:
-            await self._look()
+            await self.look()
         now_ns, epoch_s = self._clock_ns(), self._epoch_s()
+        host = self.host.read(self._census.zombies, self._census.processes)  # of this moment, too: the rest takes long
         samples: dict[Key, ProcessSample] = {}
         await self._add_facts(samples, epoch_s)
         counted = await self.counting.read()
@@ -94,7 +95,6 @@ class Watcher:
         before, self._before_ns = self._before_ns, now_ns
         for sample in processes:
             self._last[sample.facts.key] = sample
-        host = self.host.read(self._census.zombies, self._census.processes)
         tick = Tick(
             epoch_s=epoch_s,
             monotonic_ns=now_ns,
@@ -125,7 +125,8 @@ class Watcher:
             if watched is not None and watched.root == watched.key and self.counting.serves:
                 await self.counting.follow(watched)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """See who came and went; the next tick tells it."""
         self._census = await in_pieces(self.watchlist.look_stepwise())
         self._gone += self._census.ended
         for watched in self._census.started:

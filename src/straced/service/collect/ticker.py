@@ -42,9 +42,9 @@ class Cadence:
         self._due_ns += (missed + 1) * self.interval_ns
         return missed > 0
 
-    async def wait(self, woken: asyncio.Event) -> bool:
-        """Sleep until the next tick, or until ``woken``; returns whether a tick is due."""
-        delay = self.wait_ns() / 1e9
+    async def wait(self, woken: asyncio.Event, ahead_ns: int = 0) -> bool:
+        """Sleep until so long before the next tick, or until ``woken``; returns whether that moment has come."""
+        delay = (self.wait_ns() - ahead_ns) / 1e9
         if delay > 0:
             try:
                 async with asyncio.timeout(delay):

@@ -193,6 +193,8 @@ def with_paths(record: Record) -> Record:
     wanted = [
         capture.argument for capture in plan_of(name).captures if capture.kind is BlobKind.PATH and not capture.bytes
     ]
+    if not wanted:
+        return record
     found = dict(record.blobs)
     try:
         with open(f"/proc/{record.tid}/mem", "rb", buffering=0) as memory:
@@ -203,7 +205,7 @@ def with_paths(record: Record) -> Record:
     except (OSError, ValueError):
         return record
     same = [str(record.number), *(f"{value:#x}" for value in record.args)]
-    return replace(record, blobs=found) if wanted and now[: len(same)] == same else record
+    return replace(record, blobs=found) if now[: len(same)] == same else record
 
 
 def _string_at(fd: int, address: int) -> Blob:
