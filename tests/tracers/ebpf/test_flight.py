@@ -30,6 +30,7 @@ from straced.tracers.ebpf.flight_dump import Dumped
 from straced.tracers.ebpf.flight_engine import LEAST
 from straced.tracers.ebpf.record_engine import RecordFilter
 from tests.support.poll import auntil
+from tests.support.priority import has_priority, may_have_priority
 from tests.support.records import check_sums
 
 pytestmark = pytest.mark.needs("ebpf")
@@ -216,8 +217,11 @@ async def test_what_is_stuck_since_before_is_told_each_time(tmp_path: Path) -> N
 async def test_what_comes_while_a_dump_is_held_up_is_lost_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk stands still until the reserve is full; records that are being copied are not overwritten."""
-    append = flight_dump.append
+    """The disk stands still until the reserve is full; records that are being copied are not overwritten.
+
+    Who copies goes first on its CPU where it may: whose calls are lost is who keeps the CPUs busy.
+    """
+    append, first = flight_dump.append, set[bool]()
 
     with busy("import os\nwhile True: os.getppid()") as pid:
         os.sched_setaffinity(pid, {min(os.sched_getaffinity(0))})  # a ring tells with its next record what it has lost
@@ -225,6 +229,7 @@ async def test_what_comes_while_a_dump_is_held_up_is_lost_exactly(
             rings = [recorder.engine.ring(cpu) for cpu in range(recorder.engine.cpus)]
 
             def slow(fd: int, *parts: bytes | memoryview) -> None:
+                first.add(has_priority(0))
                 deadline = time.monotonic() + 60
                 while not any(ring.untold for ring in rings) and time.monotonic() < deadline:
                     time.sleep(0.001)
@@ -239,6 +244,7 @@ async def test_what_comes_while_a_dump_is_held_up_is_lost_exactly(
             await auntil(lambda: not any(ring.untold for ring in rings), 60, "room is there again")
             last = await last_dump(recorder, tmp_path / "last.strc")
     assert lost > 0
+    assert first == {may_have_priority()}
     check_sums(last)
     assert last.end is not None
     assert last.end.calls["getppid"].lost >= lost

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -22,8 +21,9 @@ from straced.records.reader import RecordFile
 from straced.tracers.ebpf import ring_drain
 from straced.tracers.ebpf.record_engine import cpu_count, ring_size
 from straced.tracers.ebpf.record_session import RecorderOptions
-from straced.tracers.ebpf.ring_drain import next_look_s
+from straced.tracers.ebpf.ring_drain import going_first, next_look_s
 from tests.support.poll import auntil
+from tests.support.priority import has_priority, may_have_priority
 from tests.support.records import check_sums, recording
 from tests.tracers.ebpf.conftest import Start
 
@@ -51,29 +51,9 @@ def test_a_ring_is_looked_at_as_often_as_it_fills(rate: int, ring_bytes: int, ex
         assert next_look_s(int(rate * since_s), since_s, ring_bytes) == pytest.approx(expected_s, rel=0.01)
 
 
-def has_priority(task: int) -> bool:
-    return os.sched_getscheduler(task) & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR
-
-
-def may_have_priority() -> bool:
-    """Whether a thread gets it here."""
-    found: list[bool] = []
-
-    def ask() -> None:
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-        found.append(has_priority(0))
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    thread.join()
-    return found[0]
-
-
 @pytest.mark.needs("ebpf")
 async def test_who_empties_the_rings_goes_first_where_it_may(start: Start, tmp_path: Path) -> None:
-    unbounded = resource.getrlimit(resource.RLIMIT_RTTIME)[0] == resource.RLIM_INFINITY
-    expected = unbounded and may_have_priority()
+    expected = may_have_priority()
     async with recording(start("n", 1).pid, tmp_path / "t.strc") as running:
         task = running._drain._thread.native_id
         assert task is not None
@@ -98,6 +78,21 @@ async def test_who_may_not_go_first_empties_the_rings_all_the_same(
         assert refused == [running._drain._thread.native_id]
         assert await asyncio.to_thread(target.run) == 0
     assert check_sums(RecordFile(tmp_path / "t.strc"))["getppid"] == 400
+
+
+def test_who_goes_first_for_a_while_does_not_for_longer() -> None:
+    expected, found = may_have_priority(), []
+
+    def ask() -> None:
+        with contextlib.suppress(ValueError), going_first():
+            found.append(has_priority(0))
+            raise ValueError
+        found.append(has_priority(0))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert found == [expected, False]
 
 
 def test_nobody_goes_first_who_would_be_ended_for_it() -> None:

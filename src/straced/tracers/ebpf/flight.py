@@ -28,6 +28,7 @@ from straced.tracers.ebpf.flight_file import Dumped
 from straced.tracers.ebpf.instance import Instance
 from straced.tracers.ebpf.record_engine import RecordFilter
 from straced.tracers.ebpf.record_sums import CountedNames
+from straced.tracers.ebpf.ring_drain import going_first
 from straced.tracers.ebpf.session import EbpfSession
 
 
@@ -233,12 +234,16 @@ class FlightRecorder:
             finally:
                 flight_cut.let_go(self.engine)
 
+        def first() -> Dumped:
+            with going_first():  # what calls most keeps the CPUs busy, and has no room until this is over
+                return work()
+
         async with self._lock:
             begun = self._recording(closing=closing)
             facts = begun, await asyncio.to_thread(self._facts_now, begun)
             if closing:
                 await asyncio.to_thread(self.engine.close_recording)
-            return await asyncio.to_thread(work)
+            return await asyncio.to_thread(first)
 
     def _recording(self, *, closing: bool = False) -> RecordingFacts:
         """What was so at the attach, while there is something to dump; with the lock held it stays so."""
