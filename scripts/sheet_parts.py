@@ -13,6 +13,7 @@ HOME = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HOME), str(HOME / "scripts")]
 
 from rich.console import Console  # noqa: E402
+from rich.style import Style  # noqa: E402
 from rich.terminal_theme import TerminalTheme  # noqa: E402
 from rich.text import Text  # noqa: E402
 from screens import BAR, LINE, PAD, WIDTH, Film, Row  # noqa: E402
@@ -51,8 +52,9 @@ def rows(captured: str) -> list[Row]:
     found: list[Row] = []
     for line in captured.rstrip("\n").split("\n"):
         cell, runs = 0, []
-        for text, style, _ in Text.from_ansi(line).render(console):
-            if style is not None and (text.strip() or style.reverse or style.bgcolor):
+        for text, told, _ in Text.from_ansi(line, end="").render(console):
+            style = told or Style.null()
+            if text.strip() or style.reverse or style.bgcolor:
                 runs.append((cell, text, style))
             cell += len(text)
         found.append(tuple(runs))

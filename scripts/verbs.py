@@ -25,7 +25,8 @@ def commands(name: str) -> Iterator[tuple[str, click.Command, click.Context]]:
 
 
 def examples_of(command: click.Command, context: click.Context) -> list[tuple[str, str]]:
-    """The pairs with which the help of a command begins."""
-    lines = command.get_help(context).splitlines()
+    """The pairs with which the help of a command begins, as on a terminal that is wide enough for a line each."""
+    wide = click.Context(command, info_name=context.info_name, parent=context.parent, terminal_width=999)
+    lines = command.get_help(wide).splitlines()
     found = [line for line in lines[1 : lines.index("")] if line.startswith("  ")]
     return [(typed, answer) for typed, _, answer in (re.split(r"(  +)", line.strip(), maxsplit=1) for line in found)]

@@ -76,7 +76,7 @@ def test_storms_counted_by_ebpf(code: str, kind: str, says: str, world: World) -
     assert [storm.kind for storm in why.storms] == [kind], report(why)
     assert why.verdict == ("spinning" if kind.startswith("spin") else "busy")
     assert says in sentence(why)
-    assert any(line.startswith("ebpf: ") for line in why.evidence)
+    assert any(line.startswith("eBPF: ") for line in why.evidence)
 
 
 def test_what_is_asleep_is_not_counted(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 
 from straced.views.text.summary import plain
@@ -46,6 +47,27 @@ def test_no_mark_is_split(kind: str, depth: int, width: int) -> None:
 def test_what_fits_stays_on_one_line() -> None:
     chain = _chain(1, "sleep")
     assert len(tree(chain, 200)) == len(tree(chain)) == 3
+
+
+@pytest.mark.parametrize("width", [None, 80])
+def test_who_ran_a_moment_ago_is_not_told_to_have_run_nothing_ago(width: int | None) -> None:
+    task = _task(4_000_000, "sleep", "timer", left_ns=5 * 10**9)
+    task = msgspec.structs.replace(task, wait=msgspec.structs.replace(task.wait, since_ns=0))
+    (line,) = plain(tree(Node(task=task), width)).splitlines()
+    assert line.endswith("timer  5.0 s left")
+
+
+@pytest.mark.parametrize("width", [78, 80])
+def test_a_mark_stands_beside_a_row_whose_columns_are_empty(width: int) -> None:
+    """Padded up to the width it was pushed over it, and the terminal broke it."""
+    running = msgspec.structs.replace(_task(4_000_001, "running", ""), comm="qemu-system-x86")
+    running = msgspec.structs.replace(running, wait=Wait(kind="running", state="R"))
+    other = _task(4_000_002, "mutex", "futex 0x5629b0ab57a8 in shared memory", call="futex")
+    top = Node(task=_task(4_000_000, "pipe", "pipe:[34872958]", call="poll"), holders=(
+        Node(task=running, relation=HOLDS, end="one of"), Node(task=other, relation=HOLDS, end="one of")))  # fmt: skip
+    lines = plain(tree(top, width)).splitlines()
+    assert max(map(len, lines)) <= width, lines
+    assert sum(line.endswith("<- one of these") for line in lines) == 2
 
 
 @pytest.mark.parametrize("depth", [1, 2])

@@ -13,7 +13,6 @@ import click
 from straced.commands.registry import BY_NAME
 from straced.errors import ExecFailed, OutputError, StracedError
 from straced.text.sanitize import scrub
-from straced.views.text import streams
 from straced.workflows.hints import as_typed
 
 USAGE = 2
@@ -91,6 +90,8 @@ def status_of(error: BaseException, verb: str = "") -> int:
 
 def say(lines: list[str]) -> None:
     """Write to stderr; a closed stderr is nobody's fault."""
+    from straced.views.text import streams
+
     with contextlib.suppress(OSError, ValueError):
         streams.say(*lines)
 

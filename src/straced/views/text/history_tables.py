@@ -124,7 +124,7 @@ def with_host(host: str, name: str) -> str:
 
 def named_column(title: str, hosts: Iterable[str]) -> FittedColumn:
     """A column of processes or programs: of a long name the begin stays, of one on a host the end, which differs."""
-    return FittedColumn(title, left=True, least=20, keeps="end" if any(hosts) else "begin")
+    return FittedColumn(title, left=True, least=24, keeps="end" if any(hosts) else "begin")
 
 
 def format_cpu(value: int | None) -> str:

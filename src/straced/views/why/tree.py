@@ -110,11 +110,13 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closin
     shown.add((task.pid, task.tid))
     who = f"{task.pid} {task.comm}" if task.tid == task.pid else f"{task.pid}/{task.tid} {task.comm}"
     root = not node.holders and not top
-    ran = f"last ran ≥ {format_span(wait.since_ns)} ago" if wait.since_ns else ""
-    if wait.since_ns is not None and not root:
-        ran = f"no progress for ≥ {format_span(wait.since_ns)}"
+    facts = []
+    if wait.since_ns:  # 0: it ran while it was looked at
+        span = format_span(wait.since_ns)
+        facts.append(f"last ran ≥ {span} ago" if root else f"no progress for ≥ {span}")
     if wait.left_ns is not None and wait.kind not in HALTED:
-        ran += f", {format_span(wait.left_ns)} left"
+        facts.append(f"{format_span(wait.left_ns)} left")
+    ran = ", ".join(facts)
     if task.switches and not root and wait.since_ns is not None:
         ran = f"ran {task.switches} times meanwhile"
     mark = f"  <- {closing}" if node.cycle else _end_mark(node) if root else ""
