@@ -279,6 +279,8 @@ def test_a_signal_before_the_command_began_is_no_fault(tmp_path: Path) -> None:
         (["--tracer", "strace", "-o", "t.strc", "--", "true"], "--tracer ebpf"),
         (["1", "--tracer", "strace", "--slower", "1s"], "--tracer ebpf"),
         (["1", "--tracer", "ebpf", "-P", "/etc"], "-P is for strace"),
+        (["-s", "64", "-o", "t.strc", "--", "true"], "-s is for strace"),
+        (["--ring", "1TB", "-o", "t.strc", "--", "true"], "is no size of a ring"),
         (["--tracer", "ebpf", "-e", "%desc", "--", "true"], "only strace knows"),
         (["-o", "/there/is/no/t.strc", "--", "true"], "/there/is/no"),
         (["-o", "t.strc", "--", "/there/is/no/program"], "no such file"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from straced.traces.report.request import ReportRequest
+from straced.views.text.summary import fate
 from straced.workflows.report import Outputs, make
 from tests.support.pace import PACE
 from tests.traces.recorded import calls_of, need, report
@@ -188,3 +189,4 @@ strace: Process 300 attached with 3 threads
     assert processes_of(made)[300].threads == 3
     lean = report(tmp_path / "log", counts=True).summary
     assert (lean.processes, lean.threads) == (1, 3)
+    assert (fate(made.summary), fate(lean)) == ("exit 7", "end not seen")

@@ -89,8 +89,12 @@ def take_trace(spec: TargetSpec | None, words: Sequence[str], request: TraceRequ
         raise InvalidArgument("records go into a file", hint="use -o FILE")
     if request.tracer == "strace" and request.of_records:
         raise InvalidArgument("strace writes no records, and does not look at times", hint="use --tracer ebpf")
-    if request.paths and (request.tracer == "ebpf" or request.of_records):
-        raise InvalidArgument("-P is for strace only", hint="leave it out, or use --tracer strace")
+    if request.of_strace and (request.tracer == "ebpf" or request.of_records):
+        raise InvalidArgument(f"{request.of_strace} is for strace only", hint="leave it out, or use --tracer strace")
+    if request.ring_bytes is not None:
+        from straced.tracers.ebpf.record_engine import check_ring
+
+        check_ring(request.ring_bytes)
     if request.redacted and (request.report is not None or request.binary or (request.output and request.by_strace)):
         raise InvalidArgument(
             "a file is redacted when it is there", hint="type: straced report FILE --redact --html OUT"

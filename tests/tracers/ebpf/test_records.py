@@ -120,6 +120,17 @@ async def test_it_ends_at_its_size(loop: subprocess.Popen[bytes], tmp_path: Path
     check_sums(file)
 
 
+async def test_it_ends_in_order_before_the_disk_is_full(loop: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    space = os.statvfs(tmp_path)
+    options = RecorderOptions(min_free_bytes=space.f_bfree * space.f_frsize - 16_000_000)
+    async with recording(loop.pid, tmp_path / "t.strc", options) as running:
+        assert (await asyncio.wait_for(running.wait(), 60)).reason == "disk_full"
+    file = RecordFile(tmp_path / "t.strc")
+    check_sums(file)
+    assert file.end is not None
+    assert file.end.reason == "disk_full"
+
+
 async def test_a_file_that_takes_no_more_ends_it_at_a_whole_chunk(
     loop: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:

@@ -15,6 +15,8 @@ from straced.tracers.ebpf.errnos import errno_name
 DIRECTORY = 7
 """The number under which the name of a path has its directory."""
 _CLIENTS = (detail_wire.BY_CLIENT, detail_wire.BY_CLIENT_6)
+_UNCONNECTED = {word: f"{word.removesuffix('v6').lower()}, not connected" for word in ("TCP", "TCPv6", "UDP", "UDPv6")}
+"""Of a connect that is refused the kernel forgets where to; each such socket for itself would fill the table."""
 _UNKNOWN: tuple[str | None, str] = (None, "")
 
 
@@ -97,7 +99,7 @@ def _name(key: detail_wire.WireFileKey, blobs: dict[int, Blob]) -> tuple[str | N
         if blob.kind is BlobKind.FILE and (file := names.of_file(blob)) is not None:
             return scrub_bytes(file.path), file.kind
         if blob.kind is BlobKind.SOCKET and (socket := names.of_socket(blob)) is not None:
-            name = socket.peer or scrub_bytes(socket.path)
+            name = socket.peer or _UNCONNECTED.get(socket.text.partition(":")[0]) or scrub_bytes(socket.path)
             if key.kind in _CLIENTS:  # the port of the other end is another one each time
                 name = f"{name.rpartition(':')[0]} at port {key.port}"
             return scrub(name), socket.kind

@@ -23,10 +23,10 @@ from straced.tracers.ebpf import (
     wire,
 )
 from straced.tracers.ebpf.flight_choice import Choice, Choose
-from straced.tracers.ebpf.flight_engine import FlightEngine, check_ring
+from straced.tracers.ebpf.flight_engine import LEAST, FlightEngine
 from straced.tracers.ebpf.flight_file import Dumped
 from straced.tracers.ebpf.instance import Instance
-from straced.tracers.ebpf.record_engine import RecordFilter
+from straced.tracers.ebpf.record_engine import RecordFilter, check_ring
 from straced.tracers.ebpf.record_sums import CountedNames
 from straced.tracers.ebpf.ring_drain import going_first
 from straced.tracers.ebpf.session import EbpfSession
@@ -307,7 +307,7 @@ async def load(options: FlightOptions) -> FlightRecorder:
         EbpfUnavailable: eBPF cannot serve here.
         InvalidArgument: rings of that size cannot be.
     """
-    check_ring(options.ring_bytes)
+    check_ring(options.ring_bytes, LEAST)
 
     def make(unpreempted: bool) -> FlightRecorder:
         engine = FlightEngine(

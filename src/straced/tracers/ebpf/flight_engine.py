@@ -6,15 +6,13 @@ import ctypes
 import errno
 import time
 
-from straced.errors import AttachError, InvalidArgument
-from straced.linux.host_reader import memory_available
-from straced.text.units import format_bytes
+from straced.errors import AttachError
 from straced.tracers.ebpf import libbpf, record_wire
-from straced.tracers.ebpf.record_engine import RecordEngine, cpu_count
+from straced.tracers.ebpf.record_engine import RecordEngine
 
 LEAST = 8 * record_wire.PART
+"""Of a ring in which a part is kept free while it is copied."""
 _WAIT_S = 2.0
-_MEMORY_SHARE = 2
 
 
 class FlightEngine(RecordEngine):
@@ -135,24 +133,3 @@ def _pause(until: float) -> None:
     if time.monotonic() > until:
         raise OSError(errno.EBUSY, "a program that records was preempted, and does not come back")
     time.sleep(0.0005)
-
-
-def check_ring(ring_bytes: int | None) -> None:
-    """Refuse rings that cannot be.
-
-    Raises:
-        InvalidArgument: too small, too large, or more than the machine has room for.
-    """
-    if ring_bytes is None:
-        return
-    most = record_wire.RING_MOST
-    if not LEAST <= ring_bytes <= most:
-        size = f"{format_bytes(ring_bytes)} is no size of a ring"
-        raise InvalidArgument(size, hint=f"{format_bytes(LEAST)} to {format_bytes(most)} a CPU")
-    free, wanted = memory_available(), ring_bytes * cpu_count()
-    if free is not None and wanted > free // _MEMORY_SHARE:
-        raise InvalidArgument(
-            f"rings of {format_bytes(ring_bytes)} take {format_bytes(wanted)} on {cpu_count()} CPUs, and "
-            f"{format_bytes(free)} of memory are free",
-            hint="at most half of that: smaller rings",
-        )

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from straced.errors import InvalidArgument
+from straced.linux.host_reader import memory_available
 from straced.records.plans import CallPlan, plan_in
 from straced.records.values import NUMBERS, BlobKind
 from straced.syscalls import names
+from straced.text.units import format_bytes
 from straced.tracers.ebpf import libbpf, record_wire, wire
 from straced.tracers.ebpf.engine import Engine
 
@@ -17,6 +20,8 @@ RING_BYTES = 8 << 20
 """Of each CPU, where there are not many."""
 _RINGS_BYTES = 256 << 20
 """Of all CPUs together."""
+LEAST = 2 * record_wire.PART
+_MEMORY_SHARE = 2
 _SHARED = ("_rings", "ring_memory", "fates", "_state", "_tallies")
 
 
@@ -138,8 +143,33 @@ def cpu_count() -> int:
 def ring_size(wanted: int | None, cpus: int) -> int:
     """Of one CPU, in bytes."""
     size = min(RING_BYTES, _RINGS_BYTES // cpus) if wanted is None else wanted
-    size = max(2 * record_wire.PART, min(size, record_wire.RING_MOST))
+    size = max(LEAST, min(size, record_wire.RING_MOST))
     return 1 << (size.bit_length() - 1)
+
+
+def check_ring(ring_bytes: int | None, least: int = LEAST) -> None:
+    """Refuse rings that cannot be.
+
+    Args:
+        ring_bytes: of each CPU; ``None`` for what is usual, which always can be.
+        least: what the kind of recording needs.
+
+    Raises:
+        InvalidArgument: too small, too large, or more than the machine has room for.
+    """
+    if ring_bytes is None:
+        return
+    most = record_wire.RING_MOST
+    if not least <= ring_bytes <= most:
+        size = f"{format_bytes(ring_bytes)} is no size of a ring"
+        raise InvalidArgument(size, hint=f"{format_bytes(least)} to {format_bytes(most)} a CPU")
+    free, wanted = memory_available(), ring_bytes * cpu_count()
+    if free is not None and wanted > free // _MEMORY_SHARE:
+        raise InvalidArgument(
+            f"rings of {format_bytes(ring_bytes)} take {format_bytes(wanted)} on {cpu_count()} CPUs, and "
+            f"{format_bytes(free)} of memory are free",
+            hint="at most half of that: smaller rings",
+        )
 
 
 def plans(wanted: frozenset[str] | None) -> bytes:

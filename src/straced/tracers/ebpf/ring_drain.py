@@ -81,7 +81,7 @@ class RingDrain:
         self._to_disk = self.written
         self._at_end = False
         self._told = False
-        self._free_checked_s = 0.0
+        self._free_checked_s, self._free_checked_at = 0.0, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="straced-drain", daemon=True)
 
@@ -168,11 +168,20 @@ class RingDrain:
     def _check_limits(self) -> None:
         if self._max_bytes is not None and self.written >= self._max_bytes:
             self._tell("max_bytes")
-        if self._floor is not None and (now := time.monotonic()) > self._free_checked_s + _FREE_CHECK_S:
-            self._free_checked_s = now
+        if self._floor is not None and self._free_is_due(self._floor):
             free = free_bytes(os.fstatvfs(self._fd))
-            if free is not None and free < self._floor:
+            if free is not None and free < self._floor // 2:
                 self._fail("disk_full")
+            elif free is not None and free < self._floor:
+                self._tell("disk_full")  # what is left in the rings, and the end of the file, have the other half
+
+    def _free_is_due(self, floor: int) -> bool:
+        """Whether to look at the disk again: from time to time, and before much of what is to stay free is written."""
+        now = time.monotonic()
+        due = now > self._free_checked_s + _FREE_CHECK_S or self.written > self._free_checked_at + floor // 8
+        if due:
+            self._free_checked_s, self._free_checked_at = now, self.written
+        return due
 
     def _fail(self, why: str) -> None:
         self.failure = self.failure or why

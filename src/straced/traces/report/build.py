@@ -123,7 +123,7 @@ def summarise(reading: TraceReading) -> Summary:
         processes=population.processes,
         threads=population.threads,
         exit_status=root.exit_status if root is not None else None,
-        end=_end(root, reading),
+        end=_end(root),
         rows=rows,
         total=total,
     )
@@ -139,9 +139,9 @@ def _by_ebpf(reading: TraceReading) -> bool:
     return header is not None and header.by_ebpf
 
 
-def _end(root: TracedProcess | None, reading: TraceReading) -> str | None:
-    if root is None:
-        return None
+def _end(root: TracedProcess | None) -> str:
+    if root is None:  # nobody followed the processes, or it is not known which of them it was about
+        return "lost"
     if root.killed:
         return f"killed by {root.killed}"
     return "exited" if root.end else "still running when the trace ends"
