@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import cycle
+
+import msgspec
+
+from straced.service.api import methods
 
 _METHODS = """
 hello status watch.add watch.remove watch.list label snapshot subscribe metrics processes history timeline top
@@ -72,13 +77,19 @@ def request(method: str, params: str, number: object = 7) -> bytes:
 
 
 def bad_requests() -> list[bytes]:
-    """Every method with each key of each wrong kind, with none, and with an unknown one; all at once at the end."""
+    """Every method with each key of its own of each wrong kind, with none, and with each key that is not its own.
+
+    Those are of one kind each, by turns; all at once at the end.
+    """
     found = []
+    kinds = cycle(VALUES[:22])
     for method in METHODS:
         if method == "hello":
             continue
         found += [request(method, params) for params in ("{}", "[]", "null", "5", '"x"', '{"unknown": 1}')]
-        found += [request(method, f'{{"{key}": {value}}}') for key in KEYS for value in VALUES[:22]]
+        own = [field.encode_name for field in msgspec.structs.fields(methods.METHODS[method].params)]
+        found += [request(method, f'{{"{key}": {value}}}') for key in own for value in VALUES[:22]]
+        found += [request(method, f'{{"{key}": {next(kinds)}}}') for key in KEYS if key not in own]
         found += [request(method, "{" + ", ".join(f'"{key}": {value}' for key in KEYS) + "}") for value in VALUES]
     return found
 

@@ -74,25 +74,25 @@ def test_every_method_with_every_wrong_value(daemon: Daemon) -> None:
     ends_in_time(daemon)
 
 
-@pytest.mark.parametrize("number", range(len(requests.FRAMES)))
-def test_what_is_no_request(daemon: Daemon, number: int) -> None:
-    frame = requests.FRAMES[number]
-    with dialled(daemon) as sock:
-        sock.sendall(HELLO)
-        said = answers(sock)
-        assert "result" in next(said)
-        with contextlib.suppress(ConnectionError):
-            sock.sendall(frame + b"\n" + requests.request("status", "{}", "last"))
-        answer = next(said)
-        if answer["id"] is None:  # it was no request: a reason, and the end
-            assert code_of(answer) in (PARSE_ERROR, INVALID_REQUEST), answer
-            assert list(said) == []
-        else:  # the connection goes on
-            while answer["id"] != "last":
-                assert code_of(answer) not in (None, INTERNAL), answer
-                answer = next(said)
-            assert "result" in answer
-    assert daemon.answers()
+def test_what_is_no_request(daemon: Daemon) -> None:
+    """One after the other, each on a connection of its own."""
+    for frame in requests.FRAMES:
+        with dialled(daemon) as sock:
+            sock.sendall(HELLO)
+            said = answers(sock)
+            assert "result" in next(said)
+            with contextlib.suppress(ConnectionError):
+                sock.sendall(frame + b"\n" + requests.request("status", "{}", "last"))
+            answer = next(said)
+            if answer["id"] is None:  # it was no request: a reason, and the end
+                assert code_of(answer) in (PARSE_ERROR, INVALID_REQUEST), (frame[:200], answer)
+                assert list(said) == []
+            else:  # the connection goes on
+                while answer["id"] != "last":
+                    assert code_of(answer) not in (None, INTERNAL), (frame[:200], answer)
+                    answer = next(said)
+                assert "result" in answer, (frame[:200], answer)
+        assert daemon.answers(), frame[:200]
 
 
 def test_frames_in_pieces_together_and_at_the_limit(daemon: Daemon) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from straced.client.client import Client
-from tests.support.poll import until
+from tests.support.poll import ended, until
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
@@ -99,7 +99,7 @@ class Daemon:
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(10)
+            ended(self.process, 10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

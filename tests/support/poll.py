@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import select
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.support.pace import PACE
 
@@ -28,6 +31,18 @@ def until(condition: Callable[[], T], seconds: float = HANG_S, what: Description
         if time.monotonic() > deadline:
             raise AssertionError(_failure(seconds, what or repr(condition)))
         time.sleep(pause_s)
+
+
+def ended(process: subprocess.Popen[Any], seconds: float = HANG_S) -> int:
+    """Wait for a child of this process and return its status, at once: ``Popen.wait`` looks every 50 ms."""
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        end = select.poll()
+        end.register(pidfd, select.POLLIN)
+        end.poll(seconds * PACE * 1000)
+    finally:
+        os.close(pidfd)
+    return process.wait(0)
 
 
 async def auntil(
