@@ -1,6 +1,6 @@
 """What a detach promises.
 
-Of `manager/endings.py`, `manager/trace_summary.py` and `linux/exit_status.py`.
+Of `manager/endings.py`, `manager/summary_traces.py`, `manager/trace_summary.py` and `linux/exit_status.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The end of everything, at shutdown."""
+"""The end of everything, at shutdown.
+
+Of `manager/ending_all.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Ends of loops and of Profilers while something is under way; clean-ups that take their time.
 
-Of `profiling/turns.py`, `profiling/attendance.py` and `profiling/tracer_set.py`.
+Of `profiling/profiler_base.py`, `profiling/turns.py`, `profiling/attendance.py` and `profiling/tracer_set.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """``Profiler.trace`` by records: the same file, the same result, without ptrace; and who takes it where that cannot be.
 
-Of `profiling/kernel_recording.py`, `profiling/record_text.py` and `tracers/recording.py`.
+Of `profiling/profiler_traces.py`, `profiling/kernel_recording.py`, `profiling/record_text.py` and
+`tracers/recording.py`.
 """
 
 from __future__ import annotations

@@ -12,32 +12,25 @@ from typing import TYPE_CHECKING, Any
 from straced import gating
 from straced.concurrency import children
 from straced.concurrency.ownership import OwnerBinding
-from straced.concurrency.shielding import attempt, carry, running_loop, within
-from straced.errors import (
-    AlreadyTraced,
-    StracedError,
-    resources,
-)
-from straced.manager import admission, endings, log_events
+from straced.concurrency.shielding import attempt, carry, running_loop
+from straced.errors import AlreadyTraced, StracedError, resources
+from straced.manager import admission, log_events
 from straced.manager.admission import Admission, process_of
-from straced.manager.coverage import covering
-from straced.manager.finished import Finished
+from straced.manager.ending_all import end_all
 from straced.manager.full_traces import FullTrace, FullTraces
 from straced.manager.last_errors import LastErrors
 from straced.manager.live_figures import LiveFigures
 from straced.manager.pending_starts import PendingStarts
 from straced.manager.process_group import ProcessGroupManager
+from straced.manager.summary_traces import SummaryTraces
 from straced.manager.trace_summary import TraceSummary, as_dict
 from straced.model.choices import Timestamps
-from straced.model.types import Summary, Target
+from straced.model.types import Target
 from straced.profiling.profiler import Profiler
 from straced.profiling.session import Session
-from straced.tracers.strace.own_helpers import is_own_helper
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import StraceRecording
-
-SHUTDOWN_GRACE_S = 2.0
 
 
 class StraceManager:
@@ -65,15 +58,14 @@ class StraceManager:
         self._group = process_group
         self._owner = OwnerBinding("StraceManager")
         self._profiler = Profiler(tracer="strace")
-        self._sessions: dict[int, Session] = {}
-        self._finished = Finished(clock)
-        self._unclaimed: dict[int, TraceSummary] = {}
-        """What a :meth:`detach_all` found that was cancelled."""
         self._errors = LastErrors()
         self._admission = Admission(self._owner, enabled, self._errors)
         self._starts = PendingStarts(self._errors, self._open_gate)
         self._traces = FullTraces(self._profiler, self._errors)
         self._live = LiveFigures(live)
+        self._summaries = SummaryTraces(self._live, self._errors, clock)
+        self._unclaimed: dict[int, TraceSummary] = {}
+        """What a :meth:`detach_all` found that was cancelled."""
 
     @staticmethod
     def is_available() -> bool:
@@ -92,9 +84,7 @@ class StraceManager:
     @property
     def attached_pids(self) -> list[int]:
         """The pids of targets with a live summary trace, in the order attached."""
-        if not self._mine:
-            return []
-        return [pid for pid, session in self._sessions.items() if session.alive]
+        return self._summaries.alive if self._mine else []
 
     def get_strace_pids(self) -> list[int]:
         """List the live strace helpers.
@@ -126,7 +116,7 @@ class StraceManager:
         Returns:
             Each once, oldest first, at most 1,000 of the last hour; the newest of a pid is :meth:`detach`'s.
         """
-        return self._finished.take_superseded()
+        return self._summaries.finished.take_superseded()
 
     # --- summaries ---
 
@@ -150,23 +140,21 @@ class StraceManager:
         made: list[Session] = []
 
         async def start() -> bool:
-            await self._sweep()
-            if pid in self._sessions:
+            await self._summaries.sweep()
+            if pid in self._summaries.sessions:
                 log_events.debug("strace_already_attached", pid=pid)
                 return True
-            if self._is_covered(pid):
+            if self._summaries.covers(pid, self._traces.recordings):
                 return True
             try:
                 session = await self._profiler.attach(pid, follow=follow, time="wall" if wall else "cpu")
             except AlreadyTraced:
                 await self._starts.of_ancestors(pid)
-                if self._is_covered(pid):
+                if self._summaries.covers(pid, self._traces.recordings):
                     return True
                 raise
             made.append(session)
-            self._finished.supersede(pid)
-            self._sessions[pid] = session
-            session.when_over(lambda _: self._note_end(pid, session))
+            self._summaries.add(pid, session)
             self._track(session.helper_pids)
             log_events.info("strace_attached", pid=pid, strace_pid=_first(session.helper_pids))
             if self._live.wanted:
@@ -179,7 +167,7 @@ class StraceManager:
 
         async def undo(_attached: bool) -> None:
             for session in made:
-                self._sessions.pop(pid, None)
+                self._summaries.sessions.pop(pid, None)
                 await session.detach("cancelled")
 
         return await self._starts.alone("summary", pid, start, undo)
@@ -196,13 +184,14 @@ class StraceManager:
         """
         if not self._admission.may_use(pid):
             return None
-        session = self._sessions.pop(pid := process_of(pid), None)
+        summaries = self._summaries
+        session = summaries.sessions.pop(pid := process_of(pid), None)
         if session is None:
-            return self._finished.take(pid) or self._unclaimed.pop(pid, None)
+            return summaries.finished.take(pid) or self._unclaimed.pop(pid, None)
         try:
-            return await carry(self._end(pid, session), lambda summary: self._keep(session, summary))
+            return await carry(summaries.end(pid, session), lambda summary: summaries.keep(session, summary))
         except StracedError as error:  # no descriptor to read a trace back with, say: it can be tried again
-            self._sessions.setdefault(pid, session)
+            summaries.sessions.setdefault(pid, session)
             self._errors[pid] = error
             log_events.warning("strace_detach_failed", pid=pid, error=error.reason, code=error.code)
             return None
@@ -223,7 +212,7 @@ class StraceManager:
         """
         if not self._admission.may_use(pid):
             return None
-        session = self._sessions.get(process_of(pid))
+        session = self._summaries.sessions.get(process_of(pid))
         summary = await self._live.summary(session) if session is not None and session.alive else None
         return as_dict(summary) if summary is not None else None
 
@@ -353,7 +342,7 @@ class StraceManager:
     async def _close_trace(self, pid: int) -> bool:
         if not await self._traces.stop(pid):
             return False
-        session = self._sessions.get(pid)
+        session = self._summaries.sessions.get(pid)
         if session is not None:
             await self._profiler.settled(pid)
             self._track(session.helper_pids)
@@ -373,63 +362,21 @@ class StraceManager:
         """
         if not self._mine:
             return {}
-        if self._sessions or self._traces:
+        if self._summaries.sessions or self._traces:
             self._owner.enter()
-        sessions, self._sessions = self._sessions, {}
-        traces = self._traces.take_all()
+        sessions, traces = self._summaries.take_all(), self._traces.take_all()
         gathered, self._unclaimed = self._unclaimed, {}
         return await carry(self._end_all(sessions, traces, gathered), self._unclaimed.update)
 
     async def _end_all(
-        self,
-        sessions: dict[int, Session],
-        traces: Sequence[FullTrace],
-        gathered: dict[int, TraceSummary],
+        self, sessions: dict[int, Session], traces: Sequence[FullTrace], gathered: dict[int, TraceSummary]
     ) -> dict[int, TraceSummary]:
-        for trace in traces:
-            trace.recording.request_stop("detach", SHUTDOWN_GRACE_S)
-        for session in sessions.values():
-            session.request_stop("detach", SHUTDOWN_GRACE_S)
-
-        async def end(pid: int, session: Session) -> None:
-            summary = await self._end(pid, session, SHUTDOWN_GRACE_S)
-            if summary is not None:
-                gathered[pid] = summary
-
-        work = [trace.stop(SHUTDOWN_GRACE_S) for trace in traces]
-        work += [end(pid, session) for pid, session in sessions.items()]
-        await within(2 * SHUTDOWN_GRACE_S, asyncio.gather(*work, return_exceptions=True))
+        await end_all(self._summaries, sessions, traces, gathered)
         await self._live.close()
         await self._profiler.close()
-        if work:
-            log_events.info("strace_detach_all", count=len(work))
+        if sessions or traces:
+            log_events.info("strace_detach_all", count=len(sessions) + len(traces))
         return gathered
-
-    async def _end(self, pid: int, session: Session, grace_s: float | None = None) -> TraceSummary | None:
-        await self._live.end(session)
-        summary = self._told(pid, await session.end("detach", grace_s))
-        if summary is not None:
-            self._errors.pop(pid, None)
-        return summary
-
-    def _note_end(self, pid: int, session: Session) -> None:
-        """A session that ended by itself becomes a finished summary, kept until asked for."""
-        if self._sessions.get(pid) is session and session.final is not None:
-            del self._sessions[pid]
-            self._keep(session, self._told(pid, session.final))
-
-    def _keep(self, session: Session, summary: TraceSummary | None) -> None:
-        if summary is not None:
-            self._finished.keep(session.target, summary)
-
-    def _told(self, pid: int, summary: Summary) -> TraceSummary | None:
-        error = endings.lost(pid, summary)
-        if error is None:
-            return as_dict(summary)
-        self._errors[pid] = error
-        return None
-
-    # --- shared ---
 
     def _open_gate(self, pid: int) -> None:
         """A refusal never holds a program up; nothing is looked at for a number that is no pid."""
@@ -439,22 +386,6 @@ class StraceManager:
     @property
     def _mine(self) -> bool:
         return self._owner.here
-
-    def _is_covered(self, pid: int) -> bool:
-        """Whether there is nothing to attach to: a trace of this manager follows it, or it is a helper of straced."""
-        if is_own_helper(pid):
-            log_events.debug("strace_own_helper", pid=pid)
-            return True
-        if (other := covering(pid, self._sessions, self._traces.recordings)) is not None:
-            log_events.debug("strace_covered", pid=pid, covered_by=other)
-            return True
-        return False
-
-    async def _sweep(self) -> None:
-        """Settle what has just ended, or did while no loop ran to notice it; :meth:`_note_end` keeps what it did."""
-        for session in list(self._sessions.values()):
-            if not session.alive:
-                await session.result()
 
     def _track(self, pids: Sequence[int]) -> None:
         if self._group is not None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from msgspec import structs
+from msgspec import Struct
 
 from straced import gating
 from straced.concurrency.shielding import carry
@@ -45,6 +45,17 @@ class RecordingOutput(Protocol):
     def commit(self) -> None:
         """Give it its name: the trace has begun."""
         ...
+
+
+class RecordsWanted(Struct, frozen=True, kw_only=True):
+    """What only a trace by records can be asked for."""
+
+    binary: bool
+    """Records as they are, and no lines."""
+    user: Rights | None = None
+    """Record only what is wholly theirs."""
+    ring_bytes: int | None = None
+    """Memory of each CPU; as much as is usual where left out."""
 
 
 class KernelRecording(Recording):
@@ -152,14 +163,7 @@ class KernelRecording(Recording):
 
 
 async def record(
-    pid: int,
-    output: RecordingOutput,
-    options: RecordOptions,
-    ask: gating.Ask,
-    *,
-    binary: bool,
-    user: Rights | None = None,
-    ring_bytes: int | None = None,
+    pid: int, output: RecordingOutput, options: RecordOptions, ask: gating.Ask, records: RecordsWanted
 ) -> KernelRecording:
     """Start a full trace.
 
@@ -168,9 +172,7 @@ async def record(
         output: stays the caller's, to be closed at the end of the trace; it has its name on return.
         options: what the trace holds, and when it ends by itself.
         ask: this trace, as the gate of a program sees it.
-        binary: records as they are, and no lines.
-        user: record only what is wholly theirs.
-        ring_bytes: of each CPU; as much as is usual where left out.
+        records: what strace has no options for.
 
     Raises:
         InvalidArgument: no process can have this number, or only strace knows these calls.
@@ -181,12 +183,10 @@ async def record(
     from straced.linux.scratch_file import scratch_file
     from straced.tracers.ebpf import recorder
 
-    wanted = structs.replace(_wanted(options), user=user, ring_bytes=ring_bytes)
-    if options.spill_bytes is not None:
-        wanted = structs.replace(wanted, ahead_bytes=options.spill_bytes)
+    wanted = _wanted(options, records)
     target, program = await find(pid, ask)
     with contextlib.ExitStack() as undo:
-        scratch = None if binary else undo.enter_context(scratch_file())
+        scratch = None if records.binary else undo.enter_context(scratch_file())
         floor = free_space.floor_bytes(output.fd, options.min_free_bytes)
         loaded = await recorder.load(wanted)
         closed = ask.ready and gating.is_ready(pid)
@@ -196,7 +196,7 @@ async def record(
         try:
             output.commit()
             text = None
-            if not binary:
+            if not records.binary:
                 lines = LineOptions(
                     stamp="ttt" if options.timestamps == "us" else "t",
                     durations=options.timestamps == "us",
@@ -218,7 +218,7 @@ async def record(
     return made
 
 
-def _wanted(options: RecordOptions) -> RecorderOptions:
+def _wanted(options: RecordOptions, records: RecordsWanted) -> RecorderOptions:
     from straced.records.call_sets import calls_of
     from straced.tracers.ebpf.record_engine import RecordFilter
     from straced.tracers.ebpf.record_session import RecorderOptions
@@ -232,4 +232,7 @@ def _wanted(options: RecordOptions) -> RecorderOptions:
         max_seconds=options.max_seconds,
         min_free_bytes=options.min_free_bytes,
         force=options.force,
+        user=records.user,
+        ring_bytes=records.ring_bytes,
+        ahead_bytes=options.spill_bytes,
     )
