@@ -31,6 +31,8 @@ from straced.tracers.ebpf.flight import FlightOptions
 from straced.tracers.ebpf.record_session import RecorderOptions
 
 VARIANTS = ("untraced", "counted", "limited", "flight", "recorded")
+LOOPS = (("getppid", "300000"), ("openat", "200000"), ("fstat", "200000"), ("stat", "200000"), ("recv", "200000"))
+"""Each with its number of calls: without pointers, with a path, a structure, both; and with pointers that are NULL."""
 LIMIT = AttachOptions(slower_ns=1000 * 10**9)
 RING_BYTES = 1 << 20
 """Of the flight recorder: it goes round many times, so that what makes way is paid for."""
@@ -93,10 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="straced-benchmark-") as name:
         workloads.build(Path(name))
         loops = str(Path(name) / "loops")
-        chosen = [
-            Workload(each, "ns/call", (loops, each, count), ())
-            for each, count in (("getppid", "300000"), ("openat", "200000"), ("fstat", "200000"), ("stat", "200000"))
-        ]
+        chosen = [Workload(each, "ns/call", (loops, each, count), ()) for each, count in LOOPS]
         found = asyncio.run(measure(chosen, arguments.rounds, arguments.folder))
     print(
         f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {arguments.rounds} rounds"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -86,6 +87,11 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "stat")) {
 		for (long i = 0; i < count; i++)
 			syscall(SYS_newfstatat, AT_FDCWD, "/usr/share/doc", &status, 0);
+	} else if (!strcmp(argv[1], "recv")) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, back))
+			return 7;
+		for (long i = 0; i < count; i++)
+			recv(back[0], &byte, 1, 0);
 	} else if (!strcmp(argv[1], "pingpong")) {
 		calls *= 4;
 		pthread_create(&threads[0], NULL, answer, NULL);
