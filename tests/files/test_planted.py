@@ -154,6 +154,9 @@ def test_a_file_that_stays_is_ours(shared: Shared, flags: int) -> None:
             open_kept(shared.folder / name, flags)
     os.close(open_kept(shared.folder / "new", flags))
     assert (shared.folder / "new").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileNotFoundError) as refused:
+        open_kept(shared.folder / "none", os.O_RDONLY)
+    assert refused.value.filename == str(shared.folder / "none")
 
 
 def test_a_device_of_that_name_stays_a_device(tmp_path: Path) -> None:

@@ -185,6 +185,8 @@ async def test_a_service_starts_on_a_full_disk(tmp_path: Path) -> None:
                         while (await client.status()).watched != 1:
                             await asyncio.sleep(0.02)
                         assert (await client.status()).history == "full"
+                        with pytest.raises(StracedError, match="its disk is full"):
+                            await client.events(Select())
                         daemon.write(watch + '[store]\nfull = "1h"\n')
                         daemon.signal(1)
                         await asyncio.sleep(0.3)

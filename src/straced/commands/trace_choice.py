@@ -89,7 +89,7 @@ def take_trace(spec: TargetSpec | None, words: Sequence[str], request: TraceRequ
         raise InvalidArgument("records go into a file", hint="use -o FILE")
     if request.tracer == "strace" and request.of_records:
         raise InvalidArgument("strace writes no records, and does not look at times", hint="use --tracer ebpf")
-    if request.of_strace and (request.tracer == "ebpf" or request.of_records):
+    if (request.of_strace and request.of_records) or (request.paths and request.tracer == "ebpf"):
         raise InvalidArgument(f"{request.of_strace} is for strace only", hint="leave it out, or use --tracer strace")
     if request.ring_bytes is not None:
         from straced.tracers.ebpf.record_engine import check_ring

@@ -26,7 +26,11 @@ def open_kept(path: Path, flags: int, *, make_directories: bool = False) -> int:
     flags |= _ALWAYS | (0 if flags & os.O_ACCMODE == os.O_RDONLY else os.O_CREAT)
     directory = OpenedDirectory(path.parent, make=make_directories)
     try:
-        fd = os.open(path.name, flags, 0o600, dir_fd=directory.fd)  # a FIFO must not hold us up
+        try:
+            fd = os.open(path.name, flags, 0o600, dir_fd=directory.fd)  # a FIFO must not hold us up
+        except OSError as error:
+            error.filename = str(path)
+            raise
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or directory.is_planted(found):
             os.close(fd)

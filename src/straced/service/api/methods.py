@@ -32,6 +32,8 @@ QUESTIONS = 6
 QUESTION_S = 20.0
 STEPS = 100_000
 """Of SQLite, between two looks at the clock."""
+NOT_BEGUN = {"full": "its disk is full", "locked": "its file is locked"}
+"""Why there may be a file without tables, by the state of the store."""
 MAX_PROCESSES = 200
 """Processes that an answer names; what they did is added up over all."""
 
@@ -160,9 +162,11 @@ class Methods:
 
     def _failed(self, error: sqlite3.DatabaseError) -> StoreError:
         """What a client is told of a history that cannot be read; a damaged one is looked at."""
-        if self._facade.store is not None and is_damage(error):
-            self._facade.store.suspect(str(error))
-        return StoreError(f"the history cannot be read at the moment: {error}", hint="straced events tells more")
+        store = self._facade.store
+        if store is not None and is_damage(error):
+            store.suspect(str(error))
+        why = NOT_BEGUN.get(store.state, str(error)) if store is not None else str(error)
+        return StoreError(f"the history cannot be read at the moment: {why}", hint="straced status tells more")
 
     async def processes(self, client: Connection, params: messages.Select) -> list[SeriesInfo]:
         found = await self._ask(client, lambda history: _find(history, params)[: params.limit])
