@@ -30,7 +30,8 @@ from tests.tracers.ebpf.counts import attach, calls, row
 def perf_trace(pid: int, report: Path) -> Iterator[subprocess.Popen[bytes]]:
     """``perf trace -s`` on a process, counting; it needs tracefs, which it gets in a mount namespace of its own."""
     require("perf", "unshare", "root")
-    mount = "mount -t tracefs none /sys/kernel/tracing && exec perf trace -s -o {} -p {}"
+    tracefs = "umount -q /sys/kernel/tracing; mount -t tracefs none /sys/kernel/tracing"  # it may be mounted already
+    mount = tracefs + " && exec perf trace -s -o {} -p {}"
     argv = ["unshare", "-m", "sh", "-c", mount.format(report, pid)]
     perf = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -21,7 +21,7 @@ private, was = [], perf_events._private_tracefs
 perf_events._private_tracefs = lambda: private.append(1) or was()
 print(json.dumps([perf_events.may_open(names), len(private), perf_events.numbers(names)]))
 """
-MOUNTED = 'mount -t tracefs none /sys/kernel/tracing && exec "$@"'
+MOUNTED = 'umount -q /sys/kernel/tracing; mount -t tracefs none /sys/kernel/tracing && exec "$@"'
 UNMOUNTED = 'umount -q /sys/kernel/tracing; mount -t tmpfs none /sys/kernel/tracing && exec "$@"'
 
 
