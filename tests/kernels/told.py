@@ -54,7 +54,14 @@ def told(refused: str) -> str:
 
 def _without_news(line: str) -> str:
     """A line of strace as 6.1 wrote it."""
-    return re.sub(r" /\* [\d.]+ s \*/", "", line)
+    line = re.sub(r" /\* [\d.]+ s \*/", "", line)
+    line = re.sub(r"(?<=, )TCSETS(?=,)", "SNDCTL_TMR_START or TCSETS", line)
+    return re.sub(r"\bdata=(0x[0-9a-f]+)", _data, line)
+
+
+def _data(found: re.Match[str]) -> str:
+    own = int(found[1], 16)
+    return f"data={{u32={own & 0xFFFFFFFF}, u64={own}}}"
 
 
 @check
