@@ -38,7 +38,7 @@ def kinds(daemon: Daemon) -> list[str]:
 def export_line(daemon: Daemon) -> str:
     async def ask() -> list[str]:
         async with daemon.client() as client:
-            return status.lines(await client.status())
+            return ["".join(span.text for span in line) for line in status.lines(await client.status())]
 
     return next(line for line in asyncio.run(ask()) if line.startswith("export"))
 

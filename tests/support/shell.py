@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,8 @@ from tests.support.poll import until
 
 SHELL = ("setsid", "--ctty", "bash", "--norc", "--noprofile", "--noediting", "-i")
 LIMIT_S = 20.0
+WIDE = 1000
+"""Columns of the terminal: what is waited for is not broken into lines, however long the names of folders are."""
 
 
 class Shell:
@@ -26,6 +29,7 @@ class Shell:
 
     def __init__(self) -> None:
         self._master, slave = os.openpty()
+        termios.tcsetwinsize(slave, (24, WIDE))
         environ = {**os.environ, **environment(), "NO_COLOR": "1", "TERM": "dumb", "PS1": "ready> ", "HISTFILE": ""}
         self.process = subprocess.Popen(SHELL, stdin=slave, stdout=slave, stderr=slave, env=environ)
         os.close(slave)

@@ -314,6 +314,6 @@ async def test_rings_that_cannot_be_are_refused(size: int) -> None:
 
 
 async def test_rings_larger_than_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("straced.tracers.ebpf.flight_engine.memory_available", lambda: 1 << 20)
+    monkeypatch.setattr("straced.tracers.ebpf.record_engine.memory_available", lambda: 1 << 20)
     with pytest.raises(InvalidArgument, match=r"of memory are free"):
         await flight.load(FlightOptions(ring_bytes=1 << 20))
