@@ -76,7 +76,7 @@ async def test_files_and_peers_are_counted_while_the_page_asks_for_them(tmp_path
         try:
             await script.waits()
             start = procfs.stat(script.pid).start_ticks
-            with site(tmp_path, rules) as page, Page(width=390, height=844) as browser:
+            with site(tmp_path, rules, tracer="ebpf") as page, Page(width=390, height=844) as browser:
                 browser.open(page.url, "document.querySelector('tbody tr a') !== null")
                 browser.value(f"location.hash = '#/process/{script.pid}-{start}'")
                 browser.until("document.querySelector('#count-files') !== null")
