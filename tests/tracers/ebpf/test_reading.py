@@ -158,6 +158,25 @@ async def test_what_did_not_change_is_the_same(tracer: EbpfTracer, start: Start)
     assert (await session.read()).rows is (await session.read()).rows
 
 
+async def test_a_row_said_to_have_changed_that_was_read_already_is_the_same(tracer: EbpfTracer, start: Start) -> None:
+    """A call that begins between the asking and the copying is in the copy, and is told once more the next time."""
+    idle = start("blocked")
+    session = await attach(tracer, idle.pid)
+    idle.go()
+    while row(before := await session.read(), "read").calls != 1:
+        pass
+    engine = tracer._instances[0].engine
+    used = engine.control.next_row + 1
+    engine.touched[:used] = b"\x01" * used
+    after = await session.read()
+    assert isinstance(before.rows, CellRows)
+    assert isinstance(after.rows, CellRows)
+    assert after.rows.same_as(before.rows)
+    (moved,) = after.rows.moved_since(before.rows, {idle.pid}).values()
+    assert moved.calls == 0
+    assert moved.standing == moved.in_flight > 0
+
+
 async def test_what_no_call_has_reached_is_not_kept(tracer: EbpfTracer, start: Start) -> None:
     """A service has thousands of rows, two and three times: most of each is an empty histogram."""
     workload = start("n", 1000)

@@ -154,7 +154,10 @@ class Reader:
         for (first, last), (raws, keys, owner_at) in zip(runs, copies, strict=True):
             if self._owner_at[first:last] != owner_at:
                 self._move(first, owner_at)
-            self._cells[first:last] = map(Cell, raws, keys)
+            self._cells[first:last] = [  # what was copied already when it was said to have changed is still the same
+                was if was.raw == raw and was.key == key else Cell(raw, key)
+                for was, raw, key in zip(self._cells[first:last], raws, keys, strict=True)
+            ]
             for owner in set(owner_at):
                 self._groups.pop(owner, None)
         self._version += bool(runs)
