@@ -25,9 +25,9 @@ class Pace:
             self._since_ns = time.monotonic_ns()
 
 
-async def in_pieces(steps: Generator[None, None, Result], pace: Pace | None = None) -> Result:
-    """Run a generator to its end; each of its yields is a place to rest. One ``pace`` goes for several, one by one."""
-    pace = pace or Pace()
+async def in_pieces(steps: Generator[None, None, Result]) -> Result:
+    """Run a generator to its end; each of its yields is a place to rest."""
+    pace = Pace()
     while True:
         try:
             next(steps)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 
 from msgspec.structs import replace
 
-from straced.concurrency.pacing import Pace, at_once, in_pieces
+from straced.concurrency.pacing import Pace, at_once
 from straced.errors import NotPermitted, StracedError
 from straced.linux import procfs
 from straced.model.counter_rows import rows_of
@@ -127,6 +127,7 @@ class CallCounter:
                 self._slow.forget(tree)
             for each in filter(None, (tree, tree.heir)):
                 at_once(self._add(each, await each.session.detach(), counted))
+                counted.drop_empty()
                 if self._late is not None:
                     self._late.append(each.changed())
             if self._start_of(root[0]) != root[1]:
@@ -147,7 +148,9 @@ class CallCounter:
         for tree in [*self._trees.values(), *heirs]:
             sample = samples.get(tree.session) if samples else await tree.session.read()
             if sample is not None:
-                await in_pieces(self._add(tree, sample, counted), pace)
+                for _piece in self._add(tree, sample, counted):
+                    await pace.rest()
+        counted.drop_empty()
         return counted
 
     def changed_rows(self) -> list[ChangedRows]:
@@ -209,8 +212,6 @@ class CallCounter:
             change = difference(row, told)
             if change is not None:
                 changes.append(change)
-        for key_ in [key_ for key_, made in counted.by_process.items() if not made]:
-            del counted.by_process[key_]
         counted.in_flight.update(tree.in_flight)
 
     def _place(self, tree: CountedTree, owner: Key, counted: CountedCalls) -> list[Calls]:

@@ -30,6 +30,11 @@ class CountedCalls(Struct, kw_only=True):
     others: dict[Key, list[Calls]] = {}
     """By tree, of ended descendants that were not the user's for whom it is counted."""
 
+    def drop_empty(self) -> None:
+        """Forget processes that were looked at and did nothing; once for all trees, of which there may be thousands."""
+        for key in [key for key, made in self.by_process.items() if not made]:
+            del self.by_process[key]
+
 
 def difference(row: Counters, known: list[Counters], otherwise: str = "") -> Calls | None:
     """What is new in a row besides what is known already; ``None`` when nothing is.
