@@ -31,7 +31,24 @@ from typing import NamedTuple
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "src")]
 
 from benchmarks import tracefs, tracers, workloads  # noqa: E402
-from benchmarks.overhead_table import APART, BY_TRACEFS, FAST, PERF, SLOW, Results, summarise, table, targets  # noqa: E402
+from benchmarks.overhead_table import (  # noqa: E402
+    APART,
+    BARE_SMALL,
+    BY_TRACEFS,
+    FAST,
+    FILE,
+    FLIGHT,
+    OURS,
+    PERF,
+    PERF_LINES,
+    PRINTS,
+    SLOW,
+    STRACE_LINES,
+    Results,
+    summarise,
+    table,
+    targets,
+)
 from benchmarks.workloads import Running, Workload  # noqa: E402
 from straced.linux import procfs  # noqa: E402
 from straced.tracers.base import AttachOptions  # noqa: E402
@@ -39,6 +56,7 @@ from straced.tracers.ebpf import EbpfTracer  # noqa: E402
 
 ONE_THREAD = ("getppid",)
 """Workloads that may be bound to a CPU without being slowed down by it."""
+LINES_BY = {PRINTS: "bpftrace", PERF_LINES: "perf trace", STRACE_LINES: "strace"}
 
 
 class Tracers(NamedTuple):
@@ -58,6 +76,13 @@ async def run_one(name: str, workload: Workload, ours: Tracers, folder: Path, ot
             stack.enter_context(tracers.empty_pair(folder))
         elif name == "straced":
             await stack.enter_async_context(tracers.straced(ours.usual, running.pid))
+        elif name == FLIGHT:
+            await stack.enter_async_context(tracers.kept(running.pid))
+        elif name == FILE:
+            await stack.enter_async_context(tracers.recorded(running.pid, folder))
+        elif name in (PRINTS, PERF_LINES, STRACE_LINES):
+            lines = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) / "calls"
+            stack.enter_context(tracers.each_call(LINES_BY[name], running.pid, lines))
         elif name == PERF:
             stack.push_async_callback(asyncio.sleep, 0.6)  # what perf lets go of late is not to be another's cost
             await stack.enter_async_context(tracers.straced(ours.perf, running.pid))
@@ -73,7 +98,7 @@ async def run_one(name: str, workload: Workload, ours: Tracers, folder: Path, ot
             stack.enter_context(tracers.strace(running.pid, cpu=tracer_cpu))
         elif name.startswith("strace "):
             stack.enter_context(tracers.strace(running.pid, *(["-f"] if "-f" in name else [])))
-        return running.measure(workload.unit)
+        return await asyncio.to_thread(running.measure, workload.unit)
 
 
 async def measure(arguments: argparse.Namespace, folder: Path) -> Results:
@@ -82,7 +107,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> Results:
     chosen = workloads.all_of(folder, arguments.find, arguments.find_small)
     if arguments.only:
         chosen = [workload for workload in chosen if workload.name in arguments.only.split(",")]
-    names = [name for name in (*FAST, *SLOW) if shutil.which(name.split()[0]) or name in FAST[:5] or name == SLOW[0]]
+    names = [name for name in (*FAST, *SLOW) if name in (*OURS, BARE_SMALL) or shutil.which(name.split()[0])]
     if not tracefs.is_mounted():
         print(f"tracefs cannot be mounted here: without {', '.join(BY_TRACEFS)}", file=sys.stderr)
         names = [name for name in names if name not in BY_TRACEFS]

@@ -6,11 +6,18 @@ import statistics
 
 PERF = "straced (perf)"
 """By the programs for kernels that preempt the usual ones."""
-FAST = ("untraced", "empty pair", "straced", PERF, "another traced", "bpftrace", "syscount")
+FLIGHT, FILE = "kept", "in a file"
+"""Counted, and each call recorded besides: in memory as the flight recorder does, and drained to a file."""
+OURS = ("untraced", "empty pair", "straced", PERF, "another traced", FLIGHT, FILE)
+"""What needs nothing installed; the floor is the second."""
+PRINTS, PERF_LINES, STRACE_LINES = "bpftrace prints", "perf trace", "strace -f -yy"
+"""A line a call, of the rivals."""
+FAST = (*OURS, "bpftrace", "syscount", PRINTS)
 APART = "strace -c apart"
-SLOW = ("untraced small", "perf trace -s", "strace -c", APART, "strace -f -c")
+BARE_SMALL = "untraced small"
+SLOW = (BARE_SMALL, "perf trace -s", PERF_LINES, "strace -c", APART, "strace -f -c", STRACE_LINES)
 """Those that make the small workload take as long as the others the full one."""
-BY_TRACEFS = ("bpftrace", "syscount", "perf trace -s")
+BY_TRACEFS = ("bpftrace", "syscount", PRINTS, "perf trace -s", PERF_LINES)
 """Rivals that cannot do without."""
 Results = dict[tuple[str, str], list[tuple[float, float]]]
 """Wall and CPU time of each run, by workload and tracer."""
@@ -26,7 +33,7 @@ def summarise(results: Results, calls: dict[tuple[str, str], int]) -> list[dict[
     for (workload, name), figures in results.items():
         small = name in SLOW
         which = 0 if small else 1
-        bare = middle(workload, SLOW[0] if small else FAST[0], which)
+        bare = middle(workload, BARE_SMALL if small else FAST[0], which)
         mine = middle(workload, name, which)
         count = calls.get((workload, "small" if small else "full"))
         rows.append(
@@ -53,7 +60,7 @@ def summarise(results: Results, calls: dict[tuple[str, str], int]) -> list[dict[
 def table(rows: list[dict[str, object]]) -> str:
     """The figures for people."""
     lines = [
-        f"{'workload':<8} {'tracer':<14} {'wall':>9} {'(min..max)':>22} {'cpu':>8} {'(min..max)':>18} {'unit':<7} "
+        f"{'workload':<8} {'tracer':<15} {'wall':>9} {'(min..max)':>22} {'cpu':>8} {'(min..max)':>18} {'unit':<7} "
         f"{'untraced':>8} {'floor':>6} {'added ns/call':>13} by"
     ]
     for row in rows:
@@ -61,7 +68,7 @@ def table(rows: list[dict[str, object]]) -> str:
         wall_spread = f"({row['wall_min']:,.0f}..{row['wall_max']:,.0f})"
         cpu_spread = f"({row['cpu_min']:,.0f}..{row['cpu_max']:,.0f})"
         lines.append(
-            f"{row['workload']:<8} {row['tracer']:<14} {row['wall']:>9,.0f} {wall_spread:>22} {row['cpu']:>8,.0f} "
+            f"{row['workload']:<8} {row['tracer']:<15} {row['wall']:>9,.0f} {wall_spread:>22} {row['cpu']:>8,.0f} "
             f"{cpu_spread:>18} {row['unit']:<7} {'x' + format(row['to_untraced'], ',.2f'):>8} {floor:>6} "
             f"{row['added_ns_a_call']:>13,} {row['by']}"
         )
@@ -83,6 +90,14 @@ def targets(rows: list[dict[str, object]]) -> list[str]:
     for workload, most in (("getppid", 1.6), ("find", 1.25)):
         if (workload, "straced") in found:
             ratio(f"{workload}: traced by the floor", cpu(workload, "straced") / cpu(workload, "empty pair"), most)
+    for workload, most in (("getppid", 40), ("files", 150)):
+        for tracer in (FLIGHT, FILE):
+            if (workload, tracer) in found:
+                added = float(str(found[workload, tracer]["added_ns_a_call"]))
+                counting = float(str(found[workload, "straced"]["added_ns_a_call"]))
+                ratio(f"{workload}: {tracer}, ns a call over counting", added - counting, most)
+    if ("find", FILE) in found:
+        ratio("find: in a file by untraced", cpu("find", FILE) / cpu("find", "untraced"), 1.5)
     if ("python", "straced") in found:
         ratio("python: traced by untraced", cpu("python", "straced") / cpu("python", "untraced"), 1.10)
     if ("getppid", "straced") in found:

@@ -19,47 +19,17 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from benchmarks import tracers, workloads
 from benchmarks.workloads import Running, Workload
-from straced.linux import procfs
 from straced.tracers.base import AttachOptions
-from straced.tracers.ebpf import EbpfTracer, flight, recorder
-from straced.tracers.ebpf.flight import FlightOptions
-from straced.tracers.ebpf.record_session import RecorderOptions
+from straced.tracers.ebpf import EbpfTracer
 
 VARIANTS = ("untraced", "counted", "limited", "flight", "recorded")
 LOOPS = (("getppid", "300000"), ("openat", "200000"), ("fstat", "200000"), ("stat", "200000"), ("recv", "200000"))
 """Each with its number of calls: without pointers, with a path, a structure, both; and with pointers that are NULL."""
 LIMIT = AttachOptions(slower_ns=1000 * 10**9)
-RING_BYTES = 1 << 20
-"""Of the flight recorder: it goes round many times, so that what makes way is paid for."""
-
-
-@contextlib.asynccontextmanager
-async def recorded(pid: int, folder: Path) -> AsyncIterator[None]:
-    """Recorded into a file; checks that nothing was lost."""
-    loaded = await recorder.load(RecorderOptions())
-    with tempfile.TemporaryFile(dir=folder) as file:
-        recording = await loaded.begin(procfs.target(pid), file.fileno())
-        yield
-        await recording.stop()
-        assert recording.end is not None
-        if lost := sum(each.lost for each in recording.end.calls.values()):
-            print(f"{lost} records were lost", file=sys.stderr)
-
-
-@contextlib.asynccontextmanager
-async def kept(pid: int) -> AsyncIterator[None]:
-    """Kept by a flight recorder, whose rings nobody reads."""
-    recorder = await flight.load(FlightOptions(ring_bytes=RING_BYTES))
-    try:
-        await recorder.add(procfs.target(pid))
-        yield
-    finally:
-        await recorder.close()
 
 
 async def measure(chosen: list[Workload], rounds: int, folder: Path) -> dict[tuple[str, str], list[float]]:
@@ -77,9 +47,9 @@ async def measure(chosen: list[Workload], rounds: int, folder: Path) -> dict[tup
                     elif name == "limited":
                         await stack.enter_async_context(tracers.straced(tracer, running.pid, LIMIT))
                     elif name == "flight":
-                        await stack.enter_async_context(kept(running.pid))
+                        await stack.enter_async_context(tracers.kept(running.pid))
                     elif name == "recorded":
-                        await stack.enter_async_context(recorded(running.pid, folder))
+                        await stack.enter_async_context(tracers.recorded(running.pid, folder))
                     figures = await asyncio.to_thread(running.measure, workload.unit)
                 found[workload.name, name].append(figures[1])
         print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)

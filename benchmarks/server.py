@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import servers, tracefs, tracers, workloads
-from benchmarks.records import recorded
 from straced.tracers.ebpf import EbpfTracer
 
 VARIANTS = ("alone", "floor", "counted", "recorded", "bpftrace", "perf trace", "strace")
@@ -52,7 +51,7 @@ async def variant(name: str, tracer: EbpfTracer, pid: int, programs: Path, folde
         elif name == "counted":
             await stack.enter_async_context(tracers.straced(tracer, pid))
         elif name == "recorded":
-            await stack.enter_async_context(recorded(pid, folder))
+            await stack.enter_async_context(tracers.recorded(pid, folder))
         elif name != "alone":
             output = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder))) / "calls"
             stack.enter_context(tracers.each_call(name, pid, output))

@@ -7,6 +7,7 @@ every tracer costs everybody on the machine. ``workloads/client.c`` is at work f
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 CLIENT = "client"
+GET_PAGE = "GET /page.html HTTP/1.1\r\nHost: x\r\n\r\n"
 _NGINX = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/errors;
 events {{ worker_connections 512; }}
@@ -28,6 +30,8 @@ http {{
 }}
 """
 PAGE_BYTES = 1000
+LARGE_PAGE_BYTES = 100_000
+"""Of a picture or a script, say: what is sent costs more than the calls."""
 
 
 class Asked(NamedTuple):
@@ -84,10 +88,10 @@ def redis(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def nginx(folder: Path) -> Iterator[tuple[int, int]]:
+def nginx(folder: Path, page_bytes: int = PAGE_BYTES) -> Iterator[tuple[int, int]]:
     """An nginx of one process that serves a page from a file, and writes its access log, as it does by default."""
     port = _free_port()
-    (folder / "page.html").write_bytes(b"x" * PAGE_BYTES)
+    (folder / "page.html").write_bytes(b"x" * page_bytes)
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port))
     with _running(["nginx", "-e", str(folder / "errors"), "-c", str(folder / "nginx.conf")], port) as server:
         yield server
@@ -110,7 +114,8 @@ def _client(request: str) -> Callable[[Path, int, int, int], Asked]:
 
 
 LOADS = {
-    "nginx": Load(nginx, _client("GET /page.html HTTP/1.1\r\nHost: x\r\n\r\n")),
+    "nginx": Load(nginx, _client(GET_PAGE)),
+    "nginx-large": Load(functools.partial(nginx, page_bytes=LARGE_PAGE_BYTES), _client(GET_PAGE)),
     "redis": Load(redis, _client("*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n")),
     "redis-benchmark": Load(redis, redis_benchmark),
 }

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,8 +14,12 @@ from pathlib import Path
 
 from straced.linux import procfs
 from straced.tracers.base import AttachOptions
-from straced.tracers.ebpf import EbpfTracer, libbpf
+from straced.tracers.ebpf import EbpfTracer, flight, libbpf, recorder
+from straced.tracers.ebpf.flight import FlightOptions
+from straced.tracers.ebpf.record_session import RecorderOptions
 
+RING_BYTES = 1 << 20
+"""Of the flight recorder: it goes round many times, so that what makes way is paid for."""
 BPFTRACE = """
 BEGIN {{ printf("ready\\n"); }}
 tracepoint:raw_syscalls:sys_enter /pid == {pid}/ {{ @at[tid] = nsecs; }}
@@ -52,6 +57,30 @@ async def straced(tracer: EbpfTracer, pid: int, options: AttachOptions | None = 
         raise RuntimeError(f"not all was counted: {sample.reasons}")
     if sample.io_uring is not None and sample.io_uring.problems:
         raise RuntimeError(f"not all was counted: {sample.io_uring.problems}")
+
+
+@contextlib.asynccontextmanager
+async def recorded(pid: int, folder: Path) -> AsyncIterator[None]:
+    """Recorded into a file; checks that nothing was lost."""
+    loaded = await recorder.load(RecorderOptions())
+    with tempfile.TemporaryFile(dir=folder) as file:
+        recording = await loaded.begin(procfs.target(pid), file.fileno())
+        yield
+        await recording.stop()
+        assert recording.end is not None
+        if lost := sum(each.lost for each in recording.end.calls.values()):
+            print(f"{lost} records were lost", file=sys.stderr)
+
+
+@contextlib.asynccontextmanager
+async def kept(pid: int) -> AsyncIterator[None]:
+    """Kept by a flight recorder, whose rings nobody reads."""
+    loaded = await flight.load(FlightOptions(ring_bytes=RING_BYTES))
+    try:
+        await loaded.add(procfs.target(pid))
+        yield
+    finally:
+        await loaded.close()
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ def all_of(folder: Path, find: str, find_small: str) -> list[Workload]:
     command = (gate, "sh", "-c", 'exec "$@" >/dev/null', "sh")
     return [
         Workload("getppid", "ns/call", (loops, "getppid", "300000"), (loops, "getppid", "2000")),
+        Workload("files", "ns/call", (loops, "files", "50000"), (loops, "files", "500")),
         Workload("pingpong", "ns/call", (loops, "pingpong", "20000"), (loops, "pingpong", "500")),
         Workload("reader4", "ns/call", (loops, "reader4", "60000"), (loops, "reader4", "500")),
         Workload("find", "ms", (*command, "find", find), (*command, "find", find_small)),

@@ -81,6 +81,16 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "openat")) {
 		for (long i = 0; i < count; i++)
 			syscall(SYS_openat, AT_FDCWD, "/usr/share/there/is/no/such/file", O_RDONLY);
+	} else if (!strcmp(argv[1], "files")) {
+		calls *= 4;
+		for (long i = 0; i < count; i++) {
+			int file = open("/etc/passwd", O_RDONLY);
+			char block[64];
+
+			if (read(file, block, sizeof(block)) != sizeof(block) || close(file))
+				return 8;
+			syscall(SYS_openat, AT_FDCWD, "/usr/share/there/is/no/such/file", O_RDONLY);
+		}
 	} else if (!strcmp(argv[1], "fstat")) {
 		for (long i = 0; i < count; i++)
 			syscall(SYS_fstat, 0, &status);
