@@ -6,6 +6,7 @@ Of `service/api/acceptor.py`, `service/api/door.py`, `service/api/listening.py`,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -17,7 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from straced.linux.credentials import Peer
 from straced.linux.passed_descriptors import SO_PASSRIGHTS
+from straced.service.api.link import Link
+from straced.service.api.receivers import Receivers
 from tests.security import fuse
 from tests.security.hostile import HOSTILE, user
 from tests.security.served import ends_in_time, others_are_served
@@ -168,3 +172,31 @@ async def test_another_door_takes_the_place_of_one_that_died(public: Path) -> No
         ends_in_time(daemon)
     finally:
         daemon.stop()
+
+
+class _Closed:
+    """Admits nobody, with a word."""
+
+    def refusal_for(self, uid: int) -> bytes | None:
+        return b"closed"
+
+    def welcome(self, peer: Peer, link: Link) -> object:
+        raise AssertionError("somebody was let in")
+
+    def reopen(self) -> None:
+        raise AssertionError("the door has died")
+
+
+async def test_it_listens_before_it_is_said_to_be_ready(public: Path) -> None:
+    """The process that accepts needs a moment to start: who comes meanwhile waits, and is not refused by the kernel."""
+    path = str(public / "door")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock.bind(path)
+    door = Receivers(sock, _Closed())
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            client.setblocking(False)
+            assert await asyncio.get_running_loop().sock_recv(client, 100) == b"closed"
+    finally:
+        door.close()

@@ -20,7 +20,6 @@ import msgspec
 from straced.linux import credentials
 from straced.linux.credentials import Peer
 from straced.service.api import receiver
-from straced.service.api.door import BACKLOG
 from straced.service.api.receivers import PACKET, PendingClient, Reply
 
 MAX_UNANSWERED = 64
@@ -216,5 +215,4 @@ def main(listener: int, control: int) -> None:
     for fd in (listener, control):
         os.set_inheritable(fd, False)
     sock.setblocking(False)
-    sock.listen(BACKLOG)
     _Door(sock, socket.socket(fileno=control)).run()

@@ -16,7 +16,7 @@ import sys
 import msgspec
 
 from straced.linux.credentials import Peer
-from straced.service.api.door import AdmissionPolicy
+from straced.service.api.door import BACKLOG, AdmissionPolicy
 from straced.service.api.link import PipeLink
 
 PACKET = 1 << 16
@@ -40,7 +40,7 @@ class Receivers:
     """The service's side.
 
     Args:
-        sock: bound, and not yet listening; the process of the door gets it.
+        sock: bound; it listens from now on, and the process of the door gets it.
         reception: is asked who may come in.
     """
 
@@ -58,6 +58,9 @@ class Receivers:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", code], pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True
             )
+            # Here, and not where it accepts: who is told that the service is ready may connect. And now, when that
+            # process has it as well: a close of ours is not the last one of what is in the queue.
+            sock.listen(BACKLOG)
         except BaseException:
             self._control.close()
             raise
