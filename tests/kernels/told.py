@@ -16,17 +16,16 @@ from straced.records.reader import RecordFile
 from straced.records.values import CALLS
 from straced.tracers.base import Rights
 from straced.tracers.ebpf.record_session import RecorderOptions
-from tests.kernels.checks import LONG_S, check
+from tests.kernels.checks import check
 from tests.records.jobs import Job
 from tests.records.oracle import ENVIRONMENT, strace_lines
 from tests.records.test_text_beside_strace import OURS, compare_real
-from tests.support.poll import until
 from tests.support.records import check_sums, recording
 
 PROGRAMS = "/tmp/out/programs"
 HOST = "127.77.1.2"
 NOBODY = 65534
-BOTH = "read go; ./own opens; ./stronger opens; ./own files; true"
+BOTH = "echo ready; exec >&2; read go; ./own opens; ./stronger opens; ./own files; true"
 ONCE, FSYNCS = b"relative", 2
 """What a run of ``opens`` opens once; the calls of fsync of one of ``files``."""
 
@@ -79,8 +78,11 @@ def of_user(refused: str) -> str:
             shutil.copyfile(PROGRAMS, folder / program)
             (folder / program).chmod(mode)
         words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "sh", "-c", BOTH]
-        with subprocess.Popen(words, stdin=subprocess.PIPE, cwd=folder, stderr=subprocess.DEVNULL) as shell:
-            until(lambda: Path(f"/proc/{shell.pid}/comm").read_text() == "sh\n", LONG_S, pause_s=0.05)
+        with subprocess.Popen(
+            words, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as shell:
+            assert shell.stdout is not None
+            assert shell.stdout.readline() == b"ready\n"  # its name would be there before its execve has ended
             file = asyncio.run(_recorded_for_user(shell, Path(name, "t.strc")))
         counted = check_sums(file)
         opened = [each.pid for each in file if each.kind in CALLS for blob in each.blobs.values() if blob.data == ONCE]
