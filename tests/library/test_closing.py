@@ -104,9 +104,8 @@ def test_a_cost_that_is_measured_while_the_programs_are_unloaded(start: Starter)
             session = await profiler.attach(int(os.environ["TARGET"]))
             instance = session._inner._instance
             settle, measured, unloaded = instance.engine.settle, threading.Event(), threading.Event()
-            waits = iter([measured, unloaded])
-            def later():  # the kernel takes its time, but not in the loop
-                threading.current_thread() is threading.main_thread() or next(waits).wait(2)
+            def later():  # the kernel takes its time
+                measured.wait(2) if not measured.is_set() else unloaded.wait(0.3)
                 settle()
             instance.engine.settle = later
             closing = asyncio.create_task(instance.close())

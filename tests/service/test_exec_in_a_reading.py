@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from straced import syscalls
 from straced.config import watch_rules
 from straced.model.tick import Tick
 from straced.service.collect.collector import Watcher
@@ -30,6 +31,12 @@ SCRIPT = "read go; (read go < {gate}; umask > /dev/null; exec /bin/sleep 300) & 
 
 def _runs(pid: int, program: str) -> bool:
     return os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program
+
+
+def _call(pid: int) -> str:
+    """The call that it waits in; nothing while it runs."""
+    number = Path(f"/proc/{pid}/syscall").read_text().split()[0]
+    return "" if number in ("running", "-1") else syscalls.syscall_name(int(number))
 
 
 def _add(sums: collections.Counter[tuple[str, str]], tick: Tick) -> None:
@@ -69,11 +76,13 @@ async def test_the_last_calls_before_an_execve_are_the_former_programs(
             process.stdin.write("go\n")
             process.stdin.flush()
             child = int(await asyncio.to_thread(process.stdout.readline))
-            until(lambda: Path(f"/proc/{child}/syscall").read_text().split()[0] not in ("running", "-1"))
+            until(lambda: _call(child))
             waiting.append(child)
             for _ in range(4):
                 _add(sums, (await watcher.tick(look=False))[0])
             assert not waiting
+            until(lambda: "nanosleep" in _call(child))  # all that the other program calls before it rests
+            _add(sums, (await watcher.tick(look=False))[0])
         finally:
             if child:
                 with contextlib.suppress(ProcessLookupError):

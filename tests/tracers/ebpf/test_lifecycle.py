@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -24,7 +25,7 @@ from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import EbpfTracer
 from straced.tracers.ebpf.engine import PROGRAMS, Engine
 from tests.support.needs import require
-from tests.support.poll import until
+from tests.support.poll import auntil, until
 from tests.tracers.ebpf.conftest import Start
 from tests.tracers.ebpf.counts import attach, calls, row
 
@@ -89,6 +90,25 @@ async def test_memory_is_given_back(tracer: EbpfTracer, start: Start) -> None:
             await asyncio.sleep(0)
         used.append(tracer._instances[0].engine.control.next_owner)
     assert used[-1] <= 4
+
+
+async def test_the_loop_turns_while_memory_is_given_back(
+    tracer: EbpfTracer, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes as long as the slowest CPU to say that nobody uses it any more, twice: never in the loop."""
+    session = await attach(tracer, start("n", 10).pid)
+    (instance,) = tracer._instances
+    settle, where = instance.engine.settle, list[threading.Thread]()
+
+    def noted() -> None:
+        where.append(threading.current_thread())
+        settle()
+
+    monkeypatch.setattr(instance.engine, "settle", noted)
+    await session.detach()
+    await auntil(lambda: instance.is_idle)
+    assert len(where) >= 2
+    assert threading.current_thread() not in where
 
 
 async def test_ending_of_the_target(tracer: EbpfTracer, start: Start) -> None:

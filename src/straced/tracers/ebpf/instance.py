@@ -240,22 +240,35 @@ class Instance:
             self._reclaim(each)
 
     async def _reclaim_later(self, index: int) -> None:
-        await asyncio.to_thread(self.engine.settle)
-        self._reclaim(index, settled=True)
+        """:meth:`_reclaim`, while the event loop turns: a grace period takes as long as the slowest CPU (100 ms)."""
+        await self._settled()
+        if not self._closed:
+            self.marks.unmark(index)
+            await self._settled()
+        self._recycle(index)
         if not self.sessions:
             self._idle()
 
-    def _reclaim(self, index: int, *, settled: bool = False) -> None:
+    async def _settled(self) -> None:
+        try:
+            await asyncio.to_thread(self.engine.settle)
+        except RuntimeError:  # no room for another thread
+            self.engine.settle()
+
+    def _reclaim(self, index: int) -> None:
         """Give the memory of a session back, after two grace periods: a fork may have read the session as open."""
-        engine = self.engine
+        if self._closed:
+            return
+        self.engine.settle()
+        self.marks.unmark(index)
+        self.engine.settle()
+        self._recycle(index)
+
+    def _recycle(self, index: int) -> None:
         if self._closed:  # all of it has gone with the engine
             return
-        if not settled:
-            engine.settle()
-        self.marks.unmark(index)
-        engine.settle()
         members = [owner.index for owner in self.reader.owners() if index in (owner.index, owner.session)]
-        engine.recycle(self.reader.places_of(members), members)
+        self.engine.recycle(self.reader.places_of(members), members)
 
     @property
     def is_idle(self) -> bool:
