@@ -32,7 +32,8 @@ enum detail_flags {
 struct detail_plan {
 	u8 descriptors;	/* bits of the arguments that are descriptors */
 	u8 flags;
-	u8 unused[6];	/* elements of a mapped array stand 8 bytes apart */
+	u8 address;	/* enum address_use */
+	u8 unused[5];	/* elements of a mapped array stand 8 bytes apart */
 };
 
 /* Of a session, by its index among the owners. seen = told + untold + lost, at rest. */

@@ -2,7 +2,8 @@
 /*
  * Sums by file and peer, for sessions that want them: at the exit of a call, by what its first descriptor stands for, by
  * what it has opened, or else by its path. A file is its inode, a peer an address and a port; of connections that were
- * accepted the peer is the address, and the port one's own. Its name is told once, through the ring of slow calls.
+ * accepted the peer is the address, and the port one's own. Names that the key does not say are told once, through the
+ * ring of slow calls.
  */
 #ifndef STRACED_DETAILS_FILES_H
 #define STRACED_DETAILS_FILES_H
@@ -10,18 +11,11 @@
 #define PATH_WORDS 64	/* of a path, so many tell it from others; and its length */
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
-#define FIRST_EPHEMERAL 32768
 #define SLOW_NAME 2
+#define SOL_SOCKET 1
+#define SO_ERROR 4
 
-enum file_kind { BY_INODE = 1, BY_PATH, BY_OTHERS, BY_PEER = 16, BY_PEER_6, BY_CLIENT, BY_CLIENT_6, BY_OWN, BY_OWN_6 };
-
-struct file_key {
-	u32 session;
-	u16 kind;
-	u16 port;
-	u64 one;	/* inode, hash of the path, address */
-	u64 two;	/* its number and generation, the rest of the address */
-};
+#include "details_peers.h"
 
 struct file_row {
 	u64 calls;
@@ -31,13 +25,8 @@ struct file_row {
 	u64 waiting_ns;
 	u64 max_ns;
 	u32 named;
-	u32 error;	/* the last one */
+	u32 error;	/* the last one that says much, or else the last */
 	u32 histogram[HIST_SIZE];
-};
-
-struct file_told {
-	struct slow_head head;
-	struct file_key key;
 };
 
 /* Make the layouts known in the object's BTF. */
@@ -58,34 +47,8 @@ struct {
 	__type(value, struct file_row);
 } blank_file SEC(".maps");
 
-INLINE void key_of_socket(struct file_key *key, struct file___open *file)
-{
-	struct socket *socket = BPF_CORE_READ(file, private_data);
-	struct sock *sock = BPF_CORE_READ(socket, sk);
-	u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
-	u16 own, peer;
-
-	if (family != AF_INET && family != AF_INET6)
-		return;
-	own = BPF_CORE_READ(sock, __sk_common.skc_num);
-	peer = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
-	if (!peer && !own)
-		return;
-	key->kind = !peer ? BY_OWN : own < FIRST_EPHEMERAL && peer >= FIRST_EPHEMERAL ? BY_CLIENT : BY_PEER;
-	key->port = key->kind == BY_PEER ? peer : own;
-	if (family == AF_INET) {
-		key->one = peer ? BPF_CORE_READ(sock, __sk_common.skc_daddr) : BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);
-		key->two = 0;
-		return;
-	}
-	key->kind++;
-	if (peer)
-		BPF_CORE_READ_INTO(&key->one, sock, __sk_common.skc_v6_daddr);
-	else
-		BPF_CORE_READ_INTO(&key->one, sock, __sk_common.skc_v6_rcv_saddr);
-}
-
-INLINE void key_of_file(struct file_key *key, u64 address)
+/* Returns where the name ends that stands in the scratch place then; 0: there is none. */
+INLINE u32 key_of_file(struct file_key *key, u64 address, u32 use, long result)
 {
 	struct file___open *file = (void *)address;
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
@@ -94,30 +57,22 @@ INLINE void key_of_file(struct file_key *key, u64 address)
 	key->one = (u64)inode;
 	key->two = BPF_CORE_READ(inode, i_ino) ^ (u64)BPF_CORE_READ(inode, i_generation) << 32;
 	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFSOCK)
-		key_of_socket(key, file);
+		return key_of_socket(key, address, use, result);
+	return 0;
 }
 
 /* The path stands in the scratch place behind the key; a relative one is another in each directory. */
 INLINE bool key_of_path(struct file_key *key, struct scratch *scratch, struct task_struct___files *task, s32 directory)
 {
 	struct blob *blob = (struct blob *)(scratch->bytes + sizeof(struct file_told));
-	u64 *words = (u64 *)(blob + 1);
-	u64 hash = 0xcbf29ce484222325ULL + blob->bytes;
-	u32 length = blob->bytes;
 	u64 file;
 
-	if (blob->kind & BLOB_UNREAD || !length)
+	if (blob->kind & BLOB_UNREAD || !blob->bytes)
 		return false;
-	for (int i = 0; i < PATH_WORDS; i++) {
-		if (8 * i >= length)
-			break;
-		hash = (hash ^ words[i]) * 0x100000001b3ULL;
-		hash ^= hash >> 29;
-	}
 	key->kind = BY_PATH;
-	key->one = hash;
+	key->one = hash_of(blob);
 	key->two = 0;
-	if ((u8)words[0] == '/')
+	if (*(u8 *)(blob + 1) == '/')
 		return true;
 	if (directory == WORKING_DIRECTORY) {
 		key->two = (u64)BPF_CORE_READ(task, fs, pwd.dentry);
@@ -147,6 +102,30 @@ INLINE struct file_row *file_row_of(struct file_key *key, struct slow_limit *lim
 	return bpf_map_lookup_elem(&file_rows, key);
 }
 
+/* Of somebody who asked whether he would have to wait, or what it is: that says little of a file or peer. */
+INLINE bool says_little(u32 error)
+{
+	switch (error) {
+	case 0:
+	case INTERRUPTED:
+	case AGAIN:
+	case NO_TERMINAL:
+	case NO_SEEK:
+	case NOT_CONNECTED:
+	case ALREADY:
+	case IN_PROGRESS:
+		return true;
+	}
+	return false;
+}
+
+/* The last error that says much, or else the last. */
+INLINE void note_error(struct file_row *row, u32 error)
+{
+	if (!says_little(error) || says_little(row->error))
+		row->error = error;
+}
+
 INLINE void add_call(struct file_row *row, const struct outcome *outcome, u32 flags)
 {
 	u32 bucket = bucket_of(outcome->duration_ns);
@@ -156,7 +135,7 @@ INLINE void add_call(struct file_row *row, const struct outcome *outcome, u32 fl
 	ADD(row->waiting_ns, outcome->waiting_ns);
 	if (outcome->result < 0 && outcome->result >= -4095) {
 		ADD(row->errors, 1);
-		row->error = -outcome->result;
+		note_error(row, -outcome->result);
 	} else if (flags & DETAIL_BYTES && outcome->result > 0) {
 		ADD(row->bytes, outcome->result);
 	}
@@ -175,11 +154,12 @@ INLINE void tell_name(struct scratch *scratch, struct file_key *key, struct file
 {
 	struct file_told *told = (struct file_told *)scratch->bytes;
 
-	if (*(volatile u32 *)&row->named || __sync_lock_test_and_set(&row->named, 1) || key->kind == BY_OTHERS)
+	if (key->kind == BY_OTHERS || key->kind >= BY_FAMILY || *(volatile u32 *)&row->named ||
+	    __sync_lock_test_and_set(&row->named, 1))
 		return;
 	if (key->kind == BY_PATH)
 		at = name_descriptor(at, 7, directory, 0);
-	else
+	else if (key->kind == BY_INODE)
 		at = name_file(sizeof(*told), 0, file, 0);
 	told->head.session = key->session;
 	told->head.peeked = SLOW_NAME;
@@ -187,6 +167,34 @@ INLINE void tell_name(struct scratch *scratch, struct file_key *key, struct file
 	barrier_var(at);
 	if (at > SCRATCH_BYTES || bpf_ringbuf_output(&slow_calls, scratch->bytes, at, 0))
 		*(volatile u32 *)&row->named = 0;
+}
+
+/* The descriptor that poll(2) waits for, if it is only one; -1. */
+INLINE s32 polled(struct scratch *scratch)
+{
+	s32 number = -1;
+
+	if (scratch->args[1] == 1)
+		bpf_probe_read_user(&number, sizeof(number), (void *)scratch->args[0]);
+	return number;
+}
+
+/* Whether who waits for a socket waits for a peer: neither that of a server, nor what is no socket at all. */
+INLINE bool is_of_peer(struct file_key *key)
+{
+	u32 kind = key->kind & ((1 << PROTOCOL_SHIFT) - 1);
+
+	return kind == BY_UNIX || (kind >= BY_PEER && kind < BY_OWN) || (kind == BY_OWN && !key->port);
+}
+
+/* What getsockopt(2) has told of a connect that went on. */
+INLINE void note_socket_error(struct scratch *scratch, struct file_row *row, long result)
+{
+	u32 error = 0;
+
+	if (!result && scratch->args[1] == SOL_SOCKET && scratch->args[2] == SO_ERROR &&
+	    !bpf_probe_read_user(&error, sizeof(error), (void *)scratch->args[3]) && error)
+		note_error(row, error);
 }
 
 /* A call of the current task has returned. */
@@ -211,10 +219,10 @@ __attribute__((noinline)) int add_to_file(struct outcome *outcome)
 	limit = bpf_map_lookup_elem(&slow_limits, &session);
 	details = detail_plan_of(outcome->key);
 	plan = plan_of(outcome->key);
-	if (!limit || !details || !plan || !limit->files || details->flags & DETAIL_WAITS)
+	if (!limit || !details || !plan || !limit->files || (details->flags & DETAIL_WAITS && details->address != POLLED))
 		return 0;
 	by_path = plan->captures[0].kind == BLOB_PATH && !plan->captures[0].bytes;
-	if (!by_path && !details->descriptors)
+	if (!by_path && !details->descriptors && details->address != POLLED)
 		return 0;
 	if (plan->flags & PLAN_EXEC && !outcome->result)
 		return 0;
@@ -237,15 +245,19 @@ __attribute__((noinline)) int add_to_file(struct outcome *outcome)
 		if (at == sizeof(struct file_told) || !key_of_path(&key, scratch, (void *)task, directory))
 			goto out;
 	} else {
-		file = file_at((void *)task, scratch->args[first & 7]);
+		file = file_at((void *)task, details->address == POLLED ? polled(scratch) : scratch->args[first & 7]);
 	}
 	if (file)
-		key_of_file(&key, file);
+		at = key_of_file(&key, file, details->address, outcome->result);
 	else if (key.kind != BY_PATH)
+		goto out;
+	if (details->address == POLLED && !is_of_peer(&key))
 		goto out;
 	row = file_row_of(&key, limit);
 	if (row) {
 		add_call(row, outcome, details->flags);
+		if (details->address == SOCKET_ERROR)
+			note_socket_error(scratch, row, outcome->result);
 		tell_name(scratch, &key, row, file, directory, at);
 	} else {
 		ADD(limit->unplaced, 1);

@@ -22,6 +22,19 @@
 enum { BLOB_FILE = BLOB_WORDS + 1, BLOB_SOCKET };
 enum file_flags { FILE_DELETED = 1 };
 
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct sock_common___bound {
+	int skc_bound_dev_if;
+};
+
+struct sock___bound {
+	struct sock_common___bound __sk_common;
+	u8 sk_userlocks : 4;
+};
+
+#pragma clang attribute pop
+
 /* Before the pieces of a path, each ended by a zero, the last one first. */
 struct file_name {
 	u32 mode;
@@ -175,6 +188,12 @@ __attribute__((noinline)) int name_path(u32 at, u32 argument, u64 dentry_address
 			walk->cut ? BLOB_FILE | BLOB_CUT : BLOB_FILE);
 }
 
+/* Of an address of IPv6 of which each link has one: where it has zeros, bytes 4 to 7, its interface is told. */
+INLINE bool is_of_link(u64 high)
+{
+	return (high & 0xc0ff) == 0x80fe;
+}
+
 __attribute__((noinline)) int name_socket(u32 at, u32 argument, u64 file_address, u32 peeking)
 {
 	struct scratch *scratch = scratch_of(peeking);
@@ -204,6 +223,8 @@ __attribute__((noinline)) int name_socket(u32 at, u32 argument, u64 file_address
 	} else if (name->family == AF_INET6) {
 		BPF_CORE_READ_INTO(&name->local, sock, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&name->peer, sock, __sk_common.skc_v6_daddr);
+		if (is_of_link(*(u64 *)name->peer))
+			*(u32 *)(name->peer + 4) = BPF_CORE_READ((struct sock___bound *)sock, __sk_common.skc_bound_dev_if);
 	} else if (name->family == AF_UNIX) {
 		struct sock *peer = BPF_CORE_READ((struct unix_sock *)sock, peer);
 

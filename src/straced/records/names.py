@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import stat
 import struct
+import sys
 
 from msgspec import Struct
 
@@ -22,6 +23,8 @@ _EPHEMERAL = 32768
 """Ports from this one on are given to those who connect (net.ipv4.ip_local_port_range)."""
 SOCKETS = frozenset({"socket", "accepted", "pair"})
 _WORDS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp", 136: "udplite"}
+_WITHOUT_PORTS = (1, 58, 255)
+_MAPPED = bytes(10) + b"\xff\xff"
 
 
 class SubjectName(Struct, frozen=True):
@@ -94,7 +97,7 @@ def of_socket(blob: Blob) -> SubjectName | None:
         return SubjectName(f"{word}:[{inode}]", b"socket:[%d]" % inode, "", "socket")
     ends = [_end(family, local, local_port), _end(family, peer, peer_port)]
     connected = peer_port != 0
-    name = f"{_WORDS.get(protocol, str(protocol))} {ends[1] if connected else ends[0]}"
+    name = end_of(protocol, family, *((peer, peer_port) if connected else (local, local_port)))
     if not connected and state == _LISTENING:
         name += " listen"
     text = f"{word}:[{'->'.join(ends if connected else ends[:1])}]"
@@ -107,9 +110,43 @@ def of_socket(blob: Blob) -> SubjectName | None:
     )
 
 
+def end_of(protocol: int, family: int, address: bytes, port: int) -> str:
+    """Name one end of a connection: ``tcp 10.0.0.7:5432``, ``udp [fe80::1%2]:53``, ``icmp 10.0.0.7``.
+
+    Args:
+        protocol: its number, as IPPROTO_TCP.
+        family: AF_INET or AF_INET6.
+        address: its bytes; where one of a single link has zeros, its interface may stand.
+        port: of that end.
+    """
+    return f"{word_of(protocol)} {host_of(family, address)}" + ("" if protocol in _WITHOUT_PORTS else f":{port}")
+
+
+def word_of(protocol: int) -> str:
+    """How a protocol of the Internet is called."""
+    return _WORDS.get(protocol, f"ip({protocol})")
+
+
+def host_of(family: int, address: bytes) -> str:
+    """Name a host: one of IPv4 as such, also where IPv6 stands for it; one of a single link with its interface."""
+    if family == INET or address.startswith(_MAPPED):
+        return socket.inet_ntop(INET, address[:4] if family == INET else address[12:])
+    link = int.from_bytes(address[4:8], sys.byteorder) if _is_of_link(address) else 0
+    if not link:
+        return f"[{socket.inet_ntop(INET6, address)}]"
+    return f"[{socket.inet_ntop(INET6, address[:4] + bytes(4) + address[8:])}%{link}]"
+
+
+def _is_of_link(address: bytes) -> bool:
+    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
 def _end(family: int, address: bytes, port: int) -> str:
+    """As ``strace -yy`` has it."""
     if family == INET:
         return f"{socket.inet_ntop(family, address[:4])}:{port}"
+    if _is_of_link(address):
+        address = address[:4] + bytes(4) + address[8:]
     return f"[{socket.inet_ntop(family, address)}]:{port}"
 
 
@@ -127,11 +164,14 @@ def of_address(address: bytes) -> str:
     Args:
         address: its bytes.
     """
-    family = int.from_bytes(address[:2], "little")
+    family, port = int.from_bytes(address[:2], "little"), int.from_bytes(address[2:4], "big")
     if family == INET and len(address) >= 8:
-        return _end(family, address[4:8], int.from_bytes(address[2:4], "big"))
+        return f"{host_of(INET, address[4:8])}:{port}"
     if family == INET6 and len(address) >= 24:
-        return _end(family, address[8:24], int.from_bytes(address[2:4], "big"))
+        host = address[8:24]
+        if _is_of_link(host) and len(address) >= 28:
+            host = host[:4] + address[24:28] + host[8:]
+        return f"{host_of(INET6, host)}:{port}"
     if family == UNIX and (path := _unix_path(address)):
         return f"unix {path}"
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from straced.records.plans import plan_of
+from straced.records.plans import STRUCTURED, plan_of
 from straced.records.text.calls import SIGNATURES
 from straced.records.values import BlobKind
 from straced.syscalls.waiting import WAITS_FOR_WORK
@@ -23,6 +23,9 @@ MOVING = frozenset(
 """Calls whose result is a number of bytes of a file or a peer."""
 OPENING = frozenset({"open", "openat", "openat2", "creat"})
 ENDING = frozenset({"exit", "exit_group"})
+_ADDRESS_USES = {"connect": 1, "bind": 2, "sendto": 3, "recvfrom": 4, "poll": 7, "ppoll": 7, "getsockopt": 8}
+_MESSAGE_USES = {"sendmsg": 5, "sendmmsg": 5, "recvmsg": 6, "recvmmsg": 6}
+"""How calls of sockets tell their peer (``enum address_use`` of ``bpf/details_peers.h``)."""
 _FIRST = (
     "openat openat2 fcntl fcntl64 ioctl getsockopt setsockopt getdents getdents64 recvmmsg execveat preadv2 pwritev2"
     " signalfd name_to_handle_at vmsplice fsmount open_tree mq_timedsend mq_timedreceive fchmodat2 mknodat futimesat"
@@ -31,6 +34,16 @@ _FIRST = (
 )
 _DESCRIPTORS = {**dict.fromkeys(_FIRST.split(), (0,)), "tee": (0, 1), "sendfile64": (0, 1), "move_mount": (0, 2)}
 """Of calls that have no signature, or one for each of their operations."""
+
+
+def address_use(name: str, abi: str) -> int:
+    """How a call tells the kernel's programs which peer it is about; 0: by its descriptor alone.
+
+    Args:
+        name: of the call.
+        abi: whose; messages are read of those alone whose structures are known.
+    """
+    return _ADDRESS_USES.get(name, 0) or (_MESSAGE_USES.get(name, 0) if abi in STRUCTURED else 0)
 
 
 @functools.cache

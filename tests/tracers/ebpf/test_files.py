@@ -104,20 +104,6 @@ with socket.socket(socket.AF_UNIX) as local:
     assert (local.calls, local.bytes) == (3, 5)
 
 
-async def test_sockets_that_nobody_took_are_one_row(tmp_path: Path) -> None:
-    code = """
-for _ in range(20):
-    with socket.socket() as one:
-        assert one.connect_ex(("127.0.0.1", int(sys.argv[1]))) == errno.ECONNREFUSED
-"""
-    with socket.socket() as bound:  # and does not listen
-        bound.bind(("127.0.0.1", 0))
-        found = table(await run(Script(code, tmp_path, bound.getsockname()[1], before="import errno")))
-    refused = row(found, "tcp, not connected")
-    assert (refused.kind, refused.calls, refused.errors, refused.errno) == ("socket", 20, 20, "ECONNREFUSED")
-    assert not [each for each in found.rows if (each.name or "").startswith("socket:")]
-
-
 async def test_who_connects_is_one_peer(tmp_path: Path) -> None:
     """A server's connections are told apart by address, not by the port that each has only once."""
     code = """

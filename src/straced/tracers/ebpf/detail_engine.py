@@ -9,7 +9,16 @@ import sys
 import threading
 from pathlib import Path
 
-from straced.records.subjects import CLOSING, ENDING, MADE_TO_WAIT, MOVING, OPENING, descriptors_of, is_from_here
+from straced.records.subjects import (
+    CLOSING,
+    ENDING,
+    MADE_TO_WAIT,
+    MOVING,
+    OPENING,
+    address_use,
+    descriptors_of,
+    is_from_here,
+)
 from straced.records.values import NUMBERS
 from straced.syscalls import names
 from straced.tracers.ebpf import detail_wire, libbpf, record_wire, wire
@@ -126,4 +135,5 @@ def _detail_plans() -> bytes:
                 entry.flags = detail_wire.WAITS * (name in MADE_TO_WAIT) | detail_wire.ENDS * (name in ENDING)
                 entry.flags |= detail_wire.FROM_HERE * is_from_here(name) | detail_wire.BYTES * (name in MOVING)
                 entry.flags |= detail_wire.OPENS * (name in OPENING)
+                entry.address = address_use(name, abi)
     return bytes(entries)

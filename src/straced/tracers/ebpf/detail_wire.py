@@ -13,8 +13,10 @@ WAITS, FROM_HERE, ENDS, BYTES, OPENS = 1, 2, 4, 8, 16
 """Flags of a plan."""
 NO_LIMIT = (1 << 64) - 1
 FILE_ROWS = 16384
-BY_OTHERS, BY_PEER, BY_PEER_6, BY_CLIENT, BY_CLIENT_6, BY_OWN, BY_OWN_6 = 3, 16, 17, 18, 19, 20, 21
-"""What rows of files are told apart by; also by inode and by path."""
+BY_OTHERS, BY_UNIX, BY_UNIX_OWN, BY_FAMILY = 3, 4, 5, 8
+BY_PEER, BY_PEER_6, BY_CLIENT, BY_CLIENT_6, BY_OWN, BY_OWN_6 = 16, 17, 18, 19, 20, 21
+"""What rows of files are told apart by; also by inode and by path. Those of the Internet have the protocol above."""
+PROTOCOL_SHIFT = 8
 SLOW_NAME = 2
 """What stands in the ring is the name of such a row, and no call."""
 
@@ -22,7 +24,7 @@ SLOW_NAME = 2
 class WireDetailPlan(ctypes.Structure):
     """What is told of a call besides what its plan says."""
 
-    _fields_ = (("descriptors", c_uint8), ("flags", c_uint8), ("unused", c_uint8 * 6))
+    _fields_ = (("descriptors", c_uint8), ("flags", c_uint8), ("address", c_uint8), ("unused", c_uint8 * 5))
 
 
 class WireSlowLimit(ctypes.Structure):

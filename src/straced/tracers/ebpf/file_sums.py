@@ -11,12 +11,10 @@ from straced.text.sanitize import scrub, scrub_bytes
 from straced.tracers.ebpf import detail_wire
 from straced.tracers.ebpf.detail_engine import DetailEngine
 from straced.tracers.ebpf.errnos import errno_name
+from straced.tracers.ebpf.peer_names import name_of
 
 DIRECTORY = 7
 """The number under which the name of a path has its directory."""
-_CLIENTS = (detail_wire.BY_CLIENT, detail_wire.BY_CLIENT_6)
-_UNCONNECTED = {word: f"{word.removesuffix('v6').lower()}, not connected" for word in ("TCP", "TCPv6", "UDP", "UDPv6")}
-"""Of a connect that is refused the kernel forgets where to; each such socket for itself would fill the table."""
 _UNKNOWN: tuple[str | None, str] = (None, "")
 
 
@@ -46,7 +44,7 @@ class FileSums:
         """The programs have told what a row is about."""
         known = self._names.get(told.head.session)
         if known is not None:
-            known[bytes(told.key)] = _name(told.key, blobs)
+            known[bytes(told.key)] = _name(blobs)
 
     def state(self, session: int) -> FileTable | None:
         """All of a session so far; ``None`` of one that does not want it."""
@@ -62,7 +60,7 @@ class FileSums:
             if key.kind == detail_wire.BY_OTHERS:
                 others = _use(row, None, "") if row.calls else None
             elif row.calls:
-                rows.append(_use(row, *known.get(raw_key, _UNKNOWN)))
+                rows.append(_use(row, *(name_of(key) or known.get(raw_key, _UNKNOWN))))
         return table_of(rows, others, int(self._engine.limit(session).unplaced))
 
 
@@ -76,7 +74,7 @@ def _use(row: detail_wire.WireFileRow, name: str | None, kind: str) -> FileCount
         kind=kind,
         calls=row.calls,
         errors=row.errors,
-        errno=errno_name(row.error) if row.errors else None,
+        errno=errno_name(row.error) if row.error else None,
         bytes=row.bytes,
         wall_ns=row.wall_ns,
         waiting_ns=row.waiting_ns,
@@ -86,7 +84,7 @@ def _use(row: detail_wire.WireFileRow, name: str | None, kind: str) -> FileCount
     )
 
 
-def _name(key: detail_wire.WireFileKey, blobs: dict[int, Blob]) -> tuple[str | None, str]:
+def _name(blobs: dict[int, Blob]) -> tuple[str | None, str]:
     for blob in blobs.values():
         if blob.kind is BlobKind.PATH and not blob.unread:
             path = blob.data
@@ -96,11 +94,10 @@ def _name(key: detail_wire.WireFileKey, blobs: dict[int, Blob]) -> tuple[str | N
                     return f"?/{scrub_bytes(path)}", "path"
                 path = os.path.normpath(os.path.join(above.path, path))
             return scrub_bytes(path), "path"
+        if blob.kind is BlobKind.ADDRESS_IN and (address := names.of_address(blob.data)):
+            return scrub(address), "socket"
         if blob.kind is BlobKind.FILE and (file := names.of_file(blob)) is not None:
             return scrub_bytes(file.path), file.kind
         if blob.kind is BlobKind.SOCKET and (socket := names.of_socket(blob)) is not None:
-            name = socket.peer or _UNCONNECTED.get(socket.text.partition(":")[0]) or scrub_bytes(socket.path)
-            if key.kind in _CLIENTS:  # the port of the other end is another one each time
-                name = f"{name.rpartition(':')[0]} at port {key.port}"
-            return scrub(name), socket.kind
+            return scrub(socket.peer) or scrub_bytes(socket.path), socket.kind
     return _UNKNOWN
