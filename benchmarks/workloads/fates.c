@@ -10,6 +10,7 @@ struct chunk {
 	uint32_t mark;
 	uint16_t kind, cpu;
 	uint64_t bytes;
+	uint32_t checksums[2];
 };
 
 struct record {

@@ -18,6 +18,7 @@ from straced.records.reader import RecordFile
 from straced.text.redaction import redact_words
 from tests.support.cli import popen_straced, straced
 from tests.support.poll import until
+from tests.support.records import check_flips
 
 FORMS = (
     "password={}", "--password={}", "PGPASSWORD={}", "api_key={}", "x?token={}&a=1", "https://user:{}@host/x",
@@ -134,6 +135,8 @@ def test_a_dump_without_secrets(tmp_path: Path, plan: Path) -> None:
     assert [each.label for each in clean][: len(SECRETS)] == [each.label for each in raw][: len(SECRETS)]
     assert clean.end is not None
     assert [trouble for trouble in clean.troubles() if not trouble.startswith("a dump: ")] == []
+    size = (tmp_path / "raw.strc").stat().st_size
+    check_flips(tmp_path / "raw.strc", range(size // 40, size, size // 20))
 
 
 def _dump(pid: int, path: Path, folder: Path, *words: str) -> int:

@@ -28,7 +28,7 @@ from tests.support.cli import Result, popen_straced, straced
 from tests.support.needs import freezer_root
 from tests.support.owner import NOBODY
 from tests.support.poll import until
-from tests.support.records import check_sums
+from tests.support.records import check_flips, check_sums
 from tests.support.workload import Starter, Workload
 from tests.tracers.ebpf.test_lifecycle import programs_of
 
@@ -52,6 +52,7 @@ def test_a_command_is_recorded_from_its_first_instruction(tmp_path: Path) -> Non
     assert rows == counted
     assert "/there/is/none" in json.dumps(report["files"])
     assert "calls, errnos and paths are the same" in straced("diff", path, path).out
+    check_flips(path, range(5, path.stat().st_size, path.stat().st_size // 50))
 
 
 IN_CALLS = """

@@ -44,7 +44,7 @@ def command(
 
     Each file is a trace (any strace log), or what run and attach save with -o FILE --json. A rule is NAME.FIGURE OP
     VALUE: NAME a call or total; FIGURE calls, errors, time or an errno; VALUE with a sign is a change, with % a
-    relative one.
+    relative one. Status 1 also where a part of a file is damaged: that is in no figure.
     """
     from straced.traces.diff.checks import check
     from straced.traces.diff.compare import compare
@@ -58,7 +58,8 @@ def command(
     after = [profile_of(name, jobs=jobs, progress=progress) for name in after_names]
     difference = compare(before, after)
     checks = check(difference, after, fail_on, most)
-    status = 1 if any(each.failed for each in checks) else 0
+    damaged = any(profile.damage for profile in (*before, *after))
+    status = 1 if damaged or any(each.failed for each in checks) else 0
     if as_json:
         import msgspec
 

@@ -66,10 +66,12 @@ def command(
     """Turn a trace into answers: what took time, what failed, which files, which processes, what stands out.
 
     FILE is any strace log (-f -t -tt -ttt -r -T -i -n -y -yy), also gzip or zstd; the prefix of strace -ff files; or -
-    for standard input. What a form does not hold (no -T: no durations) is shown as - and said.
+    for standard input. What a form does not hold (no -T: no durations) is shown as - and said. Status 1 where a part of
+    the file is damaged: that was left out.
     """
     from straced.traces.parsing.selection import TraceSelection
     from straced.traces.report.request import ReportRequest
+    from straced.traces.values import DAMAGED
     from straced.views.text import terminal
     from straced.views.text.report import render
     from straced.workflows.report import Outputs, make
@@ -86,7 +88,8 @@ def command(
     )
     outputs = Outputs(html=html, perfetto=perfetto, ndjson=ndjson, csv=csv, parquet=parquet, overwrite=overwrite)
     report = make(request, outputs, progress=sys.stderr if sys.stderr.isatty() else None)
-    status = ABORTED if any(reason.code == "interrupted" for reason in report.summary.quality.reasons) else 0
+    codes = {reason.code for reason in report.summary.quality.reasons}
+    status = ABORTED if "interrupted" in codes else 1 if DAMAGED in codes else 0
     if as_json:
         import msgspec
 

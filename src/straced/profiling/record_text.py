@@ -109,7 +109,7 @@ class TextCopier:
     def dropped(self) -> int:
         """Records that no line has, at the end."""
         end = self._recording.end
-        if end is None or self.cut or not self._is_late:
+        if end is None or self.cut or not (self._is_late or self._tail.damaged):
             return 0
         recorded = sum(each.counted - each.filtered - each.overwritten - each.lost for each in end.calls.values())
         return max(0, recorded - self._rendered)
@@ -207,11 +207,11 @@ class TextCopier:
                 self.cut = "disk_full"
 
 
-def write_lines(path: Path, to: BinaryIO) -> list[str]:
+def write_lines(path: Path, to: BinaryIO) -> tuple[list[str], list[str]]:
     """Write a file of records as a trace that ``straced report`` reads.
 
     Returns:
-        Why calls may be missing, in words.
+        Why calls may be missing, and what of the file is damaged, in words.
 
     Raises:
         OSError: it cannot be read.
@@ -224,7 +224,7 @@ def write_lines(path: Path, to: BinaryIO) -> list[str]:
         to.write(lines.feed(record))
     to.write(lines.flush())
     to.write(lost_lines(file.end, lines.lost))
-    return file.troubles()
+    return file.troubles(), file.damage()
 
 
 def lost_lines(end: RecordingEnd | None, told: int, dropped: int = 0) -> bytes:

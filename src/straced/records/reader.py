@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import struct
 from collections import Counter
 from collections.abc import Iterator
 from operator import attrgetter
@@ -15,17 +14,18 @@ from msgspec import structs
 
 from straced.errors import StracedError
 from straced.records import layout
+from straced.records.chunks import PIECE_BYTES, Chunk, DamagedGap, chunks_in, is_whole
+from straced.records.completeness import differences, dump_span
+from straced.records.damage import DamagedPart, told
 from straced.records.decoding import Decoder
-from straced.records.values import CALLS, RETURNED, Record, RecordingEnd, RecordingFacts, RecordKind, label_of
+from straced.records.layout import FileLayout, LaterVersion, layout_of
+from straced.records.values import CALLS, RETURNED, Record, RecordingEnd, RecordingFacts, RecordKind
 from straced.text.sanitize import scrub
-from straced.text.units import format_count, format_ns
 
-MOST_DIFFERENCES = 5
 _LARGEST_FACTS = 1 << 28
-_PIECE_BYTES = 1 << 20
-"""So much of a chunk is in memory at once, however long the file says it is; no record is longer than 64 KiB."""
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 _BY_TIME = attrgetter("end_ns", "cpu", "sequence")
+_NAMES = {layout.FACTS: "whose records they are", layout.END: "its end, which has what was counted"}
 
 
 class NoRecords(StracedError):
@@ -35,7 +35,7 @@ class NoRecords(StracedError):
 
 
 class RecordFile:
-    """One ``.strc`` file. It may still be growing, or have been cut anywhere: what is whole is read.
+    """One ``.strc`` file. It may still be growing, or have been cut or damaged anywhere: what is whole is read.
 
     Args:
         path: where it is.
@@ -51,92 +51,102 @@ class RecordFile:
         self._seen: Counter[tuple[int, str]] = Counter()
         """Records of counted calls by number and ABI, in the last reading."""
         self._read = False
+        self._parts: list[Chunk | DamagedGap] = []
+        self._damaged: list[DamagedPart] = []
+        """What is not records."""
+        self._damaged_records: list[DamagedPart] = []
         with open(path, "rb") as file:
-            self._order = _order_of(file.read(16), path)
-            self._chunk = struct.Struct(self._order + layout.CHUNK_HEAD)
+            self._form = _form_of(file.read(layout.FILE_HEAD_BYTES), path)
             self._size = os.fstat(file.fileno()).st_size
-            self._chunks = list(self._find_chunks(file.fileno()))
-        self.facts = self._facts()
+            self._find_chunks(file.fileno())
+            facts, end = self._one(file.fileno(), layout.FACTS), self._one(file.fileno(), layout.END)
+        self.facts = self._facts(facts)
         """Whose records they are."""
-        self.end = self._end()
+        self.end = self._end(end)
         """How the recording ended; ``None`` of one that was cut."""
 
-    def _find_chunks(self, fd: int) -> Iterator[tuple[int, int, int, int]]:
-        """Kind, CPU, place and bytes of each chunk; of one that was cut, the bytes that are there."""
-        at, total = 16, self._size
-        while total - at >= self._chunk.size:
-            mark, kind, cpu, size = self._chunk.unpack(os.pread(fd, self._chunk.size, at))
-            at += self._chunk.size
-            if mark != layout.CHUNK_MARK:
-                self._left_out = total - at + self._chunk.size
-                return
-            yield kind, cpu, at, min(size, total - at)
-            at += size + -size % 8
+    def _find_chunks(self, fd: int) -> None:
+        ended = False
+        for each in chunks_in(fd, self._form, self._size):
+            self._parts.append(each)
+            if isinstance(each, Chunk):
+                ended = ended or each.head.kind == layout.END
+            elif ended or not self._form.checked:
+                self._left_out += each.end - each.at
+            else:
+                self._damaged.append(DamagedPart(each.at, each.end, "the head of a piece, with what is behind it"))
 
-    def _facts(self) -> RecordingFacts:
+    @property
+    def _chunks(self) -> Iterator[Chunk]:
+        return (each for each in self._parts if isinstance(each, Chunk))
+
+    def _facts(self, data: bytes) -> RecordingFacts:
         try:
-            return msgspec.msgpack.decode(self._one(layout.FACTS), type=RecordingFacts)
+            return msgspec.msgpack.decode(data, type=RecordingFacts)
         except _UNDECODABLE as error:
-            raise NoRecords(f"{self.path.name}: it does not say whose records it has") from error
+            why = ", by its checksum it is damaged" if self._damaged else ""
+            raise NoRecords(f"{self.path.name}: it does not say whose records it has{why}") from error
 
-    def _end(self) -> RecordingEnd | None:
+    def _end(self, data: bytes) -> RecordingEnd | None:
         try:
-            return msgspec.msgpack.decode(self._one(layout.END), type=RecordingEnd)
+            return msgspec.msgpack.decode(data, type=RecordingEnd)
         except _UNDECODABLE:
             return None
 
-    def _one(self, wanted: int) -> bytes:
-        for kind, _cpu, at, size in self._chunks:
-            if kind == wanted and size <= _LARGEST_FACTS:
-                with open(self.path, "rb") as file:
-                    return os.pread(file.fileno(), size, at)
+    def _one(self, fd: int, wanted: int) -> bytes:
+        for each in self._chunks:
+            if each.head.kind == wanted and each.head.bytes <= _LARGEST_FACTS:
+                if self._form.checked and each.cut:
+                    return b""
+                if is_whole(fd, each):
+                    return os.pread(fd, each.end - each.at, each.at)
+                self._damaged.append(DamagedPart(each.at, each.end, _NAMES[wanted]))
+                return b""
         return b""
+
+    def damage(self) -> list[str]:
+        """Return which parts are not as they were written, in words; all of it once the records were read.
+
+        Files of straced 0.2.0 have no checksums, so that only the sums at their end tell.
+        """
+        return told([*self._damaged, *self._damaged_records], self.facts.monotonic_ns)
 
     def troubles(self) -> list[str]:
         """Return why calls may be missing, in words; all of it once the records were read."""
-        found = []
+        found: list[str] = []
+        missing: list[str] = []
         if self.facts.since_ns is not None and self.end is not None:
-            found.append(self._of_dump(self.end, self.facts.since_ns))
+            found.append(dump_span(self.end, self.facts.since_ns))
         if self.end is not None and self.end.left_out:
             found.append(scrub(self.end.left_out, 200))
         if self._left_out:
             found.append(f"{self._left_out:,} bytes of the file are no records, and were left out")
         if self.end is None:
             found.append("the file has no end: the recording was cut, or goes on, and its last calls are missing")
+            found += self._unchecked_tail()
         elif not self.end.exact and not self.end.chosen:
             found.append("the counters missed calls, so that nobody knows whether records are missing")
         elif self._read and not self.end.chosen:
-            found += self._differences(self.end)
+            missing = differences(self._seen, self.end)
+            found += missing
+        if not self._form.checked and (self._left_out or missing):
+            found.append("a file of straced 0.2.0 has no checksums: what is left may be wrong, too")
         return found
 
-    def _differences(self, end: RecordingEnd) -> list[str]:
-        """Where records and what became of the other calls do not add up to what was counted."""
-        seen: Counter[str] = Counter()
-        for (number, abi), count in self._seen.items():
-            seen[label_of(number, abi)] += count
-        without = {name: each.filtered + each.overwritten + each.lost for name, each in end.calls.items()}
-        expected = {name: each.counted - without[name] for name, each in end.calls.items()}
-        wrong = [name for name in sorted({*seen, *expected}) if seen[name] != expected.get(name, 0)]
-        told = [
-            f"{scrub(name, 40)} {format_count(seen[name])} of {format_count(expected.get(name, 0))}"
-            for name in wrong[:MOST_DIFFERENCES]
-        ]
-        more = f" and {len(wrong) - MOST_DIFFERENCES} more" if len(wrong) > MOST_DIFFERENCES else ""
-        return [f"the file does not have the records that it says it has: {', '.join(told)}{more}"] if wrong else []
-
-    def _of_dump(self, end: RecordingEnd, since_ns: int) -> str:
-        span = format_ns(end.ended_ns - since_ns)
-        if end.chosen:
-            return f"a dump of some processes of a recorder: nothing older than {span}, and no sums"
-        gone = format_count(sum(each.overwritten for each in end.calls.values()))
-        return f"a dump: it has all calls of the last {span}; {gone} before them were overwritten"
+    def _unchecked_tail(self) -> list[str]:
+        last = self._parts[-1]
+        if isinstance(last, DamagedGap) or not (self._form.checked and last.cut and last.head.kind == layout.RECORDS):
+            return []
+        size = last.end - last.at
+        return [f"its last {size:,} bytes are of a piece that was cut, so that no checksum vouches for them"]
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in order; what an EXEC tells is in the CALL of its execve, too."""
-        decoder = Decoder(self._order)
+        decoder = Decoder(self.byte_order)
         self._seen.clear()
+        self._damaged_records.clear()
         self._read = False
-        cpus = sorted({cpu for kind, cpu, _at, _size in self._chunks if kind == layout.RECORDS})
+        cpus = sorted({each.head.cpu for each in self._chunks if each.head.kind == layout.RECORDS})
         merged = heapq.merge(*(self._of_cpu(decoder, cpu) for cpu in cpus), key=_BY_TIME)
         yield from joined(self._counted(merged), {})
         self._read = True
@@ -151,24 +161,51 @@ class RecordFile:
     @property
     def byte_order(self) -> str:
         """``<`` or ``>``: that of the machine that wrote it."""
-        return self._order
+        return self._form.order
 
-    def pieces(self) -> Iterator[tuple[int, int, bytes]]:
-        """Give the chunks as they are: kind, CPU and bytes."""
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Give the chunks of records as they are: CPU and bytes; of those that were left out :meth:`damage` tells."""
+        self._damaged_records.clear()
         with open(self.path, "rb") as file:
-            for kind, cpu, at, size in self._chunks:
-                yield kind, cpu, os.pread(file.fileno(), size, at)
+            for each in self._chunks:
+                if each.head.kind == layout.RECORDS:
+                    if is_whole(file.fileno(), each):
+                        yield each.head.cpu, os.pread(file.fileno(), each.end - each.at, each.at)
+                    else:
+                        self._leave_out(each)
+
+    def _leave_out(self, part: Chunk | DamagedGap, last_ns: int = 0) -> DamagedPart:
+        """Note that a part is damaged; of one whose head is, that has been noted."""
+        if isinstance(part, DamagedGap):
+            return DamagedPart(part.at, part.end, "")
+        where = "calls in flight" if part.head.cpu == layout.NO_CPU else f"records of CPU {part.head.cpu}"
+        self._damaged_records.append(DamagedPart(part.at, part.end, where, last_ns or None))
+        return self._damaged_records[-1]
 
     def _of_cpu(self, decoder: Decoder, wanted: int) -> Iterator[Record]:
         number = -1 if wanted == layout.NO_CPU else wanted
+        last_ns = 0
+        missing: list[DamagedPart] = []
         with open(self.path, "rb") as file:
-            for kind, cpu, at, size in self._chunks:
-                if kind == layout.RECORDS and cpu == wanted:
-                    yield from self._of_chunk(decoder, file.fileno(), number, at, at + size)
+            for each in self._parts:
+                if isinstance(each, Chunk) and (each.head.kind != layout.RECORDS or each.head.cpu != wanted):
+                    continue
+                if isinstance(each, DamagedGap) or not is_whole(file.fileno(), each):
+                    part = self._leave_out(each, last_ns)
+                    missing.append(part)
+                    yield unknown_many(number, last_ns)
+                    continue
+                for record in self._of_chunk(decoder, file.fileno(), number, each.at, each.end):
+                    if missing:
+                        yield unknown_many(number, record.end_ns)
+                    while missing:
+                        missing.pop().before_ns = record.end_ns
+                    last_ns = record.end_ns
+                    yield record
 
     def _of_chunk(self, decoder: Decoder, fd: int, number: int, at: int, end: int) -> Iterator[Record]:
         while at < end:
-            piece = os.pread(fd, min(_PIECE_BYTES, end - at), at)
+            piece = os.pread(fd, min(PIECE_BYTES, end - at), at)
             whole = yield from decoder.records(piece, number)
             if not whole:
                 torn = self.end is None and end == self._size
@@ -177,15 +214,19 @@ class RecordFile:
             at += whole
 
 
-def _order_of(head: bytes, path: Path) -> str:
-    for order in "<>":
-        if len(head) == 16:
-            magic, version, mark, _unused = struct.unpack(order + layout.FILE_HEAD, head)
-            if magic == layout.MAGIC and mark == layout.ORDER:
-                if version != layout.VERSION:
-                    raise NoRecords(f"{path.name}: records of version {version}", hint="read it with a newer straced")
-                return order
-    raise NoRecords(f"{path.name} is no file of records")
+def _form_of(head: bytes, path: Path) -> FileLayout:
+    try:
+        form = layout_of(head)
+    except LaterVersion as error:
+        raise NoRecords(f"{path.name}: records of version {error}", hint="read it with a newer straced") from None
+    if form is None:
+        raise NoRecords(f"{path.name} is no file of records")
+    return form
+
+
+def unknown_many(cpu: int, end_ns: int) -> Record:
+    """Stands where a chunk was left out: nobody knows what descriptors stand for from there on."""
+    return Record(kind=RecordKind.LOST, sequence=-1, cpu=cpu, tid=0, pid=0, abi="", number=0, end_ns=end_ns)
 
 
 def joined(records: Iterator[Record], begun: dict[int, Record]) -> Iterator[Record]:

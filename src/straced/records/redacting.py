@@ -9,7 +9,9 @@ from typing import BinaryIO
 import msgspec
 from msgspec import structs
 
+from straced.errors import OutputError
 from straced.records import layout
+from straced.records.layout import FileLayout
 from straced.records.reader import RecordFile
 from straced.records.values import BlobKind, OpenDescriptor, RecordedProcess, RecordingFacts, RecordKind
 from straced.text.redaction import redact, redact_words
@@ -28,20 +30,17 @@ def write_redacted(file: RecordFile, to: BinaryIO) -> None:
 
     Raises:
         OSError: it cannot be read or written.
+        OutputError: it is damaged: what is written here has checksums of its own, and would pass for whole.
     """
-    order = file.byte_order
-    to.write(struct.pack(order + layout.FILE_HEAD, layout.MAGIC, layout.VERSION, layout.ORDER, 0))
-    _write(to, order, layout.FACTS, msgspec.msgpack.encode(_facts(file.facts)))
-    for kind, cpu, data in file.pieces():
-        if kind == layout.RECORDS:
-            _write(to, order, kind, b"".join(_records(data, order)), cpu)
+    form = FileLayout(file.byte_order)
+    to.write(form.file_head())
+    to.write(form.chunk(layout.FACTS, msgspec.msgpack.encode(_facts(file.facts))))
+    for cpu, data in file.pieces():
+        to.write(form.chunk(layout.RECORDS, b"".join(_records(data, form.order)), cpu))
+    if damage := file.damage():
+        raise OutputError(f"what was recorded is {damage[0]}", hint="look after the disk, and take it again elsewhere")
     if file.end is not None:
-        _write(to, order, layout.END, msgspec.msgpack.encode(file.end))
-
-
-def _write(to: BinaryIO, order: str, kind: int, data: bytes, cpu: int = layout.NO_CPU) -> None:
-    to.write(struct.pack(order + layout.CHUNK_HEAD, layout.CHUNK_MARK, kind, cpu, len(data)))
-    to.write(data + bytes(-len(data) % 8))
+        to.write(form.chunk(layout.END, msgspec.msgpack.encode(file.end)))
 
 
 def _facts(facts: RecordingFacts) -> RecordingFacts:

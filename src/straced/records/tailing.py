@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import os
-import struct
 from collections.abc import Iterator
 
 from straced.records import layout
+from straced.records.chunks import Chunk, is_whole
 from straced.records.decoding import Decoder
-from straced.records.reader import joined
+from straced.records.layout import FileLayout, layout_of
+from straced.records.reader import joined, unknown_many
 from straced.records.values import Record
 
 _ROUND = 1 << 19
@@ -20,7 +21,7 @@ LATE_NS = 200_000_000
 
 
 class RecordTail:
-    """What comes into a file that this machine writes.
+    """What comes into a file that is being written.
 
     Args:
         fd: the file; it stays the caller's.
@@ -28,9 +29,11 @@ class RecordTail:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self.position = len(layout.file_head())
+        self._form: FileLayout | None = None
+        self.position = layout.FILE_HEAD_BYTES
         """Where the first byte is that is not read yet."""
-        self._chunk = struct.Struct("=" + layout.CHUNK_HEAD)
+        self.damaged = False
+        """Whether a part was not as it was written, and was left out; behind a damaged head nothing more is read."""
         self._decoder = Decoder()
         self._waiting: list[tuple[int, int, Record]] = []
         self._numbers = itertools.count()
@@ -57,20 +60,34 @@ class RecordTail:
 
     def _read(self) -> bool:
         """Take up to a round's bytes; whether there may be more."""
+        form = self._form = self._form or layout_of(os.pread(self._fd, layout.FILE_HEAD_BYTES, 0))
+        if form is None:
+            return False
         last = self.position + _ROUND
-        while len(head := os.pread(self._fd, self._chunk.size, self.position)) == self._chunk.size:
-            mark, kind, cpu, size = self._chunk.unpack(head)
-            start = self.position + self._chunk.size
-            padded = size + -size % 8
-            if mark != layout.CHUNK_MARK or os.fstat(self._fd).st_size < start + padded:
+        while len(data := os.pread(self._fd, form.head_bytes, self.position)) == form.head_bytes:
+            head = form.head_in(data)
+            if head is None:
+                self.damaged = True
+                return False
+            start = self.position + form.head_bytes
+            if os.fstat(self._fd).st_size < start + head.filled:
                 return False  # it is being written
-            if kind == layout.RECORDS:
-                for record in self._decoder.records(
-                    os.pread(self._fd, size, start), -1 if cpu == layout.NO_CPU else cpu
-                ):
-                    heapq.heappush(self._waiting, (record.end_ns, next(self._numbers), record))
-                    self._newest = max(self._newest, record.end_ns)
-            self.position = start + padded
+            if head.kind == layout.RECORDS:
+                self._take(Chunk(head, start, start + head.bytes, cut=False))
+            self.position = start + head.filled
             if self.position >= last:
                 return True
         return False
+
+    def _take(self, chunk: Chunk) -> None:
+        cpu = -1 if chunk.head.cpu == layout.NO_CPU else chunk.head.cpu
+        if not is_whole(self._fd, chunk):
+            self.damaged = True
+            self._push(unknown_many(cpu, self._newest))
+            return
+        for record in self._decoder.records(os.pread(self._fd, chunk.head.bytes, chunk.at), cpu):
+            self._push(record)
+
+    def _push(self, record: Record) -> None:
+        heapq.heappush(self._waiting, (record.end_ns, next(self._numbers), record))
+        self._newest = max(self._newest, record.end_ns)

@@ -10,6 +10,8 @@ from msgspec import Struct, field
 from straced.model.types import Summary, SyscallStats
 
 REPORT_SCHEMA = "straced.report/1"
+DAMAGED = "damaged"
+"""Code of a reason of the quality: a part of the file is not as it was written, by a checksum, and was left out."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):

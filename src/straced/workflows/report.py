@@ -113,7 +113,9 @@ def _load(
 
 def _unpacked(stack: contextlib.ExitStack, request: ReportRequest, found: RecordsInside) -> ReportRequest:
     path = _path_of(stack.enter_context(found.file))
-    return msgspec.structs.replace(request, file=path, name=request.name or found.name, notes=found.notes)
+    return msgspec.structs.replace(
+        request, file=path, name=request.name or found.name, notes=found.notes, damage=found.damage
+    )
 
 
 def _path_of(file: IO[bytes]) -> str:
@@ -144,8 +146,10 @@ def _lines_without_secrets(stack: contextlib.ExitStack, request: ReportRequest) 
             copy.flush()
         if source.stopped:
             raise KeyboardInterrupt
-    notes = (*request.notes, *source.notes)
-    return msgspec.structs.replace(request, file=_path_of(copy), name=redact(name), notes=notes, redacted=False)
+    notes, damage = (*request.notes, *source.notes), (*request.damage, *source.damage)
+    return msgspec.structs.replace(
+        request, file=_path_of(copy), name=redact(name), notes=notes, damage=damage, redacted=False
+    )
 
 
 @contextlib.contextmanager
@@ -162,9 +166,15 @@ def as_lines(request: ReportRequest) -> Iterator[ReportRequest]:
 
     with scratch_file() as lines:
         with scratch_errors():
-            notes = (*request.notes, *write_lines(Path(request.file), lines))
+            troubles, damage = write_lines(Path(request.file), lines)
             lines.flush()
-        yield msgspec.structs.replace(request, file=_path_of(lines), name=request.name or request.file, notes=notes)
+        yield msgspec.structs.replace(
+            request,
+            file=_path_of(lines),
+            name=request.name or request.file,
+            notes=(*request.notes, *troubles),
+            damage=(*request.damage, *damage),
+        )
 
 
 def _has_records(path: str) -> bool:

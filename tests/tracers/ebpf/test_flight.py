@@ -206,7 +206,7 @@ async def test_what_is_stuck_since_before_is_told_each_time(tmp_path: Path) -> N
     with talking("import os\nos.read(0, 1)") as process:
         await auntil(lambda: reads(process.pid), 30, "it reads")
         async with recording(process.pid) as recorder:
-            files = [(await dump(recorder, tmp_path / "t.strc"))[0] for _ in range(2)]
+            files = [(await dump(recorder, tmp_path / f"{number}.strc"))[0] for number in range(2)]
             files.append(await last_dump(recorder, tmp_path / "last.strc"))
     for file in files:
         assert check_sums(file) == {}

@@ -148,7 +148,9 @@ class TextLines:
     def _lost(self, record: Record) -> str:
         """As ``straced trace`` says it of lines of strace, so that a report counts them."""
         self._processes.forget()
-        self.lost += record.result or 0
+        if record.result is None:  # a damaged part of a file; how many it had shows at the end
+            return ""
+        self.lost += record.result
         return f"strace: {record.result} lines were dropped: the ring was full\n"
 
     def _prefix(self, record: Record) -> str:

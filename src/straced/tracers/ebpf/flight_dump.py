@@ -10,6 +10,7 @@ from msgspec import structs
 
 from straced.errors import StracedError
 from straced.records import layout
+from straced.records.layout import FileLayout
 from straced.records.values import CallFates, RecordingEnd, RecordingFacts
 from straced.tracers.ebpf.flight_choice import PIECE
 from straced.tracers.ebpf.flight_cut import Cut
@@ -63,14 +64,15 @@ def write(
     facts = structs.replace(
         now if since_ns > at_attach.monotonic_ns else at_attach, since_ns=max(since_ns, at_attach.monotonic_ns)
     )
+    form = FileLayout()
     try:
-        append(fd, layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(facts)))
+        append(fd, form.file_head(), form.chunk(layout.FACTS, msgspec.msgpack.encode(facts)))
         for cpu, (start, end) in enumerate(pieces):
-            _copy(engine, fd, cpu, start, end)
+            _copy(engine, fd, form, cpu, start, end)
         if cut.starts:
-            append(fd, layout.chunk(layout.RECORDS, cut.starts))
+            append(fd, form.chunk(layout.RECORDS, cut.starts))
         end_facts = _end(cut, counted, older, engine.counted(), exact, reason)
-        append(fd, layout.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
+        append(fd, form.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
     except (OSError, StracedError) as error:
         give_up(fd, error)
     told = sum(each.counted - each.filtered - each.overwritten - each.lost for each in end_facts.calls.values())
@@ -94,12 +96,13 @@ def _skip(engine: FlightEngine, cpu: int, start: int, end: int, before_ns: int) 
     return end
 
 
-def _copy(engine: FlightEngine, fd: int, cpu: int, start: int, end: int) -> None:
+def _copy(engine: FlightEngine, fd: int, form: FileLayout, cpu: int, start: int, end: int) -> None:
     while start < end:
         engine.check_wanted()
         stop = min(end, (start // PART) * PART + PIECE)
         engine.count(cpu, start, stop)
-        append(fd, layout.chunk_head(layout.RECORDS, stop - start, cpu), *engine.ranges(cpu, start, stop))
+        parts = engine.ranges(cpu, start, stop)
+        append(fd, form.chunk_head(layout.RECORDS, cpu, *parts), *parts)
         start = stop
         engine.keep_from(cpu, start // PART * PART)
 

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from straced.errors import StracedError
 from straced.records import layout
+from straced.records.layout import FileLayout
 from straced.records.values import RecordingEnd, RecordingFacts
 from straced.text.units import format_bytes
 from straced.tracers.ebpf.flight_choice import Choice, chosen, pieces_of
@@ -51,8 +52,9 @@ def write_chosen(
     check_room(fd, cut, None, most_bytes)
     facts = structs.replace(facts, since_ns=since_ns)
     calls, size = 0, 0
+    form = FileLayout()
     try:
-        append(fd, layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(facts)))
+        append(fd, form.file_head(), form.chunk(layout.FACTS, msgspec.msgpack.encode(facts)))
         for cpu, (start, end) in enumerate(cut.pieces):
             for stop, data in pieces_of(engine, cpu, start, end):
                 ranges, count = chosen(data, choice, since_ns)
@@ -61,13 +63,13 @@ def write_chosen(
                 if most_bytes is not None and size > most_bytes:
                     raise OSError(errno.EFBIG, f"it is larger than {format_bytes(most_bytes)}")
                 if length:
-                    append(fd, layout.chunk_head(layout.RECORDS, length, cpu), b"".join(ranges))
+                    append(fd, form.chunk(layout.RECORDS, b"".join(ranges), cpu))
                 engine.keep_from(cpu, stop // PART * PART)
         starts, count = chosen(cut.starts, dict.fromkeys(choice, 0), 0)
         if starts:
-            append(fd, layout.chunk(layout.RECORDS, b"".join(starts)))
+            append(fd, form.chunk(layout.RECORDS, b"".join(starts)))
         end_facts = RecordingEnd(ended_ns=cut.taken_ns, reason=reason, exact=False, calls={}, chosen=True)
-        append(fd, layout.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
+        append(fd, form.chunk(layout.END, msgspec.msgpack.encode(end_facts)))
     except (OSError, StracedError) as error:
         give_up(fd, error)
     took_ns = time.monotonic_ns() - began_ns

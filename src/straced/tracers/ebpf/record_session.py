@@ -83,7 +83,8 @@ class EbpfRecording:
         Raises:
             OutputError: the disk is full.
         """
-        self._drain.write(layout.file_head(), layout.chunk(layout.FACTS, msgspec.msgpack.encode(self.facts)))
+        form = self._drain.form
+        self._drain.write(form.file_head(), form.chunk(layout.FACTS, msgspec.msgpack.encode(self.facts)))
         if self._drain.failure:
             raise OutputError("the disk is full; nothing was recorded")
         self._drain.start()
@@ -143,9 +144,9 @@ class EbpfRecording:
             starts = await asyncio.to_thread(self._close_rings)
             samples = [await session.detach() for session in self._sessions]
             if starts:
-                self._drain.write(layout.chunk(layout.RECORDS, starts))
+                self._drain.write(self._drain.form.chunk(layout.RECORDS, starts))
             self.end = _end_of(samples, self.engine, reason)
-            self._drain.write(layout.chunk(layout.END, msgspec.msgpack.encode(self.end)))
+            self._drain.write(self._drain.form.chunk(layout.END, msgspec.msgpack.encode(self.end)))
         finally:
             if self._drain.failure:  # perhaps only now, with the last records
                 self._ending = Ending(reason=self._drain.failure)

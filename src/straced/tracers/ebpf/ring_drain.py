@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from straced.linux import writeback
 from straced.records import layout
+from straced.records.layout import FileLayout
 from straced.tracers.ebpf.record_engine import RecordEngine
 from straced.tracers.ebpf.record_wire import SLACK
 from straced.tracers.strace.free_space import free_bytes
@@ -69,6 +70,8 @@ class RingDrain:
         self._ended = ended
         self._tails = [0] * engine.cpus
         self._rings = [engine.ring(cpu) for cpu in range(engine.cpus)]
+        self.form = FileLayout()
+        """How the file stands in bytes."""
         self.written = os.lseek(fd, 0, os.SEEK_CUR)
         """Bytes of the file."""
         self.failure = ""
@@ -153,8 +156,8 @@ class RingDrain:
         if count:
             base, start = cpu * (size + SLACK), tail & (size - 1)
             memory = self._engine.ring_memory[base : base + size]
-            head = layout.chunk_head(layout.RECORDS, count, cpu)
-            self.write(head, memory[start : min(start + count, size)], memory[: max(0, start + count - size)])
+            parts = memory[start : min(start + count, size)], memory[: max(0, start + count - size)]
+            self.write(self.form.chunk_head(layout.RECORDS, cpu, *parts), *parts)
             self._tails[cpu] = ready
             self._engine.drain(cpu, ready)
         return count

@@ -57,6 +57,7 @@ def _notes(before: Sequence[Profile], after: Sequence[Profile], pace: float) -> 
     for profile in (*before, *after):
         if profile.quality != "exact":
             yield f"{profile.source} is {profile.quality}, so a difference may be one of recording"
+        yield from (f"{profile.source}: {text}" for text in profile.damage)
     if any(profile.total.wall_ns is None for profile in (*before, *after)):
         yield "times are not compared: not every recording has them"
     if {profile.kind for profile in before} != {profile.kind for profile in after}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -11,7 +12,7 @@ from msgspec import Struct, field
 
 from straced.errors import StracedError
 from straced.model.aggregation import known_sum
-from straced.model.types import SUMMARY_SCHEMA
+from straced.model.types import SUMMARY_SCHEMA, Reason
 from straced.syscalls import category
 from straced.text.sanitize import scrub
 from straced.text.units import format_bytes
@@ -19,7 +20,7 @@ from straced.traces.diff.count_table import is_table, rows_of
 from straced.traces.parsing.source import InputError
 from straced.traces.report.load import load_report
 from straced.traces.report.request import ReportRequest
-from straced.traces.values import REPORT_SCHEMA, TraceReport
+from straced.traces.values import DAMAGED, REPORT_SCHEMA, TraceReport
 
 MOST_JSON_BYTES = 256 << 20
 _CHANGING = re.compile(r"tmp[a-z0-9_]{8}|(?<![\w.])[0-9a-f]{8,}(?!\w)|(?<![\d.])\d{3,}(?![\d.])|\d{5,}")
@@ -50,6 +51,8 @@ class Profile(Struct, kw_only=True):
     kind: str
     """``trace``, ``summary``, ``report`` or ``table`` (of ``strace -c``)."""
     quality: str
+    damage: tuple[str, ...] = ()
+    """Which parts of it were not as they were written, and are in no figure."""
     total: ProfileFigures
     syscalls: dict[str, ProfileFigures] = field(default_factory=dict)
     errnos: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -67,8 +70,14 @@ class _ProfileRow(Struct):
     p50_ns: int | None = None
 
 
+class _Reason(Struct):
+    code: str = ""
+    text: str = ""
+
+
 class _Quality(Struct):
     kind: str
+    reasons: list[_Reason] = field(default_factory=list)
 
 
 class _ProfileTotal(Struct):
@@ -135,7 +144,8 @@ def of_report(report: TraceReport, name: str) -> Profile:
     files = [_File(row.path, row.calls, row.errors, row.wall_ns) for row in report.files]
     if report.summary.total.wall_ns is not None:
         _fill(rows)
-    return _profile(name, "trace", report.summary.quality.kind, rows, files)
+    quality = report.summary.quality
+    return _profile(name, "trace", quality.kind, rows, files, _damage(quality.reasons))
 
 
 def _from_json(name: str) -> Profile:
@@ -152,7 +162,9 @@ def _from_json(name: str) -> Profile:
             schema = _schema(document)
             if schema == REPORT_SCHEMA:
                 report = msgspec.json.decode(document, type=_Report)
-                return _profile(name, "report", report.summary.quality.kind, _rows(report.summary), report.files)
+                quality = report.summary.quality
+                damage = _damage(quality.reasons)
+                return _profile(name, "report", quality.kind, _rows(report.summary), report.files, damage)
             if schema != SUMMARY_SCHEMA:
                 raise NotASummary(f"{scrub(name)} is JSON of another kind ({scrub(schema, 60) or 'no schema'})")
             summary = msgspec.json.decode(document, type=_Summary)
@@ -193,8 +205,19 @@ def _fill(rows: list[_ProfileRow]) -> None:
         row.wall_ns = row.wall_ns or 0
 
 
-def _profile(name: str, kind: str, quality: str, rows: list[_ProfileRow], files: list[_File] | None) -> Profile:
-    profile = Profile(source=scrub(name, 300), kind=kind, quality=quality, total=ProfileFigures())
+def _damage(reasons: Iterable[_Reason | Reason]) -> tuple[str, ...]:
+    return tuple(scrub(reason.text, 300) for reason in reasons if reason.code == DAMAGED)
+
+
+def _profile(
+    name: str,
+    kind: str,
+    quality: str,
+    rows: list[_ProfileRow],
+    files: list[_File] | None,
+    damage: tuple[str, ...] = (),
+) -> Profile:
+    profile = Profile(source=scrub(name, 300), kind=kind, quality=quality, damage=damage, total=ProfileFigures())
     for row in rows:
         _add(profile.syscalls, row.name, row, row.category, row.p50_ns)
         for errno, count in (row.errno or {}).items():

@@ -53,10 +53,12 @@ class RecordsInside(InputError):
         self.file = file
         self.notes = tuple(source.notes)
         """What went wrong on the way."""
+        self.damage = tuple(source.damage)
+        """What was damaged on the way."""
 
 
 class TraceSource:
-    """A trace to read once. ``notes`` fills with what went wrong on the way; what was read before stays good."""
+    """A trace to read once. ``notes`` and ``damage`` fill with what went wrong on the way; what was read stays good."""
 
     def __init__(self, name: str, *, path: Path | None = None, size: int | None = None) -> None:
         self.name = name
@@ -66,6 +68,8 @@ class TraceSource:
         """Bytes on disk, for progress; ``None`` for a stream."""
         self.consumed = 0
         self.notes: list[str] = []
+        self.damage: list[str] = []
+        """What is not as it was written, by a checksum, or by being no compressed data any more."""
         self.cut_tail = False
         """The last line has no end: strace or the copy was stopped in it."""
         self.identity: tuple[int, ...] | None = None
@@ -161,7 +165,7 @@ class TraceSource:
                     if engine.eof:  # the next member, if any
                         data, engine, fresh = engine.unused_data.lstrip(b"\0"), zlib.decompressobj(wbits=31), True
             except zlib.error as error:
-                self.notes.append(f"the gzip data is damaged after {self.consumed:,} bytes ({error})")
+                self.damage.append(f"the gzip data is damaged after {self.consumed:,} bytes ({error})")
                 return
             data = stream.read(1 << 16)
         if not fresh:
@@ -189,7 +193,7 @@ class TraceSource:
                     if engine.eof:
                         data, engine, fresh = engine.unused_data, zstandard.ZstdDecompressor().decompressobj(), True
             except zstandard.ZstdError as error:
-                self.notes.append(f"the zstd data is damaged after {self.consumed:,} bytes ({error})")
+                self.damage.append(f"the zstd data is damaged after {self.consumed:,} bytes ({error})")
                 yield b"".join(held)
                 return
             if sum(map(len, held)) >= _ZSTD_OUTPUT_BYTES:
@@ -395,7 +399,8 @@ def first_block(source: TraceSource) -> tuple[bytes, Iterator[bytes]]:
             break
         first += more[1:]
     if not first.strip():
-        raise NotATrace(f"{source.name} is empty" if not source.notes else f"{source.name}: {source.notes[0]}")
+        why = next(iter((*source.damage, *source.notes)), "")
+        raise NotATrace(f"{source.name}: {why}" if why else f"{source.name} is empty")
 
     def everything() -> Iterator[bytes]:
         yield first

@@ -20,7 +20,7 @@ from straced.traces.analysis.tally import OTHER_TASKS
 from straced.traces.parsing.selection import clock_seconds
 from straced.traces.report.at_end import tasks_at_end
 from straced.traces.report.flame import flame_graph
-from straced.traces.values import FileReport, ProcessReport, ProcessTimeLine, SlowCall, TraceReport
+from straced.traces.values import DAMAGED, FileReport, ProcessReport, ProcessTimeLine, SlowCall, TraceReport
 
 MOST_PROCESSES = 500
 MOST_FILES = 2_000
@@ -40,7 +40,7 @@ def build(reading: TraceReading) -> TraceReport:
         unread=reading.figures.unread,
         unread_lines=unread,
         cut=reading.figures.cut,
-        notes=tuple(reading.source.notes),
+        notes=(*reading.source.damage, *reading.source.notes),
         summary=summary,
     )
     state = reading.state
@@ -161,6 +161,7 @@ def _quality(reading: TraceReading) -> Quality:
         reasons.append(Reason("nothing", f"{who} attached{whom}, and no call was made until the end of its log"))
     if reading.interrupted:
         reasons.append(Reason("interrupted", "reading was interrupted: this is the part until then"))
+    reasons += [Reason(DAMAGED, note) for note in reading.source.damage]
     reasons += [Reason("input", note) for note in reading.source.notes]
     mixed = [tid for tid, abis in reading.figures.abis.items() if len(abis) > 1]
     if mixed:
@@ -172,7 +173,8 @@ def _quality(reading: TraceReading) -> Quality:
     if header is not None and header.filters is not None:
         told = header.filters.sentences(header.left_out, header.ended)
         reasons += [Reason("filtered" if text.startswith("only") else "limit", text) for text in told]
-    damaged = bool(reading.figures.unread or reading.interrupted or reading.source.notes)
+    source = reading.source
+    damaged = bool(reading.figures.unread or reading.interrupted or source.notes or source.damage)
     if lost := reading.figures.lost:
         reasons.append(Reason("lost", f"{format_count(lost)} lines are missing: the reader of the trace was too slow"))
         return Quality(kind="lossy", lost=None if damaged else lost, reasons=tuple(reasons))

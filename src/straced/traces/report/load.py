@@ -30,6 +30,7 @@ def load_reading(request: ReportRequest, *, progress: IO[str] | None = None) -> 
         if request.name is not None:
             source.name = request.name
         source.notes += request.notes
+        source.damage += request.damage
         return read(
             source,
             detail=not request.counts_only or bool(request.selection),

@@ -16,6 +16,8 @@ class ReportRequest(Struct, frozen=True, kw_only=True):
     """The name of the trace in the report; ``None``: that of the file."""
     notes: tuple[str, ...] = ()
     """What is already known to be wrong with the trace."""
+    damage: tuple[str, ...] = ()
+    """What of it is not as it was written, by a checksum."""
     selection: TraceSelection = TraceSelection()
     """The lines to keep, already checked (:meth:`TraceSelection.check`)."""
     counts_only: bool = False
