@@ -33,8 +33,10 @@ COLOURS = re.compile(rb"\x1b\[[\d;]*m")
 class Line:
     """A terminal that says where its cursor is only when the test has it do so."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, pid: int) -> None:
         self._fd = fd
+        self.pid = pid
+        """Of the program on it."""
         self._shown = b""
 
     def write(self, data: bytes) -> None:
@@ -61,7 +63,7 @@ def top_of(victim: subprocess.Popen[bytes], command: Sequence[str] = TOP) -> Ite
         words, stdin=its, stdout=its, stderr=its, start_new_session=True, env={**os.environ, "TERM": "xterm"}
     )
     os.close(its)
-    line = Line(ours)
+    line = Line(ours, program.pid)
     try:
         line.until(f"{victim.pid} ".encode())
         yield line

@@ -25,7 +25,7 @@ from tests.views.tui.screen import running, text_of
 NOW = frames.machine_of_three()
 PLACES: dict[str, tuple[str, ...]] = {
     "list": (), "panel": ("tab",), "filter": ("slash",), "filtered": ("slash", "n", "enter"), "paused": ("p",),
-    "history": (), "time": ("colon",), "ended": ("j",),
+    "history": (), "time": ("colon",), "ended": ("j",), "box": ("h",),
 }  # fmt: skip
 """The places that the last line knows, and the keys that lead there."""
 

@@ -363,10 +363,32 @@ async def test_colon_says_that_there_is_only_now() -> None:
         assert not app.entry.display
 
 
-async def test_q_quits_and_closes_the_feed() -> None:
+async def test_it_is_not_suspended_while_a_full_trace_needs_its_end() -> None:
     feed = ScriptedFeed(NOW)
     async with running(feed) as (app, pilot):
-        await pilot.press("q")
+        await pilot.press("ctrl+z")
+        assert "Not suspended" not in all_of(app)
+        await pilot.press("t", "enter")
+        await appears(pilot, lambda: bool(feed.running), "a running trace")
+        await pilot.press("ctrl+z")
+        await appears(pilot, lambda: "Not suspended: a full trace of 4242" in " ".join(all_of(app).split()), "a word")
+
+
+async def test_a_box_says_how_to_leave_it_and_the_last_line_has_its_keys() -> None:
+    async with running(ScriptedFeed(NOW)) as (app, pilot):
+        for key in ("h", "y", "x", "t"):
+            await pilot.press(key)
+            await appears(pilot, lambda: text_of(app)[-1].split() == ["Esc", "close", "Up", "Down", "move"], key)
+            assert len(re.findall(r"Esc (?:closes|nothing|to cancel)", all_of(app))) == 1, key
+            await pilot.press("escape")
+            await appears(pilot, lambda: text_of(app)[-1].startswith(" q quit  h help"), key)
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+async def test_q_and_ctrl_c_quit_and_close_the_feed(key: str) -> None:
+    feed = ScriptedFeed(NOW)
+    async with running(feed) as (app, pilot):
+        await pilot.press(key)
         await pilot.pause()
         assert not app.is_running
     assert feed.closed

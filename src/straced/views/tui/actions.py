@@ -92,8 +92,13 @@ class ActionHandlers(_Base):
         if not await asyncio.wrap_future(asked):
             self.say(ONLY_NOW)
 
-    def action_hint(self) -> None:
-        self.say("q quits")
+    def action_suspend(self) -> None:
+        """Give the terminal back to the shell until ``fg``; whoever sleeps could not end a full trace in time."""
+        running = next((each for each in self.feed.traces() if each.running), None)
+        if running is not None:
+            self.say(f"Not suspended: a full trace of {running.pid} is running; press t on it to stop it.", bad=True)
+        else:
+            self.action_suspend_process()
 
     def action_help(self) -> None:
         self.push_screen(HelpBox())

@@ -23,6 +23,7 @@ from straced.views.tui.reaction import Reaction
 
 CLOSING = ("escape", "ctrl+c")
 """These close any box, at any time."""
+CLOSES = "Esc closes"
 
 
 class Painted(Message):
@@ -68,7 +69,7 @@ class Box(ModalScreen[int | None]):
         "end": 100_000, "G": 100_000,
     }  # fmt: skip
 
-    def __init__(self, title: str, lines: Sequence[str] = (), *, wide: bool = False, foot: str = "") -> None:
+    def __init__(self, title: str, lines: Sequence[str] = (), *, wide: bool = False, foot: str = CLOSES) -> None:
         super().__init__(classes="wide" if wide else "")
         self.title_text = title
         self.lines = list(lines)
@@ -90,7 +91,7 @@ class Box(ModalScreen[int | None]):
         """One line: the first one is what matters most."""
         return Text(line, palette.STRONG if number == 0 else palette.NOTHING)
 
-    def show(self, lines: Sequence[str], foot: str = "") -> None:
+    def show(self, lines: Sequence[str], foot: str = CLOSES) -> None:
         """Replace the text, and the words on the border below it."""
         self.lines, self.foot = list(lines), foot
         self._words.update(self.text())
@@ -124,7 +125,8 @@ class HelpBox(Box):
 
     def __init__(self) -> None:
         self._width = max(len(keys) for keys, _ in HELP) + 2
-        super().__init__("straced top", [*(f"{keys:<{self._width}}{meaning}" for keys, meaning in HELP), *MEANINGS])
+        lines = [*(f"{keys:<{self._width}}{meaning}" for keys, meaning in HELP), *MEANINGS]
+        super().__init__("straced top", lines)
 
     def styled(self, number: int, line: str) -> Text:
         text = Text(line)
@@ -198,11 +200,11 @@ class RiskBox(Box):
     def draw(self) -> None:
         """Say what would be done to whom, and how to decide it."""
         if self.gone:
-            self.show((f"{self.row.pid} ({self.row.comm}) has exited; nothing was done.",), "Esc closes")
+            self.show((f"{self.row.pid} ({self.row.comm}) has exited; nothing was done.",))
         else:
             self.show(
                 (*self.question(), *status_lines.whose(self.row, status_lines.boottime_s()), "", *self.choices()),
-                self.keys() if self._listens else "Esc closes; other keys count in a moment",
+                self.keys() if self._listens else f"{CLOSES}; other keys count in a moment",
             )
 
     def question(self) -> Sequence[str]:

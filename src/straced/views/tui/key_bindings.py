@@ -42,9 +42,9 @@ KEYS = (
     Key("colon", "go_to", ":", "with --history: go to a time, 08:12 or -2h"),
     Key("p", "pause", "p", "pause or resume"),
     Key("h,question_mark", "help", "h ?", "this page"),
-    Key("q", "quit", "q", "quit"),
+    Key("q,ctrl+c", "quit", "q Ctrl-C", "quit; Ctrl-Z suspends, fg resumes"),
     Key("ctrl+q", "quit", "", ""),
-    Key("ctrl+c", "hint", "", ""),
+    Key("ctrl+z", "suspend", "", ""),
 )
 HELP = (
     ("Up Down j k", "move the selection; also PgUp PgDn Home End g G"),
@@ -70,6 +70,7 @@ HINTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "filtered": (_QUIT, _HELP, ("Esc", "clear the filter", "leave"), ("/", "change it", "filter"),
                  ("Enter", "open", "open"), *_ABOUT, ("s", "sort", "sort(1)"), ("p", "pause", "pause")),
     "ended": (_QUIT, _HELP, ("g", "to the top", "top"), ("/", "filter", "filter"), ("s", "sort", "sort(1)")),
+    "box": (("Esc", "close", ""), ("Up Down", "move", "")),
     "paused": (_QUIT, _HELP, ("p", "resume", "pause"), ("Enter", "open", "open"), ("/", "filter", "filter"), *_ABOUT),
 }  # fmt: skip
 """The last line by what the next key goes to: keys, what they do, and what a click on them does."""

@@ -51,6 +51,10 @@ class Keyboard(ActionHandlers):
         """A text was typed to its end."""
         raise NotImplementedError
 
+    def draw_words(self) -> None:
+        """Draw the lines around list and panel anew."""
+        raise NotImplementedError
+
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
             self.app_focus = True  # a terminal that tells of its focus may tell it late
@@ -63,6 +67,7 @@ class Keyboard(ActionHandlers):
     def on_painted(self, message: Painted) -> None:
         """Ask the terminal to report when it has a question on its screen."""
         box = message.box
+        self.draw_words()
         if not isinstance(box, RiskBox):
             return
         if self._driver is None or self.is_headless:  # there is no terminal
@@ -102,6 +107,7 @@ class Keyboard(ActionHandlers):
         if isinstance(box, Box):
             if isinstance(event, events.Key):  # a paste answers nothing
                 box.press(event)
+                self.draw_words()
         elif self.entry.display:
             await self._filter(event)
         elif isinstance(event, events.Paste):

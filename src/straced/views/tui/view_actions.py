@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from straced.model.frame import Key
 from straced.views.tui.actions import ONLY_NOW
+from straced.views.tui.dialogs import Box
 from straced.views.tui.filter_line import FILTERS, TIMES
 from straced.views.tui.grid import Grid
 from straced.views.tui.keyboard import Keyboard
@@ -40,10 +41,6 @@ class ViewActions(Keyboard):
         """Share the room out anew."""
         raise NotImplementedError
 
-    def draw_words(self) -> None:
-        """Draw the lines around list and panel anew."""
-        raise NotImplementedError
-
     @property
     def table(self) -> Grid:
         in_panel = self.opened or self.screen_stack[0].focused is self.panel.grid
@@ -53,6 +50,8 @@ class ViewActions(Keyboard):
     def place(self) -> str:
         """What the next key goes to, for the line that says what keys there are."""
         frame = self.rows.frame
+        if isinstance(self.screen, Box):
+            return "box"
         if self.entry.display:
             return "time" if self._asks_time else "filter"
         if self.table is self.panel.grid:
@@ -125,7 +124,8 @@ class ViewActions(Keyboard):
         """Ask for a time, where there is any but now."""
         frame = self.rows.frame
         if frame is None or frame.source != "history":
-            self.say(ONLY_NOW)
+            if frame is not None:
+                self.say(ONLY_NOW)
             return
         self._asks_time = True
         self.open_line(TIMES)
