@@ -13,6 +13,10 @@
 #endif
 typedef unsigned __int128 wide; /* sums of ns: a damaged log may say 99999999.9 s a million times */
 
+struct took { /* how long a call took, and the part of that in which its thread waited; -1: not told */
+    int64_t ns, waiting;
+};
+
 #define EXPORT __attribute__((visibility("default")))
 #define OUT_OF_MEMORY (-1)
 

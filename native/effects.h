@@ -20,8 +20,8 @@ static void pipe_ends(struct ordered *core, struct task *task, const struct call
 }
 
 /* What a call that is about a path, socket or pipe adds to its sums, and what becomes of descriptors. */
-static void on_target(struct ordered *core, struct task *task, struct str *name, const struct call *call, int64_t ns,
-                      uint64_t line)
+static void on_target(struct ordered *core, struct task *task, struct str *name, const struct call *call,
+                      struct took took, uint64_t line)
 {
     struct strings *strings = &core->strings;
     struct str *path = call->effect == PEER ? str_of(strings, call->label, call->label_length) : target(core, task, call);
@@ -30,10 +30,10 @@ static void on_target(struct ordered *core, struct task *task, struct str *name,
         return;
     }
     struct str *code = error_code(core, call);
-    struct path_row *row = row_use(&core->files, path, name, task->pid, code, ns, line);
+    struct path_row *row = row_use(&core->files, path, name, task->pid, code, took, line);
     switch (call->effect) {
     case READ: case WRITE:
-        if (!call->code) add_transfer(row, (uint64_t)call->value, call->effect == WRITE, ns);
+        if (!call->code) add_transfer(row, (uint64_t)call->value, call->effect == WRITE, took);
         break;
     case OPEN:
         if (!call->code) row->opens++;
@@ -50,11 +50,10 @@ static void on_target(struct ordered *core, struct task *task, struct str *name,
         if (call->has_value) table_close(strings, task->table, call->value);
         break;
     case SYNC:
-        row->syncs++;
-        if (ns > 0) row->sync_ns += (wide)ns;
+        add_sync(row, took);
         break;
     case LOCK:
-        lock_waited(core, -1, path, ns, line);
+        lock_waited(core, -1, path, took, line);
         break;
     default:
         break;
@@ -63,7 +62,7 @@ static void on_target(struct ordered *core, struct task *task, struct str *name,
     str_drop(strings, path);
 }
 
-static void apply(struct ordered *core, struct task *task, struct str *name, const struct call *call, int64_t ns,
+static void apply(struct ordered *core, struct task *task, struct str *name, const struct call *call, struct took took,
                   uint64_t line)
 {
     struct strings *strings = &core->strings;
@@ -73,12 +72,12 @@ static void apply(struct ordered *core, struct task *task, struct str *name, con
         break;
     case FUTEX:
         string = str_of(strings, call->label, call->label_length);
-        lock_waited(core, task->pid, string, ns, line);
+        lock_waited(core, task->pid, string, took, line);
         str_drop(strings, string);
         break;
     case IDLE:
         string = str_of(strings, call->label, call->label_length);
-        idle_add(core, task->pid, name, string, call->value, ns, line);
+        idle_add(core, task->pid, name, string, call->value, took.ns, line);
         str_drop(strings, string);
         break;
     case PIPE:
@@ -93,7 +92,7 @@ static void apply(struct ordered *core, struct task *task, struct str *name, con
         table_set(strings, task->table, call->value, string, call->cloexec);
         break;
     default:
-        on_target(core, task, name, call, ns, line);
+        on_target(core, task, name, call, took, line);
     }
 }
 

@@ -31,8 +31,8 @@ static int errno_of_line(const char *start, const char *end, const char **code, 
     const char *p = end;
     if (p > start && p[-1] == '>') {
         const char *digits = --p;
-        while (p > start && digits - p < 25 && (is_digit(p[-1]) || p[-1] == '.')) p--;
-        if (p == digits || digits - p > 24 || p - start < 2 || p[-1] != '<' || p[-2] != ' ') return 0;
+        while (p > start && digits - p < 49 && (is_digit(p[-1]) || p[-1] == '.' || p[-1] == '+')) p--;
+        if (p == digits || digits - p > 48 || p - start < 2 || p[-1] != '<' || p[-2] != ' ') return 0;
         p -= 2;
     }
     if (p == start || p[-1] != ')') return 0;

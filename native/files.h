@@ -13,7 +13,7 @@ struct by { /* the calls of one name and process */
     struct str *name;
     uint64_t count;
     int64_t longest;
-    wide ns;
+    wide ns, waiting;
 };
 struct errno_count {
     struct str *code;
@@ -23,7 +23,8 @@ struct errno_count {
 struct path_row {
     struct str *path;
     uint64_t line, errors, opens, transfers, tiny, tiny_bytes, empty, syncs;
-    wide in_bytes, out_bytes, tiny_ns, sync_ns;
+    uint64_t untold; /* timed calls whose waiting is not known */
+    wide in_bytes, out_bytes, tiny_ns, sync_ns, tiny_waiting, sync_waiting;
     struct by *by;
     struct errno_count *errnos;
     size_t by_count, by_room, errno_count, errno_room, last;
@@ -130,10 +131,14 @@ static void row_merge(struct path_row *row, const struct path_row *other, size_t
     row->out_bytes += other->out_bytes;
     row->tiny_ns += other->tiny_ns;
     row->sync_ns += other->sync_ns;
+    row->tiny_waiting += other->tiny_waiting;
+    row->sync_waiting += other->sync_waiting;
+    row->untold += other->untold;
     for (size_t each = 0; each < other->by_count; each++) {
         struct by *mine = by_of(row, other->by[each].pid, other->by[each].name, most);
         mine->count += other->by[each].count;
         mine->ns += other->by[each].ns;
+        mine->waiting += other->by[each].waiting;
         if (other->by[each].longest > mine->longest) mine->longest = other->by[each].longest;
     }
     for (size_t each = 0; each < other->errno_count; each++)

@@ -59,7 +59,7 @@ static void files_fold(struct files *files)
 
 /* One call on a path; what is special about it is added by the caller. code: NULL for none, or for `?`. */
 static struct path_row *row_use(struct files *files, struct str *path, struct str *name, int64_t pid, struct str *code,
-                                int64_t ns, uint64_t line)
+                                struct took took, uint64_t line)
 {
     if (path->place < 0) {
         if (files->count >= files->most_paths) files_fold(files);
@@ -76,8 +76,10 @@ static struct path_row *row_use(struct files *files, struct str *path, struct st
     struct path_row *row = &files->rows[path->place];
     struct by *sums = by_of(row, pid, name, files->most_of_each);
     sums->count++;
-    if (ns >= 0) sums->ns += (wide)ns;
-    if (ns > sums->longest) sums->longest = ns;
+    if (took.ns >= 0) sums->ns += (wide)took.ns;
+    if (took.ns > sums->longest) sums->longest = took.ns;
+    if (took.waiting >= 0) sums->waiting += (wide)took.waiting;
+    else row->untold += took.ns >= 0;
     if (code) {
         row->errors++;
         errno_add(row, code, 1);
@@ -85,7 +87,7 @@ static struct path_row *row_use(struct files *files, struct str *path, struct st
     return row;
 }
 
-static void add_transfer(struct path_row *row, uint64_t size, int out, int64_t ns)
+static void add_transfer(struct path_row *row, uint64_t size, int out, struct took took)
 {
     row->transfers++;
     if (out) row->out_bytes += size;
@@ -95,8 +97,16 @@ static void add_transfer(struct path_row *row, uint64_t size, int out, int64_t n
     } else if (size < TINY_BYTES) {
         row->tiny++;
         row->tiny_bytes += size;
-        row->tiny_ns += ns > 0 ? (wide)ns : 0;
+        row->tiny_ns += took.ns > 0 ? (wide)took.ns : 0;
+        row->tiny_waiting += took.waiting > 0 ? (wide)took.waiting : 0;
     }
+}
+
+static void add_sync(struct path_row *row, struct took took)
+{
+    row->syncs++;
+    row->sync_ns += took.ns > 0 ? (wide)took.ns : 0;
+    row->sync_waiting += took.waiting > 0 ? (wide)took.waiting : 0;
 }
 
 static void files_free(struct files *files)

@@ -114,4 +114,10 @@ static inline int64_t plain_duration(const char *text, const char *end)
     return value * 1000;
 }
 
+/* The waiting behind a duration of records, `+0.000001200`, without its sign; -1: it is none. */
+static inline int64_t waiting_of(const char *p, const char *end)
+{
+    return end - p >= 11 && end[-10] == '.' ? seconds_ns(p, end, 8, 9) : -1;
+}
+
 #endif

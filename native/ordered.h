@@ -10,7 +10,8 @@
 
 struct lock_row {
     uint64_t waits, line;
-    wide ns;
+    uint64_t untold; /* timed waits of which it is not known how long the thread was off the CPU */
+    wide ns, waiting;
     int64_t longest;
 };
 struct idle_row {
@@ -70,7 +71,7 @@ static void add_event(struct ordered *core, struct event event)
     core->events[core->events_count++] = event;
 }
 
-static void lock_waited(struct ordered *core, int64_t pid, struct str *what, int64_t ns, uint64_t line)
+static void lock_waited(struct ordered *core, int64_t pid, struct str *what, struct took took, uint64_t line)
 {
     struct key key = {{(uint64_t)pid, as_key(what)}};
     int64_t place = keymap_find(&core->lock_keys, &key);
@@ -82,10 +83,12 @@ static void lock_waited(struct ordered *core, int64_t pid, struct str *what, int
     }
     struct lock_row *row = &core->locks[place];
     row->waits++;
-    if (ns < 0) return;
-    row->ns += (wide)ns;
-    if (ns > row->longest) {
-        row->longest = ns;
+    if (took.ns < 0) return;
+    row->ns += (wide)took.ns;
+    if (took.waiting >= 0) row->waiting += (wide)took.waiting;
+    else row->untold++;
+    if (took.ns > row->longest) {
+        row->longest = took.ns;
         row->line = line;
     }
 }

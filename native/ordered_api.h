@@ -97,31 +97,29 @@ EXPORT const struct event *straced_ordered_events(const struct ordered_handle *h
 /* One call on a path. kind: 0 use, 1 opened, 2 read, 3 written, 4 synced; errno_length 0: none failed, or `?`. */
 EXPORT int straced_ordered_use(struct ordered_handle *handle, int kind, const char *path, size_t path_length,
                                const char *name, size_t name_length, const char *code, size_t code_length, int returned,
-                               uint64_t bytes, int64_t pid, int64_t ns, uint64_t line)
+                               uint64_t bytes, int64_t pid, int64_t ns, int64_t waiting, uint64_t line)
 {
     GUARDED(OUT_OF_MEMORY);
     struct ordered *core = &handle->core;
     struct str *string = str_of(&core->strings, path, path_length);
     struct str *errno_string = code ? str_of(&core->strings, code, code_length) : NULL;
     struct str *call = role_name(core, name, name_length);
-    struct path_row *row = row_use(&core->files, string, call, pid, errno_string, ns, line);
+    struct took took = {ns, waiting};
+    struct path_row *row = row_use(&core->files, string, call, pid, errno_string, took, line);
     if (kind == 1 && returned) row->opens++;
-    if ((kind == 2 || kind == 3) && returned) add_transfer(row, bytes, kind == 3, ns);
-    if (kind == 4) {
-        row->syncs++;
-        if (ns > 0) row->sync_ns += (wide)ns;
-    }
+    if ((kind == 2 || kind == 3) && returned) add_transfer(row, bytes, kind == 3, took);
+    if (kind == 4) add_sync(row, took);
     str_drop(&core->strings, errno_string);
     str_drop(&core->strings, string);
     return 0;
 }
 
 EXPORT int straced_ordered_lock(struct ordered_handle *handle, int64_t pid, const char *what, size_t length, int64_t ns,
-                                uint64_t line)
+                                int64_t waiting, uint64_t line)
 {
     GUARDED(OUT_OF_MEMORY);
     struct str *string = str_of(&handle->core.strings, what, length);
-    lock_waited(&handle->core, pid, string, ns, line);
+    lock_waited(&handle->core, pid, string, (struct took){ns, waiting}, line);
     str_drop(&handle->core.strings, string);
     return 0;
 }

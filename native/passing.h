@@ -33,10 +33,16 @@ static int64_t duration_of(const char *p, const char *end)
     return p > end || end - p > 22 ? -1 : seconds_ns(p, end, 8, 22);
 }
 
-static int64_t last_duration(const char *rest, const char *end)
+/* What stands behind the last `<`, but for the `>`. */
+static struct took last_duration(const char *rest, const char *end)
 {
-    const char *less = find_last(rest, end, '<');
-    return end > rest ? duration_of(less ? less + 1 : rest, end - 1) : -1;
+    struct took took = {-1, -1};
+    const char *less = find_last(rest, end, '<'), *p = less ? less + 1 : rest;
+    if (end == rest || p > end - 1) return took;
+    const char *plus = memchr(p, '+', (size_t)(end - 1 - p));
+    if (plus && (took.waiting = waiting_of(plus + 1, end - 1)) < 0) return took;
+    took.ns = duration_of(p, plus ? plus : end - 1);
+    return took.ns < 0 ? (struct took){-1, -1} : took;
 }
 
 /* How much of its arguments the beginning of a call has. */
@@ -120,7 +126,7 @@ static int pass_line(struct ordered *core, struct line *line, const char *block,
         }
         if (ENDS(rest, end, "<detached ...>")) return 0;
         if (timed && tail_length && (*tail == '<' || end[-1] == '>')) {
-            int64_t ns = last_duration(rest, end);
+            int64_t ns = last_duration(rest, end).ns;
             if (ns >= 0 && (core->least_ns < 0 || ns > core->least_ns)) return 0; /* one of the slowest */
         }
     }
@@ -155,10 +161,10 @@ static int pass_line(struct ordered *core, struct line *line, const char *block,
     }
     if (!task->table && needs_table(&call)) return 0;
     if (line->resumed) task_leaves_call(&core->strings, task);
-    int64_t ns = -1;
-    if (timed && end - rest >= 10 && end[-10] == '<') ns = duration_of(end - 9, end - 1);
-    else if (timed && end[-1] == '>') ns = last_duration(rest, end);
-    apply(core, task, name, &call, ns, number);
+    struct took took = {-1, -1};
+    if (timed && end - rest >= 10 && end[-10] == '<') took.ns = duration_of(end - 9, end - 1);
+    else if (timed && end[-1] == '>') took = last_duration(rest, end);
+    apply(core, task, name, &call, took, number);
     return 1;
 }
 

@@ -7,11 +7,13 @@
 static void put_row(struct buffer *out, const struct path_row *row)
 {
     put_str(out, row->path);
-    put(out, (const char *)row + offsetof(struct path_row, line), 8 * sizeof(uint64_t)); /* line .. syncs */
+    put(out, (const char *)row + offsetof(struct path_row, line), 9 * sizeof(uint64_t)); /* line .. untold */
     put_wide(out, row->in_bytes);
     put_wide(out, row->out_bytes);
     put_wide(out, row->tiny_ns);
     put_wide(out, row->sync_ns);
+    put_wide(out, row->tiny_waiting);
+    put_wide(out, row->sync_waiting);
     put_word(out, row->by_count);
     for (size_t each = 0; each < row->by_count; each++) {
         put_word(out, (uint64_t)row->by[each].pid);
@@ -19,6 +21,7 @@ static void put_row(struct buffer *out, const struct path_row *row)
         put_word(out, row->by[each].count);
         put_wide(out, row->by[each].ns);
         put_word(out, (uint64_t)row->by[each].longest);
+        put_wide(out, row->by[each].waiting);
     }
     put_word(out, row->errno_count);
     for (size_t each = 0; each < row->errno_count; each++) {
@@ -57,6 +60,8 @@ EXPORT int64_t straced_ordered_sums(struct ordered_handle *handle, const char **
         put_wide(out, row->ns);
         put_word(out, (uint64_t)row->longest);
         put_word(out, row->line);
+        put_wide(out, row->waiting);
+        put_word(out, row->untold);
     }
     put_word(out, core->idle_keys.count);
     for (size_t each = 0; each < core->idle_keys.count; each++) {

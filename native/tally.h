@@ -14,8 +14,8 @@
 
 struct tally_row {
     uint64_t calls, unfinished, resumed, no_return, timed;
-    uint64_t min_ns, max_ns;
-    wide sum_ns;
+    uint64_t min_ns, max_ns, waited; /* waited: of those that were timed, how many tell their waiting */
+    wide sum_ns, waiting_ns;
 };
 struct burst {
     uint64_t count, line;
@@ -118,12 +118,29 @@ static int is_blank(const char *p, const char *end)
     return 1;
 }
 
+/* `0.000123456`, or with the waiting behind it; ns -1: neither. */
+static struct took took_of_tail(const char *tail, const char *end)
+{
+    struct took none = {-1, -1}, took = none;
+    const char *plus = memchr(tail, '+', (size_t)(end - tail)), *stop = plus ? plus : end;
+    took.ns = seconds_ns(tail, stop, 8, 9);
+    if (took.ns < 0 || stop[-1] == '.') return none;
+    if (plus && (took.waiting = waiting_of(plus + 1, end)) < 0) return none;
+    return took;
+}
+
 static void count_timed(struct tally *tally, struct tally_row *row, uint64_t name, const char *tail, const char *end)
 {
     const char *last = end;
     while (last > tail && last[-1] == '\r') last--;
-    int64_t ns = last > tail && last[-1] == '>' ? seconds_ns(tail, last - 1, 8, 9) : -1;
-    if (ns >= 0 && last[-2] != '.') add_time(tally, row, name, (uint64_t)ns);
+    struct took took = last > tail && last[-1] == '>' ? took_of_tail(tail, last - 1) : (struct took){-1, -1};
+    if (took.ns >= 0) {
+        add_time(tally, row, name, (uint64_t)took.ns);
+        if (took.waiting >= 0) {
+            row->waited++;
+            row->waiting_ns += (wide)took.waiting;
+        }
+    }
     else if (*tail == 'd') row->no_return++;
     else if (*tail == 'u') {
         if (STARTS(tail, end, "unfinished ...>") && is_blank(tail + 15, end)) row->unfinished++;

@@ -149,8 +149,9 @@ EXPORT int64_t straced_tally_rows(struct tally_handle *handle, const char **byte
     for (size_t each = 0; each < tally->row_keys.count; each++) {
         const struct tally_row *row = &tally->rows[each];
         put(out, tally->row_keys.keys[each].part, 2 * sizeof(uint64_t));
-        put(out, row, 7 * sizeof(uint64_t));
+        put(out, row, 8 * sizeof(uint64_t));
         put_wide(out, row->sum_ns);
+        put_wide(out, row->waiting_ns);
     }
     put_word(out, tally->errno_keys.count);
     for (size_t each = 0; each < tally->errno_keys.count; each++) {

@@ -9,6 +9,7 @@ Of `traces/native/choice.py`, `traces/native/library.py`, `traces/native/core.py
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib import util
@@ -75,10 +76,13 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two programs, in each form."""
     folder = tmp_path_factory.mktemp("logs")
     programs = (NETWORK, MIXED)
-    return [
+    found = [
         record(folder, programs[number % 2], flags, f"log{number}")
         for number, flags in enumerate([*FORMS, *FORMS[:3][::-1]])
     ]
+    waiting = folder / "waiting"  # as lines of records are, with what of each duration the thread waited
+    waiting.write_bytes(re.sub(rb"<(\d\.\d{6})>\n", rb"<\g<1>001+\g<1>000>\n", found[1].read_bytes()))
+    return [*found, waiting]
 
 
 def _build():  # type: ignore[no-untyped-def]

@@ -27,6 +27,7 @@ STOP_S = 5.0
 """Lines are still written for so long after a stop; what was recorded faster than that is dropped, and counted."""
 _PAUSE_S = 0.1
 LINES = LineOptions(stamp="ttt", nanoseconds=True)
+_WITH_WAITING = LineOptions(stamp="ttt", nanoseconds=True, waiting=True)
 _CUTS = {
     errno.EPIPE: "reader_gone",
     errno.ENOSPC: "disk_full",
@@ -218,7 +219,7 @@ def write_lines(path: Path, to: BinaryIO) -> tuple[list[str], list[str]]:
         NoRecords: it is none.
     """
     file = RecordFile(path)
-    lines = TextLines(file.facts, LINES)
+    lines = TextLines(file.facts, _WITH_WAITING)
     to.write(comments_of(file.facts, file.end))
     for record in file:
         to.write(lines.feed(record))

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from straced.model.split import SplitPart
 from straced.model.types import Summary, SyscallStats
 
 REPORT_SCHEMA = "straced.report/1"
@@ -28,6 +29,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     count: int
     cost_ns: int | None = None
     """Time inside these calls; ``None`` when the trace has no durations."""
+    waiting_ns: int | None = None
+    """The part of ``cost_ns`` in which threads were off the CPU; ``None`` where the trace does not tell."""
     subject: str = ""
     """The path, call or lock it is about."""
 
@@ -44,6 +47,8 @@ class FileReport(Struct, frozen=True, kw_only=True):
     out_bytes: int
     opens: int
     wall_ns: int | None
+    waiting_ns: int | None
+    """The part of ``wall_ns`` in which threads were off the CPU; ``None`` where the trace does not tell."""
     line: int
     """Where it was first met; 0 for the row of all other paths."""
     syscalls: dict[str, int]
@@ -56,6 +61,8 @@ class SlowCall(Struct, frozen=True, kw_only=True):
     pid: int
     """The task's TID."""
     duration_ns: int
+    waiting_ns: int | None = None
+    """The part of it in which the task was off the CPU; ``None`` where the trace does not tell."""
     text: str
     path: str | None = None
     """What the descriptor that it is about stands for, where the text does not say it."""
@@ -97,6 +104,8 @@ class ProcessReport(Struct, frozen=True, kw_only=True):
     wall_ns: int | None
     waiting_calls_ns: int | None
     """The part of ``wall_ns`` in calls whose purpose is to wait (poll, futex, wait4, nanosleep, ...)."""
+    waiting_ns: int | None
+    """The part of ``wall_ns`` in which threads were off the CPU; ``None`` where the trace does not tell."""
     rows: tuple[SyscallStats, ...] = field(default=(), name="syscalls")
 
 
@@ -122,6 +131,10 @@ class TaskLane(Struct, frozen=True, kw_only=True):
     tid: int
     pid: int
     calls: int
+    wall_ns: int | None = None
+    """Time in calls; ``None`` where the trace has no durations."""
+    waiting_ns: int | None = None
+    """The part of that in which the task was off the CPU; ``None`` where the trace does not tell."""
     steps: dict[int, tuple[int, ...]]
     """Step -> nanoseconds in calls (calls, where the trace has no durations), by :data:`LANE_CLASSES`."""
 
@@ -139,6 +152,7 @@ class LongCall(Struct, frozen=True, kw_only=True):
     """From the first line of the trace."""
     duration_ns: int
     line: int
+    waiting_ns: int | None = None
 
 
 class CloseUp(Struct, frozen=True, kw_only=True):
@@ -183,6 +197,8 @@ class TraceReport(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     summary: Summary
     processes: tuple[ProcessReport, ...] = ()
+    threads: tuple[SplitPart, ...] = ()
+    """What each task did, those that made most calls first; at most 500."""
     processes_hidden: int = 0
     files: tuple[FileReport, ...] = ()
     files_folded: int = 0

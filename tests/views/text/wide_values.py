@@ -115,7 +115,10 @@ MOMENT = Moment(
 def change(kind: str, name: str, note: str = "") -> Change:
     """One that a difference tells."""
     figures = Metric(MANY, MANY / 3, p=0.01)
-    return Change(kind=kind, name=name, note=note, calls=figures, errors=figures, wall_ns=Metric(S, 3 * S), score=1)
+    took = Metric(S, 3 * S)
+    return Change(
+        kind=kind, name=name, note=note, calls=figures, errors=figures, wall_ns=took, waiting_ns=took, score=1
+    )
 
 
 DIFFERENCE = Difference(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from straced.model.sums import known_sum
 from straced.syscalls import category
 from straced.text.sanitize import scrub_bytes
 from straced.text.units import format_count
@@ -33,17 +34,19 @@ class CallFindings:
         self._calls: dict[str, int] = {}
         self._errors: dict[tuple[str, str], int] = {}
         self._of_pid: dict[int, int] = {}
-        self._by_pid: dict[tuple[int, str], tuple[int, int | None]] = {}
-        """Calls and their ns."""
-        self._ns: dict[str, int | None] = {}
+        self._by_pid: dict[tuple[int, str], tuple[int, int | None, int | None]] = {}
+        """Calls, their ns, and the waiting in these."""
+        self._ns: dict[str, tuple[int | None, int | None]] = {}
         for tid, row in CallSums(reading).all():
             calls, name = row.calls or 0, row.name
             self._calls[name] = self._calls.get(name, 0) + calls
-            self._ns[name] = None if row.wall_ns is None else (self._ns.get(name) or 0) + row.wall_ns
+            told = self._ns.get(name, (0, 0))
+            self._ns[name] = known_sum((told[0], row.wall_ns)), known_sum((told[1], row.waiting_ns))
             pid = reading.pid_of(tid)
             self._of_pid[pid] = self._of_pid.get(pid, 0) + calls
-            before, ns = self._by_pid.get((pid, name), (0, 0))
-            self._by_pid[pid, name] = before + calls, None if row.wall_ns is None else (ns or 0) + row.wall_ns
+            before, ns, waiting = self._by_pid.get((pid, name), (0, 0, 0))
+            told = known_sum((ns, row.wall_ns)), known_sum((waiting, row.waiting_ns))
+            self._by_pid[pid, name] = before + calls, *told
             for errno, count in (row.errno or {}).items():
                 self._errors[name, errno] = self._errors.get((name, errno), 0) + count
         self._lines: dict[tuple[str, str], int] = {}
@@ -95,7 +98,7 @@ class CallFindings:
         """A call that asks for nothing, or that is made to wait and returns at once, over and over."""
         assert self._reading.state is not None
         idle = {(pid or self._reading.root, name) for pid, name, _, _ in self._reading.state.idle.rows}
-        for (pid, name), (count, ns) in sorted(self._by_pid.items(), key=lambda item: item[0]):
+        for (pid, name), (count, ns, waiting) in sorted(self._by_pid.items(), key=lambda item: item[0]):
             whole = self._of_pid[pid]
             at_once = category(name) == "wait" and name not in _NO_LOOP and ns is not None and ns < AT_ONCE_NS * count
             loops = name in _LOOP_CALLS or (at_once and 3 * count >= 2 * whole and (pid, name) not in idle)
@@ -107,11 +110,13 @@ class CallFindings:
                     lines=(),
                     count=count,
                     cost_ns=ns,
+                    waiting_ns=waiting,
                     subject=name,
                 )
 
     def _loop(self, code: str, text: str, name: str, count: int) -> Finding:
-        return Finding(code=code, text=text, lines=(), count=count, cost_ns=self._ns.get(name), subject=name)
+        ns, waiting = self._ns.get(name, (None, None))
+        return Finding(code=code, text=text, lines=(), count=count, cost_ns=ns, waiting_ns=waiting, subject=name)
 
     def _idle(self) -> Iterator[Finding]:
         assert self._reading.state is not None

@@ -54,6 +54,8 @@ class Call(Struct, kw_only=True):
     epoch_ns: int | None = None
     """From 1970 on; ``None`` where the trace has no such clocks (-ttt)."""
     duration_ns: int | None = None
+    waiting_ns: int | None = None
+    """The part of it in which the task was off the CPU; ``None`` where the trace does not tell."""
     status: int | None = None
 
 
@@ -145,6 +147,7 @@ def _finish(call: Call, args: bytes, value: TraceLine | None) -> None:
     if value is not None and value.result is not None:
         call.result = scrub_bytes(value.result, TEXT_LIMIT)
         call.value, call.errno, call.duration_ns = value.value, value.errno, value.duration_ns
+        call.waiting_ns = value.waiting_ns
         path = unescape(value.path.split(b"<", 1)[0]) if value.path else path
     call.path = None if path is None else scrub_bytes(path, TEXT_LIMIT)
 

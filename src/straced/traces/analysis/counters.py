@@ -23,6 +23,7 @@ class CallSums:
     def __init__(self, reading: TraceReading) -> None:
         self._reading = reading
         self._timed = reading.form.durations
+        self._waiting = reading.tells_waiting
         self._restarts: dict[tuple[int, str], int] = {}
         self._eintr: dict[tuple[int, str], int] = {}
         for (tid, name, what), count in reading.restarts.decided.items():
@@ -69,6 +70,7 @@ class CallSums:
             shortest = longest = None  # perhaps those of a piece of another call
             ns = ns if calls > 0 else 0
         abi = self._abi.of(tid)
+        waiting = row.waiting_ns if self._waiting and gained is None and name != "restart_syscall" else None
         return Counters(
             name=name,
             nr=None if abi is None else number_of(name, abi),
@@ -78,6 +80,8 @@ class CallSums:
             restarts=again,
             errno=errno,
             wall_ns=ns if self._timed else None,
+            working_ns=None if waiting is None else ns - waiting,
+            waiting_ns=waiting,
             min_ns=shortest,
             max_ns=longest,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from straced.traces.analysis.fd_table import split_fd
+from straced.traces.parsing.line import WAITING, waiting_of
 from straced.traces.parsing.strings import unescape
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ FOLDER = b"AT_FDCWD"
 _FOLDERS = frozenset({FOLDER, b"-100", b"0xffffff9c", b"4294967196"})
 """The folder of the process, as the forms of -X print it."""
 UNKNOWN_PATH, EMPTY_PATH = b"?", b'""'
+_TIMES = re.compile(rb"([\d.]+)" + WAITING)
 _MOST_TEXTS = 20_000
 _LONGEST_TEXT_BYTES = 300
 
@@ -164,6 +166,15 @@ def errno_of(result: bytes) -> bytes | None:
     if result[:1] not in b"-?":
         return None
     return result[3 : result.find(b" ", 3)] if result[:3] == b"-1 " else b"?" if result[:1] == b"?" else None
+
+
+def times_of(text: bytes) -> tuple[int | None, int | None]:
+    """A duration as printed, with the waiting in it where that is told -> both in ns; ``None`` for what is none."""
+    if b"+" not in text:
+        return duration_of(text), None
+    match = _TIMES.fullmatch(text)
+    ns = None if match is None else duration_of(match[1])
+    return (None, None) if match is None or ns is None else (ns, waiting_of(match[2]))
 
 
 def duration_of(text: bytes) -> int | None:

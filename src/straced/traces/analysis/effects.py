@@ -143,12 +143,12 @@ def lock(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, n
     path = _target(state, task, call)
     state.files.use(path, name, call.errno, ns, n)
     if not state.quiet:
-        state.locks.add(-1, path, ns, n)
+        state.locks.add(-1, path, ns, state.files.waiting_ns, n)
 
 
 def futex(state: AnalysisState, task: TracedTask, name: str, call: DecodedCall, ns: Ns, n: int, clock: bytes) -> None:
     if not state.quiet:
-        state.locks.add(task.pid, call.label, ns, n)
+        state.locks.add(task.pid, call.label, ns, state.files.waiting_ns, n)
 
 
 def futex_changed(

@@ -8,7 +8,7 @@ from straced.traces.parsing.line_format import Form
 
 BURST_KEYS = 20_000
 _ERROR = re.compile(
-    rb"= (?:-1|\?) (E[A-Z0-9]{1,40}) \([^<>\n\x22=]{0,200}\)(?: \([A-Z][^<>\n\x22=]{0,200}\))?(?: <[\d.]{1,24}>)?\n"
+    rb"= (?:-1|\?) (E[A-Z0-9]{1,40}) \([^<>\n\x22=]{0,200}\)(?: \([A-Z][^<>\n\x22=]{0,200}\))?(?: <[\d.+]{1,48}>)?\n"
 )
 _ERROR_MARKS = (b"= -1 E", b"= ? E")
 Failed = dict[tuple[bytes, bytes, bytes], int]

@@ -14,15 +14,15 @@ class PathStats:
     """The sums of one path."""
 
     __slots__ = (
-        "by", "empty", "errno", "errors", "in_bytes", "line", "opens", "out_bytes", "sync_ns", "syncs", "tiny",
-        "tiny_bytes", "tiny_ns", "transfers",
+        "by", "empty", "errno", "errors", "in_bytes", "line", "opens", "out_bytes", "sync_ns", "sync_waiting_ns",
+        "syncs", "tiny", "tiny_bytes", "tiny_ns", "tiny_waiting_ns", "transfers", "untold",
     )  # fmt: skip
 
     def __init__(self, line: int) -> None:
         self.line = line
         """The number of the line where the path was first met."""
         self.by: dict[tuple[int, str], list[int]] = {}
-        """(pid, call) -> [calls, time in ns, the longest]."""
+        """(pid, call) -> [calls, time in ns, the longest, the waiting in that time]."""
         self.errors = 0
         self.in_bytes = 0
         self.out_bytes = 0
@@ -31,23 +31,32 @@ class PathStats:
         self.tiny = 0
         self.tiny_bytes = 0
         self.tiny_ns = 0
+        self.tiny_waiting_ns = 0
         self.empty = 0
         self.syncs = 0
         self.sync_ns = 0
+        self.sync_waiting_ns = 0
+        self.untold = 0
+        """Timed calls whose waiting is not known."""
         self.errno: dict[bytes, int] | None = None
 
     @property
     def count(self) -> int:
-        return sum(count for count, _, _ in self.by.values())
+        return sum(count for count, *_ in self.by.values())
 
     @property
     def ns(self) -> int:
-        return sum(ns for _, ns, _ in self.by.values())
+        return sum(ns for _, ns, *_ in self.by.values())
+
+    @property
+    def waiting_ns(self) -> int:
+        """Of the calls that tell it."""
+        return sum(waiting for *_, waiting in self.by.values())
 
     @property
     def calls(self) -> dict[str, int]:
         calls: dict[str, int] = {}
-        for (_, name), (count, _, _) in self.by.items():
+        for (_, name), (count, *_) in self.by.items():
             calls[name] = calls.get(name, 0) + count
         return calls
 
@@ -55,13 +64,14 @@ class PathStats:
         for name in self.__slots__:
             if name not in ("errno", "by", "line"):
                 setattr(self, name, getattr(self, name) + getattr(other, name))
-        for key, (count, ns, longest) in other.by.items():
+        for key, (count, ns, longest, waiting) in other.by.items():
             if key not in self.by and len(self.by) >= MOST_OF_EACH:
                 key = (OTHER_PID, key[1])
-            mine = self.by.setdefault(key, [0, 0, 0])
+            mine = self.by.setdefault(key, [0, 0, 0, 0])
             mine[0] += count
             mine[1] += ns
             mine[2] = max(mine[2], longest)
+            mine[3] += waiting
         for errno, count in (other.errno or {}).items():
             self.errno = self.errno or {}
             self.errno[errno] = self.errno.get(errno, 0) + count
@@ -76,6 +86,8 @@ class FileRows:
         """Paths that were added to ``OTHER``; a path may come back, so their number is an upper bound."""
         self.pid = 0
         """The pid of the process that the next call belongs to."""
+        self.waiting_ns: int | None = None
+        """How long its thread waits in it; ``None`` where that is not told."""
 
     def _row(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> PathStats:
         row = self.rows.get(path)
@@ -87,12 +99,16 @@ class FileRows:
         if sums is None:
             if len(row.by) >= MOST_OF_EACH:
                 key = (OTHER_PID, name)
-            sums = row.by.setdefault(key, [0, 0, 0])
+            sums = row.by.setdefault(key, [0, 0, 0, 0])
         sums[0] += 1
         if ns is not None:
             sums[1] += ns
             if ns > sums[2]:
                 sums[2] = ns
+            if self.waiting_ns is None:
+                row.untold += 1
+            else:
+                sums[3] += self.waiting_ns
         if errno is not None and errno != b"?":
             row.errors += 1
             if row.errno is None:
@@ -125,11 +141,13 @@ class FileRows:
             row.tiny += 1
             row.tiny_bytes += size
             row.tiny_ns += ns or 0
+            row.tiny_waiting_ns += self.waiting_ns or 0
 
     def sync(self, path: bytes, name: str, errno: bytes | None, ns: int | None, line: int) -> None:
         row = self._row(path, name, errno, ns, line)
         row.syncs += 1
         row.sync_ns += ns or 0
+        row.sync_waiting_ns += self.waiting_ns or 0
 
     def _fold(self) -> None:
         """Keep the half with the most time, then calls; the rest becomes one row."""

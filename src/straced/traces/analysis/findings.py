@@ -58,6 +58,10 @@ def _cost(reading: TraceReading, ns: int) -> int | None:
     return ns if reading.form.durations else None
 
 
+def _waiting(reading: TraceReading, ns: int, *rows: PathStats) -> int | None:
+    return ns if reading.tells_waiting and not any(row.untold for row in rows) else None
+
+
 def _syncs(reading: TraceReading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         if row.syncs:
@@ -74,13 +78,14 @@ def _syncs(reading: TraceReading) -> Iterator[Finding]:
                 lines=(row.line,),
                 count=row.syncs,
                 cost_ns=_cost(reading, row.sync_ns),
+                waiting_ns=_waiting(reading, row.sync_waiting_ns, row),
                 subject=path,
             )
 
 
 def _locks(reading: TraceReading) -> Iterator[Finding]:
     assert reading.state is not None
-    for (pid, key), (waits, ns, longest, line) in reading.state.locks.rows.items():
+    for (pid, key), (waits, ns, longest, line, waiting, untold) in reading.state.locks.rows.items():
         if ns >= LOCK_NS or (not reading.form.durations and waits >= RETRIES):
             name = scrub_bytes(key, 200)
             futex = f"futex {name} of process {pid or reading.root}" + (
@@ -94,6 +99,7 @@ def _locks(reading: TraceReading) -> Iterator[Finding]:
                 lines=(line,),
                 count=waits,
                 cost_ns=_cost(reading, ns),
+                waiting_ns=None if untold else _waiting(reading, waiting),
                 subject=name,
             )
 
@@ -102,13 +108,13 @@ def _misses(reading: TraceReading) -> Iterator[Finding]:
     for path, row in _rows(reading):
         missing = (row.errno or {}).get(b"ENOENT", 0) + (row.errno or {}).get(b"ENOTDIR", 0)
         if missing >= MISSES and missing >= OFTEN * _processes_of(row):
-            share = row.ns * missing // max(row.count, 1)
             yield Finding(
                 code="failing_lookups",
                 text=f"missing path {path}, looked up {format_count(missing)} times",
                 lines=(row.line,),
                 count=missing,
-                cost_ns=_cost(reading, share),
+                cost_ns=_cost(reading, row.ns * missing // max(row.count, 1)),
+                waiting_ns=_waiting(reading, row.waiting_ns * missing // max(row.count, 1), row),
                 subject=path,
             )
 
@@ -124,12 +130,14 @@ def _storms(reading: TraceReading) -> Iterator[Finding]:
         if len(rows) >= STORM_FOLDERS and name not in ("", ".", ".."):
             misses = sum(missing for _, _, missing in rows)
             ns = sum(row.ns * missing // max(row.count, 1) for _, row, missing in rows)
+            waiting = sum(row.waiting_ns * missing // max(row.count, 1) for _, row, missing in rows)
             yield Finding(
                 code="lookup_storm",
                 text=f"{name} was looked up in {len(rows)} directories without success ({format_count(misses)} calls)",
                 lines=tuple(sorted(row.line for _, row, _ in rows)[:5]),
                 count=misses,
                 cost_ns=_cost(reading, ns),
+                waiting_ns=_waiting(reading, waiting, *(row for _, row, _ in rows)),
                 subject=name,
             )
 
@@ -145,6 +153,7 @@ def _tiny(reading: TraceReading) -> Iterator[Finding]:
                 lines=(row.line,),
                 count=row.tiny,
                 cost_ns=_cost(reading, row.tiny_ns),
+                waiting_ns=_waiting(reading, row.tiny_waiting_ns, row),
                 subject=path,
             )
 
@@ -159,6 +168,7 @@ def _retries(reading: TraceReading) -> Iterator[Finding]:
                 lines=(row.line,),
                 count=again,
                 cost_ns=_cost(reading, row.ns * again // max(row.count, 1)),
+                waiting_ns=_waiting(reading, row.waiting_ns * again // max(row.count, 1), row),
                 subject=path,
             )
 
@@ -173,6 +183,7 @@ def _stats(reading: TraceReading) -> Iterator[Finding]:
                 lines=(row.line,),
                 count=stats,
                 cost_ns=_cost(reading, row.ns * stats // max(row.count, 1)),
+                waiting_ns=_waiting(reading, row.waiting_ns * stats // max(row.count, 1), row),
                 subject=path,
             )
 
@@ -186,6 +197,7 @@ def _empty(reading: TraceReading) -> Iterator[Finding]:
                 lines=(row.line,),
                 count=row.empty,
                 cost_ns=_cost(reading, row.ns * row.empty // max(row.count, 1)),
+                waiting_ns=_waiting(reading, row.waiting_ns * row.empty // max(row.count, 1), row),
                 subject=path,
             )
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 
 from straced.traces.analysis import roles
-from straced.traces.analysis.decoded_call import DecodedCall, DecodedTexts, duration_of
+from straced.traces.analysis.decoded_call import DecodedCall, DecodedTexts, duration_of, times_of
 from straced.traces.analysis.decoders import decode
 from straced.traces.analysis.file_stats import FileRows
 from straced.traces.analysis.other_lines import clock_of
 from straced.traces.analysis.state import AnalysisState
 from straced.traces.analysis.tasks import DETACHED, UNFINISHED, TracedTask
-from straced.traces.parsing.line import TraceLine, parse_line
+from straced.traces.parsing.line import TraceLine, parse_line, without_waiting
 from straced.traces.parsing.line_format import Form
 
 _SHORT_WAIT = b"<0.000050>"
@@ -132,6 +132,7 @@ class OrderedPass:
                 decoded = decode(role, name, rest, self.form)
                 texts.keep(name, text, decoded)
             if decoded.effect is not None:
+                files.waiting_ns = None
                 decoded.effect(state, task, name, decoded, ns, line, clock)
         self.lines = number
 
@@ -146,19 +147,21 @@ class OrderedPass:
         if decoded.effect is None:
             return
         ns: int | None = None
+        waiting_ns: int | None = None
         if timed and rest[-10:-9] == b"<":
             ns = duration_of(rest[-9:-1])
             if ns is not None and rest[-1:] == b">" and len(self._durations) < _MOST_DURATIONS:
                 self._durations[rest[-10:]] = ns  # few values make up most of a trace
         elif timed and rest[-1:] == b">":
-            ns = duration_of(rest[rest.rfind(b"<") + 1 : -1])
+            ns, waiting_ns = times_of(rest[rest.rfind(b"<") + 1 : -1])
         state = self.state
         state.files.pid = task.pid
+        state.files.waiting_ns = waiting_ns
         decoded.effect(state, task, name, decoded, ns, number, clock)
 
     def slow(self, head: bytes, rest: bytes, number: int, pid: bytes) -> None:
         """Keep a line that took long, while it is among those that took longest."""
-        duration = duration_of(rest[rest.rfind(b"<") + 1 : -1])
+        duration, waiting = times_of(rest[rest.rfind(b"<") + 1 : -1])
         if duration is None or not head or self.state.quiet:
             return
         task = self.state.tasks.by_tid.get(int(pid or 0))
@@ -167,7 +170,8 @@ class OrderedPass:
             text = head[5:] + b"(" + (task.begun() if task.entered is not None else b"... ") + rest[9:]
         else:
             text = head + rest
-        self.state.slowest.add(duration, number, pid, text, self._about(task, text))
+        text = without_waiting(text)
+        self.state.slowest.add(duration, number, pid, text, self._about(task, text), waiting)
 
     @staticmethod
     def _about(task: TracedTask | None, text: bytes) -> bytes:
@@ -205,7 +209,13 @@ class OrderedPass:
                 if task.entered is None:
                     return
                 begun, task.entered = task.begun(), None
-            result = value.result + (
-                b" <%d.%09d>" % divmod(value.duration_ns, 10**9) if value.duration_ns is not None else b""
-            )
+            result = value.result + _printed(value)
             self.call(role, value.name, task, begun + value.args + b") = " + result, number, clock_of(line, value))
+
+
+def _printed(value: TraceLine) -> bytes:
+    """The times of a line, behind its result."""
+    if value.duration_ns is None:
+        return b""
+    waiting = b"" if value.waiting_ns is None else b"+%d.%09d" % divmod(value.waiting_ns, 10**9)
+    return b" <%d.%09d%s>" % (*divmod(value.duration_ns, 10**9), waiting)

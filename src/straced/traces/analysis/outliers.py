@@ -45,16 +45,17 @@ def outliers(reading: TraceReading) -> Iterator[Finding]:
         if not kind:
             continue
         bulky = row.transfers and (row.in_bytes + row.out_bytes) // row.transfers > BULK_BYTES
-        for (_, name), (calls, ns, longest) in row.by.items():
+        for (_, name), (calls, ns, longest, waiting) in row.by.items():
             role = roles.ROLE_OF.get(name)
             if role not in _COMPARED[kind] or (bulky and role in _SIZED) or category(name) == "wait":
                 continue
-            sums = groups.setdefault((kind, name), {}).setdefault(label, [0, 0, 0, row.line])
+            sums = groups.setdefault((kind, name), {}).setdefault(label, [0, 0, 0, row.line, 0])
             sums[0] += calls
             sums[1] += ns
             sums[2] = max(sums[2], longest)
+            sums[4] += waiting
     for (kind, name), labels in sorted(groups.items()):
-        yield from _slow_ones(kind, name, labels)
+        yield from _slow_ones(kind, name, labels, told=reading.tells_waiting)
 
 
 def _kind(path: bytes) -> tuple[str, bytes]:
@@ -65,15 +66,15 @@ def _kind(path: bytes) -> tuple[str, bytes]:
     return ("", path) if MADE_BY_OTHERS.match(path) else ("file", path)
 
 
-def _slow_ones(kind: str, name: str, labels: dict[bytes, list[int]]) -> Iterator[Finding]:
+def _slow_ones(kind: str, name: str, labels: dict[bytes, list[int]], *, told: bool) -> Iterator[Finding]:
     """Those that are far from the middle, while they are few."""
     if len(labels) <= OTHERS:
         return
-    usual = median_low(sorted(ns // calls for calls, ns, _, _ in labels.values()))
+    usual = median_low(sorted(ns // calls for calls, ns, *_ in labels.values()))
     slow = {label: row for label, row in labels.items() if _is_slow(row[0], row[1], row[2], FAR * max(usual, 1000))}
     if 4 * len(slow) > len(labels):
         return
-    for label, (calls, ns, _, line) in sorted(slow.items()):
+    for label, (calls, ns, _, line, waiting) in sorted(slow.items()):
         text = scrub_bytes(label, 300)
         others = f"that of {len(labels) - len(slow)} other {kind}s {format_ns(usual)} in the middle"
         yield Finding(
@@ -83,6 +84,7 @@ def _slow_ones(kind: str, name: str, labels: dict[bytes, list[int]]) -> Iterator
             lines=(line,),
             count=calls,
             cost_ns=ns,
+            waiting_ns=waiting if told else None,
             subject=text,
         )
 

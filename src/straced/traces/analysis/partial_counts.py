@@ -10,10 +10,10 @@ from straced.traces.analysis.tally import UNREAD_SHOWN, LineTally, TallyRow
 class TallyResult(Struct):
     """The counts of one :class:`LineTally`, with tuples where msgpack has no such keys."""
 
-    rows: list[tuple[int, str, int, int, int, int, int, int, int | None, int | None, dict[str, int] | None]] = field(
-        default_factory=list
-    )
-    """tid, name, calls, unfinished, resumed, no_return, timed, sum_ns, min_ns, max_ns, errno."""
+    rows: list[
+        tuple[int, str, int, int, int, int, int, int, int | None, int | None, int, int, dict[str, int] | None]
+    ] = field(default_factory=list)
+    """tid, name, calls, unfinished, resumed, no_return, timed, sum_ns, min_ns, max_ns, waited, waiting_ns, errno."""
     histograms: dict[str, dict[int, int]] = field(default_factory=dict)
     bursts: list[tuple[bytes, str, str, int, int]] = field(default_factory=list)
     ticks: list[tuple[int, bytes, int]] = field(default_factory=list)
@@ -32,7 +32,7 @@ def result_of(tally: LineTally) -> TallyResult:
         rows=[
             (
                 tid, name, row.calls, row.unfinished, row.resumed, row.no_return, row.timed,
-                row.sum_ns, row.min_ns, row.max_ns, row.errno,
+                row.sum_ns, row.min_ns, row.max_ns, row.waited, row.waiting_ns, row.errno,
             )
             for (tid, name), row in tally.rows.items()
         ],
@@ -72,7 +72,7 @@ class PartialCounts:
             other = TallyRow()
             (
                 other.calls, other.unfinished, other.resumed, other.no_return, other.timed,
-                other.sum_ns, other.min_ns, other.max_ns,
+                other.sum_ns, other.min_ns, other.max_ns, other.waited, other.waiting_ns,
             ) = figures  # type: ignore[assignment]  # fmt: skip
             other.errno = errno
             row = self.rows.setdefault((tid, name), other)

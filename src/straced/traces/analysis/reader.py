@@ -77,6 +77,12 @@ class TraceReading:
         """The TID of the task that lines have as 0; 0: not known."""
         return self.cleaner.pids.root if self.cleaner.pids is not None else 0
 
+    @property
+    def tells_waiting(self) -> bool:
+        """Whether the trace says of all calls that returned how long their threads waited in them."""
+        timed = [row for row in self.figures.rows.values() if row.timed]
+        return bool(timed) and all(row.waited == row.timed for row in timed)
+
     def missing(self) -> list[str]:
         """Return what a trace of this form lacks."""
         form = self.shown_form

@@ -23,7 +23,7 @@ _ALWAYS = frozenset({"flock", "accept", "accept4"})
 def slow_calls(reading: TraceReading) -> Iterator[Finding]:
     """Return a finding for each of the slowest that took 10 ms or more."""
     assert reading.state is not None
-    for duration, place, text, about in sorted(reading.state.slowest.rows, reverse=True):
+    for duration, place, text, about, waiting in sorted(reading.state.slowest.rows, reverse=True):
         pid, _, body = text.partition(b" ")
         name = body[: body.find(b"(")].decode("ascii", "replace")
         task = pid.decode() if pid.strip(b"0") else str(reading.root or "?")
@@ -34,6 +34,7 @@ def slow_calls(reading: TraceReading) -> Iterator[Finding]:
                 lines=(-place,),
                 count=1,
                 cost_ns=duration,
+                waiting_ns=waiting,
                 subject=name,
             )
 

@@ -14,13 +14,15 @@ class SlowestCalls:
     """Keeps the ``MOST`` slowest of the calls that are added."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, int, bytes, bytes]] = []
-        """A heap of (duration in ns, minus the line number, pid and line, what its descriptor stands for): of equal
-        durations the first is kept."""
+        self.rows: list[tuple[int, int, bytes, bytes, int | None]] = []
+        """A heap of (duration in ns, minus the line number, pid and line, what its descriptor stands for,
+        waiting in ns): of equal durations the first is kept."""
         self.floor = b"<0.000000>"
         """A call whose duration reads like this, or less, is not among them: plain durations sort as text."""
 
-    def add(self, duration_ns: int, line: int, pid: bytes, text: bytes, about: bytes = b"") -> None:
+    def add(
+        self, duration_ns: int, line: int, pid: bytes, text: bytes, about: bytes = b"", waiting_ns: int | None = None
+    ) -> None:
         """Keep a call if it is among the slowest.
 
         Args:
@@ -29,8 +31,9 @@ class SlowestCalls:
             pid: the pid as the line has it; empty where it has none.
             text: the line without its prefix.
             about: what the descriptor stands for that is its first argument; empty where that is not known.
+            waiting_ns: how long of that its thread waited, where it is told.
         """
-        row = (duration_ns, -line, pid + b" " + text[:_TEXT_BYTES], about)
+        row = (duration_ns, -line, pid + b" " + text[:_TEXT_BYTES], about, waiting_ns)
         if len(self.rows) < MOST:
             heapq.heappush(self.rows, row)
         elif row > self.rows[0]:

@@ -14,7 +14,7 @@ from collections import Counter
 from straced.model import histogram
 from straced.traces.analysis.error_calls import ErrorCalls, errno_at_end
 from straced.traces.analysis.time_buckets import TimeBuckets
-from straced.traces.parsing.line import TraceLine, parse_line
+from straced.traces.parsing.line import WAITING, TraceLine, parse_line, waiting_of
 from straced.traces.parsing.line_format import Form
 
 FLUSH_KEYS = 60_000
@@ -24,7 +24,7 @@ UNREAD_SHOWN = 20
 MOST_ROWS = 60_000
 KEPT_TASKS = 1_500
 OTHER_TASKS = -1
-_DURATION = re.compile(rb"(\d{1,8})(?:\.(\d{1,9}))?>")
+_DURATION = re.compile(rb"(\d{1,8})(?:\.(\d{1,9}))?" + WAITING + rb">")
 _LOST = re.compile(rb"strace: (\d{1,18}) lines were dropped")
 """The note that ``straced trace`` writes into a trace whose reader was too slow."""
 _OF_A_CALL = frozenset({"call", "unfinished", "resumed", "detached", "cut"})
@@ -35,7 +35,10 @@ NO_ERRNO = frozenset({"rt_sigreturn", "sigreturn"})
 class TallyRow:
     """The counts, errors and times (ns) of one call of one task."""
 
-    __slots__ = ("calls", "errno", "max_ns", "min_ns", "no_return", "resumed", "sum_ns", "timed", "unfinished")
+    __slots__ = (
+        "calls", "errno", "max_ns", "min_ns", "no_return", "resumed", "sum_ns", "timed", "unfinished",
+        "waited", "waiting_ns",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.calls = 0
@@ -48,10 +51,17 @@ class TallyRow:
         self.sum_ns = 0
         self.min_ns: int | None = None
         self.max_ns: int | None = None
+        self.waited = 0
+        """Of those that were timed, how many tell their waiting,"""
+        self.waiting_ns = 0
+        """and how much that is."""
         self.errno: dict[str, int] | None = None
 
-    def time(self, duration_ns: int, count: int) -> None:
-        """Add ``count`` calls of one duration."""
+    def time(self, duration_ns: int, count: int, waiting_ns: int | None = None) -> None:
+        """Add ``count`` calls of one duration, and one time of waiting in it."""
+        if waiting_ns is not None:
+            self.waited += count
+            self.waiting_ns += waiting_ns * count
         self.timed += count
         self.sum_ns += duration_ns * count
         if self.max_ns is None or duration_ns > self.max_ns:
@@ -67,7 +77,7 @@ class TallyRow:
 
     def add(self, other: TallyRow) -> None:
         """Add the figures of another row."""
-        for name in ("calls", "no_return", "resumed", "sum_ns", "timed", "unfinished"):
+        for name in ("calls", "no_return", "resumed", "sum_ns", "timed", "unfinished", "waited", "waiting_ns"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         if other.min_ns is not None:
             self.min_ns = other.min_ns if self.min_ns is None else min(self.min_ns, other.min_ns)
@@ -162,7 +172,7 @@ class LineTally:
         match = _DURATION.fullmatch(tail.rstrip(b"\r"))
         if match is not None:
             duration = int(match.group(1)) * 10**9 + int((match.group(2) or b"0").ljust(9, b"0"))
-            row.time(duration, count)
+            row.time(duration, count, waiting_of(match.group(3)))
             place = histogram.bucket(duration)
             buckets[place] = buckets.get(place, 0) + count
         elif tail.startswith(b"detac"):
@@ -228,7 +238,7 @@ class LineTally:
             row.no_return += 1
             self.cut += value.kind == "cut"
         if value.duration_ns is not None:
-            row.time(value.duration_ns, 1)
+            row.time(value.duration_ns, 1, value.waiting_ns)
             buckets = self.histograms.setdefault(value.name, {})
             place = histogram.bucket(value.duration_ns)
             buckets[place] = buckets.get(place, 0) + 1

@@ -11,7 +11,7 @@ from straced.traces.parsing.line_format import Form
 MOST_THREADS = 200_000
 MOST_OPEN = 50_000
 _CALLS = (b"clone", b"fork")
-_CHILD = re.compile(rb"= (\d+)(?:<[^>\n]*>)?(?: <[\d.]+>)?(?=\n)")
+_CHILD = re.compile(rb"= (\d+)(?:<[^>\n]*>)?(?: <[\d.+]+>)?(?=\n)")
 
 
 class ThreadGroups:

@@ -14,6 +14,7 @@ HINT = "write it as 'openat.calls>+10%', 'total.errors>+0', 'read.time>+50ms', '
 _RULE = re.compile(r"\s*([A-Za-z_][\w]*)\.([A-Za-z]\w*)\s*(>=|>|<=|<)\s*([+-]?)\s*([\d.]+)\s*(%|us|ms|s|m)?\s*")
 _LIMIT = re.compile(r"\s*([A-Za-z_]\w*)(?:\.([A-Z]\w*))?\s*=\s*(\d+)\s*")
 _US = 1000
+_FIGURES = {"calls": "calls", "errors": "errors", "time": "wall_ns", "waiting": "waiting_ns"}
 
 
 def check(difference: Difference, after: Sequence[Profile], fail_on: Iterable[str], most: Iterable[str]) -> list[Check]:
@@ -55,7 +56,7 @@ def _rule(text: str, difference: Difference, after: Sequence[Profile]) -> Check:
     if name == "new":
         return _new(text, difference, metric, operator, float(number))
     figure = _figure(text, difference, after, name, metric)
-    timed = metric == "time"
+    timed = metric in ("time", "waiting")
     value, found = _value(text, figure, relative=bool(sign), percent=unit == "%", timed=timed)
     limit = float(number) * (-1 if sign == "-" else 1)
     if unit and unit != "%":
@@ -87,16 +88,19 @@ def _figure(text: str, difference: Difference, after: Sequence[Profile], name: s
         change = difference.find("syscall", name)
         if change is None:  # not changed in number, or in neither
             rows = [profile.syscalls.get(name) for profile in after]
-            values = [getattr(row, "wall_ns" if metric == "time" else metric, None) if row else 0 for row in rows]
-            if metric in ("calls", "errors", "time") and None not in values:
+            values = [getattr(row, _FIGURES.get(metric, ""), None) if row else 0 for row in rows]
+            if metric in _FIGURES and None not in values:
                 same = sum(value for value in values if value is not None) / len(values)
                 return Metric(same, same)
-    figure = {"calls": "calls", "errors": "errors", "time": "wall_ns"}.get(metric, "calls" if metric.isupper() else "")
+    figure = _FIGURES.get(metric, "calls" if metric.isupper() else "")
     if change is None or not figure:
         raise InvalidArgument(f"--fail-on {text!r} cannot be read", hint=HINT)
     found: Metric = getattr(change, figure)
     if found.before is None or found.after is None:
-        raise InvalidArgument(f"--fail-on {text!r}: not every recording has it", hint="record with -T, or with -c")
+        raise InvalidArgument(
+            f"--fail-on {text!r}: not every recording has it",
+            hint="straced trace -o FILE.strc" if metric == "waiting" else "record with -T, or with -c",
+        )
     return found
 
 

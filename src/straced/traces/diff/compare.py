@@ -81,7 +81,7 @@ def _each(
 ) -> list[Change]:
     tables = [rows(profile) for profile in before], [rows(profile) for profile in after]
     names = {name for side in tables for table in side for name in table}
-    absent = ProfileFigures(calls=0, errors=0, wall_ns=0)
+    absent = ProfileFigures(calls=0, errors=0, wall_ns=0, waiting_ns=0)
     return [
         _change(kind, name, [t.get(name, absent) for t in tables[0]], [t.get(name, absent) for t in tables[1]], scale)
         for name in sorted(names)
@@ -100,9 +100,9 @@ def _metric(before: Sequence[int | None], after: Sequence[int | None]) -> Metric
 def _change(
     kind: str, name: str, before: Sequence[ProfileFigures], after: Sequence[ProfileFigures], scale: _Scale
 ) -> Change:
-    calls, errors, wall = (
+    calls, errors, wall, waiting = (
         _metric([getattr(row, field) for row in before], [getattr(row, field) for row in after])
-        for field in ("calls", "errors", "wall_ns")
+        for field in ("calls", "errors", "wall_ns", "waiting_ns")
     )
     note = "new" if calls.before == 0 and calls.after else "gone" if calls.after == 0 and calls.before else ""
     return Change(
@@ -112,6 +112,7 @@ def _change(
         calls=calls,
         errors=errors,
         wall_ns=wall,
+        waiting_ns=waiting,
         score=_score(kind, name, note, calls, errors, wall, typical(before, after), scale),
     )
 

@@ -39,6 +39,8 @@ class ProfileFigures(Struct, kw_only=True):
     calls: int | None = None
     errors: int | None = None
     wall_ns: int | None = None
+    waiting_ns: int | None = None
+    """The part of ``wall_ns`` in which threads were off the CPU."""
     typical_ns: int | None = None
     """Of one call: the median, where the recording has it."""
     category: str = "other"
@@ -68,6 +70,7 @@ class _ProfileRow(Struct):
     errno: dict[str, int] | None = None
     wall_ns: int | None = None
     p50_ns: int | None = None
+    waiting_ns: int | None = None
 
 
 class _Reason(Struct):
@@ -82,6 +85,7 @@ class _Quality(Struct):
 
 class _ProfileTotal(Struct):
     wall_ns: int | None = None
+    waiting_ns: int | None = None
 
 
 class _Summary(Struct):
@@ -97,6 +101,7 @@ class _File(Struct):
     calls: int
     errors: int
     wall_ns: int | None = None
+    waiting_ns: int | None = None
 
 
 class _Report(Struct):
@@ -138,12 +143,12 @@ def _from_table(name: str) -> Profile:
 def of_report(report: TraceReport, name: str) -> Profile:
     """The figures of an analysed trace."""
     rows = [
-        _ProfileRow(row.name, row.category, row.calls, row.errors, row.errno, row.wall_ns, row.p50_ns)
+        _ProfileRow(row.name, row.category, row.calls, row.errors, row.errno, row.wall_ns, row.p50_ns, row.waiting_ns)
         for row in report.summary.rows
     ]
-    files = [_File(row.path, row.calls, row.errors, row.wall_ns) for row in report.files]
+    files = [_File(row.path, row.calls, row.errors, row.wall_ns, row.waiting_ns) for row in report.files]
     if report.summary.total.wall_ns is not None:
-        _fill(rows)
+        _fill(rows, waiting=report.summary.total.waiting_ns is not None)
     quality = report.summary.quality
     return _profile(name, "trace", quality.kind, rows, files, _damage(quality.reasons))
 
@@ -193,16 +198,18 @@ def _schema(document: bytes) -> str:
 def _rows(summary: _Summary) -> list[_ProfileRow]:
     if summary.time == "cpu":
         for row in summary.syscalls:
-            row.wall_ns = row.p50_ns = None  # CPU time is another thing
+            row.wall_ns = row.p50_ns = row.waiting_ns = None  # CPU time is another thing
     elif summary.total is not None and summary.total.wall_ns is not None:
-        _fill(summary.syscalls)
+        _fill(summary.syscalls, waiting=summary.total.waiting_ns is not None)
     return summary.syscalls
 
 
-def _fill(rows: list[_ProfileRow]) -> None:
+def _fill(rows: list[_ProfileRow], *, waiting: bool) -> None:
     """Where the sum is known, it is that of the calls that returned: rows in which none did add nothing to it."""
     for row in rows:
         row.wall_ns = row.wall_ns or 0
+        if waiting:
+            row.waiting_ns = row.waiting_ns or 0
 
 
 def _damage(reasons: Iterable[_Reason | Reason]) -> tuple[str, ...]:
@@ -231,6 +238,7 @@ def _profile(
         calls=known_sum(row.calls for row in everything) if everything else 0,
         errors=known_sum(row.errors for row in everything) if everything else 0,
         wall_ns=known_sum(row.wall_ns for row in everything) if everything else None,
+        waiting_ns=known_sum(row.waiting_ns for row in everything) if everything else None,
     )
     return profile
 
@@ -245,11 +253,12 @@ def _add(
     known = table.get(key)
     if known is None:
         table[key] = ProfileFigures(
-            calls=row.calls, errors=row.errors, wall_ns=row.wall_ns, category=category, typical_ns=typical_ns
-        )
+            calls=row.calls, errors=row.errors, wall_ns=row.wall_ns, waiting_ns=row.waiting_ns,
+            category=category, typical_ns=typical_ns,
+        )  # fmt: skip
         return
     known.typical_ns = None  # a median of two windows is not to be had from their medians
-    for name in ("calls", "errors", "wall_ns"):
+    for name in ("calls", "errors", "wall_ns", "waiting_ns"):
         setattr(known, name, known_sum((getattr(known, name), getattr(row, name))))
 
 

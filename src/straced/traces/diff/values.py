@@ -41,6 +41,8 @@ class Change(Struct, frozen=True, kw_only=True):
     """For an errno: how often it came."""
     errors: Metric
     wall_ns: Metric
+    waiting_ns: Metric = Metric(None, None)
+    """The part of the time in which threads were off the CPU; of nothing where a side does not tell it."""
     score: float
     """What the order is by; larger matters more."""
 

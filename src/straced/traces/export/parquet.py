@@ -27,6 +27,7 @@ _TYPES = {
     "start_ns": "BIGINT",
     "epoch_ns": "BIGINT",
     "duration_ns": "BIGINT",
+    "waiting_ns": "BIGINT",
     "status": "INTEGER",
 }
 MEMORY = "200MB"

@@ -73,6 +73,8 @@ class PerfettoWriter:
         details: dict[str, Any] = {"line": call.line, "args": call.args[:500], "result": call.result}
         if call.errno:
             details["errno"] = call.errno
+        if call.waiting_ns is not None:
+            details["waiting_us"] = call.waiting_ns / 1000
         event = {**self._base(call, "X"), "name": call.name, "cat": category(call.name), "args": details}
         event["dur"] = (call.duration_ns or 0) / 1000
         self._event(event)

@@ -58,7 +58,7 @@ class NativeFiles(FileRows):
         check(
             self._core.library.ordered_use(
                 self._core.handle, kind, path, len(path), name.encode(), len(name), code, len(code or b""),
-                errno is None, size, self.pid, -1 if ns is None else ns, line,
+                errno is None, size, self.pid, _told(ns), _told(None if ns is None else self.waiting_ns), line,
             )
         )  # fmt: skip
 
@@ -84,9 +84,9 @@ class NativeLocks(LockWaits):
         super().__init__()
         self._core = core
 
-    def add(self, pid: int, what: bytes, ns: int | None, line: int) -> None:
+    def add(self, pid: int, what: bytes, ns: int | None, waiting_ns: int | None, line: int) -> None:
         library, handle = self._core.library, self._core.handle
-        check(library.ordered_lock(handle, pid, what, len(what), -1 if ns is None else ns, line))
+        check(library.ordered_lock(handle, pid, what, len(what), _told(ns), _told(waiting_ns), line))
 
 
 class NativeIdle(IdleCalls):
@@ -104,14 +104,20 @@ class NativeIdle(IdleCalls):
         )
 
 
+def _told(ns: int | None) -> int:
+    return -1 if ns is None else ns
+
+
 def path_stats(data: NativeSums, names: dict[int, str]) -> tuple[bytes, PathStats]:
     """Read one row of paths."""
     path, row = data.text(), PathStats(0)
-    row.line, row.errors, row.opens, row.transfers, row.tiny, row.tiny_bytes, row.empty, row.syncs = data.words(8)
+    row.line, row.errors, row.opens, row.transfers, row.tiny, *rest = data.words(9)
+    row.tiny_bytes, row.empty, row.syncs, row.untold = rest
     row.in_bytes, row.out_bytes, row.tiny_ns, row.sync_ns = (data.wide() for _ in range(4))
+    row.tiny_waiting_ns, row.sync_waiting_ns = data.wide(), data.wide()
     for _ in range(data.word()):
         key = data.signed(), names[data.word()]
-        row.by[key] = [data.word(), data.wide(), data.word()]
+        row.by[key] = [data.word(), data.wide(), data.word(), data.wide()]
     codes = [(data.text(), data.word()) for _ in range(data.word())]
     row.errno = dict(codes) if codes else None
     return path, row

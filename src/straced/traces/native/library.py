@@ -39,9 +39,9 @@ _SHORT: dict[str, tuple[object, tuple[object, ...]]] = {
     "straced_ordered_role": (c_int, (c_void_p, *_TEXT, c_int)),
     "straced_ordered_floor": (None, (c_void_p, *_TEXT, c_int64)),
     "straced_ordered_use": (
-        c_int, (c_void_p, c_int, *_TEXT, *_TEXT, *_TEXT, c_int, c_uint64, c_int64, c_int64, c_uint64),
+        c_int, (c_void_p, c_int, *_TEXT, *_TEXT, *_TEXT, c_int, c_uint64, c_int64, c_int64, c_int64, c_uint64),
     ),
-    "straced_ordered_lock": (c_int, (c_void_p, c_int64, *_TEXT, c_int64, c_uint64)),
+    "straced_ordered_lock": (c_int, (c_void_p, c_int64, *_TEXT, c_int64, c_int64, c_uint64)),
     "straced_ordered_idle": (c_int, (c_void_p, c_int64, *_TEXT, *_TEXT, c_int64, c_int64, c_uint64)),
     "straced_ordered_sums": (c_int64, (c_void_p, POINTER(c_void_p))),
     "straced_task_new": (c_void_p, (c_void_p, c_int64, c_int64)),

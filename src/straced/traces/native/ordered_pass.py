@@ -85,7 +85,7 @@ class NativeOrderedPass(OrderedPass):
         state.files.folded = data.word()
         for _ in range(data.word()):
             lock = data.signed(), data.text()
-            state.locks.rows[lock] = [data.word(), data.wide(), data.signed(), data.word()]
+            state.locks.rows[lock] = [data.word(), data.wide(), data.signed(), data.word(), data.wide(), data.word()]
         for _ in range(data.word()):
             poll = data.signed(), names[data.word()], data.text().decode(), data.signed()
             state.idle.rows[poll] = [data.word(), data.wide(), data.word()]

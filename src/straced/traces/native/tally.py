@@ -131,8 +131,9 @@ class NativeTally:
         for _ in range(data.word()):
             tid, name_place = data.words(2)
             other = TallyRow()
-            other.calls, other.unfinished, other.resumed, other.no_return, other.timed, least, most = data.words(7)
-            other.sum_ns = data.wide()
+            other.calls, other.unfinished, other.resumed, other.no_return, other.timed, *rest = data.words(8)
+            least, most, other.waited = rest
+            other.sum_ns, other.waiting_ns = data.wide(), data.wide()
             if other.timed:
                 other.min_ns, other.max_ns = least, most
             row = slow.rows.setdefault((tid, names[name_place]), other)

@@ -28,7 +28,9 @@ BRACKETS = rb"\[[^\]\"({\n]*\] "
 _RELATIVE, _BRACKETS = re.compile(RELATIVE), re.compile(BRACKETS)
 _CALL = re.compile(rb"([A-Za-z_][A-Za-z0-9_]*|\?\?\?)\(")
 _RESUMED = re.compile(rb"<\.\.\. ([A-Za-z_][A-Za-z0-9_]*|\?\?\?) resumed> ?")
-_DURATION = re.compile(rb" <(\d{1,12})(?:\.(\d{1,9}))?>$")
+WAITING = rb"(?:\+(\d{1,8}\.\d{9}))?"
+"""What stands behind the duration of a call that records have: the part in which its thread waited."""
+_DURATION = re.compile(rb" <(\d{1,12})(?:\.(\d{1,9}))?" + WAITING + rb">$")
 _RESULT = re.compile(
     rb"(\?|-?\d{1,20}|0x[0-9a-fA-F]{1,16})(?=$|[ <])(?:<(.{0,8192}?)>(?=$| ))?(?: ([A-Z][A-Z0-9_]{1,40}))?"
 )
@@ -44,6 +46,7 @@ COMMENT = b"# straced "
 """What a line begins with that ``straced trace`` adds to its traces."""
 CLOCKS = {"epoch": rb"\d{9,10}(?:\.\d+)? ", "day": rb"\d\d:\d\d:\d\d(?:\.\d+)? ", "relative": rb" *\d+(?:\.\d+)? "}
 """What the clock of a line looks like, and the blank behind it."""
+_WAITS = re.compile(rb"(?<= <)([\d.]{1,22})" + WAITING.removesuffix(b"?") + rb">$")
 _NOTE = re.compile(
     rb"(?:"
     + OWN_WORDS
@@ -89,6 +92,8 @@ class TraceLine(Struct, frozen=True, kw_only=True):
     path: bytes | None = None
     """Of the descriptor returned, where ``-y`` gave it."""
     duration_ns: int | None = None
+    waiting_ns: int | None = None
+    """The part of it in which the task was off the CPU; of records only."""
     status: int | None = None
     """The exit status."""
     core: bool = False
@@ -191,11 +196,13 @@ def _call(kind: str, name: str, text: bytes, start: int) -> dict[str, object]:
     if text.endswith(_DETACHED):
         args = text[start : -len(_DETACHED)].rstrip()
         return {"kind": "detached", "name": name, "args": args, "resumed": resumed}
-    duration = None
+    duration = waiting = None
     end = len(text)
-    if match := _DURATION.search(text, max(start, end - 26)):
+    if match := _DURATION.search(text, max(start, end - 46)):
         duration, end = _ns(int(match.group(1)), match.group(2)), match.start()
-    found: dict[str, object] = {"kind": kind, "name": name, "duration_ns": duration, "resumed": resumed}
+        waiting = waiting_of(match.group(3))
+    found: dict[str, object] = {"kind": kind, "name": name, "duration_ns": duration, "waiting_ns": waiting}
+    found["resumed"] = resumed
     separator = find_result(text, start, end)
     if separator is None:
         return {"kind": "cut", "name": name, "args": text[start:], "resumed": resumed}
@@ -206,6 +213,16 @@ def _call(kind: str, name: str, text: bytes, start: int) -> dict[str, object]:
     if result.group(3) and (word == b"-1" or word == b"?"):
         found["errno"] = result.group(3).decode()
     return found
+
+
+def waiting_of(text: bytes | None) -> int | None:
+    """Read what ``WAITING`` has found -> ns; ``None``: it is not told."""
+    return None if text is None else int(text.replace(b".", b""))
+
+
+def without_waiting(text: bytes) -> bytes:
+    """Return a line as strace itself would have written it."""
+    return _WAITS.sub(rb"\1>", text) if text.endswith(b">") else text
 
 
 def own_words(text: bytes, start: int) -> int:

@@ -16,7 +16,7 @@ ROOT = 0
 MOST_TASKS = 100_000
 _WORDS = re.compile(rb"(?:" + OWN_WORDS + rb")?Process (\d{1,10}) (attached|detached)(?: with (\d{1,10}) threads)?")
 _LEAD = re.compile(rb"\[pid +(\d{1,7})(<[^>\n]*>)?\] ")
-_BORN = re.compile(rb"= (\d+)(?:<[^>\n]*>)?(?: <[\d.]+>)?$")
+_BORN = re.compile(rb"= (\d+)(?:<[^>\n]*>)?(?: <[\d.+]+>)?$")
 _SUPERSEDED = re.compile(rb"\+\+\+ superseded by execve in pid (\d{1,7}) ")
 _CHANGES = (b"+++ ", b" = ?", b"<unfinished", b"clone", b"fork(")
 """What a block holds in which the tasks may change."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from straced.model.aggregation import merge_rows, table
+from straced.model.split import SplitPart, split
 from straced.model.types import Counters, Quality, Reason, Summary, Target, Window
 from straced.syscalls import category
 from straced.text.sanitize import scrub, scrub_bytes
@@ -23,6 +26,7 @@ from straced.traces.report.flame import flame_graph
 from straced.traces.values import DAMAGED, FileReport, ProcessReport, ProcessTimeLine, SlowCall, TraceReport
 
 MOST_PROCESSES = 500
+MOST_THREADS = 500
 MOST_FILES = 2_000
 TIMELINE_STEPS = 160
 TIMELINE_PIDS = 60
@@ -48,19 +52,21 @@ def build(reading: TraceReading) -> TraceReport:
         return report
     everybody = _processes(reading)
     processes, hidden = _shown(reading, everybody)
-    timed = reading.form.durations
+    timed, waiting = reading.form.durations, reading.tells_waiting
     ranked = sorted(state.files.rows.items(), key=lambda item: (-item[1].ns, -item[1].count, item[0]))
     fields = {
         "processes": processes,
+        "threads": _threads(reading, everybody),
         "processes_hidden": hidden,
-        "files": tuple(_file(path, row, timed) for path, row in _most(ranked)),
+        "files": tuple(_file(path, row, timed, waiting) for path, row in _most(ranked)),
         "files_folded": state.files.folded + max(0, len(ranked) - MOST_FILES),
         "slowest": tuple(
             SlowCall(
                 line=-place, pid=int(text.split(b" ", 1)[0] or 0) or reading.root, duration_ns=duration,
-                text=scrub_bytes(text.split(b" ", 1)[1], 300), path=scrub_bytes(about, 300) if about else None,
+                waiting_ns=waited, text=scrub_bytes(text.split(b" ", 1)[1], 300),
+                path=scrub_bytes(about, 300) if about else None,
             )
-            for duration, place, text, about in sorted(state.slowest.rows, reverse=True)
+            for duration, place, text, about, waited in sorted(state.slowest.rows, reverse=True)
         ),
         "signals": dict(sorted(state.signal_counts.items(), key=lambda item: -item[1])),
         "findings": findings.find(reading, summary),
@@ -84,7 +90,7 @@ def _most(ranked: list[tuple[bytes, PathStats]]) -> Iterable[tuple[bytes, PathSt
     return [*kept, (OTHER, other)]
 
 
-def _file(path: bytes, row: PathStats, timed: bool) -> FileReport:
+def _file(path: bytes, row: PathStats, timed: bool, waiting: bool) -> FileReport:
     return FileReport(
         path=scrub_bytes(path, 1000),
         calls=row.count,
@@ -94,6 +100,7 @@ def _file(path: bytes, row: PathStats, timed: bool) -> FileReport:
         out_bytes=row.out_bytes,
         opens=row.opens,
         wall_ns=row.ns if timed else None,
+        waiting_ns=row.waiting_ns if waiting and not row.untold else None,
         line=row.line,
         syscalls=row.calls,
     )
@@ -224,11 +231,24 @@ def _processes(reading: TraceReading) -> list[ProcessReport]:
                 calls=total.calls or 0,
                 errors=total.errors or 0,
                 wall_ns=total.wall_ns,
+                waiting_ns=total.waiting_ns,
                 waiting_calls_ns=None if total.wall_ns is None else sum(waits),
                 rows=rows,
             )
         )
     return reports
+
+
+def _threads(reading: TraceReading, everybody: list[ProcessReport]) -> tuple[SplitPart, ...]:
+    """A row for each task that made calls, named by its process."""
+    names = {process.pid: process.name for process in everybody}
+    rows = [
+        msgspec.structs.replace(row, pid=reading.pid_of(tid), tid=tid or reading.root)
+        for tid, row in CallSums(reading).all()
+        if tid != OTHER_TASKS
+    ]
+    parts = split(rows, lambda pid, tid, program: f"{tid} ({names[pid]})" if pid and names.get(pid) else str(tid))
+    return tuple(parts[:MOST_THREADS])
 
 
 def _shown(reading: TraceReading, everybody: list[ProcessReport]) -> tuple[tuple[ProcessReport, ...], int]:

@@ -8,6 +8,7 @@ from straced.text.sanitize import scrub_bytes
 from straced.traces.analysis.calls import calls
 from straced.traces.analysis.reader import TraceReading
 from straced.traces.parsing.cleaning import LineCleaner
+from straced.traces.parsing.line import without_waiting
 from straced.traces.parsing.source import open_source
 from straced.traces.report.lanes import LaneCounter
 from straced.traces.report.request import ReportRequest
@@ -46,9 +47,9 @@ def look_closer(request: ReportRequest, reading: TraceReading, report: TraceRepo
         for call in calls(request.file, reading):  # slower, and knows what was selected
             if call.kind == "call" and call.start_ns is not None:
                 name = call.name.encode()
-                counter.add(call.tid, name, call.start_ns, call.duration_ns or 0)
+                counter.add(call.tid, name, call.start_ns, call.duration_ns or 0, call.waiting_ns)
                 if call.duration_ns is not None:
-                    counter.keep(call.tid, name, call.start_ns, call.duration_ns, call.line)
+                    counter.keep(call.tid, name, call.start_ns, call.duration_ns, call.line, call.waiting_ns)
     if counter is None:
         return CloseUp(step_ns=1, steps=0, calls=0, lines=lines)
     lanes, hidden = counter.lanes(reading.pid_of)
@@ -94,4 +95,4 @@ def _take(block: bytes, number: int, wanted: list[int], lines: dict[int, str]) -
     while wanted and wanted[0] < after:
         line = wanted.pop(0)
         if line >= number:
-            lines[line] = scrub_bytes(texts[line - number], LONGEST)
+            lines[line] = scrub_bytes(without_waiting(texts[line - number]), LONGEST)

@@ -65,7 +65,7 @@ def flame_graph(processes: Sequence[ProcessReport], files: FileRows, *, timed: b
             call.ns += row.wall_ns or 0
             call.errno.update(row.errno or {})
     for path, stats in files.rows.items():
-        for (pid, name), (count, ns, _) in stats.by.items():
+        for (pid, name), (count, ns, *_) in stats.by.items():
             if pid != OTHER_PID and (found := places.get(pid)) is not None:
                 sums = found.call(name).paths.setdefault(path, [0, 0])
                 sums[0] += count

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from straced.syscalls import category
+from straced.traces.parsing.line import WAITING, waiting_of
 from straced.traces.parsing.line_format import Form
 from straced.traces.parsing.selection import clock_ns
 from straced.traces.values import LANE_CLASSES, LongCall, TaskLane
@@ -37,19 +38,21 @@ class LaneCounter:
         self._timed = form.durations
         self._digits = form.clock_digits if form.clock == "epoch" else 0
         self._first_ns = first_ns
-        end = rb"[^\n]*<(\d+)\.(\d+)>(?=\n)" if form.durations else rb"()()"
+        end = rb"[^\n]*<(\d+)\.(\d+)" + WAITING + rb">(?=\n)" if form.durations else rb"()()()"
         self._line = re.compile(rb"\n" + form.prefix() + rb"(<\.\.\. )?([a-z]\w*)(?:\(| resumed)" + end)
         self._classes: dict[bytes, int] = {}
         self._lanes: dict[int, dict[int, list[int]]] = {}
         self._made: dict[int, int] = {}
-        self._long: tuple[list[tuple[int, int, int, int, bytes]], ...] = ([], [])
-        """Two heaps, of calls that wait and of others: (duration, minus the line, start, task, name)."""
+        self._times: dict[int, list[int]] = {}
+        """Of each task: time in calls, the waiting in that, and of how many calls this is not told."""
+        self._long: tuple[list[tuple[int, int, int, int, bytes, int | None]], ...] = ([], [])
+        """Two heaps, of calls that wait and of others: (duration, minus the line, start, task, name, waiting)."""
 
     def feed(self, block: bytes, number: int) -> None:
         """Count the lines of a block whose first one has this number."""
         seen = 0, number  # a place in the block, and the number of its line
         for match in self._line.finditer(block):
-            tid, clock, resumed, name, whole, part = match.groups()
+            tid, clock, resumed, name, whole, part, waited = match.groups()
             start = self._clock_ns(clock)
             if start is None or (resumed and not self._timed):
                 continue
@@ -59,12 +62,13 @@ class LaneCounter:
             start -= self._first_ns
             if start < -DAY_NS // 2:
                 start += DAY_NS  # a time of day, of the next day
-            self.add(int(tid or 0), name, max(0, start), duration)
+            waiting = waiting_of(waited)
+            self.add(int(tid or 0), name, max(0, start), duration, waiting)
             if self._timed and self._is_long(name, duration):
                 place, line = seen
                 line += block.count(b"\n", place, match.start())
                 seen = match.start(), line
-                self.keep(int(tid or 0), name, max(0, start), duration, line)
+                self.keep(int(tid or 0), name, max(0, start), duration, line, waiting)
 
     def _clock_ns(self, clock: bytes) -> int | None:
         digits = self._digits
@@ -73,14 +77,19 @@ class LaneCounter:
             return ns
         return clock_ns(clock)
 
-    def add(self, tid: int, name: bytes, start_ns: int, duration_ns: int) -> None:
+    def add(self, tid: int, name: bytes, start_ns: int, duration_ns: int, waiting_ns: int | None = None) -> None:
         """Count one call."""
         kind = self._class_of(name)
         lane = self._lanes.get(tid)
         if lane is None:
             lane = self._lanes[tid] = {}
             self._made[tid] = 0
+            self._times[tid] = [0, 0, 0]
         self._made[tid] += 1
+        times = self._times[tid]
+        times[0] += duration_ns
+        times[1] += waiting_ns or 0
+        times[2] += waiting_ns is None
         self.calls += 1
         step_ns = self.step_ns
         step = min(start_ns // step_ns, self.steps - 1)
@@ -110,12 +119,12 @@ class LaneCounter:
         heap = self._long[self._class_of(name) == _WAIT]
         return len(heap) < MOST_LONG or duration_ns > heap[0][0]
 
-    def keep(self, tid: int, name: bytes, start_ns: int, duration_ns: int, line: int) -> None:
+    def keep(self, tid: int, name: bytes, start_ns: int, duration_ns: int, line: int, waiting_ns: int | None) -> None:
         """Keep a call with its place, if it is among the longest."""
         if not self._is_long(name, duration_ns):
             return
         heap = self._long[self._class_of(name) == _WAIT]
-        row = (duration_ns, -line, start_ns, tid, name)
+        row = (duration_ns, -line, start_ns, tid, name, waiting_ns)
         if len(heap) < MOST_LONG:
             heapq.heappush(heap, row)
         else:
@@ -128,6 +137,8 @@ class LaneCounter:
         found = tuple(
             TaskLane(
                 tid=tid or pid_of(tid), pid=pid_of(tid), calls=self._made[tid],
+                wall_ns=self._times[tid][0] if self._timed else None,
+                waiting_ns=self._times[tid][1] if self._timed and not self._times[tid][2] else None,
                 steps={step: tuple(cell) for step, cell in sorted(self._lanes[tid].items())},
             )
             for tid in kept
@@ -138,6 +149,13 @@ class LaneCounter:
         """The longest calls, in the order of time."""
         rows = sorted((row for heap in self._long for row in heap), key=lambda row: row[2])
         return tuple(
-            LongCall(tid=tid or pid_of(tid), name=name.decode(), start_ns=start, duration_ns=duration, line=-line)
-            for duration, line, start, tid, name in rows
+            LongCall(
+                tid=tid or pid_of(tid),
+                name=name.decode(),
+                start_ns=start,
+                duration_ns=duration,
+                line=-line,
+                waiting_ns=waiting,
+            )
+            for duration, line, start, tid, name, waiting in rows
         )

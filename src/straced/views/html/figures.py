@@ -56,6 +56,7 @@ def data_of(report: TraceReport, closeup: CloseUp | None = None, host: str | Non
         "lines": format_count(report.lines),
         "quality": quality_line(summary),
         "reasons": [reason.text for reason in summary.quality.reasons],
+        "waits": summary.total.waiting_ns is not None,
         "timed": summary.total.wall_ns is not None,
         "duration_ns": summary.window.duration_ns,
         "summary": [_row(each) for each in msgspec.to_builtins(summary.rows)],
@@ -83,7 +84,19 @@ def _spoken(argv: str, skip: int = 0) -> str:
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    kept = ("name", "class", "calls", "errors", "errno", "wall_ns", "p50_ns", "p99_ns", "max_ns")
+    kept = (
+        "name",
+        "class",
+        "calls",
+        "errors",
+        "errno",
+        "wall_ns",
+        "working_ns",
+        "waiting_ns",
+        "p50_ns",
+        "p99_ns",
+        "max_ns",
+    )
     return {name: row[name] for name in kept if row.get(name) is not None}
 
 
@@ -101,7 +114,8 @@ def _files(report: TraceReport, name: NameTable) -> tuple[list[list[Any]], int]:
         room -= len(each.path)
         if room < 0:
             break
-        rows.append([name(each.path), each.calls, each.errors, each.in_bytes, each.out_bytes, each.wall_ns, each.line])
+        figures = [each.calls, each.errors, each.in_bytes, each.out_bytes, each.wall_ns, each.line]
+        rows.append([name(each.path), *figures, *([] if each.waiting_ns is None else [each.waiting_ns])])
     return rows, len(report.files) - len(rows)
 
 
@@ -116,6 +130,7 @@ def _findings(report: TraceReport, closeup: CloseUp | None) -> list[dict[str, An
             {
                 "text": each.text,
                 "cost_ns": each.cost_ns,
+                "waiting_ns": each.waiting_ns,
                 "share": None if each.cost_ns is None or not wall_ns else round(100 * each.cost_ns / wall_ns, 2),
                 "lines": each.lines,
                 "advice": ADVICE.get(each.code, ""),
@@ -140,11 +155,15 @@ def _lanes(report: TraceReport, closeup: CloseUp | None, name: NameTable) -> dic
         for step, cell in lane.steps.items():
             kind = max(range(len(cell)), key=lambda place: cell[place])
             cells[step] = LANE_CLASSES[kind][0] + LEVELS[min(8, int(9 * sum(cell) / max(1, most)))]
-        rows.append([label, lane.tid, lane.calls, "".join(cells)])
+        times = [] if lane.waiting_ns is None else [lane.wall_ns, lane.waiting_ns]
+        rows.append([label, lane.tid, lane.calls, "".join(cells), *times])
     calls = [
-        [call.tid, name(call.name), call.start_ns // 1000, call.duration_ns // 1000, call.line]
+        [
+            call.tid, name(call.name), call.start_ns // 1000, call.duration_ns // 1000, call.line,
+            *([] if call.waiting_ns is None else [call.waiting_ns]),
+        ]
         for call in closeup.long_calls
-    ]
+    ]  # fmt: skip
     return {
         "classes": [[each[0], each] for each in LANE_CLASSES],
         "step_ns": closeup.step_ns,

@@ -93,9 +93,9 @@ function timeline() {
     }
     const found = under(event);
     if (!found) return say(event, "");
-    const [label, , calls, cells] = line.rows[found.row], step = Math.floor(found.now / line.step_ns), letter = cells[2 * step];
-    const what = found.call ? `${data.names[found.call[1]]} ${time(found.call[3] * 1e3)}, line ${count(found.call[4])}` : letter === "." || !letter ? "no call ended or went on here" : letters[letter];
-    say(event, `${label} · ${count(calls)} ${line.of_calls === null ? "lines" : "calls"}\n${seconds(found.now / 1e9)}\n${what}`);
+    const [label, , calls, cells, inCalls, waiting] = line.rows[found.row], step = Math.floor(found.now / line.step_ns), letter = cells[2 * step];
+    const what = found.call ? `${data.names[found.call[1]]} ${time(found.call[3] * 1e3)}${known(found.call[5]) ? ` (${time(found.call[5])} waiting)` : ""}, line ${count(found.call[4])}` : letter === "." || !letter ? "no call ended or went on here" : letters[letter];
+    say(event, `${label} · ${count(calls)} ${line.of_calls === null ? "lines" : "calls"}${known(waiting) ? ` · ${time(inCalls)} in calls, ${time(waiting)} waiting` : ""}\n${seconds(found.now / 1e9)}\n${what}`);
   });
   svg.addEventListener("pointerleave", (event) => say(event, ""));
   svg.addEventListener("pointerup", (event) => {

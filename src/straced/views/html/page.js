@@ -15,6 +15,7 @@ function finding(each, at) {
   const card = make("article", null, "finding"), words = make("div");
   const cost = make("p", null, "cost");
   cost.append(make("b", known(each.cost_ns) ? time(each.cost_ns) : "-"), make("small", known(each.share) ? `${percent(each.share)} of ${time(data.duration_ns)}` : ""));
+  if (known(each.waiting_ns)) cost.append(make("small", `${time(each.waiting_ns)} waiting`));
   words.append(make("p", each.text, "what"), make("p", each.advice, "weak"));
   if (each.shown.length) {
     const more = make("details"), lines = make("pre");
@@ -38,32 +39,34 @@ if (!data.findings.length) found.append(make("p", "Nothing stands out.", "weak")
 addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
 
 const errnos = (map) => Object.entries(map || {}).sort((a, b) => b[1] - a[1]).map(([name, value]) => `${name} ${count(value)}`).join("  ");
+/** A column of what only records tell. */
+const waits = (key, title) => data.waits ? [{ key, title, show: time }] : [];
 function rest() {
   const toCall = timeline();
   flame();
   table($("#calls"), data.summary, [
     { key: "name", title: "syscall", text: true }, { key: "class", title: "class", text: true },
     { key: "calls", title: "calls", show: count }, { key: "errors", title: "errors", show: count, bad: true },
-    { key: "wall_ns", title: "total", show: time }, { key: "p50_ns", title: "p50", show: time },
+    { key: "wall_ns", title: "total", show: time }, ...waits("working_ns", "working"), ...waits("waiting_ns", "waiting"), { key: "p50_ns", title: "p50", show: time },
     { key: "p99_ns", title: "p99", show: time }, { key: "max_ns", title: "max", show: time },
     { key: "errno", title: "errno", text: true, value: (row) => errnos(row.errno) },
   ], data.timed ? "wall_ns" : "calls");
-  table($("#files"), data.files.map(([path, calls, errors, read, written, ns, line]) => ({ path: data.names[path], calls, errors, read, written, ns, line })), [
+  table($("#files"), data.files.map(([path, calls, errors, read, written, ns, line, waiting_ns]) => ({ path: data.names[path], calls, errors, read, written, ns, line, waiting_ns })), [
     { key: "path", title: "path", text: true, mono: true }, { key: "calls", title: "calls", show: count },
     { key: "errors", title: "errors", show: count, bad: true }, { key: "read", title: "read", show: bytes },
-    { key: "written", title: "written", show: bytes }, { key: "ns", title: "time", show: time },
+    { key: "written", title: "written", show: bytes }, { key: "ns", title: "time", show: time }, ...waits("waiting_ns", "waiting"),
     { key: "line", title: "first line", show: count },
   ], data.timed ? "ns" : "calls", data.files_hidden);
   const jump = (cell, row) => { if (data.lanes?.calls.some((each) => each[4] === row.line)) cell.replaceChildren(button(count(row.line), () => toCall(row.line))); };
   table($("#slowest"), data.slowest, [
-    { key: "duration_ns", title: "time", show: time }, { key: "line", title: "line", show: count, click: jump },
+    { key: "duration_ns", title: "time", show: time }, ...waits("waiting_ns", "waiting"), { key: "line", title: "line", show: count, click: jump },
     { key: "pid", title: "task" }, { key: "text", title: "call", text: true, mono: true },
   ], "duration_ns");
   table($("#processes"), data.processes, [
     { key: "pid", title: "pid" }, { key: "parent", title: "parent", show: (value) => value ?? "-" },
     { key: "name", title: "command", text: true, line: true, show: (value, row) => `${value || "?"}${row.argv ? " " + row.argv : ""}` },
     { key: "calls", title: "calls", show: count }, { key: "errors", title: "errors", show: count, bad: true },
-    { key: "wall_ns", title: "in calls", show: time }, { key: "waiting_calls_ns", title: "waiting", show: time },
+    { key: "wall_ns", title: "in calls", show: time }, data.waits ? waits("waiting_ns", "waiting")[0] : { key: "waiting_calls_ns", title: "in waits", show: time },
     { key: "start_s", title: "from", show: seconds }, { key: "end_s", title: "to", show: seconds },
     { key: "fate", title: "end", text: true, value: (row) => row.killed || (known(row.exit_status) ? "exit " + row.exit_status : "-") },
   ], "calls", data.processes_hidden);

@@ -16,8 +16,9 @@ COLUMNS = (
     FittedColumn("calls"),
     FittedColumn("change"),
     FittedColumn("errors", goes=1),
-    FittedColumn("time", goes=2),
-    FittedColumn("p", goes=3),
+    FittedColumn("time", goes=3),
+    FittedColumn("waiting", goes=2),
+    FittedColumn("p", goes=4),
 )
 _KIND = {"syscall": "", "errno": "", "path": "path "}
 
@@ -28,6 +29,8 @@ def render(
     """Head, the changes that matter most, what the checks found; ``width`` is that of a terminal."""
     total = difference.total
     totals = f"calls {_both(total.calls)} · errors {_both(total.errors)} · time {_both(total.wall_ns, timed=True)}"
+    if total.waiting_ns.before is not None:
+        totals += f" · waiting {_both(total.waiting_ns, timed=True)}"
     lines: list[Line] = [
         (Span(f"{_side(difference.before)} -> {_side(difference.after)}", "strong"),),
         (Span(totals),),
@@ -64,10 +67,10 @@ def _count(value: float) -> str:
 
 
 def _table(changes: Sequence[Change], width: int | None) -> list[Line]:
-    pairs = zip(*(_pairs([_figures(change)[at] for change in changes]) for at in range(3)), strict=True)
+    pairs = zip(*(_pairs([_figures(change)[at] for change in changes]) for at in range(4)), strict=True)
     rows = [
-        (f"{_KIND[change.kind]}{shorten(change.name, NAME_WIDTH)}", calls, _delta(change), errors, wall, _p(change))
-        for change, (calls, errors, wall) in zip(changes, pairs, strict=True)
+        (f"{_KIND[change.kind]}{shorten(change.name, NAME_WIDTH)}", calls, _delta(change), errors, *took, _p(change))
+        for change, (calls, errors, *took) in zip(changes, pairs, strict=True)
     ]
     shown = [at for at in range(len(COLUMNS)) if any(row[at].strip() for row in rows)]
     laid = grid([COLUMNS[at] for at in shown], [[row[at] for at in shown] for row in rows], width)
@@ -84,16 +87,21 @@ def _pct(value: float) -> str:
     return f"{value:+.1f} %" if abs(value) < 100 else f"{value:+,.0f} %"
 
 
-def _figures(change: Change) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
-    """Calls, errors and time, before and after."""
-    calls, errors, wall = change.calls, change.errors, change.wall_ns
+def _figures(change: Change) -> tuple[tuple[str, str], ...]:
+    """Calls, errors, time and waiting, before and after."""
+    calls, errors = change.calls, change.errors
     made = ("-" if calls.before is None else _count(calls.before), "-" if calls.after is None else _count(calls.after))
-    failed, took = ("", ""), ("", "")
+    failed = ("", "")
     if change.kind != "errno" and errors.delta:
         failed = _count(errors.before or 0), _count(errors.after or 0)
-    if change.kind != "errno" and wall.before is not None and wall.after is not None:
-        took = format_ns(round(wall.before)), format_ns(round(wall.after))
-    return made, failed, took
+    times = [("", "") if change.kind == "errno" else _times(each) for each in (change.wall_ns, change.waiting_ns)]
+    return made, failed, *times
+
+
+def _times(metric: Metric) -> tuple[str, str]:
+    if metric.before is None or metric.after is None:
+        return "", ""
+    return format_ns(round(metric.before)), format_ns(round(metric.after))
 
 
 def _delta(change: Change) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from straced.text.units import format_bytes, format_count, format_ns
 from straced.traces.values import FileReport, ProcessReport, TraceReport
+from straced.views.text.split import split_lines
 from straced.views.text.summary import Line, Span, first_screen
 
 TREE_ROWS = 30
@@ -31,6 +32,7 @@ def render(
     lines += _section("Slowest calls", _slowest(report, limit, width))
     lines += _section("Files, sockets and pipes", _files(report, limit, width))
     lines += _section("Processes", _processes(report, limit, width))
+    lines += _section("Threads", _threads(report, limit, width))
     lines += _section("In a call at the end", _at_end(report, limit, width))
     lines += _section("Lines that could not be read", _unread(report, width))
     return tuple(lines)
@@ -61,7 +63,9 @@ def _findings(report: TraceReport, limit: int | None, width: int | None) -> list
         cost = format_ns(finding.cost_ns) if finding.cost_ns is not None else ""
         where = ", ".join(str(number) for number in finding.lines if number)
         plural = "lines" if len(finding.lines) > 1 else "line"
-        evidence = f"({plural} {where})" if where else ""
+        parts = [f"{format_ns(finding.waiting_ns)} waiting"] if finding.waiting_ns is not None else []
+        parts += [f"{plural} {where}"] if where else []
+        evidence = f"({'; '.join(parts)})" if parts else ""
         if width is None:
             lines.append((Span(f" {cost:>8}  "), Span(finding.text, "strong"), Span(f"  {evidence}", "weak")))
             continue
@@ -77,11 +81,13 @@ def _findings(report: TraceReport, limit: int | None, width: int | None) -> list
 def _slowest(report: TraceReport, limit: int | None, width: int | None) -> list[Line]:
     shown = report.slowest if limit is None else report.slowest[: max(5, limit // 3)]
     room = len(str(max((call.line for call in shown), default=0)))
-    left = CALL_WIDTH if width is None else width - 27 - room
-    return [
-        (Span(f" {format_ns(call.duration_ns):>8}  line {call.line:>{room}}  {call.pid:>7}  {cut(call.text, left)}"),)
-        for call in shown
-    ]
+    told = any(call.waiting_ns is not None for call in shown)
+    left = CALL_WIDTH if width is None else width - 27 - room - (10 if told else 0)
+    lines: list[Line] = [(Span(f" {'took':>8}  {'waiting':>8}", "title"),)] if told else []
+    for call in shown:
+        times = f" {format_ns(call.duration_ns):>8}" + (f"  {format_ns(call.waiting_ns):>8}" if told else "")
+        lines.append((Span(f"{times}  line {call.line:>{room}}  {call.pid:>7}  {cut(call.text, left)}"),))
+    return lines
 
 
 def cut(text: str, width: int) -> str:
@@ -93,18 +99,23 @@ def _files(report: TraceReport, limit: int | None, width: int | None) -> list[Li
     shown = report.files if limit is None else report.files[:limit]
     if not shown:
         return []
-    head = f" {'calls':>9} {'errors':>7} {'read':>9} {'written':>9} {'time':>8}  path"
+    told = any(row.waiting_ns is not None for row in shown)
+    waiting = f" {'waiting':>8}" if told else ""
+    head = f" {'calls':>9} {'errors':>7} {'read':>9} {'written':>9} {'time':>8}{waiting}  path"
     lines: list[Line] = [(Span(head, "title"),)]
-    lines += [(Span(_file_row(row, PATH_WIDTH if width is None else width - 51)),) for row in shown]
+    room = PATH_WIDTH if width is None else width - 51 - len(waiting)
+    lines += [(Span(_file_row(row, room, told=told)),) for row in shown]
     lines += _more(len(report.files) - len(shown))
     return lines + _more(report.files_folded, "or fewer paths are added up in the row of all others")
 
 
-def _file_row(row: FileReport, room: int) -> str:
+def _file_row(row: FileReport, room: int, *, told: bool) -> str:
     figures = (
         f" {format_count(row.calls):>9} {format_count(row.errors):>7} {format_bytes(row.in_bytes):>9}"
         f" {format_bytes(row.out_bytes):>9} {format_ns(row.wall_ns):>8}"
     )
+    if told:
+        figures += f" {format_ns(row.waiting_ns):>8}"
     return f"{figures}  {shorten(row.path, room)}"
 
 
@@ -127,13 +138,14 @@ def _processes(report: TraceReport, limit: int | None, width: int | None) -> lis
         rows.append((depth, process))
         stack += [(depth + 1, child) for child in reversed(by_parent.get(process.pid, []))]
     shown = rows if limit is None else rows[: max(limit, TREE_ROWS)]
-    head = f" {'calls':>9} {'in calls':>9} {'waiting':>8} {'from':>8} {'to':>8}  process"
+    told = any(process.waiting_ns is not None for _, process in shown)
+    head = f" {'calls':>9} {'in calls':>9} {'waiting' if told else 'in waits':>8} {'from':>8} {'to':>8}  process"
     lines: list[Line] = [(Span(head, "title"),)]
-    lines += [(Span(cut(_process_row(depth, process), width or CALL_WIDTH)),) for depth, process in shown]
+    lines += [(Span(cut(_process_row(depth, process, told=told), width or CALL_WIDTH)),) for depth, process in shown]
     return lines + _more(len(rows) - len(shown)) + _more(report.processes_hidden, "processes are only in the sums")
 
 
-def _process_row(depth: int, process: ProcessReport) -> str:
+def _process_row(depth: int, process: ProcessReport, *, told: bool) -> str:
     start, end = _seconds(process.start_s), _seconds(process.end_s)
     fate = ""
     if process.killed:
@@ -141,11 +153,18 @@ def _process_row(depth: int, process: ProcessReport) -> str:
     elif process.exit_status:
         fate = f"  exit {process.exit_status}"
     threads = f"  {process.threads} threads" if process.threads > 1 else ""
-    waiting = format_ns(process.waiting_calls_ns)
+    waiting = format_ns(process.waiting_ns if told else process.waiting_calls_ns)
     return (
         f" {format_count(process.calls):>9} {format_ns(process.wall_ns):>9} {waiting:>8} {start:>8} {end:>8}"
         f"  {'  ' * min(depth, 12)}{process.pid} {process.name or '?'}{threads}{fate}"
     )
+
+
+def _threads(report: TraceReport, limit: int | None, width: int | None) -> list[Line]:
+    """Where a process has several; else the processes say it."""
+    if len({part.pid for part in report.threads}) == len(report.threads):
+        return []
+    return split_lines(report.threads, "thread", limit=limit, width=width)
 
 
 def _seconds(value: float | None) -> str:
