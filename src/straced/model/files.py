@@ -25,7 +25,7 @@ class FileUse(Struct, frozen=True, kw_only=True):
     errors: int
     """Those of them that failed."""
     errno: str | None = None
-    """Of the last error; of those that come with a mere question (EAGAIN, ENOTTY, ...) only where there was no other."""
+    """Of the last error; of those that come with a mere question (EAGAIN, ENOTTY, ...) only if there was no other."""
     bytes: int
     """Read and written."""
     wall_ns: int

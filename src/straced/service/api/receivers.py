@@ -36,6 +36,24 @@ class Reply(msgspec.Struct, frozen=True):
     refusal: str = ""
 
 
+def _start(sock: socket.socket, control: socket.socket) -> subprocess.Popen[bytes]:
+    """The process that accepts. Clients may come from now on, and wait until it does."""
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        f"from straced.service.api.acceptor import main; main({sock.fileno()}, {control.fileno()})"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-c", code],
+        pass_fds=(sock.fileno(), control.fileno()),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    # Here, and not there: who is told that the service is ready may connect. And after it, which has the socket as well
+    # then: a close of ours is not the last one of what waits in the queue.
+    sock.listen(BACKLOG)
+    return process
+
+
 class Receivers:
     """The service's side.
 
@@ -49,18 +67,8 @@ class Receivers:
         self._loop = asyncio.get_running_loop()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}\n"
-            f"from straced.service.api.acceptor import main; main({sock.fileno()}, {theirs.fileno()})"
-        )
-        fds = (sock.fileno(), theirs.fileno())
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", code], pass_fds=fds, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-            # Here, and not where it accepts: who is told that the service is ready may connect. And now, when that
-            # process has it as well: a close of ours is not the last one of what is in the queue.
-            sock.listen(BACKLOG)
+            self._process = _start(sock, theirs)
         except BaseException:
             self._control.close()
             raise
