@@ -32,7 +32,7 @@ from straced.views.text.report import render
 from straced.views.text.summary import plain
 from straced.workflows.report import as_lines, make, profile_of
 from tests.records.made import PID, facts
-from tests.records.test_files import blob, chunk
+from tests.records.test_files import blob
 from tests.support.cli import straced
 from tests.traces.differ import differs
 from tests.traces.recorded import report
@@ -41,7 +41,7 @@ MS = 1_000_000
 ABIS = ("x86_64", "i386", "x32", "arm64", "arm")
 
 
-def _record(name: str, at_ms: int, took_ns: int, waiting_ns: int, *args: int, tid: int = PID, result: int = 0,
+def made_record(name: str, at_ms: int, took_ns: int, waiting_ns: int, *args: int, tid: int = PID, result: int = 0,
             blobs: bytes = b"", kind: int = RecordKind.CALL) -> bytes:  # fmt: skip
     abi = native_abi()
     number = number_of(name, abi)
@@ -53,15 +53,16 @@ def _record(name: str, at_ms: int, took_ns: int, waiting_ns: int, *args: int, ti
     return struct.pack("=" + layout.RECORD_HEAD, *head) + struct.pack(f"={len(args)}Q", *args) + blobs
 
 
-def _written(path: Path, *records: bytes) -> Path:
+def written_records(path: Path, *records: bytes) -> Path:
     whose = facts()
     process = structs.replace(whose.processes[0], threads={PID: b"x", PID + 1: b"y"})
     end = RecordingEnd(ended_ns=9, reason="exited", exact=False, calls={"read": CallFates(0)})
+    form = layout.FileLayout()
     path.write_bytes(
-        layout.file_head()
-        + chunk(layout.FACTS, msgspec.msgpack.encode(structs.replace(whose, processes=(process,))))
-        + chunk(layout.RECORDS, b"".join(records), 0)
-        + chunk(layout.END, msgspec.msgpack.encode(end))
+        form.file_head()
+        + form.chunk(layout.FACTS, msgspec.msgpack.encode(structs.replace(whose, processes=(process,))))
+        + form.chunk(layout.RECORDS, b"".join(records), 0)
+        + form.chunk(layout.END, msgspec.msgpack.encode(end))
     )
     return path
 
@@ -70,14 +71,14 @@ def _written(path: Path, *records: bytes) -> Path:
 def recorded(tmp_path: Path) -> Path:
     """A file that is opened, read by two threads and written to disk; and a call that never returned."""
     opened = blob(1, 1, b"/data")
-    return _written(
+    return written_records(
         tmp_path / "t.strc",
-        _record("openat", 1, 5_000, 0, (1 << 64) - 100, 0x1000, 0, 0, result=3, blobs=opened),
-        _record("read", 2, 9_000, 8_123, 3, 0x2000, 100, result=100),
-        _record("read", 3, 7_000, 6_000, 3, 0x2000, 100, result=100, tid=PID + 1),
-        _record("fsync", 4, 20 * MS, 19 * MS + 1, 3),
-        _record("close", 30, 1_000, 0, 3),
-        _record("exit_group", 40, 0, 0, 0, kind=RecordKind.UNFINISHED | layout.NO_RESULT),
+        made_record("openat", 1, 5_000, 0, (1 << 64) - 100, 0x1000, 0, 0, result=3, blobs=opened),
+        made_record("read", 2, 9_000, 8_123, 3, 0x2000, 100, result=100),
+        made_record("read", 3, 7_000, 6_000, 3, 0x2000, 100, result=100, tid=PID + 1),
+        made_record("fsync", 4, 20 * MS, 19 * MS + 1, 3),
+        made_record("close", 30, 1_000, 0, 3),
+        made_record("exit_group", 40, 0, 0, 0, kind=RecordKind.UNFINISHED | layout.NO_RESULT),
     )
 
 

@@ -109,7 +109,7 @@ def test_no_further_task(world: World) -> None:
     why = _watched(target.pid, "pids_max")
     (limit,) = _limits(why, "pids_max")
     assert limit.path == f"{group.path}/pids.max"
-    assert f"its cgroup {group.name} has 1 of 1 tasks (pids.max)" in sentence(why)
+    assert f"its cgroup {group.name} has 1 of 1 task (pids.max)" in sentence(why)
     assert "more were refused in" in sentence(why)
 
 
@@ -233,7 +233,7 @@ def test_no_task_left_for_the_user(world: World) -> None:
     close(reading, writing)
     world.rests(target.pid)
     why = why_process(target.pid, 100_000_000)
-    assert [limit.text for limit in _limits(why, "nproc")] == ["user 4000777 has 1 of 1 tasks (RLIMIT_NPROC)"]
+    assert [limit.text for limit in _limits(why, "nproc")] == ["user 4000777 has 1 of 1 task (RLIMIT_NPROC)"]
 
 
 def test_what_is_far_from_its_limits_has_none(world: World) -> None:

@@ -9,6 +9,7 @@ import click
 
 from straced.commands import service_query
 from straced.commands.group import verb
+from straced.text.units import count_of
 
 if TYPE_CHECKING:
     from straced.store.history import History
@@ -79,7 +80,9 @@ def _export_hours(history: History, folder: Path, host: str) -> None:
 
     name = host or own_host()
     done = HourlyExport(history, folder, name).run()
-    _say(f"{len(done.hours)} hours of {name}: {done.files} files, {done.bytes:,} bytes")
+    _say(
+        f"{count_of(len(done.hours), 'hour')} of {name}: {count_of(done.files, 'file')}, {count_of(done.bytes, 'byte')}"
+    )
 
 
 def _say(text: str) -> None:

@@ -12,7 +12,7 @@ from straced.commands.group import verb
 from straced.ipc.messages import Status
 from straced.text.sanitize import scrub
 from straced.text.tracer_names import tracer_name
-from straced.text.units import format_bytes, format_pct, format_span
+from straced.text.units import count_of, format_bytes, format_pct, format_span
 from straced.views.text import terminal
 from straced.views.text.spans import Line, Span
 
@@ -83,7 +83,7 @@ def _history(status: Status) -> str:
         return "off"
     words = f"{status.history}, {format_bytes(status.history_bytes)} in {status.history_path}"
     if status.history_dropped:
-        words += f"; {status.history_dropped} samples were dropped"
+        words += f"; {count_of(status.history_dropped, 'sample was', 'samples were')} dropped"
     return f"{words}; the damaged file was moved to {status.history_moved}" if status.history_moved else words
 
 

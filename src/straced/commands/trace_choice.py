@@ -13,7 +13,7 @@ from straced.commands.output import note
 from straced.errors import InvalidArgument, StracedError, TracerUnavailable
 from straced.linux.targets import TargetSpec
 from straced.text.sanitize import scrub
-from straced.text.units import format_count
+from straced.text.units import count_of
 
 if TYPE_CHECKING:
     from straced.tracers.ebpf.record_session import RecorderOptions
@@ -112,7 +112,7 @@ def _with_page(spec: TargetSpec | None, words: Sequence[str], request: TraceRequ
         kept = request.output is not None
         status = _trace(spec, words, structs.replace(request, output=path), None if kept else page)
         made = make_page()
-    note(f"{format_count(made.lines)} lines; the report is in {scrub(str(page))}")
+    note(f"{count_of(made.lines, 'line')}; the report is in {scrub(str(page))}")
     return status
 
 

@@ -25,6 +25,7 @@ from straced.model.slow_events import KINDS
 from straced.model.tick import Calls, ProcessSample, ServiceEvent, Tick, by_program
 from straced.model.types import Counters, Quality, Reason
 from straced.text.sanitize import scrub
+from straced.text.units import count_of
 
 if TYPE_CHECKING:
     from straced.profiling.api import AsyncSession
@@ -163,9 +164,14 @@ def frame_of(tick: Tick, status: Status, notes: tuple[Note, ...]) -> Frame:
 def _quality(lost: int | None, late: bool, cut: int = 0) -> Quality:
     reasons = (Reason("late", "the service was late: this window is longer than it should be"),) if late else ()
     if cut:
-        reasons = (Reason("cut", f"{cut} processes are left out here: there are too many to be told of"), *reasons)
+        reasons = (
+            Reason(
+                "cut", f"{count_of(cut, 'process is', 'processes are')} left out here: there are too many to be told of"
+            ),
+            *reasons,
+        )
     if lost:
-        reasons = (Reason("lost", f"{lost} calls could not be counted"), *reasons)
+        reasons = (Reason("lost", f"{count_of(lost, 'call')} could not be counted"), *reasons)
     return Quality(kind="lossy" if lost != 0 else "partial" if cut else "exact", lost=lost, reasons=reasons)
 
 

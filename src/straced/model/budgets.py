@@ -15,6 +15,7 @@ from msgspec import Struct
 from straced.errors import InvalidArgument
 from straced.model.types import Counters, Summary, SyscallStats
 from straced.syscalls import ABIS, names, number_of
+from straced.text.units import count_of
 
 TOTAL, ERRORS = "total", "errors"
 HINT = "write it as fsync=0, total=100000, errors=10, ENOENT=20 or openat.ENOENT=5"
@@ -165,6 +166,6 @@ def doubt_about(summary: Summary) -> str:
     if (summary.total.calls is None and summary.rows) or quality.kind == "sampled":
         return "calls were not counted"
     if quality.kind == "lossy" or quality.lost:
-        return "calls were lost" if quality.lost is None else f"{quality.lost} calls were lost"
+        return "calls were lost" if quality.lost is None else count_of(quality.lost, "call was lost", "calls were lost")
     reasons = [reason.text for reason in quality.reasons if reason.code not in HARMLESS]
     return reasons[0] if quality.kind != "exact" and reasons else ""

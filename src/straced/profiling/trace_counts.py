@@ -9,7 +9,7 @@ from straced.errors import StracedError
 from straced.model.types import Counters, Reason, Sample
 from straced.syscalls import native_abi
 from straced.text.sanitize import scrub
-from straced.text.units import format_count
+from straced.text.units import count_of
 
 if TYPE_CHECKING:
     from straced.tracers.strace.recording import StraceRecording
@@ -34,7 +34,7 @@ def tally(recording: StraceRecording, monotonic_ns: int, epoch_s: float) -> Samp
             lost = None
         else:
             if unread:
-                reasons.append(Reason("unread", f"{format_count(unread)} lines of the full trace could not be read"))
+                reasons.append(Reason("unread", f"{count_of(unread, 'line')} of the full trace could not be read"))
     return Sample(
         monotonic_ns=monotonic_ns,
         epoch_s=epoch_s,

@@ -9,6 +9,7 @@ import pytest
 
 from straced.errors import StracedError
 from straced.pytest_plugin import lock_file
+from straced.text.units import count_of
 from straced.tracers.ebpf.own_process import OwnCalls, OwnReading
 
 COUNTS = "straced_counts"
@@ -43,7 +44,9 @@ class OwnReader:
     def doubt(self) -> str:
         """What was lost."""
         full, self._full = self._reading.lost - self._full, self._reading.lost
-        return self._process.lost() or (f"{full} calls found no room in the kernel's memory" if full else "")
+        return self._process.lost() or (
+            f"{count_of(full, 'call')} found no room in the kernel's memory" if full else ""
+        )
 
 
 class RunState:
@@ -127,4 +130,4 @@ class LockWriter:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say so."""
         count = len(self._found)
-        terminalreporter.write_line(f"straced: {count} test{'' if count == 1 else 's'} recorded in {self._path}")
+        terminalreporter.write_line(f"straced: {count_of(count, 'test')} recorded in {self._path}")

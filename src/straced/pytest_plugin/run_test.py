@@ -14,6 +14,7 @@ from straced.pytest_plugin import marks
 from straced.pytest_plugin.fixture import WINDOW
 from straced.pytest_plugin.run_state import COUNTS, OwnReader, RunState
 from straced.pytest_plugin.windows import CallWindow, KeptGarbage
+from straced.text.units import count_of
 from straced.views.text.budget import table
 
 
@@ -59,7 +60,7 @@ def counted(item: pytest.Item, state: RunState) -> Generator[None, None, None]:
     if broken := budget.broken_by(made.counts):
         if not budget.broken_by(made.least):
             pytest.skip(f"the system call budget was not verified: {MIXED}")
-        head = f"system call budget broken: {len(broken)} limit{'' if len(broken) == 1 else 's'}"
+        head = f"system call budget broken: {count_of(len(broken), 'limit')}"
         pytest.fail("\n".join([head, *table(broken), *(f"  {call}" for call in made.shown)]), pytrace=False)
     if made.doubt:
         pytest.skip(f"the system call budget was not verified: {made.doubt}")

@@ -14,6 +14,7 @@ from straced.errors import StracedError
 from straced.model.budgets import CallCounts, counts_of
 from straced.syscalls import native_abi
 from straced.text.sanitize import scrub_bytes
+from straced.text.units import count_of
 from straced.tracers.ebpf.own_process import OwnReading, TaskKey
 from straced.traces.analysis.counters import CallSums
 from straced.traces.analysis.reader import read
@@ -96,7 +97,7 @@ class TraceReader:
             self._unread = f"the trace cannot be read: {error}"
             return {}
         if reading.figures.unread:
-            self._unread = f"{reading.figures.unread} lines of the trace cannot be read"
+            self._unread = f"{count_of(reading.figures.unread, 'line')} of the trace cannot be read"
         tasks: dict[TaskKey, CallCounts] = {}
         for tid, row in CallSums(reading).all():
             key = reading.pid_of(tid), tid, 0

@@ -24,6 +24,7 @@ from straced.config.schema import ExportConfig
 from straced.model.owner import NOBODY
 from straced.store.export_worker import ExportAnswer, ExportRequest
 from straced.store.hourly_export import GRACE_S, own_host
+from straced.text.units import count_of
 
 log = logging.getLogger("straced.service")
 LIMIT_S = 3600.0
@@ -126,7 +127,7 @@ class HourlyExporter:
         else:
             log.info("exported", extra={"straced": figures})
             if self.error:
-                text = f"history is exported again: {answer.hours} hours made up for"
+                text = f"history is exported again: {count_of(answer.hours, 'hour')} made up for"
                 self._say("export_resumed", text, owner=NOBODY)
         self.error, self.waiting = answer.error, answer.waiting
 

@@ -12,6 +12,7 @@ from straced._version import __version__
 from straced.config.schema import Config
 from straced.model.owner import NOBODY, Owner
 from straced.service.rule_store import Rulebook
+from straced.text.units import count_of
 
 log = logging.getLogger("straced.service")
 
@@ -27,9 +28,9 @@ class Notice(Struct, frozen=True):
 
 def at_start(rulebook: Rulebook) -> Iterator[Notice]:
     """That it has started, and with which rules it cannot."""
-    yield Notice("service_started", f"straced {__version__} watches by {len(rulebook.all)} rules")
+    yield Notice("service_started", f"straced {__version__} watches by {count_of(len(rulebook.all), 'rule')}")
     if rulebook.ignored:
-        text = f"{len(rulebook.ignored)} rules of an earlier version cannot be used and are left out"
+        text = f"{count_of(len(rulebook.ignored), 'rule')} of an earlier version cannot be used and left out"
         rules = "; ".join(rule for rule, _ in rulebook.ignored[:5])
         yield Notice("rules_ignored", text, NOBODY, {"rules": rules})
 

@@ -18,7 +18,7 @@ from straced.linux.output_file import OutputFile
 from straced.model.alerts import AlertRow
 from straced.model.owner import Owner
 from straced.service.flight_rights import choose_for
-from straced.text.units import format_ns
+from straced.text.units import count_of, format_ns
 from straced.tracers.ebpf.flight import FlightRecorder
 from straced.tracers.ebpf.flight_file import Dumped
 
@@ -121,7 +121,9 @@ class OwnDumps:
             return
         if gone:
             self._say(
-                "dumps_dropped", f"{len(gone)} dumps have made way: the budget of bytes and days", dumps=len(gone)
+                "dumps_dropped",
+                f"{count_of(len(gone), 'dump has', 'dumps have')} made way: the budget of bytes and days",
+                dumps=len(gone),
             )
 
 

@@ -37,6 +37,7 @@ from straced.service.rule_store import Rulebook
 from straced.service.sinks.fanout import Fanout
 from straced.service.sinks.ndjson import NdjsonSink
 from straced.store.writer import HistoryWriter
+from straced.text.units import count_of
 from straced.tracers.strace.own_helpers import own_helpers
 
 log = logging.getLogger("straced.service")
@@ -248,7 +249,7 @@ class Service:
         if config.metrics.listen != before.metrics.listen:
             for notice in notices.of_listeners(config, system=self.paths.system):
                 self._note(notice)
-        self.say("reloaded", f"the configuration was read anew: {len(self.rulebook.all)} rules")
+        self.say("reloaded", f"the configuration was read anew: {count_of(len(self.rulebook.all), 'rule')}")
 
     def ask_to_stop(self) -> None:
         """End :meth:`run`."""

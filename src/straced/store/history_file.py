@@ -15,6 +15,7 @@ from straced.errors import StracedError
 from straced.store import database
 from straced.store.alerts import close_alerts
 from straced.store.recorder import Recorder
+from straced.text.units import count_of
 
 log = logging.getLogger("straced.service")
 
@@ -84,7 +85,8 @@ class HistoryFile:
         if opened.unclean:
             self.interrupted = self.recorder.catalogue.close_interrupted()
             close_alerts(connection)
-            text = f"the service before did not end in order; {self.interrupted} rows were closed"
+            closed = count_of(self.interrupted, "row was closed", "rows were closed")
+            text = f"the service before did not end in order; {closed}"
             self.notes.append(("interrupted", text))
         self._identity = database.identity(self.path)
         if opened.moved is not None:

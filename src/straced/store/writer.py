@@ -23,6 +23,7 @@ from straced.store import database
 from straced.store.history_file import HistoryFile
 from straced.store.queue import Item, LostCalls, WriteQueue
 from straced.store.recorder import Recorder
+from straced.text.units import count_of
 
 log = logging.getLogger("straced.service")
 RETRY_S = 1.0
@@ -248,5 +249,6 @@ class HistoryWriter:
         if not fresh or abs(recorder.last_ms - self._said_ms) < SAID_MS:
             return
         self._dropped_said, self._said_ms = self.dropped, recorder.last_ms
-        text = f"{fresh} samples or events did not fit into memory while the disk was slow; their calls count as lost"
+        many = count_of(fresh, "sample or event", "samples or events")
+        text = f"{many} did not fit into memory while the disk was slow; their calls count as lost"
         recorder.write_event(ServiceEvent(epoch_s=recorder.last_ms / 1000, kind="history_dropped", text=text))

@@ -53,6 +53,19 @@ def format_count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
+def count_of(value: int | None, one: str, many: str | None = None) -> str:
+    """A count with its noun: ``1 call``, ``1,204 calls``, ``2 processes``; of an unknown count ``- calls``.
+
+    Args:
+        value: the count.
+        one: the noun, or a phrase, of one.
+        many: of any other number; with the usual ending unless given.
+    """
+    if many is None:
+        many = f"{one}es" if one.endswith(("s", "x", "ch", "sh")) else f"{one}s"
+    return f"{format_count(value)} {one if value == 1 else many}"
+
+
 def format_ns(value: int | None) -> str:
     """A time in the unit that keeps two or three digits: ``3 ns``, ``1.2 us``, ``98 ms``, ``12.4 s``, ``20.3 h``."""
     if value is None:

@@ -9,7 +9,7 @@ from straced.model.aggregation import sort_rows
 from straced.model.budgets import BudgetVerdict
 from straced.model.types import Summary
 from straced.text.sanitize import scrub
-from straced.text.units import format_count, format_ns
+from straced.text.units import count_of, format_count, format_ns
 from straced.views.text.budget import headline
 from straced.views.text.summary import fate, quality_line
 
@@ -47,7 +47,7 @@ def markdown(title: str, summary: Summary | None, limits: Mapping[str, int], ver
         ]
         parts.append(_table(("limit", "allowed", "made", ""), rows))
     if summary is not None:
-        parts.append(f"{escaped(fate(summary))} · {format_count(summary.total.calls)} calls")
+        parts.append(f"{escaped(fate(summary))} · {count_of(summary.total.calls, 'call')}")
         most = sort_rows(summary.rows, "calls", summary.time)[:MOST_ROWS]
         cells = [
             (escaped(row.name), format_count(row.calls), format_count(row.errors), format_ns(row.wall_ns))

@@ -19,7 +19,7 @@ from straced.linux.dump_budget import DumpFolder
 from straced.linux.output_file import OutputFile
 from straced.linux.targets import TargetSpec, process_of, resolve
 from straced.text.sanitize import scrub
-from straced.text.units import format_bytes, format_count, format_ns
+from straced.text.units import count_of, format_bytes, format_ns
 from straced.tracers.ebpf import flight
 from straced.tracers.ebpf.flight import FlightOptions, FlightRecorder
 from straced.tracers.ebpf.flight_file import Dumped
@@ -164,7 +164,7 @@ def say_dumped(dumped: Dumped, path: Path) -> None:
 
 def say_answer(answer: DumpAnswer, path: Path) -> None:
     """The same of an answer; straight from its numbers."""
-    words = f"the last {format_ns(answer.span_ns)}, {format_count(answer.calls)} calls, {format_bytes(answer.bytes)}"
+    words = f"the last {format_ns(answer.span_ns)}, {count_of(answer.calls, 'call')}, {format_bytes(answer.bytes)}"
     doubt = "" if answer.exact else "; the counters missed calls, so that nobody knows whether records are missing"
     _say(f"{words} in {scrub(str(path))}{doubt}")
 

@@ -26,7 +26,7 @@ from straced.model.types import Target
 from straced.profiling.found_target import find, named_after
 from straced.profiling.record_text import LINES, STOP_S, TextCopier
 from straced.text.sanitize import scrub
-from straced.text.units import format_bytes, format_count
+from straced.text.units import count_of, format_bytes, format_count
 from straced.tracers.base import Ending
 from straced.tracers.ebpf import recorder
 from straced.tracers.ebpf.record_session import EbpfRecording, RecorderOptions
@@ -215,11 +215,12 @@ class RecordedTrace:
         if word := ENDS.get(ending.reason):
             _say(word)
         if (end := self._recording.end) is not None and (lost := sum(each.lost for each in end.calls.values())):
-            _say(f"{format_count(lost)} of {format_count(sum(each.counted for each in end.calls.values()))} calls are "
-                 "missing: they came faster than they could be written (--ring)")  # fmt: skip
+            counted = sum(each.counted for each in end.calls.values())
+            _say(f"{format_count(lost)} of {count_of(counted, 'call')} {'is' if lost == 1 else 'are'} missing: "
+                 f"{'it' if lost == 1 else 'they'} came faster than could be written (--ring)")  # fmt: skip
         if self._text is not None and self._text.dropped:
-            _say(f"{format_count(self._text.dropped)} calls have no line: there was no time to write them "
-                 "(-o FILE.strc keeps them)")  # fmt: skip
+            without = count_of(self._text.dropped, "call has no line", "calls have no line")
+            _say(f"{without}: there was no time to write more (-o FILE.strc keeps all)")
         if self._shown is not None and sys.stderr.isatty():
             with contextlib.suppress(OSError):
                 _say(f"{format_bytes(self._shown.stat().st_size)} in {scrub(str(self._shown))}")

@@ -28,6 +28,7 @@ from straced.service.daemon import sd_notify
 from straced.service.daemon.lock import ServiceLock
 from straced.service.daemon.stalls import WatchedSelector, stalls
 from straced.service.service import Service
+from straced.text.units import count_of
 from straced.tracers.strace.own_helpers import own_helpers
 from straced.workflows.daemon import Daemon
 
@@ -83,7 +84,7 @@ async def _serve(
             gc.freeze()  # what is there now stays: the collector need not look through it again and again
             await daemon.listen(config)
             tasks += [asyncio.create_task(work) for work in (_watch_helpers(helpers, daemon), _sign_of_life(service))]
-            sd_notify.notify("READY=1", f"STATUS=watches by {len(service.rulebook.all)} rules")
+            sd_notify.notify("READY=1", f"STATUS=watches by {count_of(len(service.rulebook.all), 'rule')}")
             log.info("serving", extra={"straced": {"socket": str(where.socket), "tracer": service.tracer or "none"}})
             await service.run()
     finally:
@@ -178,6 +179,8 @@ async def _sign_of_life(service: Service) -> None:
     while True:
         late = max(period, 3 * service.config.interval / 1e9)
         if service.ticks != last or late > period:
-            sd_notify.notify("WATCHDOG=1", f"STATUS=watches {len(service.watcher.watchlist.watched)} processes")
+            sd_notify.notify(
+                "WATCHDOG=1", f"STATUS=watches {count_of(len(service.watcher.watchlist.watched), 'process')}"
+            )
         last = service.ticks
         await asyncio.sleep(period)

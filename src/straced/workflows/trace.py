@@ -22,7 +22,7 @@ from straced.model.choices import TraceTracer
 from straced.profiling.profiler import Profiler
 from straced.text.redaction import redact_lines
 from straced.text.sanitize import scrub
-from straced.text.units import format_bytes, format_count
+from straced.text.units import count_of, format_bytes
 from straced.tracers.base import Ending
 from straced.tracers.strace.recording import OUTPUT_ERRORS
 from straced.tracers.strace.trace_file import keep_whole_lines, record_into
@@ -281,7 +281,10 @@ def say_end(recording: StraceRecording, ending: Ending, output: Path | None) -> 
     if ending.reason.startswith("tracer_crashed"):
         words.append("strace died; the trace is truncated, the target keeps running")
     if recording.dropped_lines and ending.reason != "reader_gone":
-        words.append(f"{format_count(recording.dropped_lines)} lines were dropped: the reader was too slow (--spill)")
+        words.append(
+            f"{count_of(recording.dropped_lines, 'line was dropped', 'lines were dropped')}: "
+            "the reader was too slow (--spill)"
+        )
     words += [reason.text for reason in recording.reasons]
     if output is not None and sys.stderr.isatty():
         with contextlib.suppress(OSError):

@@ -279,9 +279,9 @@ def test_another_size_while_it_runs(tmp_path: Path) -> None:
         workload(tmp_path) as worker,
         terminal(tmp_path, [*TOP, "--tracer", "none", str(worker.pid)], (120, 40)) as screen,
     ):
-        screen.until(lambda text: "1 calls" in text and str(worker.pid) in text, "list and panel")
+        screen.until(lambda text: "1 call" in text and str(worker.pid) in text, "list and panel")
         for width, height, seen in (
-            (80, 24, "q quit"), (20, 5, "too small"), (200, 50, "syscall"), (60, 12, "q quit"), (100, 30, "1 calls"),
+            (80, 24, "q quit"), (20, 5, "too small"), (200, 50, "syscall"), (60, 12, "q quit"), (100, 30, "1 call"),
         ):  # fmt: skip
             screen.tmux("resize-window", "-t", "t", "-x", str(width), "-y", str(height))
             size = f"{width}x{height}"

@@ -52,7 +52,7 @@ def pids_max(field: Field, world: World) -> Truth:
     role = _held(world, group, code)
     world.until(lambda: " 0\n" not in (group.path / "pids.events").read_text(), "no fork was refused")
     return Truth(
-        target=role.pid, verdicts=("idle", "slow", "busy"), says=(group.name, "1 of 1 tasks (pids.max)"), window_s=0.5
+        target=role.pid, verdicts=("idle", "slow", "busy"), says=(group.name, "1 of 1 task (pids.max)"), window_s=0.5
     )
 
 

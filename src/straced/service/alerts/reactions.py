@@ -26,6 +26,7 @@ from straced.model.choices import TraceTracer
 from straced.model.owner import Owner
 from straced.profiling import full_traces, tracer_choice
 from straced.profiling.profiler import Profiler
+from straced.text.units import count_of
 from straced.tracers.recording import Recording
 from straced.tracers.strace.recording import RecordOptions
 from straced.tracers.strace.trace_file import record_into
@@ -168,7 +169,7 @@ class Reactions:
         skipped, self._skipped = self._skipped, collections.Counter()
         owners, self._owners = self._owners, {}
         for (what, uid), count in skipped.items():
-            text = f"no {what} for {count} alerts: too many at a time"
+            text = f"no {what} for {count_of(count, 'alert')}: too many at a time"
             self._say(f"{what}_skipped", text, owner=owners.get(uid), alerts=count)
 
     def _start(self, group: set[asyncio.Task[None]], work: object) -> None:

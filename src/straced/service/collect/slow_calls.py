@@ -17,7 +17,7 @@ from straced.service.collect.counted_tree import CountedTree
 from straced.service.collect.idle_calls import IdlePlaces
 from straced.service.collect.watchlist import Watched
 from straced.text.redaction import redact
-from straced.text.units import format_count, format_ns
+from straced.text.units import count_of, format_ns
 from straced.tracers.base import SlowCallSource
 
 MINUTE_S = 60.0
@@ -115,7 +115,7 @@ class SlowCallWatch:
                 continue
             longest = max((call for _, call in times), key=lambda call: call.duration_ns)
             text = (
-                f"{sample.facts.pid} ({sample.facts.comm}): {format_count(len(times))} calls took"
+                f"{sample.facts.pid} ({sample.facts.comm}): {count_of(len(times), 'call')} took"
                 f" {format_ns(self.limit_ns)} or more within a minute, the longest {_words(longest)}"
             )
             yield Condition(
@@ -192,5 +192,5 @@ def _data(call: SlowSyscall) -> dict[str, str | int | float | bool | None]:
 
 def _untold(owner: Owner, minute: _Minute, epoch_s: float) -> ServiceEvent:
     count = minute.untold
-    text = f"{format_count(count)} more slow call{'s' if count != 1 else ''} within a minute"
+    text = f"{count_of(count, 'more slow call')} within a minute"
     return ServiceEvent(epoch_s=epoch_s, kind="slow_calls", text=text, owner=owner, data={"count": count})

@@ -15,6 +15,7 @@ from straced.errors import InvalidArgument
 from straced.store.fleet.listing import HINT, Listing
 from straced.store.hourly_export import HOURS
 from straced.text.sanitize import scrub
+from straced.text.units import count_of
 
 _NAMED = re.compile(r".*/[a-z]+/date=(\d{4})-(\d\d)-(\d\d)/host=([^/]+)/([01]\d|2[0-3])\.parquet")
 DAY_S = 86400
@@ -126,4 +127,4 @@ def told(files: ExportedFiles, start: float, end: float, clock: Callable[[float]
 def some(hosts: Sequence[str]) -> str:
     """Hosts, the first few by name."""
     names = ", ".join(scrub(host, 60) for host in hosts[:3])
-    return f"{len(hosts)} host{'' if len(hosts) == 1 else 's'} ({names}{', ...' if len(hosts) > 3 else ''})"
+    return f"{count_of(len(hosts), 'host')} ({names}{', ...' if len(hosts) > 3 else ''})"

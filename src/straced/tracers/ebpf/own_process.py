@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from straced.linux import procfs
 from straced.model.budgets import CallCounts, counts_of
+from straced.text.units import count_of
 from straced.tracers.base import AttachOptions
 from straced.tracers.ebpf import probe, wire
 from straced.tracers.ebpf.decoding import OwnerFacts
@@ -85,8 +86,12 @@ class OwnCalls:
         new, self._losses = now.since(self._losses), now
         missed = new.folds + new.unseen
         if missed:
-            return f"{missed} calls were lost"
-        return f"{new.tasks} threads or processes could not be followed" if new.tasks else ""
+            return count_of(missed, "call was lost", "calls were lost")
+        return (
+            f"{count_of(new.tasks, 'thread or process', 'threads or processes')} could not be followed"
+            if new.tasks
+            else ""
+        )
 
     def close(self) -> None:
         """Take the programs out of the kernel. Idempotent; a forked copy leaves the original's alone."""

@@ -12,7 +12,7 @@ from straced.linux.host_reader import memory_available
 from straced.records.plans import CallPlan, plan_in
 from straced.records.values import NUMBERS, BlobKind
 from straced.syscalls import names
-from straced.text.units import format_bytes
+from straced.text.units import count_of, format_bytes
 from straced.tracers.ebpf import libbpf, record_wire, wire
 from straced.tracers.ebpf.engine import Engine
 
@@ -166,7 +166,7 @@ def check_ring(ring_bytes: int | None, least: int = LEAST) -> None:
     free, wanted = memory_available(), ring_bytes * cpu_count()
     if free is not None and wanted > free // _MEMORY_SHARE:
         raise InvalidArgument(
-            f"rings of {format_bytes(ring_bytes)} take {format_bytes(wanted)} on {cpu_count()} CPUs, and "
+            f"rings of {format_bytes(ring_bytes)} take {format_bytes(wanted)} on {count_of(cpu_count(), 'CPU')}, and "
             f"{format_bytes(free)} of memory are free",
             hint="at most half of that: smaller rings",
         )

@@ -8,6 +8,7 @@ from straced.model.files import FileTable
 from straced.model.slow import SlowCalls
 from straced.model.types import Reason, Sample
 from straced.model.uring import UringTable
+from straced.text.units import count_of
 from straced.tracers.ebpf import wire
 from straced.tracers.ebpf.engine import Engine
 from straced.tracers.ebpf.reader import SnapshotPart
@@ -79,8 +80,9 @@ def build(
         reasons = (*reasons, Reason("changed_user", text))
     if losses.skipped and not losses.unseen:
         text = (
-            f"the kernel skipped a program {losses.skipped} times: calls seen at one end only have no time, or no errno"
+            f"the kernel skipped a program {count_of(losses.skipped, 'time')}: calls seen at one end only have no time"
         )
+        text += ", or no errno"
         reasons = (*reasons, Reason("programs_skipped", text))
     return Sample(
         monotonic_ns=monotonic_ns,
@@ -101,12 +103,21 @@ def _doubts(full: int, losses: Losses) -> tuple[int | None, list[Reason]]:
     """The number of lost calls, ``None`` where that is not known, and why."""
     reasons = []
     if full or losses.folds:
-        reasons.append(Reason("rows_full", f"{full + losses.folds} calls found no room in the kernel's memory"))
+        reasons.append(
+            Reason("rows_full", f"{count_of(full + losses.folds, 'call')} found no room in the kernel's memory")
+        )
     if losses.unseen:
-        reasons.append(Reason("programs_skipped", f"the kernel skipped the programs {losses.skipped} times"))
+        reasons.append(
+            Reason("programs_skipped", f"the kernel skipped the programs {count_of(losses.skipped, 'time')}")
+        )
     if losses.errnos:
-        reasons.append(Reason("errnos_full", f"{losses.errnos} errors could not be told apart"))
+        reasons.append(Reason("errnos_full", f"{count_of(losses.errnos, 'error')} could not be told apart"))
     if losses.tasks:
-        reasons.append(Reason("tasks_unfollowed", f"{losses.tasks} threads or processes could not be followed"))
+        reasons.append(
+            Reason(
+                "tasks_unfollowed",
+                f"{count_of(losses.tasks, 'thread or process', 'threads or processes')} could not be followed",
+            )
+        )
         return None, reasons
     return full + losses.folds + losses.unseen, reasons

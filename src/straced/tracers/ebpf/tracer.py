@@ -12,6 +12,7 @@ from straced.errors import TracerUnavailable
 from straced.linux import procfs
 from straced.logs import logger
 from straced.model.types import Sample, Target
+from straced.text.units import count_of
 from straced.tracers.base import AttachOptions, Availability, Rights, TracerSession
 from straced.tracers.ebpf import libbpf, loading, probe, trial, wire
 from straced.tracers.ebpf.engine import Engine
@@ -185,7 +186,9 @@ class EbpfTracer:
             finally:
                 if uring is not None:
                     uring.close()
-        raise TracerUnavailable(f"{self._max_instances} sessions count {target.pid} already", pid=target.pid)
+        raise TracerUnavailable(
+            f"{count_of(self._max_instances, 'session counts', 'sessions count')} {target.pid} already", pid=target.pid
+        )
 
     async def _uring(self, engine: Engine) -> UringWatch:
         """Load what counts requests of io_uring."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from straced.linux import procfs
 from straced.model.types import Reason
+from straced.text.units import count_of
 from straced.tracers.strace.socket_timeouts import timed_call
 
 LOOKED_AT = 100
@@ -53,4 +54,4 @@ def warning(pid: int) -> str:
 
 
 def _names(pid: int) -> str:
-    return ", ".join(f"{name} in {count} task{'s' if count > 1 else ''}" for name, count in waiting_in(pid).items())
+    return ", ".join(f"{name} in {count_of(count, 'task')}" for name, count in waiting_in(pid).items())

@@ -12,6 +12,7 @@ from straced.concurrency.shielding import within
 from straced.errors import NotLive
 from straced.linux import exit_status, pidfds, procfs
 from straced.model.types import Counters, Overhead, Reason, Sample, Target
+from straced.text.units import count_of
 from straced.tracers import overhead as slowdown
 from straced.tracers.base import Coverage, Ending, reason_of
 from straced.tracers.strace import counters
@@ -157,7 +158,7 @@ class StraceSession:
         if self._time == "cpu" and any(row.calls for row in rows) and not any(row.working_ns for row in rows):
             reasons.append(counters.BELOW_CLOCK)
         if unread:
-            reasons.append(Reason("unread", f"{unread} lines of strace's table could not be read"))
+            reasons.append(Reason("unread", f"{count_of(unread, 'line')} of strace's table could not be read"))
         return Sample(
             monotonic_ns=self.ended_ns or time.monotonic_ns(),
             epoch_s=time.time(),

@@ -10,6 +10,7 @@ from straced import gating
 from straced.concurrency.shielding import within
 from straced.errors import AttachError, StraceMissing
 from straced.model.types import Reason, Target
+from straced.text.units import count_of
 from straced.tracers.base import AttachOptions, Availability, Coverage
 from straced.tracers.permissions import preflight
 from straced.tracers.strace import binary, task_limit
@@ -121,7 +122,9 @@ class StraceTracer:
             return None
         tasks = scan(processes_of(target.pid, options.follow, own_helpers()))
         tids = [task.tid for task in tasks.tasks if not task.is_dead][: options.max_tasks]
-        reasons.append(Reason("tasks", f"{len(tids)} of {count} tasks traced (max_tasks), new ones not followed"))
+        reasons.append(
+            Reason("tasks", f"{len(tids)} of {count_of(count, 'task')} traced (max_tasks), new ones not followed")
+        )
         return tids
 
     def forget(self, session: StraceSession | StraceRecording) -> None:
@@ -181,4 +184,4 @@ def _judge(coverage: Coverage, reasons: list[Reason]) -> None:
         text = f"threads came and went faster than they could be looked at; {coverage.traced} confirmed"
         reasons.append(Reason("coverage", text))
     elif not coverage.complete:
-        reasons.append(Reason("coverage", f"{coverage.traced} of {coverage.seen} tasks confirmed"))
+        reasons.append(Reason("coverage", f"{coverage.traced} of {count_of(coverage.seen, 'task')} confirmed"))

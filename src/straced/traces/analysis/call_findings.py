@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from straced.model.sums import known_sum
 from straced.syscalls import category
 from straced.text.sanitize import scrub_bytes
-from straced.text.units import format_count
+from straced.text.units import count_of, format_count
 from straced.traces.analysis.counters import CallSums
 from straced.traces.analysis.last_calls import CALLS
 from straced.traces.analysis.process_tree import TracedProcess
@@ -86,7 +86,7 @@ class CallFindings:
     def _loops(self) -> Iterator[Finding]:
         for name, count in sorted(self._calls.items()):
             if name in _CLOCK_CALLS and count >= CLOCKS:
-                text = f"{name} was called {format_count(count)} times: the vDSO does not answer for this clock"
+                text = f"{name} was called {count_of(count, 'time')}: the vDSO does not answer for this clock"
                 yield self._loop("no_vdso", text, name, count)
         yield from self._busy()
         rings = sum(count for name, count in self._calls.items() if name.startswith("io_uring_"))
@@ -127,7 +127,7 @@ class CallFindings:
             about = f" on fd {fd}" if fd >= 0 else ""
             yield Finding(
                 code="idle_polls",
-                text=f"{format_count(count)} times {name}{about} {_LOOK[what]} (process {pid})",
+                text=f"{count_of(count, 'time')} {name}{about} {_LOOK[what]} (process {pid})",
                 lines=(line,),
                 count=count,
                 cost_ns=ns if self._reading.form.durations else None,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from straced.model.types import Summary
 from straced.text.sanitize import scrub_bytes
-from straced.text.units import format_bytes, format_count, format_ns
+from straced.text.units import count_of, format_bytes, format_count, format_ns
 from straced.traces.analysis.call_findings import CallFindings
 from straced.traces.analysis.file_stats import OTHER, TINY_BYTES, PathStats
 from straced.traces.analysis.outliers import outliers
@@ -74,7 +74,7 @@ def _syncs(reading: TraceReading) -> Iterator[Finding]:
             )
             yield Finding(
                 code="fsync",
-                text=f"{format_count(row.syncs)} fsync {'calls' if row.syncs > 1 else 'call'} on {path}{ratio}{each}",
+                text=f"{count_of(row.syncs, 'fsync call')} on {path}{ratio}{each}",
                 lines=(row.line,),
                 count=row.syncs,
                 cost_ns=_cost(reading, row.sync_ns),
@@ -95,7 +95,7 @@ def _locks(reading: TraceReading) -> Iterator[Finding]:
             worst = f", the longest {format_ns(longest)} (line {line})" if longest >= 0 else ""
             yield Finding(
                 code="lock_waits",
-                text=f"{format_count(waits)} {'waits' if waits > 1 else 'wait'} for {what}{worst}",
+                text=f"{count_of(waits, 'wait')} for {what}{worst}",
                 lines=(line,),
                 count=waits,
                 cost_ns=_cost(reading, ns),
@@ -110,7 +110,7 @@ def _misses(reading: TraceReading) -> Iterator[Finding]:
         if missing >= MISSES and missing >= OFTEN * _processes_of(row):
             yield Finding(
                 code="failing_lookups",
-                text=f"missing path {path}, looked up {format_count(missing)} times",
+                text=f"missing path {path}, looked up {count_of(missing, 'time')}",
                 lines=(row.line,),
                 count=missing,
                 cost_ns=_cost(reading, row.ns * missing // max(row.count, 1)),
@@ -133,7 +133,7 @@ def _storms(reading: TraceReading) -> Iterator[Finding]:
             waiting = sum(row.waiting_ns * missing // max(row.count, 1) for _, row, missing in rows)
             yield Finding(
                 code="lookup_storm",
-                text=f"{name} was looked up in {len(rows)} directories without success ({format_count(misses)} calls)",
+                text=f"{name} was looked up in {len(rows)} directories without success ({count_of(misses, 'call')})",
                 lines=tuple(sorted(row.line for _, row, _ in rows)[:5]),
                 count=misses,
                 cost_ns=_cost(reading, ns),
@@ -148,7 +148,7 @@ def _tiny(reading: TraceReading) -> Iterator[Finding]:
             mean = row.tiny_bytes / row.tiny
             yield Finding(
                 code="tiny_io",
-                text=f"{format_count(row.tiny)} transfers of less than {TINY_BYTES} bytes ({mean:.0f} on average, "
+                text=f"{count_of(row.tiny, 'transfer')} of less than {TINY_BYTES} bytes ({mean:.0f} on average, "
                 f"{format_bytes(row.tiny_bytes)} in all) with {path}",
                 lines=(row.line,),
                 count=row.tiny,
@@ -164,7 +164,7 @@ def _retries(reading: TraceReading) -> Iterator[Finding]:
         if again >= RETRIES:
             yield Finding(
                 code="retries",
-                text=f"{format_count(again)} of {format_count(row.count)} calls on {path} were to be retried (EAGAIN)",
+                text=f"{format_count(again)} of {count_of(row.count, 'call')} on {path} were to be retried (EAGAIN)",
                 lines=(row.line,),
                 count=again,
                 cost_ns=_cost(reading, row.ns * again // max(row.count, 1)),
@@ -179,7 +179,7 @@ def _stats(reading: TraceReading) -> Iterator[Finding]:
         if stats >= STATS and stats >= OFTEN * _processes_of(row) and path.startswith("/") and not row.errors:
             yield Finding(
                 code="repeated_stat",
-                text=f"{path} was examined {format_count(stats)} times (stat, access, readlink)",
+                text=f"{path} was examined {count_of(stats, 'time')} (stat, access, readlink)",
                 lines=(row.line,),
                 count=stats,
                 cost_ns=_cost(reading, row.ns * stats // max(row.count, 1)),
@@ -193,7 +193,7 @@ def _empty(reading: TraceReading) -> Iterator[Finding]:
         if row.empty >= EMPTY and row.empty * 2 > row.transfers:
             yield Finding(
                 code="empty_reads",
-                text=f"{format_count(row.empty)} of {format_count(row.transfers)} transfers with {path} moved nothing",
+                text=f"{format_count(row.empty)} of {count_of(row.transfers, 'transfer')} with {path} moved nothing",
                 lines=(row.line,),
                 count=row.empty,
                 cost_ns=_cost(reading, row.ns * row.empty // max(row.count, 1)),
@@ -216,7 +216,7 @@ def _bursts(reading: TraceReading) -> Iterator[Finding]:
             span = "a second" if b"." not in clock else "a tenth of a second"
             yield Finding(
                 code="errors",
-                text=f"{format_count(count)} times {errno} from {name} within {span} (at {clock.decode()})",
+                text=f"{count_of(count, 'time')} {errno} from {name} within {span} (at {clock.decode()})",
                 lines=(line,),
                 count=count,
                 subject=f"{name} {errno}",
@@ -230,7 +230,7 @@ def _processes(reading: TraceReading) -> Iterator[Finding]:
         if count >= STATS:
             yield Finding(
                 code="many_processes",
-                text=f"{scrub_bytes(path, 200)} was started {format_count(count)} times",
+                text=f"{scrub_bytes(path, 200)} was started {count_of(count, 'time')}",
                 lines=lines,
                 count=count,
                 subject=scrub_bytes(path, 200),

@@ -8,7 +8,7 @@ from statistics import median_low
 
 from straced.syscalls import category
 from straced.text.sanitize import scrub_bytes
-from straced.text.units import format_count, format_ns
+from straced.text.units import count_of, format_ns
 from straced.traces.analysis import roles
 from straced.traces.analysis.file_stats import OTHER
 from straced.traces.analysis.reader import TraceReading
@@ -76,11 +76,11 @@ def _slow_ones(kind: str, name: str, labels: dict[bytes, list[int]], *, told: bo
         return
     for label, (calls, ns, _, line, waiting) in sorted(slow.items()):
         text = scrub_bytes(label, 300)
-        others = f"that of {len(labels) - len(slow)} other {kind}s {format_ns(usual)} in the middle"
+        others = f"that of {count_of(len(labels) - len(slow), f'other {kind}')} {format_ns(usual)} in the middle"
         yield Finding(
             code=f"slow_{kind}",
             text=f"{name} of {text} took {format_ns(ns // calls)} "
-            + (f"on average ({format_count(calls)} calls), {others}" if calls > 1 else f"(1 call), {others}"),
+            + f"{'on average ' if calls > 1 else ''}({count_of(calls, 'call')}), {others}",
             lines=(line,),
             count=calls,
             cost_ns=ns,

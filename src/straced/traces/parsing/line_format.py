@@ -46,6 +46,8 @@ class Form(Struct, frozen=True, kw_only=True):
     """How many ``[...]`` (-n, -i) stand before the call."""
     durations: bool = False
     """-T."""
+    returns: bool = True
+    """Whether any call of the first lines returned: others have no duration in any form."""
     paths: bool = False
     """-y or -yy: descriptors carry their paths."""
     crlf: bool = False
@@ -89,7 +91,9 @@ class Form(Struct, frozen=True, kw_only=True):
             gaps.append("no times of day (-ttt)")
         elif self.clock == "day" and self.clock_digits == 0:
             gaps.append("times to the second only (-ttt)")
-        if not self.durations:
+        if not self.returns:
+            gaps.append("no call that returned, and so no durations")
+        elif not self.durations:
             gaps.append("no durations (-T)")
         if self.pid == "none":
             gaps.append("no pids (-f -o FILE)")
@@ -132,6 +136,7 @@ def detect(sample: bytes, name: str) -> Form:
         clock_digits=common.clock_digits,
         relative_too=common.relative_too,
         brackets=common.brackets,
+        returns=any(value.value is not None or value.errno is not None for _, value in calls),
         durations=any(value.duration_ns is not None for _, value in calls),
         paths=any(value.path is not None for _, value in calls),
         crlf=crlf,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from straced.text.sanitize import scrub
-from straced.text.units import format_bytes, format_count, format_ns
+from straced.text.units import count_of, format_bytes, format_ns
 
 MOST_NAMES = 6
 _LIMITS = {
@@ -36,7 +36,7 @@ class TraceFilters(Struct, kw_only=True, omit_defaults=True):
         """
         found = []
         if words := self._words():
-            others = "" if left_out is None else f"; {format_count(left_out)} others were counted"
+            others = "" if left_out is None else f"; {count_of(left_out, 'other was counted', 'others were counted')}"
             found.append(f"only {words} were recorded{others}")
         if limit := _LIMITS.get(ended):
             found.append(f"the trace ended when it reached {limit}{self._limit(ended)}")

@@ -11,7 +11,7 @@ from straced.model.split import SplitPart, split
 from straced.model.types import Counters, Quality, Reason, Summary, Target, Window
 from straced.syscalls import category
 from straced.text.sanitize import scrub, scrub_bytes
-from straced.text.units import format_count
+from straced.text.units import count_of
 from straced.traces.analysis import findings
 from straced.traces.analysis.clocks import DAY_S
 from straced.traces.analysis.counters import CallSums, counters
@@ -183,7 +183,12 @@ def _quality(reading: TraceReading) -> Quality:
     source = reading.source
     damaged = bool(reading.figures.unread or reading.interrupted or source.notes or source.damage)
     if lost := reading.figures.lost:
-        reasons.append(Reason("lost", f"{format_count(lost)} lines are missing: the reader of the trace was too slow"))
+        reasons.append(
+            Reason(
+                "lost",
+                f"{count_of(lost, 'line is missing', 'lines are missing')}: the reader of the trace was too slow",
+            )
+        )
         return Quality(kind="lossy", lost=None if damaged else lost, reasons=tuple(reasons))
     return Quality(kind="partial" if damaged else "exact", lost=None if damaged else 0, reasons=tuple(reasons))
 

@@ -23,6 +23,8 @@ const button = (text, clicked, pressed) => {
 };
 const known = (value) => value !== null && value !== undefined;
 const count = (value) => known(value) ? value.toLocaleString("en-US") : "-";
+/** A count with its noun: "1 call", "1,204 calls". */
+const countOf = (value, one, many = one + "s") => `${count(value)} ${value === 1 ? one : many}`;
 const time = (ns) => {
   if (!known(ns)) return "-";
   for (const [limit, unit, size] of [[1e3, "ns", 1], [1e6, "us", 1e3], [1e9, "ms", 1e6]])

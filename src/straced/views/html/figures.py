@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from straced.text.units import format_count
+from straced.text.units import count_of
 from straced.traces.report.flame import pruned
 from straced.traces.values import LANE_CLASSES, CloseUp, FlameNode, TraceReport
 from straced.views.html.advice import ADVICE
@@ -53,7 +53,7 @@ def data_of(report: TraceReport, closeup: CloseUp | None = None, host: str | Non
         "epoch": summary.window.start or None,
         "host": host,
         "head": plain([head_line(summary, title)]).strip(),
-        "lines": format_count(report.lines),
+        "lines": count_of(report.lines, "line"),
         "quality": quality_line(summary),
         "reasons": [reason.text for reason in summary.quality.reasons],
         "waits": summary.total.waiting_ns is not None,

@@ -93,7 +93,7 @@ function flame() {
     const node = event.target.box;
     if (!node) return say(event, "");
     const { ns, calls, errors } = node.values;
-    say(event, [node.title, `${unit(node.value)}, ${percent(100 * node.value / (root.value || 1))} of all`, [known(ns) ? time(ns) : null, known(calls) ? `${count(calls)} calls` : null, known(errors) ? `${count(errors)} errors` : null].filter(Boolean).join(" · ")].join("\n"));
+    say(event, [node.title, `${unit(node.value)}, ${percent(100 * node.value / (root.value || 1))} of all`, [known(ns) ? time(ns) : null, known(calls) ? countOf(calls, "call") : null, known(errors) ? countOf(errors, "error") : null].filter(Boolean).join(" · ")].join("\n"));
   });
   svg.addEventListener("pointerleave", (event) => say(event, ""));
   svg.addEventListener("click", (event) => { if (event.target.box) { top = event.target.box; paint(); } });

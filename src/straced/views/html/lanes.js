@@ -16,7 +16,7 @@ function timeline() {
   out.hidden = true;
   box.append(canvas, svg, times);
   body.append(legend(line.classes.map(([, name]) => name)), box, out, words);
-  words.textContent = `Colour: the class that took most of each step of ${time(line.step_ns)}; how strong it is: ${line.by}. ${line.of_calls === null ? "" : `${count(line.of_calls)} calls${line.calls.length ? `; the ${count(line.calls.length)} longest stand as themselves when zoomed in` : ""}. `}${line.hidden ? `${count(line.hidden)} tasks with fewer calls have no lane.` : ""}`;
+  words.textContent = `Colour: the class that took most of each step of ${time(line.step_ns)}; how strong it is: ${line.by}. ${line.of_calls === null ? "" : `${countOf(line.of_calls, "call")}${line.calls.length ? `; the ${count(line.calls.length)} longest stand as themselves when zoomed in` : ""}. `}${line.hidden ? `${countOf(line.hidden, "task with fewer calls has", "tasks with fewer calls have")} no lane.` : ""}`;
   const letters = Object.fromEntries(line.classes);
   const x = (ns) => left() + (wide() - left()) * (ns - from) / (to - from);
   const at = (event) => from + Math.max(0, Math.min(1, (event.clientX - svg.getBoundingClientRect().left - left()) / (wide() - left()))) * (to - from);
@@ -95,7 +95,7 @@ function timeline() {
     if (!found) return say(event, "");
     const [label, , calls, cells, inCalls, waiting] = line.rows[found.row], step = Math.floor(found.now / line.step_ns), letter = cells[2 * step];
     const what = found.call ? `${data.names[found.call[1]]} ${time(found.call[3] * 1e3)}${known(found.call[5]) ? ` (${time(found.call[5])} waiting)` : ""}, line ${count(found.call[4])}` : letter === "." || !letter ? "no call ended or went on here" : letters[letter];
-    say(event, `${label} · ${count(calls)} ${line.of_calls === null ? "lines" : "calls"}${known(waiting) ? ` · ${time(inCalls)} in calls, ${time(waiting)} waiting` : ""}\n${seconds(found.now / 1e9)}\n${what}`);
+    say(event, `${label} · ${countOf(calls, line.of_calls === null ? "line" : "call")}${known(waiting) ? ` · ${time(inCalls)} in calls, ${time(waiting)} waiting` : ""}\n${seconds(found.now / 1e9)}\n${what}`);
   });
   svg.addEventListener("pointerleave", (event) => say(event, ""));
   svg.addEventListener("pointerup", (event) => {

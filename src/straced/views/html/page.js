@@ -5,7 +5,7 @@ $("#head").textContent = data.head;
 $("#quality").textContent = data.quality;
 $("#reasons").append(...data.reasons.map((reason) => make("li", reason)));
 const when = known(data.epoch) ? new Date(data.epoch * 1000).toLocaleString("sv", { timeZoneName: "short" }) : "- (the trace has no dates)";
-for (const [what, value] of [["date", when], ["host", data.host || "- (the trace does not say)"], ["command", data.command || "-"], ["trace", `${data.title} · ${data.lines} lines`], ["duration", time(data.duration_ns)]]) {
+for (const [what, value] of [["date", when], ["host", data.host || "- (the trace does not say)"], ["command", data.command || "-"], ["trace", `${data.title} · ${data.lines}`], ["duration", time(data.duration_ns)]]) {
   const fact = make("div");
   fact.append(make("dt", what), make("dd", value));
   $("#facts").append(fact);

@@ -54,7 +54,7 @@ function table(section, rows, columns, sortKey, hidden = 0) {
       return line;
     }));
     const shown = Math.min(kept.length, wanted ? MOST : most);
-    words.replaceChildren(`${count(shown)} of ${count(kept.length)} rows${hidden ? `, and ${count(hidden)} more that are not in this page` : ""} `);
+    words.replaceChildren(`${count(shown)} of ${countOf(kept.length, "row")}${hidden ? `, and ${count(hidden)} more that are not in this page` : ""} `);
     if (shown < kept.length && !wanted && most < MOST) words.append(button("show more", () => { most = MOST; fill(); }));
   }
   let most = 50;

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from straced.model.budgets import Breach, BudgetVerdict
 from straced.text.sanitize import scrub
-from straced.text.units import format_count
+from straced.text.units import count_of, format_count
 from straced.views.text.summary import Line, Span
 
 
@@ -20,7 +20,7 @@ def headline(limits: int, verdict: BudgetVerdict) -> str:
 
 
 def _limits(count: int) -> str:
-    return f"{count} limit{'' if count == 1 else 's'}"
+    return count_of(count, "limit")
 
 
 def table(breaches: Sequence[Breach]) -> list[str]:

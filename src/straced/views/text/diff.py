@@ -46,8 +46,16 @@ def render(
         lines.append((Span(f" ({format_count(hidden)} more: --all)", "weak"),))
     lines.append(())
     lines += [(Span(f"Note: {note}.", "weak"),) for note in difference.notes]
-    lines.append((Span(f"{format_count(difference.same)} calls, errnos and paths are the same.", "weak"),))
+    lines.append((Span(_same(difference.same), "weak"),))
     return tuple(fitted((*lines, *_checks(checks)), width))
+
+
+def _same(number: int) -> str:
+    return (
+        "1 call, errno or path is the same."
+        if number == 1
+        else (f"{format_count(number)} calls, errnos and paths are the same.")
+    )
 
 
 def _side(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from straced.model.files import FileTable, FileUse
 from straced.text.sanitize import scrub
-from straced.text.units import format_bytes, format_count, format_ns
+from straced.text.units import count_of, format_bytes, format_count, format_ns
 from straced.views.text.columns import FittedColumn, grid
 from straced.views.text.spans import Line, Span
 
@@ -36,9 +36,8 @@ def file_lines(table: FileTable, limit: int | None = 20, width: int | None = Non
     if hidden := len(table.rows) - len(shown):
         lines.append((Span(f" ({format_count(hidden)} more: --all)", "weak"),))
     if table.unplaced:
-        lines.append(
-            (Span(f" {format_count(table.unplaced)} calls are in no row: they came too close together", "bad"),)
-        )
+        left_out = count_of(table.unplaced, "call is in no row: it", "calls are in no row: they")
+        lines.append((Span(f" {left_out} came too close together", "bad"),))
     return lines
 
 

@@ -9,7 +9,7 @@ from straced.model.event_folding import folded
 from straced.model.history import HistoryAnswer, JobReport, SeriesInfo
 from straced.model.types import Quality, Summary, Target, Window
 from straced.text.sanitize import scrub
-from straced.text.units import format_bytes, format_count, format_ns, format_span
+from straced.text.units import count_of, format_bytes, format_ns, format_span
 from straced.views.text import table
 from straced.views.text.events import alert_line, clock, fold_line
 from straced.views.text.history_tables import UNSEEN, name_of, uses_lines, with_host
@@ -59,12 +59,12 @@ def _facts(answer: HistoryAnswer) -> list[Line]:
     words = [
         f"CPU {format_ns(peaks.cpu_ns)}",
         f"memory at most {format_bytes(peaks.rss_max_bytes)}",
-        f"{format_count(peaks.threads_max)} thread{'' if peaks.threads_max == 1 else 's'}",
-        f"{format_count(peaks.fds_max)} descriptors",
+        count_of(peaks.threads_max, "thread"),
+        count_of(peaks.fds_max, "descriptor"),
     ]
     lines = [_line(", ".join(words))]
     if answer.lost is None or answer.lost:
-        lines.append(_line(f"lossy: {format_count(answer.lost)} calls could not be counted", "bad"))
+        lines.append(_line(f"lossy: {count_of(answer.lost, 'call')} could not be counted", "bad"))
     if answer.gaps_s:
         lines.append(
             _line(f"the service was not running for {format_span(int(answer.gaps_s * 1e9))} of this period", "bad")
@@ -77,7 +77,7 @@ def report_lines(report: JobReport, *, sort: str, limit: int | None, width: int 
     answer = report.answer
     count = len({(each.pid, each.start_ticks) for each in answer.processes if each.kind == "process"})
     lines = [
-        _line(f"job {scrub(report.job, 100)}: {count} process{'' if count == 1 else 'es'} seen", "strong"),
+        _line(f"job {scrub(report.job, 100)}: {count_of(count, 'process')} seen", "strong"),
         _line(""),
     ]
     if not answer.processes:
@@ -95,4 +95,4 @@ def _exits(statuses: dict[str, int]) -> str:
     """``129 processes exited: 3 killed 9``, with the ends of which more is known than that they came."""
     total = sum(statuses.values())
     known = ", ".join(f"{count} {scrub(how, 40)}" for how, count in sorted(statuses.items()) if how != "ended")
-    return f"{total} process{'' if total == 1 else 'es'} exited{f': {known}' if known else ''}"
+    return f"{count_of(total, 'process')} exited{f': {known}' if known else ''}"

@@ -9,7 +9,7 @@ from straced.model.event_folding import SLOW_CALL, duration_ns, folded
 from straced.model.history import KeptEvent
 from straced.model.moment import CallLatency, FailingCall, Moment, MomentStep
 from straced.text.sanitize import scrub
-from straced.text.units import format_count, format_ns, format_span
+from straced.text.units import count_of, format_count, format_ns, format_span
 from straced.views.text.columns import FittedColumn, grid
 from straced.views.text.events import alert_line, clock, event_line, fold_line
 from straced.views.text.history_tables import format_cpu, named_column, program_of, uses_lines
@@ -60,10 +60,9 @@ def _notes(moment: Moment, subject: str | None) -> Iterable[str]:
     if moment.gaps_s:
         yield f"the service was not running for {format_span(int(moment.gaps_s * 1e9))} of it"
     if moment.lost is None or moment.lost:
-        yield f"lossy: {format_count(moment.lost)} calls could not be counted"
+        yield f"lossy: {count_of(moment.lost, 'call')} could not be counted"
     if moment.uncounted:
-        many = "process" if moment.uncounted == 1 else "processes"
-        yield f"the calls of {moment.uncounted} {many} were not counted, and are in no sum"
+        yield f"the calls of {count_of(moment.uncounted, 'process')} were not counted, and are in no sum"
 
 
 def _steps(steps: Sequence[MomentStep], width: int | None) -> list[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from straced.text.units import format_bytes, format_count, format_ns
+from straced.text.units import count_of, format_bytes, format_count, format_ns
 from straced.traces.values import FileReport, ProcessReport, TraceReport
 from straced.views.text.split import split_lines
 from straced.views.text.summary import Line, Span, first_screen
@@ -42,8 +42,8 @@ def _title(report: TraceReport, width: int | None) -> str:
     """Which trace, and of what; where there is room, how long."""
     target = report.summary.target
     name = f"{target.pid} ({target.comm})" if target.comm else ""
-    what = "records" if report.source.endswith(".strc") else "lines"
-    lines = f"{format_count(report.lines)} {what}" if not name or width is None or width >= WIDE else ""
+    what = "record" if report.source.endswith(".strc") else "line"
+    lines = count_of(report.lines, what) if not name or width is None or width >= WIDE else ""
     return f"{report.source}: {', '.join(filter(None, (lines, name)))}"
 
 
@@ -62,7 +62,7 @@ def _findings(report: TraceReport, limit: int | None, width: int | None) -> list
     for finding in shown:
         cost = format_ns(finding.cost_ns) if finding.cost_ns is not None else ""
         where = ", ".join(str(number) for number in finding.lines if number)
-        plural = "lines" if len(finding.lines) > 1 else "line"
+        plural = "line" if len(finding.lines) == 1 else "lines"
         parts = [f"{format_ns(finding.waiting_ns)} waiting"] if finding.waiting_ns is not None else []
         parts += [f"{plural} {where}"] if where else []
         evidence = f"({'; '.join(parts)})" if parts else ""
@@ -106,7 +106,12 @@ def _files(report: TraceReport, limit: int | None, width: int | None) -> list[Li
     room = PATH_WIDTH if width is None else width - 51 - len(waiting)
     lines += [(Span(_file_row(row, room, told=told)),) for row in shown]
     lines += _more(len(report.files) - len(shown))
-    return lines + _more(report.files_folded, "or fewer paths are added up in the row of all others")
+    return lines + _more(
+        report.files_folded,
+        "path at most is added up in the row of all others"
+        if report.files_folded == 1
+        else "or fewer paths are added up in the row of all others",
+    )
 
 
 def _file_row(row: FileReport, room: int, *, told: bool) -> str:
@@ -142,7 +147,14 @@ def _processes(report: TraceReport, limit: int | None, width: int | None) -> lis
     head = f" {'calls':>9} {'in calls':>9} {'waiting' if told else 'in waits':>8} {'from':>8} {'to':>8}  process"
     lines: list[Line] = [(Span(head, "title"),)]
     lines += [(Span(cut(_process_row(depth, process, told=told), width or CALL_WIDTH)),) for depth, process in shown]
-    return lines + _more(len(rows) - len(shown)) + _more(report.processes_hidden, "processes are only in the sums")
+    return (
+        lines
+        + _more(len(rows) - len(shown))
+        + _more(
+            report.processes_hidden,
+            "process is only in the sums" if report.processes_hidden == 1 else "processes are only in the sums",
+        )
+    )
 
 
 def _process_row(depth: int, process: ProcessReport, *, told: bool) -> str:
@@ -152,7 +164,7 @@ def _process_row(depth: int, process: ProcessReport, *, told: bool) -> str:
         fate = f"  killed by {process.killed}"
     elif process.exit_status:
         fate = f"  exit {process.exit_status}"
-    threads = f"  {process.threads} threads" if process.threads > 1 else ""
+    threads = f"  {count_of(process.threads, 'thread')}" if process.threads > 1 else ""
     waiting = format_ns(process.waiting_ns if told else process.waiting_calls_ns)
     return (
         f" {format_count(process.calls):>9} {format_ns(process.wall_ns):>9} {waiting:>8} {start:>8} {end:>8}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from straced.model.slow import SlowCalls, SlowSyscall
 from straced.text.sanitize import scrub
-from straced.text.units import format_count, format_ns
+from straced.text.units import count_of, format_count, format_ns
 from straced.views.text.columns import FittedColumn, cut, grid
 from straced.views.text.spans import Line, Span
 
@@ -48,7 +48,9 @@ def heading(slow: SlowCalls) -> str:
     if missing:
         parts.append(f"{format_count(missing)} too many at a time to be shown")
     if slow.waits:
-        parts.append(f"{format_count(slow.waits)} that wait by their nature left out (--waits)")
+        parts.append(
+            f"{count_of(slow.waits, 'that waits by its nature', 'that wait by their nature')} left out (--waits)"
+        )
     return "; ".join(parts) + "."
 
 

@@ -14,7 +14,7 @@ from straced.model.aggregation import sort_rows, time_ns
 from straced.model.types import Overhead, Quality, Summary
 from straced.text.sanitize import scrub
 from straced.text.tracer_names import tracer_name
-from straced.text.units import format_count, format_ns
+from straced.text.units import count_of, format_count, format_ns
 from straced.views.text import table
 from straced.views.text.files import file_lines
 from straced.views.text.slow import slow_lines
@@ -98,7 +98,7 @@ def head(summary: Summary, title: str | None = None) -> Line:
     parts = [fate(summary), _seconds(summary.window.duration_ns)]
     population = [_plural(summary.processes, "process", "processes"), _plural(summary.threads, "thread", "threads")]
     parts.append(", ".join(filter(None, population)))
-    parts.append(f"{format_count(summary.total.calls)} calls{_failed(summary)}")
+    parts.append(f"{count_of(summary.total.calls, 'call')}{_failed(summary)}")
     style = "bad" if summary.exit_status else "strong"
     return Span(f"{name}: ", "strong"), Span(parts[0], style), Span(" · " + " · ".join(filter(None, parts[1:])))
 
@@ -132,7 +132,7 @@ def _seconds(duration_ns: int | None) -> str:
 
 
 def _plural(count: int | None, one: str, many: str) -> str:
-    return "" if count is None else f"{format_count(count)} {one if count == 1 else many}"
+    return "" if count is None else count_of(count, one, many)
 
 
 def _failed(summary: Summary) -> str:
@@ -195,7 +195,7 @@ def _coverage(quality: Quality) -> Sequence[str]:
         and quality.tasks_seen is not None
         and quality.tasks_traced < quality.tasks_seen
     ):
-        parts.append(f"{format_count(quality.tasks_traced)} of {format_count(quality.tasks_seen)} threads")
+        parts.append(f"{format_count(quality.tasks_traced)} of {count_of(quality.tasks_seen, 'thread')}")
     if quality.gap_s:
         parts.append(f"nothing counted for {format_ns(int(quality.gap_s * 1e9))}")
     return parts

@@ -6,7 +6,7 @@ from straced.model.file_window import FileWindow
 from straced.model.files import FileUse
 from straced.model.frame import ProcessDetail
 from straced.text.sanitize import CUT, scrub
-from straced.text.units import format_bytes, format_count, format_ns
+from straced.text.units import count_of, format_bytes, format_count, format_ns
 from straced.views.tui import cells, palette
 from straced.views.tui.segments import Piece, Pieces, whole
 
@@ -108,9 +108,13 @@ def words(window: FileWindow) -> str:
     span = "until its end" if window.ended else "since you look"
     parts = [f" counted for {format_ns(window.duration_ns)}, {span}"]
     if window.unplaced:
-        parts.append(f"{format_count(window.unplaced)} calls in no row (they came too close together)")
+        parts.append(
+            f"{count_of(window.unplaced, 'call in no row (it', 'calls in no row (they')} came too close together)"
+        )
     if window.lost is None or window.lost:
-        parts.append(f"{'an unknown number of' if window.lost is None else format_count(window.lost)} calls were lost")
+        told = window.lost is not None
+        lost = count_of(window.lost, "call was lost", "calls were lost")
+        parts.append(lost if told else "an unknown number of calls were lost")
     unknown = sum(row.name is None for row in window.rows)
     if unknown:
         parts.append(f"{format_count(unknown)} without a name")

@@ -10,7 +10,7 @@ from rich.style import Style
 
 from straced.model.frame import Frame
 from straced.text.tracer_names import tracer_name
-from straced.text.units import format_count
+from straced.text.units import count_of, format_count
 from straced.views.tui import cells, palette, plots, status_lines
 from straced.views.tui.segments import Piece, Pieces
 
@@ -101,7 +101,7 @@ def machine(frame: Frame, width: int) -> Pieces:
     """``48 processes, 40 counted · alerts - · load 1.83 4.36 3.48 · PSI cpu 19 memory 0 io 0``"""
     number = len(frame.processes)
     watched = "not counted" if frame.tracer is None else f"{format_count(frame.watched)} counted"
-    pieces = [Piece(f"{format_count(number)} process{'' if number == 1 else 'es'}, {watched}", palette.STRONG), _DOT]
+    pieces = [Piece(f"{count_of(number, 'process')}, {watched}", palette.STRONG), _DOT]
     pieces.append(Piece(f"alerts {format_count(frame.alerts)}", palette.BAD if frame.alerts else palette.NOTHING))
     if frame.machine.load is not None:
         pieces += (_DOT, Piece("load ", palette.LABEL))

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from straced.model.frame import Frame, Note, ProcessDetail, ProcessRow
 from straced.model.slow import SlowCalls
 from straced.model.types import SyscallStats
-from straced.text.units import format_count
+from straced.text.units import count_of, format_count
 from straced.views.text.table import label
 from straced.views.tui import file_panel, palette, panels, plots, slow_panel, status_lines
 from straced.views.tui.click_line import ClickLine
@@ -196,7 +196,7 @@ class Panel(Vertical):
             buckets = self._detail.histograms.get(f"{row.name}@{row.abi}", ())
             name = label(row, several_abis=False)
             height = max(1, min(MOST_BARS, (self.size.height - 8) // 4))
-            words = (name, f"{format_count(row.calls)} calls", "by duration")
+            words = (name, count_of(row.calls, "call"), "by duration")
             wide = max(map(len, words))
             drawn = plots.chart(buckets, self._width - wide - 4, height)
             said = dict(zip((*range(len(drawn) - 1)[: len(words) - 1], len(drawn) - 1), words, strict=False))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from straced.model.frame import ProcessRow
 from straced.model.slow import SlowCalls, SlowSyscall
 from straced.text.sanitize import CUT, scrub
-from straced.text.units import format_count, format_ns
+from straced.text.units import count_of, format_count, format_ns
 from straced.views.tui import cells, palette
 from straced.views.tui.segments import Piece, Pieces, whole
 
@@ -127,5 +127,5 @@ def limits(slow: SlowCalls) -> str:
     if missing := slow.untold + slow.lost:
         parts.append(f"{format_count(missing)} more left out (too many at a time)")
     if slow.waits:
-        parts.append(f"{format_count(slow.waits)} waits for work left out")
+        parts.append(f"{count_of(slow.waits, 'wait')} for work left out")
     return "; ".join(parts)

@@ -10,7 +10,7 @@ from straced.live.protocols import TraceState
 from straced.model.frame import Frame, ProcessRow
 from straced.text.sanitize import scrub
 from straced.text.tracer_names import tracer_name
-from straced.text.units import format_bytes, format_count
+from straced.text.units import count_of, format_bytes, format_count
 from straced.views.text.summary import Span, sentence
 from straced.views.tui.cells import rate, share, size
 from straced.views.tui.row_filter import user_name
@@ -52,7 +52,7 @@ def totals_line(frame: Frame) -> str:
     number = len(frame.processes)
     return " · ".join(
         (
-            f"{format_count(number)} process{'' if number == 1 else 'es'}, {watched}",
+            f"{count_of(number, 'process')}, {watched}",
             f"{rate(frame.calls_s)} calls/s",
             f"{rate(frame.errors_s)} errors/s",
             f"alerts {format_count(frame.alerts)}",
@@ -96,7 +96,9 @@ def banners(frame: Frame, state: State) -> list[Span]:
     if frame.quality.kind == "lossy" and frame.tracer is not None:
         lost = "an unknown number of" if frame.quality.lost is None else format_count(frame.quality.lost)
         why = " ".join(sentence(reason.text) for reason in frame.quality.reasons)
-        found.append(Span(f"LOSSY {lost} calls are missing. {why}", "bad"))
+        found.append(
+            Span(f"LOSSY {lost} {'call is' if frame.quality.lost == 1 else 'calls are'} missing. {why}", "bad")
+        )
     elif frame.quality.reasons and frame.tracer is not None:
         found.append(Span(" ".join(sentence(reason.text) for reason in frame.quality.reasons), "weak"))
     if frame.tracer is None:

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Iterator
 
-from straced.text.units import format_ns
+from straced.text.units import count_of, format_ns
 from straced.views.why.redact import redacted
 from straced.views.why.report import report
 from straced.waits.model import Why
@@ -43,7 +43,9 @@ def _threads(why: Why) -> Iterator[str]:
     for task in why.threads:
         wait = task.wait
         call = wait.call or wait.kind
-        resource = wait.resource.name if wait.resource else f"{len(wait.watched)} descriptors" if wait.watched else "-"
+        resource = (
+            wait.resource.name if wait.resource else count_of(len(wait.watched), "descriptor") if wait.watched else "-"
+        )
         ran = "-" if wait.since_ns is None else f"≥ {format_ns(wait.since_ns)} ago"
         place = f"{wait.state} {call:<18} {wait.kernel or '-':<24} {resource}"
         yield f"  {task.tid:>8} {task.comm:<16} {place}  last ran {ran}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from straced.text.units import format_ns
+from straced.text.units import count_of, format_ns
 from straced.views.text.summary import Line, Span, plain
 from straced.views.why.folding import folded, words
 from straced.views.why.phrases import shorten
@@ -64,7 +64,7 @@ def _counts(found: WhyAll, width: int | None) -> list[Line]:
     counted = Counter(why.verdict for why in found.processes)
     words = ", ".join(f"{count} {verdict}" for verdict, count in counted.items())
     number = len(found.processes)
-    text = f"{number} process{'' if number == 1 else 'es'} in {format_ns(found.window_ns)}: {words}"
+    text = f"{count_of(number, 'process')} in {format_ns(found.window_ns)}: {words}"
     return [(Span(line, "strong"),) for line in wrapped(text, width)]
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from straced.text.units import format_span
+from straced.text.units import count_of, format_span
 from straced.views.text.summary import Line, Span
 from straced.views.why.phrases import polled, resource_name, shorten
 from straced.waits.classify.kinds import HALTED
@@ -118,7 +118,7 @@ def _rows(node: Node, first: str, rest: str, shown: set[tuple[int, int]], closin
         facts.append(f"{format_span(wait.left_ns)} left")
     ran = ", ".join(facts)
     if task.switches and not root and wait.since_ns is not None:
-        ran = f"ran {task.switches} times meanwhile"
+        ran = f"ran {count_of(task.switches, 'time')} meanwhile"
     mark = f"  <- {closing}" if node.cycle else _end_mark(node) if root else ""
     ran += "  (see above)" if again else ""
     if node.relation == LIKELY:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from straced.linux import procfs
 from straced.linux.procfs import Gone
+from straced.text.units import count_of
 from straced.waits.classify import syscall_args
 from straced.waits.facts import runtimes
 from straced.waits.facts.proc import RawTask
@@ -90,7 +91,7 @@ def other_threads(look: ProcSnapshot, raw: RawTask) -> list[Holder]:
     others = [tid for tid in alive if not runtimes.is_helper(look, raw.pid, tid)]
     if len(alive) == 1 and others:
         return [Holder(pid=raw.pid, tid=others[0], relation=LIKELY, evidence="the only other thread of its process")]
-    evidence = f"any of the {len(others)} other threads of its process may wake it"
+    evidence = f"any of the {count_of(len(others), 'other thread')} of its process may wake it"
     return [Holder(pid=raw.pid, tid=tid, relation=ONE_OF, evidence=evidence) for tid in others]
 
 

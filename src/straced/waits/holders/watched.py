@@ -12,6 +12,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from straced.linux import procfs
+from straced.text.units import count_of
 from straced.waits.classify.polls import MAX_WATCHED
 from straced.waits.facts import fds
 from straced.waits.facts.proc import RawTask
@@ -69,7 +70,7 @@ def _on_behalf(look: ProcSnapshot, raw: RawTask, wait: Wait, asked_through: tupl
         found.add(one, proxies.asked(look, raw, one))
     left = max(len(others), proxies.count(look, raw, wait.watched)) - 4 * _MOST_FOLLOWED
     if left > 0:
-        found.ways.append(Way(kind="anybody", text=f"{left} more descriptors"))
+        found.ways.append(Way(kind="anybody", text=count_of(left, "more descriptor")))
     if watches_asker and not found.holders:
         found.ways.append(Way(kind="anybody", text="more data on the same connection"))
     if not found.holders or any(proxies.is_client(look, raw, one) for one in others):

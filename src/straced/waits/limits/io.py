@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from straced.text.sanitize import scrub
-from straced.text.units import format_bytes, format_count
+from straced.text.units import count_of, format_bytes
 from straced.waits.facts.proc import ProcReader
 from straced.waits.limits.groups import CgroupFolder, counters, groups_of
 from straced.waits.limits.window import HostWindow
@@ -66,7 +66,7 @@ def _verb(name: str) -> str:
 
 
 def _amount(number: int, in_bytes: bool) -> str:
-    return format_bytes(number) if in_bytes else f"{format_count(number)} times"
+    return format_bytes(number) if in_bytes else count_of(number, "time")
 
 
 def _name(device: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from straced.text.units import format_bytes, format_count, format_ns
+from straced.text.units import count_of, format_bytes, format_ns
 from straced.waits.facts.proc import ProcReader
 from straced.waits.limits.groups import CgroupFolder, groups_of
 from straced.waits.limits.window import HostWindow
@@ -35,7 +35,7 @@ def _v2(window: HostWindow, proc: ProcReader, pid: int, group: CgroupFolder) -> 
         if most is None or now is None or not (now >= most * _NEAR or hits):
             continue
         words = [f"its cgroup {group.name} has {format_bytes(now)} of {format_bytes(most)} ({file})"]
-        words += [f"came to it {format_count(hits)} times in {format_ns(window.window_ns)}"] if hits else []
+        words += [f"came to it {count_of(hits, 'time')} in {format_ns(window.window_ns)}"] if hits else []
         words += [f"some of its tasks waited for memory {format_ns(stalled)} of that"] if stalled and hits else []
         held = stalled >= _STALLED * window.window_ns
         if pressure is None:  # the kernel was started without it
@@ -56,10 +56,10 @@ def _v1(window: HostWindow, proc: ProcReader, pid: int, group: CgroupFolder) -> 
     name = "memory.limit_in_bytes"
     words = [f"its cgroup {group.name} has {format_bytes(now)} of {format_bytes(most)} ({name})"]
     words += ["has run out of it, and its OOM killer is switched off (under_oom 1)"] if no_killer else []
-    words += [f"came to it {format_count(hits)} times in {format_ns(window.window_ns)}"] if hits else []
+    words += [f"came to it {count_of(hits, 'time')} in {format_ns(window.window_ns)}"] if hits else []
     faults = window.major_faults(proc, pid)
     thrashes = bool(hits) and _per_second(faults, window) >= _FAULTS_PER_S
-    words += [f"{pid} read {format_count(faults)} pages again"] if thrashes else []
+    words += [f"{pid} read {count_of(faults, 'page')} again"] if thrashes else []
     path = group.path("memory.oom_control" if no_killer else "memory.failcnt")
     yield Limit(pid=pid, kind="memory_max", path=path, text=", ".join(words), acted=no_killer or thrashes)
 
@@ -72,7 +72,7 @@ def swapped_in(window: HostWindow, proc: ProcReader, pid: int) -> Limit | None:
     if not swapped or window.pages_swapped_in <= 0 or _per_second(faults, window) < _FAULTS_PER_S:
         return None
     window_text, there = format_ns(window.window_ns), format_bytes(swapped)
-    text = f"it waited for {format_count(faults)} pages in {window_text}, from swap, where {there} of it are"
+    text = f"it waited for {count_of(faults, 'page')} in {window_text}, from swap, where {there} of it are"
     return Limit(pid=pid, kind="swap", path=f"{proc.root}/{pid}/status", text=text, acted=True)
 
 

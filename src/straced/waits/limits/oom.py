@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from straced.linux import cgroups, procfs
 from straced.text.sanitize import scrub_bytes
-from straced.text.units import format_bytes, format_ns
+from straced.text.units import count_of, format_bytes, format_ns
 from straced.waits.facts.proc import ProcReader
 from straced.waits.limits.groups import counters, groups_of, read
 from straced.waits.limits.window import HostWindow
@@ -167,7 +167,7 @@ def limits(window: HostWindow, proc: ProcReader, pid: int) -> Iterator[Limit]:
         ended, now = count(group.path(file)), window.added(group, file, "oom_kill") or 0
         if ended:
             more = f", {now} of them in the last {format_ns(window.window_ns)}" if now else ""
-            processes = f"{ended} process{'' if ended == 1 else 'es'}"
+            processes = count_of(ended, "process")
             text = f"the OOM killer has ended {processes} of its cgroup {group.name}{more}"
             yield Limit(pid=pid, kind="oom_kill", path=group.path(file), text=text, acted=bool(now))
 

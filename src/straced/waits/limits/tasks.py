@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from straced.linux import procfs
 from straced.linux.procfs import Gone
-from straced.text.units import format_count, format_ns
+from straced.text.units import count_of, format_count, format_ns
 from straced.waits.facts.proc import ProcReader
 from straced.waits.limits.groups import groups_of, read
 from straced.waits.limits.window import HostWindow
@@ -27,8 +27,12 @@ def of_groups(window: HostWindow, proc: ProcReader, pid: int, *, only_acted: boo
         most, now = group.number("pids.max"), group.number("pids.current")
         if most is None or now is None or now < most:
             continue
-        text = f"its cgroup {group.name} has {format_count(now)} of {format_count(most)} tasks (pids.max)"
-        text += f"; {format_count(refused)} more were refused in {format_ns(window.window_ns)}" if refused else ""
+        text = f"its cgroup {group.name} has {format_count(now)} of {count_of(most, 'task')} (pids.max)"
+        text += (
+            f"; {count_of(refused, 'more was', 'more were')} refused in {format_ns(window.window_ns)}"
+            if refused
+            else ""
+        )
         yield Limit(pid=pid, kind="pids_max", path=group.path("pids.max"), text=text, acted=bool(refused))
 
 
@@ -53,7 +57,7 @@ def _descriptors(proc: ProcReader, pid: int, most: int | None) -> str | None:
         return None
     if len(numbers) < most or sum(int(number) < most for number in numbers) < most:
         return None
-    return f"it has {format_count(most)} of {format_count(most)} descriptors open (RLIMIT_NOFILE)"
+    return f"it has {format_count(most)} of {count_of(most, 'descriptor')} open (RLIMIT_NOFILE)"
 
 
 def _tasks_of_user(proc: ProcReader, pid: int, most: int | None) -> str | None:
@@ -64,7 +68,7 @@ def _tasks_of_user(proc: ProcReader, pid: int, most: int | None) -> str | None:
     now = proc.cached("tasks of user", uid, lambda: _count(proc, uid))
     if now < most:
         return None
-    return f"user {uid} has {format_count(now)} of {format_count(most)} tasks (RLIMIT_NPROC)"
+    return f"user {uid} has {format_count(now)} of {count_of(most, 'task')} (RLIMIT_NPROC)"
 
 
 def _tasks_of_machine(proc: ProcReader) -> int:

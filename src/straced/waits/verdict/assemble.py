@@ -6,7 +6,7 @@ from straced.linux import procfs
 from straced.linux.procfs import Gone
 from straced.model.types import Summary
 from straced.text.tracer_names import tracer_name
-from straced.text.units import format_count, format_ns
+from straced.text.units import count_of, format_count, format_ns
 from straced.waits.facts.activity import Observation
 from straced.waits.facts.memory import memory_is_safe
 from straced.waits.facts.proc import RawTask
@@ -119,7 +119,7 @@ def _all_evidence(look: ProcSnapshot, chain: Node, seen: Observation, counted: S
     lines += [node.task.wait.detail for node in nodes if node.task.wait.detail]
     lines += [text for node in nodes if (text := _request(node.task.wait.request))]
     if chain.holders and chain.task.switches:
-        lines.append(f"{chain.task.tid} ran {chain.task.switches} times in {format_ns(seen.window_ns)}")
+        lines.append(f"{chain.task.tid} ran {count_of(chain.task.switches, 'time')} in {format_ns(seen.window_ns)}")
     lines += [_kernel_stack(look, node) for node in nodes if node.task.wait.state == "D"]
     lines += [storms.moved(seen.io), _counts(counted)]
     return tuple(dict.fromkeys(line for line in lines if line))
@@ -150,4 +150,4 @@ def _counts(counted: Summary | None) -> str:
     pct = counted.quality.overhead.pct if counted.quality.overhead else None
     cost = f"; the target about {pct:.1f} % slower meanwhile" if pct is not None and pct >= 0.05 else ""
     window = format_ns(counted.window.duration_ns)
-    return f"{tracer_name(counted.tracer)}: {format_count(total)} calls in {window} ({names}){cost}"
+    return f"{tracer_name(counted.tracer)}: {count_of(total, 'call')} in {window} ({names}){cost}"

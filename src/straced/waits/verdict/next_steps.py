@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
+from straced.text.units import count_of
 from straced.waits.classify.kinds import UNRESOLVED
 from straced.waits.classify.titles import says_waiting, says_working
 from straced.waits.facts.freezer import thaw_line
@@ -39,11 +40,11 @@ def not_seen(look: ProcSnapshot, chain: Node, more_threads: int = 0) -> tuple[st
     hidden = [pid for pid in look.owners.hidden if pid not in pids]
     if hidden:
         few = ", ".join(map(str, hidden[:3])) + (" ..." if len(hidden) > 3 else "")
-        lines.append(f"the descriptors of {len(hidden)} other processes ({few})")
+        lines.append(f"the descriptors of {count_of(len(hidden), 'other process')} ({few})")
     if look.proc.hides_strangers:
         lines.append(HIDEPID)
     if more_threads > 0:
-        lines.append(f"{more_threads} threads of {chain.task.pid} beyond the first ones")
+        lines.append(f"{count_of(more_threads, 'thread')} of {chain.task.pid} beyond the first ones")
     return tuple(lines)
 
 

@@ -8,7 +8,7 @@ import { Overview } from "./overview.js";
 import { Process } from "./process.js";
 import { here } from "./route.js";
 import { State } from "./state.js";
-import { age, clock, count, known, sentence, share } from "./words.js";
+import { age, clock, count, countOf, known, sentence, share } from "./words.js";
 
 const TRACERS = { ebpf: "eBPF", strace: "strace", sampler: "sampler" };
 const state = new State();
@@ -105,7 +105,7 @@ function banners(head, since, slow) {
   if (head.config_error) found.push(["bad", `The new configuration was not taken: ${head.config_error}`]);
   if (!["ok", "off"].includes(head.history)) found.push(["bad", `History is not kept: ${head.history}.`]);
   if (head.tracer === null) found.push(["weak", sentence(head.tracer_reason || "calls not counted")]);
-  else if (head.quality.kind === "lossy") found.push(["bad", `Lossy: ${known(head.quality.lost) ? count(head.quality.lost) : "an unknown number of"} calls are missing.`]);
+  else if (head.quality.kind === "lossy") found.push(["bad", `Lossy: ${known(head.quality.lost) ? countOf(head.quality.lost, "call is", "calls are") : "an unknown number of calls are"} missing.`]);
   else for (const reason of head.quality.reasons) found.push(["weak", sentence(reason.text)]);
   return found;
 }

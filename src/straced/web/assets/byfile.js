@@ -3,7 +3,7 @@
 import { el, name, say } from "./dom.js";
 import { here, note } from "./route.js";
 import { Table } from "./table.js";
-import { count, known, rate, size, time } from "./words.js";
+import { count, countOf, known, rate, size, time } from "./words.js";
 
 const ASKS = "Which file is synced, which path does not exist, which peer is slow: the calls of this process by file and peer, counted from when you ask, as long as this page is open.";
 
@@ -85,6 +85,6 @@ export class ByFilePart {
 
 function said(window) {
   const unknown = window.rows.filter((row) => row.name === null).length;
-  const lost = known(window.lost) ? window.lost && `${count(window.lost)} calls were lost` : "an unknown number of calls were lost";
-  return [`counted for ${time(window.duration_ns)}, ${window.ended ? "until its end" : "since you asked"}`, window.more && `${count(window.more)} more with less time`, window.unplaced && `${count(window.unplaced)} calls in no row`, lost, unknown && `${count(unknown)} without a name`].filter(Boolean).join(" · ");
+  const lost = known(window.lost) ? window.lost && countOf(window.lost, "call was lost", "calls were lost") : "an unknown number of calls were lost";
+  return [`counted for ${time(window.duration_ns)}, ${window.ended ? "until its end" : "since you asked"}`, window.more && `${count(window.more)} more with less time`, window.unplaced && `${countOf(window.unplaced, "call")} in no row`, lost, unknown && `${count(unknown)} without a name`].filter(Boolean).join(" · ");
 }

@@ -4,7 +4,7 @@ import { el, say } from "./dom.js";
 import { histogram } from "./histogram.js";
 import { note } from "./route.js";
 import { Table } from "./table.js";
-import { age, clock, count, known, rate, share, time } from "./words.js";
+import { age, clock, count, countOf, known, rate, share, time } from "./words.js";
 
 const SOURCES = [["window", "last interval"], ["whole", "since attach"], ["span", "span of the charts"]];
 const per = (value, whole) => (known(value) && whole > 0 ? value / whole : null);
@@ -148,7 +148,7 @@ export class CallsPart {
   said(calls, seconds) {
     if (this.source === "span" && !this.span) return this.span === null ? "no history" : "asking";
     if (!calls) return this.head?.tracer === null ? `not counted: ${this.head.tracer_reason}` : "calls not counted (yet)";
-    if (this.source === "whole") return `${count(calls.reduce((sum, row) => sum + (row.calls || 0), 0))} calls`;
+    if (this.source === "whole") return countOf(calls.reduce((sum, row) => sum + (row.calls || 0), 0), "call");
     if (this.source === "window") return `${age(seconds)}`;
     return `${clock(this.span.start)} to ${clock(this.span.end)}${this.span.gaps_s ? `, of which ${age(this.span.gaps_s)} without the service` : ""}; p50 and p99 are not kept`;
   }
@@ -163,7 +163,7 @@ export class CallsPart {
     this.picture.dataset.text = text;
     const width = this.picture.clientWidth - 24;
     this.picture.replaceChildren(
-      el("figcaption", {}, el("b", { class: "mono" }, row.name), ` ${count(row.calls)} calls by duration, log scale, 4 bars per doubling · p50 ${time(row.p50_ns)} · p99 ${time(row.p99_ns)}`),
+      el("figcaption", {}, el("b", { class: "mono" }, row.name), ` ${countOf(row.calls, "call")} by duration, log scale, 4 bars per doubling · p50 ${time(row.p50_ns)} · p99 ${time(row.p99_ns)}`),
       histogram(row.bars_, width, 110, true));
   }
 }

@@ -1,7 +1,7 @@
 // Calls by duration: as bars, and as a heat map over time.
 
 import { el, svg, tip } from "./dom.js";
-import { count, moment, time } from "./words.js";
+import { countOf, moment, time } from "./words.js";
 
 /** Calls by duration: one bar a bucket (four an octave), on a logarithmic axis; bars: [[lower, upper, calls]]. */
 export function histogram(bars, width, height, labelled) {
@@ -16,7 +16,7 @@ export function histogram(bars, width, height, labelled) {
     const tall = Math.max(1.5, (calls / highest) * (floor - 4));
     const bar = svg("rect", { x: x(lower), y: floor - tall, width: Math.max(1, x(upper) - x(lower) - (labelled ? 1 : 0.4)), height: tall });
     if (labelled) {
-      const words = `${count(calls)} calls took ${time(lower)} to ${time(upper)}`;
+      const words = `${countOf(calls, "call")} took ${time(lower)} to ${time(upper)}`;
       bar.addEventListener("pointermove", (event) => tip(event, words));
       bar.addEventListener("pointerleave", () => tip(null));
     }
@@ -41,7 +41,7 @@ export function heat(points, step, { x, since, until, top, bottom, low, high }) 
     if (to <= from) continue;
     for (const [octave, calls] of octaves(point.bars)) {
       const cell = svg("rect", { class: "heat", x: x(from), y: bottom - (octave - low + 1) * tall, width: Math.max(1, x(to) - x(from) - 0.5), height: Math.max(1, tall - 0.5), opacity: (0.12 + 0.88 * (Math.log1p(calls) / Math.log1p(most))).toFixed(2) });
-      const words = `${moment(point.time)}\n${count(calls)} calls took ${time(2 ** octave)} to ${time(2 ** (octave + 1))}`;
+      const words = `${moment(point.time)}\n${countOf(calls, "call")} took ${time(2 ** octave)} to ${time(2 ** (octave + 1))}`;
       cell.addEventListener("pointermove", (event) => { event.stopPropagation(); tip(event, words); });
       cells.push(cell);
     }

@@ -4,7 +4,7 @@ import { Chart } from "./charts.js";
 import { say, el } from "./dom.js";
 import { ask } from "./line.js";
 import { words } from "./slow.js";
-import { count, known, time } from "./words.js";
+import { countOf, known, time } from "./words.js";
 
 const AGAIN_MS = 15000;
 
@@ -59,6 +59,6 @@ export class Latency {
         { name: "p50", color: "c-calls", values: values.map((point) => [middle(point), point.p50_ns]) }],
     });
     const calls = points.reduce((sum, point) => sum + point.calls, 0);
-    say(this.note, points.length ? `${count(calls)} calls of all processes of ${found.program}${found.job ? ` in job ${found.job}` : ""}, by ${step < 3600 ? `${step / 60} min` : `${step / 3600} h`}; history keeps durations by program` : "");
+    say(this.note, points.length ? `${countOf(calls, "call")} of all processes of ${found.program}${found.job ? ` in job ${found.job}` : ""}, by ${step < 3600 ? `${step / 60} min` : `${step / 3600} h`}; history keeps durations by program` : "");
   }
 }

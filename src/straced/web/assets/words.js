@@ -21,6 +21,8 @@ export function share(value) {
 }
 
 export const count = (value) => (known(value) ? value.toLocaleString("en") : "-");
+/** A count with its noun: "1 call", "1,204 calls". */
+export const countOf = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 
 /** Bytes in powers of 1000: 999, 1.6M, 25G. */
 export function size(value) {
