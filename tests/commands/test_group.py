@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from straced import __version__
@@ -147,6 +148,13 @@ def test_exit_status(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("Missing argument", "missing argument"), ("TARGET is needed", "TARGET is needed"), ("", "")]
+)
+def test_a_word_in_capitals_keeps_them(said: str, shown: str) -> None:
+    assert error_report.explain(click.UsageError(said), "top")[0] == f"straced top: {shown}"
 
 
 def test_what_why_and_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:

@@ -233,6 +233,11 @@ async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> No
             assert 0 < calls["getppid"] <= 1000 * (span + 2)
             assert calls["getppid"] == pytest.approx(10 * calls["openat"], rel=0.1)
             assert seen.unreadable
+            before = HistorySource(3600.0, daemon.socket)
+            earliest = await before.frame()
+            await before.close()
+            assert earliest.epoch_s == frame.kept_since // STEP_S * STEP_S
+            assert earliest.notice.startswith("nothing is kept of ")
             assert source.move(-10)
             past = await source.frame()
             assert past.epoch_s == frame.epoch_s - 10 * STEP_S

@@ -73,7 +73,8 @@ def _usage_lines(error: click.ClickException, name: str) -> list[str]:
     message = " ".join(error.format_message().split("\n", 1)[0].split()).rstrip(".")
     rest = error.format_message().split("\n", 1)[1:]
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else name
-    return [f"{command}: {message[:1].lower()}{message[1:]}", *rest, f"type: {command} --help"]
+    first = message if message[:2].isupper() else message[:1].lower() + message[1:]  # TARGET stays TARGET
+    return [f"{command}: {first}", *rest, f"type: {command} --help"]
 
 
 def status_of(error: BaseException, verb: str = "") -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from msgspec import Struct
 
 from straced.commands import options
@@ -137,7 +138,8 @@ def command(
         color=color,
     )
     if as_json:
-        return _json(screen, once)
+        asked = click.get_current_context().get_parameter_source("limit") is ParameterSource.COMMANDLINE
+        return _json(screen, once, limit if asked else None)
     return _once(screen) if once else _live(screen)
 
 
@@ -177,13 +179,20 @@ def _full_trace(target: TargetSpec, output: Path | None, tracer: str) -> int:
     return take_trace(target, (), TraceRequest(tracer=tracer, output=output, max_bytes=limit))
 
 
-def _json(screen: Screen, once: bool) -> int:
+def _json(screen: Screen, once: bool, limit: int | None) -> int:
     import msgspec
 
     from straced.live.frame_stream import stream
     from straced.model.frame import Frame
 
     def show(frame: Frame) -> None:
+        if screen.filter or limit is not None:
+            from straced.views.tui.rows import ProcessRows
+
+            rows = ProcessRows(screen.sort, screen.filter, flat=True)
+            rows.update(frame)
+            chosen = [line.row for line in rows.lines() if line.row is not None]
+            frame = msgspec.structs.replace(frame, processes=tuple(chosen[:limit]))
         sys.stdout.buffer.write(msgspec.json.encode(frame.to_dict()) + b"\n")
         sys.stdout.buffer.flush()
 

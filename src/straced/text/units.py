@@ -25,10 +25,10 @@ def parse_duration_ns(text: str) -> int:
     else:
         matches = list(_DURATION.finditer(stripped))
         if not matches or "".join(m.group() for m in matches) != stripped:
-            raise InvalidArgument(f"{text!r} is not a duration", hint="write it as 30s, 5m, 1h or 2h30m")
+            raise InvalidArgument(f"{text!r} is not a duration", hint="write it as 20ms, 30s, 5m or 2h30m")
         total = sum(float(m.group(1)) * _DURATION_UNITS[m.group(2)] for m in matches)
     if not 0 < total < 2**63:
-        raise InvalidArgument(f"{text!r} is not above zero", hint="write it as 30s, 5m, 1h or 2h30m")
+        raise InvalidArgument(f"{text!r} is not above zero", hint="write it as 20ms, 30s, 5m or 2h30m")
     return int(total)
 
 

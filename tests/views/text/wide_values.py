@@ -131,5 +131,5 @@ DIFFERENCE = Difference(
 STATUS = Status(
     version="1.2.3", pid=4_000_000, system=True, started=T0, interval_ns=S, tracer="ebpf", history_path=LONG,
     history_bytes=10**9, history_moved=LONG, rules=3, watched=MANY, alerts_open=2,
-    config_error="the threshold of alerts.stuck is not a duration: write it as 30s, 5m, 1h or 2h30m",
+    config_error="the threshold of alerts.stuck is not a duration: write it as 20ms, 30s, 5m or 2h30m",
 )  # fmt: skip

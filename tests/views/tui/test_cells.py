@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from straced.text.sanitize import scrub
-from straced.views.tui import cells, columns, palette, plots
+from straced.views.tui import cells, columns, command_words, palette, plots
 from straced.views.tui.segments import Pieces
 from tests.views.tui.frames import buckets, row
 
@@ -89,7 +89,7 @@ def test_columns_leave_room_for_the_command(width: int, mode: str) -> None:
     ],
 )
 def test_a_command_is_read_by_its_name(comm: str, cmdline: str, name: str, rest: str) -> None:
-    assert columns.spoken(row(1, comm=comm, cmdline=cmdline)) == (name, rest)
+    assert command_words.spoken(row(1, comm=comm, cmdline=cmdline)) == (name, rest)
 
 
 @given(st.floats(0, 900), st.floats(0, 900), st.floats(0, 900), st.integers(1, 9), st.integers(1, 40))

@@ -325,7 +325,7 @@ async def test_colon_goes_to_a_time_of_history() -> None:
     feed = ScriptedFeed(PAST)
     feed.can_move = True
     async with running(feed) as (app, pilot):
-        assert "of history since " in text_of(app)[0]
+        assert " · kept since " in text_of(app)[0]
         await pilot.press("colon", *"08:12")
         await pilot.pause()
         assert text_of(app)[-1].split() == ["go", "to", "08:12"]

@@ -52,6 +52,15 @@ async def test_a_filter_leaves_the_selection_on_a_row_that_is_to_be_seen() -> No
         assert marked(app).split()[1] == "77"
 
 
+async def test_a_filter_that_is_kept_chooses_what_it_leaves() -> None:
+    async with running(ScriptedFeed(NOW)) as (app, pilot):
+        await pilot.press("slash", *"postgres", "escape")
+        assert chosen(app) == (4242, 42420)
+        await pilot.press("slash", *"postgres", "enter", "escape")
+        assert chosen(app) == (77, 770)
+        assert app.rows.filter == ""
+
+
 async def test_a_filter_keeps_the_selection_where_it_matches() -> None:
     async with running(ScriptedFeed(NOW)) as (app, pilot):
         await pilot.press("j", "j", "slash", *"worker")

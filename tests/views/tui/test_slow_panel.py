@@ -69,7 +69,8 @@ async def test_who_has_none_and_where_nobody_tells_any() -> None:
         await pilot.press("5")
         await appears(pilot, lambda: "slow: 100 ms or more; none of this process" in all_of(app), "that it has none")
         feed.give(frames.without_rights())
-        await appears(pilot, lambda: "no slow calls here: they need eBPF" in all_of(app), "why there are none")
+        why = "no slow calls here: they need eBPF. Calls not counted: run with sudo."
+        await appears(pilot, lambda: why in all_of(app), "why there are none, and what to do")
 
 
 async def test_a_call_before_its_process_began_is_of_another_one_with_that_pid() -> None:

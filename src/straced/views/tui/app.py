@@ -132,7 +132,8 @@ class TopApp(RowSelection, ViewActions, App[None]):
             return
         self.rows.update(message.frame)
         self._draw_list()
-        if self.picks and (not self._picked or self.rows.ended):
+        first = self.rows.looked_at is None and message.frame.source == "history"  # the minutes before had nobody
+        if first or (self.picks and (not self._picked or self.rows.ended)):
             self._pick(message.frame)
         elif isinstance(self.screen, RiskBox):
             self.screen.follow(self.rows.find(self.screen.row.key))

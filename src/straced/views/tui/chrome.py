@@ -39,7 +39,7 @@ class ScreenChrome:
             self._put("head", whole("straced top · waiting for the first figures", palette.TITLE))
             return
         self._past.add(frame)
-        self._put("head", header.head(frame, state))
+        self._put("head", header.head(frame, state, width))
         self._put("calls", header.calls(frame, self._past, width))
         self._put("errors", header.errors(frame, self._past, width))
         self._put("machine", header.machine(frame, width))

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.style import Style
 
-from straced.model.frame import ProcessRow
+from straced.model.frame import Frame, ProcessRow
 from straced.views.tui import cells, palette
+from straced.views.tui.command_words import command, spoken
 from straced.views.tui.segments import Piece, Pieces
 
-COMMAND_WIDTH = 24
+COMMAND_WIDTH = 23
 """The least room for the command; it gets all that is left."""
 COMMAND_GOOD = 28
 """From here on, what cuts the longest of the usual calls grows first."""
@@ -20,8 +21,6 @@ COMMAND_ENOUGH = 44
 """From here on, other columns grow too."""
 BRANCHES_MOST = 8
 """Cells of the tree before a command."""
-COMM_MAX = 15
-"""TASK_COMM_LEN less its end: a longer name is cut by the kernel."""
 
 
 class Column(NamedTuple):
@@ -115,6 +114,8 @@ _FIRST_TO_GO = ("wall%", "trend", "thread time", "RSS", "now in", "err/s", "wait
 _TIMES = {"work%": "working", "wait%": "waiting", "wall%": "wall"}
 NEED_A_TRACER = frozenset(("calls/s", "err/s", "work%", "wait%", "wall%", "thread time", "trend"))
 """Columns of nothing but dashes where nobody counts."""
+NOT_KEPT = frozenset(("S", "now in"))
+"""Columns that history has nothing for."""
 SORT_OF = {
     "PID": "pid", "CPU%": "cpu", "RSS": "rss", "calls/s": "calls", "err/s": "errors", "work%": "working",
     "wait%": "waiting", "wall%": "wall", "command": "name",
@@ -122,10 +123,24 @@ SORT_OF = {
 """The order that a click on a title asks for."""
 
 
-def fitting(width: int, mode: str = "working", without: Collection[str] = ()) -> tuple[Column, ...]:
-    """The columns that fit, but those ``without``; the time of ``mode`` (working, waiting or wall) stays longest."""
+def unknown(frame: Frame | None) -> Collection[str]:
+    """The columns of which nothing can be known here."""
+    if frame is None:
+        return ()
+    uncounted: frozenset[str] = NEED_A_TRACER if frame.uncounted else frozenset()
+    return uncounted | NOT_KEPT if frame.source == "history" else uncounted
+
+
+def fitting(
+    width: int, mode: str = "working", without: Collection[str] = (), sorted_by: str = ""
+) -> tuple[Column, ...]:
+    """The columns that fit, but those ``without``.
+
+    Of those that may go, the one that is sorted by stays longest, then the time of ``mode`` (working, waiting or wall).
+    """
     kept = [column for column in COLUMNS if column.title not in without]
-    favourite = [title for title, name in _TIMES.items() if name == mode]
+    favourite = [title for title, name in _TIMES.items() if name == mode and title != sorted_by]
+    favourite += [sorted_by] if sorted_by in _FIRST_TO_GO else []
     order = [title for title in _FIRST_TO_GO if title not in favourite] + favourite
     for title in order:
         if _used(kept) + COMMAND_WIDTH <= width:
@@ -209,18 +224,3 @@ def _marked(text: str, phrase: str, style: Style) -> Pieces:
         return (Piece(text, style),)
     end = at + len(phrase)
     return Piece(text[:at], style), Piece(text[at:end], palette.MATCH), Piece(text[end:], style)
-
-
-def command(row: ProcessRow) -> str:
-    """The command line, or the name in brackets where there is none, as ps(1) has it."""
-    return row.cmdline or f"[{row.comm}]"
-
-
-def spoken(row: ProcessRow) -> tuple[str, str]:
-    """The command line in two: the name of the program, without its directory where that is plain, and the rest."""
-    words = command(row)
-    first, blank, rest = words.partition(" ")
-    base = first.rpartition("/")[2]
-    if base and base[:COMM_MAX] == row.comm[:COMM_MAX]:
-        first = base
-    return first, blank + rest

@@ -23,6 +23,8 @@ from straced.views.tui.click_line import Clicked
 from straced.views.tui.segments import Piece, Pieces, action_at
 
 _MARGIN, _MARK = Piece(" "), Piece("▸", palette.KEY)
+_THUMB = "▐"
+"""At the right end of the lines that are to be seen of all there are."""
 
 
 class Grid(Widget, can_focus=True):
@@ -79,7 +81,10 @@ class Grid(Widget, can_focus=True):
             line: draws the line of an index into a width.
         """
         self._title, self._ids, self._line = title, ids, line
+        before = self.cursor
         self._follow()
+        if self.cursor is not None and self.cursor != before and self.cursor < self.room:
+            self.top = 0  # what it hangs below is to be seen, too
 
     def show_texts(
         self, title: Pieces, lines: Sequence[Pieces], *, above: Sequence[Pieces] = (), below: Sequence[Pieces] = ()
@@ -139,9 +144,21 @@ class Grid(Widget, can_focus=True):
         self._drawn[y] = self._ids[index] if index < self.count else None
         if index >= self.count:
             return _strip((_MARGIN, *self.empty), width) if y == 2 and not self.count else Strip.blank(width)
+        room = width if self.room >= self.count else width - 1
         if index != self.cursor:
-            return _strip((_MARGIN, *self._line(index, width)), width)
-        return _strip((_MARK, *self._line(index, width)), width, palette.cursor(focused=self.has_focus))
+            strip = _strip((_MARGIN, *self._line(index, room)), room)
+        else:
+            strip = _strip((_MARK, *self._line(index, room)), room, palette.cursor(focused=self.has_focus))
+        if room == width:
+            return strip
+        return Strip([*strip, Segment(_THUMB if y - 1 in self._thumb else " ", palette.LABEL)], width)
+
+    @property
+    def _thumb(self) -> range:
+        """The lines beside which the bar says which part of all this is."""
+        size = max(1, self.room * self.room // self.count)
+        first = round((self.room - size) * self.top / (self.count - self.room))
+        return range(first, first + size)
 
     def _go(self, to: int, by: int) -> None:
         """To the next line from ``to`` on that can be chosen; back where there is none in that direction."""

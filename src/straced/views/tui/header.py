@@ -21,6 +21,7 @@ SORT_WORDS = {"cpu": "CPU", "rss": "RSS", "pid": "PID"}
 MODE_WORDS = {"working": "on-CPU"}
 FILTER_MOST = 24
 ROOMY = 90
+_DAY = "%a %d %b %H:%M"
 _DOT = Piece(" · ", palette.DIM)
 _FIGURE_WIDTH = 9
 _WORDS_WIDTH = 12
@@ -45,20 +46,27 @@ class RateTrail:
                 kept.append(value)
 
 
-def head(frame: Frame, state: status_lines.State) -> Pieces:
-    """``straced top · filter "x": 3 of 48 · box · local · 12:00:01 · sorted by CPU · showing on-CPU time``"""
+def head(frame: Frame, state: status_lines.State, width: int) -> Pieces:
+    """``straced top · filter "x": 3 of 48 · box · local · 12:00:01 · sorted by CPU · showing on-CPU time``
+
+    What has no room is left out from the end, whole.
+    """
     pieces = [Piece("straced top", palette.KEY)]
     found = f"{format_count(state.matching)} of {format_count(len(frame.processes))}"
     filtered = f'filter "{_cut(state.filter)}": {found}' if state.filter else ""
     sort, mode = SORT_WORDS.get(state.sort, state.sort), MODE_WORDS.get(state.mode, state.mode)
-    order = f"sorted by {sort} · showing {mode} time"
+    used = cell_len(pieces[0].text)
     for text, style in (
         (filtered, palette.WARN),  # what hides rows stays in sight
         (frame.host, palette.STRONG),
         (frame.source, palette.LABEL),
         (_when(frame), palette.NOTHING),
-        (order, palette.NOTHING),
+        (f"sorted by {sort}", palette.NOTHING),
+        ("" if frame.uncounted else f"showing {mode} time", palette.NOTHING),
     ):
+        used += cell_len(_DOT.text) + cell_len(text) if text else 0
+        if used > width:
+            break
         if text:
             pieces += (_DOT, Piece(text, style))
     return tuple(pieces)
@@ -68,10 +76,14 @@ def _when(frame: Frame) -> str:
     """The time of a frame; of history the minute with its day, and how much is kept."""
     if frame.source != "history":
         return time.strftime("%H:%M:%S", time.localtime(frame.epoch_s))
-    minute = time.strftime("%a %d %b %H:%M", time.localtime(frame.epoch_s))
-    if frame.kept_since is None:
-        return minute
-    return f"{minute} of history since {time.strftime('%a %d %b %H:%M', time.localtime(frame.kept_since))}"
+    minute = time.strftime(_DAY, time.localtime(frame.epoch_s))
+    return minute if frame.kept_since is None else f"{minute} · kept since {moment(frame.kept_since, frame.epoch_s)}"
+
+
+def moment(epoch_s: float, beside: float) -> str:
+    """A time, with its day where that is not the one of the time beside it."""
+    at, other = time.localtime(epoch_s), time.localtime(beside)
+    return time.strftime("%H:%M" if at[:3] == other[:3] else _DAY, at)
 
 
 def calls(frame: Frame, past: RateTrail, width: int) -> Pieces:
@@ -80,7 +92,7 @@ def calls(frame: Frame, past: RateTrail, width: int) -> Pieces:
     share = None if machine.cpu_pct is None else machine.cpu_pct / 100
     words_ = f"{status_lines.percent(machine.cpu_pct)} of {machine.cpus}".rjust(_WORDS_WIDTH)
     left = plots.meter("CPU", share, words_, _half(width), palette.of_share(machine.cpu_pct, warn=60, bad=85))
-    return (*_padded(left, _half(width)), *_totals("calls/s", frame.calls_s, past.calls, width, palette.RATE))
+    return _beside(frame, left, width, "calls/s", frame.calls_s, past.calls, palette.RATE)
 
 
 def errors(frame: Frame, past: RateTrail, width: int) -> Pieces:
@@ -94,15 +106,17 @@ def errors(frame: Frame, past: RateTrail, width: int) -> Pieces:
     style = palette.of_share(None if share is None else 100 * share, warn=75, bad=92)
     left = plots.meter("mem", share, words_, _half(width), style)
     lit = palette.BAD if frame.errors_s else palette.DIM
-    return (*_padded(left, _half(width)), *_totals("errors/s", frame.errors_s, past.errors, width, lit))
+    return _beside(frame, left, width, "errors/s", frame.errors_s, past.errors, lit)
 
 
 def machine(frame: Frame, width: int) -> Pieces:
     """``48 processes, 40 counted · alerts - · load 1.83 4.36 3.48 · PSI cpu 19 memory 0 io 0``"""
     number = len(frame.processes)
     watched = "not counted" if frame.tracer is None else f"{format_count(frame.watched)} counted"
-    pieces = [Piece(f"{count_of(number, 'process')}, {watched}", palette.STRONG), _DOT]
-    pieces.append(Piece(f"alerts {format_count(frame.alerts)}", palette.BAD if frame.alerts else palette.NOTHING))
+    pieces = [Piece(f"{count_of(number, 'process')}, {watched}", palette.STRONG)]
+    if frame.alerts is not None:
+        lit = palette.BAD if frame.alerts else palette.NOTHING
+        pieces += (_DOT, Piece(f"alerts {format_count(frame.alerts)}", lit))
     if frame.machine.load is not None:
         pieces += (_DOT, Piece("load ", palette.LABEL))
         pieces.append(Piece(" ".join(f"{value:.2f}" for value in frame.machine.load[: 3 if width >= ROOMY else 1])))
@@ -120,7 +134,7 @@ def quality(frame: Frame, state: status_lines.State, width: int) -> Pieces:
     words = status_lines.quality_words(frame, state)
     if not _fits(words, width):
         words[-1] = words[-1].replace("straced itself", "straced").removesuffix(" CPU")
-    if not _fits(words, width):
+    while not _fits(words, width) and len(words) > 1:
         words.pop()
     kind = frame.quality.kind
     tracer = tracer_name(frame.tracer or "")
@@ -146,13 +160,23 @@ def _half(width: int) -> int:
     return min(width // 2, METER_MOST)
 
 
+def _beside(
+    frame: Frame, meter: Pieces, width: int, label: str, value: float | None, past: deque[float], style: Style
+) -> Pieces:
+    """The totals, beside what the machine does now; of history that is not kept."""
+    if frame.source == "history":
+        return _totals(label, value, past, width, style)
+    half = _half(width)
+    return (*_padded(meter, half), *_totals(label, value, past, width - half - 2, style))
+
+
 def _padded(pieces: Pieces, width: int) -> Pieces:
     used = sum(len(piece.text) for piece in pieces)
     return (*pieces, Piece(" " * (width - used + 2)))
 
 
 def _totals(label: str, value: float | None, past: deque[float], width: int, style: Style) -> Pieces:
-    room = max(0, width - _half(width) - 2 - len("errors/s") - _FIGURE_WIDTH - 2)
+    room = max(0, width - len("errors/s") - _FIGURE_WIDTH - 2)
     return (
         Piece(f"{label:<8}", palette.LABEL),
         Piece(cells.rate(value).rjust(_FIGURE_WIDTH), palette.STRONG),

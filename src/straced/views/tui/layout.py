@@ -9,7 +9,7 @@ BOTH_FROM = 30
 """From this height on the list and the panel are both on the screen."""
 AROUND, LIST_LEAST, SLACK = 6, 8, 3
 """Lines of words around list and panel; of the list; and how many the list may have too many."""
-BESIDE_FROM, PANEL_LEAST, PANEL_SHARE = 160, 78, 0.45
+BESIDE_FROM, PANEL_LEAST, PANEL_SHARE = 160, 82, 0.45
 """From this width on the panel stands beside the list; its least width, and its share of a wider screen."""
 LOW = 16
 """Below this height the list matters more than the machine."""

@@ -18,7 +18,7 @@ def lines(
 ) -> list[TextLine]:
     """The head, the list and how far it holds, as :mod:`straced.views.text.terminal` writes them."""
     room = width or WIDTH
-    kept = columns.fitting(room, without=columns.NEED_A_TRACER if frame.uncounted else ())
+    kept = columns.fitting(room, without=columns.unknown(frame), sorted_by=TITLES[rows.order])
     listed = rows.lines()
     shown = listed if limit is None else listed[:limit]
     found: list[TextLine] = [(Span(status_lines.machine_line(frame)),), (Span(status_lines.totals_line(frame)),), ()]

@@ -16,7 +16,7 @@ from straced.text.units import count_of, format_count
 from straced.views.text.table import label
 from straced.views.tui import file_panel, palette, panels, plots, slow_panel, status_lines
 from straced.views.tui.click_line import ClickLine
-from straced.views.tui.columns import command
+from straced.views.tui.command_words import command
 from straced.views.tui.grid import Grid
 from straced.views.tui.segments import Piece, Pieces, whole
 
@@ -47,7 +47,7 @@ class Panel(Vertical):
         self._below = 0
         self._calls: tuple[SyscallStats, ...] = ()
         self._sort, self._mode = "cpu", "working"
-        self._uncounted = ""
+        self._uncounted, self._is_uncounted = "", False
         self._about_line, self._histogram = (Static(id=name, markup=False) for name in ("about", "histogram"))
         self._tab_line = ClickLine(id="tabs")
         self.grid = Grid(id="table")
@@ -82,6 +82,7 @@ class Panel(Vertical):
         self._row, self._detail, self._notes = row, detail if same else None, frame.notes
         self._slow, self._comms = frame.slow, {each.pid: each.comm for each in frame.processes}
         self._sort, self._mode = sort, mode
+        self._is_uncounted = frame.uncounted
         self._uncounted = status_lines.uncounted(frame) if frame.uncounted else "calls not counted (yet)"
         self._draw()
 
@@ -115,8 +116,12 @@ class Panel(Vertical):
         return self.size.width or self.app.size.width
 
     def _tabs(self) -> Pieces:
+        counts = list(self._counts())
+        for number in range(len(counts) - 1, -1, -1):  # names before counts, where there is no room for both
+            if sum(len(name) + len(count) + 5 for name, count in zip(panels.TABS, counts, strict=True)) <= self._width:
+                break
+            counts[number] = counts[number] if number == self.tab else ""
         pieces: list[Piece] = []
-        counts = self._counts()
         for number, name in enumerate(panels.TABS):
             action, words = f"tab({number})", f"{name}{counts[number]} "
             if number == self.tab:
@@ -150,13 +155,17 @@ class Panel(Vertical):
             self.grid.show_texts(panels.EVENTS_TITLE, lines, below=none)
         elif name == "slow":
             slow = slow_panel.SlowTable(self._slow, self._row, self._comms, self._width - 1)
-            self.grid.show_texts(slow.title, slow.lines, above=slow.head)
+            if self._slow is None:
+                words = f"{slow_panel.NOBODY}. {self._uncounted}" if self._is_uncounted else slow_panel.NOBODY_HERE
+                self.grid.show_texts(slow.title, [], below=[whole(words, palette.WARN)])
+            else:
+                self.grid.show_texts(slow.title, slow.lines, above=slow.head)
         elif name == "by file" and self._row is not None:
             by_file = file_panel.FilesTable(file_panel.shown(detail), self._width - 1)
             self.grid.show_texts(by_file.title, by_file.lines, above=by_file.above)
         elif detail is None or (detail.gone and detail.calls is None and detail.threads is None):
             word = "process has exited" if detail is not None else "looking" if self._row is not None else ""
-            self.grid.show_texts((), [whole(f" {word}", palette.DIM)])
+            self.grid.show_texts((), [], below=[whole(word, palette.DIM)])
         elif name == "calls":
             table = panels.CallsTable(detail, self._calls, self._width - 1)
             lines = self._call_lines(detail, table)
@@ -166,7 +175,8 @@ class Panel(Vertical):
         elif name == "threads":
             self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
         elif detail.files is None:
-            self.grid.show_texts(panels.FILES_TITLE, [whole(" open files: permission denied", palette.WARN)])
+            denied = whole("open files: permission denied", palette.WARN)
+            self.grid.show_texts(panels.FILES_TITLE, [], below=[denied])
         else:
             self.grid.show_texts(panels.FILES_TITLE, panels.file_lines(detail.files, detail.more_files))
 
@@ -179,10 +189,15 @@ class Panel(Vertical):
         return [*panels.thread_lines(detail.threads or ()), whole(words, palette.DIM if counted else palette.WARN)]
 
     def _lines_below(self, detail: ProcessDetail, room: int) -> list[Pieces]:
-        """What has room below the calls: the threads, the slow calls of the process."""
+        """What has room below the calls: the threads of the process, its slow calls, what happened to it, its files."""
         found: list[Pieces] = []
         slow = slow_panel.SlowTable(self._slow, self._row, self._comms, self._width - 1)
-        for title, lines in ((panels.THREADS_TITLE, panels.thread_lines(detail.threads or ())), (slow.title, slow.own)):
+        for title, lines in (
+            (panels.THREADS_TITLE, panels.thread_lines(detail.threads or ())),
+            (slow.title, slow.own),
+            (panels.EVENTS_TITLE, panels.event_lines(self._own_notes)),
+            (panels.FILES_TITLE, panels.file_lines((detail.files or ())[: max(0, room)], 0)),
+        ):
             if lines and room - len(found) > _AROUND:
                 found += [whole(""), title, *lines][: room - len(found)]
         return found

@@ -68,13 +68,10 @@ def chart(buckets: Sequence[int], width: int, height: int) -> list[Pieces]:
 
 
 def _scale(first: int, last: int, cell: int) -> str:
-    """The lower bound of every bar that has room for it."""
-    text = ""
-    for octave in range(first, last + 2):
-        start, label = (octave - first) * cell, format_ns(1 << octave).replace(" ", "")
-        if len(text) <= start - (1 if text else 0):
-            text = text.ljust(start) + label
-    return text
+    """The lower bounds of as many bars as have room for them, at even distances."""
+    labels = [format_ns(1 << octave).replace(" ", "") for octave in range(first, last + 2)]
+    step = -(-(max(map(len, labels)) + 1) // cell)
+    return "".join(label.ljust(step * cell) for label in labels[::step]).rstrip()
 
 
 def _bar(count: int, highest: int) -> str:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+from straced.model.frame import Frame
 from straced.views.tui import columns, palette
+from straced.views.tui.header import moment
 from straced.views.tui.rows import TITLES, Line, ProcessRows
 from straced.views.tui.segments import Piece, Pieces
+
+
+def elsewhere(frame: Frame) -> str:
+    """Where there is something, for who looks at a minute of which nothing is kept."""
+    if frame.kept_since is None:
+        return "[ and ] go to the minutes around it, : to a time."
+    began = moment(frame.kept_since, frame.epoch_s)
+    return f"History begins at {began}: type : and {time.strftime('%H:%M', time.localtime(frame.kept_since))}."
 
 
 class ProcessLines:
@@ -15,8 +26,7 @@ class ProcessLines:
     def __init__(self, rows: ProcessRows, listed: Sequence[Line], width: int, mode: str) -> None:
         self._rows = rows
         self._listed = listed
-        uncounted = rows.frame is not None and rows.frame.uncounted
-        self._columns = columns.fitting(width, mode, columns.NEED_A_TRACER if uncounted else ())
+        self._columns = columns.fitting(width, mode, columns.unknown(rows.frame), TITLES[rows.order])
 
     @property
     def empty(self) -> Pieces:
@@ -27,6 +37,8 @@ class ProcessLines:
         frame = self._rows.frame
         if frame is None:
             return ()
+        if frame.source == "history":
+            return Piece("Nothing is kept of this minute.", palette.STRONG), Piece(f"  {elsewhere(frame)}", palette.DIM)
         words = "No process." if frame.source == "local" else "The service watches no process that you may see."
         return Piece(words, palette.STRONG), Piece("  straced watch ls, or straced top --source local", palette.DIM)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from straced.model.frame import Frame, Key, ProcessRow, ShortLived
+from straced.views.tui.command_words import spoken
 from straced.views.tui.row_filter import RowFilter
 
 SORTS = ("cpu", "calls", "errors", "working", "waiting", "wall", "rss", "pid", "name")
@@ -104,7 +105,7 @@ class ProcessRows:
         This screen is none: nobody opens it to look at it.
         """
         known = [row for row in self.shown if self._rank(row)[0] < 1.0 and row.pid != os.getpid()]
-        return min(known, key=self._rank).key if known else None
+        return min(known, key=_by_name if self.order == "name" else self._rank).key if known else None
 
     @property
     def shown(self) -> list[ProcessRow]:
@@ -149,9 +150,15 @@ class ProcessRows:
         ghost = self._looked_at if self._ended and self._looked_at and self.wanted.matches(self._looked_at) else None
         if ghost is not None:
             rows.append(ghost)
-        if self.flat or self.order == "name":
+        if self.order == "name":
+            return [_line(row, ended=row is ghost) for row in sorted(rows, key=_by_name)]
+        if self.flat:
             return [_line(row, ended=row is ghost) for row in sorted(rows, key=self._rank)]
-        jobs = sorted({row.job for row in rows if row.job is not None})
+        best: dict[str, tuple[float, str]] = {}
+        for row in rows:
+            if row.job is not None:
+                best[row.job] = min(best.get(row.job, (2.0, "")), (self._rank(row)[0], row.job))
+        jobs = sorted(best, key=best.__getitem__)
         found: list[Line] = []
         for job in jobs:
             found.append(Line(None, job=job))
@@ -212,6 +219,11 @@ class ProcessRows:
         for row in found:  # grows while it is walked
             found += below.get(row.key, ())
         return found
+
+
+def _by_name(row: ProcessRow) -> tuple[str, int]:
+    """By what the column shows."""
+    return "".join(spoken(row)).casefold(), row.pid
 
 
 def _line(row: ProcessRow, indent: str = "", *, ended: bool = False) -> Line:

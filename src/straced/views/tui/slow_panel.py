@@ -17,7 +17,8 @@ from straced.views.tui.segments import Piece, Pieces, whole
 WIDE = 100
 """Columns from which there is room for more than what must be known."""
 _TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
-NOBODY = " no slow calls here: they need eBPF, in a service also slow.enabled"
+NOBODY = "no slow calls here: they need eBPF"
+NOBODY_HERE = f"{NOBODY}, in a service also slow.enabled"
 
 
 def of_process(slow: SlowCalls, row: ProcessRow | None) -> Sequence[SlowSyscall]:
@@ -78,7 +79,7 @@ class SlowTable:
         """Calls of the chosen process, and those of others."""
         slow, row = self._slow, self._row
         if slow is None:
-            return [whole(NOBODY, palette.WARN)]
+            return []
         own = of_process(slow, row)
         chosen = set(map(id, own))
         others = [call for call in slow.calls if id(call) not in chosen]

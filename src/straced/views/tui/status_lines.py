@@ -68,12 +68,20 @@ def quality_line(frame: Frame, state: State) -> str:
 def quality_words(frame: Frame, state: State) -> list[str]:
     """The parts of :func:`quality_line`."""
     quality = frame.quality
-    parts = [f"{age(state.age_s)} old, every {state.interval_s:g} s"]
+    parts = [_age(frame, state)]
     if frame.tracer is not None:
         lost = "lost: unknown" if quality.lost is None else f"{format_count(quality.lost)} lost"
         parts += [quality.kind, tracer_name(frame.tracer), lost]
         return [*parts, f"overhead {percent(frame.counting_pct)}", f"straced itself {percent(frame.cost_pct)} CPU"]
     return [*parts, "/proc only", f"straced itself {percent(frame.cost_pct)} CPU"]
+
+
+def _age(frame: Frame, state: State) -> str:
+    """How old the figures are, and how often there are others: a service has a pace of its own."""
+    if frame.source == "history":
+        return "a minute that is not over" if state.age_s <= 0 else f"a minute that ended {age(state.age_s)} ago"
+    interval_s = frame.duration_ns / 1e9 if frame.source == "service" and frame.duration_ns else state.interval_s
+    return f"{age(state.age_s)} old, every {float(f'{interval_s:.2g}'):g} s"
 
 
 def percent(value: float | None) -> str:

@@ -152,6 +152,8 @@ class ViewActions(Keyboard):
     def entered(self, text: str) -> None:
         if not self._asks_time:
             self.filter_by(text)
+            if self.list.cursor is not None:  # who keeps a filter has chosen what it leaves
+                self.hidden = None
         elif text.strip():
             self.go_to(text)
 
