@@ -199,7 +199,13 @@ def test_what_it_says_holds_no_control_characters() -> None:
 def test_the_line_for_sudo(program: str, state: str, words: list[str]) -> None:
     found = doctor.sudo(program)
     assert found.state == state
-    assert all(each in found.detail for each in words)
+    assert all(each in " ".join((found.detail, *found.remedy)) for each in words)
+    here = Diagnosis(
+        version="1", kernel="6.1", machine="x86_64", python="3.13", uid=0, tracers=(), here=(found,), about_target=(),
+        unseen=(),
+    )  # fmt: skip
+    shown = plain(doctor_text.lines(here, 40)).splitlines()
+    assert [line.strip() for line in shown if "ln -s" in line] == [f"-> {each}" for each in found.remedy]
 
 
 def test_the_line_for_sudo_works_with_the_path_of_sudo() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from straced.linux import output_file
 from straced.linux.output_file import OutputFile
+from tests.support import proc
 from tests.support.cli import popen_straced, straced
 from tests.support.poll import until
 
@@ -97,17 +100,37 @@ def test_a_kill_in_the_middle(folder: Path, overwrite: bool) -> None:
     words = ("--overwrite",) if overwrite else ()
     process = popen_straced("report", "-", "--html", folder / "out", *words, stdin=subprocess.PIPE)
     try:
-        until(lambda: [name for name in os.listdir(folder) if name != "out"], 20, "it opens its output")
+        until(lambda: opened_in(process.pid, folder), 60, "it opens its output")
     finally:
         process.kill()
         process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert (folder / "out").exists() == overwrite
+    assert os.listdir(folder) == (["out"] if overwrite else [])
     if overwrite:
         assert (folder / "out").read_text() == "old"
-    (left,) = (name for name in os.listdir(folder) if name != "out")
-    assert left.startswith(".straced-")
-    assert left.endswith(".partial"), "known for what it is"
+
+
+def opened_in(pid: int, folder: Path) -> list[str]:
+    """The files of a directory that a process has open, also those without a name."""
+    return [link for link in proc.fds(pid).values() if link.startswith(f"{folder}/")]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_where_no_file_is_without_a_name_it_has_one_that_is_known(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    monkeypatch.setattr(output_file, "_NAMELESS", os.O_RDWR)  # EISDIR, as of a kernel that does not know the flag
+    path = folder / "out"
+    if overwrite:
+        path.write_text("old")
+    with OutputFile(path, overwrite=overwrite) as file:
+        file.text.write("new")
+        (held,) = (name for name in os.listdir(folder) if name != "out")
+        assert (held.startswith(".straced-"), held.endswith(".partial")) == (True, True)
+    assert (os.listdir(folder), path.read_text(), path.stat().st_mode & 0o777) == (["out"], "new", 0o600)
+    with contextlib.suppress(ValueError), OutputFile(folder / "other") as file:
+        raise ValueError
+    assert os.listdir(folder) == ["out"]
 
 
 def test_a_reader_never_meets_half_a_file(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """An operator's questions, each one command to a real service, as text and as JSON.
 
-Of `commands/history.py`, `commands/events.py` and `commands/service_query.py`.
+Of `commands/history.py`, `commands/events.py`, `commands/service_query.py` and `commands/history_file.py`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ import datetime
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from straced.commands import events, export, history
 from straced.commands.history import command
 from straced.errors import InvalidArgument
+from straced.store.database import StoreError
 from tests.service.daemon import Daemon
 from tests.service.processes import folder_of_nobody, public_folder
 from tests.store import recorded_day as day
@@ -103,6 +106,35 @@ def test_what_cannot_be_asked(words: tuple[str, ...], said: str) -> None:
     with pytest.raises((click.UsageError, InvalidArgument)) as caught:
         command.main(list(words), "history", standalone_mode=False)
     assert said in str(caught.value)
+
+
+def test_a_file_is_read_whether_a_service_answers_or_not(daemon: Daemon, tmp_path: Path) -> None:
+    copy = _backup(daemon, tmp_path)
+    asked, read = (ask(daemon, "history", "--at", f"{DATE} 08:12", *more) for more in ((), ("--db", str(copy))))
+    assert (read.out, read.err) == (asked.out, "")
+    assert day.STUCK.split()[-1] in read.out
+    assert ask(daemon, "events", "--json", "--since", "9000d", "--db", str(copy)).status == 0
+    with pytest.raises(click.UsageError, match="two places"):
+        command.main(["--db", str(copy), "--from", str(tmp_path)], "history", standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda path: path.touch(), "is empty: .* has written nothing there yet"),  # as a full disk leaves it
+        (lambda path: path.write_bytes(b"no database " * 500), "cannot be read: file is not a database"),
+        (lambda path: sqlite3.connect(path).execute("create table t (a)").connection.close(), "of another program"),
+        (lambda path: None, "no history: "),
+    ],
+    ids=["empty", "damaged", "foreign", "missing"],
+)
+def test_a_file_that_is_no_history_is_named(tmp_path: Path, made: Callable[[Path], None], said: str) -> None:
+    path, out = tmp_path / "history.db", tmp_path / "out"
+    made(path)
+    for verb, words in ((history, []), (events, []), (export, ["--ndjson", str(out)])):
+        with pytest.raises(StoreError, match=said):
+            verb.command.main([*words, "--db", str(path)], "straced", standalone_mode=False)
+    assert not out.exists()
 
 
 def test_what_there_is_nothing_of(daemon: Daemon) -> None:

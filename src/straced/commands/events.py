@@ -22,6 +22,8 @@ from straced.views.text import terminal
 from straced.views.text.events import alert_line, clock, event_line, fold_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from straced.client.notifications import News
     from straced.ipc.messages import Select
 
@@ -43,6 +45,7 @@ SLOW_CALLS = ("slow_call", "slow_calls")
 @click.option("--alerts", "alerts_only", is_flag=True, help="Only alerts.")
 @click.option("--slow", "slow_only", is_flag=True, help="Only slow calls, each with its file or peer.")
 @click.option("--each", is_flag=True, help="Each coming, going and slow call, not a line for those of one name.")
+@service_query.database
 @options.json
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum number of events."
@@ -55,6 +58,7 @@ def command(
     alerts_only: bool,
     slow_only: bool,
     each: bool,
+    database: Path | None,
     as_json: bool,
     limit: int,
     color: str,
@@ -62,6 +66,8 @@ def command(
     """Show events and alerts, the newest last; what happened to processes of one name often is one line."""
     from straced.store import events as journal
 
+    if database is not None and go_on:
+        raise click.UsageError("a file has nothing to follow\ngive --db or --follow")
     show = functools.partial(_show, as_json, color)
     start = service_query.moment(since_ns, DAY_S)
     folds = not (each or as_json)
@@ -72,12 +78,14 @@ def command(
     alerts = service_query.ask_history(
         lambda client: client.alerts(chosen),
         lambda history: journal.alerts(history, **only),  # type: ignore[arg-type]
+        database,
     )
     events: list[KeptEvent] = []
     if not alerts_only:
         events = service_query.ask_history(
             lambda client: client.events(chosen),
             lambda history: journal.events(history, kinds=kinds, **only),  # type: ignore[arg-type]
+            database,
         )
     if slow_only:
         alerts = [alert for alert in alerts if alert.kind in SLOW_CALLS]

@@ -34,7 +34,7 @@ WEEK_S = 7 * 86400.0
     help="Parquet by date, host and hour: all closed hours that are not there yet.",
 )
 @click.option("--host", metavar="NAME", help="With --hours: the name of this host; its own by default.")
-@click.option("--db", "database", type=click.Path(path_type=Path), metavar="FILE", help="History database.")
+@service_query.database
 @service_query.since
 def command(
     parquet: Path | None,
@@ -49,10 +49,9 @@ def command(
     Reads the file of the service, which may be running; it must be one's own to read. --hours is for straced history
     --from DIR, and keeps what is there.
     """
-    from straced.config import paths
+    from straced.commands.history_file import history_in, usual_path
     from straced.config.loader import find_config
     from straced.store.export import export
-    from straced.store.history import History
 
     if sum(each is not None for each in (parquet, ndjson, hours)) != 1:
         raise click.UsageError("missing output\ngive --parquet DIR, --ndjson DIR or --hours DIR")
@@ -60,18 +59,14 @@ def command(
         raise click.UsageError("--host needs --hours DIR")
     if hours is not None and since_ns is not None:
         raise click.UsageError("--hours takes no --since: it writes whole hours, each once")
-    _path, config = find_config(None)
-    history = History(database or (Path(config.store.path) if config.store.path else paths.of(config).history))
-    try:
+    with history_in(database or usual_path()) as history:
         if hours is not None:
-            _export_hours(history, hours, host or config.export.host)
+            _export_hours(history, hours, host or find_config(None)[1].export.host)
         else:
             folder = parquet or ndjson
             assert folder is not None
             since = service_query.moment(since_ns, WEEK_S)
             export(history, folder, since, parquet=parquet is not None, say=_say)
-    finally:
-        history.close()
     return 0
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -62,6 +64,7 @@ Asker = Callable[[Callable[[Any], Awaitable[Any]], Callable[[Any], Any]], Any]
     help="Of many hosts, by what their services export into DIR, or a bucket (s3://...).",
 )
 @click.option("--host", "hosts", metavar="GLOB", help="With --from: of these hosts alone.")
+@service_query.database
 @options.json
 @options.sort
 @options.limit
@@ -75,6 +78,7 @@ def command(
     by: str,
     folder: str | None,
     hosts: str | None,
+    database: Path | None,
     as_json: bool,
     sort: str,
     limit: int | None,
@@ -83,15 +87,17 @@ def command(
     """Show recorded history: of a process (pid or name:GLOB), of a job, or of the busiest processes.
 
     Spans begin with the minute, further back than a week with the hour; --at for more than an hour, too. Without a
-    service, its file is read. Percentiles of --at leave out calls that wait for work (poll, accept, wait4, ...).
-    With --from, the span is a day unless told otherwise: the last hour is not exported yet.
+    service, its file is read; with --db any other. Percentiles of --at leave out calls that wait for work (poll,
+    accept, wait4, ...). With --from, the span is a day unless told otherwise: the last hour is not exported yet.
     """
     from straced.store import events
 
     _check(subject, since_ns, at, until, step_ns, by)
     if hosts is not None and folder is None:
         raise click.UsageError("--host needs --from DIR")
-    ask = _asker(folder, hosts)
+    if database is not None and folder is not None:
+        raise click.UsageError("--db and --from are two places\ngive one of them")
+    ask = _asker(folder, hosts, database)
     usual_s = HOUR_S if folder is None else DAY_S
     if at is not None or by == "p99":
         return _of_span(ask, usual_s, subject, since_ns, at, until, by, as_json=as_json, limit=limit, color=color)
@@ -150,10 +156,10 @@ def _check(
         raise click.UsageError("--by p99 is of all programs, without a TARGET")
 
 
-def _asker(folder: str | None, hosts: str | None) -> Asker:
-    """Who answers: the service or its file, or what many services have exported."""
+def _asker(folder: str | None, hosts: str | None, database: Path | None) -> Asker:
+    """Who answers: the service or its file, another file, or what many services have exported."""
     if folder is None:
-        return service_query.ask_history
+        return functools.partial(service_query.ask_history, database=database)
     return lambda question, _of_file: service_query.ask_exports(folder, hosts, question)
 
 

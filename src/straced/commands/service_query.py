@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,30 +42,32 @@ def ask(question: Callable[[Client], Awaitable[Answer]]) -> Answer:
     return stopping.cancelled_by_ctrl_c(work())
 
 
-def ask_history(question: Callable[[Client], Awaitable[Answer]], otherwise: Callable[[History], Answer]) -> Answer:
-    """Ask the service; where none answers, read the file that the last one left, if it is ours to read."""
+def ask_history(
+    question: Callable[[Client], Awaitable[Answer]],
+    otherwise: Callable[[History], Answer],
+    database: Path | None = None,
+) -> Answer:
+    """Ask the service; where none answers, read the file that the last one left, if it is ours to read.
+
+    Args:
+        question: to the service.
+        otherwise: the same to a file.
+        database: read this file, whether there is a service or not.
+    """
+    from straced.commands.history_file import history_in, usual_path
+
+    if database is not None:
+        with history_in(database) as history:
+            return otherwise(history)
     try:
         return ask(question)
     except ServiceUnreachable:
-        from straced.config import paths
-        from straced.config.loader import find_config
-        from straced.store.database import StoreError
-        from straced.store.history import History
-
-        _path, config = find_config(None)
-        where = paths.of(config)
-        path = where.history if not config.store.path else type(where.history)(config.store.path)
+        path = usual_path()
         if not os.access(path, os.R_OK):
             raise
         say_file(path)
-        try:
-            history = History(path)
-            try:
-                return otherwise(history)
-            finally:
-                history.close()
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{path} cannot be read: {error}", hint=_hint(error)) from error
+        with history_in(path) as history:
+            return otherwise(history)
 
 
 def ask_exports(folder: str, hosts: str | None, question: Callable[[FleetHistory], Awaitable[Answer]]) -> Answer:
@@ -95,14 +96,6 @@ def say_file(path: Path) -> None:
     streams.say(f"straced: no service answers; read from {path}, last written {ago} ago")
 
 
-def _hint(error: sqlite3.DatabaseError) -> str:
-    """What to do about it: the usual causes are a full disk, which has no room for a journal, and a damaged file."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
-        return "is the disk full? SQLite needs room beside the file: copy it elsewhere, or make room"
-    return "straced serve moves a damaged file aside and begins a new one"
-
-
 def since(function: Function) -> Function:
     """``--since``, as ``since_ns: int | None``."""
     from straced.commands.options import Duration
@@ -110,6 +103,14 @@ def since(function: Function) -> Function:
     return click.option(
         "--since", "since_ns", type=Duration(), metavar="TIME", help="How far back: 30s, 5m, 1h, 2h30m, 7d."
     )(function)
+
+
+def database(function: Function) -> Function:
+    """``--db``, as ``database: Path | None``."""
+    import pathlib
+
+    kind = click.Path(path_type=pathlib.Path)
+    return click.option("--db", "database", type=kind, metavar="FILE", help="History database.")(function)
 
 
 def moment(ago_ns: int | None, otherwise_s: float) -> float:

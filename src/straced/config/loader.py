@@ -38,6 +38,7 @@ from straced.text.units import parse_duration_ns, parse_size_bytes
 
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.\-]+)\s*\]\]?")
 _PLACE = re.compile(r"\(at [^()]*\)$")
+_ZERO = re.compile(r"0+(?:\.0*)?\s*([A-Za-z]*)")
 _KEY = re.compile(r"\s*([A-Za-z0-9_\-]+)\s*=")
 
 
@@ -141,10 +142,12 @@ class _TableReader:
         what = "a duration such as 30s, 5m or 2h30m" if kind is Nanoseconds else "a size such as 50MB or 1GiB"
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             self.refuse(path, f"expected {what}", not_=value)
-        if value in (0, "0"):
-            return kind(0)
+        parse = parse_duration_ns if kind is Nanoseconds else parse_size_bytes
+        zero = _ZERO.fullmatch(str(value))
         try:
-            return kind(parse_duration_ns(str(value)) if kind is Nanoseconds else parse_size_bytes(str(value)))
+            if zero is not None:
+                return kind(0 * parse(f"1{zero[1]}"))  # of a unit that there is; whether 0 may be, others say
+            return kind(parse(str(value)))
         except InvalidArgument:
             self.refuse(path, f"expected {what}", not_=value)
 

@@ -1,7 +1,8 @@
 """Every file that straced writes: new, private, whole or not at all, and never through what somebody else put there.
 
-It is written under a temporary name beside its own, and has its own when it is complete: what is read there is never
-half a file, and a full disk or a kill leave the old one. Traces and reports hold what programs read and write, secrets
+It is written without a name, and has its own when it is complete: what is read there is never half a file, and a full
+disk or a kill leave the old one, and nothing else. Where the file system has no files without names it has a temporary
+one meanwhile. Traces and reports hold what programs read and write, secrets
 included, hence mode 0600. A tracer gets the descriptor: a name given to ``strace -o`` would follow links, truncate, and
 run a shell for ``|cmd`` and ``!cmd``.
 """
@@ -25,6 +26,9 @@ from straced.text.sanitize import scrub
 
 TEXTFILE_MODE = 0o644
 """Of metrics: the node exporter that reads them is another user."""
+_NAMELESS = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
+_NOT_HERE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+"""From a file system, or a kernel, that has no files without names."""
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
@@ -54,14 +58,14 @@ class OutputFile:
         self._overwrite = overwrite
         self._directory: OpenedDirectory | None = None
         self._streams: list[IO[bytes] | IO[str]] = []
-        self._name = temporary_name()
+        self._name: str | None = None
         """What it is called now."""
         try:
             if not path.name or path.name == "..":
                 raise OutputError(f"{scrub(str(path))} is not the name of a file")
             self._directory = directory_of(path, make=make_directories)
             self._check_existing(self._directory)
-            self.fd = os.open(self._name, _FLAGS, 0o600, dir_fd=self._directory.fd)
+            self._open(self._directory)
             if mode != 0o600:
                 os.fchmod(self.fd, mode)
         except (OSError, ValueError) as error:
@@ -128,7 +132,7 @@ class OutputFile:
             if self.fd >= 0 and self._directory is not None:
                 if self._directory.fd < 0:
                     self._directory = OpenedDirectory(self.path.parent)
-                if self._is_ours(self._name):
+                if self._name is not None and self._is_ours(self._name):
                     os.unlink(self._name, dir_fd=self._directory.fd)
         if self._directory is not None:
             self._directory.unmake()
@@ -145,6 +149,24 @@ class OutputFile:
             os.close(self.fd)
             self.fd = -1
 
+    def _open(self, directory: OpenedDirectory) -> None:
+        try:
+            self.fd = os.open(".", _NAMELESS, 0o600, dir_fd=directory.fd)
+            if os.path.exists(self._magic):
+                return
+            os.close(self.fd)  # without /proc it could never have a name
+            self.fd = -1
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+        self._name = temporary_name()
+        self.fd = os.open(self._name, _FLAGS, 0o600, dir_fd=directory.fd)
+
+    @property
+    def _magic(self) -> str:
+        """By which a file without a name gets one."""
+        return f"/proc/self/fd/{self.fd}"
+
     def _check_existing(self, directory: OpenedDirectory) -> None:
         try:
             found = directory.stat(self.path.name)
@@ -159,33 +181,39 @@ class OutputFile:
             raise OutputError(f"{scrub(str(self.path))} is another user's", hint="choose another name")
 
     def _rename(self) -> None:
-        """From the temporary name to the file's own. Without ``overwrite`` nothing is ever replaced."""
+        """Give it its own name. Without ``overwrite`` nothing is ever replaced."""
         assert self._directory is not None
         at, name = self._directory.fd, self.path.name
         if self._overwrite:
             self._check_existing(self._directory)  # what has become of it meanwhile: a link is not ours to replace
+            if self._name is None:  # only a rename replaces
+                held = temporary_name()
+                os.link(self._magic, held, dst_dir_fd=at, follow_symlinks=True)
+                self._name = held
             os.rename(self._name, name, src_dir_fd=at, dst_dir_fd=at)
+        elif self._name is None:
+            os.link(self._magic, name, dst_dir_fd=at, follow_symlinks=True)
         else:
-            self._link(at, name)
+            self._link(at, self._name, name)
         self._name = name
         if not self._is_ours(name):
             raise OutputError(f"{scrub(str(self.path))} was exchanged for another file while it was written")
 
-    def _link(self, at: int, name: str) -> None:
+    def _link(self, at: int, held: str, name: str) -> None:
         try:
-            os.link(self._name, name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
+            os.link(held, name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
             # A file system without hard links: an empty file of ours holds the name, and makes way.
             os.close(os.open(name, _FLAGS, 0o600, dir_fd=at))
             try:
-                os.rename(self._name, name, src_dir_fd=at, dst_dir_fd=at)
+                os.rename(held, name, src_dir_fd=at, dst_dir_fd=at)
             except OSError:
                 os.unlink(name, dir_fd=at)
                 raise
         else:
-            os.unlink(self._name, dir_fd=at)
+            os.unlink(held, dir_fd=at)
 
     def _is_ours(self, name: str) -> bool:
         assert self._directory is not None

@@ -196,4 +196,5 @@ def sudo(program: str = "") -> DoctorCheck:
     if os.path.dirname(program) in SUDO_PATH:
         return DoctorCheck(name="sudo", state="yes", detail="sudo straced")
     once = f"sudo ln -s {shlex.quote(program)} /usr/local/bin/straced"
-    return DoctorCheck(name="sudo", state="info", detail=f"sudo {shlex.quote(program)}; without the path after: {once}")
+    detail = f"sudo {shlex.quote(program)}; without the path after:"
+    return DoctorCheck(name="sudo", state="info", detail=detail, remedy=(once,))

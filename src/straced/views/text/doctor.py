@@ -8,6 +8,8 @@ from straced.text.tracer_names import tracer_name
 from straced.views.text.spans import Line, Span, wrapped
 
 MARKS = {"yes": "yes", "limited": "partly", "no": "no", "info": "-"}
+ARROW = "-> "
+"""Before what is to be typed."""
 STYLES = {"yes": "strong", "limited": "strong", "no": "bad", "info": "weak"}
 
 
@@ -23,7 +25,12 @@ def lines(diagnosis: Diagnosis, width: int | None = None) -> tuple[Line, ...]:
     shown += _section("Requirements", diagnosis.here)
     shown += [(), (Span("Invisible to every tracer", "title"),)]
     shown += [(Span(f" {sentence}", "weak"),) for sentence in diagnosis.unseen]
-    return tuple(part for line in shown for part in wrapped(line, width))
+    return tuple(part for line in shown for part in ([line] if _is_to_copy(line) else wrapped(line, width)))
+
+
+def _is_to_copy(line: Line) -> bool:
+    """Whether it is a command: the terminal itself breaks it so that it is one line where it is copied to."""
+    return bool(line) and line[0].text.lstrip(" ").startswith(f"{ARROW}sudo ")
 
 
 def _section(title: str, findings: tuple[DoctorCheck, ...]) -> list[Line]:
@@ -34,5 +41,5 @@ def _section(title: str, findings: tuple[DoctorCheck, ...]) -> list[Line]:
     for each in findings:
         mark = Span(f" {MARKS[each.state]:<6}  ", STYLES[each.state])
         shown.append((mark, Span(f"{tracer_name(each.name):<{width}}  {scrub(each.detail, 300)}")))
-        shown += [(Span(f"{'':<9}{'':<{width}}  -> {scrub(line, 300)}"),) for line in each.remedy]
+        shown += [(Span(f"{'':<9}{'':<{width}}  {ARROW}{scrub(line, 300)}"),) for line in each.remedy]
     return shown
