@@ -13,6 +13,7 @@
 #define PORT_IS_BOUND 8		/* SOCK_BINDPORT_LOCK */
 #define UNIX_BYTES 110		/* struct sockaddr_un */
 #define PROTOCOL_SHIFT 8
+#define KIND_MASK 255
 
 enum errnos { INTERRUPTED = 4, AGAIN = 11, NO_TERMINAL = 25, NO_SEEK = 29, IS_CONNECTED = 106, NOT_CONNECTED = 107, ALREADY = 114,
 	      IN_PROGRESS = 115 };
@@ -54,6 +55,10 @@ struct inet_bind_bucket {
 
 struct inet_connection_sock {
 	struct inet_bind_bucket *icsk_bind_hash;
+};
+
+struct sock___error {
+	int sk_err;
 };
 
 struct inet_sock {

@@ -63,6 +63,7 @@ for _ in range(3):
     data = row(found, tmp_path / "data")
     assert (data.calls, data.errors, data.bytes) == (1 + 1000 + 50 + 7 + 30, 0, 10_200)
     assert data.wall_ns >= data.waiting_ns
+    assert (data.syncs, 0 < data.sync_ns < data.wall_ns) == (7, True)
     assert (data.max_ns or 0) >= (data.p99_ns or 0) > 0
     none = row(found, tmp_path / "none")
     assert (none.kind, none.calls, none.errors, none.errno) == ("path", 200, 200, "ENOENT")
