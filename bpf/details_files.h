@@ -322,8 +322,13 @@ __attribute__((noinline)) int add_to_file(struct outcome *outcome)
 		if (details->descriptors)
 			directory = scratch->args[first & 7];
 		at = read_blob(scratch, at, plan->captures[0].argument, BLOB_PATH);
-		if (at == sizeof(struct file_told) || !key_of_path(&key, scratch, (void *)task, directory))
+		if (at == sizeof(struct file_told))
 			goto out;
+		if (!key_of_path(&key, scratch, (void *)task, directory)) {	/* an empty one: it is the descriptor itself */
+			if (!details->descriptors)
+				goto out;
+			file = file_at((void *)task, directory);
+		}
 	} else {
 		file = file_at((void *)task, details->address == POLLED ? polled(scratch) : scratch->args[first & 7]);
 	}

@@ -155,6 +155,14 @@ INLINE u32 key_of_unix_name(struct file_key *key, struct scratch *scratch, u32 b
 	return at;
 }
 
+INLINE void key_of_family(struct file_key *key, u16 family, u16 protocol)
+{
+	key->kind = BY_FAMILY;
+	key->port = family;
+	key->one = protocol;
+	key->two = 0;
+}
+
 INLINE u32 key_of_unix(struct file_key *key, struct scratch *scratch, struct unix_sock *sock)
 {
 	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ(sock, peer);
@@ -164,6 +172,8 @@ INLINE u32 key_of_unix(struct file_key *key, struct scratch *scratch, struct uni
 	u32 bytes;
 
 	address = address ?: BPF_CORE_READ(sock, addr);
+	if (!address && !peer)
+		key_of_family(key, AF_UNIX, 0);	/* not connected, and nothing yet */
 	if (!address)
 		return 0;
 	bytes = BPF_CORE_READ(address, len);
@@ -279,10 +289,7 @@ __attribute__((noinline)) int key_of_socket(struct file_key *key, u64 file_addre
 		key_of_internet(key, sock, family);
 		return 0;
 	}
-	key->kind = BY_FAMILY;
-	key->port = family;
-	key->one = BPF_CORE_READ(sock, sk_protocol);
-	key->two = 0;
+	key_of_family(key, family, BPF_CORE_READ(sock, sk_protocol));
 	return 0;
 }
 

@@ -22,6 +22,7 @@ for family, place in ((2, ("127.0.0.1", port)), (10, ("::ffff:127.0.0.1", port))
                       (1, "none"), (1, "\\0none")):
     for _ in range(3):
         one = socket.socket(family)
+        os.fstat(one.fileno())
         assert one.connect_ex(place)
         kept.append(one)
 for _ in range(4):
@@ -103,6 +104,7 @@ async def test_who_refuses(tmp_path: Path) -> None:
     expect(found, f"tcp 127.0.0.2:{port}", 8, 4, "ECONNREFUSED")  # the calls failed with EINPROGRESS
     expect(found, f"tcp 127.0.0.1:{port}, own address", 2, 2, "EADDRINUSE")
     expect(found, f"udp 127.0.0.3:{port}", 3, 0, "ECONNREFUSED", 1)
+    expect(found, "unix, not connected", 6, 0, None)
     assert not [each.name for each in found.rows if (each.name or "").startswith("socket:")]
 
 

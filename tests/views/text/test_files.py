@@ -54,6 +54,10 @@ def test_what_is_missing_is_said() -> None:
     assert "3 calls are in no row" in text
 
 
+def test_nothing_is_said_in_words() -> None:
+    assert plain(file_lines(FileTable())) == " No call was about a file or a peer.\n"
+
+
 def test_names_are_cut_at_their_beginning_and_scrubbed() -> None:
     rows = (use("/" + "d/" * 60 + "\x1b[2Jfile", 1, 1),)
     lines = plain(file_lines(FileTable(rows=rows), None, 100)).splitlines()

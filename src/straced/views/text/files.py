@@ -39,6 +39,8 @@ def file_lines(table: FileTable, limit: int | None = 20, width: int | None = Non
     """
     ordered = sort_files(table.rows, sort)
     shown = ordered if limit is None else ordered[:limit]
+    if not shown and table.others is None and not table.unplaced:
+        return [(Span(" No call was about a file or a peer.", "weak"),)]
     rows = [(*_cells(row), _name(row)) for row in shown]
     if table.others is not None:
         rows.append((*_cells(table.others), "(all others)"))
