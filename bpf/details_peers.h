@@ -6,8 +6,6 @@
 #ifndef STRACED_DETAILS_PEERS_H
 #define STRACED_DETAILS_PEERS_H
 
-#define FIRST_EPHEMERAL 32768
-#define IS_TCP 6
 #define LISTENING 10		/* TCP_LISTEN */
 #define ESTABLISHED 1
 #define PORT_IS_BOUND 8		/* SOCK_BINDPORT_LOCK */
@@ -49,20 +47,8 @@ struct internet_address {
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct inet_bind_bucket {
-	signed char fastreuse;
-};
-
-struct inet_connection_sock {
-	struct inet_bind_bucket *icsk_bind_hash;
-};
-
 struct sock___error {
 	int sk_err;
-};
-
-struct inet_sock {
-	u16 inet_sport;	/* stays when the connection is reset */
 };
 
 #pragma clang attribute pop
@@ -91,21 +77,6 @@ INLINE void set_address_6(struct file_key *key, u64 high, u64 low, u32 scope)
 	key->kind++;
 	key->one = is_of_link(high) ? high | (u64)scope << 32 : high;
 	key->two = low;
-}
-
-/*
- * Whether a connection was accepted, or made by connect(2): that takes only ports whose bucket says that nobody has bound
- * them. Of other protocols, and of connections that were reset, the ports are all that there is to tell.
- */
-INLINE bool is_accepted(struct sock *sock, u16 protocol, u16 own, u16 peer)
-{
-	struct inet_bind_bucket *bucket = 0;
-
-	if (protocol == IS_TCP)
-		bucket = BPF_CORE_READ((struct inet_connection_sock *)sock, icsk_bind_hash);
-	if (!bucket)
-		return own && own < FIRST_EPHEMERAL && peer >= FIRST_EPHEMERAL;
-	return BPF_CORE_READ(bucket, fastreuse) >= 0 && (own < FIRST_EPHEMERAL || peer >= FIRST_EPHEMERAL);
 }
 
 INLINE void key_of_internet(struct file_key *key, struct sock *sock, u16 family)
