@@ -33,7 +33,8 @@ struct detail_plan {
 	u8 descriptors;	/* bits of the arguments that are descriptors */
 	u8 flags;
 	u8 address;	/* enum address_use */
-	u8 unused[5];	/* elements of a mapped array stand 8 bytes apart */
+	u8 turn;	/* enum turn_kind */
+	u8 unused[4];	/* elements of a mapped array stand 8 bytes apart */
 };
 
 /* Of a session, by its index among the owners. seen = told + untold + lost, at rest. */

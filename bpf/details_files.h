@@ -14,6 +14,7 @@
 #define SLOW_NAME 2
 #define SOL_SOCKET 1
 #define SO_ERROR 4
+#define POLLERR 8
 
 #include "details_peers.h"
 
@@ -24,6 +25,11 @@ struct file_row {
 	u64 wall_ns;
 	u64 waiting_ns;
 	u64 max_ns;
+	u64 replies;
+	u64 reply_ns;
+	u64 reply_max_ns;
+	u64 syncs;
+	u64 sync_ns;
 	u32 named;
 	u32 error;	/* the last one that says much, or else the last */
 	u32 histogram[HIST_SIZE];
@@ -46,6 +52,22 @@ struct {
 	__type(key, u32);
 	__type(value, struct file_row);
 } blank_file SEC(".maps");
+
+enum turn_kind { TURN_SENT = 1, TURN_RECEIVED, TURN_SYNCED };
+
+/* A socket at which it is the peer's turn. */
+struct turn {
+	struct file_key key;
+	u64 socket;
+};
+
+/* When something was last sent; of sockets that are never heard of again the oldest go. */
+struct {
+	__uint(type, 9);	/* BPF_MAP_TYPE_LRU_HASH */
+	__uint(max_entries, 64);	/* set before the load */
+	__type(key, struct turn);
+	__type(value, u64);
+} turns SEC(".maps");
 
 /* Returns where the name ends that stands in the scratch place then; 0: there is none. */
 INLINE u32 key_of_file(struct file_key *key, u64 address, u32 use, long result)
@@ -126,6 +148,16 @@ INLINE void note_error(struct file_row *row, u32 error)
 		row->error = error;
 }
 
+INLINE void raise(u64 *longest, u64 value)
+{
+	for (int i = 0; i < 8; i++) {
+		u64 old = *(volatile u64 *)longest;
+
+		if (old >= value || __sync_val_compare_and_swap(longest, old, value) == old)
+			break;
+	}
+}
+
 INLINE void add_call(struct file_row *row, const struct outcome *outcome, u32 flags)
 {
 	u32 bucket = bucket_of(outcome->duration_ns);
@@ -141,12 +173,7 @@ INLINE void add_call(struct file_row *row, const struct outcome *outcome, u32 fl
 	}
 	if (bucket < HIST_SIZE)
 		ADD(row->histogram[bucket], 1);
-	for (int i = 0; i < 8; i++) {
-		u64 max = *(volatile u64 *)&row->max_ns;
-
-		if (max >= outcome->duration_ns || __sync_val_compare_and_swap(&row->max_ns, max, outcome->duration_ns) == max)
-			break;
-	}
+	raise(&row->max_ns, outcome->duration_ns);
 }
 
 /* Tells what a new row is about; where there is no room for that, the next call of the row tries again. */
@@ -182,9 +209,17 @@ INLINE s32 polled(struct scratch *scratch)
 /* Whether who waits for a socket waits for a peer: neither that of a server, nor what is no socket at all. */
 INLINE bool is_of_peer(struct file_key *key)
 {
-	u32 kind = key->kind & ((1 << PROTOCOL_SHIFT) - 1);
+	u32 kind = key->kind & KIND_MASK;
 
 	return kind == BY_UNIX || (kind >= BY_PEER && kind < BY_OWN) || (kind == BY_OWN && !key->port);
+}
+
+/* Whether it is a peer that was called, and not one that calls. */
+INLINE bool is_called(struct file_key *key)
+{
+	u32 kind = key->kind & KIND_MASK;
+
+	return kind == BY_UNIX || kind == BY_PEER || kind == BY_PEER_6;
 }
 
 /* What getsockopt(2) has told of a connect that went on. */
@@ -195,6 +230,51 @@ INLINE void note_socket_error(struct scratch *scratch, struct file_row *row, lon
 	if (!result && scratch->args[1] == SOL_SOCKET && scratch->args[2] == SO_ERROR &&
 	    !bpf_probe_read_user(&error, sizeof(error), (void *)scratch->args[3]) && error)
 		note_error(row, error);
+}
+
+/* poll(2) has told that there is an error, and leaves it where it is: who is not interested in which never asks. */
+INLINE void note_polled_error(struct scratch *scratch, struct file_row *row, u64 file, long result)
+{
+	struct socket *socket = BPF_CORE_READ((struct file___open *)file, private_data);
+	struct sock___error *sock = (struct sock___error *)BPF_CORE_READ(socket, sk);
+	u64 polled = 0;
+
+	if (result == 1 && !bpf_probe_read_user(&polled, sizeof(polled), (void *)scratch->args[0]) && polled >> 48 & POLLERR)
+		note_error(row, BPF_CORE_READ(sock, sk_err));
+}
+
+/*
+ * How long a peer takes to reply: from when something was last sent to it until something comes. It is told of those that
+ * were called, and also where a program waits for many of them at once, so that none of its calls lasts.
+ */
+__attribute__((noinline)) int note_turn(struct file_key *key, struct outcome *outcome, u64 file, u32 turn)
+{
+	struct turn this = {};
+	struct file_row *row;
+	u64 *sent, now;
+
+	if (!key || !outcome || !is_called(key))
+		return 0;
+	this.key = *key;
+	this.socket = BPF_CORE_READ((struct file___open *)file, f_inode, i_ino);
+	now = outcome->end_ns;
+	if (turn == TURN_SENT) {
+		if (outcome->result > 0)
+			bpf_map_update_elem(&turns, &this, &now, 0);
+		return 0;
+	}
+	sent = bpf_map_lookup_elem(&turns, &this);
+	if (!sent || outcome->result == -AGAIN || outcome->result == -INTERRUPTED)
+		return 0;
+	now -= *sent;
+	bpf_map_delete_elem(&turns, &this);
+	row = bpf_map_lookup_elem(&file_rows, &this.key);
+	if (!row || outcome->result <= 0 || (s64)now < 0)
+		return 0;
+	ADD(row->replies, 1);
+	ADD(row->reply_ns, now);
+	raise(&row->reply_max_ns, now);
+	return 0;
 }
 
 /* A call of the current task has returned. */
@@ -242,8 +322,13 @@ __attribute__((noinline)) int add_to_file(struct outcome *outcome)
 		if (details->descriptors)
 			directory = scratch->args[first & 7];
 		at = read_blob(scratch, at, plan->captures[0].argument, BLOB_PATH);
-		if (at == sizeof(struct file_told) || !key_of_path(&key, scratch, (void *)task, directory))
+		if (at == sizeof(struct file_told))
 			goto out;
+		if (!key_of_path(&key, scratch, (void *)task, directory)) {	/* an empty one: it is the descriptor itself */
+			if (!details->descriptors)
+				goto out;
+			file = file_at((void *)task, directory);
+		}
 	} else {
 		file = file_at((void *)task, details->address == POLLED ? polled(scratch) : scratch->args[first & 7]);
 	}
@@ -258,6 +343,13 @@ __attribute__((noinline)) int add_to_file(struct outcome *outcome)
 		add_call(row, outcome, details->flags);
 		if (details->address == SOCKET_ERROR)
 			note_socket_error(scratch, row, outcome->result);
+		if (details->address == POLLED)
+			note_polled_error(scratch, row, file, outcome->result);
+		if (details->turn == TURN_SYNCED) {
+			ADD(row->syncs, 1);
+			ADD(row->sync_ns, outcome->duration_ns);
+		} else if (details->turn && file)
+			note_turn(&key, outcome, file, details->turn);
 		tell_name(scratch, &key, row, file, directory, at);
 	} else {
 		ADD(limit->unplaced, 1);

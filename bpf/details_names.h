@@ -15,6 +15,8 @@
 #define WORKING_DIRECTORY (-100)	/* AT_FDCWD */
 #define TASK_PLACE 7		/* of scratch->args: whose names are told */
 #define SOCKFS_MAGIC 0x534f434b
+#define IS_TCP 6
+#define FIRST_EPHEMERAL 32768
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -23,6 +25,18 @@ enum { BLOB_FILE = BLOB_WORDS + 1, BLOB_SOCKET };
 enum file_flags { FILE_DELETED = 1 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct inet_bind_bucket {
+	signed char fastreuse;
+};
+
+struct inet_connection_sock {
+	struct inet_bind_bucket *icsk_bind_hash;
+};
+
+struct inet_sock {
+	u16 inet_sport;	/* stays when the connection is reset */
+};
 
 struct sock_common___bound {
 	int skc_bound_dev_if;
@@ -53,7 +67,7 @@ struct socket_name {
 	u16 state;
 	u16 local_port;
 	u16 peer_port;
-	u32 of_peer;	/* the name is the other end's */
+	u32 of_peer;	/* of AF_UNIX: the name is the other end's; else: that end has called this one */
 	u64 inode;
 	u8 local[16];
 	u8 peer[16];
@@ -188,6 +202,21 @@ __attribute__((noinline)) int name_path(u32 at, u32 argument, u64 dentry_address
 			walk->cut ? BLOB_FILE | BLOB_CUT : BLOB_FILE);
 }
 
+/*
+ * Whether a connection was accepted, or made by connect(2): that takes only ports whose bucket says that nobody has bound
+ * them. Of other protocols, and of connections that were reset, the ports are all that there is to tell.
+ */
+INLINE bool is_accepted(struct sock *sock, u16 protocol, u16 own, u16 peer)
+{
+	struct inet_bind_bucket *bucket = 0;
+
+	if (protocol == IS_TCP)
+		bucket = BPF_CORE_READ((struct inet_connection_sock *)sock, icsk_bind_hash);
+	if (!bucket)
+		return own && own < FIRST_EPHEMERAL && peer >= FIRST_EPHEMERAL;
+	return BPF_CORE_READ(bucket, fastreuse) >= 0 && (own < FIRST_EPHEMERAL || peer >= FIRST_EPHEMERAL);
+}
+
 /* Of an address of IPv6 of which each link has one: where it has zeros, bytes 4 to 7, its interface is told. */
 INLINE bool is_of_link(u64 high)
 {
@@ -216,6 +245,7 @@ __attribute__((noinline)) int name_socket(u32 at, u32 argument, u64 file_address
 	if (name->family == AF_INET || name->family == AF_INET6) {
 		name->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
 		name->peer_port = __builtin_bswap16(BPF_CORE_READ(sock, __sk_common.skc_dport));
+		name->of_peer = is_accepted(sock, name->protocol, name->local_port, name->peer_port);
 	}
 	if (name->family == AF_INET) {
 		*(u32 *)name->local = BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);

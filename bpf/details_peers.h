@@ -6,13 +6,12 @@
 #ifndef STRACED_DETAILS_PEERS_H
 #define STRACED_DETAILS_PEERS_H
 
-#define FIRST_EPHEMERAL 32768
-#define IS_TCP 6
 #define LISTENING 10		/* TCP_LISTEN */
 #define ESTABLISHED 1
 #define PORT_IS_BOUND 8		/* SOCK_BINDPORT_LOCK */
 #define UNIX_BYTES 110		/* struct sockaddr_un */
 #define PROTOCOL_SHIFT 8
+#define KIND_MASK 255
 
 enum errnos { INTERRUPTED = 4, AGAIN = 11, NO_TERMINAL = 25, NO_SEEK = 29, IS_CONNECTED = 106, NOT_CONNECTED = 107, ALREADY = 114,
 	      IN_PROGRESS = 115 };
@@ -48,16 +47,8 @@ struct internet_address {
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct inet_bind_bucket {
-	signed char fastreuse;
-};
-
-struct inet_connection_sock {
-	struct inet_bind_bucket *icsk_bind_hash;
-};
-
-struct inet_sock {
-	u16 inet_sport;	/* stays when the connection is reset */
+struct sock___error {
+	int sk_err;
 };
 
 #pragma clang attribute pop
@@ -86,21 +77,6 @@ INLINE void set_address_6(struct file_key *key, u64 high, u64 low, u32 scope)
 	key->kind++;
 	key->one = is_of_link(high) ? high | (u64)scope << 32 : high;
 	key->two = low;
-}
-
-/*
- * Whether a connection was accepted, or made by connect(2): that takes only ports whose bucket says that nobody has bound
- * them. Of other protocols, and of connections that were reset, the ports are all that there is to tell.
- */
-INLINE bool is_accepted(struct sock *sock, u16 protocol, u16 own, u16 peer)
-{
-	struct inet_bind_bucket *bucket = 0;
-
-	if (protocol == IS_TCP)
-		bucket = BPF_CORE_READ((struct inet_connection_sock *)sock, icsk_bind_hash);
-	if (!bucket)
-		return own && own < FIRST_EPHEMERAL && peer >= FIRST_EPHEMERAL;
-	return BPF_CORE_READ(bucket, fastreuse) >= 0 && (own < FIRST_EPHEMERAL || peer >= FIRST_EPHEMERAL);
 }
 
 INLINE void key_of_internet(struct file_key *key, struct sock *sock, u16 family)
@@ -150,6 +126,14 @@ INLINE u32 key_of_unix_name(struct file_key *key, struct scratch *scratch, u32 b
 	return at;
 }
 
+INLINE void key_of_family(struct file_key *key, u16 family, u16 protocol)
+{
+	key->kind = BY_FAMILY;
+	key->port = family;
+	key->one = protocol;
+	key->two = 0;
+}
+
 INLINE u32 key_of_unix(struct file_key *key, struct scratch *scratch, struct unix_sock *sock)
 {
 	struct unix_sock *peer = (struct unix_sock *)BPF_CORE_READ(sock, peer);
@@ -159,6 +143,8 @@ INLINE u32 key_of_unix(struct file_key *key, struct scratch *scratch, struct uni
 	u32 bytes;
 
 	address = address ?: BPF_CORE_READ(sock, addr);
+	if (!address && !peer)
+		key_of_family(key, AF_UNIX, 0);	/* not connected, and nothing yet */
 	if (!address)
 		return 0;
 	bytes = BPF_CORE_READ(address, len);
@@ -274,10 +260,7 @@ __attribute__((noinline)) int key_of_socket(struct file_key *key, u64 file_addre
 		key_of_internet(key, sock, family);
 		return 0;
 	}
-	key->kind = BY_FAMILY;
-	key->port = family;
-	key->one = BPF_CORE_READ(sock, sk_protocol);
-	key->two = 0;
+	key_of_family(key, family, BPF_CORE_READ(sock, sk_protocol));
 	return 0;
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,7 @@ done
 true
 """
 """An emulator may stop a CPU for long: the writer waits until the read has begun."""
+REFUSED = (sys.executable, "-ISc", "import _socket; _socket.socket().connect_ex(('127.0.0.1', 9))")
 
 
 def _first_object(text: str) -> dict[str, Any]:
@@ -108,7 +111,7 @@ def _first_object(text: str) -> dict[str, Any]:
 
 @check
 def details(refused: str) -> str:
-    """A slow call has its file, and calls are added up by path."""
+    """A slow call has its file, and calls are added up by path and peer, also by one that refuses."""
     words = ("run", "--slower", "10ms", "--files", "--json", "--")
     if refused:
         done = straced(*words, "true")
@@ -117,10 +120,12 @@ def details(refused: str) -> str:
         assert "there are no slow calls and no sums by file" in done.stderr, done.stderr
         return "told by eBPF alone, as is said"
     with tempfile.TemporaryDirectory() as name:
-        told = _first_object(straced(*words, "sh", "-c", SLOW, cwd=name).stderr)
+        told = _first_object(straced(*words, "sh", "-c", SLOW + shlex.join(REFUSED), cwd=name).stderr)
         read = [call for call in told["slow"]["calls"] if call["path"] == f"{name}/fifo"]
         assert read, told["slow"]
         none = [row for row in told["files"]["rows"] if row["name"] == "/there/is/none"]
+        peer = [row for row in told["files"]["rows"] if row["name"] == "tcp 127.0.0.1:9"]
     assert [row["errors"] for row in none] == [3], told["files"]
+    assert [row["errors"] for row in peer] == [1], told["files"]
     assert not told["files"]["unplaced"]
     return f"{read[0]['name']} of a FIFO took {read[0]['duration_ns'] / 1e6:.0f} ms; {len(told['files']['rows'])} files"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 
 from msgspec import Struct
@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from straced.model import histogram
 
 MOST_ROWS = 1000
+FAILING = 200
+"""So many are there for their errors where their time is too little: a path that does not exist costs none."""
 
 
 class FileUse(Struct, frozen=True, kw_only=True):
@@ -25,7 +27,7 @@ class FileUse(Struct, frozen=True, kw_only=True):
     errors: int
     """Those of them that failed."""
     errno: str | None = None
-    """Of the last error; of those that come with a mere question (EAGAIN, ENOTTY, ...) only if there was no other."""
+    """Of the last error; one that answers a mere question (EAGAIN, ENOTTY, ...) only where there was no other."""
     bytes: int
     """Read and written."""
     wall_ns: int
@@ -36,6 +38,21 @@ class FileUse(Struct, frozen=True, kw_only=True):
     """The longest call."""
     p99_ns: int | None = None
     """What 99 of 100 calls do not exceed, to the precision of the buckets."""
+    syncs: int = 0
+    """Of the calls those of fsync and fdatasync."""
+    sync_ns: int = 0
+    """Nanoseconds in these."""
+    replies: int = 0
+    """Of a peer that was called: how often something came after something had been sent."""
+    reply_ns: int = 0
+    """How long that took, from the last that was sent to the first that came, added up."""
+    reply_max_ns: int | None = None
+    """The longest of these; ``None``: there was none."""
+
+    @property
+    def mean_reply_ns(self) -> int | None:
+        """How long a reply took on average; ``None``: there was none."""
+        return self.reply_ns // self.replies if self.replies else None
 
 
 class FileCounts(FileUse, frozen=True, kw_only=True):
@@ -50,10 +67,10 @@ class FileCounts(FileUse, frozen=True, kw_only=True):
 
 
 class FileTable(Struct, frozen=True, kw_only=True):
-    """Sums of all files and peers of one session: those with the most time first, at most 1,000."""
+    """Sums of all files and peers of one session: at most 1,000, those with the most time and with the most errors."""
 
     rows: tuple[FileUse, ...] = ()
-    """Each file and peer once."""
+    """Each file and peer once, the most time first."""
     others: FileUse | None = None
     """All others together, those for which the kernel had no room among them; ``None``: there are none."""
     unplaced: int = 0
@@ -68,11 +85,45 @@ def table_of(rows: Iterable[FileCounts], others: FileCounts | None, unplaced: in
         others: what is in none of them.
         unplaced: calls that are nowhere.
     """
-    found = merged(rows)
-    for row in found[MOST_ROWS:]:
+    kept, left = _chosen(merged(rows))
+    for row in left:
         others = replace(row, name=None, kind="") if others is None else _sum(others, row)
-    kept = tuple(row.use() for row in found[:MOST_ROWS])
-    return FileTable(rows=kept, others=None if others is None else others.use(), unplaced=unplaced)
+    return FileTable(
+        rows=tuple(row.use() for row in kept), others=None if others is None else others.use(), unplaced=unplaced
+    )
+
+
+def _chosen(rows: Sequence[FileCounts]) -> tuple[list[FileCounts], list[FileCounts]]:
+    """Those that are kept, and all others, in the same order."""
+    if len(rows) <= MOST_ROWS:
+        return list(rows), []
+    chosen = set(range(MOST_ROWS - FAILING))
+    failing = [place for place in range(MOST_ROWS - FAILING, len(rows)) if rows[place].errors]
+    chosen.update(sorted(failing, key=lambda place: (-rows[place].errors, place))[:FAILING])
+    chosen.update([place for place in range(len(rows)) if place not in chosen][: MOST_ROWS - len(chosen)])
+    return (
+        [row for place, row in enumerate(rows) if place in chosen],
+        [row for place, row in enumerate(rows) if place not in chosen],
+    )
+
+
+def sort_files(rows: Iterable[FileUse], key: str) -> tuple[FileUse, ...]:
+    """Sort for a reader: by one of :data:`straced.model.aggregation.SORT_KEYS`, largest first, names from a to z.
+
+    Args:
+        rows: in any order.
+        key: what they are sorted by; time is that inside calls.
+    """
+    if key == "name":
+        return tuple(sorted(rows, key=lambda row: (row.name is None, row.name or "")))
+    measure: Callable[[FileUse], int] = {
+        "working": lambda row: row.wall_ns - row.waiting_ns,
+        "waiting": lambda row: row.waiting_ns,
+        "calls": lambda row: row.calls,
+        "errors": lambda row: row.errors,
+        "max": lambda row: row.max_ns or 0,
+    }.get(key, lambda row: row.wall_ns)
+    return tuple(sorted(rows, key=lambda row: (-measure(row), -row.wall_ns, row.name or "")))
 
 
 def merged(rows: Iterable[FileCounts]) -> tuple[FileCounts, ...]:
@@ -102,6 +153,11 @@ def _sum(one: FileCounts, other: FileCounts) -> FileCounts:
         waiting_ns=one.waiting_ns + other.waiting_ns,
         max_ns=longest,
         p99_ns=p99(buckets, longest),
+        syncs=one.syncs + other.syncs,
+        sync_ns=one.sync_ns + other.sync_ns,
+        replies=one.replies + other.replies,
+        reply_ns=one.reply_ns + other.reply_ns,
+        reply_max_ns=max(filter(None, (one.reply_max_ns, other.reply_max_ns)), default=None),
         histogram=buckets,
     )
 

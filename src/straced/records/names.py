@@ -19,8 +19,6 @@ _FILE = struct.Struct("=IIQQII")
 _SOCKET = struct.Struct("=6HIQ16s16s")
 _PIPEFS, _ANONYMOUS = 0x50495045, 0x09041934
 _LISTENING = 10
-_EPHEMERAL = 32768
-"""Ports from this one on are given to those who connect (net.ipv4.ip_local_port_range)."""
 SOCKETS = frozenset({"socket", "accepted", "pair"})
 _WORDS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp", 136: "udplite"}
 _WITHOUT_PORTS = (1, 58, 255)
@@ -101,12 +99,11 @@ def of_socket(blob: Blob) -> SubjectName | None:
     if not connected and state == _LISTENING:
         name += " listen"
     text = f"{word}:[{'->'.join(ends if connected else ends[:1])}]"
-    accepted = connected and local_port < _EPHEMERAL <= peer_port
     return SubjectName(
         text,
         b"socket:[%d]" % inode,
         name if connected or local_port else "",
-        "accepted" if accepted else "socket",
+        "accepted" if connected and of_peer else "socket",
     )
 
 

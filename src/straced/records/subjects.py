@@ -22,6 +22,9 @@ MOVING = frozenset(
 )
 """Calls whose result is a number of bytes of a file or a peer."""
 OPENING = frozenset({"open", "openat", "openat2", "creat"})
+_SENDING = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "send", "sendfile", "sendfile64"})
+_RECEIVING = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "recv"})
+_SYNCING = frozenset({"fsync", "fdatasync"})
 ENDING = frozenset({"exit", "exit_group"})
 _ADDRESS_USES = {"connect": 1, "bind": 2, "sendto": 3, "recvfrom": 4, "poll": 7, "ppoll": 7, "getsockopt": 8}
 _MESSAGE_USES = {"sendmsg": 5, "sendmmsg": 5, "recvmsg": 6, "recvmmsg": 6}
@@ -44,6 +47,15 @@ def address_use(name: str, abi: str) -> int:
         abi: whose; messages are read of those alone whose structures are known.
     """
     return _ADDRESS_USES.get(name, 0) or (_MESSAGE_USES.get(name, 0) if abi in STRUCTURED else 0)
+
+
+def turn_of(name: str) -> int:
+    """Whether a call sends something to a peer (1), takes something from it (2), syncs a file (3), or neither (0).
+
+    Args:
+        name: of the call.
+    """
+    return 1 if name in _SENDING else 2 if name in _RECEIVING else 3 * (name in _SYNCING)
 
 
 @functools.cache

@@ -48,6 +48,8 @@ for _ in range(7):
     os.fsync(fd)
 for _ in range(30):
     os.stat("data")
+for _ in range(11):
+    os.fstat(fd)  # which the C library makes of a call by an empty path
 for _ in range(200):
     try:
         os.open("../" + os.path.basename(os.getcwd()) + "/none", os.O_RDONLY)
@@ -61,8 +63,9 @@ for _ in range(3):
     before = "before = os.open('before', os.O_RDWR | os.O_CREAT)"
     found = table(await run(Script(code, tmp_path, before=before)))
     data = row(found, tmp_path / "data")
-    assert (data.calls, data.errors, data.bytes) == (1 + 1000 + 50 + 7 + 30, 0, 10_200)
+    assert (data.calls, data.errors, data.bytes) == (1 + 1000 + 50 + 7 + 30 + 11, 0, 10_200)
     assert data.wall_ns >= data.waiting_ns
+    assert (data.syncs, 0 < data.sync_ns < data.wall_ns) == (7, True)
     assert (data.max_ns or 0) >= (data.p99_ns or 0) > 0
     none = row(found, tmp_path / "none")
     assert (none.kind, none.calls, none.errors, none.errno) == ("path", 200, 200, "ENOENT")

@@ -32,6 +32,7 @@ def key(kind: int, port: int, address: bytes = b"") -> detail_wire.WireFileKey:
         (detail_wire.BY_PEER | socket.IPPROTO_ICMP << 8, 0, bytes((10, 0, 0, 7)), "icmp 10.0.0.7", "socket"),
         (detail_wire.BY_FAMILY, socket.AF_NETLINK, bytes((9,)), "netlink AUDIT", "socket"),
         (detail_wire.BY_FAMILY, socket.AF_VSOCK, b"", "vsock socket", "socket"),
+        (detail_wire.BY_FAMILY, socket.AF_UNIX, b"", "unix, not connected", "socket"),
         (detail_wire.BY_FAMILY, 99, b"", "socket of family 99", "socket"),
     ],
 )

@@ -1,10 +1,11 @@
-"""Each call of a socket stands in the row of the peer that it was about, also when that has refused it.
+"""Each call of a socket stands in the row of the peer that it was about, also of one that refuses; and its replies.
 
 Of `bpf/details_peers.h`.
 """
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -21,6 +22,7 @@ for family, place in ((2, ("127.0.0.1", port)), (10, ("::ffff:127.0.0.1", port))
                       (1, "none"), (1, "\\0none")):
     for _ in range(3):
         one = socket.socket(family)
+        os.fstat(one.fileno())
         assert one.connect_ex(place)
         kept.append(one)
 for _ in range(4):
@@ -45,18 +47,25 @@ for one in (datagrams, *kept):
     one.detach()  # else Python asks for their addresses at its end
 """
 SPOKEN = """
-import json
-told = {}
+import json, time
+least, most = [], []
 udp = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
 for one in udp:
     one.bind(("127.0.0.1", 0))
 one, *others = udp
 for other in others:
+    least.append(0)
+    most.append(0)
     for _ in range(5):
+        sends = time.monotonic_ns()
         one.sendto(b"ab", other.getsockname())
+        sent = time.monotonic_ns()
         received, who = other.recvfrom(9)
         other.sendmsg([b"cd", b"ef"], [], 0, who)
+        receives = time.monotonic_ns()
         one.recvmsg(9)
+        least[-1] += receives - sent
+        most[-1] += time.monotonic_ns() - sends
 server = socket.create_server(("127.0.0.1", 0))
 for _ in range(5):
     with socket.create_connection(server.getsockname(), timeout=20) as client:
@@ -72,7 +81,8 @@ for other in paths[1:]:
 for _ in range(2):
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as links:
         links.send(struct.pack("IHHIIBxxx", 20, 18, 0x301, 1, 0, 0))
-print(json.dumps([each.getsockname()[1] for each in (*udp, server)]), flush=True)
+ports = [each.getsockname()[1] for each in (*udp, server)]
+json.dump({"ports": ports, "least": least, "most": most}, open("told", "w"))
 """
 
 
@@ -94,20 +104,26 @@ async def test_who_refuses(tmp_path: Path) -> None:
     expect(found, f"tcp 127.0.0.2:{port}", 8, 4, "ECONNREFUSED")  # the calls failed with EINPROGRESS
     expect(found, f"tcp 127.0.0.1:{port}, own address", 2, 2, "EADDRINUSE")
     expect(found, f"udp 127.0.0.3:{port}", 3, 0, "ECONNREFUSED", 1)
+    expect(found, "unix, not connected", 6, 0, None)
     assert not [each.name for each in found.rows if (each.name or "").startswith("socket:")]
 
 
 async def test_whom_a_call_is_about(tmp_path: Path) -> None:
     """One socket with many peers, a server at a port that the kernel has chosen, and one who waits in poll(2)."""
-    report = tmp_path / "ports"
-    script = Script(f"sys.stdout = open({str(report)!r}, 'w')\n{SPOKEN}", tmp_path, before=PREPARED)
+    script = Script(SPOKEN, tmp_path, before=PREPARED)
     found = table(await run(script))
-    one, first, second, server = map(int, report.read_text().strip("[]\n").split(","))
-    for port in (first, second):
+    told = json.loads((tmp_path / "told").read_text())
+    one, first, second, server = told["ports"]
+    for port, least, most in zip((first, second), told["least"], told["most"], strict=True):
         expect(found, f"udp 127.0.0.1:{port}", 10, 0, None, 5 * 2 + 5 * 4)
+        peer = row(found, f"udp 127.0.0.1:{port}")
+        assert peer.replies == 5
+        assert least <= peer.reply_ns <= most, "from what was sent to what came"
+        assert peer.reply_ns // 5 <= (peer.reply_max_ns or 0) <= peer.reply_ns
     assert row(found, f"udp 127.0.0.1:{one}").bytes == 2 * (5 * 2 + 5 * 4)
     served, asked = row(found, f"tcp 127.0.0.1 at port {server}"), row(found, f"tcp 127.0.0.1:{server}")
     assert (served.kind, served.bytes, asked.bytes) == ("accepted", 15, 15)
     assert asked.calls >= 5 * 4  # connect, getsockopt, poll and recvfrom, perhaps a poll before connect has returned
+    assert (asked.replies, asked.reply_max_ns) == (0, None), "nothing was sent"
     assert row(found, f"unix @straced {script.pid}").bytes == 18
     assert row(found, "netlink ROUTE").bytes == 40

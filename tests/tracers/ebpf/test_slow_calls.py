@@ -85,22 +85,32 @@ for place in (("127.0.0.1", int(sys.argv[1])), sys.argv[2]):
     with socket.socket(socket.AF_UNIX if isinstance(place, str) else socket.AF_INET) as one:
         one.connect(place)
         one.recv(1)
+own.accept()[0].recv(1)
 """
+    before = "own = socket.create_server(('127.0.0.1', 0))\nopen('port', 'w').write(str(own.getsockname()[1]))"
     with socket.create_server(("127.0.0.1", 0)) as internet, socket.socket(socket.AF_UNIX) as local:
         local.bind(str(tmp_path / "local"))
         local.listen()
         port = internet.getsockname()[1]
-        script = Script(code, tmp_path, port, tmp_path / "local")
+        script = Script(code, tmp_path, port, tmp_path / "local", before=before)
         async with slow_session(script) as session:
             for server in (internet, local):
                 server.settimeout(20)
                 with server.accept()[0] as given:
                     await script.inside("recvfrom")
                     given.send(b"x")
+            with socket.create_connection(("127.0.0.1", int((tmp_path / "port").read_text()))) as caller:
+                caller_port = caller.getsockname()[1]
+                await script.inside("recvfrom")
+                caller.send(b"x")
             script.go()
             slow = told(await session.result())
-    found = [call.peer for call in slow.calls if call.name == "recvfrom"]
-    assert sorted(found, key=str) == [f"tcp 127.0.0.1:{port}", f"unix {tmp_path / 'local'}"]
+    found = {call.peer: call.kind for call in slow.calls if call.name == "recvfrom"}
+    assert found == {
+        f"tcp 127.0.0.1:{port}": "socket",
+        f"unix {tmp_path / 'local'}": "socket",
+        f"tcp 127.0.0.1:{caller_port}": "accepted",
+    }
 
 
 async def test_what_was_open_before_and_has_lost_its_name(tmp_path: Path) -> None:

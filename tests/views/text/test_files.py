@@ -31,12 +31,31 @@ def test_a_table() -> None:
     )
 
 
+def test_what_only_some_have() -> None:
+    """Columns of syncs and of replies are there where there are any; the order is that of the table above."""
+    rows = (
+        use("/srv/db/wal", 9, 5 * MS, syncs=4, sync_ns=3 * MS),
+        use("tcp 10.0.0.7:80", 2, 1 * MS, replies=2, reply_ns=80 * MS, reply_max_ns=60 * MS),
+    )
+    assert plain(file_lines(FileTable(rows=rows), None, 120, "name")) == (
+        " calls  errors  bytes  syncs   total  waiting     max  reply  max reply  file or peer\n"
+        "     9       0    0 B      4  5.0 ms     0 ns  5.0 ms      -          -  /srv/db/wal\n"
+        "     2       0    0 B      -  1.0 ms     0 ns  1.0 ms  40 ms      60 ms  tcp 10.0.0.7:80\n"
+    )
+    (_titles, first, _more) = plain(file_lines(FileTable(rows=rows), 1, 120, "max")).splitlines()
+    assert first.endswith("/srv/db/wal")
+
+
 def test_what_is_missing_is_said() -> None:
     lost = replace(TABLE, others=use(None, 7, 10), unplaced=3)
     text = plain(file_lines(lost))
     assert "(not resolved)" in text
     assert "(all others)" in text
     assert "3 calls are in no row" in text
+
+
+def test_nothing_is_said_in_words() -> None:
+    assert plain(file_lines(FileTable())) == " No call was about a file or a peer.\n"
 
 
 def test_names_are_cut_at_their_beginning_and_scrubbed() -> None:

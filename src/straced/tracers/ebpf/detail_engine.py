@@ -18,6 +18,7 @@ from straced.records.subjects import (
     address_use,
     descriptors_of,
     is_from_here,
+    turn_of,
 )
 from straced.records.values import NUMBERS
 from straced.syscalls import names
@@ -38,6 +39,8 @@ class DetailEngine(Engine):
     def _configure(self) -> None:
         self._library.bpf_map__set_max_entries(self._map("slow_limits"), self.owners_max)
         self._library.bpf_map__set_max_entries(self._map("file_rows"), detail_wire.FILE_ROWS if self.tells_files else 1)
+        if self.tells_files:
+            self._library.bpf_map__set_max_entries(self._map("turns"), detail_wire.TURNS)
         self._peeking = threading.Lock()
 
     def _load(self) -> None:
@@ -135,5 +138,5 @@ def _detail_plans() -> bytes:
                 entry.flags = detail_wire.WAITS * (name in MADE_TO_WAIT) | detail_wire.ENDS * (name in ENDING)
                 entry.flags |= detail_wire.FROM_HERE * is_from_here(name) | detail_wire.BYTES * (name in MOVING)
                 entry.flags |= detail_wire.OPENS * (name in OPENING)
-                entry.address = address_use(name, abi)
+                entry.address, entry.turn = address_use(name, abi), turn_of(name)
     return bytes(entries)

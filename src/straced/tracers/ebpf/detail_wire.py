@@ -13,6 +13,8 @@ WAITS, FROM_HERE, ENDS, BYTES, OPENS = 1, 2, 4, 8, 16
 """Flags of a plan."""
 NO_LIMIT = (1 << 64) - 1
 FILE_ROWS = 16384
+TURNS = 4096
+"""Sockets of which it is kept when something was last sent."""
 BY_OTHERS, BY_UNIX, BY_UNIX_OWN, BY_FAMILY = 3, 4, 5, 8
 BY_PEER, BY_PEER_6, BY_CLIENT, BY_CLIENT_6, BY_OWN, BY_OWN_6 = 16, 17, 18, 19, 20, 21
 """What rows of files are told apart by; also by inode and by path. Those of the Internet have the protocol above."""
@@ -24,7 +26,13 @@ SLOW_NAME = 2
 class WireDetailPlan(ctypes.Structure):
     """What is told of a call besides what its plan says."""
 
-    _fields_ = (("descriptors", c_uint8), ("flags", c_uint8), ("address", c_uint8), ("unused", c_uint8 * 5))
+    _fields_ = (
+        ("descriptors", c_uint8),
+        ("flags", c_uint8),
+        ("address", c_uint8),
+        ("turn", c_uint8),
+        ("unused", c_uint8 * 4),
+    )
 
 
 class WireSlowLimit(ctypes.Structure):
@@ -86,6 +94,11 @@ class WireFileRow(ctypes.Structure):
         ("wall_ns", c_uint64),
         ("waiting_ns", c_uint64),
         ("max_ns", c_uint64),
+        ("replies", c_uint64),
+        ("reply_ns", c_uint64),
+        ("reply_max_ns", c_uint64),
+        ("syncs", c_uint64),
+        ("sync_ns", c_uint64),
         ("named", c_uint32),
         ("error", c_uint32),
         ("histogram", c_uint32 * histogram.SIZE),

@@ -80,6 +80,11 @@ def _use(row: detail_wire.WireFileRow, name: str | None, kind: str) -> FileCount
         waiting_ns=row.waiting_ns,
         max_ns=row.max_ns,
         p99_ns=p99(buckets, row.max_ns),
+        syncs=row.syncs,
+        sync_ns=row.sync_ns,
+        replies=row.replies,
+        reply_ns=row.reply_ns,
+        reply_max_ns=row.reply_max_ns if row.replies else None,
         histogram=buckets,
     )
 

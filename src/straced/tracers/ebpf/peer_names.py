@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from straced.records import names
-from straced.records.text.socket_names import INET, INET6, NETLINK, created
+from straced.records.text.socket_names import INET, INET6, NETLINK, UNIX, created
 from straced.tracers.ebpf import detail_wire
 from straced.tracers.ebpf.detail_wire import WireFileKey
 
@@ -44,6 +44,8 @@ def _of_family(family: int, protocol: int) -> str:
     if family == NETLINK:
         known = created(family, socket.SOCK_RAW, protocol)
         return f"netlink {known.peer if known is not None else protocol}"
+    if family == UNIX:
+        return "unix, not connected"
     try:
         return f"{socket.AddressFamily(family).name.removeprefix('AF_').lower()} socket"
     except ValueError:

@@ -80,7 +80,7 @@ def first_screen(
     if summary.io_uring is not None:
         lines += [(), *uring_lines(summary.io_uring, limit, width)]
     if summary.files is not None:
-        lines += [(), *file_lines(summary.files, limit, width)]
+        lines += [(), *file_lines(summary.files, limit, width, sort)]
     if summary.slow is not None:
         lines += [(), *slow_lines(summary.slow, limit, width)]
     return tuple(fitted(lines, width))

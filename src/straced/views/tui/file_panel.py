@@ -12,7 +12,7 @@ from straced.views.tui.segments import Piece, Pieces, whole
 
 COLUMNS = (
     ("time", 7, 0), ("waited", 7, 60), ("calls", 8, 0), ("calls/s", 8, 100), ("errors", 6, 60), ("bytes", 8, 100),
-    ("p99", 7, 60), ("max", 7, 100),
+    ("p99", 7, 60), ("max", 7, 100), ("syncs", 6, 120), ("reply", 7, 120),
 )  # fmt: skip
 """Their widths, and from how many cells of the screen on there is room for them."""
 LOOKING = " counting begins; the first figures are there in a moment"
@@ -37,7 +37,11 @@ class FilesTable:
 
     def __init__(self, window: FileWindow, width: int) -> None:
         self._window = window
-        self._columns = [(name, size) for name, size, least in COLUMNS if width >= least]
+        none = {
+            "syncs": not any(row.syncs for row in window.rows),
+            "reply": not any(row.replies for row in window.rows),
+        }
+        self._columns = [(name, size) for name, size, least in COLUMNS if width >= least and not none.get(name)]
         self._head = "".join(f"{name:>{size}} " for name, size in self._columns)
         self._room = max(_LEAST_NAME, width - len(self._head) - 1)
 
@@ -100,6 +104,8 @@ def _cells(row: FileUse, calls_s: float | None) -> dict[str, Piece]:
         "bytes": Piece(format_bytes(row.bytes), palette.NOTHING if row.bytes else palette.DIM),
         "p99": Piece(format_ns(row.p99_ns), palette.of_duration(row.p99_ns)),
         "max": Piece(format_ns(row.max_ns), palette.of_duration(row.max_ns)),
+        "syncs": Piece(cells.short_rate(row.syncs) if row.syncs else "-"),
+        "reply": Piece(format_ns(row.mean_reply_ns), palette.of_duration(row.mean_reply_ns)),
     }
 
 

@@ -15,8 +15,8 @@ const text = (td, row) => {
   td.replaceChildren(name(words));
 };
 const failed = (td, row) => {
-  say(td, row.errors ? `${count(row.errors)} ${row.errno || ""}` : "0");
-  td.classList.toggle("bad", row.errors > 0);
+  say(td, row.errors || row.errno ? `${count(row.errors)} ${row.errno || ""}` : "0");
+  td.classList.toggle("bad", row.errors > 0 || Boolean(row.errno));
 };
 
 const COLUMNS = [
@@ -24,10 +24,12 @@ const COLUMNS = [
   { id: "waited", title: "waited", class: "mid", hint: "switched out inside the calls", text: (row) => time(row.waiting_ns) },
   { id: "calls", title: "calls", text: (row) => count(row.calls) },
   { id: "rate", title: "calls/s", class: "wide", hint: "since the refresh before", text: (row) => (row.others_ ? "" : rate(row.calls_s)) },
-  { id: "errors", title: "errors", hint: "with the errno of the last one", node: failed },
+  { id: "errors", title: "errors", hint: "with the errno of the last one that tells something", node: failed },
   { id: "bytes", title: "bytes", class: "mid", hint: "read and written", text: (row) => size(row.bytes) },
   { id: "p99", title: "p99", class: "mid", text: (row) => time(row.p99_ns) },
   { id: "max", title: "max", text: (row) => time(row.max_ns) },
+  { id: "syncs", title: "syncs", class: "wide", hint: "calls of fsync and fdatasync", text: (row) => (row.syncs ? count(row.syncs) : "") },
+  { id: "reply", title: "reply", class: "mid", hint: "of a peer: from what was sent to what came, on average", text: (row) => (row.replies ? time(row.reply_ns / row.replies) : "") },
   { id: "name", title: "file or peer", class: "text mono", node: text },
 ];
 
