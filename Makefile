@@ -82,12 +82,14 @@ wheel-check: ## Build the wheel and test it in a fresh environment without the s
 lock: ## Bring uv.lock up to date (needs uv)
 	uv lock
 
+picture: export STRACED_TEST_PACE ?= 8
 picture: ## Make the pictures of docs/img and the recording of the README, from real runs (as root, with chromium)
 	@scripts/bootstrap dev
 	$(PYTHON) scripts/picture.py
 	$(PYTHON) scripts/top_pictures.py docs/img
-	@[ ! -e scripts/page_pictures.py ] || $(PYTHON) scripts/page_pictures.py docs/img
+	$(PYTHON) scripts/page_pictures.py docs/img
 	$(PYTHON) scripts/sheets.py docs/img
+	$(PYTHON) scripts/text_sheets.py docs/img
 	$(PYTHON) scripts/findings.py docs/img
 	$(PYTHON) scripts/text_findings.py docs/img
 

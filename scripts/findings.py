@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from straced.model.frame import Frame, ProcessDetail, ShortLived  # noqa: E402
 NOW = frames.machine_of_three()
 FIRST = NOW.processes[0]
 CALLS = detail_of(FIRST).calls or ()
-FAILED = tuple(msgspec.structs.replace(each, errno={"ENOTCONN": 3000}, errors=3000) for each in CALLS)
+FAILED = tuple(msgspec.structs.replace(each, errno={"ENOTCONN": 300}, errors=300) for each in CALLS)
 UNTIMED = tuple(msgspec.structs.replace(each, p50_ns=None, p99_ns=None) for each in CALLS)
 HALF_TYPED = ("j", "slash", *"pos", *("backspace",) * 3, "n")
 
@@ -43,6 +44,8 @@ class Scene(NamedTuple):
     frame: Frame
     keys: tuple[str, ...] = ()
     detail: ProcessDetail | None = None
+    busiest: bool = False
+    """Whether what the screen itself selects is left so."""
 
 
 def _shorts() -> Frame:
@@ -57,6 +60,11 @@ def _waiting() -> Frame:
     )
 
 
+def _itself() -> Frame:
+    this = row(os.getpid(), comm="straced", cmdline="straced top", calls_s=12_345.0, cpu_pct=9.5)
+    return frames.frame(*NOW.processes, this)
+
+
 def _unknown() -> Frame:
     machine = msgspec.structs.replace(frames.MACHINE, cpu_pct=None)
     return msgspec.structs.replace(NOW, machine=machine, cost_pct=None, counting_pct=None)
@@ -67,7 +75,7 @@ SCENES = {
     "calls": Scene("the usual calls are whole; at least nothing is unknown", (120, 40), (4, 7), _waiting()),
     "units": Scene("unknown is a dash, without a unit", (120, 40), (1, 2), _unknown()),
     "percentiles": Scene(
-        "percentiles that nobody tells take no room", (120, 40), (10, 16), NOW,
+        "percentiles that nobody tells take no room", (120, 40), (12, 16), NOW,
         detail=detail_of(FIRST, histograms={}, calls=UNTIMED),
     ),
     "errors": Scene(
@@ -78,7 +86,8 @@ SCENES = {
         "why nothing is counted, and what to do", (80, 24), (5, 12), frames.without_rights(), ("enter",),
         detail_of(FIRST, calls=None, histograms={}),
     ),
-    "durations": Scene("what the bars are", (120, 40), (28, 39), NOW, ("tab",)),
+    "durations": Scene("what the bars are", (120, 40), (31, 39), NOW, ("tab",)),
+    "itself": Scene("it does not open on itself", (80, 24), (4, 10), _itself(), busiest=True),
     "filter": Scene("a half-typed filter leaves the selection alone", (80, 24), (4, 9), NOW, HALF_TYPED),
 }  # fmt: skip
 
@@ -88,7 +97,7 @@ async def drawn_now() -> dict[str, str]:
     found = {}
     for name, scene in SCENES.items():
         feed = ScriptedFeed(scene.frame)
-        async with running(feed, scene.size) as (app, pilot):
+        async with running(feed, scene.size, busiest=scene.busiest) as (app, pilot):
             await pilot.press(*scene.keys)
             if scene.detail is not None and feed.listener is not None:
                 feed.listener.detail_ready(scene.detail)

@@ -15,9 +15,9 @@ from pathlib import Path
 HOME = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HOME), str(HOME / "scripts")]
 
+from busy_machine import busy_machine  # noqa: E402
 from tests.support.chromium import Page  # noqa: E402
 from tests.web.site import site  # noqa: E402
-from top_pictures import busy_machine  # noqa: E402
 
 from straced.workflows.report import report_file  # noqa: E402
 
@@ -64,10 +64,10 @@ def of_service(scratch: Path, folder: Path) -> None:
             browser.screenshot(folder / "web-process.png")
 
 
-def traced_build(build: Path) -> Path:
+def traced_build(build: Path, sources: int = SOURCES) -> Path:
     """A strace log of a build, in the folder that it makes."""
     build.mkdir()
-    for number in range(SOURCES):
+    for number in range(sources):
         (build / f"part{number}.c").write_text(
             '#include <stdio.h>\n#include <pthread.h>\nint f(void) { return puts(""); }\n'
         )

@@ -21,10 +21,11 @@ from types import TracebackType
 from typing import Any
 
 from tests.support.needs import require
+from tests.support.pace import PACE
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "headless_shell")
 KEEPER = Path(__file__).with_name("chromium_keeper.py")
-PATIENCE_S = 40.0
+PATIENCE_S = 40.0 * PACE
 """How long an answer of the browser may take on a busy machine."""
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
