@@ -184,7 +184,7 @@ def test_what_is_unknown_is_a_number() -> None:
     assert line(call("openat", FD_CWD, 0x7000, 0, result=3, blobs={1: Blob(BlobKind.PATH, b"", unread=True)})) == (
         "openat(AT_FDCWD</repo>, 0x7000, O_RDONLY) = 3"
     )
-    assert line(call("io_uring_enter", 3, 1, 0, 0, 0, 0)) == "io_uring_enter(0x3, 0x1, 0, 0, 0, 0) = 0"
+    assert line(call("futex_wait", 3, 1, 0, 0, 0, 0)) == "futex_wait(0x3, 0x1, 0, 0, 0, 0) = 0"
     assert line(call("openat", FD_CWD, 0x7000, 0, result=3, abi="i386", blobs={1: path(b"x")})).startswith(
         "openat(0xff"
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).parent.parent / "workloads"
-PROGRAMS = Path(__file__).parent.parent / "records" / "programs.c"
+RECORDED = Path(__file__).parent.parent / "records"
 
 
 def compile_package() -> None:
@@ -29,10 +29,10 @@ def compile_gt(folder: Path, cross: Sequence[str] = ()) -> Path:
     return _compile(folder / "gt", [*cross[1:], "-static"] if cross else [], cross[0] if cross else compiler())
 
 
-def compile_programs(folder: Path, cross: Sequence[str] = ()) -> Path:
+def compile_programs(folder: Path, cross: Sequence[str] = (), name: str = "programs") -> Path:
     """Build the programs whose lines are compared with strace's, as :func:`compile_gt` does."""
     flags = [*cross[1:], "-w", "-static"]  # some of their calls are wrong on purpose
-    return _compile(folder / "programs", flags, cross[0] if cross else compiler(), [PROGRAMS])
+    return _compile(folder / name, flags, cross[0] if cross else compiler(), [RECORDED / f"{name}.c"])
 
 
 def compile_gt32(folder: Path) -> Path | None:

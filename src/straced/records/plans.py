@@ -18,23 +18,23 @@ _WITHOUT_POINTERS = """
    get_thread_area getpgid getsid inotify_init1 io_destroy iopl memfd_secret mlockall nice personality pkey_free
    sched_get_priority_max sched_get_priority_min sched_getscheduler set_thread_area set_tid_address setfsgid setfsuid
    setgid setuid shmdt stime syncfs time timer_delete timer_getoverrun umask unshare userfaultfd
-2: arch_prctl capget capset clock_adjtime clock_settime dup2 eventfd2 fanotify_init fchmod flock ftruncate getgroups
+2: arch_prctl capget capset clock_adjtime dup2 eventfd2 fanotify_init fchmod flock ftruncate getgroups
    getpriority inotify_rm_watch io_setup io_uring_setup ioprio_get kill landlock_restrict_self listen map_shadow_stack
-   mlock mq_notify msgget munlock munmap pidfd_open pkey_alloc process_mrelease sched_rr_get_interval sched_setparam
-   set_robust_list setgroups setns setpgid setregid setreuid settimeofday shutdown signal timer_gettime timerfd_create
+   mlock mq_notify msgget munlock munmap pidfd_open pkey_alloc process_mrelease
+   set_robust_list setgroups setns setpgid setregid setreuid shutdown signal timerfd_create
    tkill ustat
-3: bpf close_range dup3 fchown fcntl64 finit_module get_robust_list getcpu getdents getdents64 getrandom init_module
+3: bpf close_range dup3 fchown fcntl64 finit_module get_robust_list getdents getdents64 getrandom init_module
    io_cancel io_submit ioperm ioprio_set landlock_create_ruleset lookup_dcookie lseek lsm_list_modules madvise
    membarrier mincore mlock2 modify_ldt mprotect mq_getsetattr mseal msgctl msync open_by_handle_at pidfd_getfd poll
-   read readahead readv rt_sigqueueinfo sched_setattr sched_setscheduler seccomp semget semop set_mempolicy setpriority
-   setresgid setresuid shmat shmctl shmget sigaction signalfd sigprocmask socket sysfs syslog tgkill timer_create write
+   read readahead readv rt_sigqueueinfo sched_setattr seccomp semget semop set_mempolicy setpriority
+   setresgid setresuid shmat shmctl shmget sigaction sigprocmask socket sysfs syslog tgkill timer_create write
    writev
 4: cachestat epoll_wait fadvise64 fallocate futex_requeue futex_wake io_uring_register landlock_add_rule listmount
    lsm_get_self_attr lsm_set_self_attr migrate_pages msgsnd pidfd_send_signal pkey_mprotect pread64 ptrace pwrite64
-   quotactl_fd reboot rseq rt_tgsigqueueinfo sched_getattr semctl semtimedop sendfile64 sendmmsg
+   quotactl_fd reboot rseq rt_tgsigqueueinfo sched_getattr semctl sendfile64 sendmmsg
    set_mempolicy_home_node statmount sync_file_range tee vmsplice
-5: _llseek clone futex_waitv get_mempolicy io_getevents kcmp kexec_file_load kexec_load keyctl mq_timedreceive
-   mq_timedsend mremap msgrcv perf_event_open prctl preadv process_madvise pwritev recvmmsg remap_file_pages select
+5: _llseek clone futex_waitv get_mempolicy kcmp kexec_file_load kexec_load keyctl
+   mremap msgrcv perf_event_open prctl preadv process_madvise pwritev recvmmsg remap_file_pages select
    waitid
 6: copy_file_range epoll_pwait epoll_pwait2 futex_wait io_uring_enter ipc mbind mmap mmap2 move_pages preadv2
    process_vm_readv process_vm_writev pwritev2 splice
@@ -65,6 +65,9 @@ sigaltstack 2 i0:24 o1:24; signalfd4 4 i1:8; socketpair 4 o3:8; stat 2 p0 o1:56;
 statfs64 3 p0; statx 5 p1 o4:48; swapoff 1 p0; swapon 2 p0; symlink 2 p0 p1; symlinkat 3 p0 p2; sysinfo 1 o0:112
 timer_settime 4 i2:32 o3:32; timerfd_gettime 2 o1:32; timerfd_settime 4 i2:32 o3:32; times 1 o0:32; truncate 2 p0
 truncate64 4 p0; umount 1 p0; umount2 2 p0; uname 1 o0:130; unlink 1 p0; unlinkat 3 p1; uselib 1 p0; utime 2 p0
+sched_rr_get_interval 2 o1:16; sched_setscheduler 3 i2:4; sched_setparam 2 i1:4; clock_settime 2 i1:16
+settimeofday 2 i0:16; timer_gettime 2 o1:32; getcpu 3 o0:4 o1:4; mq_timedsend 5 i4:16; mq_timedreceive 5 i4:16
+semtimedop 4 i3:16; signalfd 3 i1:8; io_getevents 5 i4:16
 utimensat 4 p1 i2:32; utimes 2 p0; wait4 4 o1:4 o3:32
 """
 MESSAGE, BLOCKED = 10, 11

@@ -49,7 +49,7 @@ def _scope(index: int) -> str:
 
 
 def _netlink(data: bytes) -> str:
-    pid, groups = struct.unpack_from("=II", data, 4)
+    pid, groups = struct.unpack_from("=iI", data, 4)
     return f", nl_pid={pid}, nl_groups={groups:08x}"
 
 

@@ -5,11 +5,14 @@ What is neither here nor in dependent.py is printed in hexadecimal.
 
 from __future__ import annotations
 
+from straced.records.text.rarer_calls import RARER
+
 _WITHOUT = (
     "sync inotify_init pause fork vfork getpid getppid gettid getpgrp setsid getuid geteuid getgid getegid sched_yield"
 )
 SIGNATURES: dict[str, str] = {
     **dict.fromkeys(_WITHOUT.split(), ""),
+    **RARER,
     # Files by descriptor.
     "read": "fd, bytes_out, size",
     "write": "fd, bytes_in(2), size",

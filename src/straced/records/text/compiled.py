@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from straced.records.plans import plan_of
+from straced.records.plans import MOST_ARGUMENTS, plan_of
 from straced.records.text import given, kinds, memory
 from straced.records.text.calls import SIGNATURES
 from straced.records.text.dependent import WHOLE
@@ -16,7 +16,7 @@ from straced.records.text.named import named
 from straced.records.text.processes import Process
 from straced.records.text.results import DESCRIPTORS, ENDING, Result, result_of
 from straced.records.text.task_calls import BECOMING, becoming
-from straced.records.values import Record
+from straced.records.values import BlobKind, Record
 from straced.syscalls import syscall_name
 
 Printer = Callable[[Record, Process], str]
@@ -66,7 +66,8 @@ def compile_call(number: int, abi: str, *, words: bool = False) -> CompiledCall:
             texts, needed = becoming(abi, BECOMING[name], words=words), 0
         return compiled(_of_list(head, texts, needed), _begun(head, texts, 6, needed), needed)
     if name not in SIGNATURES:
-        return compiled(_of_list(head, _hexadecimal), _begun(head, _hexadecimal, 6), 0)
+        texts = _one_by_one([_unnamed(name, place) for place in range(MOST_ARGUMENTS)])
+        return compiled(_of_list(head, texts), _begun(head, texts, 6), 0)
     kinds_of = words_of(name)
     formatters = [_formatter(word, place, abi) for place, word in enumerate(kinds_of)]
     filled = next((place for place, word in enumerate(kinds_of) if word.partition("(")[0].endswith(memory.FILLED)), 6)
@@ -101,6 +102,12 @@ def _formatter(word: str, index: int, abi: str) -> kinds.Formatter:
     if (held := memory.held(kind, index, abi)) is not None:
         return held
     return kinds.for_value(named(kind, rest.split(), abi))
+
+
+def _unnamed(name: str, place: int) -> kinds.Formatter:
+    """What prints an argument of a call that nothing is known of but what is read of it: a path, or a number."""
+    paths = {each.argument for each in plan_of(name).captures if each.kind == BlobKind.PATH}
+    return memory.path(place) if place in paths else kinds.hexadecimal
 
 
 def _hexadecimal(record: Record, process: Process) -> list[str]:

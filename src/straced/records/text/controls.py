@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from straced.records.text import kinds, memory
 from straced.records.text.flags import flags, one_of
 from straced.records.text.named import open_flags
@@ -18,7 +20,19 @@ _STRUCTURES = {
     "F_SETOWN_EX": "owner_in",
     "F_GETOWN_EX": "owner_out",
 }
-_NO_ARGUMENT = ("FIOCLEX", "FIONCLEX", "TIOCNOTTY", "TIOCEXCL", "TIOCNXCL", "TIOCSBRK", "TIOCCBRK", "TIOCCONS")
+_NO_ARGUMENT = frozenset(
+    """FIOCLEX FIONCLEX TIOCNOTTY TIOCEXCL TIOCNXCL TIOCSBRK TIOCCBRK TIOCCONS FIFREEZE FITHAW BLKRRPART BLKFLSBUF
+    LOOP_CLR_FD LOOP_SET_CAPACITY LOOP_CTL_GET_FREE RNDZAPENTCNT RNDCLEARPOOL RNDRESEEDCRNG RTC_AIE_ON RTC_AIE_OFF
+    RTC_UIE_ON RTC_UIE_OFF RTC_PIE_ON RTC_PIE_OFF RTC_WIE_ON RTC_WIE_OFF RTC_VL_CLR BTRFS_IOC_SYNC NS_GET_USERNS
+    NS_GET_PARENT NS_GET_NSTYPE WDIOC_KEEPALIVE""".split()  # noqa: SIM905
+)
+_POINTED = re.compile(
+    r"BLK(?!RASET|FRASET|SECTSET)\w+|FS_IOC_(GET|SET)(FLAGS|FSLABEL)|FS_IOC_FIEMAP|FITRIM|FI(CLONE|DEDUPE)RANGE"
+    r"|RTC_(RD|SET)_TIME|RTC_(ALM|WKALM|PLL)_\w+|LOOP_([GS]ET_STATUS\w*|CONFIGURE)|WDIOC_(GET|SET)\w*T(IMEOUT|IMELEFT)"
+    r"|PERF_EVENT_IOC_(PERIOD|ID|SET_FILTER|MODIFY_ATTRIBUTES|QUERY_BPF)|KD(GET(LED|MODE)|GKB(TYPE|MODE|ENT|META|LED))"
+    r"|NS_GET_OWNER_UID|RND(GET|ADDTO)ENTCNT"
+)
+"""Requests whose last argument strace follows: without one it is NULL."""
 _LAST = {
     "termios_in": ("TCSETS", "TCSETSW", "TCSETSF", "TCSETS2", "TCSETSW2", "TCSETSF2"),
     "termios_out": ("TCGETS", "TCGETS2"),
@@ -44,6 +58,9 @@ def file_command(abi: str) -> kinds.Whole:
     at: dict[int, kinds.Formatter] = {numbers[name]: kinds.signed for name in _NUMBER if name in numbers}
     at |= {numbers["F_SETFD"]: kinds.for_value(flags(table["fd_flags"], "FD_???"))}
     at |= {numbers["F_SETFL"]: kinds.for_value(open_flags(abi))}
+    at |= {numbers["F_ADD_SEALS"]: kinds.for_value(flags(table["seal"], "F_SEAL_???"))}
+    at |= {numbers["F_NOTIFY"]: kinds.for_value(flags(table["file_notice"], "DN_???"))}
+    at |= {numbers["F_SETLEASE"]: kinds.for_value(one_of(table["lock_type"], "F_???"))}
     at |= {numbers["F_SETSIG"]: kinds.for_value(lambda value: signal_name(value, signals))}
     for name, kind in _STRUCTURES.items():
         if name in numbers and (held := memory.held(kind, 2, abi)) is not None:
@@ -64,7 +81,7 @@ def file_command(abi: str) -> kinds.Whole:
 def device_request(abi: str) -> kinds.Whole:
     """Make the printer of ioctl(2): requests of terminals, files and sockets by name, others by their parts."""
     table = constants(abi)
-    named = [*table["terminal"], *table["file_ioctl"], *table["network_ioctl"]]
+    named = [*table["terminal"], *table["file_ioctl"], *table["network_ioctl"], *table["device_ioctl"]]
     words = {value & 0xFFFFFFFF: name for value, name in reversed(named)}
     doubled = {value: f"{name} or {words[value]}" for value, name in table["sound_timer"] if value in words}
     clones = dict(table["clone_file"])
@@ -83,7 +100,8 @@ def device_request(abi: str) -> kinds.Whole:
             return [*found, kinds.signed(value, record, process)]
         if word in _NO_ARGUMENT:
             return found
-        return [*found, shapes.get(word or "", kinds.hexadecimal)(value, record, process)]
+        number = kinds.pointer if word is not None and _POINTED.fullmatch(word) else kinds.hexadecimal
+        return [*found, shapes.get(word or "", number)(value, record, process)]
 
     return texts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from functools import partial
 
@@ -11,11 +12,12 @@ from straced.records.text.flags import Named, flags, one_of
 from straced.records.text.futexes import locking
 from straced.records.text.given import length_out
 from straced.records.text.kinds import Whole
+from straced.records.text.local_sets import LOCAL
 from straced.records.text.named import named, open_flags
+from straced.records.text.operations import OPERATIONS
+from straced.records.text.process_controls import controlling
 from straced.records.text.processes import Process
-from straced.records.text.results import DUMPABLE
 from straced.records.text.socket_options import option_value, option_words
-from straced.records.text.structures import signal_name
 from straced.records.text.tables import constants
 from straced.records.text.task_calls import becoming, cloning, cloning_by_structure, returning
 from straced.records.values import Record
@@ -53,32 +55,6 @@ def remapping(abi: str) -> Whole:
     return texts
 
 
-def controlling(abi: str) -> Whole:
-    """prctl(2): the operation, and as many arguments as the ones known here take."""
-    names = one_of(constants(abi)["prctl"], "PR_???")
-    capabilities = one_of(constants(abi)["capability"], "CAP_???")
-    signals = dict(constants(abi)["signal"])
-
-    def texts(record: Record, process: Process) -> list[str]:
-        operation, value = record.args[:2]
-        word = names(operation)
-        if operation == 15:  # PR_SET_NAME
-            return [word, memory.bytes_in(0)(value, record, process)]
-        if operation == 1:  # PR_SET_PDEATHSIG
-            return [word, signal_name(value, signals)]
-        if operation in (3, 7, 14, 21, 27, 30, 39):  # what only asks
-            return [word]
-        if operation in (23, 24):  # PR_CAPBSET_READ, PR_CAPBSET_DROP
-            return [word, capabilities(value)]
-        if operation == 4 and value < 3:  # PR_SET_DUMPABLE
-            return [word, DUMPABLE[value]]
-        if operation in (8, 4, 28):
-            return [word, kinds.size(value, record, process)]
-        return [word, *(kinds.hexadecimal(each, record, process) for each in record.args[1:5])]
-
-    return texts
-
-
 def making_socket(abi: str, more: int) -> Whole:
     """socket(2), socketpair(2): the name of a protocol is one of its family."""
     family = named("one", ["family", "AF_???"], abi)
@@ -88,6 +64,13 @@ def making_socket(abi: str, more: int) -> Whole:
         16: one_of(constants(abi)["netlink"], "NETLINK_???"),
     }
     protocols[10] = protocols[2]
+    ethernet = dict(LOCAL["ethernet"])
+
+    def of_packets(value: int) -> str:
+        value = socket.ntohs(value & 0xFFFF)
+        return f"htons({ethernet.get(value) or f'{value:#x} /* ETH_P_??? */' if value else '0 /* ETH_P_??? */'})"
+
+    protocols[17] = of_packets
 
     def texts(record: Record, process: Process) -> list[str]:
         args = record.args
@@ -123,6 +106,7 @@ def entries(record: Record, process: Process) -> list[str]:
 
 
 WHOLE: dict[str, Callable[[str], Whole]] = {
+    **OPERATIONS,
     "rt_sigreturn": returning,
     "restart_syscall": lambda abi: lambda record, process: ["<... resuming interrupted system call ...>"],
     "open": partial(opening, first=0),
@@ -140,6 +124,7 @@ WHOLE: dict[str, Callable[[str], Whole]] = {
     "setsockopt": partial(socket_option, asks=False),
     "fcntl": file_command,
     "ioctl": device_request,
+    "getdents": lambda abi: entries,
     "getdents64": lambda abi: entries,
 }
 """What makes the printer of a call, by its name."""

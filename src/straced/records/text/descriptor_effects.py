@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from straced.records.text.descriptors import DIRECTORY, Descriptor, deleted, file
 from straced.records.text.processes import Process, Processes
+from straced.records.text.results import asks_version
 from straced.records.values import Record
 
 O_CLOEXEC = 0o2000000
@@ -80,6 +81,12 @@ def forget_result(record: Record, process: Process) -> None:
 def unknown(record: Record, process: Process, processes: Processes) -> None:
     """A call that makes a descriptor of something that is not told here."""
     forget_result(record, process)
+
+
+def ruled(record: Record, process: Process, processes: Processes) -> None:
+    """landlock_create_ruleset(2), which may have told only what version it is."""
+    if not asks_version(record):
+        forget_result(record, process)
 
 
 def distrusted(record: Record, process: Process, processes: Processes) -> None:

@@ -15,7 +15,7 @@ DIRECTORY = -100
 """AT_FDCWD."""
 _DEVICES = {
     b"/dev/null": "1:3", b"/dev/zero": "1:5", b"/dev/full": "1:7", b"/dev/random": "1:8", b"/dev/urandom": "1:9",
-    b"/dev/tty": "5:0", b"/dev/console": "5:1", b"/dev/ptmx": "5:2",
+    b"/dev/kmsg": "1:11", b"/dev/tty": "5:0", b"/dev/console": "5:1", b"/dev/ptmx": "5:2",
 }  # fmt: skip
 """Numbers that are assigned for good (Documentation/admin-guide/devices.txt of the kernel)."""
 

@@ -11,6 +11,7 @@ from straced.records.text.descriptor_effects import (
     duplicated,
     opened,
     requested,
+    ruled,
 )
 from straced.records.text.new_descriptors import anonymous, memory_file, pair, pipe_ends, socket_ends
 from straced.records.text.socket_effects import SOCKET_EFFECTS
@@ -50,6 +51,8 @@ EFFECTS: dict[str, Effect] = {
     "inotify_init": anonymous("inotify", None),
     "inotify_init1": anonymous("inotify", 0),
     "memfd_create": memory_file,
+    "userfaultfd": anonymous("[userfaultfd]", 0),
+    "landlock_create_ruleset": ruled,
     "chdir": moved,
     "fchdir": moved_by_descriptor,
     "unshare": unshared,

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from straced.records.text.flags import Named, flags, mode_and_flags, one_of
+from straced.records.text.local_sets import ACCESS, LOCAL, io_priority, swap_flags
 from straced.records.text.structures import signal_name
 from straced.records.text.tables import constants
-
-_ACCESS = ((4, "R_OK"), (2, "W_OK"), (1, "X_OK"))
-_SPLICE = ((1, "SPLICE_F_MOVE"), (2, "SPLICE_F_NONBLOCK"), (4, "SPLICE_F_MORE"), (8, "SPLICE_F_GIFT"))
-_CLOSE_RANGE = ((2, "CLOSE_RANGE_UNSHARE"), (4, "CLOSE_RANGE_CLOEXEC"))
-_LINKAT = ((0x400, "AT_SYMLINK_FOLLOW"), (0x1000, "AT_EMPTY_PATH"))
-_XATTR = ((1, "XATTR_CREATE"), (2, "XATTR_REPLACE"))
-_LOCAL = {"access": _ACCESS, "splice": _SPLICE, "close_range": _CLOSE_RANGE, "linkat": _LINKAT, "xattr": _XATTR}
-"""Sets that no header of the UAPI has, or only among others."""
 
 
 def named(kind: str, words: list[str], abi: str) -> Named:
@@ -29,12 +22,14 @@ def named(kind: str, words: list[str], abi: str) -> Named:
     """
     table = constants(abi)
     if kind == "one":
-        return one_of(table[words[0]], words[1])
+        return one_of(LOCAL.get(words[0]) or table[words[0]], words[1])
     if kind == "flags":
-        names = _LOCAL.get(words[0]) or table.get(words[0], ()) if words else ()
+        names = LOCAL.get(words[0]) or table.get(words[0], ()) if words else ()
         return flags(names, words[1] if len(words) > 1 else "???", words[2] if len(words) > 2 else "0")
     if kind == "creation":  # the two flags of calls that make a descriptor, by the name that the call has for them
         return _creation(words[0] if words else "O_", abi)
+    if kind == "ipc_mode":
+        return _ipc_mode(words[0], abi)
     if kind in _MADE:
         return _MADE[kind](abi)
     raise ValueError(kind)
@@ -91,12 +86,69 @@ def _signal(abi: str) -> Named:
     return lambda value: signal_name(value & 0xFFFFFFFF, names)
 
 
+def _ipc_mode(words: str, abi: str) -> Named:
+    """Flags, and the rights of what is made."""
+    names = flags(constants(abi)[words], "")
+
+    def mode(value: int) -> str:
+        rights = value & 0o777
+        text = f"0{rights:o}" if rights > 0o77 else f"{rights:03o}"
+        return f"{names(value & ~0o777)}|{text}" if value & 0xFFFFFFFF & ~0o777 else text
+
+    return mode
+
+
+def _key(abi: str) -> Named:
+    """The number of a key: small negative ones are keyrings that every process has."""
+    special = {value & 0xFFFFFFFF: name for value, name in constants(abi)["key_special"]}
+
+    def key(value: int) -> str:
+        value &= 0xFFFFFFFF
+        return special.get(value) or str(value - 0x100000000 if value >> 31 else value)
+
+    return key
+
+
+def _fanotify(abi: str) -> Named:
+    table = constants(abi)
+    return mode_and_flags(one_of(table["fanotify_class"], "FAN_CLASS_???"), 0xC, flags(table["fanotify_init"], ""))
+
+
+def _memory_mode(abi: str) -> Named:
+    both = constants(abi)["memory_mode"]
+    mask = 0xFFFFFFFF & ~sum(value for value, _ in both)
+    return mode_and_flags(one_of(LOCAL["memory_kind"], "MPOL_???"), mask, flags(both, ""))
+
+
+def _mount(abi: str) -> Named:
+    names = flags(constants(abi)["mount"], "MS_???")
+
+    def text(value: int) -> str:
+        if value & 0xFFFF0000 != _MOUNT_MAGIC:
+            return names(value)
+        return f"MS_MGC_VAL|{names(value & 0xFFFF)}" if value & 0xFFFF else "MS_MGC_VAL"
+
+    return text
+
+
+_MOUNT_MAGIC = 0xC0ED0000
+"""What mount(8) of old put into the flags."""
 _MADE: dict[str, Callable[[str], Named]] = {
     "made_with": lambda abi: flags(_of_open(abi), "O_???"),
-    "access": lambda abi: flags(_ACCESS, "?_OK", "F_OK"),
+    "access": lambda abi: flags(ACCESS, "?_OK", "F_OK"),
     "open": open_flags,
     "mmap": _mmap,
     "statx_flags": _statx,
     "socket_type": _socket_type,
     "signal": _signal,
+    "mount_flags": _mount,
+    "memory_mode": _memory_mode,
+    "fanotify": _fanotify,
+    "key": _key,
+    "ipc_key": lambda abi: lambda value: f"{value & 0xFFFFFFFF:#x}" if value & 0xFFFFFFFF else "IPC_PRIVATE",
+    "policy": lambda abi: one_of(
+        ((value, name.replace("NORMAL", "OTHER")) for value, name in constants(abi)["scheduler"]), "SCHED_???"
+    ),
+    "ioprio": lambda abi: io_priority,
+    "swap": lambda abi: swap_flags,
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from straced.records.text.flags import flags
+from straced.records.text.flags import flags, one_of
+from straced.records.text.local_sets import LOCAL, io_priority, personality
 from straced.records.text.named import open_flags
 from straced.records.text.processes import Process
 from straced.records.text.tables import constants
@@ -23,7 +24,7 @@ DESCRIPTORS = frozenset(
     """open openat openat2 creat dup dup2 dup3 socket accept accept4 epoll_create epoll_create1
     eventfd eventfd2 pidfd_open timerfd_create signalfd signalfd4 inotify_init inotify_init1
     memfd_create fanotify_init userfaultfd pidfd_getfd open_by_handle_at perf_event_open
-    io_uring_setup landlock_create_ruleset fsopen fspick open_tree""".split()  # noqa: SIM905
+    io_uring_setup landlock_create_ruleset fsopen fspick fsmount open_tree memfd_secret mq_open""".split()  # noqa: SIM905
 )
 ADDRESSES = frozenset({"mmap", "mremap", "brk", "shmat"})
 TIMED = frozenset({"select", "pselect6"})
@@ -43,6 +44,8 @@ def result_of(name: str, abi: str) -> Result:
     known = errors(abi)
     if name == "fcntl":
         value = _of_fcntl(abi)
+    elif name == "landlock_create_ruleset":
+        value = _of_ruleset
     elif name in DESCRIPTORS:
         value = _descriptor
     else:
@@ -93,23 +96,49 @@ def _scheduler(record: Record, process: Process) -> str:
 
 def _of_prctl(record: Record, process: Process) -> str:
     result = record.result or 0
+    if record.args[:1] == (27,) and result:  # PR_GET_SECUREBITS
+        return f"{result:#x} ({_SECURE(result)})"
     return f"{result} ({DUMPABLE[result]})" if record.args[:1] == (3,) and 0 <= result < 3 else str(result)
+
+
+_SECURE = flags(LOCAL["secure"], "SECBIT_???")
+
+
+def _of_personality(record: Record, process: Process) -> str:
+    result = record.result or 0
+    return f"{f'{result:#x}' if result else '0'} ({personality(result)})"
+
+
+def _of_ioprio(record: Record, process: Process) -> str:
+    return f"{record.result} ({io_priority(record.result or 0)})"
+
+
+def _of_ruleset(record: Record, process: Process) -> str:
+    return _plain(record, process) if asks_version(record) else _descriptor(record, process)
+
+
+def asks_version(record: Record) -> bool:
+    """Whether landlock_create_ruleset(2) only tells the version: nothing is made."""
+    return len(record.args) > 2 and bool(record.args[2] & 1)
 
 
 def _of_fcntl(abi: str) -> Result:
     numbers = {name: value for value, name in constants(abi)["fcntl"]}
     makes = {numbers["F_DUPFD"], numbers["F_DUPFD_CLOEXEC"]}
     of_file, of_descriptor = open_flags(abi), flags(constants(abi)["fd_flags"], "FD_???")
-    worded = {numbers["F_GETFL"]: of_file, numbers["F_GETFD"]: of_descriptor}
+    worded = {numbers["F_GETFL"]: ("flags", of_file), numbers["F_GETFD"]: ("flags", of_descriptor)}
+    worded[numbers["F_GET_SEALS"]] = "seals", flags(constants(abi)["seal"], "F_SEAL_???")
+    worded[numbers["F_GETLEASE"]] = "", one_of(constants(abi)["lock_type"], "F_???")
 
     def text(record: Record, process: Process) -> str:
         command, result = record.args[1] if record.args else -1, record.result or 0
         if command in makes:
             return _descriptor(record, process)
-        words = worded.get(command)
-        if words is None or not result:
-            return f"{result:#x} (flags {of_file(0)})" if command == numbers["F_GETFL"] else str(result)
-        return f"{result:#x} (flags {words(result)})"
+        kind, words = worded.get(command, ("", None))
+        if words is None or (not result and kind and words is not of_file):
+            return str(result)
+        number = f"{result:#x}" if result else "0"
+        return f"{number} ({kind} {words(result)})" if kind else f"{number} ({words(result)})"
 
     return text
 
@@ -120,6 +149,8 @@ _SHAPES: dict[str, Result] = {
     **dict.fromkeys(TIMED, _timed),
     **dict.fromkeys(POLLS, _polled),
     "umask": _octal,
+    "personality": _of_personality,
+    "ioprio_get": _of_ioprio,
     "sched_getscheduler": _scheduler,
     "prctl": _of_prctl,
 }

@@ -77,7 +77,12 @@ def _accepted(record: Record, process: Process, processes: Processes) -> None:
 
 def _told_local(record: Record, process: Process, processes: Processes) -> None:
     """getsockname(2). Port 0 is that of a socket that is not bound."""
-    entry, end = _known(record, process), end_of(_address(record) or b"")
+    entry, address = _known(record, process), _address(record) or b""
+    if entry is not None and entry.socket is not None and entry.socket.family == NETLINK and len(address) >= 8:
+        port = str(int.from_bytes(address[4:8], sys.byteorder))
+        _renamed(record, process, entry, replace(entry.socket, local=port if port != "0" else entry.socket.local))
+        return
+    end = end_of(address)
     if entry is not None and entry.socket is not None and end and not end.endswith(":0"):
         _renamed(record, process, entry, replace(entry.socket, local=end))
 

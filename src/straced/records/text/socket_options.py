@@ -20,6 +20,9 @@ def option_words(abi: str) -> Callable[[int, int], tuple[str, str]]:
         0: one_of(table["ip_option"], "IP_???"),
         41: one_of(table["ipv6_option"], "IPV6_???"),
         6: one_of(table["tcp_option"], "TCP_???"),
+        17: one_of(table["udp_option"], "UDP_???"),
+        263: one_of(table["packet_option"], "PACKET_???"),
+        270: one_of(table["netlink_option"], "NETLINK_???"),
     }
 
     def words(level: int, option: int) -> tuple[str, str]:
@@ -36,6 +39,8 @@ def option_value(record: Record, *, asks: bool) -> str:
     address, blob = record.args[3], record.blobs.get(3)
     if not address or record.result == kinds.FAULT or (asks and kinds.failed(record)):
         return f"{address:#x}" if address else "NULL"
+    if not asks and not record.args[4] & 0xFFFFFFFF:  # which is not looked at then
+        return f"{address:#x}"
     if blob is None or blob.unread:  # or a key, which is not read
         return '""...' if level == _TCP and not asks and record.args[4] > _INT_BYTES else "[...]"
     shape = _STRUCTURES.get((level, option))
