@@ -7,7 +7,7 @@ TESTS ?= tests
 KERNELS ?=
 MATRIX ?=
 FIELD ?=
-BENCH ?= strace overhead reading report why service top
+BENCH ?= strace overhead reading report report_page why service top
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

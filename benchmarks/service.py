@@ -1,6 +1,6 @@
 """What the service costs: CPU, memory and jitter by number of processes; history's size and speed; the socket.
 
-    python -m benchmarks.service [--json] [--seconds 65] [--sizes 1,10,100,1000] [--idle 60] [--only live,idle]
+    python -m benchmarks.service [--json] [--seconds 65] [--sizes 1,10,100,1000] [--idle 60] [--only live,page]
 
 Real processes, of which one in ten makes twenty different system calls each second; a real ``straced serve`` at 1 s.
 CPU is told as it was, and as it would be if the machine were at its best (``slowdown`` says how far it was from that).
@@ -26,12 +26,13 @@ from benchmarks import machine
 from benchmarks.result import Result, at_most, table
 from benchmarks.service_clients import clients, idle, rate
 from benchmarks.service_history import size_of_history, speed_of_history
+from benchmarks.service_page import page
 from benchmarks.service_world import Speed, cpu_s, daemon, rss_mb, steady, workers
 from straced.client.client import Client
 from straced.model.facts import HostFacts
 from straced.store.history import History
 
-PARTS = ("history", "live", "idle", "clients", "rate")
+PARTS = ("history", "live", "idle", "clients", "page", "rate")
 
 
 async def settle(where: Path, count: int) -> tuple[list[float], int]:
@@ -119,6 +120,7 @@ def main() -> int:
         results += live([int(size) for size in wanted.sizes.split(",")], wanted.seconds)
     results += idle(wanted.idle) if "idle" in parts else []
     results += clients() if "clients" in parts else []
+    results += page(wanted.seconds) if "page" in parts else []
     results += rate() if "rate" in parts else []
     if wanted.json:
         print(json.dumps({"machine": machine.facts(), "results": [result.to_dict() for result in results]}))

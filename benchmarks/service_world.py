@@ -62,8 +62,8 @@ def workers(count: int, active: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, target: int | None, interval: str = "1s") -> Iterator[tuple[int, Path]]:
-    """A service that watches the tree of ``target``, if any; gives its pid and its socket."""
+def daemon(folder: Path, target: int | None, interval: str = "1s", *, page: bool = False) -> Iterator[tuple[int, Path]]:
+    """A service that watches the tree of ``target``, if any, maybe with a page; gives its pid and its socket."""
     where = folder / "run" / "straced.sock"
     file = folder / "straced.toml"
     file.write_text(
@@ -73,7 +73,7 @@ def daemon(folder: Path, target: int | None, interval: str = "1s") -> Iterator[t
     )
     source = str(Path(__file__).parents[1] / "src")
     serving = subprocess.Popen(
-        [sys.executable, "-m", "straced", "serve", "-c", str(file)],
+        [sys.executable, "-m", "straced", "serve", "-c", str(file), *(["--http", "127.0.0.1:0"] if page else [])],
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": source},
         preexec_fn=_end_with_parent,

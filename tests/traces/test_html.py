@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from straced.traces import analysis
 from straced.traces.report.request import ReportRequest
 from straced.views.html.advice import ADVICE
+from straced.views.html.figures import data_of
 from straced.views.html.page import json_island
 from straced.workflows.report import Outputs, make, report_file
 from tests.support.axe import violations
@@ -104,6 +106,11 @@ def test_tables_sort_and_filter(page: Page) -> None:
     assert sorted(column(page, "files", 0)) == sorted(["/etc/f1", *(f"/etc/f{i}" for i in range(10, 20))])
 
 
+def press(page: Page, key: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key=key)
+
+
 def test_the_flame_graph_zooms(page: Page) -> None:
     top = "document.querySelector('#flame svg').dataset.top"
     count = "document.querySelectorAll('#flame rect.frame').length"
@@ -111,6 +118,16 @@ def test_the_flame_graph_zooms(page: Page) -> None:
     page.click("#flame rect.proc")
     assert page.value(top) != "all"
     page.click("#flame rect.root")
+    assert (page.value(top), page.value(count)) == ("all", whole)
+    at = "document.querySelector('#flame rect.at')?.box.name"
+    page.value("document.querySelector('#flame .body').focus()")
+    press(page, "ArrowDown")
+    first = page.value(at)
+    assert page.text("#flame .say").startswith(first)
+    press(page, "ArrowDown")
+    press(page, "Enter")
+    assert page.value(top) == page.value(at) != first
+    press(page, "Escape")
     assert (page.value(top), page.value(count)) == ("all", whole)
     page.click("#flame input")
     page.type("wait4")
@@ -217,6 +234,13 @@ def test_findings_show_their_lines_and_calls_their_place(page: Page, report_page
     around = trace.split("\n")[max(0, number - 4) : number + 3]
     assert [int(line.split()[0]) for line in lines][: len(around)] == list(range(max(1, number - 3), number + 4))
     assert around[min(3, number - 1)].split()[0] in marked
+    assert page.value("part(16)").startswith("16 % of ")
+    assert page.value("part(1517)").startswith("15.2 × "), "tasks that wait side by side wait more than the wall time"
+    widths = page.value("[...document.querySelectorAll('#shares .bar i')].map(each => parseFloat(each.style.width))")
+    assert sum(widths) == pytest.approx(100)
+    assert widths == sorted(widths, reverse=True)
+    total = page.value("time(data.summary.reduce((sum, row) => sum + (row.wall_ns || 0), 0))")
+    assert page.text("#shares").startswith(f"{total} in calls, all tasks together")
     facts = page.text("#facts")
     assert Path(sys.executable).name in facts
     assert "UTC" in facts or "GMT" in facts
@@ -224,6 +248,10 @@ def test_findings_show_their_lines_and_calls_their_place(page: Page, report_page
     whole = page.value(span)
     page.click("#slowest td button")  # the slowest call: the time line shows it, and little else
     assert page.value(span) < whole
+    ticks = page.value("[...document.querySelectorAll('.times text')].map(each => each.textContent)")
+    steps = {round(b - a, 6) for a, b in pairwise([float(each.split()[0].replace(",", "")) for each in ticks])}
+    assert len(steps) <= 1, "they are as far from each other as they say"
+    assert all(f"{step:e}"[0] in "125" for step in steps), "round steps"
     page.click("#timeline .body > button")
     assert page.value(span) == whole
     assert page.errors == []
@@ -268,3 +296,12 @@ def test_secrets_are_taken_out_of_all_of_it(tmp_path: Path) -> None:
     assert "hunter2" not in hidden
     assert "***" in hidden
     assert "openat" in hidden
+
+
+def test_what_strace_cut_off_is_said_to_be_cut(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    call = 'execve("/opt/long/tool", ["/opt/long/to"..., "-I", "x\\"y", ...], 0x7f /* 1 var */) = 0 <0.000500>'
+    trace.write_text(f"7 1790000000.000000 {call}\n7 1790000001.000000 +++ exited with 0 +++\n")
+    data = data_of(make(ReportRequest(file=str(trace)), Outputs()))
+    assert data["command"] == '/opt/long/to… -I x\\"y …'
+    assert [each["argv"] for each in data["processes"]] == ['-I x\\"y …']

@@ -183,11 +183,17 @@ def test_alerts_come_and_go(tmp_path: Path, browser: Page) -> None:
         rules = f'[alerts]\nfds_pct = 80.0\n[[watch]]\ntarget = "{process.pid}"\n'
         with site(tmp_path, rules) as page:
             open_page(browser, page)
-            browser.value("location.hash = '#/alerts'")
-            browser.until("document.querySelector('#open') !== null && !document.querySelector('#open article')")
+            assert browser.value("document.querySelector('.flags').hidden")
             assert process.stdin is not None
             process.stdin.write("open\n")
             process.stdin.flush()
+            browser.until("document.querySelector('.flags').innerText.includes('of 50 descriptors open')")
+            browser.until("document.querySelector('tbody .flagged')?.title.includes('of 50 descriptors open')")
+            assert browser.value("document.querySelector('.flags a').getAttribute('href')").startswith(
+                f"#/process/{process.pid}-"
+            )
+            browser.click("[data-card=alerts]")
+            browser.until("location.hash === '#/alerts'")
             browser.until("document.querySelector('#open article')?.innerText.includes('of 50 descriptors open')")
             assert browser.value("document.querySelector('#alarms')?.textContent") == "1"
             process.stdin.write("close\n")
@@ -203,9 +209,9 @@ def test_alerts_come_and_go(tmp_path: Path, browser: Page) -> None:
 HOUR_AGO = 3000.0
 
 
-def keep_an_hour(folder: Path) -> float:
+def keep_an_hour(folder: Path, ago: float = HOUR_AGO) -> float:
     """A history of which each figure is known: 3 minutes with 10 calls a second, and one error; returns its start."""
-    began = (time.time() - HOUR_AGO) // 60 * 60
+    began = (time.time() - ago) // 60 * 60
     store = HistoryWriter(folder / "state" / "history.db", schema.StoreConfig())
     store.start()
     for second in range(240):

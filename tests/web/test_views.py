@@ -163,3 +163,26 @@ def test_a_link_shows_the_same_and_back_goes_back(tmp_path: Path, browser: Page)
             click(browser, "dialog button")
             assert browser.errors == []
             assert {url.split("/")[2] for url in browser.requests} == {f"127.0.0.1:{page.port}"}
+
+
+def test_a_url_that_was_cut_or_mistyped_leaves_a_page_that_works(tmp_path: Path, browser: Page) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    keep_an_hour(tmp_path, ago=600.0)
+    with running(name="alpha") as process, site(tmp_path, f'[[watch]]\ntarget = "{process.pid}"\n') as page:
+        open_page(browser, page)
+        browser.until("document.querySelectorAll('.past .line.c-calls').length > 0")  # from before the service began
+        names = "[...document.querySelectorAll('.past .key')].map(key => [...key.children].map(each => each.innerText))"
+        assert [key[:2] for key in browser.value(names)] == [["calls", "errors"], ["CPU", "pressure"]]
+        for nothing in ("#/nonsense", "#/process/abc", f"#/process/{10**30}-1", "#/alerts/7"):
+            browser.value(f"location.hash = '{nothing}'")
+            browser.until("location.hash === '#/' && document.querySelector('.overview') !== null")
+            assert browser.value("document.querySelector('nav [aria-current]').textContent") == "Processes"
+        browser.value("location.hash = '#/?since=1&until=99999999999'")  # the page would draw a week's ticks of it
+        browser.until("document.querySelector('.overview') !== null && document.querySelector('.zoomed').hidden")
+        assert browser.value("document.querySelectorAll('.axis').length") < 60
+        browser.value("location.hash = '#/?minute=60'")
+        browser.until("document.querySelector('.empty').innerText === 'Nothing was counted in this minute.'")
+        browser.value("location.hash = '#/process/4194305-7'")
+        browser.until("document.querySelector('h1')?.innerText.includes('not watched now')")
+        assert browser.value("document.querySelector('#why').hidden"), "there is nobody to ask about"
+        assert browser.errors == []

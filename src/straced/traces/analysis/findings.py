@@ -149,13 +149,19 @@ def _tiny(reading: TraceReading) -> Iterator[Finding]:
             yield Finding(
                 code="tiny_io",
                 text=f"{count_of(row.tiny, 'transfer')} of less than {TINY_BYTES} bytes ({mean:.0f} on average, "
-                f"{format_bytes(row.tiny_bytes)} in all) with {path}",
+                f"{format_bytes(row.tiny_bytes)} in all) with {_partner(path)}",
                 lines=(row.line,),
                 count=row.tiny,
                 cost_ns=_cost(reading, row.tiny_ns),
                 waiting_ns=_waiting(reading, row.tiny_waiting_ns, row),
                 subject=path,
             )
+
+
+def _partner(path: str) -> str:
+    """A file, or who is at the other end of a socket: "to 127.0.0.1:80" is its name elsewhere."""
+    first, _, rest = path.partition(" ")
+    return rest if rest and first in ("to", "from", "at") else path
 
 
 def _retries(reading: TraceReading) -> Iterator[Finding]:
@@ -193,7 +199,8 @@ def _empty(reading: TraceReading) -> Iterator[Finding]:
         if row.empty >= EMPTY and row.empty * 2 > row.transfers:
             yield Finding(
                 code="empty_reads",
-                text=f"{format_count(row.empty)} of {count_of(row.transfers, 'transfer')} with {path} moved nothing",
+                text=f"{format_count(row.empty)} of {count_of(row.transfers, 'transfer')} with {_partner(path)} "
+                "moved nothing",
                 lines=(row.line,),
                 count=row.empty,
                 cost_ns=_cost(reading, row.ns * row.empty // max(row.count, 1)),

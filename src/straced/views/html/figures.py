@@ -17,7 +17,8 @@ from straced.views.text.summary import plain, quality_line
 MOST_PATH_CHARS = 160_000
 """Of the paths in the table of files, all together; what is beyond is counted."""
 MOST_ARGV = 120
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"(\.\.\.)?')
+"""A word of an argv, and whether strace cut it (``-s``)."""
 LEVELS = "123456789"
 """How full a step of a lane is, in ninths."""
 
@@ -79,8 +80,9 @@ def command_of(report: TraceReport) -> str:
 
 def _spoken(argv: str, skip: int = 0) -> str:
     """An argv as one types it, without the first words: strace prints it as a list, whole or cut."""
-    words = _WORD.findall(argv)
-    return " ".join(words[skip:]) + (" …" if not argv.endswith("]") else "") if words else argv
+    words = [word + ("…" if cut else "") for word, cut in _WORD.findall(argv)]
+    whole = argv.endswith("]") and not argv.endswith(", ...]")
+    return " ".join(words[skip:]) + ("" if whole else " …") if words else argv
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

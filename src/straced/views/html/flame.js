@@ -23,16 +23,22 @@ function flame() {
   choice.setAttribute("role", "group");
   choice.setAttribute("aria-label", "measure");
   for (const [title, key] of MEASURES) {
-    const each = button(title, () => { measure = key; paint(); }, key === measure);
+    const each = button(title, () => { measure = key; at = null; paint(); }, key === measure);
     each.dataset.measure = key;
     choice.append(each);
   }
-  const toggle = button("", () => { hidden = !hidden; paint(); }, hidden);
+  const toggle = button("", () => { hidden = !hidden; at = null; paint(); }, hidden);
   toggle.dataset.waits = "";
   tools.prepend(choice, toggle);
   section.insertBefore(legend([...CLASSES, "path", "errno"]), body);
   const svg = draw("svg", { role: "img", "aria-label": "flame graph" });
   body.append(svg);
+  body.tabIndex = 0;
+  body.setAttribute("role", "region");
+  body.setAttribute("aria-label", "flame graph: arrows go from box to box, Enter zooms in, Escape shows all");
+  words.setAttribute("role", "status");
+  const sorted = (node) => node.below.filter((each) => each.value).sort((a, b) => b.value - a.value);
+  let at = null;
   const unit = (value) => measure === "ns" ? time(value) : `${count(value)} ${measure}`;
   /** What each box is worth now: waits may be left out, and what is below them with them. */
   const weigh = (node, without) => {
@@ -59,7 +65,7 @@ function flame() {
       if (wide < 0.5) return;
       deepest = Math.max(deepest, depth);
       const hit = matches(node, wanted);
-      const rect = draw("rect", { x, y: depth * FROW, width: Math.max(0.5, wide - 0.5), height: FROW - 1, rx: 2 }, `frame ${node.cls}${hit ? " hit" : ""}`);
+      const rect = draw("rect", { x, y: depth * FROW, width: Math.max(0.5, wide - 0.5), height: FROW - 1, rx: 2 }, `frame ${node.cls}${hit ? " hit" : ""}${node === at ? " at" : ""}`);
       rect.box = node;
       nodes.push(rect);
       if (wide > 34) {
@@ -87,7 +93,8 @@ function flame() {
     svg.replaceChildren(...nodes);
     svg.dataset.top = top.name;
     svg.dataset.measure = measure;
-    words.textContent = `${top.title}: ${unit(top.value)}, ${percent(100 * top.value / (root.value || 1))} of all${without ? " but waits" : ""}` + (wanted ? ` · "${search.value}": ${unit(found)}, ${percent(100 * found / (root.value || 1))}` : "");
+    const told = at || top;
+    words.textContent = `${told.title}: ${unit(told.value)}, ${percent(100 * told.value / (root.value || 1))} of all${without ? " but waits" : ""}` + (wanted ? ` · "${search.value}": ${unit(found)}, ${percent(100 * found / (root.value || 1))}` : "");
   };
   svg.addEventListener("pointermove", (event) => {
     const node = event.target.box;
@@ -97,6 +104,17 @@ function flame() {
   });
   svg.addEventListener("pointerleave", (event) => say(event, ""));
   svg.addEventListener("click", (event) => { if (event.target.box) { top = event.target.box; paint(); } });
+  body.addEventListener("keydown", (event) => {
+    const from = at || top, beside = from === top ? [from] : sorted(from.above), place = beside.indexOf(from);
+    const go = { ArrowDown: () => { at = sorted(from)[0] || from; }, ArrowUp: () => { at = from.above || from; if (from === top) top = at; },
+      ArrowLeft: () => { at = beside[Math.max(0, place - 1)]; }, ArrowRight: () => { at = beside[Math.min(beside.length - 1, place + 1)]; },
+      Enter: () => { top = from; }, Escape: () => { top = root; at = null; } }[event.key];
+    if (!go || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    go();
+    paint();
+  });
+  body.addEventListener("blur", () => { if (at) { at = null; paint(); } });
   search.addEventListener("input", paint);
   // another height is our own doing: painted anew below a click, the boxes would lose it
   new ResizeObserver(() => { if (Math.max(240, body.clientWidth) !== painted) paint(); }).observe(body);

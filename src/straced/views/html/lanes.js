@@ -1,5 +1,15 @@
 // The time line: a lane a task, coloured by the class of its calls; the longest calls stand in it as themselves.
 const LANE = 15, AXIS = 22;
+/** The next round number: 1, 2 or 5 times a power of ten. */
+const round = (value) => {
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, value)));
+  return [1, 2, 5, 10].find((each) => each * power >= value) * power;
+};
+/** A moment, in the unit of the step from one to the next and no more digits than that needs. */
+const tick = (ns, step) => {
+  const [unit, size] = step >= 1e8 ? ["s", 1e9] : step >= 1e5 ? ["ms", 1e6] : ["us", 1e3];
+  return `${(ns / size).toLocaleString("en-US", { maximumFractionDigits: Math.max(0, -Math.floor(Math.log10(step / size))) })} ${unit}`;
+};
 function timeline() {
   const body = $("#timeline .body"), line = data.lanes;
   if (!line) { body.append(make("p", "The trace has no times of day (-ttt), so there is no time line.", "weak")); return () => {}; }
@@ -55,13 +65,14 @@ function timeline() {
         if (b - a > 50) { pen.fillStyle = style.getPropertyValue("--on").trim(); pen.textAlign = "left"; pen.fillText(data.names[call[1]].slice(0, Math.floor((b - a - 6) / 6.4)), Math.max(left(), a) + 3, top + 11); pen.textAlign = "right"; }
       }
     });
-    const nodes = [], grid = [], parts = width > 600 ? 5 : 2;
+    const nodes = [], grid = [], step = round((to - from) / (width > 600 ? 6 : 2));
     times.setAttribute("width", width);
-    for (let part = 0; part <= parts; part++) {
-      const mark = draw("text", { x: left() + (width - left()) * part / parts, y: AXIS - 7, "text-anchor": part === parts ? "end" : part ? "middle" : "start" }, "axis");
-      mark.textContent = to - from < 1e8 ? `${((from + (to - from) * part / parts) / 1e6).toFixed(to - from < 1e6 ? 3 : 1)} ms` : seconds((from + (to - from) * part / parts) / 1e9);
+    for (let now = Math.ceil(from / step) * step; now <= to; now += step) {
+      const place = x(now), anchor = place < left() + 20 ? "start" : place > width - 30 ? "end" : "middle";
+      const mark = draw("text", { x: place, y: AXIS - 7, "text-anchor": anchor }, "axis");
+      mark.textContent = tick(now, step);
       nodes.push(mark);
-      grid.push(draw("path", { d: `M${left() + (width - left()) * part / parts} 0V${height}` }, "grid"));
+      grid.push(draw("path", { d: `M${place} 0V${height}` }, "grid"));
     }
     times.replaceChildren(...nodes);
     svg.replaceChildren(...grid);

@@ -11,10 +11,33 @@ for (const [what, value] of [["date", when], ["host", data.host || "- (the trace
   $("#facts").append(fact);
 }
 
+/** A share of the wall time; of tasks that waited side by side it is more than all of it. */
+const part = (share) => share <= 100 ? `${percent(share)} of ${time(data.duration_ns)}` : `${(share / 100).toFixed(1)} × ${time(data.duration_ns)} in parallel`;
+
+/** Where the time went, by class: what one sees first. */
+function shares() {
+  const field = data.timed ? "wall_ns" : "calls", sums = new Map(CLASSES.map((name) => [name, 0]));
+  for (const row of data.summary) sums.set(row.class, (sums.get(row.class) || 0) + (row[field] || 0));
+  const all = [...sums.values()].reduce((sum, each) => sum + each, 0);
+  if (!all) return;
+  const found = [...sums].filter(([, value]) => value).sort((a, b) => b[1] - a[1]);
+  const bar = make("div", null, "bar"), words = legend(found.map(([name]) => name));
+  bar.setAttribute("aria-hidden", "true");  // the words beside it say the same
+  for (const [at, [name, value]] of found.entries()) {
+    const piece = make("i", null, name);
+    piece.style.width = `${100 * value / all}%`;
+    bar.append(piece);
+    words.children[at].append(` ${percent(100 * value / all)}`);
+  }
+  words.prepend(make("b", data.timed ? `${time(all)} in calls, all tasks together: ` : `${count(all)} calls: `));
+  $("#shares").append(bar, words);
+}
+shares();
+
 function finding(each, at) {
   const card = make("article", null, "finding"), words = make("div");
   const cost = make("p", null, "cost");
-  cost.append(make("b", known(each.cost_ns) ? time(each.cost_ns) : "-"), make("small", known(each.share) ? `${percent(each.share)} of ${time(data.duration_ns)}` : ""));
+  cost.append(make("b", known(each.cost_ns) ? time(each.cost_ns) : "-"), make("small", known(each.share) ? part(each.share) : ""));
   if (known(each.waiting_ns)) cost.append(make("small", `${time(each.waiting_ns)} waiting`));
   words.append(make("p", each.text, "what"), make("p", each.advice, "weak"));
   if (each.shown.length) {

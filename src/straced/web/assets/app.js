@@ -10,6 +10,7 @@ import { here } from "./route.js";
 import { State } from "./state.js";
 import { age, clock, count, countOf, known, sentence, share } from "./words.js";
 
+const PLACES = /^\/(alerts|process\/\d{1,10}-\d{1,18})?$/;
 const TRACERS = { ebpf: "eBPF", strace: "strace", sampler: "sampler" };
 const state = new State();
 let page = null;
@@ -34,6 +35,7 @@ const told = {
 
 /** Open the page that the URL names; one that is open already shows what else the URL says. */
 function open() {
+  if (!PLACES.test(here().path)) history.replaceState(null, "", "#/");  // it names nothing: it was cut, or typed
   const { path, fields } = here();
   const parts = path.split("/");
   if (page && shown === path) {
@@ -42,7 +44,7 @@ function open() {
   }
   shown = path;
   page?.close();
-  const made = parts[1] === "process" && /^\d+-\d+$/.test(parts[2] || "") ? new Process(state, parts[2], listen) : parts[1] === "alerts" ? new Alerts(state) : new Overview(state);
+  const made = parts[1] === "process" ? new Process(state, parts[2], listen) : parts[1] === "alerts" ? new Alerts(state) : new Overview(state);
   document.title = state.head ? `straced · ${state.head.host}` : "straced";
   page = made;
   byId("page").replaceChildren(page.node);

@@ -3,6 +3,7 @@
 import { el, say } from "./dom.js";
 import { count, rate, share, size } from "./words.js";
 
+const LEADS = { alerts: "#/alerts" };
 const TITLES = ["CPU", "memory", "load", "pressure", "calls/s", "errors/s", "processes", "alerts"];
 
 export class Cards {
@@ -10,7 +11,7 @@ export class Cards {
     this.cards = new Map(TITLES.map((title) => {
       const value = el("b");
       const more = el("small");
-      return [title, { value, more, node: el("div", { class: "card", "data-card": title }, el("span", {}, title), value, more) }];
+      return [title, { value, more, node: el(LEADS[title] ? "a" : "div", { class: "card", href: LEADS[title], "data-card": title }, el("span", {}, title), value, more) }];
     }));
     this.node = el("div", { class: "cards" }, ...[...this.cards.values()].map((card) => card.node));
   }

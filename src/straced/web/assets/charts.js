@@ -14,7 +14,7 @@ const TOP = 6;
 function nice(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].find((step) => step * power >= value) * power;
+  return [1, 1.2, 1.6, 2, 2.5, 3, 4, 5, 6, 8, 10].find((step) => step * power >= value) * power;
 }
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800];
@@ -34,16 +34,28 @@ const dated = (at, step) => {
   return `${day.getMonth() + 1}/${day.getDate()}`;
 };
 
+/** When something lasted: spans that overlap are one, so that many alerts leave the lines below them to be read. */
+function union(marks, since) {
+  const spans = marks.filter((mark) => known(mark.until) && mark.until > since).map((mark) => [Math.max(mark.time, since), mark.until]).sort((a, b) => a[0] - b[0]);
+  const found = [];
+  for (const [from, to] of spans) {
+    if (found.length && from <= found.at(-1)[1]) found.at(-1)[1] = Math.max(found.at(-1)[1], to);
+    else found.push([from, to]);
+  }
+  return found;
+}
+
 /**
  * Lines over time. A hole in time is a hole in the line.
- * series: [{name, color, values: [[time, value]], area}], marks: [{time, until, text, severe, kind}].
+ * series: [{name, color, values: [[time, value]], area, again}], `again`: it is an earlier part of the series of that name,
+ * at other steps; marks: [{time, until, text, severe, kind}].
  * With `stack` the series stand on top of each other; `shade` is a span that is looked at; with `log` the values are
  * nanoseconds on a logarithmic axis, behind which `cells` ({points, step}) make a heat map; `dots` ({time, value, text})
  * are single calls.
  */
 export class Chart {
-  constructor(title, { format, most = null, height = 120, picked = null, dragged = null, stack = false, log = false }) {
-    Object.assign(this, { format, most, height, stack, log, title });
+  constructor(title, { format, axis = format, most = null, height = 120, picked = null, dragged = null, stack = false, log = false }) {
+    Object.assign(this, { format, axis, most, height, stack, log, title });
     this.key = el("span", { class: "key" });
     this.box = el("div", { class: "plot" });
     this.box.style.height = `${height}px`;
@@ -89,6 +101,7 @@ export class Chart {
     }
     if (shade && shade[1] > since && shade[0] < until) picture.append(svg("rect", { class: "minute", x: x(shade[0]), y: TOP, width: Math.max(2, x(shade[1]) - x(shade[0])), height: height - TOP - BOTTOM }));
     if (cells) picture.append(...heat(cells.points, cells.step, { x, since, until, top: TOP, bottom: height - BOTTOM, low: axis.low, high: axis.high }));
+    for (const [from, to] of union(marks, since)) picture.append(svg("rect", { class: "span", x: x(from), y: TOP - 5, width: Math.max(1, x(to) - x(from)), height: 4 }));
     for (const mark of marks) picture.append(...this.mark(mark, x, height));
     for (const each of series) picture.append(...lines({ ...each, values: each.values.filter(([at]) => at >= since && at <= until) }, x, y));
     for (const dot of dots) picture.append(svg("circle", { class: "slow-dot", cx: x(dot.time), cy: y(dot.value), r: 3.5 }));
@@ -102,7 +115,7 @@ export class Chart {
 
   linear(values) {
     const top = Math.max(nice(Math.max(...values, 0)), this.most && values.length && Math.max(...values) > this.most / 2 ? this.most : 0);
-    return { y: (value) => TOP + (1 - value / top) * (this.height - TOP - BOTTOM), labels: [0, 0.5, 1].map((part) => [part * top, this.format(part * top)]) };
+    return { y: (value) => TOP + (1 - value / top) * (this.height - TOP - BOTTOM), labels: [0, 0.5, 1].map((part) => [part * top, this.axis(part * top)]) };
   }
 
   octaves(series, cells, dots) {
@@ -115,7 +128,7 @@ export class Chart {
   }
 
   legend(series, marks, cells, dots) {
-    const found = series.filter((each) => each.name).map((each) => el("span", { class: each.color }, each.name));
+    const found = series.filter((each) => each.name && !each.again).map((each) => el("span", { class: each.color }, each.name));
     if (cells) found.push(scale());
     if (dots.length) found.push(el("span", { class: "k-slow" }, "slow call"));
     if (marks.some((mark) => mark.severe)) found.push(el("span", { class: "k-alert" }, "alert"));
@@ -126,14 +139,10 @@ export class Chart {
     this.key.replaceChildren(...found);
   }
 
-  mark({ time: at, until = null, severe }, x, height) {
+  mark({ time: at, severe }, x, height) {
     const { since } = this.data;
     const kind = severe ? "mark severe" : "mark";
     const found = [];
-    if (until !== null && until > since) {
-      const left = x(Math.max(at, since));
-      found.push(svg("rect", { class: "span", x: left, y: TOP, width: Math.max(1, x(until) - left), height: height - TOP - BOTTOM }));
-    }
     if (at >= since && at <= this.data.until) {
       found.push(svg("line", { class: kind, x1: x(at), x2: x(at), y1: TOP, y2: height - BOTTOM }));
       if (severe) found.push(svg("path", { class: "flag", d: `M${x(at)} ${TOP}l7 3.5l-7 3.5z` }));
@@ -152,8 +161,8 @@ export class Chart {
     const at = this.timeAt(event);
     const texts = [];
     let nearest = null;
-    for (const each of this.data.series.filter(({ name }) => name)) {
-      const found = closest(each.values, at);
+    for (const each of this.data.series.filter(({ name, again }) => name && !again)) {
+      const found = closest(this.data.series.filter(({ name }) => name === each.name).flatMap(({ values }) => values), at);
       if (found && known(found[1])) {
         texts.push(`${each.name} ${this.format(found[1])}`);
         if (nearest === null || Math.abs(found[0] - at) < Math.abs(nearest - at)) nearest = found[0];

@@ -26,7 +26,7 @@ export const COLUMNS = [
 
 function commandCell(td, row) {
   const text = row.job_ ?? row.group_ ?? command(row);
-  const mark = `${text}|${row.depth_}|${row.count_ ?? row.ended ?? ""}|${row.open_ ?? ""}`;
+  const mark = `${text}|${row.depth_}|${row.count_ ?? row.ended ?? ""}|${row.open_ ?? ""}|${row.alert_ ?? ""}`;
   if (td.dataset.text === mark) return;
   td.dataset.text = mark;
   td.style.setProperty("--depth", Math.min(row.depth_, 12));
@@ -39,7 +39,7 @@ function commandCell(td, row) {
   } else {
     const [first, rest] = spoken(row);
     const short = rest.length > 400 ? `${rest.slice(0, 400)}…` : rest;
-    td.replaceChildren(el("a", { href: link(`/process/${keyOf(row)}`) }, name(first, { class: "program" }), name(short)));
+    td.replaceChildren(row.alert_ ? el("span", { class: "flagged", role: "img", "aria-label": `alert: ${row.alert_}`, title: row.alert_ }, "⚑ ") : "", el("a", { href: link(`/process/${keyOf(row)}`) }, name(first, { class: "program" }), name(short)));
   }
 }
 

@@ -6,7 +6,7 @@ const SUMS = ["cpu_pct", "rss_bytes", "calls_s", "errors_s", "working_pct", "wai
 const base = (word) => word.slice(word.lastIndexOf("/") + 1);
 
 export const NAMES = {
-  program: (row) => base(spoken(row)[0]) || row.comm,
+  program: (row) => base(spoken(row)[0]).replace(/:$/, "") || row.comm,  // "nginx: worker process" is an nginx
   job: (row) => row.job ?? "(no job)",
 };
 

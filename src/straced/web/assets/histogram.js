@@ -7,8 +7,9 @@ import { countOf, moment, time } from "./words.js";
 export function histogram(bars, width, height, labelled) {
   const picture = svg("svg", { class: "histogram", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "calls by duration" });
   if (!bars?.length) return picture;
-  const low = Math.log2(Math.max(1, bars[0][0]));
-  const high = Math.max(Math.log2(bars.at(-1)[1]), low + (labelled ? 4 : 6));
+  const [first, last] = [Math.log2(Math.max(1, bars[0][0])), Math.log2(bars.at(-1)[1])];
+  const room = Math.max(0, (labelled ? 4 : 6) - (last - first));  // a few bars keep their width
+  const [low, high] = labelled ? [Math.max(0, first - room / 2), last + room / 2] : [first, last + room];
   const floor = labelled ? height - 18 : height;
   const highest = Math.max(...bars.map((bar) => bar[2]));
   const x = (ns) => ((Math.log2(Math.max(1, ns)) - low) / (high - low)) * width;

@@ -4,13 +4,14 @@ import { Cards } from "./cards.js";
 import { Chart } from "./charts.js";
 import { COLUMNS } from "./columns.js";
 import { arrange, byId, el, say } from "./dom.js";
+import { Flags, about } from "./flags.js";
 import { ask } from "./line.js";
 import { order } from "./order.js";
 import { here, link, note, number } from "./route.js";
 import { Spans, begin } from "./spans.js";
 import { keyOf } from "./state.js";
 import { Table } from "./table.js";
-import { clock, count, moment, rate, share } from "./words.js";
+import { brief, clock, count, moment, rate, share } from "./words.js";
 
 const SHOWN = 300;
 const HINT = "click: the processes of that minute · drag: zoom";
@@ -22,7 +23,8 @@ export class Overview {
     this.state = state;
     this.all = false;
     this.past = null;
-    this.asked = 0;
+    this.older = [];
+    this.asked = -Infinity;
     this.opened = new Set();
     this.build();
     this.restore(here().fields);
@@ -34,9 +36,10 @@ export class Overview {
 
   build() {
     this.cards = new Cards();
+    this.flags = new Flags();
     const options = { picked: (at) => this.goTo(Math.floor(at / 60) * 60), dragged: (since, until) => this.spans.drag(since, until) };
     this.charts = {
-      calls: new Chart("System calls a second", { format: rate, ...options }),
+      calls: new Chart("System calls a second", { format: rate, axis: brief, ...options }),
       cpu: new Chart("CPU of the machine, %", { format: share, most: 100, ...options }),
     };
     this.spans = new Spans(() => this.load());
@@ -51,7 +54,7 @@ export class Overview {
     this.more = el("button", { type: "button", class: "more", hidden: true, onclick: () => { this.all = true; this.draw(); } });
     this.then = el("p", { class: "then", hidden: true });
     this.empty = el("p", { class: "empty", hidden: true });
-    this.node = el("div", { class: "overview" }, el("h1", { class: "unseen" }, "Processes"), this.cards.node,
+    this.node = el("div", { class: "overview" }, el("h1", { class: "unseen" }, "Processes"), this.cards.node, this.flags.node,
       el("section", { class: "past" }, el("div", { class: "bar" }, el("h2", {}, "The last"), this.spans.node, this.word),
         el("div", { class: "pair" }, this.charts.calls.node, this.charts.cpu.node)),
       el("div", { class: "bar tools" }, this.search, this.shape, this.sorts, this.found),
@@ -112,15 +115,17 @@ export class Overview {
 
   async load() {
     this.span = null;
+    if (this.state.head) this.asked = performance.now();
     say(this.word, HINT);
     const now = this.state.head ? this.state.head.epoch_s : Date.now() / 1000;
     const { since, until } = this.spans.range(now);
     const kept = this.state.totals.length ? this.state.totals[0].time : now;
     if (this.spans.zoom ? since < kept : this.spans.seconds > 900) {
-      this.asked = performance.now();
       const points = await this.ask("/api/host", { since: since.toFixed(0), until: until.toFixed(0) });
       if (points === null) say(this.word, "no history");
       this.span = { since, until, points: points || [] };
+    } else if (this.state.head && since < kept) {  // the service was started, or began to look faster, since then
+      this.older = (await this.ask("/api/host", { since: since.toFixed(0), until: kept.toFixed(0) })) || [];
     }
     this.drawCharts();
   }
@@ -147,8 +152,11 @@ export class Overview {
   }
 
   show() {
-    if (this.span && !this.spans.zoom && performance.now() - this.asked > 60000) this.load();
-    if (this.state.head) this.cards.show(this.state.head, this.state.rows.size);
+    if (!this.spans.zoom && performance.now() - this.asked > (this.span ? 60000 : 30000)) this.load();
+    if (this.state.head) {
+      this.cards.show(this.state.head, this.state.rows.size);
+      this.flags.show(this.state.open, this.state.head.epoch_s);
+    }
     this.drawCharts();
     this.draw();
   }
@@ -157,16 +165,18 @@ export class Overview {
     const now = this.state.head ? this.state.head.epoch_s : Date.now() / 1000;
     const points = this.span ? this.span.points : this.state.totals;
     const range = this.span || this.spans.range(now);
-    const since = this.span || this.spans.zoom ? range.since : begin(points, range.since, range.until);
+    const older = this.span || !points.length ? [] : this.older.filter(({ time }) => time >= range.since && time < points[0].time);
+    const since = this.span || this.spans.zoom ? range.since : begin(older.length ? older : points, range.since, range.until);
     const { until } = range;
     const shade = this.minute ? [this.minute, this.minute + 60] : null;
-    const line = (field) => points.map((point) => [point.time, point[field]]);
+    const line = (field, of = points) => of.map((point) => [point.time, point[field]]);
+    const series = (name, color, field, area) => (older.length ? [{ name, color, values: line(field, older), area, again: true }] : []).concat({ name, color, values: line(field), area });
     const marks = [
       ...this.state.alerts.map((alert) => ({ time: alert.opened, until: alert.closed ?? now, text: `alert: ${alert.text}`, severe: true })),
       ...this.state.notes.filter((each) => each.kind.startsWith("service_")).map((each) => ({ time: each.epoch_s, text: each.text })),
     ].filter((mark) => (mark.until ?? mark.time) >= since);
-    this.charts.calls.show({ since, until, marks, shade, series: [{ name: "calls", color: "c-calls", values: line("calls_s"), area: true }, { name: "errors", color: "c-errors", values: line("errors_s") }] });
-    this.charts.cpu.show({ since, until, marks, shade, series: [{ name: "CPU", color: "c-cpu", values: line("cpu_pct"), area: true }, { name: "pressure", color: "c-wait", values: line("pressure_pct") }] });
+    this.charts.calls.show({ since, until, marks, shade, series: [...series("calls", "c-calls", "calls_s", true), ...series("errors", "c-errors", "errors_s")] });
+    this.charts.cpu.show({ since, until, marks, shade, series: [...series("CPU", "c-cpu", "cpu_pct", true), ...series("pressure", "c-wait", "pressure_pct")] });
   }
 
   draw() {
@@ -175,9 +185,10 @@ export class Overview {
     this.shape.value = this.group;
     const rows = this.past ? [...(this.past.processes || []).map((row) => ({ ...row, trail: row.trail || [] })), ...this.state.shorts.rows(this.past.short_lived || [])]
       : [...this.state.rows.values(), ...this.state.brief];
+    const flagged = new Map(this.past ? [] : this.state.open.map((alert) => [about(alert), alert.text]));
     const lines = order(rows, { sort: this.sort, descending: this.descending, filter: this.search.value, users: this.state.head?.users, group: this.group, opened: this.opened })
       .map(({ row, depth, job }) => (!row ? { job_: job, depth_: 0, key_: `job ${job}`, kind_: "job" }
-        : row.group_ !== undefined ? { ...row, depth_: 0, key_: `group ${row.group_}`, kind_: "group", open_: this.opened.has(row.group_) } : { ...row, depth_: depth, key_: keyOf(row), kind_: row.brief_ ? "brief" : "" }));
+        : row.group_ !== undefined ? { ...row, depth_: 0, key_: `group ${row.group_}`, kind_: "group", open_: this.opened.has(row.group_) } : { ...row, depth_: depth, key_: keyOf(row), alert_: flagged.get(keyOf(row)), kind_: row.brief_ ? "brief" : "" }));
     const shown = this.all ? lines : lines.slice(0, SHOWN);
     this.table.show(shown);
     this.more.hidden = shown.length === lines.length;
@@ -186,7 +197,8 @@ export class Overview {
     say(this.found, this.search.value ? `${count(processes)} of ${count(this.past ? (this.past.processes || []).length : this.state.rows.size)}` : "");
     this.drawThen();
     this.empty.hidden = lines.length > 0 || !this.state.head;
-    say(this.empty, this.search.value ? `No process matches "${this.search.value.trim().slice(0, 80)}".` : "Nothing is watched. Type: straced watch add name:PROGRAM");
+    const nothing = this.past ? "Nothing was counted in this minute." : "Nothing is watched. Type: straced watch add name:PROGRAM";
+    say(this.empty, this.search.value ? `No process matches "${this.search.value.trim().slice(0, 80)}".` : nothing);
   }
 
   drawThen() {

@@ -11,7 +11,7 @@ import { KINDS as SLOW, SlowPart } from "./slow.js";
 import { Spans, begin } from "./spans.js";
 import { Table } from "./table.js";
 import { WhyPart } from "./why.js";
-import { age, clock, command, count, known, moment, rate, share, size, spoken, time } from "./words.js";
+import { age, brief, clock, command, count, known, moment, rate, share, size, spoken, time } from "./words.js";
 
 const THREADS = [
   { id: "tid", title: "TID", text: (row) => String(row.tid) },
@@ -47,6 +47,7 @@ export class Process {
     this.key_ = key;
     [this.pid, this.start] = key.split("-").map(Number);
     this.asked = 0;
+    this.looks = 0;
     this.past = null;
     this.last = null;
     this.build();
@@ -85,7 +86,7 @@ export class Process {
     this.why = new WhyPart(this.key_);
     const chart = (title, options) => new Chart(title, { dragged: (since, until) => this.spans.drag(since, until), ...options });
     this.charts = {
-      calls: chart("System calls a second", { format: rate }),
+      calls: chart("System calls a second", { format: rate, axis: brief }),
       time: chart("Thread time, %", { format: share, stack: true }),
       memory: chart("Resident memory", { format: size }),
     };
@@ -138,7 +139,11 @@ export class Process {
     this.paint();
     if (this.spans.zoom) return;
     const patience = Math.min(30000, Math.max(POINT_MS, this.spans.seconds * 1000 / POINTS));  // a point of the charts, no sooner
-    if (performance.now() - this.asked > patience) this.load();
+    const left = this.last && !this.state.rows.has(this.key_) && !this.past?.life?.end;  // history tells how it ended
+    this.looks = left ? this.looks : 0;
+    if (performance.now() - this.asked <= (left ? Math.min(patience, 500 * 2 ** this.looks) : patience)) return;
+    if (left) this.looks++;
+    this.load();
   }
 
   paint() {
@@ -153,11 +158,11 @@ export class Process {
   }
 
   drawHead(row, seen, ended, life) {
+    this.why.button.hidden = Boolean(ended) || !row;
     if (!row) {
       say(this.title, this.past ? `Process ${this.pid} is not watched now, nor in this span of the history` : "looking");
       return;
     }
-    this.why.button.hidden = Boolean(ended);
     const [first, rest] = spoken(row);
     const short = first.slice(0, 15) === row.comm.slice(0, 15) ? first + rest : row.comm;
     if (this.title.dataset.text !== short + ended) {

@@ -6,6 +6,7 @@ import { clock, moment } from "./words.js";
 
 export const SPANS = [["15 min", 900], ["1 h", 3600], ["6 h", 21600], ["24 h", 86400], ["7 d", 604800]];
 const LEAST = 10;
+const MOST = 90 * 86400;  // as long as history is kept
 
 /** A span whose first part nobody saw begins where something was seen, a minute ago at the latest. */
 export const begin = (points, since, until) => Math.min(Math.max(since, points.length ? points[0].time - 2 : since), until - 60);
@@ -27,7 +28,7 @@ export class Spans {
     const seconds = number(fields.span);
     const [since, until] = [number(fields.since), number(fields.until)];
     this.seconds = SPANS.some(([, each]) => each === seconds) ? seconds : SPANS[0][1];
-    this.zoom = since !== null && until !== null && since < until ? { since, until } : null;
+    this.zoom = since !== null && until !== null && since < until && until - since <= MOST ? { since, until } : null;
     for (const button of this.buttons) button.setAttribute("aria-pressed", String(!this.zoom && Number(button.dataset.span) === this.seconds));
     this.zoomed.hidden = !this.zoom;
     if (this.zoom) say(this.words, `${moment(since)} to ${clock(until)}`);

@@ -12,6 +12,9 @@ export function rate(value) {
   return value < 9.995e8 ? `${(value / 1e6).toFixed(1)}M` : `${(value / 1e9).toFixed(1)}G`;
 }
 
+/** The same beside an axis, where there is room for little: 12k, 250k. */
+export const brief = (value) => (value >= 9999.5 && value < 999999.5 ? `${Number((value / 1000).toFixed(1))}k` : rate(value));
+
 /** Percent: 0, 0.4, 12, 1234. */
 export function share(value) {
   if (!known(value)) return "-";
