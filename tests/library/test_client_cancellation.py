@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,16 @@ from straced.client.sessions import RemoteSession
 from tests.library import points as cancelling
 from tests.library.calls import public_coroutines
 from tests.library.client_calls import CLIENT_CALLS, CLIENT_PARTS, ClientBench
-from tests.library.test_cancellation import SAMPLE, anyio_run, libuv, try_at, uvloop_run  # noqa: F401
+from tests.library.test_cancellation import PointsOf, anyio_run, every, libuv, try_at, uvloop_run  # noqa: F401
 from tests.service.daemon import Daemon, serving
 from tests.support.needs import require
 from tests.support.workload import Starter
 
 pytestmark = [pytest.mark.needs("strace", "ebpf", "cc"), pytest.mark.limit(120)]
-WAYS: dict[str, tuple[Callable[[Any], object], Any, Callable[[], Iterator[int]]]] = {
-    "asyncio": (asyncio.run, cancelling.once, itertools.count),
-    "uvloop": (uvloop_run, cancelling.once, lambda: iter(SAMPLE)),
-    "anyio": (anyio_run, cancelling.in_a_scope, lambda: iter(SAMPLE)),
+WAYS: dict[str, tuple[Callable[[Any], object], Any, PointsOf]] = {
+    "asyncio": (asyncio.run, cancelling.once, every()),
+    "uvloop": (uvloop_run, cancelling.once, every(2)),
+    "anyio": (anyio_run, cancelling.in_a_scope, every(2, 1)),
 }
 
 
@@ -62,8 +61,8 @@ def test_cancelled_at_each_await(
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
         bench = ClientBench(daemon.socket, target.pid, folder)
         async with bench.client:
-            for each in CLIENT_CALLS:
-                await try_at(each, bench, points, cancel, points_of())
+            for place, each in enumerate(CLIENT_CALLS):
+                await try_at(each, bench, points, cancel, points_of(place))
         assert bench.files() == []
 
     with cancelling.counted(monkeypatch) as points:

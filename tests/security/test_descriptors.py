@@ -78,7 +78,7 @@ LINGERING = (
     + """
 def make():
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 6))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 4))
     sock.connect(("127.0.0.1", int(sys.argv[2])))
     sock.setblocking(False)
     try:

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,11 +122,12 @@ static void *sleeper(void *unused)
 
 static void *signaller(void *unused)
 {
+    sigset_t told;
+    int number;
+    sigemptyset(&told);
+    sigaddset(&told, SIGUSR1);
     ready(syscall(SYS_gettid));
-    for (;;) {
-        usleep(400000);
-        pthread_cond_signal(&signalled);
-    }
+    while (sigwait(&told, &number) == 0) pthread_cond_signal(&signalled);
     return unused;
 }
 
@@ -268,9 +270,13 @@ int main(int argc, char **argv)
         pthread_mutex_t *mutex = shared_mutex(argv[3], 0, 0);
         ready(0);
         pthread_mutex_lock(mutex);
-    } else if (!strcmp(role, "woken")) { /* waits on a condition that one of its four threads signals now and then */
+    } else if (!strcmp(role, "woken")) { /* waits on a condition that one of its four threads signals for each SIGUSR1 */
         static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
         pthread_t thread;
+        sigset_t told;
+        sigemptyset(&told);
+        sigaddset(&told, SIGUSR1);
+        pthread_sigmask(SIG_BLOCK, &told, NULL);
         for (int i = 0; i < 3; i++) pthread_create(&thread, NULL, sleeper, NULL);
         pthread_create(&thread, NULL, signaller, NULL);
         pthread_mutex_lock(&lock);

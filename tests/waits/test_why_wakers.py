@@ -6,10 +6,12 @@ Of `waits/wakers.py` and `tracers/ebpf/wakes.py`.
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterable
 
 import pytest
 from why_stages import READER, SLEEPER
-from why_world import World, close
+from why_world import Role, World, close
 
 from straced.tracers.ebpf import wakes
 from straced.views.why.report import report, sentence
@@ -20,27 +22,38 @@ from straced.waits.process import why_process
 from straced.waits.verdict.chain import ChainBuilder
 from straced.waits.wakers import Wakers, marked
 
-_WINDOW_NS = 900_000_000
-_WINDOWS = 10
+_WINDOW_NS = 100_000_000
+_TOLD = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
 _READS = "ready()\nwhile True: os.read(int(ARGS[0]), 1)"
-_WRITES = "ready()\nwhile True: os.write(int(ARGS[0]), b'x'); time.sleep(0.4)"
+_WRITES = _TOLD + "ready()\nwhile signal.sigwait([signal.SIGUSR1]): os.write(int(ARGS[0]), b'x')"
 
 
-def _asked(pid: int) -> Why:
-    """The first answer whose chain stood still while it was looked at, and has a mark."""
-    for _ in range(_WINDOWS):
-        why = why_process(pid, _WINDOW_NS, wakes=True)
-        assert not any("who wakes whom" in line for line in why.not_seen), why.not_seen
-        if why.chain is not None and any(holder.woke_last for holder in why.chain.holders):
-            break
+def _asked(world: World, monkeypatch: pytest.MonkeyPatch, target: Role, waker: Role) -> Why:
+    """What is said when a role, told by a signal, has woken the other one while that was watched, and both rest again.
+
+    As often as it likes it would do so in the middle of a look on a busy machine, and nothing is said of what moves.
+    """
+
+    class Watch(wakes.WakeWatch):
+        def __init__(self, tids: Iterable[int]) -> None:
+            world.rests(target.pid, waker.pid)
+            super().__init__(tids)
+            os.kill(waker.pid, signal.SIGUSR1)
+            world.until(lambda: target.pid in self.read(), f"{waker.pid} does not wake {target.pid}")
+            world.rests(target.pid, waker.pid)
+
+    monkeypatch.setattr(wakes, "WakeWatch", Watch)
+    why = why_process(target.pid, _WINDOW_NS, wakes=True)
+    assert not any("who wakes whom" in line for line in why.not_seen), why.not_seen
+    assert why.chain is not None
     return why
 
 
 @pytest.mark.needs("ebpf")
-def test_one_of_the_threads_signals_a_condition(world: World) -> None:
+def test_one_of_the_threads_signals_a_condition(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     target = world.program("woken")
     signaller = int(target.words[0])
-    why = _asked(target.pid)
+    why = _asked(world, monkeypatch, target, target)
     assert why.chain is not None
     assert [holder.task.tid for holder in why.chain.holders if holder.woke_last] == [signaller], report(why)
     assert len(why.chain.holders) == 4
@@ -50,19 +63,19 @@ def test_one_of_the_threads_signals_a_condition(world: World) -> None:
 
 
 @pytest.mark.needs("ebpf")
-def test_one_of_the_writers_of_a_pipe(world: World) -> None:
+def test_one_of_the_writers_of_a_pipe(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing, _ = world.pipe()
     writers = [world.python(code, writing, fds=(writing,)) for code in (SLEEPER, _WRITES, SLEEPER)]
     target = world.python(_READS, reading, fds=(reading,))
     close(reading, writing)
-    why = _asked(target.pid)
+    why = _asked(world, monkeypatch, target, writers[1])
     assert why.chain is not None
     assert [holder.task.pid for holder in why.chain.holders if holder.woke_last] == [writers[1].pid], report(why)
     assert f"(the last time it was {writers[1].pid} (python" in sentence(why)
 
 
 @pytest.mark.needs("ebpf")
-def test_one_of_the_clients(world: World) -> None:
+def test_one_of_the_clients(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over loopback the client that sends wakes its server by itself, though from a softirq."""
     serve = (
         "l = socket.create_server(('127.0.0.1', 0)); ready(l.getsockname()[1]); c = [l.accept()[0] for _ in range(3)]\n"
@@ -73,9 +86,9 @@ def test_one_of_the_clients(world: World) -> None:
     target = world.python(serve)
     port = target.words[0]
     quiet = "s = socket.create_connection(('127.0.0.1', int(ARGS[0]))); ready(); rest()"
-    talks = quiet.replace("ready(); rest()", "ready()\nwhile True: s.send(b'x'); time.sleep(0.4)")
+    talks = _TOLD + quiet.replace("rest()", "\nwhile signal.sigwait([signal.SIGUSR1]): s.send(b'x')")
     clients = [world.python(code, port) for code in (quiet, talks, quiet)]
-    why = _asked(target.pid)
+    why = _asked(world, monkeypatch, target, clients[1])
     assert why.chain is not None
     assert [holder.task.pid for holder in why.chain.holders if holder.woke_last] == [clients[1].pid], report(why)
 
