@@ -39,10 +39,13 @@ __attribute__((noinline)) static bool began_secure(struct task_struct *task)
 	return false;
 }
 
-INLINE bool is_dumpable(struct mm_struct *mm)
+INLINE bool is_dumpable(struct task_struct *task, struct mm_struct *mm)
 {
+	struct task_struct___executed *executed = (void *)task;
 	u64 flags = 0;
 
+	if (bpf_core_field_exists(executed->exec_state))
+		return BPF_CORE_READ(executed, exec_state, dumpable) == TASK_DUMPABLE_OWNER;
 	if (bpf_core_field_exists(((struct mm_struct___bitmap *)0)->flags))
 		bpf_probe_read_kernel(&flags, sizeof(flags), (void *)&((struct mm_struct___bitmap *)mm)->flags);
 	else
@@ -100,7 +103,7 @@ __attribute__((noinline)) static bool is_users(struct owner *session, struct tas
 	if (BPF_CORE_READ(cred, gid.val) != gid || BPF_CORE_READ(cred, egid.val) != gid ||
 	    BPF_CORE_READ(cred, sgid.val) != gid || BPF_CORE_READ(cred, fsgid.val) != gid)
 		return false;
-	return !holds_more(cred, session) && is_dumpable(mm) && !began_secure(task);
+	return !holds_more(cred, session) && is_dumpable(task, mm) && !began_secure(task);
 }
 
 INLINE void set_flags(struct owner *owner, u32 flags)

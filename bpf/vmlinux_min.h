@@ -152,6 +152,20 @@ struct mm_struct___bitmap {
 	mm_flags_t flags;
 };
 
+/* In Linux 7.x it is a state of the execve, and no more the memory, that says whether a task is dumpable. */
+enum task_dumpable {
+	TASK_DUMPABLE_OFF,
+	TASK_DUMPABLE_OWNER,
+};
+
+struct task_exec_state {
+	enum task_dumpable dumpable;
+};
+
+struct task_struct___executed {
+	struct task_exec_state *exec_state;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
