@@ -18,7 +18,7 @@ WAIT_S = 0.5 if SOAK else 2.0
 MEMORY_BYTES = 200 * 10**6
 STOP_S = 3.0
 TICKS = 5
-HOLDS_S = 2.0 if SOAK else 1.0
+HOLDS_S = 2.0 if SOAK else 0.5
 """For how long after it all of that has to hold."""
 
 

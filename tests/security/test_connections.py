@@ -108,7 +108,7 @@ FLOOD_S = 4.0 if SOAK else 1.5
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood(daemon: Daemon, flood: str) -> None:
     """Requests, and what is no request, on sixty connections of which nobody reads a word."""
-    with others_are_served(daemon, for_s=0.5), user(HOSTILE, UNREAD, daemon.socket, FLOODS[flood], FLOOD_S):
+    with others_are_served(daemon), user(HOSTILE, UNREAD, daemon.socket, FLOODS[flood], FLOOD_S):
         time.sleep(FLOOD_S)  # the time for which it has to hold
     assert daemon.process is not None
     assert peak(daemon.process.pid) <= MEMORY_BYTES

@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from straced.client.client import Client
 from tests.support.poll import ended, until
@@ -114,10 +115,12 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, config: str = "", **options: object) -> Iterator[Daemon]:
+def serving(
+    folder: Path, config: str = "", *, env: Mapping[str, str] = MappingProxyType({}), **options: object
+) -> Iterator[Daemon]:
     """A service for the length of a block."""
     daemon = Daemon(folder, config, **options)  # type: ignore[arg-type]
-    daemon.start()
+    daemon.start(**env)
     try:
         yield daemon
     finally:
