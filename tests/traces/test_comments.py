@@ -54,6 +54,20 @@ def test_comments_are_believed(tmp_path: Path) -> None:
     assert (lean.processes, lean.threads) == (1, 2)
 
 
+def test_it_is_about_the_target_also_where_a_child_came_first(tmp_path: Path) -> None:
+    """A shell waits for the child that it had at the attach, whose calls are the first lines."""
+    path = tmp_path / "log"
+    shell = TracedProcessFacts(pid=70, name="sh", argv=["sh", "-c", "x"], tasks=[70])
+    child = TracedProcessFacts(pid=71, parent=70, name="ls", argv=["ls"], tasks=[71])
+    begun = [comment("trace", TraceHeader(pid=70)), comment("process", shell), comment("process", child)]
+    text = lines("close(3) = 0", "exit_group(0) = ?", "+++ exited with 0 +++", pid=71)
+    text += lines("wait4(-1, [{WIFEXITED(s) && WEXITSTATUS(s) == 0}], 0, NULL) = 71", pid=70)
+    path.write_bytes(b"".join(begun) + text.encode())
+    made = report(path).summary
+    assert (made.target.pid, made.target.comm, made.end) == (70, "sh", "still running when the trace ends")
+    assert made.exit_status is None
+
+
 def test_who_made_no_call_was_there_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "log"
     facts = TracedProcessFacts(pid=70, name="web", argv=["web"], tasks=[70, 71])

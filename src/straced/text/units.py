@@ -6,14 +6,16 @@ import re
 
 from straced.errors import InvalidArgument
 
-_DURATION_UNITS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION_UNITS = {
+    "ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9,
+}  # fmt: skip
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _SIZE_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def parse_duration_ns(text: str) -> int:
-    """Read ``30s``, ``1.5s``, ``250ms``, ``2h30m``, ``7d`` or a bare number of seconds.
+    """Read ``30s``, ``1.5s``, ``250ms``, ``100us``, ``2h30m``, ``7d`` or a bare number of seconds.
 
     Raises:
         InvalidArgument: not a duration, or not above zero.
@@ -25,10 +27,10 @@ def parse_duration_ns(text: str) -> int:
     else:
         matches = list(_DURATION.finditer(stripped))
         if not matches or "".join(m.group() for m in matches) != stripped:
-            raise InvalidArgument(f"{text!r} is not a duration", hint="write it as 20ms, 30s, 5m or 2h30m")
+            raise InvalidArgument(f"{text!r} is not a duration", hint="write it as 100us, 20ms, 30s, 5m or 2h30m")
         total = sum(float(m.group(1)) * _DURATION_UNITS[m.group(2)] for m in matches)
     if not 0 < total < 2**63:
-        raise InvalidArgument(f"{text!r} is not above zero", hint="write it as 20ms, 30s, 5m or 2h30m")
+        raise InvalidArgument(f"{text!r} is not above zero", hint="write it as 100us, 20ms, 30s, 5m or 2h30m")
     return int(total)
 
 

@@ -57,12 +57,12 @@ class Population:
         state = self._reading.state
         if state is None:
             return None
+        header = self._reading.comments.header
+        if header is not None and header.pid in state.tree.procs:
+            return state.tree.procs[header.pid]  # a child may have made the first call, or all of them
         first = state.tree.procs.get(self._reading.pid_of(state.first_tid)) if state.first_tid is not None else None
         if first is not None:
             return first
-        header = self._reading.comments.header
-        if state.first_tid is None and header is not None and header.pid in state.tree.procs:
-            return state.tree.procs[header.pid]  # it made no call
         return next((proc for proc in state.tree.procs.values() if proc.execs or proc.children), None)
 
     def was_seen(self, proc: TracedProcess) -> bool:

@@ -216,8 +216,8 @@ def _call(kind: str, name: str, text: bytes, start: int) -> dict[str, object]:
 
 
 def waiting_of(text: bytes | None) -> int | None:
-    """Read what ``WAITING`` has found -> ns; ``None``: it is not told."""
-    return None if text is None else int(text.replace(b".", b""))
+    """Read what ``WAITING`` has found -> ns; ``None``: it is not told, as in a line without a duration."""
+    return int(text.replace(b".", b"")) if text else None
 
 
 def without_waiting(text: bytes) -> bytes:
