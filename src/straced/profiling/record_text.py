@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from straced.concurrency.collector import uncollected
 from straced.errors import OutputError
 from straced.linux.scratch_file import give_back
 from straced.records.reader import RecordFile
@@ -221,8 +222,10 @@ def write_lines(path: Path, to: BinaryIO) -> tuple[list[str], list[str]]:
     file = RecordFile(path)
     lines = TextLines(file.facts, _WITH_WAITING)
     to.write(comments_of(file.facts, file.end))
-    for record in file:
-        to.write(lines.feed(record))
+    with uncollected():
+        for record in file:
+            if ready := lines.feed(record):
+                to.write(ready)
     to.write(lines.flush())
     to.write(lost_lines(file.end, lines.lost))
     return file.troubles(), file.damage()

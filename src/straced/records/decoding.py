@@ -12,6 +12,7 @@ from straced.syscalls import ABIS
 _KINDS = {int(kind): kind for kind in RecordKind}
 _BLOBS = {int(kind): kind for kind in BlobKind}
 _ABIS = dict(enumerate(("", *ABIS)))
+_NO_BLOBS: dict[int, Blob] = {}
 
 
 class Decoder:
@@ -26,6 +27,7 @@ class Decoder:
         self._blob = struct.Struct(order + layout.BLOB_HEAD)
         self._args = [struct.Struct(f"{order}{count}Q") for count in range(7)]
         self._sequences: dict[int, int] = {}
+        self._size = struct.Struct(order + "H")
 
     def records(self, data: bytes | memoryview, cpu: int) -> Generator[Record, None, int]:
         """Decode the whole records of a piece of one CPU's ring; a torn one at the end is left out.
@@ -37,13 +39,14 @@ class Decoder:
         Returns:
             How many bytes the whole ones are.
         """
-        at, end = 0, len(data)
+        at, end, size_at = 0, len(data), self._size.unpack_from
+        head_bytes, record = self._head.size, self._record
         while end - at >= 8:
-            size = int.from_bytes(data[at : at + 2], "big" if self._head.format[0] == ">" else "little")
+            (size,) = size_at(data, at)
             if size < 8 or size % 8 or at + size > end:
                 break
-            if size >= self._head.size and (kind := _KINDS.get(data[at + 2] & 63)) is not None:
-                yield self._record(data, at, size, cpu, kind)
+            if size >= head_bytes and (kind := _KINDS.get(data[at + 2] & 63)) is not None:
+                yield record(data, at, size, cpu, kind)
             at += size
         return at
 
@@ -62,24 +65,23 @@ class Decoder:
         self._sequences[cpu] = sequence + 1
         place = at + self._head.size
         nargs = min(nargs, 6, (size - self._head.size) // 8)
+        args = self._args[nargs].unpack_from(data, place)
+        place += 8 * nargs
+        blobs = self._blobs(data, place, at + size) if at + size > place else _NO_BLOBS
         abi = _ABIS.get(key >> layout.KEY_NR_BITS, "")
         number = key & layout.KEY_NR_MASK
-        seen = not told & layout.NO_ENTER and duration_ns != layout.NO_TIME
+        if abi == "x32":
+            number |= X32_BIT
+        if told & layout.NO_RESULT:
+            result = None
+        # by their places: names would take twice as long
+        if told & layout.NO_ENTER or duration_ns == layout.NO_TIME:
+            return Record(kind, sequence, cpu, tid, pid, abi, number, args, None, None, None, result, end_ns, blobs)
+        start_ns, took = end_ns - duration_ns, duration_ns if kind is RecordKind.CALL else None
+        if waiting_ns > duration_ns:
+            waiting_ns = duration_ns
         return Record(
-            kind=kind,
-            sequence=sequence,
-            cpu=cpu,
-            tid=tid,
-            pid=pid,
-            abi=abi,
-            number=number | X32_BIT if abi == "x32" else number,
-            args=self._args[nargs].unpack_from(data, place),
-            start_ns=end_ns - duration_ns if seen else None,
-            duration_ns=duration_ns if seen and kind is RecordKind.CALL else None,
-            waiting_ns=min(waiting_ns, duration_ns) if seen else None,
-            result=None if told & layout.NO_RESULT else result,
-            end_ns=end_ns,
-            blobs=self._blobs(data, place + 8 * nargs, at + size),
+            kind, sequence, cpu, tid, pid, abi, number, args, start_ns, took, waiting_ns, result, end_ns, blobs
         )
 
     def _blobs(self, data: bytes | memoryview, at: int, end: int) -> dict[int, Blob]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 from collections import Counter
 from collections.abc import Iterator
-from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -19,12 +17,12 @@ from straced.records.completeness import differences, dump_span
 from straced.records.damage import DamagedPart, told
 from straced.records.decoding import Decoder
 from straced.records.layout import FileLayout, LaterVersion, layout_of
+from straced.records.merging import merged
 from straced.records.values import CALLS, RETURNED, Record, RecordingEnd, RecordingFacts, RecordKind
 from straced.text.sanitize import scrub
 
 _LARGEST_FACTS = 1 << 28
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError)
-_BY_TIME = attrgetter("end_ns", "cpu", "sequence")
 _NAMES = {layout.FACTS: "whose records they are", layout.END: "its end, which has what was counted"}
 
 
@@ -147,8 +145,8 @@ class RecordFile:
         self._damaged_records.clear()
         self._read = False
         cpus = sorted({each.head.cpu for each in self._chunks if each.head.kind == layout.RECORDS})
-        merged = heapq.merge(*(self._of_cpu(decoder, cpu) for cpu in cpus), key=_BY_TIME)
-        yield from joined(self._counted(merged), {})
+        records = merged(self._of_cpu(decoder, cpu) for cpu in cpus)
+        yield from joined(self._counted(records), {})
         self._read = True
 
     def _counted(self, records: Iterator[Record]) -> Iterator[Record]:

@@ -76,7 +76,7 @@ class Blob(Struct, frozen=True):
     """It was longer than what is kept."""
 
 
-class Record(Struct, frozen=True, kw_only=True):
+class Record(Struct, frozen=True, gc=False):
     """One record."""
 
     kind: RecordKind

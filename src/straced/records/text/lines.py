@@ -131,8 +131,10 @@ class TextLines:
         result = call.result(record, process)
         if took is None or not self._durations:
             return f"{text} = {result}\n"
-        if self._waiting and record.waiting_ns is not None:
-            return f"{text} = {result} <{self._time(took)}+{self._time(record.waiting_ns)}>\n"
+        if self._waiting and (waited := record.waiting_ns) is not None:
+            if took < 1_000_000_000:  # as nearly all are, and much faster
+                return f"{text} = {result} <0.{took:09d}+0.{waited:09d}>\n"
+            return f"{text} = {result} <{self._time(took)}+{self._time(waited)}>\n"
         return f"{text} = {result} <{self._time(took)}>\n"
 
     def _time(self, took_ns: int) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import threading
 from collections.abc import Callable, Iterator
 
 import msgspec
 
+from straced.concurrency.collector import uncollected
 from straced.traces.analysis.block_counting import BlockCounting, PythonCounting
 from straced.traces.analysis.clocks import Clocks
 from straced.traces.analysis.introduced import introduce
@@ -125,17 +124,11 @@ def read(
     first, blocks = first_block(source)
     reading = TraceReading(source, detect(first[1:], source.name), selection)
     reading.abi = abi
-    collecting = gc.isenabled() and threading.current_thread() is threading.main_thread()
-    if collecting:
-        gc.disable()  # no cycles are made here, and the collector would look at millions of tuples
-    try:
+    with uncollected():
         if selection:
             _selected(reading, blocks, progress)
         else:
             _everything(reading, blocks, detail, jobs or os.cpu_count() or 1, progress)
-    finally:
-        if collecting:
-            gc.enable()
     _forgive_tail(reading)
     _settle(reading)
     return reading
