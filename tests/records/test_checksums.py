@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from straced.errors import OutputError
+from straced.profiling.record_text import TextCopier
 from straced.records import layout
 from straced.records.arriving import ArrivingFile
 from straced.records.reader import NoRecords, RecordFile
@@ -132,6 +133,26 @@ def test_whoever_follows_a_file_leaves_out_what_is_damaged(tmp_path: Path) -> No
             found = [each for each in tail.records(None) if each.kind is not RecordKind.LOST]
         assert [each.end_ns for each in found] == expected
         assert tail.damaged
+
+
+class Written:
+    """What has written a file; nothing more comes."""
+
+    facts, end = FACTS, END
+
+    def read_up_to(self, position: int) -> None:
+        assert position > 16
+
+
+async def test_lines_of_what_is_damaged_are_missing_and_counted(tmp_path: Path) -> None:
+    path, to = tmp_path / "t.strc", tmp_path / "t.txt"
+    path.write_bytes(damaged(whole(), whole().index(SECOND) + 24 + 30))
+    with path.open("r+b") as file, to.open("wb") as lines:
+        copier = TextCopier(file.fileno(), Written(), lines.fileno(), header=True)
+        copier.finish()
+        await copier.run()
+    assert copier.dropped == 2
+    assert to.read_text().splitlines()[-1].startswith("strace: 3 lines were dropped")  # and one in the kernel
 
 
 def test_what_arrives_is_looked_at(tmp_path: Path) -> None:
