@@ -25,7 +25,7 @@ from tests.web.site import site
 from tests.web.test_views import press
 
 ROWS = "[...document.querySelectorAll('#byfile tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
-CALLS, ERRORS, NAME = 2, 4, 8
+CALLS, ERRORS, NAME = 2, 4, 10
 """Columns of the table."""
 
 

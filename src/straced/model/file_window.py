@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from straced.model.files import MOST_ROWS, FileTable, FileUse
+from straced.model.files import MOST_ROWS, FileTable, FileUse, chosen
 
-SHOWN = 200
-"""Rows that a screen is given: those with the most time."""
+SHOWN, SHOWN_FAILING = 200, 40
+"""Rows that a screen is given, and how many of them for their errors where their time is too little."""
 
 
 class FileRow(FileUse, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class FileWindow(Struct, frozen=True, kw_only=True):
     duration_ns: int | None = None
     """How long it has been counted; ``None``: nothing is there yet."""
     rows: tuple[FileRow, ...] = ()
-    """The most time first, at most 200."""
+    """The most time first, at most 200, and among them those that fail most."""
     more: int = 0
     """Rows that are not among them."""
     others: FileUse | None = None
@@ -66,7 +66,7 @@ def window_of(
 
     return FileWindow(
         duration_ns=duration_ns,
-        rows=tuple(map(row, table.rows[:SHOWN])),
+        rows=tuple(map(row, chosen(table.rows, SHOWN, SHOWN_FAILING)[0])),
         more=max(0, len(table.rows) - SHOWN),
         others=table.others,
         unplaced=table.unplaced,

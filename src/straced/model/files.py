@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -66,6 +67,9 @@ class FileCounts(FileUse, frozen=True, kw_only=True):
         return FileUse(**{name: getattr(self, name) for name in FileUse.__struct_fields__})
 
 
+Row = TypeVar("Row", bound=FileUse)
+
+
 class FileTable(Struct, frozen=True, kw_only=True):
     """Sums of all files and peers of one session: at most 1,000, those with the most time and with the most errors."""
 
@@ -85,7 +89,7 @@ def table_of(rows: Iterable[FileCounts], others: FileCounts | None, unplaced: in
         others: what is in none of them.
         unplaced: calls that are nowhere.
     """
-    kept, left = _chosen(merged(rows))
+    kept, left = chosen(merged(rows), MOST_ROWS, FAILING)
     for row in left:
         others = replace(row, name=None, kind="") if others is None else _sum(others, row)
     return FileTable(
@@ -93,17 +97,23 @@ def table_of(rows: Iterable[FileCounts], others: FileCounts | None, unplaced: in
     )
 
 
-def _chosen(rows: Sequence[FileCounts]) -> tuple[list[FileCounts], list[FileCounts]]:
-    """Those that are kept, and all others, in the same order."""
-    if len(rows) <= MOST_ROWS:
+def chosen(rows: Sequence[Row], most: int, failing: int) -> tuple[list[Row], list[Row]]:
+    """Part rows into those that are kept and all others, both in the order in which they were.
+
+    Args:
+        rows: the most time first.
+        most: so many are kept.
+        failing: so many of them for their errors.
+    """
+    if len(rows) <= most:
         return list(rows), []
-    chosen = set(range(MOST_ROWS - FAILING))
-    failing = [place for place in range(MOST_ROWS - FAILING, len(rows)) if rows[place].errors]
-    chosen.update(sorted(failing, key=lambda place: (-rows[place].errors, place))[:FAILING])
-    chosen.update([place for place in range(len(rows)) if place not in chosen][: MOST_ROWS - len(chosen)])
+    kept = set(range(most - failing))
+    failed = [place for place in range(most - failing, len(rows)) if rows[place].errors]
+    kept.update(sorted(failed, key=lambda place: (-rows[place].errors, place))[:failing])
+    kept.update([place for place in range(len(rows)) if place not in kept][: most - len(kept)])
     return (
-        [row for place, row in enumerate(rows) if place in chosen],
-        [row for place, row in enumerate(rows) if place not in chosen],
+        [row for place, row in enumerate(rows) if place in kept],
+        [row for place, row in enumerate(rows) if place not in kept],
     )
 
 

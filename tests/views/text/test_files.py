@@ -11,6 +11,7 @@ from straced.model.files import FileTable
 from straced.views.text.files import file_lines
 from straced.views.text.spans import plain
 from tests.model.test_files import use
+from tests.views.text.test_summary import shown, summary
 
 MS = 1_000_000
 TABLE = FileTable(
@@ -44,6 +45,12 @@ def test_what_only_some_have() -> None:
     )
     (_titles, first, _more) = plain(file_lines(FileTable(rows=rows), 1, 120, "max")).splitlines()
     assert first.endswith("/srv/db/wal")
+
+
+def test_the_order_is_that_of_the_calls() -> None:
+    lines = shown(summary(files=TABLE), sort="errors")
+    names = [line.split()[-1] for line in lines if line.endswith(("wal", "(ENOENT)", "resolved)"))]
+    assert names == ["(ENOENT)", "/srv/db/wal", "resolved)"]
 
 
 def test_what_is_missing_is_said() -> None:

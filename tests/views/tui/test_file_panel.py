@@ -112,6 +112,8 @@ def test_what_cannot_be_told_a_second_is_unknown() -> None:
     (row,) = window_of(FileTable(rows=(two,)), full, 10**9, 10**9).rows
     assert row == FileRow(**{name: getattr(two, name) for name in FileUse.__struct_fields__}), "it may have been there"
     assert window_of(full, None, 0, 1).more == MOST_ROWS - SHOWN
+    failing = FileTable(rows=(*full.rows[:900], use("/none", errors=3, wall_ns=1)))
+    assert window_of(failing, None, 0, 1).rows[-1].name == "/none", "though it took no time"
 
 
 @pytest.mark.needs("ebpf")
