@@ -92,6 +92,7 @@ picture: ## Make the pictures of docs/img and the recording of the README, from 
 	$(PYTHON) scripts/text_sheets.py docs/img
 	$(PYTHON) scripts/findings.py docs/img
 	$(PYTHON) scripts/text_findings.py docs/img
+	$(PYTHON) scripts/page_findings.py docs/img
 
 release: ## Set the version everywhere, and collect changelog.d into CHANGELOG.md (VERSION=x.y.z)
 	@scripts/bootstrap dev

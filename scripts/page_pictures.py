@@ -46,22 +46,22 @@ def of_service(scratch: Path, folder: Path) -> None:
             size(browser, WIDE)
             browser.open(page.url, "document.querySelector('tbody tr:not(.job)') !== null")
             time.sleep(SEEN_S)
-            browser.screenshot(folder / "web.png")
+            shot(browser, folder / "web.png")
             size(browser, PHONE)
-            browser.screenshot(folder / "web-phone.png")
+            shot(browser, folder / "web-phone.png")
             size(browser, WIDE)
             key = browser.until(f"{row.format('lock true')}?.dataset.key")
             browser.value(f"location.hash = '#/process/{key}?why=1'")
             browser.until("document.querySelector('.sentence') !== null")
             size(browser, (WIDE[0], 520))
-            browser.screenshot(folder / "web-why.png")
+            shot(browser, folder / "web-why.png")
             size(browser, WIDE)
             browser.value("location.hash = '#/'")
             key = browser.until(f"{row.format('server.py')}?.dataset.key")
             browser.value(f"location.hash = '#/process/{key}'")
             browser.until("document.querySelectorAll('.heat').length > 0")
             browser.dark(True)
-            browser.screenshot(folder / "web-process.png")
+            shot(browser, folder / "web-process.png")
 
 
 def traced_build(build: Path, sources: int = SOURCES) -> Path:
@@ -91,13 +91,19 @@ def of_report(scratch: Path, folder: Path) -> None:
     with Page() as browser:
         size(browser, WIDE)
         browser.open(build / "page.html", "document.documentElement?.dataset.ready === 'yes'")
-        browser.screenshot(folder / "report.png")
+        shot(browser, folder / "report.png")
         browser.value("document.querySelector('#timeline').scrollIntoView()")
-        browser.screenshot(folder / "report-lanes.png")
+        shot(browser, folder / "report-lanes.png")
         browser.dark(True)
         size(browser, (WIDE[0], 420))
         browser.value("document.querySelector('#flame').scrollIntoView()")
-        browser.screenshot(folder / "report-flame.png")
+        shot(browser, folder / "report-flame.png")
+
+
+def shot(browser: Page, path: Path) -> None:
+    """The window, as PNG."""
+    browser.screenshot(path)
+    print(path, flush=True)
 
 
 def size(browser: Page, wide_high: tuple[int, int]) -> None:

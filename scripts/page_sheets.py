@@ -82,6 +82,7 @@ def shots(browser: Page, folder: Path, name: str, first: str = "", colours: Sequ
             browser.dark(colour == "dark")
             browser.value(f"new Promise(done => {{ {first}; setTimeout(done, 1000); }})")
             (folder / f"{name}-{title}-{colour}.webp").write_bytes(webp(browser))
+    print(name, flush=True)
 
 
 def lay_out_pages(before: Path, after: Path, folder: Path) -> None:

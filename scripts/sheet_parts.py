@@ -12,10 +12,10 @@ from typing import NamedTuple
 HOME = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HOME), str(HOME / "scripts")]
 
+from rich.ansi import AnsiDecoder  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.style import Style  # noqa: E402
 from rich.terminal_theme import TerminalTheme  # noqa: E402
-from rich.text import Text  # noqa: E402
 from screens import BAR, LINE, PAD, WIDTH, Film, Row  # noqa: E402
 from tests.support.chromium import Page  # noqa: E402
 
@@ -50,9 +50,10 @@ def rows(captured: str) -> list[Row]:
     """The rows of a terminal out of what tmux says of it."""
     console = Console(width=400)
     found: list[Row] = []
+    decoder = AnsiDecoder()  # one for all lines: a style goes on in the next line until another is told
     for line in captured.rstrip("\n").split("\n"):
         cell, runs = 0, []
-        for text, told, _ in Text.from_ansi(line, end="").render(console):
+        for text, told, _ in decoder.decode_line(line).render(console):
             style = told or Style.null()
             if text.strip() or style.reverse or style.bgcolor:
                 runs.append((cell, text, style))
