@@ -127,7 +127,7 @@ async def test_history_leaves_out_what_it_does_not_keep() -> None:
 async def test_a_minute_without_anything_says_where_there_is_something() -> None:
     feed = ScriptedFeed(msgspec.structs.replace(PAST, processes=()))
     async with running(feed) as (app, pilot):
-        assert "Nothing is kept of this minute.  History begins at 20:13: type : and 20:13." in all_of(app)
+        assert "No history for this minute.  History begins at 20:13: type : and 20:13." in all_of(app)
         assert "▸" not in all_of(app)
         await pilot.press("]")
         feed.give(PAST)
@@ -148,6 +148,15 @@ async def test_a_minute_without_anything_says_where_there_is_something() -> None
 )
 def test_the_pace_of_the_figures_is_that_of_those_who_count(shown: Frame, age_s: float, words: str) -> None:
     assert status_lines.quality_words(shown, status_lines.State(age_s=age_s))[0] == words
+
+
+async def test_a_word_about_calls_is_no_line_to_choose() -> None:
+    feed = ScriptedFeed(NOW)
+    async with running(feed) as (app, pilot):
+        feed.listener.detail_ready(detail_of(NOW.processes[0], calls=(), histograms={}))  # type: ignore[union-attr]
+        await pilot.press("tab", "G")
+        assert "no call in this window; y asks why" in all_of(app)
+        assert next(line for line in text_of(app)[10:] if line.startswith("▸")).split()[1] == "4243"
 
 
 async def test_keys_before_the_first_figures_claim_nothing() -> None:
