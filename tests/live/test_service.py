@@ -237,7 +237,7 @@ async def test_history_shows_the_minute_that_was_asked_for(tmp_path: Path) -> No
             earliest = await before.frame()
             await before.close()
             assert earliest.epoch_s == frame.kept_since // STEP_S * STEP_S
-            assert earliest.notice.startswith("nothing is kept of ")
+            assert earliest.notice.startswith("no history for ")
             assert source.move(-10)
             past = await source.frame()
             assert past.epoch_s == frame.epoch_s - 10 * STEP_S

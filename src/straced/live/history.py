@@ -72,17 +72,17 @@ class HistorySource:
             return self._last
         try:
             found = await self._ask()
+            began = self._kept_since or 0.0
+            if self._last is None and began >= self._since + STEP_S:
+                asked = time.strftime("%a %d %b %H:%M", time.localtime(self._since))
+                self.go_to(began)
+                notice = f"no history for {asked}: it begins here"
+                found = msgspec.structs.replace(await self._ask(), notice=notice)
         except StracedError as error:
             await self.close()
             if self._last is None:
                 raise
             return msgspec.structs.replace(self._last, disconnected=scrub(error.reason, 200))
-        began = self._kept_since or 0.0
-        if self._last is None and began >= self._since + STEP_S:  # nothing is kept of the time that was asked for
-            asked = time.strftime("%a %d %b %H:%M", time.localtime(self._since))
-            self.go_to(began)
-            found = await self._ask()
-            found = msgspec.structs.replace(found, notice=f"nothing is kept of {asked}; this is where history begins")
         self._last, self._asked_for = found, self._since
         return found
 

@@ -107,6 +107,13 @@ def test_jobs_come_in_the_order_of_what_they_do() -> None:
     assert [line.job for line in rows.lines() if line.job] == ["b", "c", "a"]
 
 
+def test_figures_that_are_seen_twice_are_one_step_of_a_trend() -> None:
+    rows = ProcessRows()
+    for second, calls_s in (0, 5.0), (0, 5.0), (5, 7.0), (5, 7.0):
+        rows.update(msgspec.structs.replace(frame(row(1, calls_s=calls_s)), epoch_s=NOW.epoch_s + second))
+    assert rows.with_trail(row(1)).trail == (5.0, 7.0)
+
+
 def test_sorted_by_command_is_in_the_order_of_the_alphabet() -> None:
     rows = ProcessRows("name")
     words = {"zsh": "/bin/zsh", "Bash": "/bin/Bash -l", "at": ""}
@@ -118,16 +125,18 @@ async def test_history_leaves_out_what_it_does_not_keep() -> None:
     async with running(ScriptedFeed(PAST)) as (app, _):
         shown = text_of(app)
         assert "22:13 · kept since 20:13 · sorted by calls" in shown[0]
-        assert not re.search(r"CPU +- of|mem +- of|alerts", all_of(app))
+        assert not re.search(r"CPU +- of|mem +- of|alerts|overhead|itself", all_of(app))
+        assert shown[1].split() == ["calls/s", "12,034"]
         title = next(line for line in shown if "calls/s err/s" in line)
         assert " S " not in title
         assert "now in" not in title
+        assert "trend" not in title
 
 
 async def test_a_minute_without_anything_says_where_there_is_something() -> None:
     feed = ScriptedFeed(msgspec.structs.replace(PAST, processes=()))
     async with running(feed) as (app, pilot):
-        assert "Nothing is kept of this minute.  History begins at 20:13: type : and 20:13." in all_of(app)
+        assert "No history for this minute.  History begins at 20:13: type : and 20:13." in all_of(app)
         assert "▸" not in all_of(app)
         await pilot.press("]")
         feed.give(PAST)
@@ -148,6 +157,15 @@ async def test_a_minute_without_anything_says_where_there_is_something() -> None
 )
 def test_the_pace_of_the_figures_is_that_of_those_who_count(shown: Frame, age_s: float, words: str) -> None:
     assert status_lines.quality_words(shown, status_lines.State(age_s=age_s))[0] == words
+
+
+async def test_a_word_about_calls_is_no_line_to_choose() -> None:
+    feed = ScriptedFeed(NOW)
+    async with running(feed) as (app, pilot):
+        feed.listener.detail_ready(detail_of(NOW.processes[0], calls=(), histograms={}))  # type: ignore[union-attr]
+        await pilot.press("tab", "G")
+        assert "no call in this window; y asks why" in all_of(app)
+        assert next(line for line in text_of(app)[10:] if line.startswith("▸")).split()[1] == "4243"
 
 
 async def test_keys_before_the_first_figures_claim_nothing() -> None:

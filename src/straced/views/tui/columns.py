@@ -114,8 +114,8 @@ _FIRST_TO_GO = ("wall%", "trend", "thread time", "RSS", "now in", "err/s", "wait
 _TIMES = {"work%": "working", "wait%": "waiting", "wall%": "wall"}
 NEED_A_TRACER = frozenset(("calls/s", "err/s", "work%", "wait%", "wall%", "thread time", "trend"))
 """Columns of nothing but dashes where nobody counts."""
-NOT_KEPT = frozenset(("S", "now in"))
-"""Columns that history has nothing for."""
+NOT_KEPT = frozenset(("S", "now in", "trend"))
+"""Columns that a minute of history has nothing for."""
 SORT_OF = {
     "PID": "pid", "CPU%": "cpu", "RSS": "rss", "calls/s": "calls", "err/s": "errors", "work%": "working",
     "wait%": "waiting", "wall%": "wall", "command": "name",

@@ -163,9 +163,9 @@ def _half(width: int) -> int:
 def _beside(
     frame: Frame, meter: Pieces, width: int, label: str, value: float | None, past: deque[float], style: Style
 ) -> Pieces:
-    """The totals, beside what the machine does now; of history that is not kept."""
+    """The totals, beside what the machine does now; history keeps neither that nor what was before its minute."""
     if frame.source == "history":
-        return _totals(label, value, past, width, style)
+        return _totals(label, value, deque(), width, style)
     half = _half(width)
     return (*_padded(meter, half), *_totals(label, value, past, width - half - 2, style))
 

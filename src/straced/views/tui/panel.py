@@ -168,10 +168,13 @@ class Panel(Vertical):
             self.grid.show_texts((), [], below=[whole(word, palette.DIM)])
         elif name == "calls":
             table = panels.CallsTable(detail, self._calls, self._width - 1)
-            lines = self._call_lines(detail, table)
-            below = self._lines_below(detail, self.grid.room - len(lines)) if table.lines else []
-            self._below = len(below)
-            self.grid.show_texts(table.title if table.lines else panels.THREADS_TITLE, lines, below=below)
+            if table.lines:
+                below = self._lines_below(detail, self.grid.room - len(table.lines))
+                self._below = len(below)
+                self.grid.show_texts(table.title, table.lines, below=below)
+            else:  # what its threads stand in instead
+                threads = panels.thread_lines(detail.threads or ())
+                self.grid.show_texts(panels.THREADS_TITLE, threads, below=[self._why_no_calls(detail)])
         elif name == "threads":
             self.grid.show_texts(panels.THREADS_TITLE, panels.thread_lines(detail.threads or ()))
         elif detail.files is None:
@@ -180,13 +183,10 @@ class Panel(Vertical):
         else:
             self.grid.show_texts(panels.FILES_TITLE, panels.file_lines(detail.files, detail.more_files))
 
-    def _call_lines(self, detail: ProcessDetail, table: panels.CallsTable) -> list[Pieces]:
-        """The calls; where there are none, what its threads stand in instead."""
-        if table.lines:
-            return table.lines
+    def _why_no_calls(self, detail: ProcessDetail) -> Pieces:
         counted = detail.calls is not None
         words = " no call in this window; y asks why" if counted else f" {self._uncounted}"
-        return [*panels.thread_lines(detail.threads or ()), whole(words, palette.DIM if counted else palette.WARN)]
+        return whole(words, palette.DIM if counted else palette.WARN)
 
     def _lines_below(self, detail: ProcessDetail, room: int) -> list[Pieces]:
         """What has room below the calls: the threads of the process, its slow calls, what happened to it, its files."""

@@ -38,7 +38,7 @@ class ProcessLines:
         if frame is None:
             return ()
         if frame.source == "history":
-            return Piece("Nothing is kept of this minute.", palette.STRONG), Piece(f"  {elsewhere(frame)}", palette.DIM)
+            return Piece("No history for this minute.", palette.STRONG), Piece(f"  {elsewhere(frame)}", palette.DIM)
         words = "No process." if frame.source == "local" else "The service watches no process that you may see."
         return Piece(words, palette.STRONG), Piece("  straced watch ls, or straced top --source local", palette.DIM)
 

@@ -58,6 +58,7 @@ class ProcessRows:
         self.filter = filter_text
         self.flat = flat
         self.frame: Frame | None = None
+        self._at: tuple[float, int] | None = None
         self._trails: dict[Key, deque[float]] = {}
         self._looked_at: ProcessRow | None = None
         self._ended = False
@@ -66,6 +67,8 @@ class ProcessRows:
 
     def update(self, frame: Frame) -> None:
         """Take a new frame in."""
+        at = frame.epoch_s, frame.monotonic_ns
+        again, self._at = at == self._at, at
         self.frame = frame
         trails = {}
         self._short = [self._short_row(each) for each in frame.short_lived]
@@ -73,7 +76,7 @@ class ProcessRows:
             trail = self._trails.get(row.key)
             if trail is None:
                 trail = deque(row.trail, maxlen=TRAIL)
-            if row.calls_s is not None:
+            if row.calls_s is not None and not (again and trail):  # a service has fewer figures than a screen asks for
                 trail.append(row.calls_s)
             trails[row.key] = trail
         self._trails = trails

@@ -72,6 +72,8 @@ def quality_words(frame: Frame, state: State) -> list[str]:
     if frame.tracer is not None:
         lost = "lost: unknown" if quality.lost is None else f"{format_count(quality.lost)} lost"
         parts += [quality.kind, tracer_name(frame.tracer), lost]
+        if frame.source == "history":
+            return parts
         return [*parts, f"overhead {percent(frame.counting_pct)}", f"straced itself {percent(frame.cost_pct)} CPU"]
     return [*parts, "/proc only", f"straced itself {percent(frame.cost_pct)} CPU"]
 
