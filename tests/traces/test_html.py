@@ -239,6 +239,10 @@ def test_findings_show_their_lines_and_calls_their_place(page: Page, report_page
     widths = page.value("[...document.querySelectorAll('#shares .bar i')].map(each => parseFloat(each.style.width))")
     assert sum(widths) == pytest.approx(100)
     assert widths == sorted(widths, reverse=True)
+    page.call("Emulation.setEmulatedMedia", media="print")
+    adjust = "getComputedStyle(document.querySelector('#shares .bar i')).printColorAdjust"
+    assert page.value(adjust) == "exact", "browsers leave backgrounds out on paper, and the bar is nothing else"
+    page.call("Emulation.setEmulatedMedia", media="")
     total = page.value("time(data.summary.reduce((sum, row) => sum + (row.wall_ns || 0), 0))")
     assert page.text("#shares").startswith(f"{total} in calls, all tasks together")
     facts = page.text("#facts")

@@ -148,7 +148,10 @@ def test_a_lost_connection_is_said_and_found_again(tmp_path: Path, browser: Page
         open_page(browser, page)
         assert browser.value("document.querySelector('#banners .bad') === null")
         page.daemon.signal(signal.SIGSTOP)
-        browser.until("document.querySelector('#banners .bad')?.textContent.startsWith('The service has told nothing')")
+        browser.until(
+            "document.querySelector('#banners .bad')?.textContent.startsWith('The service has told nothing')"
+            " && document.querySelector('#line').textContent.startsWith('silent for')"
+        )
         page.daemon.signal(signal.SIGCONT)
         browser.until("document.querySelector('#banners .bad') === null")
         page.daemon.stop()

@@ -103,7 +103,7 @@ function flame() {
     say(event, [node.title, `${unit(node.value)}, ${percent(100 * node.value / (root.value || 1))} of all`, [known(ns) ? time(ns) : null, known(calls) ? countOf(calls, "call") : null, known(errors) ? countOf(errors, "error") : null].filter(Boolean).join(" · ")].join("\n"));
   });
   svg.addEventListener("pointerleave", (event) => say(event, ""));
-  svg.addEventListener("click", (event) => { if (event.target.box) { top = event.target.box; paint(); } });
+  svg.addEventListener("click", (event) => { if (event.target.box) { top = event.target.box; at = null; paint(); } });
   body.addEventListener("keydown", (event) => {
     const from = at || top, beside = from === top ? [from] : sorted(from.above), place = beside.indexOf(from);
     const go = { ArrowDown: () => { at = sorted(from)[0] || from; }, ArrowUp: () => { at = from.above || from; if (from === top) top = at; },

@@ -88,7 +88,7 @@ function frame() {
   const since = head ? (performance.now() - state.heard) / 1000 : 0;
   const slow = head && since > 2.5 * (head.interval_ns / 1e9) + 3;
   node.className = lost || slow ? "bad" : head ? "good" : "";
-  say(node.lastChild, lost ? "connection lost" : head ? `live · ${age(since)} ago` : "connecting");
+  say(node.lastChild, lost ? "connection lost" : slow ? `silent for ${age(since)}` : head ? `live · ${age(since)} ago` : "connecting");
   if (head && byId("host").textContent !== head.host) say(byId("host"), head.host);
   const alarms = byId("alarms");
   alarms.hidden = !state.open.length;
