@@ -182,7 +182,7 @@ def test_the_torn_line_of_a_full_disk_is_cut_off_our_own_file(shared: Shared) ->
     """The trace's name leads to the victim by the time its disk is full: that one was cut, to nothing."""
     script = f"""
         mount -t tmpfs -o size=256k,mode=0777 none {shared.folder} || exit 99
-        cat /dev/urandom > /dev/null & target=$!
+        (ulimit -t 20; exec cat /dev/urandom > /dev/null) & target=$!
         setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups sh -c '
             cd {shared.folder}
             until [ -e trace ]; do :; done
