@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from straced.errors import OutputError, OutputExists
+from straced.linux import output_file
 from straced.linux.output_file import OutputFile
 from tests.support import proc
 
@@ -71,14 +72,22 @@ def test_without_overwrite_nothing_is_ever_replaced(folder: Path) -> None:
     assert os.listdir(folder) == ["out"]
 
 
+NO_NAMELESS = os.O_RDWR
+"""EISDIR is the answer, as of a file system or a kernel that has no files without names."""
+
+
+@pytest.mark.parametrize("flags", [NO_NAMELESS, output_file._NAMELESS], ids=["named", "nameless"])
 @pytest.mark.parametrize("theirs", ["", "theirs"])
-def test_nor_where_there_are_no_hard_links(folder: Path, monkeypatch: pytest.MonkeyPatch, theirs: str) -> None:
-    """As the kernel answers on vfat."""
+def test_nor_where_there_are_no_hard_links(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, theirs: str, flags: int
+) -> None:
+    """As the kernel answers on vfat; also on one that has files without names nevertheless."""
 
     def refuse(*words: object, **options: object) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(output_file, "_NAMELESS", flags)
     path = folder / "out"
     if theirs:
         file = OutputFile(path)
@@ -87,7 +96,9 @@ def test_nor_where_there_are_no_hard_links(folder: Path, monkeypatch: pytest.Mon
             file.commit()
     else:
         with OutputFile(path) as file:
-            file.text.write("ours")
+            file.text.write("ou")
+            file.commit()
+            file.text.write("rs")
     assert path.read_text() == (theirs or "ours")
     assert os.listdir(folder) == ["out"]
 
@@ -105,7 +116,10 @@ def test_what_becomes_a_link_meanwhile_is_left(folder: Path) -> None:
     assert sorted(os.listdir(folder)) == ["out", "victim"]
 
 
-def test_a_temporary_file_that_is_exchanged_is_not_taken_for_ours(folder: Path) -> None:
+def test_a_temporary_file_that_is_exchanged_is_not_taken_for_ours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output_file, "_NAMELESS", NO_NAMELESS)
     file = OutputFile(folder / "out")
     file.text.write("ours")
     (name,) = os.listdir(folder)

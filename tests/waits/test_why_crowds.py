@@ -70,5 +70,5 @@ def test_five_thousand_threads(world: World) -> None:
     why = _in_time(lambda: why_process(target.pid, _WINDOW_NS))
     assert why.verdict == "stuck"
     assert why.root_cause is None
-    assert f"{_THREADS - len(why.threads)} threads of {target.pid} beyond the first ones" in why.not_seen
+    assert f"{_THREADS - len(why.threads):,} threads of {target.pid} beyond the first ones" in why.not_seen
     assert {why.verdict for why in _in_time(lambda: why_everybody(_WINDOW_NS, [target.pid])).processes} == {"stuck"}

@@ -30,6 +30,8 @@ _NAMELESS = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
 _NOT_HERE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 """From a file system, or a kernel, that has no files without names."""
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_COPIED_BYTES = 1 << 30
+"""At a time, where a file without a name cannot get one."""
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 
@@ -187,19 +189,43 @@ class OutputFile:
         if self._overwrite:
             self._check_existing(self._directory)  # what has become of it meanwhile: a link is not ours to replace
             if self._name is None:  # only a rename replaces
-                held = temporary_name()
-                os.link(self._magic, held, dst_dir_fd=at, follow_symlinks=True)
-                self._name = held
+                self._give_name(at, temporary_name())
+            assert self._name is not None
             os.rename(self._name, name, src_dir_fd=at, dst_dir_fd=at)
-        elif self._name is None:
-            os.link(self._magic, name, dst_dir_fd=at, follow_symlinks=True)
         else:
-            self._link(at, self._name, name)
+            if self._name is None:
+                self._give_name(at, name)
+            if self._name != name:
+                self._link(at, name)
         self._name = name
         if not self._is_ours(name):
             raise OutputError(f"{scrub(str(self.path))} was exchanged for another file while it was written")
 
-    def _link(self, at: int, held: str, name: str) -> None:
+    def _give_name(self, at: int, name: str) -> None:
+        """Its first name; a temporary one where there are no hard links, and a copy has it."""
+        try:
+            os.link(self._magic, name, dst_dir_fd=at, follow_symlinks=True)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            name = temporary_name()
+            copy = os.open(name, _FLAGS, 0o600, dir_fd=at)
+            try:
+                os.fchmod(copy, stat.S_IMODE(os.fstat(self.fd).st_mode))
+                done = 0
+                while count := os.sendfile(copy, self.fd, done, _COPIED_BYTES):
+                    done += count
+                os.dup2(copy, self.fd, inheritable=False)
+            except OSError:
+                os.unlink(name, dir_fd=at)
+                raise
+            finally:
+                os.close(copy)
+        self._name = name
+
+    def _link(self, at: int, name: str) -> None:
+        held = self._name
+        assert held is not None
         try:
             os.link(held, name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
         except OSError as error:
