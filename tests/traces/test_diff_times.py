@@ -10,6 +10,7 @@ from pathlib import Path
 from straced.traces.diff.compare import compare
 from straced.traces.diff.profile import load
 from straced.traces.diff.values import Difference
+from straced.views.text.diff import render
 
 NAMES = ("openat", "read", "write", "lseek", "fstat", "mmap")
 USUAL_US = 50
@@ -55,3 +56,11 @@ def test_a_slower_machine_is_a_note(tmp_path: Path) -> None:
     assert "4.0 times as long" in found.notes[0]
     both = between(side(tmp_path / "a"), side(tmp_path / "b", all_us=4 * USUAL_US, times={"read": 40 * USUAL_US}))
     assert [change.name for change in both.changes] == ["read"]
+
+
+def test_what_is_left_of_much_is_not_nothing(tmp_path: Path) -> None:
+    """16.5 s before and 449 us after are no -100 %."""
+    found = between(side(tmp_path / "a", times={"read": 400_000}), side(tmp_path / "b", all_us=1))
+    said = "".join(span.text for line in render(found) for span in line)
+    assert "-99.9 %" in said
+    assert "took less than 0.1 times as long" in said

@@ -63,7 +63,8 @@ def _notes(before: Sequence[Profile], after: Sequence[Profile], pace: float) -> 
     if {profile.kind for profile in before} != {profile.kind for profile in after}:
         yield "the two sides were recorded in different ways"
     if max(pace, 1 / pace) >= STEADY:
-        yield f"calls of all kinds took {pace:.1f} times as long after as before; times are judged beside that"
+        shown = f"{pace:.1f}" if pace >= 0.1 else "less than 0.1"
+        yield f"calls of all kinds took {shown} times as long after as before; times are judged beside that"
 
 
 class _Scale(Struct, frozen=True):

@@ -66,7 +66,7 @@ def _both(metric: Metric, *, timed: bool = False) -> str:
     if metric.before is None or metric.after is None:
         return "-"
     show = (lambda value: format_ns(round(value))) if timed else _count
-    change = f" ({metric.pct:+.1f} %)" if metric.pct else ""
+    change = f" ({_pct(metric.pct)})" if metric.pct else ""
     return f"{show(metric.before)} -> {show(metric.after)}{change}"
 
 
@@ -92,6 +92,8 @@ def _pairs(told: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _pct(value: float) -> str:
+    if -100 < value < -99.9:
+        return "-99.9 %"  # something is left
     return f"{value:+.1f} %" if abs(value) < 100 else f"{value:+,.0f} %"
 
 
