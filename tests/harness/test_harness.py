@@ -24,7 +24,7 @@ def nested(folder: Path, code: str, *words: str, **env: str) -> tuple[int, str]:
     """Run tests of ``code`` with the fixtures of this suite; the exit status, and all that was said."""
     path = folder / "test_nested.py"
     path.write_text("import os, signal, subprocess, tempfile, time, pytest\n" + textwrap.dedent(code))
-    environment = {key: value for key, value in os.environ.items() if key != MARKER}
+    environment = {key: value for key, value in os.environ.items() if key not in (MARKER, "PYTEST_ADDOPTS")}
     environment |= {"PYTHONPATH": f"{ROOT}:{environment.get('PYTHONPATH', '')}", **env}
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-c", os.devnull,

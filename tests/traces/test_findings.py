@@ -16,7 +16,7 @@ from tests.traces.recorded import OURS, record, report
 STAGED: dict[str, tuple[str, str, int]] = {
     "failing_lookups": ("for _ in range(40): os.path.exists('/etc/missing.conf')", "/etc/missing.conf", 40),
     "lookup_storm": (
-        "for d in 'abcdef':\n for _ in range(3): os.path.exists(f'/opt/{d}/plugin.so')", "plugin.so", 18
+        "for d in 'abcdef':\n for _ in range(30): os.path.exists(f'/opt/{d}/plugin.so')", "plugin.so", 180
     ),
     "tiny_io": ("f = os.open('out', 65)\nfor _ in range(400): os.write(f, b'xyz')", "out", 400),
     "fsync": ("f = os.open('out', 65)\nfor _ in range(7): os.write(f, b'x'*600); os.fsync(f)", "out", 7),
